@@ -1,0 +1,165 @@
+// CPatchCore: the pure half of the patcher. Everything here takes bytes, a length and the address those
+// bytes run at, and gives bytes back; nothing reads or writes live code, allocates, or keeps state.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The architectures this engine knows. Both are compiled on every host.
+typedef enum hp_arch {
+    HP_ARCH_X86_64 = 1,
+    HP_ARCH_ARM64 = 2,
+} hp_arch;
+
+enum {
+    HP_WINDOW_CAPACITY = 32,   // bytes of a function's entry that can be moved, at most
+    HP_DETOUR_CAPACITY = 16,   // bytes a detour occupies, at most
+    HP_STUB_CAPACITY = 256,    // bytes a stub occupies, at most
+    HP_PC_MAP_CAPACITY = 32,   // moved instructions, at most
+    HP_TABLE_CAPACITY = 16,    // jump-table candidates reported, at most
+};
+
+// Why a function cannot be patched. `hp_reason_text` has the sentence.
+typedef enum hp_reason {
+    HP_OK = 0,
+    HP_UNSUPPORTED_ARCHITECTURE,      // this release has no encoder for it
+    HP_UNREADABLE_ENTRY,              // fewer bytes given than the detour needs
+    HP_UNDECODABLE,                   // an instruction of the window is unknown to the decoder
+    HP_TOO_SHORT,                     // the function and its padding end inside the detour
+    HP_BRANCH_INTO_WINDOW,            // the body, or a neighbour, jumps into the overwritten bytes
+    HP_RETURN_INTO_WINDOW,            // a call inside the window returns into the overwritten bytes
+    HP_OUT_OF_REACH,                  // a PC-relative operand does not reach from the stub
+    HP_UNMOVABLE,                     // the instruction has a PC-relative form that cannot be rewritten
+    HP_ADDRESS_INTO_WINDOW,           // a PC-relative data operand points into the overwritten bytes
+    HP_SELF_LOOP,                     // the entry jumps to itself: there is no moment to swap it
+    HP_STUB_OVERFLOW,                 // the moved prologue does not fit a stub
+    HP_DETOUR_OUT_OF_REACH,           // the stub is too far away for the detour's jump
+    HP_ALREADY_PATCHED,               // the entry starts with a jump that leaves the function (another patcher's detour)
+} hp_reason;
+
+// What refused, with the instruction that did.
+typedef struct hp_refusal {
+    hp_reason reason;
+    uint64_t address;        // of the instruction, or of the entry where no instruction is to blame
+    uint64_t operand;        // the address the instruction refers to, 0 if none
+    uint8_t length;          // bytes of the instruction, 0 if none
+    uint8_t bytes[16];       // the instruction
+    char instruction[96];    // as the decoder prints it: "jne 0x401136"; empty if undecodable
+} hp_refusal;
+
+// One moved instruction: its offset from the entry, and the offset of its copy from the stub's start.
+typedef struct hp_pc_pair {
+    uint32_t entry_offset;
+    uint32_t stub_offset;
+} hp_pc_pair;
+
+// A table of code offsets that an indirect jump of the body may use. The core cannot read it; the plan does.
+typedef struct hp_table_candidate {
+    uint64_t table;          // address of the first entry, as the body forms it
+    uint64_t jump;           // address of the indirect jump
+} hp_table_candidate;
+
+typedef struct hp_relocation_request {
+    const uint8_t *code;     // [in] the bytes at `entry`
+    size_t code_length;      // [in] how many may be read: the function, and its padding up to the next symbol
+    size_t function_length;  // [in] how many belong to the function (symbol size or FDE); 0 where unknown
+    uint64_t entry;          // [in] the address `code` runs at
+    uint64_t stub;           // [in] the address the stub will run at, 16-byte aligned
+    uint64_t slot;           // [in] the address of the stub's 8-byte retarget slot
+} hp_relocation_request;
+
+// A function's entry, moved. A stub is laid out as
+//
+//     stub + 0                  island: jump to *slot          (what the detour reaches)
+//     stub + original_offset    the moved prologue             (what calling the original runs)
+//     …                         jump back to the first instruction not moved
+typedef struct hp_relocation {
+    uint32_t patch_offset;                    // where the detour is written, from the entry: past endbr64 / bti
+    uint32_t window_length;                   // bytes moved, from patch_offset: whole instructions
+    uint32_t detour_length;                   // bytes written; the rest of the window stays as it was
+    uint8_t expected[HP_DETOUR_CAPACITY];     // what stands at patch_offset now, detour_length bytes
+    uint8_t detour[HP_DETOUR_CAPACITY];       // what will
+    uint32_t stub_length;
+    uint8_t stub[HP_STUB_CAPACITY];
+    uint32_t original_offset;
+    uint32_t pc_count;
+    hp_pc_pair pc_map[HP_PC_MAP_CAPACITY];    // ascending, every boundary inside the window, its start and its end
+    uint32_t table_count;
+    hp_table_candidate tables[HP_TABLE_CAPACITY];
+    bool tables_overflowed;                   // more candidates than fit: treat the indirect jump as unchecked
+    bool unchecked_indirect_jump;             // an indirect jump whose table could not be found
+    bool moves_call;                          // the window holds a call, re-made as push + jump (see x86_64/relocate.c)
+} hp_relocation;
+
+// Plans the detour of one function. Returns true and fills `out`, or false and fills `refusal`.
+bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);
+
+// One sentence for a reason, without the instruction: "the function is shorter than the jump that would replace its entry".
+const char *hp_reason_text(hp_reason reason);
+
+// Distance, in bytes, that a detour of this architecture reaches in either direction from its own address.
+uint64_t hp_detour_reach(hp_arch arch);
+
+// Bytes that a stub needs at most for the planner to reserve before relocation: a multiple of 16.
+size_t hp_stub_stride(hp_arch arch, size_t stub_length);
+
+// Decodes one instruction into `text` ("mov rax, rbx"); returns its length in bytes, 0 if it is undecodable.
+size_t hp_disassemble(hp_arch arch, const uint8_t *code, size_t length, uint64_t address, char *text, size_t text_capacity);
+
+// ---------------------------------------------------------------------------------------------------------
+// The commit block: a plan made flat. One preallocated buffer that a C function walks without allocating,
+// locking or calling out; the ptrace commit walks the same block from outside.
+
+enum { HP_WRITE_CAPACITY = 16 };
+
+typedef enum hp_write_kind {
+    HP_WRITE_TEXT = 0,       // instructions, in a mapping that is not writable
+    HP_WRITE_DATA = 1,       // a word in writable memory: a retarget slot, or a pointer to an original
+} hp_write_kind;
+
+// One change. A text write never crosses a page.
+typedef struct hp_write {
+    uint64_t address;
+    uint8_t length;                        // 1…HP_WRITE_CAPACITY
+    uint8_t kind;                          // hp_write_kind
+    uint8_t compared;                      // nonzero: `expected` must stand there, or the commit is refused
+    uint8_t reserved[5];
+    uint8_t expected[HP_WRITE_CAPACITY];   // also what an undo writes back; filled by the commit where not compared
+    uint8_t bytes[HP_WRITE_CAPACITY];
+} hp_write;
+
+// A thread found with its PC at `from` continues at `to`. The two run the same instruction.
+typedef struct hp_pc_move {
+    uint64_t from;
+    uint64_t to;
+} hp_pc_move;
+
+// Bytes strictly inside an entry that is being overwritten: no return address and no saved PC may point there.
+typedef struct hp_hazard {
+    uint64_t start;          // first such address
+    uint64_t end;            // one past the last
+} hp_hazard;
+
+typedef struct hp_commit_block {
+    hp_write *writes;
+    size_t write_count;
+    const hp_pc_move *moves;     // ascending by `from`
+    size_t move_count;
+    const hp_hazard *hazards;    // ascending, disjoint
+    size_t hazard_count;
+} hp_commit_block;
+
+// Where a thread at `pc` must go on; `pc` itself where it may stay.
+uint64_t hp_moved_pc(const hp_commit_block *block, uint64_t pc);
+
+// Whether `word` points strictly inside an entry that is being overwritten.
+bool hp_is_hazard(const hp_commit_block *block, uint64_t word);
+
+#ifdef __cplusplus
+}
+#endif

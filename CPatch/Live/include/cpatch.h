@@ -1,0 +1,2 @@
+#pragma once
+#include "cpatch_core.h"

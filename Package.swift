@@ -1,0 +1,61 @@
+// swift-tools-version:6.0
+import PackageDescription
+
+// `make test` sets HOTPATCH_STRICT: then every warning is an error.
+let strict = Context.environment["HOTPATCH_STRICT"] != nil
+
+let swiftSettings: [SwiftSetting] =
+    [.swiftLanguageMode(.v6)] + (strict ? [.unsafeFlags(["-warnings-as-errors"])] : [])
+let cSettings: [CSetting] =
+    [.define("_GNU_SOURCE")] + (strict ? [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] : [])
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "swift-hotpatch",
+    products: [
+        .library(name: "Hotpatch", targets: ["Hotpatch"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1")
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibElf", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
+        .systemLibrary(name: "CLibDw", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
+        .systemLibrary(
+            name: "CLibCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
+
+        // Pure: bytes, lengths and addresses in; bytes out. The only place that knows instructions.
+        .target(
+            name: "CPatchCore", dependencies: ["CLibCapstone"], path: "CPatch/Core",
+            cSettings: cSettings),
+        // Effects: parking, text writes, ptrace shims, the injector's assembly.
+        .target(
+            name: "CPatch", dependencies: ["CPatchCore"], path: "CPatch/Live",
+            cSettings: cSettings),
+
+        module("Memory", ["CLinux"]),
+        module("Symbols", ["Memory", "CLinux", "CLibElf", "CLibDw"]),
+        module("PatchPlan", ["Memory", "CPatchCore"]),
+        module("Engine", ["Memory", "Symbols", "PatchPlan", "CPatchCore"]),
+        module(
+            "LocalTarget", ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux"]),
+        module(
+            "RemoteTarget",
+            ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
+        module("Hotpatch", ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget"]),
+
+        tests("CPatchCoreTests", ["CPatchCore"]),
+        tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
+        tests("SymbolsTests", ["Symbols", "Memory"]),
+        tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch"]),
+        tests("HotpatchTests", ["Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch"]),
+    ]
+)

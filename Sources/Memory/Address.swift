@@ -1,0 +1,64 @@
+/// An address in a process.
+///
+/// Address − address is an offset and address + offset is an address; there is no address + address.
+public struct Address: RawRepresentable, Hashable, Comparable, Sendable {
+    public var rawValue: UInt64
+
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    public init(_ pointer: UnsafeRawPointer) { rawValue = UInt64(UInt(bitPattern: pointer)) }
+
+    public static let null = Address(0)
+
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+    /// Wraps around, as address arithmetic in a process does: an ELF file can hold any number.
+    public static func + (address: Self, offset: Int) -> Self {
+        Address(address.rawValue &+ UInt64(bitPattern: Int64(offset)))
+    }
+    public static func - (address: Self, offset: Int) -> Self {
+        Address(address.rawValue &- UInt64(bitPattern: Int64(offset)))
+    }
+    public static func - (left: Self, right: Self) -> Int {
+        Int(Int64(bitPattern: left.rawValue &- right.rawValue))
+    }
+    public static func += (address: inout Self, offset: Int) { address = address + offset }
+
+    /// How far apart two addresses are, in bytes, whichever comes first.
+    public func distance(to other: Self) -> UInt64 {
+        self < other ? other.rawValue &- rawValue : rawValue &- other.rawValue
+    }
+
+    /// The greatest multiple of `alignment` (a power of two) not above this address.
+    public func roundedDown(to alignment: Int) -> Self {
+        Address(rawValue & ~(UInt64(alignment) &- 1))
+    }
+
+    /// The least multiple of `alignment` (a power of two) not below this address.
+    public func roundedUp(to alignment: Int) -> Self {
+        (self + (alignment - 1)).roundedDown(to: alignment)
+    }
+
+    /// The pointer with this value. Meaningful only for an address of this process.
+    public var pointer: UnsafeMutableRawPointer? {
+        UnsafeMutableRawPointer(bitPattern: UInt(rawValue))
+    }
+}
+
+extension Address: CustomStringConvertible {
+    public var description: String { "0x" + String(rawValue, radix: 16) }
+}
+
+/// What is added to a link-time address of an image to get its address in the process.
+public struct LoadBias: RawRepresentable, Hashable, Sendable {
+    public var rawValue: UInt64
+
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+    public init(mapped: Address, linked: UInt64) { rawValue = mapped.rawValue &- linked }
+
+    /// The address in the process of a link-time address.
+    public func address(ofLinked linked: UInt64) -> Address { Address(linked &+ rawValue) }
+
+    /// The link-time address of an address in the process.
+    public func linked(_ address: Address) -> UInt64 { address.rawValue &- rawValue }
+}

@@ -1,0 +1,45 @@
+import Glibc
+
+/// Bytes of a process, a file or a buffer, by address.
+public protocol MemoryReader: Sendable {
+    /// Reads exactly `buffer.count` bytes.
+    /// - Throws: `MemoryError` where any of them cannot be read.
+    func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError)
+}
+
+extension MemoryReader {
+    public func bytes(at address: Address, count: Int) throws(MemoryError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var failure: MemoryError?
+        bytes.withUnsafeMutableBytes { buffer in
+            do throws(MemoryError) { try read(at: address, into: buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// A trivial value (an integer, or a struct of integers), as it lies in memory.
+    public func value<T: BitwiseCopyable>(_ type: T.Type, at address: Address) throws(MemoryError) -> T {
+        try bytes(at: address, count: MemoryLayout<T>.size)
+            .withUnsafeBytes { $0.loadUnaligned(as: T.self) }
+    }
+}
+
+/// Memory that could not be read or written.
+public struct MemoryError: Error, Hashable, Sendable, CustomStringConvertible {
+    public var address: Address
+    public var count: Int
+    /// errno, or 0 where the memory just ends.
+    public var code: Int32
+
+    public init(address: Address, count: Int, code: Int32) {
+        self.address = address
+        self.count = count
+        self.code = code
+    }
+
+    public var description: String {
+        let why = code == 0 ? "the memory ends" : String(cString: strerror(code))
+        return "cannot access \(count) bytes at \(address): \(why)"
+    }
+}

@@ -1,0 +1,108 @@
+import CLinux
+import Glibc
+
+/// This process's own memory. An address that is not mapped is an error, not a fault: the kernel does the reading
+/// (process_vm_readv(2)); where that call is forbidden, `/proc/self/mem` does.
+public struct LocalMemory: MemoryReader {
+    private let fallback: ProcMemory?
+
+    public init() {
+        var byte: UInt8 = 0
+        let allowed = withUnsafeMutablePointer(to: &byte) { pointer in
+            linux_process_vm_read(getpid(), UInt64(UInt(bitPattern: pointer)), pointer, 1) == 1
+        }
+        fallback = allowed ? nil : try? ProcMemory(path: "/proc/self/mem", writable: false)
+    }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        if let fallback { return try fallback.read(at: address, into: buffer) }
+        var done = 0
+        while done < buffer.count {
+            let count = linux_process_vm_read(
+                getpid(), (address + done).rawValue, buffer.baseAddress! + done, buffer.count - done)
+            guard count > 0 else {
+                throw MemoryError(address: address + done, count: buffer.count - done, code: count < 0 ? errno : 0)
+            }
+            done += count
+        }
+    }
+}
+
+/// Memory of a process through `/proc/PID/mem`, which also reads and writes pages that the process itself may not
+/// (proc_pid_mem(5)). Opening it is subject to the ptrace access check.
+public final class ProcMemory: MemoryReader {
+    private let descriptor: Int32
+
+    public init(path: String, writable: Bool) throws(MemoryError) {
+        descriptor = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
+        if descriptor < 0 { throw MemoryError(address: .null, count: 0, code: errno) }
+    }
+
+    public convenience init(pid: Int32, writable: Bool = true) throws(MemoryError) {
+        try self.init(path: "/proc/\(pid)/mem", writable: writable)
+    }
+
+    deinit { close(descriptor) }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        var done = 0
+        while done < buffer.count {
+            let count = pread(
+                descriptor, buffer.baseAddress! + done, buffer.count - done,
+                off_t(Int64(bitPattern: (address + done).rawValue)))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw MemoryError(address: address + done, count: buffer.count - done, code: count < 0 ? errno : 0)
+            }
+            done += count
+        }
+    }
+
+    /// Writes all bytes, in one call where the kernel takes them in one: a write that lies inside one page is whole or absent.
+    public func write(_ bytes: UnsafeRawBufferPointer, at address: Address) throws(MemoryError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress! + done, bytes.count - done,
+                off_t(Int64(bitPattern: (address + done).rawValue)))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw MemoryError(address: address + done, count: bytes.count - done, code: count < 0 ? errno : 0)
+            }
+            done += count
+        }
+    }
+
+    public func write(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
+        var failure: MemoryError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(MemoryError) { try write(buffer, at: address) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+}
+
+/// A buffer that stands for memory at an address: what tests and golden plans read.
+public struct BytesMemory: MemoryReader {
+    public var base: Address
+    public var contents: [UInt8]
+
+    public init(base: Address, contents: [UInt8]) {
+        self.base = base
+        self.contents = contents
+    }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        let offset = address - base
+        guard offset >= 0, offset <= contents.count, buffer.count <= contents.count - offset else {
+            throw MemoryError(address: address, count: buffer.count, code: 0)
+        }
+        buffer.copyBytes(from: contents[offset..<offset + buffer.count])
+    }
+}
