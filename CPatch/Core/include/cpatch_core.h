@@ -128,10 +128,20 @@ typedef struct hp_write {
     uint8_t length;                        // 1…HP_WRITE_CAPACITY
     uint8_t kind;                          // hp_write_kind
     uint8_t compared;                      // nonzero: `expected` must stand there, or the commit is refused
-    uint8_t reserved[5];
+    uint8_t protection;                    // PROT_* bits of the mapping, put back after a write by mprotect; 0 means r-x
+    uint8_t reserved[4];
     uint8_t expected[HP_WRITE_CAPACITY];   // also what an undo writes back; filled by the commit where not compared
     uint8_t bytes[HP_WRITE_CAPACITY];
 } hp_write;
+
+// Bytes to lay down once everything has been checked, before the first write: memory that nothing reaches yet (stubs, new
+// slots, ledger records), so nothing is compared and nothing needs an undo.
+typedef struct hp_copy_item {
+    uint64_t address;
+    const uint8_t *bytes;
+    size_t length;
+    uint32_t kind;           // hp_write_kind: text lies in a pool, which is r-x
+} hp_copy_item;
 
 // A thread found with its PC at `from` continues at `to`. The two run the same instruction.
 typedef struct hp_pc_move {
@@ -146,7 +156,9 @@ typedef struct hp_hazard {
 } hp_hazard;
 
 typedef struct hp_commit_block {
-    hp_write *writes;
+    const hp_copy_item *copies;
+    size_t copy_count;
+    hp_write *writes;            // carried out in this order
     size_t write_count;
     const hp_pc_move *moves;     // ascending by `from`
     size_t move_count;

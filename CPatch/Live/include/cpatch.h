@@ -1,2 +1,83 @@
+// CPatch: the half of the patcher that has effects. In this process: park every thread, check, write, release, as one
+// call. The ptrace shims for another process are in hp_remote.h.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "cpatch_core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// How text is written.
+typedef enum hp_writer {
+    HP_WRITER_AUTOMATIC = 0,  // /proc/self/mem; mprotect where the kernel forbids that
+    HP_WRITER_PROC_MEM = 1,   // pwrite to /proc/self/mem, which writes r-x pages and never makes them non-executable
+    HP_WRITER_MPROTECT = 2,   // RX → RW → RX by runs of pages; needs every sharer of the memory parked
+} hp_writer;
+
+// How the other threads are held.
+typedef enum hp_parking {
+    HP_PARKING_AUTOMATIC = 0,  // signal; ptrace where a thread blocks the signal
+    HP_PARKING_SIGNAL = 1,     // a real-time signal whose handler waits
+    HP_PARKING_PTRACE = 2,     // a helper that shares the memory and traces every other thread
+} hp_parking;
+
+typedef enum hp_commit_status {
+    HP_COMMIT_DONE = 0,
+    // Nothing was written:
+    HP_COMMIT_MISMATCH = 1,       // `address` does not hold the expected bytes; `found` are there
+    HP_COMMIT_DEADLINE = 2,       // `thread` was not held in time
+    HP_COMMIT_BUSY = 3,           // `thread` has `address`, inside an entry to be overwritten, on its stack: in a signal handler, say
+    HP_COMMIT_NO_SIGNAL = 4,      // no real-time signal is free, and tracing was not allowed or failed with `error`
+    HP_COMMIT_NO_PTRACE = 5,      // the helper could not trace `thread`: `error`
+    HP_COMMIT_SYSTEM = 6,         // a system call the commit needs failed with `error`
+    // Something was written:
+    HP_COMMIT_ROLLED_BACK = 7,    // the write at `address` failed with `error`; all before it were undone
+    HP_COMMIT_INCONSISTENT = 8,   // … and undoing the one at `address` failed too
+} hp_commit_status;
+
+typedef struct hp_commit_options {
+    uint64_t timeout_ns;          // for the whole call
+    uint32_t writer;              // hp_writer
+    uint32_t parking;             // hp_parking
+    size_t stack_bytes;           // of each thread's stack, from its stack pointer up, searched for hazards
+    size_t page_size;
+} hp_commit_options;
+
+typedef struct hp_commit_report {
+    uint32_t status;              // hp_commit_status
+    int32_t error;                // errno, 0 if none
+    int32_t thread;               // the thread to blame, 0 if none
+    uint32_t parking;             // hp_parking used
+    uint32_t writer;              // hp_writer used
+    uint32_t held_threads;        // threads parked or stopped, without the caller
+    uint32_t moved_threads;       // threads whose PC was moved
+    uint32_t restarted_calls;     // system calls that would have failed with EINTR and were restarted
+    uint64_t address;
+    uint8_t found[HP_WRITE_CAPACITY];
+    uint64_t pause_ns;            // from the first thread disturbed to the last released
+} hp_commit_report;
+
+// Commits the block in this process: holds every other thread, checks and moves their PCs, compares the expected bytes,
+// copies, writes in order, synchronises the cores, releases. Finishes whole or leaves everything as it was.
+// Uses raw system calls and its own copy loop: any function of libc may be among the patched.
+// One commit at a time: the caller serialises.
+void hp_commit(const hp_commit_block *block, const hp_commit_options *options, hp_commit_report *report);
+
+// Maps `size` bytes exactly at `address` (MAP_FIXED_NOREPLACE), private and anonymous. Returns 0 or an errno
+// (EEXIST: something is there already).
+int hp_map_at(uint64_t address, size_t size, bool executable);
+
+// Maps a private, read-write memfd called `hotpatch-ledger`. Returns its address, or 0 and an errno in *error.
+uint64_t hp_map_ledger(size_t size, int *error);
+
+// Whether `address` lies in the code that runs while text is being written.
+bool hp_is_own_code(uint64_t address);
+
+#ifdef __cplusplus
+}
+#endif

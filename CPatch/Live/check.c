@@ -1,0 +1,54 @@
+// What a commit verifies before it changes anything. Reads through the kernel, so that an address that is no longer mapped
+// is an answer and not a fault.
+
+#include "commit.h"
+
+#include <sys/uio.h>
+
+// Bytes read at `address`, or a negative errno.
+static long read_memory(const hp_commit_job *job, uint64_t address, void *buffer, size_t length) {
+    if (job->memory >= 0) return HP_SYSCALL4(SYS_pread64, job->memory, buffer, length, address);
+    struct iovec local = {buffer, length}, remote = {(void *)(uintptr_t)address, length};
+    return HP_SYSCALL6(SYS_process_vm_readv, job->pid, &local, 1, &remote, 1, 0);
+}
+
+hp_commit_status hp_check_expected(hp_commit_job *job) {
+    const hp_commit_block *block = job->block;
+    for (size_t i = 0; i < block->write_count; i++) {
+        hp_write *write = &block->writes[i];
+        uint8_t found[HP_WRITE_CAPACITY];
+        hp_clear(found, sizeof found);
+        long count = read_memory(job, write->address, found, write->length);
+        if (count != write->length)
+            return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, count < 0 ? (int)-count : EFAULT);
+        if (!write->compared) {
+            hp_copy(write->expected, found, write->length);
+        } else if (!hp_equal(found, write->expected, write->length)) {
+            hp_copy(job->report->found, found, sizeof found);
+            return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, 0);
+        }
+    }
+    return HP_COMMIT_DONE;
+}
+
+// Conservative: any word of the stack that points inside an entry counts, whatever it is. Nothing but the PC in a signal
+// frame, or a return address that relocation would have refused, has such a value.
+hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp) {
+    enum { CHUNK = 4096 };
+    uint64_t words[CHUNK / sizeof(uint64_t)];
+    if (job->block->hazard_count == 0) return HP_COMMIT_DONE;
+    // The psABI's red zone lies below the stack pointer; a leaf keeps values there.
+    uint64_t address = (sp - 128) & ~7ull;
+    uint64_t end = address + job->options->stack_bytes;
+    while (address < end) {
+        uint64_t chunk = CHUNK - address % CHUNK;
+        long count = read_memory(job, address, words, chunk);
+        if (count <= 0) break;
+        for (long i = 0; i < count / 8; i++)
+            if (words[i] >= job->lowest_hazard && words[i] < job->highest_hazard && hp_is_hazard(job->block, words[i]))
+                return hp_fail(job, HP_COMMIT_BUSY, thread, words[i], 0);
+        if ((uint64_t)count < chunk) break;
+        address += (uint64_t)count;
+    }
+    return HP_COMMIT_DONE;
+}

@@ -1,0 +1,271 @@
+// Parking threads from inside the process: every other thread gets a real-time signal, whose handler waits until released.
+//
+//   1. list the threads and send each the signal; wait until all have arrived
+//   2. list again, until a listing that began after all had arrived shows nobody new
+//   3. check: expected bytes, stacks; move PCs in the saved contexts
+//   4. write
+//   5. release
+
+#include "commit.h"
+#include "tasks.h"
+
+#include <sys/mman.h>
+
+enum { FIRST_CAPACITY = 1024 };
+
+// The signal in use, 0 before the first commit. The handler stays installed for good: a signal that arrives late must not
+// meet the default action, which ends the process.
+static int park_signal;
+
+static bool handler_is_ours(int number) {
+    hp_kernel_sigaction action;
+    return HP_SYSCALL4(SYS_rt_sigaction, number, 0, &action, sizeof action.mask) == 0 && action.handler == hp_park_handler;
+}
+
+// A real-time signal nobody has a handler for, with ours installed. glibc keeps 32 and 33 for itself.
+static int claim_signal(void) {
+    if (park_signal && handler_is_ours(park_signal)) return park_signal;
+    for (int number = 64; number >= 35; number--) {
+        hp_kernel_sigaction action;
+        if (HP_SYSCALL4(SYS_rt_sigaction, number, 0, &action, sizeof action.mask) != 0) continue;
+        if ((void *)action.handler != (void *)SIG_DFL) continue;
+        action.handler = hp_park_handler;
+        action.flags = SA_SIGINFO | SA_RESTART;
+        action.restorer = 0;
+#if defined(__x86_64__)
+        enum { KERNEL_SA_RESTORER = 0x04000000 };
+        action.flags |= KERNEL_SA_RESTORER;
+        action.restorer = hp_park_restorer;
+#endif
+        action.mask = ~0ull;
+        if (HP_SYSCALL4(SYS_rt_sigaction, number, &action, 0, sizeof action.mask) == 0) return park_signal = number;
+    }
+    return 0;
+}
+
+// Whether the thread has the signal blocked (the SigBlk line of proc_pid_status(5)).
+static bool blocks(int32_t tid, int number) {
+    char text[2048];
+    static const char key[] = "\nSigBlk:\t";
+    if (hp_read_task_file(tid, "status", text, sizeof text) <= 0) return false;
+    for (char *at = text; *at; at++) {
+        if (!hp_equal(at, key, 2) || !hp_equal(at, key, sizeof key - 1)) continue;
+        uint64_t mask = 0;
+        for (at += sizeof key - 1; *at && *at != '\n'; at++)
+            mask = mask << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+        return mask >> (number - 1) & 1;
+    }
+    return false;
+}
+
+typedef struct parking {
+    hp_commit_job *job;
+    int directory;
+    int number;
+    uint32_t generation;
+    uint32_t count;         // entries of the lot in use
+    uint32_t missing;       // of them: neither parked nor gone
+} parking;
+
+static bool reserve_lot(uint32_t needed) {
+    uint32_t capacity = hp_parking_lot.capacity;
+    if (needed <= capacity) return true;
+    if (capacity == 0) capacity = FIRST_CAPACITY;
+    while (capacity < needed) capacity *= 2;
+    long memory = HP_SYSCALL6(
+        SYS_mmap, 0, capacity * sizeof(hp_parked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory < 0) return false;
+    // The old table stays mapped: a late signal may still be looking at it.
+    __atomic_store_n(&hp_parking_lot.threads, (hp_parked *)memory, __ATOMIC_RELEASE);
+    __atomic_store_n(&hp_parking_lot.capacity, capacity, __ATOMIC_RELEASE);
+    return true;
+}
+
+static bool listed(const parking *parking, int32_t tid, uint32_t hint) {
+    const hp_parked *threads = hp_parking_lot.threads;
+    if (hint < parking->count && threads[hint].tid == tid) return true;
+    for (uint32_t i = 0; i < parking->count; i++)
+        if (threads[i].tid == tid) return true;
+    return false;
+}
+
+static int send(parking *parking, int32_t tid) {
+    uint32_t index = parking->count;
+    hp_parked *entry = &hp_parking_lot.threads[index];
+    entry->tid = tid;
+    entry->context = 0;
+    entry->pc = 0;
+    __atomic_store_n(&entry->state, parking->generation << 2 | HP_PHASE_SENT, __ATOMIC_RELEASE);
+    siginfo_t info;
+    hp_clear(&info, sizeof info);
+    info.si_signo = parking->number;
+    info.si_code = SI_QUEUE;
+    info.si_pid = parking->job->pid;
+    info.si_value.sival_ptr = (void *)(uintptr_t)((uint64_t)parking->generation << 32 | index);
+    long error = HP_SYSCALL4(SYS_rt_tgsigqueueinfo, parking->job->pid, tid, parking->number, &info);
+    if (error) return (int)-error;
+    parking->count++;
+    return 0;
+}
+
+// Sends the signal to every thread not yet listed. Returns how many were new, or a negative errno (-E2BIG: the lot is full).
+static long signal_new_threads(parking *parking) {
+    char buffer[4096] __attribute__((aligned(8)));
+    long found = 0;
+    uint32_t position = 0;
+    HP_SYSCALL3(SYS_lseek, parking->directory, 0, 0);
+    for (;;) {
+        long count = HP_SYSCALL3(SYS_getdents64, parking->directory, buffer, sizeof buffer);
+        if (count < 0) return count;
+        if (count == 0) return found;
+        for (long at = 0; at < count;) {
+            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
+            at += entry->length;
+            int32_t tid = hp_parse_decimal(entry->name);
+            if (tid <= 0 || tid == parking->job->caller) continue;
+            if (listed(parking, tid, position++)) continue;
+            if (parking->count == hp_parking_lot.capacity) return -E2BIG;
+            int error = send(parking, tid);
+            if (error == ESRCH) continue;
+            if (error) return -error;
+            found++;
+        }
+    }
+}
+
+// Counts who is missing, and strikes off whoever has ended.
+static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
+    parking->missing = 0;
+    for (uint32_t i = 0; i < parking->count; i++) {
+        hp_parked *entry = &hp_parking_lot.threads[i];
+        uint32_t phase = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3;
+        if (phase == HP_PHASE_PARKED || phase == HP_PHASE_GONE) continue;
+        if (look_closely && phase == HP_PHASE_SENT) {
+            char state = hp_task_state(entry->tid);
+            uint32_t sent = parking->generation << 2 | HP_PHASE_SENT;
+            if ((state == 'Z' || state == 'X')
+                && __atomic_compare_exchange_n(
+                    &entry->state, &sent, parking->generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL,
+                    __ATOMIC_ACQUIRE))
+                continue;
+        }
+        parking->missing++;
+        *blamed = entry->tid;
+    }
+}
+
+static hp_commit_status await_arrivals(parking *parking, uint64_t deadline) {
+    enum { PATIENCE_NS = 2000000 };
+    int32_t blamed = 0;
+    for (bool look_closely = false;; look_closely = true) {
+        uint32_t arrived;
+        do {
+            arrived = __atomic_load_n(&hp_parking_lot.arrived, __ATOMIC_ACQUIRE);
+            take_stock(parking, look_closely, &blamed);
+            if (parking->missing == 0) return HP_COMMIT_DONE;
+            look_closely = false;
+            if (hp_now_ns() >= deadline) return hp_fail(parking->job, HP_COMMIT_DEADLINE, blamed, 0, ETIMEDOUT);
+        } while (hp_futex_wait(&hp_parking_lot.arrived, arrived, PATIENCE_NS) != -ETIMEDOUT);
+    }
+}
+
+// Everyone parked: from the first signal until a listing shows nobody new.
+static hp_commit_status park_everyone(parking *parking, uint64_t deadline) {
+    for (;;) {
+        long found = signal_new_threads(parking);
+        if (found < 0) return hp_fail(parking->job, HP_COMMIT_SYSTEM, 0, 0, (int)-found);
+        if (found == 0) return HP_COMMIT_DONE;
+        hp_commit_status status = await_arrivals(parking, deadline);
+        if (status != HP_COMMIT_DONE) return status;
+    }
+}
+
+static void release_everyone(parking *parking) {
+    for (uint32_t i = 0; i < parking->count; i++) {
+        hp_parked *entry = &hp_parking_lot.threads[i];
+        uint32_t sent = parking->generation << 2 | HP_PHASE_SENT;
+        __atomic_compare_exchange_n(
+            &entry->state, &sent, parking->generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    }
+    __atomic_store_n(&hp_parking_lot.released, parking->generation, __ATOMIC_RELEASE);
+    hp_futex_wake(&hp_parking_lot.released, INT32_MAX);
+}
+
+static hp_commit_status check_and_write(parking *parking) {
+    hp_commit_job *job = parking->job;
+    hp_commit_status status = hp_check_expected(job);
+    if (status != HP_COMMIT_DONE) return status;
+    for (uint32_t i = 0; i < parking->count; i++) {
+        const hp_parked *entry = &hp_parking_lot.threads[i];
+        if ((entry->state & 3) != HP_PHASE_PARKED) continue;
+        job->report->held_threads++;
+        status = hp_check_stack(job, entry->tid, hp_context_sp(entry->context));
+        if (status != HP_COMMIT_DONE) return status;
+    }
+    for (uint32_t i = 0; i < parking->count; i++) {
+        hp_parked *entry = &hp_parking_lot.threads[i];
+        if ((entry->state & 3) != HP_PHASE_PARKED) continue;
+        uint64_t pc = hp_context_pc(entry->context), moved = hp_moved_pc(job->block, pc);
+        if (moved == pc) continue;
+        entry->pc = pc;
+        hp_context_set_pc(entry->context, moved);
+        job->report->moved_threads++;
+    }
+    if (hp_perform_writes(job)) return HP_COMMIT_DONE;
+    for (uint32_t i = 0; i < parking->count; i++)
+        if (hp_parking_lot.threads[i].pc) hp_context_set_pc(hp_parking_lot.threads[i].context, hp_parking_lot.threads[i].pc);
+    return job->report->status;
+}
+
+// Threads that block the signal can only be traced. Asked before anybody is disturbed.
+static int32_t thread_that_blocks(parking *parking) {
+    char buffer[4096] __attribute__((aligned(8)));
+    HP_SYSCALL3(SYS_lseek, parking->directory, 0, 0);
+    for (;;) {
+        long count = HP_SYSCALL3(SYS_getdents64, parking->directory, buffer, sizeof buffer);
+        if (count <= 0) return 0;
+        for (long at = 0; at < count;) {
+            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
+            at += entry->length;
+            int32_t tid = hp_parse_decimal(entry->name);
+            if (tid > 0 && tid != parking->job->caller && blocks(tid, parking->number)) return tid;
+        }
+    }
+}
+
+hp_commit_status hp_commit_parked(hp_commit_job *job) {
+    parking parking;
+    hp_clear(&parking, sizeof parking);
+    parking.job = job;
+    parking.number = claim_signal();
+    job->report->parking = HP_PARKING_SIGNAL;
+    if (!parking.number) return hp_fail(job, HP_COMMIT_NO_SIGNAL, 0, 0, EBUSY);
+    long directory = HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (directory < 0) return hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, (int)-directory);
+    parking.directory = (int)directory;
+
+    hp_commit_status status;
+    int32_t deaf = thread_that_blocks(&parking);
+    if (deaf) {
+        status = hp_fail(job, HP_COMMIT_NO_SIGNAL, deaf, 0, 0);
+    } else {
+        uint32_t wanted = FIRST_CAPACITY;
+        do {
+            if (!reserve_lot(wanted)) {
+                status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
+                break;
+            }
+            parking.count = 0;
+            parking.generation = (hp_parking_lot.released + 1) & 0x3fffffff;
+            job->report->held_threads = 0;
+            job->pause_began_ns = hp_now_ns();
+            status = park_everyone(&parking, job->deadline_ns);
+            if (status == HP_COMMIT_DONE) status = check_and_write(&parking);
+            release_everyone(&parking);
+            job->report->pause_ns = hp_now_ns() - job->pause_began_ns;
+            wanted = hp_parking_lot.capacity * 2;
+        } while (status == HP_COMMIT_SYSTEM && job->report->error == E2BIG);
+    }
+    HP_SYSCALL1(SYS_close, parking.directory);
+    return status;
+}

@@ -1,0 +1,281 @@
+// Holding threads that block every signal (libdispatch's workers do): a helper that shares the memory, but is a process of
+// its own, traces all the others. One thread cannot trace another of its own process, hence the helper (ptrace(2)).
+//
+//   1. seize every thread while it runs, until a listing shows nobody new; then interrupt all, wait for each
+//   2. list again, until a listing that began after all had stopped shows nobody new
+//   3. check: expected bytes, stacks; set PCs
+//   4. write
+//   5. mend interrupted calls, detach
+//
+// Should the helper die, the kernel detaches and the threads run on.
+
+#include "commit.h"
+#include "tasks.h"
+#include "trace.h"
+
+#include <elf.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+enum {
+    STACK_BYTES = 256 * 1024,
+    FIRST_TRACEES = 4096,
+    HELPER_GRACE_NS = 1000000000,
+    FIFO_PRIORITY = 10,
+};
+
+typedef struct tracee {
+    int32_t tid;
+    int32_t signal;      // to be delivered on detach
+    uint32_t held;
+    uint64_t pc;         // where it was, if it was moved; else 0
+} tracee;
+
+typedef struct tracing {
+    hp_commit_job *job;
+    tracee *tracees;
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t go;         // futex: set once the helper may trace
+    int directory;
+    hp_commit_status status;
+    uint32_t writing;    // the helper has begun to write
+    uint32_t finished;
+} tracing;
+
+static bool known(const tracing *tracing, int32_t tid, uint32_t hint) {
+    if (hint < tracing->count && tracing->tracees[hint].tid == tid) return true;
+    for (uint32_t i = 0; i < tracing->count; i++)
+        if (tracing->tracees[i].tid == tid) return true;
+    return false;
+}
+
+static bool make_room(tracing *tracing) {
+    if (tracing->count < tracing->capacity) return true;
+    size_t bytes = tracing->capacity * sizeof(tracee);
+    long memory = HP_SYSCALL4(SYS_mremap, tracing->tracees, bytes, bytes * 2, MREMAP_MAYMOVE);
+    if (memory < 0) return false;
+    tracing->tracees = (tracee *)memory;
+    tracing->capacity *= 2;
+    return true;
+}
+
+// Seizes every thread not yet known. Returns how many, or -1 with the report filled.
+static long seize_new(tracing *tracing) {
+    char buffer[4096] __attribute__((aligned(8)));
+    long found = 0;
+    uint32_t position = 0;
+    HP_SYSCALL3(SYS_lseek, tracing->directory, 0, 0);
+    for (;;) {
+        long count = HP_SYSCALL3(SYS_getdents64, tracing->directory, buffer, sizeof buffer);
+        if (count <= 0) return count < 0 ? (tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, (int)-count), -1) : found;
+        for (long at = 0; at < count;) {
+            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
+            at += entry->length;
+            int32_t tid = hp_parse_decimal(entry->name);
+            if (tid <= 0 || tid == tracing->job->caller || known(tracing, tid, position++)) continue;
+            if (!make_room(tracing)) {
+                tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
+                return -1;
+            }
+            long error = HP_SYSCALL4(SYS_ptrace, PTRACE_SEIZE, tid, 0, 0);
+            if (error) {
+                // A thread that has ended, or the zombie of a main thread that has, holds nothing up.
+                char state = hp_task_state(tid);
+                if (error == -ESRCH || state == 'Z' || state == 'X') continue;
+                tracing->status = hp_fail(tracing->job, HP_COMMIT_NO_PTRACE, tid, 0, (int)-error);
+                return -1;
+            }
+            hp_clear(&tracing->tracees[tracing->count], sizeof(tracee));
+            tracing->tracees[tracing->count++].tid = tid;
+            found++;
+        }
+    }
+}
+
+static bool await_stop(tracing *tracing, tracee *tracee) {
+    for (unsigned turns = 0;; turns++) {
+        int status;
+        long who = HP_SYSCALL4(SYS_wait4, tracee->tid, &status, __WALL | WNOHANG, 0);
+        if (who == tracee->tid) {
+            if (!WIFSTOPPED(status)) {
+                tracee->tid = 0;  // ended meanwhile
+                return true;
+            }
+            // A stop for a signal is as good as the one asked for; the signal is delivered on detach.
+            if (status >> 16 == 0) tracee->signal = WSTOPSIG(status);
+            tracee->held = 1;
+            return true;
+        }
+        if (who == -ECHILD || who == -ESRCH) {
+            tracee->tid = 0;
+            return true;
+        }
+        if (hp_now_ns() >= tracing->job->deadline_ns) {
+            tracing->status = hp_fail(tracing->job, HP_COMMIT_DEADLINE, tracee->tid, 0, ETIMEDOUT);
+            return false;
+        }
+        hp_sleep_ns(turns < 16 ? 10000 : 200000);
+    }
+}
+
+static bool hold_everyone(tracing *tracing) {
+    long found;
+    while ((found = seize_new(tracing)) > 0) {}
+    if (found < 0) return false;
+    tracing->job->pause_began_ns = hp_now_ns();
+    for (uint32_t from = 0;;) {
+        for (uint32_t i = from; i < tracing->count; i++)
+            HP_SYSCALL4(SYS_ptrace, PTRACE_INTERRUPT, tracing->tracees[i].tid, 0, 0);
+        for (uint32_t i = from; i < tracing->count; i++)
+            if (!await_stop(tracing, &tracing->tracees[i])) return false;
+        from = tracing->count;
+        found = seize_new(tracing);
+        if (found <= 0) return found == 0;
+    }
+}
+
+static bool get_registers(int32_t tid, hp_registers *registers) {
+    struct iovec vector = {registers, sizeof *registers};
+    return HP_SYSCALL4(SYS_ptrace, PTRACE_GETREGSET, tid, NT_PRSTATUS, &vector) == 0;
+}
+
+static bool set_registers(int32_t tid, hp_registers *registers) {
+    struct iovec vector = {registers, sizeof *registers};
+    return HP_SYSCALL4(SYS_ptrace, PTRACE_SETREGSET, tid, NT_PRSTATUS, &vector) == 0;
+}
+
+static bool set_pc(int32_t tid, uint64_t pc) {
+    hp_registers registers;
+    if (!get_registers(tid, &registers)) return false;
+    hp_registers_set_pc(&registers, pc);
+    return set_registers(tid, &registers);
+}
+
+static hp_commit_status check_and_write(tracing *tracing) {
+    hp_commit_job *job = tracing->job;
+    hp_commit_status status = hp_check_expected(job);
+    hp_registers registers;
+    for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
+        const tracee *tracee = &tracing->tracees[i];
+        if (!tracee->held) continue;
+        if (!get_registers(tracee->tid, &registers)) return hp_fail(job, HP_COMMIT_SYSTEM, tracee->tid, 0, ESRCH);
+        job->report->held_threads++;
+        status = hp_check_stack(job, tracee->tid, hp_registers_sp(&registers));
+    }
+    if (status != HP_COMMIT_DONE) return status;
+    for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
+        tracee *tracee = &tracing->tracees[i];
+        if (!tracee->held || !get_registers(tracee->tid, &registers)) continue;
+        uint64_t pc = hp_registers_pc(&registers), moved = hp_moved_pc(job->block, pc);
+        if (moved == pc) continue;
+        if (set_pc(tracee->tid, moved)) {
+            tracee->pc = pc;
+            job->report->moved_threads++;
+        } else {
+            status = hp_fail(job, HP_COMMIT_SYSTEM, tracee->tid, pc, ESRCH);
+        }
+    }
+    if (status == HP_COMMIT_DONE) {
+        __atomic_store_n(&tracing->writing, 1, __ATOMIC_RELEASE);
+        if (hp_perform_writes(job)) return HP_COMMIT_DONE;
+    }
+    for (uint32_t i = 0; i < tracing->count; i++)
+        if (tracing->tracees[i].pc) set_pc(tracing->tracees[i].tid, tracing->tracees[i].pc);
+    return job->report->status;
+}
+
+static void let_go(tracing *tracing) {
+    for (uint32_t i = 0; i < tracing->count; i++) {
+        tracee *tracee = &tracing->tracees[i];
+        if (!tracee->tid) continue;
+        hp_registers registers;
+        if (tracee->held && !tracee->signal && get_registers(tracee->tid, &registers)
+            && hp_registers_mend_interrupted(&registers) && set_registers(tracee->tid, &registers))
+            tracing->job->report->restarted_calls++;
+        if (HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal) == 0) continue;
+        // Detaching needs a stop. Never stopped: our end detaches it.
+    }
+}
+
+// The helper. Runs on a stack of its own, with the caller's thread pointer: it must not touch thread-local storage.
+static int helper(void *argument) {
+    tracing *tracing = argument;
+    while (!__atomic_load_n(&tracing->go, __ATOMIC_ACQUIRE)) hp_futex_wait(&tracing->go, 0, 10000000);
+    // Otherwise released threads run before the rest are released.
+    struct {
+        int priority;
+    } fifo = {FIFO_PRIORITY};
+    HP_SYSCALL3(SYS_sched_setscheduler, 0, 1 /* SCHED_FIFO */, &fifo);
+    if (hold_everyone(tracing)) tracing->status = check_and_write(tracing);
+    let_go(tracing);
+    if (tracing->job->pause_began_ns) tracing->job->report->pause_ns = hp_now_ns() - tracing->job->pause_began_ns;
+    __atomic_store_n(&tracing->finished, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+// Waits for the helper's end. One that neither ends nor dies in time is killed, which frees whomever it held.
+static void await_helper(tracing *tracing, long pid) {
+    for (bool killed = false;;) {
+        int status;
+        long who = HP_SYSCALL4(SYS_wait4, pid, &status, __WALL | WNOHANG, 0);
+        if (who == pid || (who < 0 && who != -EINTR)) return;
+        if (!killed && hp_now_ns() > tracing->job->deadline_ns + HELPER_GRACE_NS) {
+            HP_SYSCALL2(SYS_kill, pid, SIGKILL);
+            killed = true;
+        }
+        hp_sleep_ns(50000);
+    }
+}
+
+hp_commit_status hp_commit_traced(hp_commit_job *job) {
+    job->report->parking = HP_PARKING_PTRACE;
+    job->report->held_threads = 0;
+    job->report->moved_threads = 0;
+    tracing tracing;
+    hp_clear(&tracing, sizeof tracing);
+    tracing.job = job;
+    tracing.capacity = FIRST_TRACEES;
+    tracing.status = HP_COMMIT_NO_PTRACE;
+
+    long directory = HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (directory < 0) return hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, (int)-directory);
+    tracing.directory = (int)directory;
+    long tracees = HP_SYSCALL6(
+        SYS_mmap, 0, FIRST_TRACEES * sizeof(tracee), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long stack = HP_SYSCALL6(SYS_mmap, 0, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    hp_commit_status status;
+    if (tracees < 0 || stack < 0) {
+        status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
+    } else {
+        tracing.tracees = (tracee *)tracees;
+        // The helper inherits the mask: a handler of the program must never run in it.
+        uint64_t everything = ~0ull, before = 0;
+        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &everything, &before, sizeof before);
+        long pid = hp_clone_helper(
+            CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, (void *)(stack + STACK_BYTES), helper, &tracing);
+        if (pid < 0) {
+            status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, (int)-pid);
+        } else {
+            HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, pid);  // where Yama restricts tracing to descendants
+            __atomic_store_n(&tracing.go, 1, __ATOMIC_RELEASE);
+            hp_futex_wake(&tracing.go, 1);
+            await_helper(&tracing, pid);
+            HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, 0);
+            status = tracing.status;
+            if (!__atomic_load_n(&tracing.finished, __ATOMIC_ACQUIRE))
+                status = hp_fail(job, tracing.writing ? HP_COMMIT_INCONSISTENT : HP_COMMIT_DEADLINE, 0, 0, ECHILD);
+            else if (status == HP_COMMIT_NO_PTRACE && !job->report->error)
+                status = hp_fail(job, HP_COMMIT_NO_PTRACE, 0, 0, EPERM);
+        }
+        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+    }
+    if (tracees >= 0) HP_SYSCALL2(SYS_munmap, tracing.tracees, tracing.capacity * sizeof(tracee));
+    if (stack >= 0) HP_SYSCALL2(SYS_munmap, stack, STACK_BYTES);
+    HP_SYSCALL1(SYS_close, directory);
+    return status;
+}
