@@ -20,10 +20,15 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "swift-hotpatch",
     products: [
-        .library(name: "Hotpatch", targets: ["Hotpatch"])
+        .library(name: "Hotpatch", targets: ["Hotpatch"]),
+        .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
+        .executable(name: "LiveServer", targets: ["LiveServer"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.1")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -51,7 +56,29 @@ let package = Package(
             "RemoteTarget",
             ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
         module("Hotpatch", ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget"]),
+        module(
+            "Commands",
+            [
+                "Memory", "Symbols", "PatchPlan", "Engine", "RemoteTarget", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
 
+        .executableTarget(
+            name: "swift-hotpatch",
+            dependencies: [
+                "Commands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings),
+        // The example: a server to patch while it runs. Patches/ holds what demo.sh builds into a library.
+        .executableTarget(
+            name: "LiveServer", dependencies: [.product(name: "FlyingFox", package: "FlyingFox")],
+            exclude: ["Patches", "demo.sh"], swiftSettings: swiftSettings),
+
+        tests("EngineTests", ["Engine", "Memory", "PatchPlan", "Symbols"]),
+        tests("CommandsTests", ["Commands", "Engine"]),
         tests("CPatchCoreTests", ["CPatchCore"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
         tests("SymbolsTests", ["Symbols", "Memory"]),

@@ -1,1 +1,139 @@
-// placeholder
+import CPatch
+import CPatchCore
+import Engine
+import Glibc
+import Memory
+import PatchPlan
+import Symbols
+
+/// This process, patched from within.
+public final class LocalTarget: Target {
+    /// How the threads are held and the text is written. The defaults suit every process; tests try the others.
+    public struct Options: Sendable {
+        public enum Writer: UInt32, Sendable { case automatic, procMem, mprotect }
+        public enum Parking: UInt32, Sendable { case automatic, signal, ptrace }
+
+        /// For a whole commit, in milliseconds.
+        public var timeout: Int
+        public var writer: Writer
+        public var parking: Parking
+        /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
+        public var stackBytes: Int
+
+        public init(
+            timeout: Int = 2000, writer: Writer = .automatic, parking: Parking = .automatic, stackBytes: Int = 64 << 10
+        ) {
+            self.timeout = timeout
+            self.writer = writer
+            self.parking = parking
+            self.stackBytes = stackBytes
+        }
+    }
+
+    public var options: Options
+    public let architecture: Architecture
+    public let pageSize = sysconf(Int32(_SC_PAGESIZE))
+    private let reader = LocalMemory()
+
+    public init(options: Options = Options()) {
+        self.options = options
+        architecture = .current
+    }
+
+    /// Asked anew each time: after fork it is another.
+    public var pid: Int32 { getpid() }
+    public var memory: any MemoryReader { reader }
+
+    public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
+
+    public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
+        try map(address, size: textSize, executable: true)
+        do { try map(address + textSize, size: dataSize, executable: false) } catch {
+            unmap(address..<address + textSize)
+            throw error
+        }
+    }
+
+    private func map(_ address: Address, size: Int, executable: Bool) throws(PatchError) {
+        switch hp_map_at(address.rawValue, size, executable) {
+        case 0: return
+        case EEXIST: throw .addressTaken(address)
+        case let code:
+            throw .system(
+                what: "cannot map \(size) bytes for stubs at \(address)", code: code,
+                remedy: "See the limits on memory and mappings (ulimit -v, vm.max_map_count).")
+        }
+    }
+
+    public func mapLedger(size: Int) throws -> Address {
+        var code: Int32 = 0
+        let address = hp_map_ledger(size, &code)
+        guard address != 0 else {
+            throw PatchError.system(
+                what: "cannot map the patch ledger (memfd_create, mmap)", code: code,
+                remedy: "See the limits on memory, mappings and descriptors (ulimit -a).")
+        }
+        return Address(address)
+    }
+
+    public func unmap(_ range: Range<Address>) {
+        munmap(range.lowerBound.pointer, range.upperBound - range.lowerBound)
+    }
+
+    public func commit(_ block: CommitBlock) throws -> CommitSummary {
+        var wanted = hp_commit_options()
+        wanted.timeout_ns = UInt64(max(options.timeout, 1)) * 1_000_000
+        wanted.writer = options.writer.rawValue
+        wanted.parking = options.parking.rawValue
+        wanted.stack_bytes = options.stackBytes
+        wanted.page_size = pageSize
+        var report = hp_commit_report()
+        block.withUnsafeBlock { hp_commit($0, &wanted, &report) }
+        if let error = failure(report, block: block) { throw error }
+        return CommitSummary(
+            heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),
+            restartedCalls: Int(report.restarted_calls), pauseNanoseconds: report.pause_ns)
+    }
+
+    private func failure(_ report: hp_commit_report, block: CommitBlock) -> PatchError? {
+        let address = Address(report.address)
+        switch hp_commit_status(rawValue: report.status) {
+        case HP_COMMIT_DONE: return nil
+        case HP_COMMIT_MISMATCH:
+            if report.error != 0 {
+                return .memory(
+                    MemoryError(address: address, count: Int(HP_WRITE_CAPACITY), code: report.error),
+                    doing: "read what is to be overwritten")
+            }
+            let expected = block.expected(at: address) ?? []
+            let found = withUnsafeBytes(of: report.found) { Array($0.prefix(expected.count)) }
+            return .entryChanged(function: "the function", address: address, expected: expected, found: found)
+        case HP_COMMIT_DEADLINE:
+            return .deadline(pid: pid, thread: report.thread, detail: whereabouts(of: report.thread))
+        case HP_COMMIT_BUSY: return .busy(pid: pid, thread: report.thread, address: address)
+        case HP_COMMIT_NO_SIGNAL:
+            if report.thread != 0 {
+                return .deadline(pid: pid, thread: report.thread, detail: "it blocks the signal that parks threads")
+            }
+            return .system(
+                what: "no real-time signal is free to park threads with", code: report.error,
+                remedy: "Give one up, or let the threads be traced.")
+        case HP_COMMIT_NO_PTRACE:
+            return .system(
+                what: "cannot trace thread \(report.thread) of this process, which blocks signals", code: report.error,
+                remedy: "A debugger may be attached, or tracing forbidden (Yama, seccomp, a process that is not dumpable).")
+        case HP_COMMIT_ROLLED_BACK: return .rolledBack(address: address, code: report.error)
+        case HP_COMMIT_INCONSISTENT: return .inconsistent(address: address, code: report.error)
+        default:
+            return .system(
+                what: "cannot hold the threads of this process", code: report.error,
+                remedy: "Patching needs /proc, and memory for a table of threads.")
+        }
+    }
+
+    /// What a thread is doing: its state and the kernel function it sleeps in, as far as they can be seen.
+    private func whereabouts(of thread: Int32) -> String {
+        guard let state = try? TaskState(pid: pid, thread: thread) else { return "" }
+        return state.description
+    }
+}

@@ -1,0 +1,45 @@
+# swift-hotpatch. `make` lists what there is to make.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test format lint bench clean
+
+PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl
+# What `setup` looks for: a package may have been installed under another name.
+PRESENT = pkg-config --exists libelf libdw libcapstone 2>/dev/null || pkg-config --exists libelf libdw capstone 2>/dev/null
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing (apt), or say what to install
+	@command -v swift >/dev/null || { echo "error: no swift on the PATH. Install a Swift 6 toolchain (https://www.swift.org/install)."; exit 1; }
+	@missing=; $(PRESENT) || missing=yes; \
+	for tool in gcc g++ objcopy curl; do command -v $$tool >/dev/null || missing=yes; done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing: $(PACKAGES)"; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else \
+	    echo "error: these packages are missing and this user may not install them. Ask for: apt-get install $(PACKAGES)"; exit 1; fi; \
+	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(PACKAGES) >/dev/null
+
+build: setup ## Build everything, debug
+	swift build
+
+demo: setup ## Patch a running HTTP server, see its state kept, revert
+	swift build --product LiveServer
+	swift build --product swift-hotpatch
+	Sources/LiveServer/demo.sh "$$(swift build --show-bin-path)"
+
+test: setup lint ## Run all tests; the last line has the totals
+	@Tests/run.sh
+
+lint: ## Check the format
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
+
+format: ## Put the sources in shape
+	swift format format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks
+
+bench: setup ## Measure; ratios in one run
+	Benchmarks/run.sh
+
+clean: ## Remove what was built
+	rm -rf .build .build-* Benchmarks/.build

@@ -1,0 +1,161 @@
+import Engine
+import Glibc
+import Memory
+import PatchPlan
+import RemoteTarget
+import Symbols
+
+/// `apply`: load a library into a process, and let its functions replace the process's own.
+///
+///     1. open the library once; read it and the process; compute everything
+///     2. load the very file that was read, on a thread of its own
+///     3. run hotpatch_on_apply
+///     4. hold all threads, check, write, release
+public struct Apply: Sendable {
+    public var library: String
+    public var pid: Int32
+    public var only: [String]
+    public var map: [(old: String, new: String)]
+    public var image: String?
+    public var dryRun: Bool
+    public var options: TargetOptions
+
+    public init(
+        library: String, pid: Int32, only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil,
+        dryRun: Bool = false, options: TargetOptions = TargetOptions()
+    ) {
+        self.library = library
+        self.pid = pid
+        self.only = only
+        self.map = map
+        self.image = image
+        self.dryRun = dryRun
+        self.options = options
+    }
+
+    public func run() throws(CommandError) -> Report {
+        let descriptor = open(library, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw CommandError("cannot open \(library): \(systemError(errno)). Check the path.")
+        }
+        defer { close(descriptor) }
+        let session = try Session(pid: pid, options: options)
+        defer { session.target.finish() }
+        do {
+            let patch = try PatchLibrary(
+                image: ElfImage(descriptor: descriptor, path: library), path: library, architecture: session.target.architecture)
+            try session.target.requireLoader()
+            let missing = try unresolvedSymbols(of: patch.image, in: session.index, root: "/proc/\(pid)/root")
+            guard missing.isEmpty else {
+                throw CommandError(
+                    "\(library) needs symbols that process \(pid) does not have: \(missing.prefix(8).joined(separator: ", "))"
+                        + (missing.count > 8 ? ", and \(missing.count - 8) more. " : ". ")
+                        + "It could not be loaded. Link the library against what defines them.")
+            }
+            let entries = try patch.entries(in: session.index, selection: .init(only: only, map: map, image: image))
+            // Everything that can be refused is, before anything is loaded.
+            let planned = try session.engine.plan(
+                request(entries, patch: patch, session: session, bias: provisionalBias, loaded: nil))
+            if dryRun { return dryReport(planned, entries: entries, patch: patch, session: session) }
+            return try commit(entries, patch: patch, descriptor: descriptor, session: session)
+        } catch { throw CommandError(error) }
+    }
+
+    /// Stands for the load bias of a library that is not loaded: canonical, and nowhere near anything.
+    private var provisionalBias: LoadBias { LoadBias(rawValue: 1 << 46) }
+
+    private func commit(
+        _ entries: [PatchLibrary.Entry], patch: PatchLibrary, descriptor: Int32, session: Session
+    ) throws -> Report {
+        let loaded = try session.target.load(descriptor: descriptor, path: library, sequence: session.inspection.ledger.nextPatch)
+        do {
+            if let onApply = patch.onApply {
+                let answer = Int32(truncatingIfNeeded: try session.target.call(loaded.bias.address(ofLinked: onApply)))
+                guard answer == 0 else {
+                    throw CommandError(
+                        "hotpatch_on_apply of \(library) returned \(answer), which refuses the patch. Nothing was replaced. "
+                            + "See the target's own log for its reasons.")
+                }
+            }
+            let receipt = try session.engine.apply(
+                request(entries, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
+            return report(receipt, entries: entries, session: session)
+        } catch {
+            // The runtime keeps pointers to registered metadata, so such a library stays.
+            if !patch.registersSwiftMetadata { session.target.unload(loaded) }
+            throw error
+        }
+    }
+
+    private func request(
+        _ entries: [PatchLibrary.Entry], patch: PatchLibrary, session: Session, bias: LoadBias, loaded: LoadedLibrary?
+    ) -> PatchRequest {
+        let replacements = entries.map { entry in
+            Replacement(
+                function: entry.function, extent: session.index.extent(of: entry.function),
+                address: bias.address(ofLinked: entry.replacement.value), name: entry.replacement.name,
+                originalPointer: entry.originalPointer.map { bias.address(ofLinked: $0) })
+        }
+        return PatchRequest(
+            replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
+            source: loaded?.mappedPath ?? library, digest: patch.digest, handle: loaded?.handle ?? 0,
+            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null)
+    }
+}
+
+// MARK: Reports
+
+extension Apply {
+    private func dryReport(
+        _ planned: PlannedPatch, entries: [PatchLibrary.Entry], patch: PatchLibrary, session: Session
+    ) -> Report {
+        var lines = ["\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"]
+        for entry in entries { lines += describe(entry, session: session).lines }
+        if patch.onApply != nil { lines.append("  before: hotpatch_on_apply runs") }
+        lines += planned.notes.map { "note: \($0)" }
+        lines.append(planned.plan.description)
+        return Report(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                "pid": .number(Int(pid)), "dry_run": .bool(true), "library": .string(library),
+                "functions": .array(entries.map { describe($0, session: session).json }),
+                "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.plan.description),
+            ]))
+    }
+
+    private func report(_ receipt: Receipt, entries: [PatchLibrary.Entry], session: Session) -> Report {
+        var lines = [
+            "patch \(receipt.id) applied to process \(pid): \(entries.count) function\(entries.count == 1 ? "" : "s"), "
+                + pauseText(receipt.summary)
+        ]
+        for entry in entries { lines += describe(entry, session: session).lines }
+        lines += receipt.notes.map { "note: \($0)" }
+        return Report(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(library),
+                "functions": .array(entries.map { describe($0, session: session).json }),
+                "pause_ns": .number(Int(receipt.summary.pauseNanoseconds)),
+                "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
+                "notes": .array(receipt.notes.map(JSON.string)),
+            ]))
+    }
+
+    private func describe(_ entry: PatchLibrary.Entry, session: Session) -> (lines: [String], json: JSON) {
+        let copies = session.index.unreachedCopies(of: entry.function)
+        let name = displayName(entry.function.name)
+        var lines = ["  \(name) at \(entry.function.address) in \(entry.function.image.path)"]
+        let replacement = displayName(entry.replacement.name)
+        if replacement != name { lines.append("    → \(replacement)") }
+        lines += copies.list.map { "    warning: not reached: \($0)" }
+        return (
+            lines,
+            .object([
+                "symbol": .string(entry.function.name), "name": .string(name),
+                "image": .string(entry.function.image.path), "address": .string(entry.function.address.description),
+                "replacement": .string(entry.replacement.name),
+                "unreached": .array(copies.list.map { .string($0.description) }),
+            ])
+        )
+    }
+}

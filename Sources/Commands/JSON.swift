@@ -1,0 +1,49 @@
+/// A JSON value that prints itself on one line (RFC 8259). Foundation's encoder would bring all of Foundation along.
+public indirect enum JSON: Sendable, Hashable, CustomStringConvertible {
+    case string(String)
+    case number(Int)
+    case bool(Bool)
+    case null
+    case array([JSON])
+    /// In the order given.
+    case object([Member])
+
+    public struct Member: Sendable, Hashable {
+        public var name: String
+        public var value: JSON
+    }
+
+    public static func object(_ members: KeyValuePairs<String, JSON>) -> JSON {
+        .object(members.map { Member(name: $0.key, value: $0.value) })
+    }
+
+    public var description: String {
+        switch self {
+        case .string(let string): return Self.quoted(string)
+        case .number(let number): return String(number)
+        case .bool(let bool): return bool ? "true" : "false"
+        case .null: return "null"
+        case .array(let values): return "[" + values.map(\.description).joined(separator: ",") + "]"
+        case .object(let members):
+            return "{" + members.map { Self.quoted($0.name) + ":" + $0.value.description }.joined(separator: ",") + "}"
+        }
+    }
+
+    private static func quoted(_ string: String) -> String {
+        var text = "\""
+        for scalar in string.unicodeScalars {
+            switch scalar {
+            case "\"": text += "\\\""
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\t": text += "\\t"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text + "\""
+    }
+}

@@ -1,0 +1,70 @@
+import Engine
+import Memory
+import Symbols
+
+/// `list`: what is patched in a process, by whomever.
+public struct List: Sendable {
+    public var pid: Int32
+
+    public init(pid: Int32) { self.pid = pid }
+
+    public func run() throws(CommandError) -> Report {
+        let inspection = try Inspection(pid: pid)
+        let state = inspection.ledger
+        let entries = try state.patches.map { (entry) throws(CommandError) in
+            try describe(entry.record, in: state, inspection: inspection)
+        }
+        let lines = entries.map(\.text)
+        return Report(
+            text: lines.isEmpty ? "process \(pid) has no patches" : lines.joined(separator: "\n"),
+            json: .object(["pid": .number(Int(pid)), "patches": .array(entries.map(\.json))]))
+    }
+
+    private func describe(_ patch: PatchRecord, in state: LedgerState, inspection: Inspection) throws(CommandError) -> Report {
+        var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
+        if !patch.source.isEmpty { text += "\n  library \(patch.source)" }
+        if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
+        var functions: [JSON] = []
+        for member in patch.members {
+            guard let site = state.sites[member.site] else { continue }
+            let status = inspection.status(of: site, patch: patch, member: member)
+            let name = displayName(site.name)
+            text += "\n  \(name) at \(site.entry) in \(site.imagePath)"
+            text += "\n    → \(displayName(member.replacementName)) at \(member.replacement)  \(status)"
+            functions.append(
+                .object([
+                    "symbol": .string(site.name), "name": .string(name), "image": .string(site.imagePath),
+                    "address": .string(site.entry.description), "replacement": .string(member.replacementName),
+                    "replacement_address": .string(member.replacement.description),
+                    "original_address": .string(site.originalAddress.description), "status": .string(status),
+                ]))
+        }
+        return Report(
+            text: text,
+            json: .object([
+                "id": .number(Int(patch.id)), "state": .string(patch.stateText), "time": .string(timestamp(patch.time)),
+                "origin": .string(patch.origin.fromOutside ? "outside" : "code"), "by_pid": .number(Int(patch.origin.pid)),
+                "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.source),
+                "build_id": .string(patch.digest), "functions": .array(functions),
+            ]))
+    }
+}
+
+extension PatchRecord {
+    /// A state that a command can only see in the ledger once the patcher that set it is dead is told as that.
+    var stateText: String {
+        switch state {
+        case .applying: "interrupted while applying"
+        case .applied: "applied"
+        case .reverting: "interrupted while reverting"
+        case .reverted: "reverted"
+        }
+    }
+
+    var originText: String {
+        origin.fromOutside ? "by swift-hotpatch (pid \(origin.pid), uid \(origin.uid))" : "from code"
+    }
+}
+
+/// A demangled name, or the name itself.
+func displayName(_ mangled: String) -> String { Demangling.demangle(mangled) ?? mangled }

@@ -1,0 +1,56 @@
+import Engine
+
+/// What a command has to say: for a person, and for a program.
+public struct Report: Sendable {
+    /// Lines, without a newline at the end.
+    public var text: String
+    public var json: JSON
+
+    public init(text: String, json: JSON) {
+        self.text = text
+        self.json = json
+    }
+}
+
+/// The exit codes of the command line.
+public enum ExitCode: Int32, Sendable {
+    case done = 0
+    /// The target was not touched.
+    case refused = 2
+    /// Something failed, and everything was put back.
+    case rolledBack = 3
+    /// The target may be inconsistent.
+    case inconsistent = 4
+    case usage = 64
+}
+
+/// Why a command did not do what it was asked to. Printed as `error: what. why. try this.`
+public struct CommandError: Error, Sendable, CustomStringConvertible {
+    public var description: String
+    public var exitCode: ExitCode
+
+    public init(_ description: String, exitCode: ExitCode = .refused) {
+        self.description = description
+        self.exitCode = exitCode
+    }
+
+    /// Any error of the modules below. What does not say otherwise refused before it touched the target.
+    public init(_ error: any Error) {
+        switch error {
+        case let error as CommandError: self = error
+        case let error as PatchError:
+            let code: ExitCode =
+                switch error.outcome {
+                case .refused: .refused
+                case .rolledBack: .rolledBack
+                case .inconsistent: .inconsistent
+                }
+            self.init(error.description, exitCode: code)
+        default: self.init("\(error)")
+        }
+    }
+
+    public var json: JSON {
+        .object(["error": .string(description), "exit_code": .number(Int(exitCode.rawValue))])
+    }
+}

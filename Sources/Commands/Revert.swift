@@ -1,0 +1,74 @@
+import Engine
+import Memory
+
+/// `revert`: takes patches out of force, those made from code too.
+public struct Revert: Sendable {
+    public enum Choice: Sendable {
+        case patches([UInt32])
+        case all
+    }
+
+    public var pid: Int32
+    public var choice: Choice
+    public var options: TargetOptions
+
+    public init(pid: Int32, choice: Choice, options: TargetOptions = TargetOptions()) {
+        self.pid = pid
+        self.choice = choice
+        self.options = options
+    }
+
+    public func run() throws(CommandError) -> Report {
+        let session = try Session(pid: pid, options: options)
+        defer { session.target.finish() }
+        do throws(PatchError) {
+            let reverted: PatchEngine.Reverted?
+            switch choice {
+            case .patches(let ids): reverted = try session.engine.revert(ids)
+            case .all: reverted = try session.engine.revert(in: session.engine.state()) { _ in true }
+            }
+            guard let reverted else {
+                return Report(
+                    text: "process \(pid) has no patches to revert",
+                    json: .object(["pid": .number(Int(pid)), "reverted": .array([])]))
+            }
+            let problems = runCallbacks(of: reverted.patches, session: session)
+            return report(reverted, problems: problems)
+        } catch { throw CommandError(error) }
+    }
+
+    private func runCallbacks(of patches: [PatchRecord], session: Session) -> [String] {
+        var problems: [String] = []
+        for patch in patches where patch.onRevert != .null && patch.state == .applied {
+            do { _ = try session.target.call(patch.onRevert) } catch {
+                problems.append("patch \(patch.id) is reverted, but its hotpatch_on_revert could not be run: \(error)")
+            }
+        }
+        return problems
+    }
+
+    private func report(_ reverted: PatchEngine.Reverted, problems: [String]) -> Report {
+        let ids = reverted.patches.map { "\($0.id)" }.joined(separator: ", ")
+        let count = reverted.patches.reduce(0) { $0 + $1.members.count }
+        var lines = [
+            "reverted patch \(ids): \(count) function\(count == 1 ? "" : "s"), \(pauseText(reverted.summary))"
+        ]
+        lines += reverted.vanished.map { "note: \(displayName($0.name)) is no longer loaded; nothing was written there" }
+        lines += problems.map { "warning: \($0)" }
+        return Report(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                "pid": .number(Int(pid)), "reverted": .array(reverted.patches.map { .number(Int($0.id)) }),
+                "pause_ns": .number(Int(reverted.summary.pauseNanoseconds)),
+                "warnings": .array(problems.map(JSON.string)),
+            ]))
+    }
+}
+
+/// "4 threads held for 0.21 ms".
+func pauseText(_ summary: CommitSummary) -> String {
+    let hundredths = (summary.pauseNanoseconds + 5000) / 10000
+    let fraction = hundredths % 100
+    return "\(summary.heldThreads) thread\(summary.heldThreads == 1 ? "" : "s") held for "
+        + "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+}

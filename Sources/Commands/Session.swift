@@ -1,0 +1,28 @@
+import Engine
+import Memory
+import PatchPlan
+import RemoteTarget
+import Symbols
+
+public typealias TargetOptions = RemoteTarget.TargetOptions
+
+/// A process to be changed: examined, its symbols read, nothing touched yet.
+struct Session {
+    let inspection: Inspection
+    let process: RemoteProcess
+    let index: SymbolIndex
+    let target: RemoteTarget
+    let engine: PatchEngine
+
+    init(pid: Int32, options: TargetOptions) throws(CommandError) {
+        do {
+            process = try RemoteProcess.examine(pid: pid, allowSeccomp: options.allowSeccomp)
+            inspection = try Inspection(pid: pid)
+            let index = try inspection.symbols()
+            self.index = index
+            target = try RemoteTarget(process: process, symbols: index, options: options)
+            let own = OwnCode(index: index)
+            engine = PatchEngine(target: target, program: process.executable) { own.contains($0) }
+        } catch { throw CommandError(error) }
+    }
+}

@@ -1,0 +1,244 @@
+import Memory
+
+/// A stub pool: r-x text for stubs, and rw- words for their retarget slots.
+public struct PoolRecord: Hashable, Sendable {
+    public var address: Address
+    public var textSize: Int
+    public var dataSize: Int
+
+    public var text: Range<Address> { address..<address + textSize }
+    public var data: Range<Address> { address + textSize..<address + (textSize + dataSize) }
+}
+
+/// A function whose entry has been, or is, overwritten. Written once a function: its stub serves every later patch.
+public struct SiteRecord: Hashable, Sendable {
+    public var id: UInt32
+    public var machine: UInt16
+    public var entry: Address
+    public var patchAddress: Address
+    /// The bytes of the function, and the detour; as many of either.
+    public var original: [UInt8]
+    public var detour: [UInt8]
+    public var stub: Range<Address>
+    /// What calling the original runs.
+    public var originalAddress: Address
+    /// The word that says where the detour leads.
+    public var slot: Address
+    /// Offsets from the entry, and from the stub, of the same instructions.
+    public var moved: [Pair]
+    /// Mangled.
+    public var name: String
+    public var imagePath: String
+    public var buildID: [UInt8]
+
+    public struct Pair: Hashable, Sendable {
+        public var entryOffset: UInt32
+        public var stubOffset: UInt32
+    }
+}
+
+/// A set of functions replaced together, and the state of that.
+public struct PatchRecord: Hashable, Sendable {
+    public var id: UInt32
+    public var state: State
+    public var origin: Origin
+    /// Nanoseconds since 1970, UTC.
+    public var time: UInt64
+    /// The library or object, or empty.
+    public var source: String
+    /// Build-id or digest of it, in hexadecimal, or empty.
+    public var digest: String
+    /// What dlopen returned for it in the target, 0 if nothing.
+    public var handle: UInt64
+    /// A function of the library to run once it is reverted, or null.
+    public var onRevert: Address
+    public var members: [Member]
+
+    public enum State: UInt64, Sendable {
+        case applying = 1
+        case applied = 2
+        case reverting = 3
+        case reverted = 4
+    }
+
+    public struct Origin: Hashable, Sendable {
+        /// From code, or by the command.
+        public var fromOutside: Bool
+        public var pid: Int32
+        public var uid: UInt32
+
+        public init(fromOutside: Bool, pid: Int32, uid: UInt32) {
+            self.fromOutside = fromOutside
+            self.pid = pid
+            self.uid = uid
+        }
+    }
+
+    public struct Member: Hashable, Sendable {
+        public var site: UInt32
+        public var replacement: Address
+        public var replacementName: String
+    }
+}
+
+/// One entry of the ledger.
+///
+///     u32 length      of all of it, a multiple of 8
+///     u32 kind
+///     u64 state       of a patch; the only word that ever changes, so not in the checksum
+///     u64 checksum    FNV-1a, 64 bits, over kind and payload
+///     payload, padded with zeros
+enum LedgerRecord: Hashable, Sendable {
+    case pool(PoolRecord)
+    case site(SiteRecord)
+    case patch(PatchRecord)
+
+    static let headerSize = 24
+    static let stateOffset = 8
+
+    private var kind: UInt32 {
+        switch self {
+        case .pool: 1
+        case .site: 2
+        case .patch: 3
+        }
+    }
+
+    func encoded() -> [UInt8] {
+        var payload = LedgerWriter()
+        var state: UInt64 = 0
+        switch self {
+        case .pool(let pool):
+            payload.integer(pool.address.rawValue)
+            payload.integer(UInt64(pool.textSize))
+            payload.integer(UInt64(pool.dataSize))
+        case .site(let site):
+            payload.integer(site.id)
+            payload.integer(UInt32(site.machine))
+            for address in [
+                site.entry, site.patchAddress, site.stub.lowerBound, site.stub.upperBound, site.originalAddress, site.slot,
+            ] { payload.integer(address.rawValue) }
+            payload.blob(site.original)
+            payload.blob(site.detour)
+            payload.integer(UInt32(site.moved.count))
+            for pair in site.moved {
+                payload.integer(pair.entryOffset)
+                payload.integer(pair.stubOffset)
+            }
+            payload.string(site.name)
+            payload.string(site.imagePath)
+            payload.blob(site.buildID)
+        case .patch(let patch):
+            state = patch.state.rawValue
+            payload.integer(patch.id)
+            payload.integer(UInt32(patch.origin.fromOutside ? 1 : 0))
+            payload.integer(patch.origin.pid)
+            payload.integer(patch.origin.uid)
+            payload.integer(patch.time)
+            payload.integer(patch.handle)
+            payload.integer(patch.onRevert.rawValue)
+            payload.string(patch.source)
+            payload.string(patch.digest)
+            payload.integer(UInt32(patch.members.count))
+            for member in patch.members {
+                payload.integer(member.site)
+                payload.integer(member.replacement.rawValue)
+                payload.string(member.replacementName)
+            }
+        }
+        payload.pad(to: 8)
+        var record = LedgerWriter()
+        record.integer(UInt32(Self.headerSize + payload.bytes.count))
+        record.integer(kind)
+        record.integer(state)
+        record.integer(Self.checksum(kind: kind, payload: payload.bytes[...]))
+        return record.bytes + payload.bytes
+    }
+
+    /// Decodes the record that fills `bytes`.
+    init(decoding bytes: ArraySlice<UInt8>) throws(LedgerError) {
+        var header = LedgerReader(bytes)
+        _ = try header.integer(UInt32.self)
+        let kind: UInt32 = try header.integer()
+        let state: UInt64 = try header.integer()
+        let checksum: UInt64 = try header.integer()
+        let payload = bytes.dropFirst(Self.headerSize)
+        guard Self.checksum(kind: kind, payload: payload) == checksum else {
+            throw .malformed("the checksum of a record at offset \(bytes.startIndex) is wrong")
+        }
+        var reader = LedgerReader(payload)
+        switch kind {
+        case 1: self = .pool(try Self.pool(&reader))
+        case 2: self = .site(try Self.site(&reader))
+        case 3: self = .patch(try Self.patch(&reader, state: state))
+        default: throw .malformed("a record at offset \(bytes.startIndex) has the unknown kind \(kind)")
+        }
+    }
+
+    private static func pool(_ reader: inout LedgerReader) throws(LedgerError) -> PoolRecord {
+        let address: UInt64 = try reader.integer()
+        let textSize: UInt64 = try reader.integer()
+        let dataSize: UInt64 = try reader.integer()
+        guard textSize <= 1 << 31, dataSize <= 1 << 31, address < 1 << 63 else {
+            throw .malformed("a stub pool of \(textSize) + \(dataSize) bytes")
+        }
+        return PoolRecord(address: Address(address), textSize: Int(textSize), dataSize: Int(dataSize))
+    }
+
+    private static func site(_ reader: inout LedgerReader) throws(LedgerError) -> SiteRecord {
+        let id: UInt32 = try reader.integer()
+        let machine = UInt16(truncatingIfNeeded: try reader.integer(UInt32.self))
+        var addresses: [Address] = []
+        for _ in 0..<6 { addresses.append(Address(try reader.integer(UInt64.self))) }
+        let original = try reader.blob(atMost: 16)
+        let detour = try reader.blob(atMost: 16)
+        guard original.count == detour.count, !detour.isEmpty, addresses[2] <= addresses[3],
+            addresses[3] - addresses[2] <= 1 << 16
+        else { throw .malformed("site \(id) holds \(original.count) original and \(detour.count) new bytes") }
+        let count: UInt32 = try reader.integer()
+        guard count <= 64 else { throw .malformed("site \(id) moves \(count) instructions") }
+        var moved: [SiteRecord.Pair] = []
+        for _ in 0..<count {
+            moved.append(.init(entryOffset: try reader.integer(), stubOffset: try reader.integer()))
+        }
+        return SiteRecord(
+            id: id, machine: machine, entry: addresses[0], patchAddress: addresses[1], original: original, detour: detour,
+            stub: addresses[2]..<addresses[3], originalAddress: addresses[4], slot: addresses[5], moved: moved,
+            name: try reader.string(), imagePath: try reader.string(), buildID: try reader.blob(atMost: 64))
+    }
+
+    private static func patch(_ reader: inout LedgerReader, state: UInt64) throws(LedgerError) -> PatchRecord {
+        let id: UInt32 = try reader.integer()
+        guard let state = PatchRecord.State(rawValue: state) else {
+            throw .malformed("patch \(id) has the unknown state \(state)")
+        }
+        let flags: UInt32 = try reader.integer()
+        let origin = PatchRecord.Origin(
+            fromOutside: flags & 1 != 0, pid: try reader.integer(), uid: try reader.integer())
+        let time: UInt64 = try reader.integer()
+        let handle: UInt64 = try reader.integer()
+        let onRevert = Address(try reader.integer(UInt64.self))
+        let source = try reader.string()
+        let digest = try reader.string()
+        let count: UInt32 = try reader.integer()
+        guard count <= 1 << 20 else { throw .malformed("patch \(id) replaces \(count) functions") }
+        var members: [PatchRecord.Member] = []
+        for _ in 0..<count {
+            members.append(
+                .init(
+                    site: try reader.integer(), replacement: Address(try reader.integer(UInt64.self)),
+                    replacementName: try reader.string()))
+        }
+        return PatchRecord(
+            id: id, state: state, origin: origin, time: time, source: source, digest: digest, handle: handle,
+            onRevert: onRevert, members: members)
+    }
+
+    static func checksum(kind: UInt32, payload: ArraySlice<UInt8>) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for shift in stride(from: 0, to: 32, by: 8) { mix(UInt8(truncatingIfNeeded: kind >> UInt32(shift))) }
+        payload.withUnsafeBufferPointer { for byte in $0 { mix(byte) } }
+        return hash
+    }
+}

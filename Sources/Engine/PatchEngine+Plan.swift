@@ -1,0 +1,195 @@
+import Memory
+import PatchPlan
+import Symbols
+
+extension PatchEngine {
+    func plan(_ request: PatchRequest, map: ProcessMap, state: LedgerState) throws(PatchError) -> PlannedPatch {
+        var planning = Planning(engine: self, map: map, state: state)
+        for replacement in request.replacements { try planning.add(replacement) }
+        return planning.finish(request)
+    }
+}
+
+/// A plan being made.
+private struct Planning {
+    let engine: PatchEngine
+    let map: ProcessMap
+    let state: LedgerState
+    var plan = PatchPlan()
+    var sites: [SiteRecord] = []
+    var newSites: [SiteRecord] = []
+    var members: [PatchRecord.Member] = []
+    var notes: [String] = []
+    var pools: [Pool] = []
+    var fresh: [(address: Address, bytes: [UInt8])] = []
+    var entries: Set<Address> = []
+    var nextSite: UInt32
+
+    struct Pool {
+        var record: PoolRecord
+        var text: Address
+        var data: Address
+        var isNew: Bool
+    }
+
+    /// Of a pool: stubs, and the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
+    static let textSize = 64 << 10
+    static let dataSize = 16 << 10
+    /// Reserved for a stub before it is known how long it is.
+    static let stubReserve = 256
+
+    init(engine: PatchEngine, map: ProcessMap, state: LedgerState) {
+        self.engine = engine
+        self.map = map
+        self.state = state
+        nextSite = state.nextSite
+        pools = state.pools.map { record in
+            let end = state.end(of: record)
+            return Pool(record: record, text: end.text, data: end.data, isNew: false)
+        }
+    }
+
+    mutating func add(_ replacement: Replacement) throws(PatchError) {
+        let function = replacement.function
+        let name = engine.displayName(function.name)
+        if engine.isOwn(function) { throw .ownFunction(function: name, address: function.address) }
+        if replacement.address == function.address { throw .itself(function: name, address: function.address) }
+        if !entries.insert(function.address).inserted { throw .twice(function: name, address: function.address) }
+
+        let site: SiteRecord
+        if let known = try knownSite(of: function, name: name) {
+            site = known
+        } else {
+            site = try newSite(for: replacement, name: name)
+        }
+        sites.append(site)
+        members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
+        if let pointer = replacement.originalPointer {
+            plan.writes.append(
+                Write(address: pointer, kind: .data, expected: nil, bytes: engine.word(site.originalAddress.rawValue)))
+        }
+    }
+
+    /// The site of a function that was patched before, with the writes that make the new replacement run.
+    private mutating func knownSite(of function: FunctionSymbol, name: String) throws(PatchError) -> SiteRecord? {
+        guard let site = state.site(entry: function.address) else { return nil }
+        let found = try engine.reading("read \(name)") {
+            try engine.target.memory.bytes(at: site.patchAddress, count: site.original.count)
+        }
+        guard found == site.original || found == site.detour else {
+            // Nothing of ours is in force there: another image may have come to lie at the address.
+            if state.layers(of: site.id).isEmpty { return nil }
+            throw .entryChanged(function: name, address: site.patchAddress, expected: site.detour, found: found)
+        }
+        // The slot is set last thing before the entry, by `finish`.
+        if found == site.original { plan.install(site) }
+        return site
+    }
+
+    private mutating func newSite(for replacement: Replacement, name: String) throws(PatchError) -> SiteRecord {
+        let function = replacement.function
+        let pool = try poolIndex(for: function, name: name)
+        let code = try engine.reading("read \(name)") {
+            try engine.target.memory.bytes(at: function.address, count: replacement.extent.available)
+        }
+        let detour: Detour
+        do throws(Refusal) {
+            detour = try Detour(
+                architecture: engine.target.architecture, code: code, functionLength: replacement.extent.length,
+                entry: function.address, stub: pools[pool].text, slot: pools[pool].data, tables: engine.target.memory)
+        } catch {
+            throw .refused(function: name, address: function.address, image: function.image.path, error)
+        }
+        let site = SiteRecord(
+            id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
+            patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
+            stub: detour.stub.address..<detour.stub.address + detour.stub.bytes.count,
+            originalAddress: detour.stub.originalAddress, slot: detour.stub.slot,
+            moved: detour.pcMap.map {
+                .init(
+                    entryOffset: UInt32(truncatingIfNeeded: $0.entry - function.address),
+                    stubOffset: UInt32(truncatingIfNeeded: $0.stub - detour.stub.address))
+            },
+            name: function.name, imagePath: function.image.path, buildID: function.image.buildID)
+        nextSite += 1
+        pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
+        pools[pool].data += 8
+        plan.stubs.append(detour.stub)
+        plan.install(site)
+        newSites.append(site)
+        notes += detour.notes.map { "\(name): \($0)" }
+        return site
+    }
+
+    /// A pool within reach that has room, or a new one.
+    private mutating func poolIndex(for function: FunctionSymbol, name: String) throws(PatchError) -> Int {
+        let reach = engine.target.architecture.detourReach
+        for (index, pool) in pools.enumerated() {
+            guard pool.record.text.upperBound - pool.text >= Self.stubReserve,
+                pool.record.data.upperBound - pool.data >= 8,
+                pool.record.text.lowerBound.distance(to: function.address) < reach,
+                pool.record.data.upperBound.distance(to: function.address) < reach
+            else { continue }
+            return index
+        }
+        let page = engine.target.pageSize
+        let text = (Self.textSize + page - 1) / page * page
+        let data = (Self.dataSize + page - 1) / page * page
+        var regions = map.regions
+        for pool in pools where pool.isNew {
+            regions.append(Region(range: pool.record.text.lowerBound..<pool.record.data.upperBound, permissions: .read))
+        }
+        regions.sort { $0.range.lowerBound < $1.range.lowerBound }
+        guard
+            let address = PoolPlacement.address(
+                near: function.address, size: text + data, reach: reach, regions: regions, program: engine.program,
+                pageSize: page)
+        else { throw .noPool(function: name, address: function.address, reach: reach) }
+        let record = PoolRecord(address: address, textSize: text, dataSize: data)
+        pools.append(Pool(record: record, text: address, data: address + text, isNew: true))
+        return pools.count - 1
+    }
+
+    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, entries.
+    consuming func finish(_ request: PatchRequest) -> PlannedPatch {
+        let id = state.nextPatch
+        var slots: [Write] = []
+        let created = Set(newSites.map(\.id))
+        for (site, member) in zip(sites, members) {
+            let bytes = engine.word(member.replacement.rawValue)
+            if created.contains(site.id) {
+                // New slots lie side by side; one copy fills them all.
+                if let last = fresh.indices.last, fresh[last].address + fresh[last].bytes.count == site.slot {
+                    fresh[last].bytes += bytes
+                } else {
+                    fresh.append((site.slot, bytes))
+                }
+            } else {
+                slots.append(Write(address: site.slot, kind: .data, expected: nil, bytes: bytes))
+            }
+        }
+        let pointers = plan.writes.filter { $0.kind == .data }
+        let entries = plan.writes.filter { $0.kind == .text }.sorted { $0.address < $1.address }
+        plan.writes = pointers + slots + entries
+        let new = pools.filter(\.isNew).map(\.record)
+        let patch = PatchRecord(
+            id: id, state: .applying, origin: request.origin, time: currentTime(), source: request.source,
+            digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
+        return PlannedPatch(
+            id: id, plan: plan, pools: new, sites: sites, notes: notes,
+            records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site) + [.patch(patch)], fresh: fresh)
+    }
+}
+
+extension PatchPlan {
+    /// Writes the detour over the function's entry; threads inside go on in the stub.
+    fileprivate mutating func install(_ site: SiteRecord) {
+        writes.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour))
+        let inside = site.patchAddress + 1..<site.patchAddress + site.detour.count
+        hazards.append(inside)
+        for pair in site.moved where inside.contains(site.entry + Int(pair.entryOffset)) {
+            moves.append(
+                PCMove(from: site.entry + Int(pair.entryOffset), to: site.stub.lowerBound + Int(pair.stubOffset)))
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import Memory
+import PatchPlan
+import Symbols
+
+extension PatchEngine {
+    /// What a revert did.
+    public struct Reverted: Sendable {
+        public var patches: [PatchRecord]
+        public var summary: CommitSummary
+        /// Functions whose image is gone, so that there was nothing to write.
+        public var vanished: [SiteRecord]
+    }
+
+    /// Takes patches out of force, all or none. Where another patch of the same function remains, the newest one runs; where
+    /// none does, the function's own bytes are put back. Stubs stay: a thread may be inside one.
+    /// - Parameter ids: patches in force, or interrupted halfway by the death of a patcher.
+    public func revert(_ ids: [UInt32]) throws(PatchError) -> Reverted {
+        try persist { () throws(PatchError) -> Reverted in
+            let state = try state()
+            var patches: [LedgerState.Entry] = []
+            for id in ids {
+                guard let entry = state.entry(id) else { throw .noSuchPatch(id: id, pid: target.pid) }
+                if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
+                patches.append(entry)
+            }
+            let (plan, vanished) = try plan(reverting: patches, state: state)
+            let summary = try commit(plan, copies: [], state: state)
+            return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
+        }
+    }
+
+    private func plan(
+        reverting patches: [LedgerState.Entry], state: LedgerState
+    ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord]) {
+        let leaving = Set(patches.map(\.record.id))
+        var slots: [Write] = []
+        var entries: [Write] = []
+        var vanished: [SiteRecord] = []
+        var seen: Set<UInt32> = []
+        for member in patches.flatMap(\.record.members) where seen.insert(member.site).inserted {
+            guard let site = state.sites[member.site] else { continue }
+            let found: [UInt8]
+            do throws(MemoryError) {
+                found = try target.memory.bytes(at: site.patchAddress, count: site.detour.count)
+            } catch {
+                vanished.append(site)
+                continue
+            }
+            if let next = state.layers(of: site.id).last(where: { !leaving.contains($0.patch) }) {
+                slots.append(Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
+            } else if found == site.detour {
+                entries.append(
+                    Write(address: site.patchAddress, kind: .text, expected: site.detour, bytes: site.original))
+            } else if found != site.original {
+                // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
+                if try isMapped(site) {
+                    throw .entryChanged(
+                        function: displayName(site.name), address: site.patchAddress, expected: site.detour, found: found)
+                }
+                vanished.append(site)
+            }
+        }
+        entries.sort { $0.address < $1.address }
+        var plan = PatchPlan()
+        plan.writes = generationWrites(state: state)
+        for patch in patches {
+            plan.writes.append(
+                Write(
+                    address: patch.stateAddress, kind: .data, expected: word(patch.record.state.rawValue),
+                    bytes: word(PatchRecord.State.reverting.rawValue)))
+        }
+        plan.writes += slots + entries
+        for patch in patches {
+            plan.writes.append(
+                Write(
+                    address: patch.stateAddress, kind: .data, expected: nil,
+                    bytes: word(PatchRecord.State.reverted.rawValue)))
+        }
+        return (plan, vanished)
+    }
+
+    /// Whether the site's image still lies at its entry.
+    private func isMapped(_ site: SiteRecord) throws(PatchError) -> Bool {
+        try reading("read the mappings") {
+            guard let region = try target.processMap().region(containing: site.entry) else { return false }
+            return region.path.isEmpty || region.path.hasPrefix(site.imagePath)
+        }
+    }
+}
+
+extension PatchEngine {
+    /// Reverts the patches that are not reverted yet and satisfy `isWanted`; nothing where there are none.
+    @discardableResult
+    public func revert(
+        in state: LedgerState, where isWanted: (PatchRecord) -> Bool
+    ) throws(PatchError) -> Reverted? {
+        let ids = state.patches.map(\.record).filter { $0.state != .reverted && isWanted($0) }.map(\.id)
+        return ids.isEmpty ? nil : try revert(ids)
+    }
+}

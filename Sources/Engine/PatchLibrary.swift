@@ -1,0 +1,173 @@
+import Memory
+import PatchPlan
+import Symbols
+
+/// A shared library that replaces functions, read from its file; nothing is loaded.
+///
+/// Its strong, default-visible functions replace the target's functions of the same mangled name. Weak and inline definitions,
+/// template instantiations and compiler helpers, which are weak, do so only when named. A symbol `hotpatch.replace.NAME` replaces NAME,
+/// and a variable `hotpatch.original.NAME` receives the original: see `hotpatch.h`.
+public struct PatchLibrary: Sendable {
+    public let path: String
+    public let image: ElfImage
+    /// Build-id in hexadecimal, or empty where it has none.
+    public let digest: String
+    private let functions: [ElfSymbol]
+    private let originals: [String: ElfSymbol]
+    /// Link-time addresses of `hotpatch_on_apply` and `hotpatch_on_revert`, or nil.
+    public let onApply: UInt64?
+    public let onRevert: UInt64?
+
+    static let replacePrefix = "hotpatch.replace."
+    static let originalPrefix = "hotpatch.original."
+    private static let reserved: Set<String> = ["hotpatch_on_apply", "hotpatch_on_revert", "_init", "_fini"]
+
+    /// What is to be replaced, beyond or instead of what the library says.
+    public struct Selection: Sendable {
+        /// Patterns with `*` and `?`: only functions of the library whose mangled or demangled name matches one, weak ones too.
+        public var only: [String]
+        /// Functions of the target by name, and what replaces them: a symbol of the library.
+        public var map: [(old: String, new: String)]
+        /// The image of the target in which names are looked up, where several define them.
+        public var image: String?
+
+        public init(only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil) {
+            self.only = only
+            self.map = map
+            self.image = image
+        }
+    }
+
+    /// One replacement the library makes. Addresses are link-time: the library may not be loaded yet.
+    public struct Entry: Sendable {
+        public var function: FunctionSymbol
+        public var replacement: ElfSymbol
+        /// The variable that receives the original, or nil.
+        public var originalPointer: UInt64?
+    }
+
+    /// - Throws: `PatchError` where it is not a shared library for this architecture.
+    public init(image: ElfImage, path: String, architecture: Architecture) throws(PatchError) {
+        guard image.fileType == 3 else {  // ET_DYN
+            let kinds: [UInt16: String] = [1: "an object file", 2: "an executable", 4: "a core file"]
+            throw .target(
+                "\(path) is \(kinds[image.fileType] ?? "not a shared library"). Only a shared library can be loaded into a process. "
+                    + "Link it with -shared (swiftc: -emit-library).")
+        }
+        guard image.machine == architecture.elfMachine else {
+            let theirs = Architecture(elfMachine: image.machine).map(\.name) ?? "machine \(image.machine)"
+            throw .target(
+                "\(path) is built for \(theirs), the process runs on \(architecture.name). Build it for \(architecture.name).")
+        }
+        self.path = path
+        self.image = image
+        digest = image.buildID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let exported = image.dynamicSymbols.filter {
+            $0.isDefined && $0.binding != .local && ($0.visibility == .default || $0.visibility == .protected)
+        }
+        functions = exported.filter { $0.isFunction && !Self.reserved.contains($0.name) }
+        originals = Dictionary(
+            exported.filter { $0.name.hasPrefix(Self.originalPrefix) }
+                .map { (String($0.name.dropFirst(Self.originalPrefix.count)), $0) }, uniquingKeysWith: { first, _ in first })
+        onApply = exported.first { $0.name == "hotpatch_on_apply" && $0.isFunction }?.value
+        onRevert = exported.first { $0.name == "hotpatch_on_revert" && $0.isFunction }?.value
+    }
+
+    /// Whether it registers Swift metadata with the runtime when loaded: such a library must never be unloaded.
+    public var registersSwiftMetadata: Bool { image.sections.contains { $0.name.hasPrefix("swift5_") } }
+
+    /// What it replaces in a process.
+    /// - Parameter index: the symbols of the process, without those of patch libraries.
+    /// - Throws: `PatchError` where a name is unknown or ambiguous, or nothing is replaced at all.
+    public func entries(in index: SymbolIndex, selection: Selection) throws(PatchError) -> [Entry] {
+        var entries: [Entry] = []
+        for (old, new) in selection.map {
+            guard let replacement = functions.first(where: { $0.name == new || Demangling.demangle($0.name) == new }) else {
+                throw .target(
+                    "\(path) exports no function \(new), which --map names. It exports: \(exportedNames). Check the spelling.")
+            }
+            let function = try lookUp(old, in: index, image: selection.image)
+            entries.append(Entry(function: function, replacement: replacement, originalPointer: pointer(for: [old, function.name])))
+        }
+        for function in functions where function.name.hasPrefix(Self.replacePrefix) {
+            let name = String(function.name.dropFirst(Self.replacePrefix.count))
+            guard isWanted(name, by: selection) else { continue }
+            let target = try lookUp(name, in: index, image: selection.image)
+            entries.append(Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
+        }
+        for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
+            guard !selection.only.isEmpty || function.binding == .global, isWanted(function.name, by: selection) else { continue }
+            // Only the very name: a C function `price` is not C++'s price(int).
+            guard index.functions(named: function.name, in: selection.image).contains(where: { $0.name == function.name })
+            else { continue }
+            let target = try lookUp(function.name, in: index, image: selection.image)
+            entries.append(
+                Entry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
+        }
+        try checkUnclaimed(entries, selection: selection)
+        return entries
+    }
+
+    private func lookUp(_ name: String, in index: SymbolIndex, image: String?) throws(PatchError) -> FunctionSymbol {
+        do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
+    }
+
+    private func pointer(for names: [String]) -> UInt64? {
+        names.lazy.compactMap { originals[$0]?.value }.first
+    }
+
+    private func isWanted(_ name: String, by selection: Selection) -> Bool {
+        if selection.only.isEmpty { return true }
+        let demangled = Demangling.demangle(name)
+        return selection.only.contains { pattern in
+            matches(name, pattern: pattern) || demangled.map { matches($0, pattern: pattern) } ?? false
+        }
+    }
+
+    /// Nothing replaced, a pattern that matches nothing, or a pointer nobody fills: each is a mistake, and none may pass in silence.
+    private func checkUnclaimed(_ entries: [Entry], selection: Selection) throws(PatchError) {
+        if entries.isEmpty {
+            throw .target(
+                "\(path) replaces nothing in this process: none of its functions has the name of one of the target's. "
+                    + "It exports: \(exportedNames). Give its functions the target's mangled names (swift-hotpatch symbols), "
+                    + "or use --map OLD=NEW.")
+        }
+        for name in originals.keys.sorted()
+        where !entries.contains(where: { $0.originalPointer == originals[name]?.value }) {
+            throw .target(
+                "\(path) wants the original of \(name), which it does not replace. The pointer would stay null. "
+                    + "Replace \(name) too, or remove HOTPATCH_ORIGINAL(\"\(name)\").")
+        }
+    }
+
+    private var exportedNames: String {
+        if functions.isEmpty { return "no function" }
+        let names = functions.prefix(8).map(\.name).joined(separator: ", ")
+        return functions.count > 8 ? names + ", and \(functions.count - 8) more" : names
+    }
+}
+
+/// Whether a whole name matches a pattern of `*` (any characters) and `?` (one).
+func matches(_ name: String, pattern: String) -> Bool {
+    let name = Array(name.utf8)
+    let pattern = Array(pattern.utf8)
+    var at = 0
+    var position = 0
+    var star: (pattern: Int, name: Int)?
+    while at < name.count {
+        if position < pattern.count, pattern[position] == UInt8(ascii: "*") {
+            star = (position + 1, at)
+            position += 1
+        } else if position < pattern.count, pattern[position] == UInt8(ascii: "?") || pattern[position] == name[at] {
+            position += 1
+            at += 1
+        } else if let (resume, from) = star {
+            star = (resume, from + 1)
+            position = resume
+            at = from + 1
+        } else {
+            return false
+        }
+    }
+    return pattern[position...].allSatisfy { $0 == UInt8(ascii: "*") }
+}

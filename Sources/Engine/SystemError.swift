@@ -1,0 +1,6 @@
+import Glibc
+
+/// The text of an errno, with its number.
+public func systemError(_ code: Int32) -> String {
+    code == 0 ? "no reason given" : "\(String(cString: strerror(code))) (errno \(code))"
+}

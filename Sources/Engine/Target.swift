@@ -1,0 +1,50 @@
+import Memory
+import PatchPlan
+import Symbols
+
+/// The process whose functions are patched, as the engine sees it: this one (`LocalTarget`) or another (`RemoteTarget`).
+///
+/// The engine computes; a target has the effects. Each call either does all it says or throws and leaves the process as it was.
+public protocol Target: AnyObject {
+    var pid: Int32 { get }
+    var architecture: Architecture { get }
+    /// In bytes.
+    var pageSize: Int { get }
+    var memory: any MemoryReader { get }
+
+    /// The mappings as they are now.
+    func processMap() throws -> ProcessMap
+
+    /// Maps a stub pool exactly at `address`: `textSize` bytes r-x, then `dataSize` bytes rw-, both multiples of the page size.
+    /// - Throws: `PatchError.addressTaken` where something is mapped there already.
+    func mapPool(at address: Address, textSize: Int, dataSize: Int) throws
+
+    /// Maps a private, zeroed memfd called `hotpatch-ledger`, rw-.
+    func mapLedger(size: Int) throws -> Address
+
+    /// Takes back a mapping made by `mapPool` or `mapLedger` that no commit has used.
+    func unmap(_ range: Range<Address>)
+
+    /// Holds all threads, checks, writes, releases.
+    /// - Throws: `PatchError`; unless it is `.inconsistent`, the process is as it was.
+    func commit(_ block: CommitBlock) throws -> CommitSummary
+}
+
+/// What a commit did.
+public struct CommitSummary: Sendable, Hashable {
+    /// Threads parked or stopped.
+    public var heldThreads: Int
+    /// Of them, those found inside an entry and moved to the same instruction in the stub.
+    public var movedThreads: Int
+    /// System calls that would have failed with EINTR and were restarted.
+    public var restartedCalls: Int
+    /// From the first thread disturbed to the last released, in nanoseconds.
+    public var pauseNanoseconds: UInt64
+
+    public init(heldThreads: Int = 0, movedThreads: Int = 0, restartedCalls: Int = 0, pauseNanoseconds: UInt64 = 0) {
+        self.heldThreads = heldThreads
+        self.movedThreads = movedThreads
+        self.restartedCalls = restartedCalls
+        self.pauseNanoseconds = pauseNanoseconds
+    }
+}

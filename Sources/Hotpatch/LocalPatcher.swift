@@ -1,0 +1,93 @@
+import CPatch
+import Engine
+import Glibc
+import LocalTarget
+import Memory
+import Symbols
+import Synchronization
+
+/// The one patcher of this process: its engine, and an index of its symbols that is brought up to date when libraries come and go.
+struct LocalPatcher: ~Copyable {
+    static let shared = Mutex(LocalPatcher())
+
+    let target = LocalTarget()
+    private var cached: (index: SymbolIndex, own: OwnCode, libraries: Libraries)?
+
+    /// Counters of the dynamic linker: libraries loaded and unloaded so far (dl_iterate_phdr(3)).
+    private struct Libraries: Equatable {
+        var loaded: UInt64 = 0
+        var unloaded: UInt64 = 0
+
+        static var current: Libraries {
+            var libraries = Libraries()
+            _ = withUnsafeMutablePointer(to: &libraries) { pointer in
+                dl_iterate_phdr(
+                    { info, _, data in
+                        guard let info, let data else { return 1 }
+                        data.assumingMemoryBound(to: Libraries.self).pointee = Libraries(
+                            loaded: info.pointee.dlpi_adds, unloaded: info.pointee.dlpi_subs)
+                        return 1
+                    }, pointer)
+            }
+            return libraries
+        }
+    }
+
+    mutating func index() throws(PatchError) -> SymbolIndex { try symbols().index }
+
+    private mutating func symbols() throws(PatchError) -> (index: SymbolIndex, own: OwnCode) {
+        let libraries = Libraries.current
+        if let cached, cached.libraries == libraries { return (cached.index, cached.own) }
+        do {
+            let map = try target.processMap()
+            let index =
+                try cached?.index.refreshed(map: map) ?? SymbolIndex(map: map, memory: target.memory, root: "")
+            let own = OwnCode(index: index)
+            cached = (index, own, libraries)
+            return (index, own)
+        } catch let error as SymbolError {
+            throw .symbol(error)
+        } catch {
+            throw .target("cannot read the symbols of this process: \(error)")
+        }
+    }
+
+    mutating func engine() throws(PatchError) -> PatchEngine {
+        let (index, own) = try symbols()
+        let program = index.images.first { $0.isMainProgram }?.path ?? ""
+        return PatchEngine(target: target, program: program) {
+            hp_is_own_code($0.address.rawValue) || own.contains($0)
+        }
+    }
+
+    mutating func function(_ name: String, in image: String?) throws(PatchError) -> FunctionSymbol {
+        do throws(SymbolError) { return try index().function(named: name, in: image) } catch { throw .symbol(error) }
+    }
+
+    mutating func apply(_ wanted: [(function: FunctionSymbol, address: Address, name: String)]) throws(PatchError) -> Receipt {
+        let index = try index()
+        try checkExecutable(wanted.map(\.address))
+        let replacements = wanted.map {
+            Replacement(function: $0.function, extent: index.extent(of: $0.function), address: $0.address, name: $0.name)
+        }
+        let origin = PatchRecord.Origin(fromOutside: false, pid: getpid(), uid: getuid())
+        return try engine().apply(PatchRequest(replacements: replacements, origin: origin))
+    }
+
+    /// A replacement that is not code would end the process at the first call.
+    private func checkExecutable(_ addresses: [Address]) throws(PatchError) {
+        let map: ProcessMap
+        do { map = try target.processMap() } catch { throw .target("cannot read the mappings of this process: \(error)") }
+        for address in addresses where map.region(containing: address)?.permissions.contains(.execute) != true {
+            throw .type("\(address) is not in executable memory, so it cannot replace a function. Pass the address of a function.")
+        }
+    }
+
+    /// Runs `body` with the patcher, which no other thread uses meanwhile.
+    static func with<T: Sendable>(_ body: (inout LocalPatcher) throws(PatchError) -> T) throws(PatchError) -> T {
+        let result: Result<T, PatchError> = shared.withLock { patcher in
+            do throws(PatchError) { return .success(try body(&patcher)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+}

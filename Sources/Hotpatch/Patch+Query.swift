@@ -1,0 +1,77 @@
+import Engine
+import Memory
+import Symbols
+
+extension Patch {
+    /// What runs instead of a function.
+    public struct ActiveReplacement: Sendable, Hashable {
+        public let address: Address
+        /// Its symbol, or its address in hexadecimal.
+        public let name: String
+    }
+
+    /// What runs instead of a function, or nil where the function itself does.
+    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
+    public static func replacement(
+        for symbol: String, in image: String? = nil
+    ) throws(PatchError) -> ActiveReplacement? {
+        try LocalPatcher.with { (patcher) throws(PatchError) in
+            let function = try patcher.function(symbol, in: image)
+            return try patcher.engine().state().replacement(for: function.address).map {
+                ActiveReplacement(address: $0.address, name: $0.name)
+            }
+        }
+    }
+
+    /// The original of a function, patched or not, as a C function.
+    ///
+    /// It looks the name up each time: in a hot path, or in a replacement of a function that this library itself uses
+    /// (`malloc`, `read`, …), take it from the handle once.
+    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name, `PatchError.type` unless `F` is `@convention(c)`.
+    public static func callOriginal<F>(
+        symbol: String, in image: String? = nil, as type: F.Type = F.self
+    ) throws(PatchError) -> F {
+        try cFunction(at: originalAddress(symbol: symbol, in: image), as: type)
+    }
+
+    /// Where the original of a function can be called, patched or not.
+    public static func originalAddress(symbol: String, in image: String? = nil) throws(PatchError) -> Address {
+        try LocalPatcher.with { (patcher) throws(PatchError) in
+            let function = try patcher.function(symbol, in: image)
+            let state = try patcher.engine().state()
+            guard state.replacement(for: function.address) != nil else { return function.address }
+            return state.site(entry: function.address)?.originalAddress ?? function.address
+        }
+    }
+
+    /// Reverts every patch of a function; nothing where it is not patched. Other functions of the same transactions are
+    /// reverted with it.
+    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
+    public static func revert(symbol: String, in image: String? = nil) throws(PatchError) {
+        try LocalPatcher.with { (patcher) throws(PatchError) in
+            let function = try patcher.function(symbol, in: image)
+            let engine = try patcher.engine()
+            let state = try engine.state()
+            guard let site = state.site(entry: function.address) else { return }
+            try engine.revert(in: state) { $0.members.contains { $0.site == site.id } }
+        }
+    }
+
+    /// Reverts everything that is patched in this process, by whomever.
+    public static func revertAll() throws(PatchError) {
+        try LocalPatcher.with { (patcher) throws(PatchError) in
+            let engine = try patcher.engine()
+            try engine.revert(in: engine.state()) { _ in true }
+        }
+    }
+
+    /// Functions of this process whose mangled or demangled name matches.
+    /// - Parameter pattern: with `*` and `?`; without either, any part of the name. Ascending by address.
+    public static func functions(
+        matching pattern: String, in image: String? = nil
+    ) throws(PatchError) -> [FunctionSymbol] {
+        try LocalPatcher.with { (patcher) throws(PatchError) in
+            try patcher.index().functions(matching: pattern, in: image)
+        }
+    }
+}

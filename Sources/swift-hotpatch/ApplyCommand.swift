@@ -1,0 +1,50 @@
+import ArgumentParser
+import Commands
+
+struct ApplyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apply",
+        abstract: "Load a library into a process and let its functions replace the process's own.")
+
+    @Argument(help: ArgumentHelp("A shared library.", valueName: "patch"), completion: .file())
+    var library: String
+
+    @OptionGroup var process: ProcessOptions
+    @OptionGroup var change: ChangeOptions
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Only functions of the library whose name matches (* and ?), weak and inline ones too. Repeatable.",
+            valueName: "pattern"))
+    var only: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Replace a function of the target by one of the library with another name. Repeatable.", valueName: "old=new"))
+    var map: [String] = []
+
+    @Option(name: .customLong("in"), help: ArgumentHelp("The image of the target to patch, where several define a name.", valueName: "image"))
+    var image: String?
+
+    @Flag(name: .long, help: "Print what would happen, and do nothing.")
+    var dryRun = false
+
+    func validate() throws { _ = try pairs() }
+
+    private func pairs() throws -> [(old: String, new: String)] {
+        try map.map { text in
+            // A demangled name may hold an operator: the last = is the one that separates.
+            guard let at = text.lastIndex(of: "="), at != text.startIndex, text.index(after: at) != text.endIndex else {
+                throw ValidationError("--map takes OLD=NEW, not '\(text)'.")
+            }
+            return (String(text[..<at]), String(text[text.index(after: at)...]))
+        }
+    }
+
+    func run() throws {
+        let command = Apply(
+            library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun, options: change.target)
+        try perform(json: process.json) { () throws(CommandError) in try command.run() }
+    }
+}

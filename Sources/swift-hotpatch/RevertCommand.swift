@@ -1,0 +1,25 @@
+import ArgumentParser
+import Commands
+
+struct RevertCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revert", abstract: "Put the process's own functions back.")
+
+    @Argument(help: ArgumentHelp("Patches to revert, as list numbers them.", valueName: "patch-id"))
+    var patches: [UInt32] = []
+
+    @Flag(name: .long, help: "Revert every patch of the process, by whomever.")
+    var all = false
+
+    @OptionGroup var process: ProcessOptions
+    @OptionGroup var change: ChangeOptions
+
+    func validate() throws {
+        guard all != !patches.isEmpty else { throw ValidationError("Name the patches to revert, or say --all.") }
+    }
+
+    func run() throws {
+        let command = Revert(pid: process.pid, choice: all ? .all : .patches(patches), options: change.target)
+        try perform(json: process.json) { () throws(CommandError) in try command.run() }
+    }
+}

@@ -1,0 +1,68 @@
+import ArgumentParser
+import Commands
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+@main
+struct SwiftHotpatch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "swift-hotpatch",
+        abstract: "Changes the functions of a running process, without restarting it.",
+        discussion: """
+            Exit codes: 0 done, 2 refused and the target untouched, 3 failed and rolled back, \
+            4 the target may be inconsistent, 64 usage.
+            """,
+        version: "0.1.0",
+        subcommands: [ApplyCommand.self, RevertCommand.self, ListCommand.self, SymbolsCommand.self])
+}
+
+/// What every command that looks at a process takes.
+struct ProcessOptions: ParsableArguments {
+    @Option(name: .long, help: "The process.")
+    var pid: Int32
+
+    @Flag(name: .long, help: "Print one line of JSON, errors included.")
+    var json = false
+}
+
+/// What every command that changes a process takes.
+struct ChangeOptions: ParsableArguments {
+    @Option(name: .long, help: ArgumentHelp("Give up after this long.", valueName: "seconds"))
+    var timeout = 10.0
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Give up, with nothing changed, when all threads could not be held within this long; useful for servers with a deadline to keep.",
+            valueName: "milliseconds"))
+    var maxPause: Int?
+
+    @Flag(name: .long, help: "Go on though the target is under seccomp: a filter may kill it for a system call.")
+    var allowSeccomp = false
+
+    func validate() throws {
+        guard timeout > 0, timeout <= 3600 else { throw ValidationError("--timeout takes more than 0 and at most 3600 seconds.") }
+        if let maxPause, !(1...60_000).contains(maxPause) {
+            throw ValidationError("--max-pause takes 1 to 60000 milliseconds.")
+        }
+    }
+
+    var target: TargetOptions {
+        TargetOptions(timeout: Int(timeout * 1000), maximumPause: maxPause, allowSeccomp: allowSeccomp)
+    }
+}
+
+/// Runs a command, prints what it has to say, and exits with its code.
+func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
+    do throws(CommandError) {
+        let report = try command()
+        let output = json ? report.json.description : report.text
+        if !output.isEmpty { print(output) }
+    } catch {
+        if json { print(error.json) }
+        fputs("error: \(error)\n", stderr)
+        throw ArgumentParser.ExitCode(error.exitCode.rawValue)
+    }
+}
