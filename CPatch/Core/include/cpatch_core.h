@@ -39,7 +39,7 @@ typedef enum hp_reason {
     HP_SELF_LOOP,                     // the entry jumps to itself: there is no moment to swap it
     HP_STUB_OVERFLOW,                 // the moved prologue does not fit a stub
     HP_DETOUR_OUT_OF_REACH,           // the stub is too far away for the detour's jump
-    HP_ALREADY_PATCHED,               // the entry starts with a jump that leaves the function (another patcher's detour)
+    HP_ALREADY_PATCHED,               // the entry starts with a jump that leaves the function (another patcher's detour), or holds int3
 } hp_reason;
 
 // What refused, with the instruction that did.
@@ -88,12 +88,14 @@ typedef struct hp_relocation {
     uint8_t stub[HP_STUB_CAPACITY];
     uint32_t original_offset;
     uint32_t pc_count;
-    hp_pc_pair pc_map[HP_PC_MAP_CAPACITY];    // ascending, every boundary inside the window, its start and its end
+    hp_pc_pair pc_map[HP_PC_MAP_CAPACITY];    // ascending, every boundary inside the window, its start, and its end where
+                                              // the stub goes on there (not after a return, a jump or a call)
     uint32_t table_count;
     hp_table_candidate tables[HP_TABLE_CAPACITY];
     bool tables_overflowed;                   // more candidates than fit: treat the indirect jump as unchecked
     bool unchecked_indirect_jump;             // an indirect jump whose table could not be found
     bool moves_call;                          // the window holds a call, re-made as push + jump (see x86_64/relocate.c)
+    bool loops_to_entry;                      // the body jumps back to the entry: such a jump reaches the replacement
 } hp_relocation;
 
 // Plans the detour of one function. Returns true and fills `out`, or false and fills `refusal`.
@@ -110,6 +112,16 @@ size_t hp_stub_stride(hp_arch arch, size_t stub_length);
 
 // Decodes one instruction into `text` ("mov rax, rbx"); returns its length in bytes, 0 if it is undecodable.
 size_t hp_disassemble(hp_arch arch, const uint8_t *code, size_t length, uint64_t address, char *text, size_t text_capacity);
+
+// Length of one instruction in bytes, by the core's own table of encodings and without the decoder; 0 if it is
+// unknown or does not end within `length`. What the scan of a body uses, being a hundred times faster.
+size_t hp_instruction_length(hp_arch arch, const uint8_t *code, size_t length);
+
+// Writes the instruction that a detour consists of, a jump at `from` to `to`; returns its length, 0 out of reach.
+size_t hp_encode_jump(hp_arch arch, uint64_t from, uint64_t to, uint8_t out[HP_DETOUR_CAPACITY]);
+
+// Writes an island, a jump at `from` to the address stored at `slot`; returns its length, 0 where `slot` is out of reach.
+size_t hp_encode_island(hp_arch arch, uint64_t from, uint64_t slot, uint8_t out[HP_DETOUR_CAPACITY]);
 
 // ---------------------------------------------------------------------------------------------------------
 // The commit block: a plan made flat. One preallocated buffer that a C function walks without allocating,

@@ -1,0 +1,28 @@
+// What each architecture provides. Twin files, twin names, one order: x86_64/ and arm64/ are read side by side, and
+// both are compiled on every host.
+#pragma once
+
+#include "cpatch_core.h"
+
+// Fills `refusal` for the `length` bytes (0: no instruction is to blame) at `offset` of the request's code; returns false.
+bool hp_refuse(
+    hp_arch arch, hp_refusal *refusal, hp_reason reason, const hp_relocation_request *request, size_t offset,
+    size_t length, uint64_t operand);
+
+#define HP_ARCHITECTURE(arch)                                                                                          \
+    /* relocate.c */                                                                                                   \
+    bool hp_##arch##_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);          \
+    uint64_t hp_##arch##_detour_reach(void);                                                                           \
+    size_t hp_##arch##_instruction_length(const uint8_t *code, size_t length);                                         \
+                                                                                                                       \
+    /* encode.c: each writes at `out` what shall run at `from`, and returns its length; 0: out of reach */             \
+    size_t hp_##arch##_encode_jump(uint8_t *out, uint64_t from, uint64_t to);                                          \
+    size_t hp_##arch##_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to);          \
+    size_t hp_##arch##_encode_island(uint8_t *out, uint64_t from, uint64_t slot);                                      \
+    size_t hp_##arch##_encode_constant(uint8_t *out, unsigned register_number, uint64_t value);                        \
+    size_t hp_##arch##_encode_return_address(uint8_t *out, uint64_t value);
+
+HP_ARCHITECTURE(x86_64)
+HP_ARCHITECTURE(arm64)
+
+#undef HP_ARCHITECTURE

@@ -1,0 +1,52 @@
+// Which architecture answers. Nothing here, and nothing outside x86_64/ and arm64/, knows an instruction.
+#include "arch.h"
+
+#include <string.h>
+
+bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
+    memset(out, 0, sizeof *out);
+    memset(refusal, 0, sizeof *refusal);
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_relocate(request, out, refusal);
+    case HP_ARCH_ARM64: return hp_arm64_relocate(request, out, refusal);
+    }
+    return hp_refuse(arch, refusal, HP_UNSUPPORTED_ARCHITECTURE, request, 0, 0, 0);
+}
+
+uint64_t hp_detour_reach(hp_arch arch) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_detour_reach();
+    case HP_ARCH_ARM64: return hp_arm64_detour_reach();
+    }
+    return 0;
+}
+
+size_t hp_instruction_length(hp_arch arch, const uint8_t *code, size_t length) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_instruction_length(code, length);
+    case HP_ARCH_ARM64: return hp_arm64_instruction_length(code, length);
+    }
+    return 0;
+}
+
+size_t hp_encode_jump(hp_arch arch, uint64_t from, uint64_t to, uint8_t out[HP_DETOUR_CAPACITY]) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_encode_jump(out, from, to);
+    case HP_ARCH_ARM64: return hp_arm64_encode_jump(out, from, to);
+    }
+    return 0;
+}
+
+size_t hp_encode_island(hp_arch arch, uint64_t from, uint64_t slot, uint8_t out[HP_DETOUR_CAPACITY]) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_encode_island(out, from, slot);
+    case HP_ARCH_ARM64: return hp_arm64_encode_island(out, from, slot);
+    }
+    return 0;
+}
+
+// The same for every architecture: stubs begin on 16 bytes, as functions do.
+size_t hp_stub_stride(hp_arch arch, size_t stub_length) {
+    (void)arch;
+    return (stub_length + 15) & ~(size_t)15;
+}

@@ -1,0 +1,259 @@
+// Moving an x86_64 entry.
+//
+// A function's first bytes, the window, make way for a five-byte jump, the detour. Their instructions are made anew in a
+// stub, so that calling `stub + original_offset` runs the function as it was:
+//
+//     entry          endbr64             kept where it is; indirect calls must find it
+//     patch address  jmp stub            the detour: 5 bytes, inside the window's whole instructions
+//                    …                   the window's tail, left as it was, and the rest of the function
+//
+//     stub           jmp *slot(%rip)     the island; the slot holds the replacement's address
+//                    int3, int3
+//     original       endbr64             if the entry has one
+//                    the window's instructions, made to do at their new address what they did at the old one
+//                    jmp entry + window end
+//
+// What becomes of an instruction:
+//
+//   - No relation to its own address: copied.
+//   - A RIP-relative operand: copied, with the displacement counted from the stub. `lea` out of reach becomes a constant.
+//     An operand inside the overwritten bytes is refused; the address of the entry itself stays the entry's.
+//   - jcc and jmp: made near (five or six bytes), to the same address. A jump to another moved instruction goes to its
+//     copy, and so does a jump to the entry: a loop that began in the old function stays in it.
+//   - loop, loope, loopne, jrcxz exist only as short jumps, so they jump over a jump:
+//         jrcxz 1f;  jmp 2f;  1: jmp target;  2:
+//   - call: the return address must be the original one. Unwinders find a frame's cleanup and its catch blocks by the
+//     return address, and a stub has neither; and the stub can then be left by all who are "in" it by letting them run
+//     on, for no stack ever refers to it. So a call becomes a push of the original return address and a jump. This
+//     works where that address lies beyond the detour, and then nothing is left to jump back to. (A shadow stack, which
+//     Linux gives only to programs that ask for it, would object to the unpaired return.) A call of the function's own
+//     entry remains one: a recursion reaches the replacement.
+//   - ret, jmp, ud2 end the window. If it is then too short, the fillers behind (nop, int3) are overwritten too.
+//   - syscall and int are copied; a thread that the kernel restarts two bytes earlier stands on a moved instruction.
+//   - xbegin, far jumps, 66-prefixed branches (which Intel and AMD read differently) and calls through the stack
+//     pointer are refused; so is int3, which is somebody's breakpoint.
+//
+// The passes: read the window (window.c); scan the body for jumps into it (scan.c); lay out the stub, where all sizes are known
+// beforehand because all jumps are near; write it; read it again and compare it with what was meant. Every moved
+// instruction is measured by two decoders, Capstone and instruction.c, and refused where they differ.
+#include "mover.h"
+
+#include <string.h>
+
+enum {
+    ORIGINAL_OFFSET = 8,       // after the island's 6 bytes
+    JUMP_LENGTH = 5,
+};
+
+// ---------------------------------------------------------------------------------------------------------
+// Lay out the stub.
+
+// Whether a 32-bit displacement reaches `target` from every place in the stub.
+static bool reaches(const mover *mover, uint64_t target) {
+    int64_t distance = (int64_t)(target - mover->request->stub);
+    return distance > INT32_MIN + HP_STUB_CAPACITY && distance < INT32_MAX - HP_STUB_CAPACITY;
+}
+
+static uint32_t size_in_stub(const moved *moved) {
+    const uint32_t return_address = 13;
+    switch (moved->form) {
+    case COPY: case COPY_RIP_RELATIVE: return moved->parsed.length;
+    case ADDRESS: return 10;
+    case JUMP: return JUMP_LENGTH;
+    case CONDITIONAL_JUMP: return 6;
+    case SHORT_ONLY_JUMP: return (moved->parsed.address_size ? 3 : 2) + 2 + JUMP_LENGTH;
+    case CALL: return return_address + JUMP_LENGTH;
+    case CALL_INDIRECT: return return_address + moved->parsed.length;
+    }
+    return 0;
+}
+
+static bool lay_out(mover *mover) {
+    uint32_t at = ORIGINAL_OFFSET;
+    mover->out->original_offset = at;
+    for (size_t i = 0; i < mover->moved_count; i++) {
+        moved *moved = &mover->moved[i];
+        if (moved->form == COPY_RIP_RELATIVE && !reaches(mover, moved->target)) {
+            bool wide = (moved->parsed.rex & 8) != 0;
+            if (!x86_is_one_byte(&moved->parsed, 0x8d) || !wide) return hp_x86_refuse(mover, HP_OUT_OF_REACH, moved);
+            moved->form = ADDRESS;
+        }
+        moved->stub_offset = at;
+        at += size_in_stub(moved);
+    }
+    mover->out->stub_length = at + (mover->flow_ended ? 0 : JUMP_LENGTH);
+    if (mover->out->stub_length > HP_STUB_CAPACITY) return hp_x86_refuse_entry(mover, HP_STUB_OVERFLOW, 0);
+
+    for (size_t i = 0; i < mover->moved_count; i++) {
+        moved *moved = &mover->moved[i];
+        bool jumps = moved->form == JUMP || moved->form == CONDITIONAL_JUMP || moved->form == SHORT_ONLY_JUMP;
+        const struct moved *copied = jumps ? hp_x86_moved_at(mover, moved->target - mover->request->entry) : NULL;
+        bool reached = moved->form == ADDRESS || !moved->has_target || copied != NULL || reaches(mover, moved->target);
+        if (!reached) return hp_x86_refuse(mover, HP_OUT_OF_REACH, moved);
+        if (copied != NULL) moved->target = mover->request->stub + copied->stub_offset;
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Write the stub and the detour.
+
+// Takes note that the next instruction of the stub has this length, and refers to `target`.
+static uint8_t *mean(mover *mover, uint32_t *at, size_t length, bool has_target, uint64_t target) {
+    uint8_t *place = mover->out->stub + *at;
+    if (mover->meant_count < X86_MEANT_CAPACITY) {
+        mover->meant[mover->meant_count++] = (meant){*at, (uint32_t)length, target, has_target};
+    }
+    *at += (uint32_t)length;
+    return place;
+}
+
+static void write_jump(mover *mover, uint32_t *at, uint64_t target) {
+    uint64_t from = mover->request->stub + *at;
+    hp_x86_64_encode_jump(mean(mover, at, JUMP_LENGTH, true, target), from, target);
+}
+
+static void write_return_address(mover *mover, uint32_t *at, const moved *moved) {
+    uint8_t code[16];
+    hp_x86_64_encode_return_address(code, mover->request->entry + moved->offset + moved->parsed.length);
+    memcpy(mean(mover, at, 5, false, 0), code, 5);
+    memcpy(mean(mover, at, 8, false, 0), code + 5, 8);
+    mover->out->moves_call = true;
+}
+
+// Copies the instruction, and counts its displacement from where it will run.
+static uint8_t *write_copy(mover *mover, uint32_t *at, const moved *moved) {
+    uint64_t from = mover->request->stub + *at;
+    uint8_t *place = mean(mover, at, moved->parsed.length, moved->has_target, moved->target);
+    memcpy(place, x86_code_of(mover, moved), moved->parsed.length);
+    if (moved->has_target) {
+        int32_t displacement = (int32_t)(moved->target - (from + moved->parsed.length));
+        memcpy(place + moved->parsed.displacement_offset, &displacement, sizeof displacement);
+    }
+    return place;
+}
+
+static void write_short_only_jump(mover *mover, uint32_t *at, const moved *moved) {
+    bool narrow = moved->parsed.address_size;
+    uint32_t length = narrow ? 3 : 2;
+    uint64_t taken = mover->request->stub + *at + length + 2;
+    uint8_t *place = mean(mover, at, length, true, taken);
+    if (narrow) *place++ = 0x67;                     // count in ecx
+    place[0] = moved->parsed.opcode;                 // loop taken
+    place[1] = 2;
+    place = mean(mover, at, 2, true, taken + JUMP_LENGTH);
+    place[0] = 0xeb;                                 // jmp next
+    place[1] = JUMP_LENGTH;
+    write_jump(mover, at, moved->target);            // taken: jmp target
+}
+
+static void write_moved(mover *mover, uint32_t *at, const moved *moved) {
+    switch (moved->form) {
+    case COPY:
+    case COPY_RIP_RELATIVE: write_copy(mover, at, moved); break;
+    case ADDRESS: {
+        unsigned reg = x86_reg(&moved->parsed) | (moved->parsed.rex & 4u) << 1;
+        hp_x86_64_encode_constant(mean(mover, at, 10, false, 0), reg, moved->target);
+        break;
+    }
+    case JUMP: write_jump(mover, at, moved->target); break;
+    case CONDITIONAL_JUMP: {
+        uint64_t from = mover->request->stub + *at;
+        uint8_t *place = mean(mover, at, 6, true, moved->target);
+        hp_x86_64_encode_conditional_jump(place, from, moved->parsed.opcode, moved->target);
+        break;
+    }
+    case SHORT_ONLY_JUMP: write_short_only_jump(mover, at, moved); break;
+    case CALL:
+        write_return_address(mover, at, moved);
+        write_jump(mover, at, moved->target);
+        break;
+    case CALL_INDIRECT:
+        write_return_address(mover, at, moved);
+        // ff /2, call, becomes ff /4, jmp: 010 and 100 in bits 3 to 5.
+        write_copy(mover, at, moved)[moved->parsed.modrm_offset] ^= 0x30;
+        break;
+    }
+}
+
+static bool write_all(mover *mover) {
+    const hp_relocation_request *request = mover->request;
+    hp_relocation *out = mover->out;
+    uint64_t patch = request->entry + out->patch_offset;
+
+    out->detour_length = X86_DETOUR_LENGTH;
+    memcpy(out->expected, request->code + out->patch_offset, X86_DETOUR_LENGTH);
+    if (hp_x86_64_encode_jump(out->detour, patch, request->stub) == 0) {
+        return hp_x86_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, request->stub);
+    }
+    size_t island = hp_x86_64_encode_island(out->stub, request->stub, request->slot);
+    if (island == 0) return hp_x86_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, request->slot);
+    memset(out->stub + island, 0xcc, ORIGINAL_OFFSET - island);
+
+    uint32_t at = ORIGINAL_OFFSET;
+    for (size_t i = 0; i < mover->moved_count; i++) {
+        const moved *moved = &mover->moved[i];
+        if (moved->offset >= out->patch_offset) {
+            out->pc_map[out->pc_count++] = (hp_pc_pair){moved->offset, at};
+        }
+        write_moved(mover, &at, moved);
+    }
+    if (!mover->flow_ended) {
+        out->pc_map[out->pc_count++] = (hp_pc_pair){mover->end, at};
+        uint64_t back = request->entry + mover->end;
+        if (!reaches(mover, back)) return hp_x86_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, back);
+        write_jump(mover, &at, back);
+    }
+    out->window_length = mover->end - out->patch_offset;
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Read what was written.
+
+static bool reads_as(const uint8_t *code, uint64_t address, const meant *meant) {
+    x86_instruction parsed;
+    if (hp_x86_parse(code, meant->length, &parsed) != X86_PARSED || parsed.length != meant->length) return false;
+    bool relative = hp_x86_is_relative_branch(&parsed) || x86_is_rip_relative(&parsed);
+    if (relative != meant->has_target) return false;
+    return !relative || hp_x86_target(&parsed, code, address) == meant->target;
+}
+
+// Never false, unless this file is wrong; and then better here than in a process that was to be patched.
+static bool check_written(const mover *mover) {
+    const hp_relocation_request *request = mover->request;
+    const hp_relocation *out = mover->out;
+    const meant detour = {0, X86_DETOUR_LENGTH, request->stub, true};
+    const meant island = {0, 6, request->slot, true};
+    bool good = reads_as(out->detour, request->entry + out->patch_offset, &detour) &&
+                reads_as(out->stub, request->stub, &island) && mover->meant_count < X86_MEANT_CAPACITY;
+    uint32_t at = ORIGINAL_OFFSET;
+    for (size_t i = 0; good && i < mover->meant_count; i++) {
+        const meant *meant = &mover->meant[i];
+        good = meant->offset == at && reads_as(out->stub + at, request->stub + at, meant);
+        at += meant->length;
+    }
+    for (size_t i = 0; good && i < mover->moved_count; i++) {
+        const moved *moved = &mover->moved[i];
+        uint32_t next = i + 1 < mover->moved_count ? mover->moved[i + 1].stub_offset
+            : out->stub_length - (mover->flow_ended ? 0 : JUMP_LENGTH);
+        good = next == moved->stub_offset + size_in_stub(moved);
+    }
+    good = good && at == out->stub_length && mover->end <= HP_WINDOW_CAPACITY;
+    return good || hp_x86_refuse_entry(mover, HP_UNMOVABLE, 0);
+}
+
+bool hp_x86_64_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
+    mover mover = {.request = request, .out = out, .refusal = refusal};
+    return hp_x86_read_window(&mover) && hp_x86_check_window(&mover) &&
+           hp_x86_scan_body(request, out->patch_offset, mover.end, out, refusal) && lay_out(&mover) && write_all(&mover) &&
+           check_written(&mover);
+}
+
+// `jmp rel32`: a signed 32-bit displacement, from the end of the jump's 5 bytes. Less the 5, so that both ways hold.
+uint64_t hp_x86_64_detour_reach(void) { return (uint64_t)INT32_MAX - X86_DETOUR_LENGTH; }
+
+size_t hp_x86_64_instruction_length(const uint8_t *code, size_t length) {
+    x86_instruction parsed;
+    return hp_x86_parse(code, length, &parsed) == X86_PARSED ? parsed.length : 0;
+}
