@@ -83,6 +83,16 @@ let package = Package(
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
         tests("SymbolsTests", ["Symbols", "Memory"]),
         tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch"]),
-        tests("HotpatchTests", ["Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch"]),
+        tests(
+            "HotpatchTests",
+            ["Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios"]),
+
+        .target(
+            name: "CVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
+            cxxSettings: [.unsafeFlags(["-O1", "-g"])]),
+        // Programs that patch themselves, run by HotpatchTests: one that goes wrong takes nobody along.
+        .executableTarget(
+            name: "Scenarios", dependencies: ["Hotpatch", "Engine", "LocalTarget", "CPatch", "CVictims"],
+            path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
     ]
 )

@@ -1,0 +1,127 @@
+import Engine
+import Memory
+import PatchPlan
+import Symbols
+import Testing
+
+@testable import Engine
+
+/// A process made of bytes: the engine's computing half against it, no effects.
+private func map(_ regions: [Region]) throws -> ProcessMap {
+    let lines = regions.map { region in
+        let hex = { (value: UInt64) in String(value, radix: 16) }
+        let permissions =
+            (region.permissions.contains(.read) ? "r" : "-") + (region.permissions.contains(.write) ? "w" : "-")
+            + (region.permissions.contains(.execute) ? "x" : "-") + "p"
+        return "\(hex(region.range.lowerBound.rawValue))-\(hex(region.range.upperBound.rawValue)) \(permissions) "
+            + "00000000 00:01 \(region.inode)   \(region.path)\n"
+    }
+    return try ProcessMap(parsing: lines.joined(), pid: 1)
+}
+
+private let base = Address(0x7f00_0000_0000)
+
+private func ledger(_ records: [LedgerRecord], generation: UInt64 = 1) throws -> (ProcessMap, BytesMemory) {
+    let size = 1 << 16
+    var bytes = Ledger.header(segment: 0, size: size)
+    let body = records.flatMap { $0.encoded() }
+    bytes.replaceSubrange(32..<48, with: withUnsafeBytes(of: (generation, UInt64(body.count))) { Array($0) })
+    bytes += body
+    bytes += [UInt8](repeating: 0, count: size - bytes.count)
+    let region = Region(
+        range: base..<base + size, permissions: [.read, .write], inode: 7, path: "/memfd:hotpatch-ledger (deleted)")
+    return (try map([region]), BytesMemory(base: base, contents: bytes))
+}
+
+private let pool = PoolRecord(address: Address(0x5000_0000), textSize: 65536, dataSize: 16384)
+
+private func site(_ id: UInt32, at entry: UInt64 = 0x401000) -> SiteRecord {
+    SiteRecord(
+        id: id, machine: 62, entry: Address(entry), patchAddress: Address(entry), original: [0x55, 0x48, 0x89, 0xe5, 0x90],
+        detour: [0xe9, 1, 2, 3, 4], stub: Address(0x5000_0000)..<Address(0x5000_0020),
+        originalAddress: Address(0x5000_0006), slot: Address(0x5001_0000),
+        moved: [.init(entryOffset: 0, stubOffset: 6), .init(entryOffset: 1, stubOffset: 7)],
+        name: "$s4Shop5price2ofSiSS_tF", imagePath: "/opt/shop", buildID: [1, 2, 3])
+}
+
+private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], replacement: UInt64) -> PatchRecord {
+    PatchRecord(
+        id: id, state: state, origin: .init(fromOutside: true, pid: 42, uid: 1000), time: 1_700_000_000_000_000_000,
+        source: "/tmp/fix.so", digest: "abcd", handle: 0x1234, onRevert: Address(9),
+        members: sites.map { .init(site: $0, replacement: Address(replacement), replacementName: "new_price") })
+}
+
+@Suite struct LedgerTests {
+    @Test(arguments: [
+        LedgerRecord.pool(pool), .site(site(1)), .patch(patch(1, .applied, sites: [1], replacement: 0x6000)),
+    ])
+    func recordsSurviveEncoding(_ record: LedgerRecord) throws {
+        let bytes = record.encoded()
+        #expect(bytes.count % 8 == 0)
+        #expect(try LedgerRecord(decoding: bytes[...]) == record)
+    }
+
+    @Test func theStateWordIsTheOnlyOneOutsideTheChecksum() throws {
+        var bytes = LedgerRecord.patch(patch(1, .applying, sites: [], replacement: 0)).encoded()
+        bytes[LedgerRecord.stateOffset] = UInt8(PatchRecord.State.applied.rawValue)
+        guard case .patch(let read) = try LedgerRecord(decoding: bytes[...]) else { Issue.record("not a patch"); return }
+        #expect(read.state == .applied)
+        for index in 24..<bytes.count {
+            var damaged = bytes
+            damaged[index] ^= 0x10
+            #expect(throws: LedgerError.self) { try LedgerRecord(decoding: damaged[...]) }
+        }
+    }
+
+    @Test func theNewestPatchInForceRuns() throws {
+        let (map, memory) = try ledger([
+            .pool(pool), .site(site(1)),
+            .patch(patch(1, .applied, sites: [1], replacement: 0x1000)),
+            .patch(patch(2, .applied, sites: [1], replacement: 0x2000)),
+            .patch(patch(3, .reverted, sites: [1], replacement: 0x3000)),
+            .patch(patch(4, .applying, sites: [1], replacement: 0x4000)),
+        ])
+        let state = try LedgerState(of: map, memory: memory)
+        #expect(state.replacement(for: Address(0x401000))?.address == Address(0x2000))
+        #expect(state.layers(of: 1).map(\.patch) == [1, 2])
+        #expect(state.nextPatch == 5)
+        #expect(state.end(of: pool).text == Address(0x5000_0020))
+        #expect(state.end(of: pool).data == Address(0x5001_0008))
+    }
+
+    @Test func aProcessWithoutLedgerHasNoPatches() throws {
+        let empty = try LedgerState(of: map([]), memory: BytesMemory(base: base, contents: []))
+        #expect(empty.patches.isEmpty && empty.nextPatch == 1 && empty.generation == 0)
+    }
+
+    @Test func anUncommittedLedgerHasNoPatches() throws {
+        let region = Region(
+            range: base..<base + 4096, permissions: [.read, .write], inode: 7, path: "/memfd:hotpatch-ledger (deleted)")
+        let zeros = BytesMemory(base: base, contents: [UInt8](repeating: 0, count: 4096))
+        #expect(try LedgerState(of: map([region]), memory: zeros).patches.isEmpty)
+    }
+
+    @Test func aPatchOfAMissingSiteIsDamage() throws {
+        let (map, memory) = try ledger([.patch(patch(1, .applied, sites: [9], replacement: 1))])
+        #expect(throws: LedgerError.self) { try LedgerState(of: map, memory: memory) }
+    }
+
+    /// A ledger is another process's memory: whatever stands there, reading it throws or answers, and never traps.
+    @Test func hostileBytesNeverTrap() throws {
+        let (map, memory) = try ledger([
+            .pool(pool), .site(site(1)), .patch(patch(1, .applied, sites: [1], replacement: 0x1000)),
+        ])
+        let seed = seed()
+        var random = SplitMix64(seed: seed)
+        var damaged = 0
+        for _ in 0..<3000 {
+            var copy = memory
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                let position = Int.random(in: 0..<512, using: &random)
+                copy.contents[position] = UInt8.random(in: 0...255, using: &random)
+            }
+            do { _ = try LedgerState(of: map, memory: copy) } catch { damaged += 1 }
+        }
+        #expect(damaged > 1000, "seed \(seed)")
+    }
+}

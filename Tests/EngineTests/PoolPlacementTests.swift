@@ -1,0 +1,85 @@
+import Memory
+import Testing
+
+@testable import Engine
+
+private let reach: UInt64 = 1 << 31
+private let page = 4096
+private let size = 80 << 10
+
+private func region(_ start: UInt64, _ end: UInt64, _ path: String = "") -> Region {
+    Region(range: Address(start)..<Address(end), permissions: [.read], path: path)
+}
+
+private func place(near entry: UInt64, _ regions: [Region], program: String = "/bin/app", reach: UInt64 = reach) -> Address? {
+    PoolPlacement.address(
+        near: Address(entry), size: size, reach: reach, regions: regions, program: program, pageSize: page)
+}
+
+@Suite struct PoolPlacementTests {
+    @Test func aPositionIndependentProgramGetsItBelow() throws {
+        let regions = [
+            region(0x5555_5555_0000, 0x5555_5556_0000, "/bin/app"), region(0x5555_5556_0000, 0x5555_5557_0000),
+            region(0x5555_5600_0000, 0x5555_5610_0000, "[heap]"), region(0x7fff_0000_0000, 0x7fff_0002_0000, "[stack]"),
+        ]
+        let address = try #require(place(near: 0x5555_5555_1000, regions))
+        #expect(address + size + page <= Address(0x5555_5555_0000))
+        #expect(Address(0x5555_5555_0000) - address < size + 3 * page)
+    }
+
+    /// Debian's python3: not position-independent, at 4 MiB, with the heap somewhere above its bss.
+    @Test func theHeapOfAFixedProgramCanGrow() throws {
+        let regions = [
+            region(0x40_0000, 0x42_1000, "/bin/app"), region(0x42_1000, 0xa0_0000, "/bin/app"), region(0xa0_0000, 0xab_0000),
+            region(0x1e0_0000, 0x200_0000, "[heap]"), region(0x7f00_0000_0000, 0x7f00_1000_0000, "/lib/libc.so.6"),
+        ]
+        let address = try #require(place(near: 0x42_2000, regions))
+        let heapEnd = Address(0x200_0000)
+        #expect(address < Address(0x40_0000) || address >= heapEnd + PoolPlacement.heapRoom)
+        #expect(!(Address(0xab_0000)..<heapEnd).contains(address))
+    }
+
+    @Test func theStackCanGrow() throws {
+        let stack = Address(0x7fff_f000_0000)
+        let regions = [
+            region(0x7fff_c000_0000, 0x7fff_c001_0000, "/lib/libx.so"), region(stack.rawValue, 0x7fff_f002_0000, "[stack]"),
+        ]
+        let address = try #require(place(near: 0x7fff_c000_8000, regions))
+        #expect(address + size <= stack - PoolPlacement.stackRoom)
+    }
+
+    @Test func nothingWithinReachIsNil() {
+        let regions = [region(1 << 20, 0x9000_0000, "/bin/app")]
+        #expect(place(near: 0x400_0000, regions, reach: 1 << 24) == nil)
+    }
+
+    @Test func everyByteIsWithinReachAndFree() throws {
+        let seed = seed()
+        var random = SplitMix64(seed: seed)
+        for _ in 0..<500 {
+            var regions: [Region] = []
+            var next = UInt64.random(in: 1...64, using: &random) << 20
+            for _ in 0..<40 {
+                let length = UInt64.random(in: 1...64, using: &random) << 16
+                regions.append(region(next, next + length, Bool.random(using: &random) ? "" : "/lib/x.so"))
+                next += length + UInt64.random(in: 0...40, using: &random) << 12
+            }
+            let entry = regions.randomElement(using: &random)!.range.lowerBound
+            guard let address = place(near: entry.rawValue, regions, reach: 1 << 26) else { continue }
+            #expect(address.distance(to: entry) <= 1 << 26 && (address + size).distance(to: entry) <= 1 << 26, "seed \(seed)")
+            #expect(!regions.contains { $0.range.overlaps(address..<address + size) }, "seed \(seed)")
+            #expect(address.rawValue % UInt64(page) == 0)
+        }
+    }
+}
+
+@Suite struct PatternTests {
+    @Test(arguments: [
+        ("price", "price", true), ("price", "pri*", true), ("price", "*ice", true), ("price", "p?ice", true),
+        ("price", "p?ce", false), ("price", "", false), ("", "*", true), ("aXbXc", "a*b*c", true), ("aXbX", "a*b*c", false),
+        ("mississippi", "m*iss*ip?i", true),
+    ])
+    func names(name: String, pattern: String, expected: Bool) {
+        #expect(matches(name, pattern: pattern) == expected)
+    }
+}

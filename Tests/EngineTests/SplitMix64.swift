@@ -1,0 +1,21 @@
+import Glibc
+
+/// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (OOPSLA 2014). Repeatable, unlike the system's.
+struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
+
+/// From the environment (SEED=…), or random; a failing test prints it.
+func seed() -> UInt64 {
+    getenv("SEED").flatMap { UInt64(String(cString: $0)) } ?? UInt64.random(in: 0...UInt64.max)
+}

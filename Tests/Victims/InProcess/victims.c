@@ -1,0 +1,35 @@
+#include "victims.h"
+
+#include <unistd.h>
+
+#define VICTIM __attribute__((noinline, visibility("default")))
+
+VICTIM int victim_add(int a, int b) { return a + b; }
+VICTIM int victim_subtract(int a, int b) { return a - b; }
+VICTIM int victim_depth(int n) { return n <= 0 ? 0 : 1 + victim_depth(n - 1); }
+
+int victim_count = 7;
+
+VICTIM int victim_wait(int descriptor) {
+    char byte = 0;
+    return read(descriptor, &byte, 1) == 1 ? byte : -1;
+}
+
+// victim_many_0000 … victim_many_1999
+#define ONE(n) VICTIM long victim_many_##n(void) { return 1##n; }
+#define TEN(n) ONE(n##0) ONE(n##1) ONE(n##2) ONE(n##3) ONE(n##4) ONE(n##5) ONE(n##6) ONE(n##7) ONE(n##8) ONE(n##9)
+#define HUNDRED(n) TEN(n##0) TEN(n##1) TEN(n##2) TEN(n##3) TEN(n##4) TEN(n##5) TEN(n##6) TEN(n##7) TEN(n##8) TEN(n##9)
+#define THOUSAND(n) \
+    HUNDRED(n##0) HUNDRED(n##1) HUNDRED(n##2) HUNDRED(n##3) HUNDRED(n##4) \
+    HUNDRED(n##5) HUNDRED(n##6) HUNDRED(n##7) HUNDRED(n##8) HUNDRED(n##9)
+THOUSAND(0)
+THOUSAND(1)
+#undef ONE
+#define ONE(n) sum += victim_many_##n();
+
+VICTIM long victim_call_many(void) {
+    long sum = 0;
+    THOUSAND(0)
+    THOUSAND(1)
+    return sum;
+}

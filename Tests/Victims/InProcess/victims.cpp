@@ -1,0 +1,33 @@
+#include "victims.h"
+
+#include <stdexcept>
+
+namespace shop {
+struct Till {
+    __attribute__((noinline)) int price(int item) const { return item * 3; }
+    __attribute__((noinline)) int price(int item, int count) const { return item * count; }
+};
+}
+
+extern "C" __attribute__((noinline)) int victim_cxx_half(int x) {
+    if (x % 2) throw std::runtime_error("odd");
+    return x / 2;
+}
+
+__attribute__((noinline)) int victim_cxx_middle(int x) {
+    return victim_cxx_half(x) + 0;
+}
+
+extern "C" __attribute__((noinline)) int victim_cxx_catch(int x) {
+    try {
+        return victim_cxx_middle(x);
+    } catch (const std::runtime_error &) {
+        return -1;
+    }
+}
+
+// Keeps the members alive.
+extern "C" int victim_cxx_till(int item) {
+    shop::Till till;
+    return till.price(item) + till.price(item, 2);
+}
