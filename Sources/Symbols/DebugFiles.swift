@@ -1,0 +1,62 @@
+import Glibc
+
+/// Finds separate debug files in the places that gdb and libdwfl look in: by build-id under the debug directories, and by
+/// `.gnu_debuglink` beside the file, in `.debug` beside it and under the debug directories (GDB manual, "Separate Debug Files").
+///
+/// libdwfl's own search asks debuginfod servers when the environment names some; changing the environment of a patched
+/// process is a race with its threads, and waiting for a server there is worse.
+struct DebugFiles: Sendable {
+    /// Put before every path, for a process in a mount namespace of its own.
+    var root: String
+    var directories: [String]
+
+    func debugFile(of elf: ElfImage, imagePath: String) -> ElfImage? {
+        if elf.buildID.count >= 2 {
+            let hex = elf.buildID.map { byte in
+                let digits = String(byte, radix: 16)
+                return digits.count == 1 ? "0" + digits : digits
+            }
+            for directory in directories {
+                let path = "\(root)\(directory)/.build-id/\(hex[0])/\(hex[1...].joined()).debug"
+                if let found = try? ElfImage(path: path), found.buildID == elf.buildID { return found }
+            }
+        }
+        guard let (name, checksum) = link(of: elf), !name.isEmpty, !name.contains("/") else { return nil }
+        let folder = String(imagePath[..<(imagePath.lastIndex(of: "/") ?? imagePath.startIndex)])
+        let places = ["\(folder)/\(name)", "\(folder)/.debug/\(name)"] + directories.map { "\($0)\(folder)/\(name)" }
+        for place in places {
+            guard let found = try? ElfImage(path: root + place), found.machine == elf.machine else { continue }
+            if found.identity == elf.identity { continue }
+            if !elf.buildID.isEmpty, !found.buildID.isEmpty {
+                if elf.buildID == found.buildID { return found }
+            } else if Self.checksum(found.bytes) == checksum {
+                return found
+            }
+        }
+        return nil
+    }
+
+    /// The file name, NUL, padding to 4 bytes, CRC-32 of the debug file.
+    private func link(of elf: ElfImage) -> (name: String, checksum: UInt32)? {
+        guard let section = elf.section(named: ".gnu_debuglink"),
+            let bytes = elf.bytes.slice(at: section.fileOffset, count: section.size),
+            let name = bytes.terminated(at: 0),
+            let checksum = bytes.value(UInt32.self, at: UInt64(name.count + 4) & ~3)
+        else { return nil }
+        return (String(decoding: name, as: UTF8.self), checksum)
+    }
+
+    /// CRC-32 as in IEEE 802.3.
+    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        let table: [UInt32] = (0..<256).map { (index: UInt32) -> UInt32 in
+            var value = index
+            for _ in 0..<8 { value = value & 1 != 0 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 }
+            return value
+        }
+        return ~table.withUnsafeBufferPointer { table in
+            var value = ~UInt32(0)
+            for byte in bytes { value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ (value &>> 8) }
+            return value
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import CLibDw
+import CLibElf
+import Glibc
+
+/// libelf's and libdw's handles on one mapped file, used by one thread at a time.
+final class DebugReader: Sendable {
+    private struct Handles {
+        let elf: OpaquePointer
+        var dwarf: OpaquePointer?
+        var frames: OpaquePointer?
+        var triedDwarf = false
+        var triedFrames = false
+    }
+    private let handles: Locked<Handles>
+    /// What the handles read; must outlive them.
+    private let mapping: FileMapping
+
+    /// Takes over the handle, and ends it.
+    init(elf: OpaquePointer, mapping: FileMapping) {
+        handles = Locked(Handles(elf: elf))
+        self.mapping = mapping
+    }
+
+    deinit {
+        handles.withLock { handles in
+            // The frames borrow from the ELF handle only, and are released on their own.
+            if let frames = handles.frames { dwarf_cfi_end(frames) }
+            if let dwarf = handles.dwarf { dwarf_end(dwarf) }
+            elf_end(handles.elf)
+        }
+    }
+
+    /// The range of link-time addresses of the frame description entry (FDE) that covers an address.
+    func frameRange(containing linked: UInt64) -> Range<UInt64>? {
+        handles.withLock { handles in
+            if !handles.triedFrames {
+                handles.triedFrames = true
+                handles.frames = dwarf_getcfi_elf(handles.elf)
+            }
+            guard let cfi = handles.frames else { return nil }
+            var frame: OpaquePointer?
+            guard dwarf_cfi_addrframe(cfi, linked, &frame) == 0, let frame else { return nil }
+            defer { free(UnsafeMutableRawPointer(frame)) }
+            var start: Dwarf_Addr = 0
+            var end: Dwarf_Addr = 0
+            _ = dwarf_frame_info(frame, &start, &end, nil)
+            return start <= linked && linked < end ? start..<end : nil
+        }
+    }
+
+    /// Runs `body` with the file's DWARF; nil where it has none.
+    func withDwarf<R>(_ body: (OpaquePointer) -> R) -> R? {
+        handles.withLock { handles in
+            if !handles.triedDwarf {
+                handles.triedDwarf = true
+                handles.dwarf = dwarf_begin_elf(handles.elf, DWARF_C_READ, nil)
+            }
+            return handles.dwarf.map(body)
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import CLibElf
+import Glibc
+import Memory
+
+/// Finds the file behind a mapping, and makes sure that it is the very one that is mapped.
+struct ImageLoader {
+    let pid: Int32
+    let root: String
+    let memory: any MemoryReader
+    let debugFiles: DebugFiles
+
+    /// The inode behind `/proc/PID/exe`.
+    let program: FileIdentity?
+
+    init(pid: Int32, root: String, memory: any MemoryReader, debugFiles: DebugFiles) {
+        self.pid = pid
+        self.root = root
+        self.memory = memory
+        self.debugFiles = debugFiles
+        var status = stat()
+        program = stat("/proc/\(pid)/exe", &status) == 0 ? FileIdentity(status) : nil
+    }
+
+    /// Whether the memory at a mapping starts with an ELF header; unreadable memory does not.
+    func isImage(_ header: Region) -> Bool {
+        (try? memory.bytes(at: header.range.lowerBound, count: 4)) == [0x7F, 0x45, 0x4C, 0x46]
+    }
+
+    func isProgram(_ file: MappedFile) -> Bool { program?.inode == file.inode }
+
+    /// Opens the file, and hands it over once it is known to be the mapped one.
+    func withFile<R>(
+        _ file: MappedFile, _ body: (borrowing OpenFile) throws(SymbolError) -> R
+    ) throws(SymbolError) -> R {
+        let path = Self.cleanPath(file.path)
+        let header = file.header
+        let range = "\(String(header.range.lowerBound.rawValue, radix: 16))-\(String(header.range.upperBound.rawValue, radix: 16))"
+        var places = ["\(root)\(path)", "/proc/\(pid)/map_files/\(range)"]
+        if isProgram(file) { places.append("/proc/\(pid)/exe") }
+        var failure: SymbolError?
+        for place in places {
+            do throws(SymbolError) {
+                let opened = try OpenFile(path: place)
+                try check(opened, file)
+                return try body(opened)
+            } catch {
+                // The first reason is about the path the user knows.
+                failure = failure ?? error
+            }
+        }
+        throw failure!
+    }
+
+    /// The inode decides; the device only hints, because overlayfs and btrfs show another one in the map. Where both the
+    /// memory and the file have a build-id, that decides: it also tells a file that was overwritten in place.
+    private func check(_ opened: borrowing OpenFile, _ file: MappedFile) throws(SymbolError) {
+        let inMemory = buildIDInMemory(file.header)
+        let onDisk = inMemory.isEmpty ? [] : Self.buildID(opened.descriptor)
+        if !inMemory.isEmpty, !onDisk.isEmpty {
+            guard inMemory == onDisk else {
+                throw .replaced(path: file.path, what: "the build-id in the memory and the one in the file differ")
+            }
+        } else if opened.identity.inode != file.inode {
+            throw .replaced(
+                path: file.path, what: "inode \(file.inode) is mapped, the path leads to inode \(opened.identity.inode)")
+        }
+    }
+
+    private func buildIDInMemory(_ header: Region) -> [UInt8] {
+        let start = header.range.lowerBound
+        guard let page = try? memory.bytes(at: start, count: min(header.count, 4096)) else { return [] }
+        return page.withUnsafeBytes { page in
+            Self.notes(page).lazy.compactMap { offset, size, alignment in
+                // Note segments lie in the first mapping, at their file offsets.
+                guard offset <= UInt64(header.count), UInt64(header.count) - offset >= size, size <= 64 << 10,
+                    let bytes = try? memory.bytes(at: start + Int(offset), count: Int(size))
+                else { return nil }
+                return bytes.withUnsafeBytes { Notes.buildID(in: $0, alignment: alignment) }
+            }.first ?? []
+        }
+    }
+
+    private static func buildID(_ descriptor: Int32) -> [UInt8] {
+        func read(_ count: Int, at offset: UInt64) -> [UInt8]? {
+            var bytes = [UInt8](repeating: 0, count: count)
+            let done = pread(descriptor, &bytes, count, off_t(truncatingIfNeeded: offset))
+            return done > 0 ? Array(bytes[..<done]) : nil
+        }
+        guard let page = read(4096, at: 0) else { return [] }
+        return page.withUnsafeBytes { page in
+            notes(page).lazy.compactMap { offset, size, alignment in
+                guard size <= 64 << 10, let bytes = read(Int(size), at: offset) else { return nil }
+                return bytes.withUnsafeBytes { Notes.buildID(in: $0, alignment: alignment) }
+            }.first ?? []
+        }
+    }
+
+    /// File offset, size and alignment of the PT_NOTE segments whose headers lie in the first page of an image.
+    private static func notes(_ page: UnsafeRawBufferPointer) -> [(offset: UInt64, size: UInt64, alignment: UInt64)] {
+        guard let header = page.value(Elf64_Ehdr.self, at: 0), page[Int(EI_CLASS)] == UInt8(ELFCLASS64) else { return [] }
+        var result: [(UInt64, UInt64, UInt64)] = []
+        for index in 0..<UInt64(header.e_phnum) {
+            let offset = header.e_phoff &+ index &* UInt64(MemoryLayout<Elf64_Phdr>.size)
+            guard let segment = page.value(Elf64_Phdr.self, at: offset) else { break }
+            if segment.p_type == UInt32(PT_NOTE), segment.p_filesz > 0 {
+                result.append((segment.p_offset, segment.p_filesz, segment.p_align))
+            }
+        }
+        return result
+    }
+
+    static func cleanPath(_ path: String) -> String {
+        path.hasSuffix(" (deleted)") ? String(path.dropLast(10)) : path
+    }
+
+    /// Where an image is loaded whose header is mapped at `header`; nil where the file is merely mapped, not loaded: no
+    /// executable mapping lies where its executable segments belong. Text that was moved to anonymous huge pages counts.
+    static func placement(
+        of elf: ElfImage, header: Region, in map: ProcessMap
+    ) -> (bias: LoadBias, range: Range<Address>, regions: [Region])? {
+        guard let first = elf.loadSegments.first else { return nil }
+        // The segment that maps file offset 0 need not start there: the kernel maps whole pages.
+        let bias = LoadBias(mapped: header.range.lowerBound, linked: first.address &- first.fileOffset)
+        var low = UInt64.max
+        var high: UInt64 = 0
+        for segment in elf.loadSegments {
+            let end = segment.address.addingReportingOverflow(segment.memorySize)
+            if end.overflow { return nil }
+            low = min(low, segment.address)
+            high = max(high, end.partialValue)
+        }
+        let start = bias.address(ofLinked: low).roundedDown(to: 4096)
+        let end = bias.address(ofLinked: high).roundedUp(to: 4096)
+        guard start < end else { return nil }
+        let isLoaded = elf.loadSegments.contains { segment in
+            guard segment.permissions.contains(.execute), segment.memorySize > 0 else { return false }
+            let segmentStart = bias.address(ofLinked: segment.address)
+            let segmentEnd = segmentStart + Int(clamping: segment.memorySize)
+            guard segmentStart < segmentEnd else { return false }
+            return map.regions(overlapping: segmentStart..<segmentEnd).contains { region in
+                guard region.permissions.contains(.execute) else { return false }
+                if region.inode == 0 { return true }
+                let mappedStart = region.range.lowerBound.rawValue &- region.fileOffset
+                return region.inode == header.inode && mappedStart == segmentStart.rawValue &- segment.fileOffset
+            }
+        }
+        return isLoaded ? (bias, start..<end, Array(map.regions(overlapping: start..<end))) : nil
+    }
+}

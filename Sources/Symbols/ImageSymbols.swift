@@ -1,0 +1,186 @@
+import CLibElf
+import Glibc
+import Memory
+
+/// Which record of which table of an image.
+struct SymbolReference: Hashable, Sendable {
+    var raw: UInt32
+    @inline(__always) init(index: Int, isStatic: Bool) {
+        raw = UInt32(truncatingIfNeeded: index) | (isStatic ? 0x8000_0000 : 0)
+    }
+    @inline(__always) var index: Int { Int(raw & 0x7FFF_FFFF) }
+    @inline(__always) var isStatic: Bool { raw & 0x8000_0000 != 0 }
+}
+
+/// The defined symbols of one file, by hash of their name: flat arrays over the mapped tables, no string for a symbol.
+final class ImageSymbols: Sendable {
+    let elf: ElfImage
+    /// Parallel: the name's hash, and the record.
+    let hashes: [UInt32]
+    let references: [SymbolReference]
+    /// Link-time ranges of the executable segments.
+    let executable: [Range<UInt64>]
+
+    private let lazyFunctions: Lazy<[FunctionRecord]>
+    private let lazyDemangled: Lazy<DemangledNames>
+    private let lazyRelocations: Lazy<[DynamicRelocation]>
+
+    init(_ elf: ElfImage) {
+        self.elf = elf
+        let executable = elf.loadSegments.compactMap { segment -> Range<UInt64>? in
+            guard segment.permissions.contains(.execute) else { return nil }
+            let end = segment.address.addingReportingOverflow(segment.memorySize)
+            return end.overflow ? nil : segment.address..<end.partialValue
+        }
+        self.executable = executable
+        let capacity = (elf.dynamicTable?.count ?? 0) + (elf.staticTable?.count ?? 0)
+        var hashes: [UInt32] = []
+        var references: [SymbolReference] = []
+        hashes.reserveCapacity(capacity)
+        references.reserveCapacity(capacity)
+        for case let table? in [elf.dynamicTable, elf.staticTable] where table.count > 1 {
+            for index in 1..<table.count {
+                let symbol = table[index]
+                guard Self.isIndexed(symbol), let name = table.name(symbol), name.count > 0 else { continue }
+                hashes.append(name.nameHash)
+                references.append(SymbolReference(index: index, isStatic: !table.isDynamic))
+            }
+        }
+        self.hashes = hashes
+        self.references = references
+        let entries = zip(hashes, references)
+        let functions = Lazy { FunctionRecord.sorted(entries, elf, executable) }
+        lazyFunctions = functions
+        lazyDemangled = Lazy { DemangledNames(functions.get(), elf) }
+        lazyRelocations = Lazy { elf.functionRelocations }
+    }
+
+    /// Functions in ascending order of their link-time address; each name at each address once.
+    var functions: [FunctionRecord] { lazyFunctions.get() }
+    /// Parallel to `functions`.
+    var demangled: DemangledNames { lazyDemangled.get() }
+    var relocations: [DynamicRelocation] { lazyRelocations.get() }
+
+    @inline(__always)
+    func table(_ reference: SymbolReference) -> SymbolTable {
+        reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+    }
+
+    @inline(__always)
+    func symbol(_ reference: SymbolReference) -> Elf64_Sym { table(reference)[reference.index] }
+
+    @inline(__always)
+    func name(_ reference: SymbolReference) -> UnsafeRawBufferPointer {
+        let table = table(reference)
+        return table.name(table[reference.index]) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// Defined, with an address that moves with the image: no sections, files, thread-local or absolute symbols.
+    @inline(__always)
+    private static func isIndexed(_ symbol: Elf64_Sym) -> Bool {
+        switch Int32(symbol.type) {
+        case STT_FUNC, STT_GNU_IFUNC, STT_OBJECT, STT_NOTYPE: break
+        default: return false
+        }
+        return symbol.isDefined && symbol.st_shndx != UInt16(SHN_ABS) && symbol.st_shndx != UInt16(SHN_COMMON)
+    }
+
+    @inline(__always)
+    func isFunction(_ symbol: Elf64_Sym) -> Bool { Self.isFunction(symbol, executable) }
+
+    /// A symbol of code: typed so, or an untyped label of hand-written assembly that other files can name.
+    @inline(__always)
+    static func isFunction(_ symbol: Elf64_Sym, _ executable: [Range<UInt64>]) -> Bool {
+        switch Int32(symbol.type) {
+        case STT_FUNC, STT_GNU_IFUNC: break
+        // Local ones are branch targets, or the mapping symbols $x and $d of arm64 (AArch64 ELF §4.5.1).
+        case STT_NOTYPE where symbol.binding != .local: break
+        default: return false
+        }
+        for range in executable where range.contains(symbol.st_value) { return true }
+        return false
+    }
+}
+
+/// A function of an image: link-time address and record.
+struct FunctionRecord: Sendable {
+    var value: UInt64
+    var hash: UInt32
+    var reference: SymbolReference
+
+    static func sorted(
+        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ elf: ElfImage, _ executable: [Range<UInt64>]
+    ) -> [FunctionRecord] {
+        var records: [FunctionRecord] = []
+        for (hash, reference) in entries {
+            let table = reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+            let symbol = table[reference.index]
+            guard ImageSymbols.isFunction(symbol, executable) else { continue }
+            records.append(FunctionRecord(value: symbol.st_value, hash: hash, reference: reference))
+        }
+        // The dynamic copy first: it knows the version.
+        records.sort {
+            if $0.value != $1.value { return $0.value < $1.value }
+            return $0.hash != $1.hash ? $0.hash < $1.hash : $0.reference.raw < $1.reference.raw
+        }
+        var kept = 0
+        for index in records.indices {
+            if kept > 0, records[kept - 1].value == records[index].value, records[kept - 1].hash == records[index].hash {
+                let names = [records[kept - 1], records[index]].map { record in
+                    let table = record.reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+                    return table.name(table[record.reference.index])!
+                }
+                if names[0].equals(names[1]) { continue }
+            }
+            records[kept] = records[index]
+            kept += 1
+        }
+        records.removeSubrange(kept...)
+        return records
+    }
+}
+
+/// The demangled names of an image's functions in one arena, and the hashes of what each answers to (`NameKeys`).
+struct DemangledNames: Sendable {
+    private var arena: [UInt8] = []
+    private var ends: [UInt32] = []
+    /// Parallel: a key's hash, and the index of its function.
+    private(set) var keyHashes: [UInt32] = []
+    private(set) var keyOwners: [UInt32] = []
+
+    init(_ functions: [FunctionRecord], _ elf: ElfImage) {
+        var demangler = Demangler()
+        var keys = NameKeys()
+        ends.reserveCapacity(functions.count)
+        arena.reserveCapacity(functions.count * 64)
+        keyHashes.reserveCapacity(functions.count * 4)
+        keyOwners.reserveCapacity(functions.count * 4)
+        for (owner, function) in functions.enumerated() {
+            let table = function.reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+            // A hostile file can make names that expand without end.
+            if let name = table.name(table[function.reference.index]), arena.count < 1 << 30 {
+                let language = Demangler.language(name)
+                _ = demangler.demangle(name) { text in
+                    arena.append(contentsOf: text)
+                    keys.forEachKey(of: text, language!) { _, key in
+                        keyHashes.append(key.nameHash)
+                        keyOwners.append(UInt32(truncatingIfNeeded: owner))
+                    }
+                }
+            }
+            ends.append(UInt32(truncatingIfNeeded: arena.count))
+        }
+    }
+
+    /// Calls `body` with the demangled name of a function, empty where it has none.
+    @inline(__always)
+    func withText<R>(_ function: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+        let start = function == 0 ? 0 : Int(ends[function - 1])
+        let end = Int(ends[function])
+        return arena.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+    }
+
+    func string(_ function: Int) -> String? {
+        withText(function) { $0.isEmpty ? nil : String(decoding: $0, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,35 @@
+import CLibElf
+import Memory
+
+/// The dynamic linker's list of what it loaded, in the order in which names are looked up: the program, preloaded
+/// libraries, then DT_NEEDED breadth first, then what dlopen added (link.h, struct r_debug and struct link_map).
+enum LinkMap {
+    /// Load biases in load order; empty for a static program, or before the dynamic linker ran.
+    static func biases(program: LoadedImage, memory: any MemoryReader) -> [LoadBias] {
+        guard let start = debugAddress(program, memory) else { return [] }
+        var result: [LoadBias] = []
+        // r_debug: version, 4 bytes of padding, r_map. link_map: l_addr, l_name, l_ld, l_next.
+        guard var entry = try? memory.value(UInt64.self, at: start + 8) else { return [] }
+        while entry != 0, result.count < 1 << 14 {
+            guard let bias = try? memory.value(UInt64.self, at: Address(entry)),
+                let next = try? memory.value(UInt64.self, at: Address(entry) + 24)
+            else { break }
+            result.append(LoadBias(rawValue: bias))
+            entry = next
+        }
+        return result
+    }
+
+    private static func debugAddress(_ program: LoadedImage, _ memory: any MemoryReader) -> Address? {
+        let (linked, size) = program.elf.dynamic.segment
+        guard linked != 0 else { return nil }
+        let start = program.bias.address(ofLinked: linked)
+        for index in 0..<min(Int(clamping: size / 16), 512) {
+            guard let tag = try? memory.value(Int64.self, at: start + index * 16), tag != Int64(DT_NULL) else { return nil }
+            if tag == Int64(DT_DEBUG), let value = try? memory.value(UInt64.self, at: start + index * 16 + 8) {
+                return value == 0 ? nil : Address(value)
+            }
+        }
+        return nil
+    }
+}

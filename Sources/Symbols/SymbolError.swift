@@ -1,0 +1,68 @@
+import Glibc
+import Memory
+
+/// Why a name, an address or a file could not be turned into a symbol.
+public enum SymbolError: Error, Sendable {
+    /// One definition of an ambiguous name.
+    public struct Candidate: Hashable, Sendable {
+        public var image: String
+        public var address: Address
+        /// Mangled.
+        public var name: String
+    }
+
+    /// No image defines the name. `nearest` holds at most five names that are spelled alike.
+    case notFound(name: String, image: String?, nearest: [String])
+    /// Several functions answer to the name.
+    case ambiguous(name: String, candidates: [Candidate])
+    /// A file that is not what it claims to be. `offset` is in bytes from the start of the file.
+    case malformed(path: String, offset: UInt64, what: String)
+    /// An ELF file of a class, byte order or machine that is not supported.
+    case unsupported(path: String, what: String)
+    /// A file that cannot be opened or read; `code` is errno.
+    case unreadable(path: String, code: Int32)
+    /// The file on disk is no longer the one the process has mapped.
+    case replaced(path: String, what: String)
+    /// An indirect function (STT_GNU_IFUNC) whose implementation no relocation of the process tells.
+    case indirectUnresolved(name: String, image: String, resolver: Address)
+    /// The process does not exist, or ended while it was looked at.
+    case noProcess(pid: Int32)
+}
+
+extension SymbolError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .notFound(let name, let image, let nearest):
+            let place = image.map { "image '\($0)'" } ?? "any image of the process"
+            let hint =
+                nearest.isEmpty
+                ? "List what there is with a pattern such as '*\(name)*'; a function that was inlined everywhere has no symbol."
+                : "Spelled alike: \(nearest.joined(separator: ", "))."
+            return "no function named '\(name)' in \(place). \(hint)"
+        case .ambiguous(let name, let candidates):
+            let list = candidates.prefix(10).map { "\($0.name) at \($0.address) in \($0.image)" }
+            let rest = candidates.count > 10 ? "; and \(candidates.count - 10) more" : ""
+            let images = Set(candidates.map(\.image)).count
+            let mend =
+                images > 1
+                ? "Say which image is meant." : "Use the full mangled name of the one that is meant, or its version."
+            return "'\(name)' names \(candidates.count) functions: \(list.joined(separator: "; "))\(rest). \(mend)"
+        case .malformed(let path, let offset, let what):
+            return "\(path) is malformed at file offset 0x\(String(offset, radix: 16)): \(what)."
+                + " Rebuild or reinstall the file."
+        case .unsupported(let path, let what):
+            return "\(path) is not supported: \(what). Only 64-bit little-endian ELF files for x86_64 and arm64 are."
+        case .unreadable(let path, let code):
+            return "cannot read \(path): \(String(cString: strerror(code)))."
+                + (code == EACCES || code == EPERM ? " Run as the owner of the process, or as root." : "")
+        case .replaced(let path, let what):
+            return "\(path) is not the file the process has mapped: \(what)."
+                + " Put the original file back, or restart the process with the new one."
+        case .indirectUnresolved(let name, let image, let resolver):
+            return "'\(name)' in \(image) is an indirect function (resolver at \(resolver)), and no relocation in the process"
+                + " holds the implementation it chose. Name the implementation itself, or call the function once first."
+        case .noProcess(let pid):
+            return "there is no process \(pid), or it ended while it was read. Check the process id."
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Glibc
+import Memory
+
+extension SymbolIndex {
+    /// The functions whose mangled or demangled name matches a pattern, in ascending order of address.
+    ///
+    /// `*` stands for any bytes and `?` for one byte; a pattern without either matches any name that contains it. Indirect
+    /// functions without a known implementation are left out.
+    public func functions(matching pattern: String, in image: String? = nil) -> [FunctionSymbol] {
+        let allowed = allowedImages(image, [])
+        let glob = Glob(pattern)
+        var result: [FunctionSymbol] = []
+        for number in images.indices where allowed?[number] ?? true {
+            let symbols = images[number].symbols
+            let demangled = symbols.demangled
+            for (index, record) in symbols.functions.enumerated() {
+                guard
+                    glob.matches(symbols.name(record.reference))
+                        || demangled.withText(index, { !$0.isEmpty && glob.matches($0) })
+                else { continue }
+                let definition = Definition(
+                    image: number, reference: record.reference, symbol: symbols.symbol(record.reference))
+                if let symbol = try? functionSymbol(definition) { result.append(symbol) }
+            }
+        }
+        return result.sorted { ($0.address, $0.name) < ($1.address, $1.name) }
+    }
+
+    /// At most five names that are spelled like `name`, the most alike first; demangled where they are mangled.
+    func nearestNames(to name: String, _ allowed: [Bool]?) -> [String] {
+        let query = Spelling.baseName(Array(Self.splitVersion(name).base.utf8))
+        guard query.count >= 2, query.count <= 64 else { return [] }
+        let limit = query.count <= 4 ? 1 : query.count <= 8 ? 2 : 3
+        let wanted = Spelling(query)
+        var best: [(distance: Int, text: String)] = []
+        var keys = NameKeys()
+        for number in images.indices where allowed?[number] ?? true {
+            let symbols = images[number].symbols
+            let demangled = symbols.demangled
+            for (index, record) in symbols.functions.enumerated() {
+                let mangled = symbols.name(record.reference)
+                func consider(_ base: UnsafeRawBufferPointer, _ text: () -> String) {
+                    let worst = best.count == 5 ? best[4].distance - 1 : limit
+                    guard worst >= 0, let distance = wanted.distance(to: base, atMost: min(limit, worst)) else { return }
+                    let text = text()
+                    guard !best.contains(where: { $0.text == text }) else { return }
+                    best.append((distance, text))
+                    best.sort { ($0.distance, $0.text) < ($1.distance, $1.text) }
+                    if best.count > 5 { best.removeLast() }
+                }
+                guard let language = Demangler.language(mangled) else {
+                    consider(mangled) { String(decoding: mangled, as: UTF8.self) }
+                    continue
+                }
+                demangled.withText(index) { text in
+                    keys.forEachKey(of: text, language) { level, key in
+                        guard level == .bare else { return }
+                        consider(Spelling.lastComponent(key)) {
+                            String(decoding: text, as: UTF8.self)
+                        }
+                    }
+                }
+            }
+        }
+        return best.map(\.text)
+    }
+}
+
+/// A pattern with `*` and `?`.
+struct Glob {
+    private let pattern: [UInt8]
+
+    init(_ text: String) {
+        let bytes = Array(text.utf8)
+        let isPlain = !bytes.contains(UInt8(ascii: "*")) && !bytes.contains(UInt8(ascii: "?"))
+        pattern = isPlain ? [UInt8(ascii: "*")] + bytes + [UInt8(ascii: "*")] : bytes
+    }
+
+    /// Linear in pattern times name: only the last `*` is ever retried.
+    func matches(_ name: UnsafeRawBufferPointer) -> Bool {
+        pattern.withUnsafeBufferPointer { pattern in
+            var index = 0
+            var position = 0
+            var star = -1
+            var retry = 0
+            while index < name.count {
+                if position < pattern.count, pattern[position] == UInt8(ascii: "*") {
+                    star = position
+                    retry = index
+                    position += 1
+                } else if position < pattern.count,
+                    pattern[position] == name[index] || pattern[position] == UInt8(ascii: "?")
+                {
+                    index += 1
+                    position += 1
+                } else if star >= 0 {
+                    retry += 1
+                    index = retry
+                    position = star + 1
+                } else {
+                    return false
+                }
+            }
+            while position < pattern.count, pattern[position] == UInt8(ascii: "*") { position += 1 }
+            return position == pattern.count
+        }
+    }
+}
+
+/// A word that others are compared with.
+struct Spelling {
+    private let word: [UInt8]
+    private let letters: UInt64
+
+    init(_ word: [UInt8]) {
+        self.word = word
+        letters = word.withUnsafeBytes { Self.letters($0) }
+    }
+
+    /// The last component of a path such as `Shop.price(of:)` or `ns::price(int)`.
+    static func baseName(_ text: [UInt8]) -> [UInt8] {
+        let head = text.prefix { $0 != UInt8(ascii: "(") && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: " ") }
+        return head.withUnsafeBytes { Array(lastComponent($0)) }
+    }
+
+    static func lastComponent(_ path: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        var start = path.count
+        while start > 0, path[start - 1] != UInt8(ascii: "."), path[start - 1] != UInt8(ascii: ":") { start -= 1 }
+        return UnsafeRawBufferPointer(rebasing: path[start...])
+    }
+
+    private static func letters(_ word: UnsafeRawBufferPointer) -> UInt64 {
+        var set: UInt64 = 0
+        for byte in word { set |= 1 &<< UInt64(byte & 63) }
+        return set
+    }
+
+    /// The number of insertions, removals and changes, if it is at most `limit`.
+    func distance(to other: UnsafeRawBufferPointer, atMost limit: Int) -> Int? {
+        guard abs(other.count - word.count) <= limit else { return nil }
+        // Each edit adds at most one letter and takes at most one away.
+        guard (letters ^ Self.letters(other)).nonzeroBitCount <= 2 * limit else { return nil }
+        var row = Array(0...other.count)
+        for (index, byte) in word.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            var least = row[0]
+            for column in 0..<other.count {
+                let above = row[column + 1]
+                row[column + 1] = min(above + 1, row[column] + 1, diagonal + (other[column] == byte ? 0 : 1))
+                diagonal = above
+                least = min(least, row[column + 1])
+            }
+            if least > limit { return nil }
+        }
+        return row[other.count] <= limit ? row[other.count] : nil
+    }
+}

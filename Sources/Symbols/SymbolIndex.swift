@@ -1,0 +1,136 @@
+import Glibc
+import Memory
+
+/// The functions of a process by name and by address.
+///
+/// Which function a name means:
+/// 1. The exact mangled name, optionally with a version (`memcpy@GLIBC_2.2.5`, `memcpy@@GLIBC_2.14`); without one, the
+///    version that programs are linked against today, or the only one there is.
+/// 2. Otherwise a demangled Swift or C++ name, from the most to the least exact of: full, without the result, without the
+///    types of the arguments (`Shop.price(of:)`), bare (`Shop.price`, `ns::Class::method`).
+///
+/// Of the definitions of one name **inside an image**, one that other files can name hides the file-scoped ones, and a
+/// strong one hides weak ones; several file-scoped ones are ambiguous. Definitions **in several images** are ambiguous, even
+/// where the dynamic linker binds them all to the first: calls inside the other images may not go through it. The
+/// exception is the dynamic linker itself: ld.so's own copies of malloc and the like do not count where another image
+/// defines the name. PLT stubs have no symbol, and are never an answer.
+///
+/// Building costs about a microsecond a symbol; demangled names are computed at the first query that needs them.
+public final class SymbolIndex: Sendable {
+    /// In the order in which the dynamic linker looks names up: the program first; images it does not know of last.
+    public let images: [LoadedImage]
+    /// Images that are left out, and why.
+    public let problems: [SymbolError]
+    public let map: ProcessMap
+    public let root: String
+
+    let memory: any MemoryReader
+    let names: NameTable
+    let demangledNames: Lazy<NameTable>
+    /// Indices of `images` in ascending order of address.
+    let byAddress: [Int]
+    /// What the resolvers of indirect functions chose, by the resolver's address; nil is remembered too.
+    let implementations = Locked<[Address: Address?]>([:])
+
+    private let debugDirectories: [String]
+
+    /// Reads the images of a process.
+    ///
+    /// - Parameters:
+    ///   - root: put before the paths of the map: `/proc/PID/root` for a process that may be in a container.
+    ///   - debugDirectories: where separate debug files are installed, below `root`.
+    /// - Throws: never for a single image (see `problems`); `noProcess` where there is not one image to be read.
+    public convenience init(
+        map: ProcessMap, memory: any MemoryReader, root: String = "", debugDirectories: [String] = ["/usr/lib/debug"]
+    ) throws(SymbolError) {
+        try self.init(map: map, memory: memory, root: root, debugDirectories: debugDirectories, reusing: [])
+    }
+
+    /// The index for a newer map of the same process, after dlopen or dlclose: files that did not change are not read
+    /// again. Symbols of either index compare equal where they are.
+    public func refreshed(map: ProcessMap) throws(SymbolError) -> SymbolIndex {
+        try SymbolIndex(map: map, memory: memory, root: root, debugDirectories: debugDirectories, reusing: images)
+    }
+
+    private init(
+        map: ProcessMap, memory: any MemoryReader, root: String, debugDirectories: [String], reusing known: [LoadedImage]
+    ) throws(SymbolError) {
+        let loader = ImageLoader(
+            pid: map.pid, root: root, memory: memory, debugFiles: DebugFiles(root: root, directories: debugDirectories))
+        let knownByFile = Dictionary(known.map { ($0.elf.identity, $0) }, uniquingKeysWith: { first, _ in first })
+        var images: [LoadedImage] = []
+        var problems: [SymbolError] = []
+        var claimed = Address.null
+        for file in map.mappedFiles where file.header.range.lowerBound >= claimed {
+            guard loader.isProgram(file) || file.regions.contains(where: { $0.permissions.contains(.execute) }),
+                loader.isImage(file.header)
+            else { continue }
+            do throws(SymbolError) {
+                let image = try loader.withFile(file) { (opened) throws(SymbolError) -> LoadedImage? in
+                    try Self.image(file, opened, loader, map, knownByFile, isFirst: !images.contains(where: \.isMainProgram))
+                }
+                guard let image else { continue }
+                claimed = image.range.upperBound
+                images.append(image)
+            } catch {
+                problems.append(error)
+            }
+        }
+        guard !images.isEmpty else { throw problems.first ?? .noProcess(pid: map.pid) }
+
+        self.images = Self.inLoadOrder(images, memory)
+        self.problems = problems
+        self.map = map
+        self.memory = memory
+        self.root = root
+        self.debugDirectories = debugDirectories
+        let ordered = self.images
+        byAddress = ordered.indices.sorted { ordered[$0].range.lowerBound < ordered[$1].range.lowerBound }
+        names = NameTable(groups: ordered.map(\.symbols.hashes))
+        demangledNames = Lazy { NameTable(groups: ordered.map(\.symbols.demangled.keyHashes)) }
+    }
+
+    private static func image(
+        _ file: MappedFile, _ opened: borrowing OpenFile, _ loader: ImageLoader, _ map: ProcessMap,
+        _ known: [FileIdentity: LoadedImage], isFirst: Bool
+    ) throws(SymbolError) -> LoadedImage? {
+        let path = ImageLoader.cleanPath(file.path)
+        let same = known[opened.identity]
+        let elf: ElfImage
+        if let same { elf = same.elf } else { elf = try ElfImage(descriptor: opened.descriptor, path: path) }
+        guard let (bias, range, regions) = ImageLoader.placement(of: elf, header: file.header, in: map) else { return nil }
+        if let same, same.bias == bias, same.path == path, same.regions == regions { return same }
+        return LoadedImage(
+            path: path, isMainProgram: isFirst && loader.isProgram(file), bias: bias, regions: regions, range: range,
+            elf: elf, symbols: same?.symbols ?? ImageSymbols(elf), debugFiles: loader.debugFiles)
+    }
+
+    private static func inLoadOrder(_ images: [LoadedImage], _ memory: any MemoryReader) -> [LoadedImage] {
+        guard let program = images.first(where: \.isMainProgram) else { return images }
+        var rank: [LoadBias: Int] = [:]
+        for (index, bias) in LinkMap.biases(program: program, memory: memory).enumerated() where rank[bias] == nil {
+            rank[bias] = index
+        }
+        func order(_ image: LoadedImage) -> Int { image.isMainProgram ? -1 : rank[image.bias] ?? Int.max }
+        return images.enumerated().sorted { left, right in
+            let orders = (order(left.element), order(right.element))
+            return orders.0 != orders.1 ? orders.0 < orders.1 : left.offset < right.offset
+        }.map(\.element)
+    }
+
+    /// The image whose address range an address lies in.
+    public func image(containing address: Address) -> LoadedImage? {
+        imageIndex(containing: address).map { images[$0] }
+    }
+
+    func imageIndex(containing address: Address) -> Int? {
+        var low = 0
+        var high = byAddress.count
+        while low < high {
+            let middle = (low + high) / 2
+            if images[byAddress[middle]].range.upperBound > address { high = middle } else { low = middle + 1 }
+        }
+        guard low < byAddress.count, images[byAddress[low]].range.contains(address) else { return nil }
+        return byAddress[low]
+    }
+}
