@@ -55,7 +55,7 @@ let package = Package(
         module(
             "RemoteTarget",
             ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
-        module("Hotpatch", ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget"]),
+        module("Hotpatch", ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "CLinux", "CPatch"]),
         module(
             "Commands",
             [

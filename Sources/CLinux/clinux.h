@@ -14,3 +14,28 @@ static inline ssize_t linux_process_vm_read(pid_t pid, uint64_t address, void *b
     struct iovec remote = {(void *)(uintptr_t)address, count};
     return syscall(SYS_process_vm_readv, pid, &local, 1UL, &remote, 1UL, 0UL);
 }
+
+// ---- The dynamic linker's counters (dl_iterate_phdr(3)), which <link.h> shows under _GNU_SOURCE only.
+
+struct linux_library_info {
+    uintptr_t address;
+    const char *name;
+    const void *program_headers;
+    uint16_t program_header_count;
+    unsigned long long loaded;    // libraries loaded so far
+    unsigned long long unloaded;  // libraries unloaded so far
+};
+
+int linux_iterate_libraries(
+    int (*visit)(struct linux_library_info *, size_t, void *), void *argument) __asm__("dl_iterate_phdr");
+
+static inline int linux_first_library(struct linux_library_info *info, size_t size, void *result) {
+    if (size >= sizeof *info) *(struct linux_library_info *)result = *info;
+    return 1;
+}
+
+static inline struct linux_library_info linux_library_counters(void) {
+    struct linux_library_info info = {0, 0, 0, 0, 0, 0};
+    linux_iterate_libraries(linux_first_library, &info);
+    return info;
+}

@@ -147,14 +147,14 @@ extension Apply {
         var lines = ["  \(name) at \(entry.function.address) in \(entry.function.image.path)"]
         let replacement = displayName(entry.replacement.name)
         if replacement != name { lines.append("    → \(replacement)") }
-        lines += copies.list.map { "    warning: not reached: \($0)" }
+        lines += copies.copies.map { "    warning: not reached: \($0)" }
         return (
             lines,
             .object([
                 "symbol": .string(entry.function.name), "name": .string(name),
                 "image": .string(entry.function.image.path), "address": .string(entry.function.address.description),
                 "replacement": .string(entry.replacement.name),
-                "unreached": .array(copies.list.map { .string($0.description) }),
+                "unreached": .array(copies.copies.map { .string($0.description) }),
             ])
         )
     }

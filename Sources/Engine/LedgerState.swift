@@ -78,6 +78,9 @@ public struct LedgerState: Sendable {
         }
     }
 
+    /// Libraries that patches came from, as `/proc/PID/maps` names them.
+    public var patchLibraries: Set<String> { Set(patches.map(\.record.source).filter { !$0.isEmpty }) }
+
     public func patch(_ id: UInt32) -> PatchRecord? { entry(id)?.record }
 
     func entry(_ id: UInt32) -> Entry? { patches.first { $0.record.id == id } }
@@ -99,5 +102,5 @@ public struct LedgerState: Sendable {
     }
 
     var nextSite: UInt32 { (sites.keys.max() ?? 0) + 1 }
-    var nextPatch: UInt32 { (patches.last?.record.id ?? 0) + 1 }
+    public var nextPatch: UInt32 { (patches.last?.record.id ?? 0) + 1 }
 }

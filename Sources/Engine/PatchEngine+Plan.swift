@@ -15,7 +15,7 @@ private struct Planning {
     let engine: PatchEngine
     let map: ProcessMap
     let state: LedgerState
-    var plan = PatchPlan()
+    var plan: PatchPlan
     var sites: [SiteRecord] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
@@ -43,6 +43,7 @@ private struct Planning {
         self.map = map
         self.state = state
         nextSite = state.nextSite
+        plan = PatchPlan(architecture: engine.target.architecture)
         pools = state.pools.map { record in
             let end = state.end(of: record)
             return Pool(record: record, text: end.text, data: end.data, isNew: false)
@@ -117,7 +118,12 @@ private struct Planning {
         plan.stubs.append(detour.stub)
         plan.install(site)
         newSites.append(site)
-        notes += detour.notes.map { "\(name): \($0)" }
+        if detour.hasUncheckedIndirectJump {
+            notes.append("\(name) has a computed jump that could not be checked: it must not lead into its first bytes")
+        }
+        if detour.loopsToEntry {
+            notes.append("\(name) jumps back to its entry: a loop there continues in the replacement")
+        }
         return site
     }
 
@@ -186,10 +192,11 @@ extension PatchPlan {
     fileprivate mutating func install(_ site: SiteRecord) {
         writes.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour))
         let inside = site.patchAddress + 1..<site.patchAddress + site.detour.count
-        hazards.append(inside)
-        for pair in site.moved where inside.contains(site.entry + Int(pair.entryOffset)) {
-            moves.append(
-                PCMove(from: site.entry + Int(pair.entryOffset), to: site.stub.lowerBound + Int(pair.stubOffset)))
+        let moved = site.moved.filter { inside.contains(site.entry + Int($0.entryOffset)) }
+        // Nothing can point inside a single instruction.
+        if !moved.isEmpty { hazards.append(inside) }
+        moves += moved.map {
+            PCMove(from: site.entry + Int($0.entryOffset), to: site.stub.lowerBound + Int($0.stubOffset))
         }
     }
 }

@@ -61,7 +61,7 @@ extension PatchEngine {
             }
         }
         entries.sort { $0.address < $1.address }
-        var plan = PatchPlan()
+        var plan = PatchPlan(architecture: target.architecture)
         plan.writes = generationWrites(state: state)
         for patch in patches {
             plan.writes.append(

@@ -120,7 +120,8 @@ public struct PatchLibrary: Sendable {
         if selection.only.isEmpty { return true }
         let demangled = Demangling.demangle(name)
         return selection.only.contains { pattern in
-            matches(name, pattern: pattern) || demangled.map { matches($0, pattern: pattern) } ?? false
+            let pattern = NamePattern(pattern, findsParts: false)
+            return pattern.matches(name) || demangled.map(pattern.matches) ?? false
         }
     }
 
@@ -145,29 +146,4 @@ public struct PatchLibrary: Sendable {
         let names = functions.prefix(8).map(\.name).joined(separator: ", ")
         return functions.count > 8 ? names + ", and \(functions.count - 8) more" : names
     }
-}
-
-/// Whether a whole name matches a pattern of `*` (any characters) and `?` (one).
-func matches(_ name: String, pattern: String) -> Bool {
-    let name = Array(name.utf8)
-    let pattern = Array(pattern.utf8)
-    var at = 0
-    var position = 0
-    var star: (pattern: Int, name: Int)?
-    while at < name.count {
-        if position < pattern.count, pattern[position] == UInt8(ascii: "*") {
-            star = (position + 1, at)
-            position += 1
-        } else if position < pattern.count, pattern[position] == UInt8(ascii: "?") || pattern[position] == name[at] {
-            position += 1
-            at += 1
-        } else if let (resume, from) = star {
-            star = (resume, from + 1)
-            position = resume
-            at = from + 1
-        } else {
-            return false
-        }
-    }
-    return pattern[position...].allSatisfy { $0 == UInt8(ascii: "*") }
 }

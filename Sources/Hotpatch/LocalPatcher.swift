@@ -1,3 +1,4 @@
+import CLinux
 import CPatch
 import Engine
 import Glibc
@@ -19,17 +20,8 @@ struct LocalPatcher: ~Copyable {
         var unloaded: UInt64 = 0
 
         static var current: Libraries {
-            var libraries = Libraries()
-            _ = withUnsafeMutablePointer(to: &libraries) { pointer in
-                dl_iterate_phdr(
-                    { info, _, data in
-                        guard let info, let data else { return 1 }
-                        data.assumingMemoryBound(to: Libraries.self).pointee = Libraries(
-                            loaded: info.pointee.dlpi_adds, unloaded: info.pointee.dlpi_subs)
-                        return 1
-                    }, pointer)
-            }
-            return libraries
+            let counters = linux_library_counters()
+            return Libraries(loaded: counters.loaded, unloaded: counters.unloaded)
         }
     }
 
@@ -40,8 +32,11 @@ struct LocalPatcher: ~Copyable {
         if let cached, cached.libraries == libraries { return (cached.index, cached.own) }
         do {
             let map = try target.processMap()
+            // Patch libraries define the names they replace once more.
+            let ledger = try LedgerState(of: map, memory: target.memory)
+            let program = map.without(ledger.patchLibraries)
             let index =
-                try cached?.index.refreshed(map: map) ?? SymbolIndex(map: map, memory: target.memory, root: "")
+                try cached?.index.refreshed(map: program) ?? SymbolIndex(map: program, memory: target.memory, root: "")
             let own = OwnCode(index: index)
             cached = (index, own, libraries)
             return (index, own)
@@ -61,14 +56,25 @@ struct LocalPatcher: ~Copyable {
     }
 
     mutating func function(_ name: String, in image: String?) throws(PatchError) -> FunctionSymbol {
-        do throws(SymbolError) { return try index().function(named: name, in: image) } catch { throw .symbol(error) }
+        let index = try index()
+        do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
     }
 
-    mutating func apply(_ wanted: [(function: FunctionSymbol, address: Address, name: String)]) throws(PatchError) -> Receipt {
+    /// A replacement by names and addresses of this process.
+    struct Wanted: Sendable {
+        var function: FunctionSymbol
+        var address: Address
+        var name: String
+        var original: Address?
+    }
+
+    mutating func apply(_ wanted: [Wanted]) throws(PatchError) -> Receipt {
         let index = try index()
         try checkExecutable(wanted.map(\.address))
         let replacements = wanted.map {
-            Replacement(function: $0.function, extent: index.extent(of: $0.function), address: $0.address, name: $0.name)
+            Replacement(
+                function: $0.function, extent: index.extent(of: $0.function), address: $0.address, name: $0.name,
+                originalPointer: $0.original)
         }
         let origin = PatchRecord.Origin(fromOutside: false, pid: getpid(), uid: getuid())
         return try engine().apply(PatchRequest(replacements: replacements, origin: origin))

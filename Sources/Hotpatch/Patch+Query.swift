@@ -1,4 +1,5 @@
 import Engine
+import LocalTarget
 import Memory
 import Symbols
 
@@ -73,5 +74,19 @@ extension Patch {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             try patcher.index().functions(matching: pattern, in: image)
         }
+    }
+}
+
+extension Patch {
+    /// How this process is patched: deadlines, and how threads are held and text is written. The defaults suit every process.
+    public typealias Options = LocalTarget.Options
+
+    public static var options: Options { LocalPatcher.shared.withLock { $0.target.options } }
+
+    public static func configure(_ options: Options) throws(PatchError) {
+        guard options.timeout > 0, options.timeout <= 3_600_000, options.stackBytes >= 0 else {
+            throw .type("a timeout of \(options.timeout) ms is out of range. Use 1 to 3,600,000 ms.")
+        }
+        LocalPatcher.shared.withLock { $0.target.options = options }
     }
 }

@@ -13,39 +13,42 @@ extension Patch {
     ///     (`Shop.price(of: Swift.String) -> Swift.Int`), whose result and argument types may be left out where that is unique.
     ///   - image: the file name or path of the executable or library that defines it, where several do.
     ///   - function: a value of `@convention(c)` type. Its signature must be the function's; this is not checked.
+    ///   - original: a variable that receives the address of the original before the replacement can first run: what a
+    ///     replacement that any thread may enter at once (`malloc`) calls. Must stay allocated.
     /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
-        symbol: String, in image: String? = nil, with function: F
+        symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil
     ) throws(PatchError) -> Patch {
-        try requireC(F.self)
-        let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
-        return try replace(symbol: symbol, in: image, with: address)
+        try single { (transaction) throws(PatchError) in
+            try transaction.replace(symbol: symbol, in: image, with: function, original: original)
+        }
     }
 
     /// Replaces a function by the code at an address.
     @discardableResult
     public static func replace(
-        symbol: String, in image: String? = nil, with code: UnsafeRawPointer
+        symbol: String, in image: String? = nil, with code: UnsafeRawPointer, original: OriginalPointer? = nil
     ) throws(PatchError) -> Patch {
-        try replace(symbol: symbol, in: image, with: Address(code))
+        try single { (transaction) throws(PatchError) in
+            try transaction.replace(symbol: symbol, in: image, with: code, original: original)
+        }
     }
 
     /// Replaces a function by another of this process, found by name. Both have the same signature, which is not checked.
     @discardableResult
     public static func replace(
-        symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil
+        symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil,
+        original: OriginalPointer? = nil
     ) throws(PatchError) -> Patch {
-        try transaction { (transaction) throws(PatchError) in
-            try transaction.replace(symbol: symbol, in: image, withSymbol: replacement, in: replacementImage)
-        }[0]
+        try single { (transaction) throws(PatchError) in
+            try transaction.replace(
+                symbol: symbol, in: image, withSymbol: replacement, in: replacementImage, original: original)
+        }
     }
 
-    private static func replace(symbol: String, in image: String?, with address: Address) throws(PatchError) -> Patch {
-        try transaction { (transaction) throws(PatchError) in
-            try transaction.replace(symbol: symbol, in: image, with: address)
-        }[0]
-    }
+    /// A variable of one word, such as a C function pointer, that receives the address of an original.
+    public typealias OriginalPointer = UnsafeMutablePointer<UnsafeRawPointer?>
 
     /// Replaces several functions at once: all, with the threads held once, or none.
     ///
@@ -55,12 +58,23 @@ extension Patch {
     ///     }
     ///
     /// - Returns: a handle for each, in order. They are one patch: reverting one reverts all.
+    /// - Throws: what `body` throws, and then nothing was changed; or `PatchError`.
     @discardableResult
-    public static func transaction(
-        _ body: (inout Transaction) throws(PatchError) -> Void
-    ) throws(PatchError) -> [Patch] {
+    public static func transaction(_ body: (inout Transaction) throws -> Void) throws -> [Patch] {
         var transaction = Transaction()
         try body(&transaction)
+        return try commit(transaction)
+    }
+
+    private static func single(
+        _ body: (inout Transaction) throws(PatchError) -> Void
+    ) throws(PatchError) -> Patch {
+        var transaction = Transaction()
+        try body(&transaction)
+        return try commit(transaction)[0]
+    }
+
+    private static func commit(_ transaction: Transaction) throws(PatchError) -> [Patch] {
         let wanted = transaction.wanted
         if wanted.isEmpty { return [] }
         return try LocalPatcher.with { (patcher) throws(PatchError) in
@@ -73,42 +87,52 @@ extension Patch {
 
     /// What is to be replaced together.
     public struct Transaction {
-        fileprivate var wanted: [(function: FunctionSymbol, address: Address, name: String)] = []
+        fileprivate var wanted: [LocalPatcher.Wanted] = []
 
         fileprivate init() {}
 
+        /// See `Patch.replace(symbol:in:with:original:)`.
         public mutating func replace<F>(
-            symbol: String, in image: String? = nil, with function: F
+            symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil
         ) throws(PatchError) {
             try requireC(F.self)
-            try replace(symbol: symbol, in: image, with: Address(UInt64(unsafeBitCast(function, to: UInt.self))))
+            let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
+            try replace(symbol: symbol, in: image, with: address, original: original)
         }
 
+        /// See `Patch.replace(symbol:in:with:original:)`.
         public mutating func replace(
-            symbol: String, in image: String? = nil, with code: UnsafeRawPointer
+            symbol: String, in image: String? = nil, with code: UnsafeRawPointer, original: OriginalPointer? = nil
         ) throws(PatchError) {
-            try replace(symbol: symbol, in: image, with: Address(code))
+            try replace(symbol: symbol, in: image, with: Address(code), original: original)
         }
 
+        /// See `Patch.replace(symbol:in:withSymbol:in:original:)`.
         public mutating func replace(
-            symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil
+            symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil,
+            original: OriginalPointer? = nil
         ) throws(PatchError) {
+            let original = original.map { Address(UnsafeRawPointer($0)) }
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
                     let function = try patcher.function(symbol, in: image)
                     let other = try patcher.function(replacement, in: replacementImage)
-                    return (function, other.address, other.name)
+                    return .init(function: function, address: other.address, name: other.name, original: original)
                 })
         }
 
-        fileprivate mutating func replace(symbol: String, in image: String?, with address: Address) throws(PatchError) {
+        private mutating func replace(
+            symbol: String, in image: String?, with address: Address, original: OriginalPointer?
+        ) throws(PatchError) {
+            let original = original.map { Address(UnsafeRawPointer($0)) }
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
                     let function = try patcher.function(symbol, in: image)
                     let name = try patcher.index().function(containing: address).map {
                         $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)"
                     }
-                    return (function, address, name ?? address.description)
+                    return .init(
+                        function: function, address: address, name: name ?? address.description, original: original)
                 })
         }
     }

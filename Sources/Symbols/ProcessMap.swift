@@ -53,6 +53,17 @@ public struct ProcessMap: Sendable {
         try self.init(parsing: Array(text.utf8), pid: pid)
     }
 
+    private init(regions: [Region], pid: Int32) {
+        self.regions = regions
+        self.pid = pid
+    }
+
+    /// The map without the mappings of some files.
+    /// - Parameter paths: as the kernel prints them.
+    public func without(_ paths: Set<String>) -> ProcessMap {
+        paths.isEmpty ? self : ProcessMap(regions: regions.filter { !paths.contains($0.path) }, pid: pid)
+    }
+
     /// The mapping an address lies in.
     public func region(containing address: Address) -> Region? {
         let index = firstIndex(endingAfter: address)

@@ -67,12 +67,12 @@ extension SymbolIndex {
 }
 
 /// A pattern with `*` and `?`.
-struct Glob {
+struct Glob: Sendable {
     private let pattern: [UInt8]
 
-    init(_ text: String) {
+    init(_ text: String, findsParts: Bool = true) {
         let bytes = Array(text.utf8)
-        let isPlain = !bytes.contains(UInt8(ascii: "*")) && !bytes.contains(UInt8(ascii: "?"))
+        let isPlain = findsParts && !bytes.contains(UInt8(ascii: "*")) && !bytes.contains(UInt8(ascii: "?"))
         pattern = isPlain ? [UInt8(ascii: "*")] + bytes + [UInt8(ascii: "*")] : bytes
     }
 

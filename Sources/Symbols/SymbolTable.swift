@@ -119,6 +119,8 @@ public struct ElfSymbol: Hashable, Sendable {
     /// True of an unversioned symbol, and of the version that new programs are linked against (`name@@VERSION`).
     public var isDefaultVersion: Bool
 
+    /// A function, or an indirect one.
+    public var isFunction: Bool { type == UInt8(STT_FUNC) || type == UInt8(STT_GNU_IFUNC) }
     public var isDefined: Bool { sectionIndex != UInt16(SHN_UNDEF) }
 }
 

@@ -72,14 +72,3 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
         }
     }
 }
-
-@Suite struct PatternTests {
-    @Test(arguments: [
-        ("price", "price", true), ("price", "pri*", true), ("price", "*ice", true), ("price", "p?ice", true),
-        ("price", "p?ce", false), ("price", "", false), ("", "*", true), ("aXbXc", "a*b*c", true), ("aXbX", "a*b*c", false),
-        ("mississippi", "m*iss*ip?i", true),
-    ])
-    func names(name: String, pattern: String, expected: Bool) {
-        #expect(matches(name, pattern: pattern) == expected)
-    }
-}

@@ -86,5 +86,15 @@ victim victim_jumped_into
     ret
 done victim_jumped_into
 
+    .balign 16
+victim victim_stepped
+    pushq %rbp
+    nop
+    popq %rbp
+    nop
+    leal (%rdi, %rsi), %eax
+    ret
+done victim_stepped
+
 #endif
     .section .note.GNU-stack, "", %progbits

@@ -1,0 +1,34 @@
+// What the scenarios need and Swift cannot say.
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+long victim_load(const long *word);
+void victim_store(long *word, long value);
+void victim_fetch_add(long *word, long amount);
+int victim_gettid(void);
+int victim_fork(void);
+// In a vfork child, which holds its parent's thread, for so long.
+void victim_vfork_sleep(int seconds);
+
+// Replacements that count and call the original, for functions of up to six integer arguments.
+const void *victim_passthrough(int slot);
+const void **victim_original(int slot);
+long victim_passed(int slot);
+
+// a + b, in an entry of one-byte instructions.
+int victim_stepped(int a, int b);
+// Calls victim_stepped(30, 3) and stops in a signal handler after so many of its instructions, until released.
+int victim_step_into(int instructions);
+int victim_step_waiting(void);
+// Where in victim_stepped it stopped, in bytes from its entry.
+int victim_step_offset(void);
+void victim_step_release(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,109 @@
+// What the scenarios need and Swift cannot say.
+
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+long victim_load(const long *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+void victim_store(long *word, long value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+void victim_fetch_add(long *word, long amount) { __atomic_add_fetch(word, amount, __ATOMIC_ACQ_REL); }
+int victim_gettid(void) { return (int)syscall(SYS_gettid); }
+int victim_fork(void) { return fork(); }
+
+void victim_vfork_sleep(int seconds) {
+    int child = vfork();
+    if (child == 0) {
+        struct timespec span = {seconds, 0};
+        syscall(SYS_nanosleep, &span, 0);
+        _exit(0);
+    }
+    waitpid(child, 0, 0);
+}
+
+// ---- Replacements that count and pass on, for functions of up to six integer arguments.
+
+enum { SLOTS = 32 };
+static long passed[SLOTS];
+static const void *volatile originals[SLOTS];
+
+typedef long (*any_function)(long, long, long, long, long, long);
+
+#define SLOT(n) \
+    static long pass_##n(long a, long b, long c, long d, long e, long f) { \
+        __atomic_add_fetch(&passed[n], 1, __ATOMIC_RELAXED); \
+        return ((any_function)originals[n])(a, b, c, d, e, f); \
+    }
+#define ALL(X) \
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) \
+    X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+ALL(SLOT)
+#define NAME(n) (void *)pass_##n,
+static void *const passes[SLOTS] = {ALL(NAME)};
+
+const void *victim_passthrough(int slot) { return passes[slot]; }
+const void **victim_original(int slot) { return (const void **)&originals[slot]; }
+long victim_passed(int slot) { return __atomic_load_n(&passed[slot], __ATOMIC_ACQUIRE); }
+
+// ---- A thread that stops inside the entry of victim_stepped, in a signal handler.
+
+static _Atomic int step_wanted, step_waiting, step_released, step_offset;
+
+#if defined(__x86_64__)
+static void on_step(int number, siginfo_t *info, void *context) {
+    (void)number;
+    (void)info;
+    ucontext_t *frame = context;
+    uintptr_t pc = (uintptr_t)frame->uc_mcontext.gregs[REG_RIP];
+    uintptr_t start = (uintptr_t)&victim_stepped;
+    if (pc < start || pc >= start + 16) return;
+    if (step_wanted-- > 0) return;
+    step_offset = (int)(pc - start);
+    step_released = 0;
+    step_waiting = 1;
+    while (!step_released) {
+        struct timespec span = {0, 1000000};
+        syscall(SYS_nanosleep, &span, 0);
+    }
+    step_waiting = 0;
+    frame->uc_mcontext.gregs[REG_EFL] &= ~0x100;  // no more single steps
+}
+
+int victim_step_into(int instructions) {
+    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+    sigaction(SIGTRAP, &action, 0);
+    step_wanted = instructions;
+    int result;
+    __asm__ volatile(
+        "subq $128, %%rsp\n\t"
+        "movl $30, %%edi\n\t"
+        "movl $3, %%esi\n\t"
+        "pushfq\n\t"
+        "orq $0x100, (%%rsp)\n\t"  // the trap flag: SIGTRAP after every instruction
+        "popfq\n\t"
+        "call victim_stepped\n\t"
+        "pushfq\n\t"
+        "andq $~0x100, (%%rsp)\n\t"
+        "popfq\n\t"
+        "addq $128, %%rsp\n\t"
+        : "=a"(result)
+        :
+        : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+    return result;
+}
+#endif
+
+int victim_step_waiting(void) { return step_waiting; }
+int victim_step_offset(void) { return step_offset; }
+void victim_step_release(void) {
+    step_released = 1;
+    while (step_waiting) {
+        struct timespec span = {0, 1000000};
+        syscall(SYS_nanosleep, &span, 0);
+    }
+}

@@ -1,0 +1,125 @@
+import CVictims
+import Glibc
+import Hotpatch
+
+/// A thread stopped at every single instruction of an entry continues in the stub. The thread steps through the function under its own
+/// SIGTRAP handler, which waits inside while the function is replaced.
+func interrupted() throws {
+    for offset in 0..<4 {
+        let state = Counter()
+        startThread {
+            // Its PC, hidden in the frame of a signal handler, is inside the bytes to be overwritten.
+            state.add(Int(victim_step_into(Int32(offset))) << 8)
+        }
+        while victim_step_waiting() == 0 { usleep(1000) }
+        var options = Patch.options
+        options.timeout = 300
+        try Patch.configure(options)
+        let inside = victim_step_offset()
+        do {
+            let patch = try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
+            try expect(inside == 0 || inside >= 5, "patched though a handler returns to byte \(inside) of the entry")
+            victim_step_release()
+            while state.value == 0 { usleep(1000) }
+            try patch.revert()
+        } catch let error as PatchError {
+            guard case .busy(_, _, let address) = error else { throw error }
+            try expect((1..<5).contains(inside), "refused though the handler returns to byte \(inside): \(address)")
+            victim_step_release()
+            while state.value == 0 { usleep(1000) }
+        }
+        try expect(state.value >> 8 == 33 || inside == 0, "offset \(inside): the stepped call gave \(state.value >> 8)")
+    }
+}
+
+/// A handler that stays in an interrupted entry for a while only delays the patch.
+func handlerThatStays() throws {
+    let state = Counter()
+    startThread { state.add(Int(victim_step_into(1)) << 8) }
+    while victim_step_waiting() == 0 { usleep(1000) }
+    startThread {
+        usleep(200_000)
+        victim_step_release()
+    }
+    try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
+    while state.value == 0 { usleep(1000) }
+    try expect(state.value >> 8 == 33, "the interrupted call gave \(state.value >> 8)")
+    try expect(victim_stepped(40, 2) == 38, "the replacement does not run")
+}
+
+/// A child has the patches of its parent, and what it reverts is its own.
+func patchAfterFork() throws {
+    let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+    let child = victim_fork()
+    if child == 0 {
+        do {
+            guard victim_add(40, 2) == 38 else { _exit(2) }
+            try patch.revert()
+            guard victim_add(40, 2) == 42 else { _exit(3) }
+            try Patch.replace(symbol: "victim_add", with: { _, _ in 7 } as @convention(c) (Int32, Int32) -> Int32)
+            _exit(victim_add(40, 2) == 7 ? 0 : 4)
+        } catch { _exit(5) }
+    }
+    var status: Int32 = 0
+    waitpid(child, &status, 0)
+    try expect(status == 0, "the child ended with status \(status)")
+    try expect(victim_add(40, 2) == 38, "the child changed its parent")
+    try expect(try patch.isInForce, "the child changed its parent's ledger")
+    try patch.revert()
+    try expect(victim_add(40, 2) == 42, "the parent cannot revert")
+}
+
+/// The heap can grow by a gigabyte with a pool beside the program.
+func growHeap() throws {
+    try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+    let start = UInt(bitPattern: sbrk(0))
+    for _ in 0..<16 { try expect(Int(bitPattern: sbrk(64 << 20)) != -1, "the heap cannot grow") }
+    try expect(UInt(bitPattern: sbrk(0)) - start >= 1 << 30, "the heap has not grown")
+    try expect(victim_add(40, 2) == 38, "the heap grew over the pool")
+}
+
+/// No page is writable and executable, before, between and after; text is as it was.
+func noPageLeftOpen() throws {
+    func open() -> [String] { readFile("/proc/self/maps").split(separator: "\n").map(String.init).filter { $0.contains("rwx") } }
+    func text() -> [String] {
+        readFile("/proc/self/maps").split(separator: "\n").map(String.init)
+            .filter { $0.contains("r-xp") && $0.contains("Scenarios") }
+            .map { String($0.split(separator: " ")[0]) }
+    }
+    let before = text()
+    let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+    try expect(open().isEmpty, "writable and executable: \(open())")
+    try expect(text() == before, "the program's text is mapped otherwise: \(text()), before \(before)")
+    try patch.revert()
+    try expect(open().isEmpty && text() == before, "after the revert: \(text())")
+    try expect(readFile("/proc/self/maps").contains("hotpatch-ledger"), "the ledger is not in the maps")
+}
+
+/// A thread that is inside the original, called through the stub, when it is reverted finishes there.
+func revertInsideOriginal() throws {
+    var ends: [Int32] = [0, 0]
+    pipe(&ends)
+    let end = ends[0]
+    let answers = Counter()
+    let patch = try Patch.replace(symbol: "victim_wait", with: { _ in -7 } as @convention(c) (Int32) -> Int32)
+    let original = try patch.original(as: (@convention(c) (Int32) -> Int32).self)
+    for _ in 0..<4 { startThread { answers.add(Int(original(end))) } }
+    usleep(50_000)
+    try expect(victim_wait(end) == -7, "the replacement does not run")
+    try patch.revert()
+    let again = try Patch.replace(symbol: "victim_wait", with: { _ in -8 } as @convention(c) (Int32) -> Int32)
+    try expect(victim_wait(end) == -8, "the second replacement does not run")
+    try again.revert()
+    for _ in 0..<4 { Glibc.write(ends[1], [UInt8(5)], 1) }
+    for _ in 0..<500 where answers.value < 20 { usleep(10_000) }
+    try expect(answers.value == 20, "the originals' answers add up to \(answers.value)")
+}
+
+func readFile(_ path: String) -> String {
+    let file = open(path, O_RDONLY)
+    defer { close(file) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while case let count = read(file, &buffer, buffer.count), count > 0 { bytes += buffer[..<count] }
+    return String(decoding: bytes, as: UTF8.self)
+}
