@@ -8,11 +8,11 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     /// The one this code was built for.
     public static var current: Architecture {
         #if arch(x86_64)
-        .x86_64
+            .x86_64
         #elseif arch(arm64)
-        .arm64
+            .arm64
         #else
-        #error("swift-hotpatch knows x86_64 and arm64")
+            #error("swift-hotpatch knows x86_64 and arm64")
         #endif
     }
 

@@ -46,7 +46,7 @@ import Testing
         #expect(relocation.refusal.operand == Relocation.entry + 3)
     }
 
-    /// The prefilter against the plain way: decode everything, look at every branch.
+    /// Branches of every form, at many distances, to each of the first eight bytes.
     @Test func prefilterMissesNoBranch() {
         var generator = SeededGenerator(seed: seedFromEnvironment())
         for _ in 0..<4000 {

@@ -28,7 +28,8 @@ import Testing
         #expect(jump(HP_ARCH_ARM64, 0x402000, 0x401000) == hex("00 fc ff 17"))  // b 0x401000
         #expect(island(HP_ARCH_ARM64, 0x401000, 0x402000) == hex("10 80 00 58 00 02 1f d6"))  // ldr x16; br x16
         #expect(
-            disassemble(hex("10 80 00 58 00 02 1f d6"), at: 0x401000, arch: HP_ARCH_ARM64) == "ldr x16, #0x402000; br x16")
+            disassemble(hex("10 80 00 58 00 02 1f d6"), at: 0x401000, arch: HP_ARCH_ARM64)
+                == "ldr x16, #0x402000; br x16")
     }
 
     @Test(arguments: [HP_ARCH_X86_64.rawValue, HP_ARCH_ARM64.rawValue]) func reach(_ raw: UInt32) {
@@ -59,7 +60,8 @@ import Testing
 
     @Test func instructionLengths() {
         let rows: [(String, Int)] = [
-            ("90", 1), ("48 b8 01 02 03 04 05 06 07 08", 10), ("66 b8 01 02", 4), ("66 48 b8 01 02 03 04 05 06 07 08", 11),
+            ("90", 1), ("48 b8 01 02 03 04 05 06 07 08", 10), ("66 b8 01 02", 4),
+            ("66 48 b8 01 02 03 04 05 06 07 08", 11),
             ("f6 c0 01", 3), ("f6 d0", 2), ("f7 05 00 00 00 00 01 02 03 04", 10), ("c8 10 00 01", 4),
             ("a0 01 02 03 04 05 06 07 08", 9), ("67 a0 01 02 03 04", 6), ("64 48 8b 04 25 28 00 00 00", 9),
             ("c5 f8 77", 3), ("c4 e3 7d 18 c1 01", 6), ("62 f1 7c 48 58 84 24 00 01 00 00", 11), ("0f 38 00 c1", 4),

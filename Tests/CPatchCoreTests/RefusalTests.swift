@@ -55,7 +55,9 @@ import Testing
         Row("e9 fb ff ff ff", "jmp near to itself", HP_SELF_LOOP, "jmp 0x401000"),
         Row("8b 05 fa ff ff ff", "reads its own entry", HP_ADDRESS_INTO_WINDOW, "mov eax, dword ptr [rip - 6]"),
         Row("48 8d 05 fb ff ff ff", "takes an address inside", HP_ADDRESS_INTO_WINDOW, "lea rax, [rip - 5]"),
-        Row("8b 05 00 00 01 80", "reads too far away", HP_OUT_OF_REACH, "mov eax, dword ptr [rip - 0x7fff0000]", stub: far),
+        Row(
+            "8b 05 00 00 01 80", "reads too far away", HP_OUT_OF_REACH, "mov eax, dword ptr [rip - 0x7fff0000]",
+            stub: far),
         Row("e9 00 00 01 80", "jumps too far away", HP_OUT_OF_REACH, "jmp 0xffffffff80411005", stub: far),
         Row("74 01 48 89 c8 90", "je into an instruction", HP_BRANCH_INTO_WINDOW, "je 0x401003"),
         Row("55 48 89 e5 41 57 eb fa", "body jumps to +2", HP_BRANCH_INTO_WINDOW, "jmp 0x401002"),
