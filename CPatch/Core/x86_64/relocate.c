@@ -245,6 +245,11 @@ static bool check_written(const mover *mover) {
 
 bool hp_x86_64_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
     mover mover = {.request = request, .out = out, .refusal = refusal};
+    // Addresses come from files; none of what follows shall have to think of one that wraps around.
+    if (request->entry + request->code_length < request->entry) return hp_x86_refuse_entry(&mover, HP_UNREADABLE_ENTRY, 0);
+    if (request->stub > UINT64_MAX - HP_STUB_CAPACITY) {
+        return hp_x86_refuse_entry(&mover, HP_DETOUR_OUT_OF_REACH, request->stub);
+    }
     return hp_x86_read_window(&mover) && hp_x86_check_window(&mover) &&
            hp_x86_scan_body(request, out->patch_offset, mover.end, out, refusal) && lay_out(&mover) && write_all(&mover) &&
            check_written(&mover);

@@ -1,0 +1,56 @@
+import CPatchCore
+
+/// A machine whose code this engine knows.
+public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
+    case x86_64 = 1
+    case arm64 = 2
+
+    /// The one this code was built for.
+    public static var current: Architecture {
+        #if arch(x86_64)
+            .x86_64
+        #elseif arch(arm64)
+            .arm64
+        #else
+            #error("swift-hotpatch knows x86_64 and arm64")
+        #endif
+    }
+
+    /// The architecture of an ELF file, by its header's `e_machine` (elf(5)); nil for all others.
+    public init?(elfMachine: UInt16) {
+        switch elfMachine {
+        case 62: self = .x86_64
+        case 183: self = .arm64
+        default: return nil
+        }
+    }
+
+    /// `EM_X86_64` or `EM_AARCH64`.
+    public var elfMachine: UInt16 {
+        switch self {
+        case .x86_64: 62
+        case .arm64: 183
+        }
+    }
+
+    /// How far a detour's jump reaches, in bytes, either way from its own address.
+    public var detourReach: UInt64 { hp_detour_reach(core) }
+
+    public var name: String {
+        switch self {
+        case .x86_64: "x86_64"
+        case .arm64: "arm64"
+        }
+    }
+
+    var core: hp_arch {
+        switch self {
+        case .x86_64: HP_ARCH_X86_64
+        case .arm64: HP_ARCH_ARM64
+        }
+    }
+}
+
+extension Architecture: CustomStringConvertible {
+    public var description: String { name }
+}

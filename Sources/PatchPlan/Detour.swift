@@ -1,0 +1,110 @@
+import CPatchCore
+import Memory
+
+/// An instruction of an entry, and its copy in the stub.
+public struct PCPair: Hashable, Sendable {
+    public var entry: Address
+    public var stub: Address
+
+    public init(entry: Address, stub: Address) {
+        self.entry = entry
+        self.stub = stub
+    }
+}
+
+/// A function's entry, overwritten by a jump to a stub.
+public struct Detour: Hashable, Sendable {
+    public var architecture: Architecture
+    public var entry: Address
+    /// Where the jump is written: the entry, or behind its `endbr64`.
+    public var patchAddress: Address
+    /// What stands there now.
+    public var expected: [UInt8]
+    /// What will; as many bytes.
+    public var bytes: [UInt8]
+    public var stub: StubLayout
+    /// Every instruction boundary of the moved bytes, ascending: the first, those inside, and the end where the stub has
+    /// one (it has none after a return, a jump or a call).
+    ///
+    /// A copy may take several instructions. A thread between them has no counterpart in the entry: it must be left to
+    /// finish, so a stub outlives its detour.
+    public var pcMap: [PCPair]
+    /// The bytes that no return address and no saved PC may point to while the jump is written; nil if none can, because
+    /// the jump replaces a single instruction.
+    public var hazard: Range<Address>?
+    /// The entry holds a call, re-made as a push of the original return address and a jump.
+    public var movesCall: Bool
+    /// The body has a computed jump whose table could not be found or read. It most likely is a call in tail position.
+    public var hasUncheckedIndirectJump: Bool
+    /// The body jumps to its own entry. Such a jump reaches the replacement: right for a recursion, and for a loop a
+    /// departure in mid-flight, also when only the original was called.
+    public var loopsToEntry: Bool
+
+    /// Plans the detour of one function.
+    ///
+    /// - Parameters:
+    ///   - code: the bytes at `entry`: the function, and its padding up to the next symbol.
+    ///   - functionLength: how many of them belong to the function (symbol size or FDE); 0 where unknown.
+    ///   - stub: where the stub will be, 16-byte aligned and within `architecture.detourReach`.
+    ///   - slot: where the stub's retarget slot will be, within ±2 GiB of the stub.
+    ///   - tables: the memory of the process or file that `code` is from, to read jump tables.
+    /// - Throws: `Refusal` where the function cannot be patched.
+    public init(
+        architecture: Architecture, code: [UInt8], functionLength: Int, entry: Address, stub: Address, slot: Address,
+        tables: any MemoryReader
+    ) throws(Refusal) {
+        var relocation = hp_relocation()
+        var refusal = hp_refusal()
+        let moved = code.withUnsafeBufferPointer { buffer in
+            var request = hp_relocation_request(
+                code: buffer.baseAddress, code_length: buffer.count, function_length: max(0, functionLength),
+                entry: entry.rawValue, stub: stub.rawValue, slot: slot.rawValue)
+            return hp_relocate(architecture.core, &request, &relocation, &refusal)
+        }
+        guard moved else { throw Refusal(refusal) }
+
+        let length = Int(relocation.detour_length)
+        self.architecture = architecture
+        self.entry = entry
+        patchAddress = entry + Int(relocation.patch_offset)
+        expected = withUnsafeBytes(of: relocation.expected) { Array($0.prefix(length)) }
+        bytes = withUnsafeBytes(of: relocation.detour) { Array($0.prefix(length)) }
+        self.stub = StubLayout(
+            address: stub,
+            bytes: withUnsafeBytes(of: relocation.stub) { Array($0.prefix(Int(relocation.stub_length))) },
+            originalAddress: stub + Int(relocation.original_offset), slot: slot)
+        pcMap = withUnsafeBytes(of: relocation.pc_map) { bytes in
+            bytes.bindMemory(to: hp_pc_pair.self).prefix(Int(relocation.pc_count)).map { pair in
+                PCPair(entry: entry + Int(pair.entry_offset), stub: stub + Int(pair.stub_offset))
+            }
+        }
+        movesCall = relocation.moves_call
+        loopsToEntry = relocation.loops_to_entry
+        hasUncheckedIndirectJump = relocation.unchecked_indirect_jump || relocation.tables_overflowed
+        let inside = patchAddress + 1..<patchAddress + length
+        hazard = pcMap.contains { inside.contains($0.entry) } ? inside : nil
+
+        let candidates = withUnsafeBytes(of: relocation.tables) { bytes in
+            Array(bytes.bindMemory(to: hp_table_candidate.self).prefix(Int(relocation.table_count)))
+        }
+        guard !candidates.isEmpty else { return }
+        let end = entry + (functionLength > 0 ? functionLength : code.count)
+        for candidate in candidates {
+            let table = JumpTable(address: Address(candidate.table), function: entry..<max(entry, end), memory: tables)
+            if !table.isReadable { hasUncheckedIndirectJump = true }
+            guard let target = table.target(in: inside) else { continue }
+            throw Self.refusal(of: Address(candidate.jump), target: target, code: code, entry: entry, architecture)
+        }
+    }
+
+    private static func refusal(
+        of jump: Address, target: Address, code: [UInt8], entry: Address, _ architecture: Architecture
+    ) -> Refusal {
+        let offset = min(max(0, jump - entry), code.count)
+        let length = min(15, code.count - offset)
+        let instruction = architecture.disassemble(Array(code[offset..<offset + length]), at: jump).first
+        return Refusal(
+            reason: .branchIntoWindow, address: jump, operand: target, bytes: instruction?.bytes ?? [],
+            instruction: instruction?.text ?? "")
+    }
+}
