@@ -3,23 +3,39 @@ import Memory
 
 /// A plan made flat: one allocation that a C function walks without allocating, locking or calling Swift.
 ///
-/// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order.
+/// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order. Stubs that lie side by side
+/// become one copy.
 public final class CommitBlock {
     private let storage: UnsafeMutableRawPointer
     private let block: UnsafeMutablePointer<hp_commit_block>
 
-    public init(_ plan: PatchPlan) {
+    /// - Parameter copies: bytes for memory that nothing reaches yet: new slots, ledger records. Laid down with the stubs, once
+    ///   everything has been checked, before the first write.
+    public init(_ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])] = []) {
+        let items = Self.items(stubs: plan.stubs, copies: copies)
         let moves = plan.moves.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
         let hazards = Self.merged(plan.hazards)
-        let writeOffset = MemoryLayout<hp_commit_block>.stride
+        let itemOffset = MemoryLayout<hp_commit_block>.stride
+        let writeOffset = itemOffset + items.count * MemoryLayout<hp_copy_item>.stride
         let moveOffset = writeOffset + plan.writes.count * MemoryLayout<hp_write>.stride
         let hazardOffset = moveOffset + moves.count * MemoryLayout<hp_pc_move>.stride
-        let size = hazardOffset + hazards.count * MemoryLayout<hp_hazard>.stride
+        let byteOffset = hazardOffset + hazards.count * MemoryLayout<hp_hazard>.stride
+        let size = byteOffset + items.reduce(0) { $0 + $1.bytes.count }
 
         storage = .allocate(byteCount: size, alignment: 16)
         let writesStart = (storage + writeOffset).bindMemory(to: hp_write.self, capacity: plan.writes.count)
         let movesStart = (storage + moveOffset).bindMemory(to: hp_pc_move.self, capacity: moves.count)
         let hazardsStart = (storage + hazardOffset).bindMemory(to: hp_hazard.self, capacity: hazards.count)
+        let itemsStart = (storage + itemOffset).bindMemory(to: hp_copy_item.self, capacity: items.count)
+        var bytes = (storage + byteOffset).bindMemory(to: UInt8.self, capacity: size - byteOffset)
+        for (index, item) in items.enumerated() {
+            bytes.initialize(from: item.bytes, count: item.bytes.count)
+            (itemsStart + index).initialize(
+                to: hp_copy_item(
+                    address: item.address.rawValue, bytes: bytes, length: item.bytes.count,
+                    kind: UInt32(item.kind.rawValue)))
+            bytes += item.bytes.count
+        }
         for (index, write) in plan.writes.enumerated() {
             (writesStart + index).initialize(to: Self.flat(write))
         }
@@ -33,7 +49,7 @@ public final class CommitBlock {
         block = storage.bindMemory(to: hp_commit_block.self, capacity: 1)
         block.initialize(
             to: hp_commit_block(
-                writes: writesStart, write_count: plan.writes.count, moves: movesStart, move_count: moves.count,
+                copies: itemsStart, copy_count: items.count, writes: writesStart, write_count: plan.writes.count, moves: movesStart, move_count: moves.count,
                 hazards: hazardsStart, hazard_count: hazards.count))
     }
 
@@ -45,6 +61,32 @@ public final class CommitBlock {
     ) throws(Failure) -> Result {
         defer { withExtendedLifetime(self) {} }
         return try body(block)
+    }
+
+    private struct Item {
+        var address: Address
+        var bytes: [UInt8]
+        var kind: Write.Kind
+    }
+
+    private static func items(stubs: [StubLayout], copies: [(address: Address, bytes: [UInt8])]) -> [Item] {
+        var items: [Item] = []
+        for stub in stubs {
+            // Stubs are aligned to 16 bytes; what lies between two is never run.
+            if let last = items.indices.last, stub.address >= items[last].address,
+                case let gap = stub.address - items[last].address - items[last].bytes.count, (0..<16).contains(gap)
+            {
+                items[last].bytes += [UInt8](repeating: 0, count: gap) + stub.bytes
+            } else {
+                items.append(Item(address: stub.address, bytes: stub.bytes, kind: .text))
+            }
+        }
+        return items + copies.map { Item(address: $0.address, bytes: $0.bytes, kind: .data) }
+    }
+
+    /// What stands, or will stand, in the first compared write at an address; nil where none is.
+    public func expected(at address: Address) -> [UInt8]? {
+        committedWrites.first { $0.address == address }?.expected
     }
 
     /// The writes as they were made: after a commit, also those that were not compared know what stood there before.
