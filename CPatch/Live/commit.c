@@ -10,7 +10,7 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-enum { FIFO_PRIORITY = 10, RETRY_NS = 200000 };
+enum { FIFO_PRIORITY = 10, FIRST_RETRY_NS = 200000, LAST_RETRY_NS = 20000000 };
 
 typedef struct scheduling {
     int policy;      // negative: unchanged
@@ -62,7 +62,9 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
         return;
     }
     scheduling before = hurry();
-    for (;;) {
+    hp_commit_report busy;
+    hp_clear(&busy, sizeof busy);
+    for (uint64_t pause = FIRST_RETRY_NS;;) {
         report->status = HP_COMMIT_DONE;
         report->error = 0;
         report->status = attempt(&job);
@@ -71,10 +73,15 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
             job.writer = report->writer = HP_WRITER_MPROTECT;  // a kernel that forbids writing text through /proc
             continue;
         }
+        if (report->status != HP_COMMIT_BUSY) break;
         // A signal handler that interrupted an entry will leave it.
-        if (report->status != HP_COMMIT_BUSY || hp_now_ns() + RETRY_NS >= job.deadline_ns) break;
-        hp_sleep_ns(RETRY_NS);
+        hp_copy(&busy, report, sizeof busy);
+        if (hp_now_ns() + pause >= job.deadline_ns) break;
+        hp_sleep_ns(pause);
+        if (pause < LAST_RETRY_NS) pause *= 2;
     }
+    // The deadline may pass inside a later attempt; who kept us is still the one who was busy.
+    if (report->status == HP_COMMIT_DEADLINE && busy.status == HP_COMMIT_BUSY) hp_copy(report, &busy, sizeof busy);
     put_back(before);
     if (job.memory >= 0) HP_SYSCALL1(SYS_close, job.memory);
 }

@@ -55,7 +55,7 @@ typedef enum hp_parked_phase {
     HP_PHASE_SENT = 0,          // the signal is on its way
     HP_PHASE_ARRIVING = 1,      // the handler runs
     HP_PHASE_PARKED = 2,        // the handler waits; `context` may be read and changed
-    HP_PHASE_GONE = 3,          // the thread has ended, or the commit has given up waiting for it
+    HP_PHASE_GONE = 3,          // the handler returns; or the thread has ended, or the commit has given up waiting for it
 } hp_parked_phase;
 
 typedef struct hp_lot {

@@ -36,6 +36,7 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number,
         if ((int32_t)((released - generation) << 2) >= 0) break;
         hp_futex_wait(&hp_parking_lot.released, released, UINT64_MAX);
     }
+    __atomic_store_n(&self->state, generation << 2 | HP_PHASE_GONE, __ATOMIC_RELEASE);
     hp_serialise_core();
 }
 

@@ -217,8 +217,29 @@ static hp_commit_status check_and_write(parking *parking) {
     return job->report->status;
 }
 
-// Threads that block the signal can only be traced. Asked before anybody is disturbed.
-static int32_t thread_that_blocks(parking *parking) {
+// Whether the thread is still on its way out of the handler of an earlier commit, with all signals blocked.
+static bool is_leaving(int32_t tid) {
+    for (uint32_t i = 0; i < hp_parking_lot.capacity && hp_parking_lot.threads[i].tid; i++) {
+        const hp_parked *entry = &hp_parking_lot.threads[i];
+        if (entry->tid == tid && (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3) == HP_PHASE_PARKED) return true;
+    }
+    return false;
+}
+
+// Whether the thread keeps the signal blocked. A new thread does for a moment, and one that leaves our handler does.
+static bool stays_deaf(const parking *parking, int32_t tid) {
+    enum { LOOKS = 4, BETWEEN_NS = 300000 };
+    for (int looks = 0; blocks(tid, parking->number);) {
+        bool patient = is_leaving(tid) || parking->job->options->parking == HP_PARKING_SIGNAL;
+        if (!patient && ++looks == LOOKS) return true;
+        if (hp_now_ns() + BETWEEN_NS >= parking->job->deadline_ns) return true;
+        hp_sleep_ns(BETWEEN_NS);
+    }
+    return false;
+}
+
+// A thread that blocks the signal, which can only be traced; 0 if there is none. Asked before anybody is disturbed.
+static int32_t deaf_thread(const parking *parking) {
     char buffer[4096] __attribute__((aligned(8)));
     HP_SYSCALL3(SYS_lseek, parking->directory, 0, 0);
     for (;;) {
@@ -228,7 +249,7 @@ static int32_t thread_that_blocks(parking *parking) {
             hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
             at += entry->length;
             int32_t tid = hp_parse_decimal(entry->name);
-            if (tid > 0 && tid != parking->job->caller && blocks(tid, parking->number)) return tid;
+            if (tid > 0 && tid != parking->job->caller && stays_deaf(parking, tid)) return tid;
         }
     }
 }
@@ -245,7 +266,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
     parking.directory = (int)directory;
 
     hp_commit_status status;
-    int32_t deaf = thread_that_blocks(&parking);
+    int32_t deaf = deaf_thread(&parking);
     if (deaf) {
         status = hp_fail(job, HP_COMMIT_NO_SIGNAL, deaf, 0, 0);
     } else {
