@@ -8,7 +8,14 @@ VICTIM int victim_add(int a, int b) { return a + b; }
 VICTIM int victim_subtract(int a, int b) { return a - b; }
 VICTIM int victim_depth(int n) { return n <= 0 ? 0 : 1 + victim_depth(n - 1); }
 
+// Called by name, and inlined.
+__attribute__((visibility("default"), always_inline)) inline int victim_inlined(int x) { return x * x + 1; }
+extern inline int victim_inlined(int x);
+VICTIM int victim_calls_inlined(int x) { return victim_inlined(x) + 7; }
+
 int victim_count = 7;
+void victim_set_count(int count) { victim_count = count; }
+int victim_get_count(void) { return victim_count; }
 
 VICTIM int victim_wait(int descriptor) {
     char byte = 0;

@@ -11,9 +11,12 @@ int victim_add(int a, int b);
 int victim_subtract(int a, int b);
 // Calls itself n times: 1 for each.
 int victim_depth(int n);
+// Inlined into victim_calls_inlined.
+int victim_calls_inlined(int x);
 // Reads a static counter relative to the PC in its first instruction.
 int victim_counter(void);
-extern int victim_count;
+void victim_set_count(int count);
+int victim_get_count(void);
 // Blocks in read(2) until a byte comes.
 int victim_wait(int descriptor);
 // 2000 functions victim_many_0 … of a few instructions each; returns the sum of calling them all.
