@@ -77,20 +77,44 @@ static inline int linux_pidfd_getfd(int pidfd, int target) { return (int)syscall
 static inline pid_t linux_gettid(void) { return (pid_t)syscall(SYS_gettid); }
 static inline long linux_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
 
-// The scheduling of the calling thread. `policy` and `priority` as in sched_setscheduler(2).
-static inline int linux_scheduling_get(int *policy, int *priority) {
+// The scheduling of one thread. `policy` and `priority` as in sched_setscheduler(2).
+static inline int linux_scheduling_get(pid_t tid, int *policy, int *priority) {
     struct sched_param p = {0};
-    *policy = sched_getscheduler(0);
-    if (*policy < 0 || sched_getparam(0, &p) < 0) return -1;
+    *policy = sched_getscheduler(tid);
+    if (*policy < 0 || sched_getparam(tid, &p) < 0) return -1;
     *priority = p.sched_priority;
     return 0;
 }
-static inline int linux_scheduling_set(int policy, int priority) {
+static inline int linux_scheduling_set(pid_t tid, int policy, int priority) {
     struct sched_param p = {0};
     p.sched_priority = priority;
-    return sched_setscheduler(0, policy, &p);
+    return sched_setscheduler(tid, policy, &p);
 }
 // Timer slack of the calling thread, in nanoseconds; 0 restores the default (prctl(2), PR_SET_TIMERSLACK).
 static inline void linux_set_timer_slack(unsigned long nanoseconds) { prctl(PR_SET_TIMERSLACK, nanoseconds, 0UL, 0UL, 0UL); }
 
 static inline int linux_getrandom(void *buffer, size_t count) { return (int)syscall(SYS_getrandom, buffer, count, 0U); }
+
+// Sends one descriptor, with one byte, over a unix socket (SCM_RIGHTS, unix(7)). Returns 0, or -1 with errno.
+#include <string.h>
+#include <sys/socket.h>
+static inline int linux_send_descriptor(int socket, int descriptor) {
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    memset(&control, 0, sizeof control);
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -1;
+}

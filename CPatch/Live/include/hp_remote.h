@@ -83,6 +83,8 @@ extern const uint8_t hp_agent_code_end[];
 // Bytes of the code; 0 where this architecture has no agent.
 static inline size_t hp_agent_code_size(void) { return (size_t)(hp_agent_code_end - hp_agent_code); }
 
+static inline const uint8_t *hp_agent_code_pointer(void) { return hp_agent_code; }
+
 // Bytes that xsave64 with every feature the processor has enabled writes (Intel SDM 1, 13.2: CPUID leaf 0xD, EBX);
 // 0 where the processor or the kernel does not support it.
 size_t hp_xsave_size(void);
