@@ -38,4 +38,107 @@ static inline struct linux_library_info linux_library_counters(void) {
     struct linux_library_info info = {0, 0, 0, 0, 0, 0};
     linux_iterate_libraries(linux_first_library, &info);
     return info;
+
+// ---- ptrace(2), pidfd(2), sched(7): what RemoteTarget needs --------------------------------------------
+
+#include <elf.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+// The general registers as PTRACE_GETREGSET with NT_PRSTATUS gives them.
+#if defined(__x86_64__)
+typedef struct user_regs_struct linux_registers;
+static inline uint64_t linux_registers_pc(const linux_registers *r) { return r->rip; }
+static inline void linux_registers_set_pc(linux_registers *r, uint64_t pc) { r->rip = pc; }
+static inline uint64_t linux_registers_sp(const linux_registers *r) { return r->rsp; }
+#elif defined(__aarch64__)
+typedef struct user_regs_struct linux_registers;
+static inline uint64_t linux_registers_pc(const linux_registers *r) { return r->pc; }
+static inline void linux_registers_set_pc(linux_registers *r, uint64_t pc) { r->pc = pc; }
+static inline uint64_t linux_registers_sp(const linux_registers *r) { return r->sp; }
+#endif
+
+static inline int linux_ptrace_seize(pid_t tid) { return (int)ptrace(PTRACE_SEIZE, tid, (void *)0, (void *)0); }
+static inline int linux_ptrace_interrupt(pid_t tid) { return (int)ptrace(PTRACE_INTERRUPT, tid, (void *)0, (void *)0); }
+
+// `signal` is delivered on resume; 0 for none.
+static inline int linux_ptrace_detach(pid_t tid, int signal) {
+    return (int)ptrace(PTRACE_DETACH, tid, (void *)0, (void *)(long)signal);
+}
+// Resumes without detaching; `signal` as above.
+static inline int linux_ptrace_continue(pid_t tid, int signal) {
+    return (int)ptrace(PTRACE_CONT, tid, (void *)0, (void *)(long)signal);
+}
+static inline int linux_ptrace_get_registers(pid_t tid, linux_registers *registers) {
+    struct iovec io = {registers, sizeof *registers};
+    return (int)ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &io);
+}
+static inline int linux_ptrace_set_registers(pid_t tid, const linux_registers *registers) {
+    struct iovec io = {(void *)registers, sizeof *registers};
+    return (int)ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &io);
+}
+// One aligned word. Reading goes through process_vm_readv or /proc/PID/mem.
+static inline int linux_ptrace_poke_word(pid_t tid, uint64_t address, uint64_t word) {
+    return (int)ptrace(PTRACE_POKEDATA, tid, (void *)(uintptr_t)address, (void *)(uintptr_t)word);
+}
+// The address of the thread's struct rseq, 0 where it has none or the kernel (before 5.13) does not say.
+static inline uint64_t linux_ptrace_rseq_address(pid_t tid) {
+    struct { uint64_t address; uint32_t size, signature, flags, pad; } c = {0, 0, 0, 0, 0};
+    long n = ptrace((enum __ptrace_request)0x420f, tid, (void *)sizeof c, &c);
+    return n > 0 ? c.address : 0;
+}
+
+static inline int linux_status_stopped(int status) { return WIFSTOPPED(status); }
+static inline int linux_status_stop_signal(int status) { return WSTOPSIG(status); }
+static inline int linux_status_stop_event(int status) { return status >> 16; }
+enum { LINUX_PTRACE_EVENT_STOP = 128, LINUX_WAIT_ALL = 0x40000000 };
+
+static inline int linux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0U); }
+static inline int linux_pidfd_getfd(int pidfd, int target) { return (int)syscall(SYS_pidfd_getfd, pidfd, target, 0U); }
+static inline pid_t linux_gettid(void) { return (pid_t)syscall(SYS_gettid); }
+static inline long linux_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
+
+// The scheduling of one thread. `policy` and `priority` as in sched_setscheduler(2).
+static inline int linux_scheduling_get(pid_t tid, int *policy, int *priority) {
+    struct sched_param p = {0};
+    *policy = sched_getscheduler(tid);
+    if (*policy < 0 || sched_getparam(tid, &p) < 0) return -1;
+    *priority = p.sched_priority;
+    return 0;
+}
+static inline int linux_scheduling_set(pid_t tid, int policy, int priority) {
+    struct sched_param p = {0};
+    p.sched_priority = priority;
+    return sched_setscheduler(tid, policy, &p);
+}
+// Timer slack of the calling thread, in nanoseconds; 0 restores the default (prctl(2), PR_SET_TIMERSLACK).
+static inline void linux_set_timer_slack(unsigned long nanoseconds) { prctl(PR_SET_TIMERSLACK, nanoseconds, 0UL, 0UL, 0UL); }
+
+static inline int linux_getrandom(void *buffer, size_t count) { return (int)syscall(SYS_getrandom, buffer, count, 0U); }
+
+// Sends one descriptor, with one byte, over a unix socket (SCM_RIGHTS, unix(7)). Returns 0, or -1 with errno.
+#include <string.h>
+#include <sys/socket.h>
+static inline int linux_send_descriptor(int socket, int descriptor) {
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    memset(&control, 0, sizeof control);
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -1;
 }

@@ -1,0 +1,95 @@
+// The agent stub: what a patcher writes into a process it does not run in, to get a thread there that works for it.
+// Shared by the assembly (x86_64/inject.S), which is why the layout is in macros, and by RemoteTarget, which fills it in.
+#pragma once
+
+// "HPAGENT1", at the first byte of the stub.
+#define HP_AGENT_MAGIC 0x31544e4547415048
+
+// The stub's header: read-only to the stub itself, for it lies in an r-x page.
+#define HP_STUB_MAGIC 0
+#define HP_STUB_AREA 8
+#define HP_STUB_AREA_SIZE 16
+#define HP_STUB_PTHREAD_CREATE 24
+#define HP_STUB_PTHREAD_DETACH 32
+#define HP_STUB_ERRNO_LOCATION 40
+#define HP_STUB_IDLE 48
+#define HP_STUB_SLEEP 56
+#define HP_STUB_NAME 72
+#define HP_STUB_STACK_TOP 88
+#define HP_STUB_REGISTERS 96
+#define HP_STUB_ENTRY 320
+
+// The area: private read-write memory that the stub maps at an address the patcher chose.
+#define HP_AREA_MAGIC 0
+#define HP_AREA_STATE 8         // of the borrowed thread: hp_stub_state
+#define HP_AREA_AGENT_STATE 12  // of the agent thread: hp_agent_state
+#define HP_AREA_CREATE_RESULT 16
+#define HP_AREA_PTHREAD 24
+#define HP_AREA_AGENT_TID 32
+#define HP_AREA_SAVED_MASK 40
+#define HP_AREA_FULL_MASK 48
+#define HP_AREA_SAVED_ERRNO 56
+#define HP_AREA_TIME 64
+#define HP_AREA_SIZE 80
+#define HP_AREA_CLEANUP 88      // three descriptors (int) to close when the patcher is gone; 0 for none
+#define HP_AREA_SEQUENCE 104    // of the last command given
+#define HP_AREA_DONE 108        // of the last command done
+#define HP_AREA_FUNCTION 112    // HP_COMMAND_EXIT, HP_COMMAND_SYSCALL, or an address
+#define HP_AREA_ARGUMENTS 120   // seven
+#define HP_AREA_RESULT 176
+#define HP_AREA_ERRNO 184
+#define HP_AREA_XSAVE 4096
+
+#define HP_COMMAND_EXIT 0
+#define HP_COMMAND_SYSCALL 1
+
+#ifndef __ASSEMBLER__
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum hp_stub_state {
+    HP_STUB_MAPPED = 1,      // the area exists
+    HP_STUB_CREATED = 2,     // pthread_create has returned
+    HP_STUB_LEAVING = 3,     // the area is no longer used; the last registers are being restored
+};
+
+enum hp_agent_state {
+    HP_AGENT_SERVING = 1,
+    HP_AGENT_LEFT = 2,       // the area is no longer used
+};
+
+typedef struct hp_agent_stub {
+    uint64_t magic;
+    uint64_t area;
+    uint64_t area_size;
+    uint64_t pthread_create;
+    uint64_t pthread_detach;
+    uint64_t errno_location;
+    uint64_t idle;           // nanoseconds without a command after which the agent leaves
+    uint64_t sleep[2];       // struct timespec: between two looks for a command
+    char name[16];           // of the agent thread
+    uint64_t stack_top;      // of the borrowed thread while it is in the stub
+    uint64_t registers[28];  // struct user_regs_struct (27 words), the restart of a system call already in it
+} hp_agent_stub;
+
+// The code that follows the header, position-independent. Empty on an architecture without an agent.
+extern const uint8_t hp_agent_code[];
+extern const uint8_t hp_agent_code_end[];
+
+// Bytes of the code; 0 where this architecture has no agent.
+static inline size_t hp_agent_code_size(void) { return (size_t)(hp_agent_code_end - hp_agent_code); }
+
+static inline const uint8_t *hp_agent_code_pointer(void) { return hp_agent_code; }
+
+// Bytes that xsave64 with every feature the processor has enabled writes (Intel SDM 1, 13.2: CPUID leaf 0xD, EBX);
+// 0 where the processor or the kernel does not support it.
+size_t hp_xsave_size(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

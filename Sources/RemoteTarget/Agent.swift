@@ -1,0 +1,216 @@
+import CLinux
+import CPatch
+import Glibc
+import Memory
+
+/// A thread in the target that works for the patcher: it calls what it is asked to call, on a stack of its own, so that no
+/// thread of the program is held while a library loads.
+///
+/// It detaches itself, is named `hotpatch`, blocks all signals (but glibc's own), and leaves when it is told to or has been
+/// asked nothing for about two seconds, as when the patcher has died. Use an agent on one thread at a time.
+public final class Agent {
+    let process: RemoteProcess
+    let memory: ProcMemory
+    let area: AgentArea
+    let stub: Range<Address>
+    let borrowedThread: Int32
+    let agentThread: Int32
+    let phase: (AgentPhase) -> Void
+    private let lock: PatcherLock
+    private var sequence: UInt32 = 0
+    private var isUsable = true
+
+    /// Nanoseconds for which the borrowed thread was stopped.
+    public let borrowedNanoseconds: UInt64
+
+    init(
+        process: RemoteProcess, memory: ProcMemory, area: AgentArea, stub: Range<Address>, borrowedThread: Int32,
+        agentThread: Int32, borrowedNanoseconds: UInt64, lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
+    ) {
+        self.process = process
+        self.memory = memory
+        self.area = area
+        self.stub = stub
+        self.borrowedThread = borrowedThread
+        self.agentThread = agentThread
+        self.borrowedNanoseconds = borrowedNanoseconds
+        self.lock = lock
+        self.phase = phase
+    }
+
+    deinit { try? finish() }
+
+    /// Calls a function of the target with up to six integers or pointers.
+    ///
+    /// - Parameter deadline: by which it must have returned. A call that has not is not taken back: the agent is useless then.
+    /// - Returns: what it left in the result register. `errno` is in `lastErrno`.
+    @discardableResult
+    public func call(
+        _ function: Address, _ a0: UInt64 = 0, _ a1: UInt64 = 0, _ a2: UInt64 = 0, _ a3: UInt64 = 0, _ a4: UInt64 = 0,
+        _ a5: UInt64 = 0, deadline: Deadline
+    ) throws(AgentError) -> UInt64 {
+        // Small numbers are commands of the protocol, and no function lies in the first page (mmap_min_addr).
+        guard function.rawValue >= 4096 else { throw .invalidSymbols }
+        return try command(function.rawValue, [a0, a1, a2, a3, a4, a5, 0], what: "the function at \(function)", deadline: deadline)
+    }
+
+    /// Makes a system call in the target. `number` and arguments are those of its architecture.
+    ///
+    /// - Throws: `AgentError.systemCallFailed` with the errno.
+    @discardableResult
+    public func systemCall(
+        _ name: String, _ number: Int, _ arguments: UInt64..., deadline: Deadline
+    ) throws(AgentError) -> UInt64 {
+        var words = [UInt64(bitPattern: Int64(number))] + arguments.prefix(6)
+        words += [UInt64](repeating: 0, count: 7 - words.count)
+        let result = try command(UInt64(HP_COMMAND_SYSCALL), words, what: name, deadline: deadline)
+        let signed = Int64(bitPattern: result)
+        if signed < 0, signed >= -4095 { throw .systemCallFailed(pid: process.pid, name: name, code: Int32(-signed)) }
+        return result
+    }
+
+    /// errno of the agent's thread after the last `call`.
+    public private(set) var lastErrno: Int32 = 0
+
+    func command(_ function: UInt64, _ arguments: [UInt64], what: String, deadline: Deadline) throws(AgentError) -> UInt64 {
+        guard isUsable else { throw .left(pid: process.pid) }
+        try send(function, arguments)
+        phase(.commandGiven)
+        var backoff = Backoff(first: 20, longest: 500)
+        while try read(HP_AREA_DONE, UInt32.self) != sequence {
+            if try hasLeft() { throw .left(pid: process.pid) }
+            if deadline.hasPassed {
+                isUsable = false
+                throw .callTimedOut(pid: process.pid, what: what)
+            }
+            backoff.sleep()
+        }
+        lastErrno = try read(HP_AREA_ERRNO, Int32.self)
+        return try read(HP_AREA_RESULT, UInt64.self)
+    }
+
+    /// The arguments first, then the number that makes them count: the agent sees the writes in this order.
+    private func send(_ function: UInt64, _ arguments: [UInt64]) throws(AgentError) {
+        if try hasLeft() { throw .left(pid: process.pid) }
+        sequence &+= 1
+        try write(([function] + arguments).withUnsafeBytes { Array($0) }, at: area.field(HP_AREA_FUNCTION))
+        try write(withUnsafeBytes(of: sequence) { Array($0) }, at: area.field(HP_AREA_SEQUENCE))
+    }
+
+    private func hasLeft() throws(AgentError) -> Bool {
+        let left = try read(HP_AREA_AGENT_STATE, UInt32.self) == HP_AGENT_LEFT.rawValue
+        if left { isUsable = false }
+        return left
+    }
+
+    private func read<T: BitwiseCopyable>(_ field: Int32, _ type: T.Type) throws(AgentError) -> T {
+        do { return try memory.value(type, at: area.field(field)) } catch { throw .memory(error) }
+    }
+
+    func write(_ bytes: [UInt8], at address: Address) throws(AgentError) {
+        do { try memory.write(bytes, at: address) } catch { throw .memory(error) }
+    }
+
+    /// Puts bytes where the target can see them: 64 KiB of memory that every use of the scratch shares.
+    ///
+    /// - Returns: their address in the target.
+    public func scratch(_ bytes: [UInt8], offset: Int = 0) throws(AgentError) -> Address {
+        guard offset >= 0, bytes.count <= AgentArea.scratchSize - offset else {
+            throw .tooLong(what: "the argument", count: bytes.count, limit: AgentArea.scratchSize - offset)
+        }
+        try write(bytes, at: area.scratch + offset)
+        return area.scratch + offset
+    }
+
+    /// Puts a string, with its terminating zero, where the target can see it.
+    public func scratch(_ text: String, offset: Int = 0) throws(AgentError) -> Address {
+        try scratch(Array(text.utf8) + [0], offset: offset)
+    }
+
+    /// Descriptors of the target that the agent closes if the patcher dies before it has.
+    func setCleanup(_ descriptors: [Int32]) throws(AgentError) {
+        let padded = descriptors + [Int32](repeating: 0, count: max(0, 3 - descriptors.count))
+        try write(padded.prefix(3).withUnsafeBytes { Array($0) }, at: area.field(HP_AREA_CLEANUP))
+    }
+
+    /// Sends the agent away, and removes its stub from the target's code where no thread can still come back to it.
+    /// Idempotent; the last reference does it too.
+    public func finish() throws(AgentError) {
+        guard isUsable else { return lock.release() }
+        isUsable = false
+        defer { lock.release() }
+        try send(UInt64(HP_COMMAND_EXIT), [UInt64](repeating: 0, count: 7))
+        phase(.finishing)
+        let deadline = Deadline.after(milliseconds: 2000)
+        var backoff = Backoff(first: 20, longest: 1000)
+        while access("/proc/\(process.pid)/task/\(agentThread)", F_OK) == 0 {
+            if deadline.hasPassed { throw .callTimedOut(pid: process.pid, what: "leaving") }
+            backoff.sleep()
+        }
+        removeStub()
+    }
+
+    /// The borrowed thread said that it was leaving the stub, and then may have been preempted, or be in a signal handler
+    /// that returns into it. Where it cannot be told the stub stays: the next patcher looks again.
+    private func removeStub() {
+        let pid = process.pid
+        guard let session = try? StopSession(pid: pid, maximumPause: nil) else { return }
+        do throws(RemoteRefusal) {
+            try session.stopOne(borrowedThread, deadline: .after(milliseconds: 20))
+        } catch {
+            if access("/proc/\(pid)/task/\(borrowedThread)", F_OK) != 0 { clear() }
+            return
+        }
+        session.tracer.run {
+            guard let tracee = session.tracees.tracees.first else { return }
+            var registers = tracee.registers
+            var scan = StackScan(pid: pid, limit: 1 << 18)
+            let stub = stub
+            if stub.contains(Address(linux_registers_pc(&registers))) { return }
+            if scan.first(from: linux_registers_sp(&registers), where: { stub.contains(Address($0)) }) != nil { return }
+            clear()
+        }
+        session.release()
+    }
+
+    private func clear() {
+        try? memory.write([UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
+    }
+}
+
+/// Where the work of an agent stands: what the tests kill the patcher at.
+package enum AgentPhase: Int, CaseIterable, Sendable {
+    case prepared = 1, stopped, vetted, written, redirected, released, serving, commandGiven, finishing
+}
+
+/// Keeps two patchers out of one process: an abstract socket (unix(7)), which the kernel removes when its owner dies.
+final class PatcherLock {
+    private var descriptor: Int32
+
+    /// - Throws: `anotherPatcher`.
+    init(_ process: RemoteProcess) throws(RemoteRefusal) {
+        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw .procUnreadable(pid: process.pid, path: "a socket", code: errno) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let name = Array("\0swift-hotpatch/\(process.pid)/\(process.startTime)".utf8)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
+        }
+        if result != 0 {
+            let code = errno
+            close(descriptor)
+            if code == EADDRINUSE { throw .anotherPatcher(pid: process.pid) }
+            throw .procUnreadable(pid: process.pid, path: "the patcher's lock", code: code)
+        }
+    }
+
+    func release() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
+
+    deinit { release() }
+}

@@ -1,0 +1,242 @@
+import CLinux
+import CPatchCore
+import Glibc
+import Memory
+
+extension StoppedProcess {
+    /// Makes all changes of a commit block, or none.
+    ///
+    /// Phases:
+    /// 1. Every compared write: the expected bytes must stand there; a text write lies inside one page.
+    /// 2. Every thread's stack, from 128 bytes below SP (the red zone of the x86-64 psABI, 3.2.2) upwards: no word may point
+    ///    strictly inside an entry that changes: a return address, or the PC in a signal frame.
+    /// 3. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
+    ///    harmless: the copies run the same code.
+    /// 4. The data writes, then the text writes; each is one pwrite. Where one fails, those before it are undone in reverse.
+    /// 5. (System calls were mended when the registers were read.)
+    /// 6. (The threads go on when the process is resumed.)
+    ///
+    /// - Parameters:
+    ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
+    ///   - memory: of this process, opened writable before the stop.
+    ///   - stackBytes: how much of each stack is searched, at most.
+    /// - Throws: `CommitError`; the process stays stopped in every case.
+    public borrowing func commit(
+        _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory, stackBytes: Int = 1 << 20
+    ) throws(CommitError) -> CommitReport {
+        let session = session
+        let result: Result<CommitReport, CommitError> = session.tracer.run {
+            do throws(CommitError) {
+                var commit = RemoteCommit(session: session, block: block, memory: memory)
+                return .success(try commit.run(stackBytes: stackBytes))
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// The first thread whose PC lies in `range`, or whose stack holds a word that points into it; nil where none is there.
+    public borrowing func firstThread(in range: Range<Address>, stackBytes: Int = 1 << 18) -> Int32? {
+        let pid = session.tracees.pid
+        for tracee in session.tracees.tracees {
+            var registers = tracee.registers
+            if range.contains(Address(linux_registers_pc(&registers))) { return tracee.tid }
+            var scan = StackScan(pid: pid, limit: stackBytes)
+            if scan.first(from: linux_registers_sp(&registers), where: { range.contains(Address($0)) }) != nil {
+                return tracee.tid
+            }
+        }
+        return nil
+    }
+}
+
+/// A conservative search of a stack, in chunks, up to the first page that cannot be read.
+struct StackScan {
+    let pid: Int32
+    let limit: Int
+    private(set) var scannedBytes = 0
+
+    init(pid: Int32, limit: Int) {
+        self.pid = pid
+        self.limit = limit
+    }
+
+    /// The first 8-byte word, with its address.
+    mutating func first(
+        from stackPointer: UInt64, where matches: (UInt64) -> Bool
+    ) -> (word: UInt64, address: UInt64)? {
+        var address = (stackPointer &- 128) & ~7
+        let (end, overflow) = address.addingReportingOverflow(UInt64(clamping: max(0, limit)))
+        if overflow { return nil }
+        var chunk = [UInt64](repeating: 0, count: 2048)
+        while address < end {
+            // To the end of a page, so that an unreadable page costs no readable words.
+            let page = UInt64(MemoryPage.size)
+            let size = min(UInt64(chunk.count * 8), end - address, 2 * page - address % page)
+            let count = chunk.withUnsafeMutableBytes {
+                linux_process_vm_read(pid, address, $0.baseAddress, Int(size))
+            }
+            guard count >= 8 else { return nil }
+            for index in 0..<count / 8 where matches(chunk[index]) { return (chunk[index], address &+ UInt64(index * 8)) }
+            scannedBytes += count
+            address &+= UInt64(count & ~7)
+        }
+        return nil
+    }
+}
+
+enum MemoryPage {
+    static let size = max(4096, Int(sysconf(Int32(_SC_PAGESIZE))))
+}
+
+private struct RemoteCommit {
+    let session: StopSession
+    let block: UnsafePointer<hp_commit_block>
+    let memory: ProcMemory
+    var poked = 0
+
+    init(session: StopSession, block: UnsafePointer<hp_commit_block>, memory: ProcMemory) {
+        self.session = session
+        self.block = block
+        self.memory = memory
+    }
+
+    mutating func run(stackBytes: Int) throws(CommitError) -> CommitReport {
+        let writes = UnsafeMutableBufferPointer(start: block.pointee.writes, count: block.pointee.write_count)
+        try check(writes)
+        let scanned = try searchStacks(limit: stackBytes)
+        let moves = try planMoves()
+        if let allowed = session.maximumPause {
+            let paused = Deadline.now &- session.tracees.firstInterrupt
+            if paused > allowed { throw .pauseExceeded(nanoseconds: paused, allowed: allowed) }
+        }
+        // 3.
+        for (index, registers) in moves where !session.tracees.setRegisters(index, registers) {
+            throw .threadLost(session.tracees.tracees[index].tid)
+        }
+        // 4.
+        try write(writes)
+        return CommitReport(
+            writes: writes.count, movedThreads: moves.count, scannedBytes: scanned, pokedWrites: poked,
+            pausedNanoseconds: Deadline.now &- session.tracees.firstInterrupt)
+    }
+
+    /// 1.
+    private func check(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
+        for index in writes.indices {
+            let write = writes[index]
+            let address = Address(write.address)
+            let length = Int(write.length)
+            guard length >= 1, length <= HP_WRITE_CAPACITY else {
+                throw .invalidWrite(address: address, length: length)
+            }
+            if write.kind == UInt8(HP_WRITE_TEXT.rawValue),
+                Int(write.address % UInt64(MemoryPage.size)) + length > MemoryPage.size
+            {
+                throw .crossesPage(address: address, length: length)
+            }
+            let found: [UInt8]
+            do { found = try memory.bytes(at: address, count: length) } catch { throw .unreadable(error) }
+            if write.compared != 0 {
+                let expected = Array(withUnsafeBytes(of: write.expected) { $0[..<length] })
+                if found != expected { throw .mismatch(address: address, expected: expected, found: found) }
+            } else {
+                withUnsafeMutableBytes(of: &writes[index].expected) { $0.copyBytes(from: found) }
+            }
+        }
+    }
+
+    /// 2.
+    private func searchStacks(limit: Int) throws(CommitError) -> Int {
+        if block.pointee.hazard_count == 0 { return 0 }
+        var scanned = 0
+        for tracee in session.tracees.tracees {
+            var registers = tracee.registers
+            var scan = StackScan(pid: session.tracees.pid, limit: limit)
+            if let (word, address) = scan.first(from: linux_registers_sp(&registers), where: { hp_is_hazard(block, $0) }) {
+                throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
+            }
+            scanned += scan.scannedBytes
+        }
+        return scanned
+    }
+
+    /// 3, decided before anything is done.
+    private func planMoves() throws(CommitError) -> [(index: Int, registers: linux_registers)] {
+        var moves: [(index: Int, registers: linux_registers)] = []
+        for (index, tracee) in session.tracees.tracees.enumerated() {
+            var registers = tracee.registers
+            let pc = linux_registers_pc(&registers)
+            // A system call that will be entered again resumes two bytes earlier, at its `syscall`: that is the
+            // instruction whose copy counts. On arm64 the kernel has moved the PC back before the stop.
+            let step: UInt64 = registers.restartsSystemCall ? 2 : 0
+            let target = hp_moved_pc(block, pc &- step)
+            if target == pc &- step {
+                if hp_is_hazard(block, target) { throw .busy(thread: tracee.tid, address: Address(pc), foundAt: nil) }
+                continue
+            }
+            linux_registers_set_pc(&registers, target &+ step)
+            moves.append((index, registers))
+        }
+        return moves
+    }
+
+    /// 4.
+    private mutating func write(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
+        let data = writes.indices.filter { writes[$0].kind != UInt8(HP_WRITE_TEXT.rawValue) }
+        let text = writes.indices.filter { writes[$0].kind == UInt8(HP_WRITE_TEXT.rawValue) }
+        var done: [Int] = []
+        for index in data + text {
+            let write = writes[index]
+            do throws(MemoryError) {
+                try put(withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
+                done.append(index)
+            } catch {
+                var undoFailure: MemoryError?
+                // The failed one too: a write through PTRACE_POKEDATA may have got half way.
+                for undone in [index] + done.reversed() {
+                    let old = writes[undone]
+                    let bytes = withUnsafeBytes(of: old.expected) { Array($0[..<Int(old.length)]) }
+                    if (try? memory.bytes(at: Address(old.address), count: bytes.count)) == bytes { continue }
+                    do throws(MemoryError) { try put(bytes, at: Address(old.address)) } catch {
+                        if undone != index { undoFailure = error }
+                    }
+                }
+                if let undoFailure { throw .inconsistent(error, undo: undoFailure) }
+                throw .rolledBack(error)
+            }
+        }
+    }
+
+    private mutating func put(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
+        do throws(MemoryError) { try memory.write(bytes, at: address) } catch {
+            guard [EIO, EPERM, EACCES].contains(error.code) else { throw error }
+            guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else { throw error }
+            poked += 1
+        }
+    }
+
+    /// Word by word, where /proc/PID/mem may not write text. One aligned word where the bytes lie in one: then as whole as a pwrite.
+    private func poke(_ bytes: [UInt8], at address: Address, thread: Int32) -> Bool {
+        let first = address.roundedDown(to: 8)
+        let last = (address + bytes.count).roundedUp(to: 8)
+        guard var words = try? memory.bytes(at: first, count: last - first) else { return false }
+        words.replaceSubrange((address - first)..<(address - first + bytes.count), with: bytes)
+        for offset in stride(from: 0, to: words.count, by: 8) {
+            let word = words.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+            if linux_ptrace_poke_word(thread, (first + offset).rawValue, word) != 0 { return false }
+        }
+        return true
+    }
+}
+
+extension linux_registers {
+    /// The kernel will enter the interrupted system call again on resume, unless a handler runs.
+    var restartsSystemCall: Bool {
+        #if arch(x86_64)
+            let result = Int64(bitPattern: UInt64(rax))
+            return Int64(bitPattern: UInt64(orig_rax)) >= 0 && (-514 ... -512 ~= result || result == -516)
+        #else
+            return false
+        #endif
+    }
+}

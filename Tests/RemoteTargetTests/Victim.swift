@@ -1,0 +1,193 @@
+import Glibc
+import Memory
+import Testing
+
+@testable import RemoteTarget
+
+/// All suites of this module, one after the other: they measure pauses and count threads on a small machine.
+@Suite(.serialized) struct RemoteTargetTests {}
+
+struct TestFailure: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// A directory for what the tests compile, made once, and removed when the test process ends.
+enum Workshop {
+    static let directory: String = {
+        var template = Array("/tmp/hotpatch-remote-XXXXXX".utf8CString)
+        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) != nil }
+        precondition(made, "mkdtemp failed")
+        atexit {
+            for name in Workshop.names() { unlink(Workshop.directory + "/" + name) }
+            rmdir(Workshop.directory)
+        }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
+    private static func names() -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            names.append(withUnsafePointer(to: &entry.pointee.d_name) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) })
+        }
+        return names
+    }
+
+    static let sources: String = {
+        let parts = #filePath.split(separator: "/").dropLast(2)
+        return "/" + parts.joined(separator: "/") + "/Victims/remote"
+    }()
+
+    static let victim = compile("victim", ["-rdynamic", "-pthread", "-mavx2", "-g"])
+    static func library(_ name: String, as file: String) -> String { compile(name, ["-shared", "-fPIC"], as: file) }
+
+    static func compile(_ name: String, _ options: [String], as file: String? = nil) -> String {
+        let output = directory + "/" + (file ?? name)
+        let arguments = ["cc", "-O1", "-o", output, "\(sources)/\(name).c"] + options
+        let status = try? run(arguments)
+        precondition(status == 0, "cannot compile \(name).c")
+        return output
+    }
+
+    static func run(_ arguments: [String]) throws -> Int32 {
+        let pid = try spawn(arguments)
+        var status: Int32 = 0
+        waitpid(pid, &status, 0)
+        return status
+    }
+
+    static func spawn(_ arguments: [String], output: Int32? = nil) throws -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
+        var pid: pid_t = 0
+        var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+        defer { pointers.forEach { free($0) } }
+        let code = posix_spawnp(&pid, arguments[0], &actions, nil, &pointers, environ)
+        guard code == 0 else { throw TestFailure("cannot run \(arguments[0]): \(String(cString: strerror(code)))") }
+        return pid
+    }
+}
+
+/// The memory a victim shares with the test: `struct shared` of victim.c.
+struct Shared {
+    let words: UnsafeMutablePointer<Int>
+    var errors: Int { words[0] }
+    var interrupted: Int { words[1] }
+    var value: Int { words[2] }
+    var inHandler: Int { words[3] }
+    var loaded: Int { words[4] }
+    var births: Int { words[5] }
+    func stop() { words[6] = 1 }
+    func rounds(_ thread: Int) -> Int { words[7 + thread] }
+    var message: String { String(cString: UnsafeRawPointer(words + 127).assumingMemoryBound(to: CChar.self)) }
+}
+
+/// A running victim; killed when it goes out of scope.
+final class Victim {
+    let pid: Int32
+    let shared: Shared
+    let threads: Int
+    let alpha, beta, spin, atPageEnd: Address
+    private static nonisolated(unsafe) var count = 0
+
+    /// - Parameters:
+    ///   - threads: a letter each, as in victim.c.
+    ///   - main: what the main thread does.
+    init(_ threads: String = "", main: String = "k", wrapper: [String] = []) throws {
+        self.threads = threads.utf8.count
+        Self.count += 1
+        let file = Workshop.directory + "/shared\(Self.count)"
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw TestFailure("pipe") }
+        defer { close(ends[0]) }
+        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
+        let pid = try Workshop.spawn(wrapper + [Workshop.victim, file, threads, main], output: ends[1])
+        close(ends[1])
+        self.pid = pid
+        var text: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(ends[0], &byte, 1) == 1, byte != 10 { text.append(byte) }
+        let fields = String(decoding: text, as: UTF8.self).split(separator: " ").compactMap { UInt64($0.dropFirst(2), radix: 16) }
+        let descriptor = open(file, O_RDWR | O_CLOEXEC)
+        guard fields.count == 5, descriptor >= 0 else {
+            kill(pid, SIGKILL)
+            throw TestFailure("the victim did not start")
+        }
+        let memory = mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)!
+        close(descriptor)
+        unlink(file)
+        shared = Shared(words: memory.bindMemory(to: Int.self, capacity: 512))
+        alpha = Address(fields[0])
+        beta = Address(fields[1])
+        spin = Address(fields[2])
+        atPageEnd = Address(fields[3])
+        usleep(20_000)
+    }
+
+    deinit {
+        shared.stop()
+        usleep(30_000)
+        kill(pid, SIGKILL)
+        var status: Int32 = 0
+        waitpid(pid, &status, 0)
+        munmap(UnsafeMutableRawPointer(shared.words), 4096)
+    }
+
+    var isAlive: Bool {
+        var info = siginfo_t()
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0 && kill(pid, 0) == 0
+    }
+
+    func process() throws -> RemoteProcess { try RemoteProcess.examine(pid: pid) }
+
+    /// Whether all threads that count rounds do so within two seconds.
+    func makesProgress(counting: Set<Int>? = nil) -> Bool {
+        let watched = counting ?? Set(threads > 0 ? 1...threads : 1...1)
+        let before = (0...119).map { shared.rounds($0) }
+        for _ in 0..<200 {
+            if watched.allSatisfy({ shared.rounds($0) > before[$0] }) { return isAlive }
+            usleep(10_000)
+        }
+        return false
+    }
+
+    /// The state letters of all threads, and who traces them.
+    func tracers() -> Set<Int> {
+        guard let tasks = try? TaskList(pid: pid) else { return [] }
+        return Set(
+            tasks.scan().compactMap { tid in
+                (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).flatMap { ProcStatus(parsing: $0).number("TracerPid") }
+            })
+    }
+
+    /// libc's functions are as far from its base there as they are here: the same file.
+    func libc(_ name: String) throws -> Address {
+        guard let here = dlsym(nil, name) else { throw TestFailure("no \(name)") }
+        return try libcBase(pid) + (Address(UnsafeRawPointer(here)) - libcBase(getpid()))
+    }
+
+    private func libcBase(_ pid: Int32) throws -> Address {
+        let maps = Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
+        guard let region = maps.regions.first(where: { $0.path.contains("/libc.so.6") }) else { throw TestFailure("no libc") }
+        return region.range.lowerBound
+    }
+
+    func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
+        AgentSymbols(
+            pthreadCreate: try libc("pthread_create"), pthreadDetach: try libc("pthread_detach"),
+            errnoLocation: try libc("__errno_location"), slack: try ExecutableSlack.find(in: process, memory: memory))
+    }
+
+    func startAgent(
+        deadline: Int = 5000, phase: @escaping (AgentPhase) -> Void = { _ in }
+    ) throws -> Agent {
+        let process = try process()
+        let memory = try process.memory()
+        return try Agent.start(
+            in: process, memory: memory, symbols: try symbols(process, memory), deadline: .after(milliseconds: deadline), phase: phase)
+    }
+}
