@@ -38,6 +38,7 @@ static inline struct linux_library_info linux_library_counters(void) {
     struct linux_library_info info = {0, 0, 0, 0, 0, 0};
     linux_iterate_libraries(linux_first_library, &info);
     return info;
+}
 
 // ---- ptrace(2), pidfd(2), sched(7): what RemoteTarget needs --------------------------------------------
 

@@ -67,7 +67,7 @@ public struct Apply: Sendable {
     private func commit(
         _ entries: [PatchLibrary.Entry], patch: PatchLibrary, descriptor: Int32, session: Session
     ) throws -> Report {
-        let loaded = try session.target.load(descriptor: descriptor, path: library, sequence: session.inspection.ledger.nextPatch)
+        let loaded = try session.target.load(descriptor: descriptor)
         do {
             if let onApply = patch.onApply {
                 let answer = Int32(truncatingIfNeeded: try session.target.call(loaded.bias.address(ofLinked: onApply)))

@@ -4,7 +4,7 @@ import PatchPlan
 import RemoteTarget
 import Symbols
 
-public typealias TargetOptions = RemoteTarget.TargetOptions
+
 
 /// A process to be changed: examined, its symbols read, nothing touched yet.
 struct Session {

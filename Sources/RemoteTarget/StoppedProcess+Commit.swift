@@ -12,7 +12,8 @@ extension StoppedProcess {
     ///    strictly inside an entry that changes: a return address, or the PC in a signal frame.
     /// 3. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
     ///    harmless: the copies run the same code.
-    /// 4. The data writes, then the text writes; each is one pwrite. Where one fails, those before it are undone in reverse.
+    /// 4. The copies, which nothing reaches yet; then the writes in their order, each one pwrite. Where one fails, those before
+    ///    it are undone in reverse, and the PCs put back.
     /// 5. (System calls were mended when the registers were read.)
     /// 6. (The threads go on when the process is resumed.)
     ///
@@ -114,7 +115,13 @@ private struct RemoteCommit {
             throw .threadLost(session.tracees.tracees[index].tid)
         }
         // 4.
-        try write(writes)
+        do throws(CommitError) {
+            try layDown()
+            try write(writes)
+        } catch {
+            for (index, _) in moves { _ = session.tracees.setRegisters(index, session.tracees.tracees[index].registers) }
+            throw error
+        }
         return CommitReport(
             writes: writes.count, movedThreads: moves.count, scannedBytes: scanned, pokedWrites: poked,
             pausedNanoseconds: Deadline.now &- session.tracees.firstInterrupt)
@@ -180,20 +187,24 @@ private struct RemoteCommit {
         return moves
     }
 
-    /// 4.
+    /// 4, first half: stubs, new slots, ledger records.
+    private func layDown() throws(CommitError) {
+        for item in UnsafeBufferPointer(start: block.pointee.copies, count: block.pointee.copy_count) {
+            let bytes = UnsafeRawBufferPointer(start: item.bytes, count: item.length)
+            do throws(MemoryError) { try memory.write(bytes, at: Address(item.address)) } catch { throw .rolledBack(error) }
+        }
+    }
+
+    /// 4, second half.
     private mutating func write(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
-        let data = writes.indices.filter { writes[$0].kind != UInt8(HP_WRITE_TEXT.rawValue) }
-        let text = writes.indices.filter { writes[$0].kind == UInt8(HP_WRITE_TEXT.rawValue) }
-        var done: [Int] = []
-        for index in data + text {
+        for index in writes.indices {
             let write = writes[index]
             do throws(MemoryError) {
                 try put(withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
-                done.append(index)
             } catch {
                 var undoFailure: MemoryError?
                 // The failed one too: a write through PTRACE_POKEDATA may have got half way.
-                for undone in [index] + done.reversed() {
+                for undone in (0...index).reversed() {
                     let old = writes[undone]
                     let bytes = withUnsafeBytes(of: old.expected) { Array($0[..<Int(old.length)]) }
                     if (try? memory.bytes(at: Address(old.address), count: bytes.count)) == bytes { continue }

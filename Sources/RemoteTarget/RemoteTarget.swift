@@ -1,0 +1,195 @@
+import CLinux
+import CPatchCore
+import Engine
+import Glibc
+import Memory
+import PatchPlan
+import Symbols
+
+/// Another process, patched from outside: text and data are written through `/proc/PID/mem` while every thread is stopped; what
+/// the process must do itself (map memory, load a library) an agent thread in it does.
+public final class RemoteTarget: Target {
+    public let process: RemoteProcess
+    public let architecture: Architecture
+    public let pageSize = sysconf(Int32(_SC_PAGESIZE))
+    private let options: TargetOptions
+    private let symbols: SymbolIndex
+    private let mem: ProcMemory
+    private let deadline: Deadline
+    private var agent: Agent?
+
+    /// - Parameter symbols: of the process, where the agent finds libc's functions.
+    /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
+    public init(process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions) throws {
+        guard let architecture = Architecture(elfMachine: process.machine) else {
+            throw RemoteRefusal.otherArchitecture(pid: process.pid, machine: process.machine)
+        }
+        self.process = process
+        self.architecture = architecture
+        self.symbols = symbols
+        self.options = options
+        mem = try process.memory()
+        deadline = .after(milliseconds: options.timeout)
+    }
+
+    public var pid: Int32 { process.pid }
+    public var memory: any MemoryReader { mem }
+
+    public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
+
+    // MARK: What the agent does
+
+    /// The agent, started at the first use.
+    private func startedAgent() throws -> Agent {
+        if let agent { return agent }
+        guard let create = symbols.exportedAddress(of: "pthread_create", in: nil),
+            let detach = symbols.exportedAddress(of: "pthread_detach", in: nil),
+            let errnoLocation = symbols.exportedAddress(of: "__errno_location", in: nil)
+        else { throw RemoteRefusal.staticallyLinked(pid: pid) }
+        let slack = try ExecutableSlack.find(in: process, memory: mem)
+        let agent = try Agent.start(
+            in: process, memory: mem,
+            symbols: AgentSymbols(
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack), deadline: deadline)
+        self.agent = agent
+        return agent
+    }
+
+    /// Sends the agent away, if there is one.
+    public func finish() {
+        try? agent?.finish()
+        agent = nil
+    }
+
+    /// Whether the process has what loading a library takes: glibc, dynamically linked.
+    /// - Throws: `RemoteRefusal.staticallyLinked`, `.unsupportedLibrary`.
+    public func requireLoader() throws(RemoteRefusal) {
+        if let musl = symbols.images.first(where: { $0.name.hasPrefix("ld-musl") || $0.name.hasPrefix("libc.musl") }) {
+            throw .unsupportedLibrary(pid: pid, name: musl.name)
+        }
+        guard symbols.exportedAddress(of: "dlopen", in: nil) != nil, symbols.exportedAddress(of: "pthread_create", in: nil) != nil
+        else { throw .staticallyLinked(pid: pid) }
+    }
+
+    /// Calls a function of the target without arguments, on the agent's thread.
+    /// - Returns: its result register.
+    public func call(_ function: Address) throws -> UInt64 {
+        try startedAgent().call(function, deadline: deadline)
+    }
+
+    /// Loads the file that `descriptor` has open, whatever path leads to it by now.
+    public func load(descriptor: Int32) throws -> LoadedLibrary {
+        guard let dlopen = symbols.exportedAddress(of: "dlopen", in: nil),
+            let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
+        else { throw RemoteRefusal.staticallyLinked(pid: pid) }
+        let library = try startedAgent().load(
+            libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
+        let dynamic = try mem.value(UInt64.self, at: library.handle + 16)  // l_ld of struct link_map (link.h)
+        let path = try processMap().region(containing: Address(dynamic))?.path ?? ""
+        return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
+    }
+
+    /// Unloads a library that nothing refers to.
+    public func unload(_ library: LoadedLibrary) {
+        guard let dlclose = symbols.exportedAddress(of: "dlclose", in: nil) else { return }
+        _ = try? startedAgent().call(dlclose, library.handle, deadline: deadline)
+    }
+
+    public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
+        try map(at: address, size: textSize, protection: PROT_READ | PROT_EXEC)
+        do { try map(at: address + textSize, size: dataSize, protection: PROT_READ | PROT_WRITE) } catch {
+            unmap(address..<address + textSize)
+            throw error
+        }
+    }
+
+    private func map(at address: Address, size: Int, protection: Int32) throws {
+        let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | UInt64(LINUX_MAP_FIXED_NOREPLACE)
+        do {
+            let result = try startedAgent().systemCall(
+                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0, deadline: deadline)
+            if result != address.rawValue {  // a kernel before 4.17 takes the address for a hint
+                unmap(Address(result)..<Address(result) + size)
+                throw PatchError.addressTaken(address)
+            }
+        } catch AgentError.systemCallFailed(_, _, EEXIST) {
+            throw PatchError.addressTaken(address)
+        }
+    }
+
+    public func mapLedger(size: Int) throws -> Address {
+        let agent = try startedAgent()
+        let name = try agent.scratch("hotpatch-ledger")
+        let file = try agent.systemCall("memfd_create", SystemCall.memfdCreate, name.rawValue, 1 /* MFD_CLOEXEC */, deadline: deadline)
+        defer { try? agent.closeDescriptor(Int32(truncatingIfNeeded: file), deadline: deadline) }
+        try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
+        return Address(
+            try agent.systemCall(
+                "mmap", SystemCall.mmap, 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), UInt64(MAP_PRIVATE), file, 0,
+                deadline: deadline))
+    }
+
+    public func unmap(_ range: Range<Address>) {
+        _ = try? startedAgent().systemCall(
+            "munmap", SystemCall.munmap, range.lowerBound.rawValue, UInt64(range.upperBound - range.lowerBound),
+            deadline: deadline)
+    }
+
+    // MARK: Commit
+
+    public func commit(_ block: CommitBlock) throws -> CommitSummary {
+        var pause = Retry()
+        while true {
+            do {
+                return try attempt(block)
+            } catch let error as CommitError {
+                // Whoever was inside an entry, or slow to stop, may be gone the next time.
+                guard error.isRetryable, pause.sleep(until: deadline) else { throw translated(error) }
+            }
+        }
+    }
+
+    private func attempt(_ block: CommitBlock) throws -> CommitSummary {
+        let stopped = try StoppedProcess(
+            process, deadline: deadline, maximumPause: options.maximumPause.map { UInt64($0) * 1_000_000 })
+        let result = Result { try block.withUnsafeBlock { try stopped.commit($0, memory: mem) } }
+        let report = stopped.resume()
+        let commit = try result.get()
+        return CommitSummary(
+            heldThreads: report.threads, movedThreads: commit.movedThreads, restartedCalls: report.mendedCalls,
+            pauseNanoseconds: report.nanoseconds)
+    }
+
+    private func translated(_ error: CommitError) -> any Error {
+        switch error {
+        case .mismatch(let address, let expected, let found):
+            PatchError.entryChanged(function: "the function", address: address, expected: expected, found: found)
+        case .busy(let thread, let address, _): PatchError.busy(pid: pid, thread: thread, address: address)
+        case .rolledBack(let error): PatchError.rolledBack(address: error.address, code: error.code)
+        case .inconsistent(let error, _): PatchError.inconsistent(address: error.address, code: error.code)
+        default: error
+        }
+    }
+
+    /// Pauses between attempts that grow, so that a busy target is not stopped all the time.
+    private struct Retry {
+        var nanoseconds = 200_000
+
+        mutating func sleep(until deadline: Deadline) -> Bool {
+            if deadline.remainingMilliseconds * 1_000_000 <= nanoseconds { return false }
+            var span = timespec(tv_sec: 0, tv_nsec: nanoseconds)
+            nanosleep(&span, nil)
+            nanoseconds = min(nanoseconds * 2, 50_000_000)
+            return true
+        }
+    }
+}
+
+/// A library in the target.
+public struct LoadedLibrary: Sendable, Hashable {
+    /// What dlopen(3) returned.
+    public var handle: UInt64
+    public var bias: LoadBias
+    /// As `/proc/PID/maps` names it.
+    public var mappedPath: String
+}
