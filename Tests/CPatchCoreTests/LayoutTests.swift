@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func nothingFollowsAReturnAJumpOrACall() {
-        #expect(Relocation(hex("31 c0 c3 0f 1f 00")).pairs == [[0, 8], [2, 10]])
+        #expect(Relocation(hex("31 c0 c3 0f 1f 00"), functionLength: 3).pairs == [[0, 8], [2, 10]])
         #expect(Relocation(hex("e9 10 00 00 00")).pairs == [[0, 8]])
         let call = Relocation(hex("48 89 fb ff d0 90"))
         #expect(call.pairs == [[0, 8], [3, 11]])
