@@ -108,4 +108,24 @@ import Testing
         }
         #expect(moved > 10_000)
     }
+
+    /// Decoder handles belong to a thread each; whoever moves at the same time gets the same stub.
+    @Test func threadsDoNotDisturbEachOther() async {
+        let expected = MovedTests.rows.map { Relocation(hex($0.code), functionLength: $0.functionLength).text }
+        let agreed = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<200 {
+                        for (row, text) in zip(MovedTests.rows, expected)
+                        where Relocation(hex(row.code), functionLength: row.functionLength).text != text {
+                            return false
+                        }
+                    }
+                    return true
+                }
+            }
+            return await group.allSatisfy { $0 }
+        }
+        #expect(agreed)
+    }
 }
