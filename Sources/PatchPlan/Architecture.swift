@@ -2,7 +2,8 @@ import CPatchCore
 
 /// A machine whose code this engine knows.
 public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
-    case x86_64 = 1
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case x86_64 = 1  // the name everyone knows it by
     case arm64 = 2
 
     /// The one this code was built for.

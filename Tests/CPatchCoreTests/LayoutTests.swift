@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func nothingFollowsAReturnAJumpOrACall() {
-        #expect(Relocation(hex("31 c0 c3 0f 1f 00")).pairs == [[0, 8], [2, 10]])
+        #expect(Relocation(hex("31 c0 c3 0f 1f 00"), functionLength: 3).pairs == [[0, 8], [2, 10]])
         #expect(Relocation(hex("e9 10 00 00 00")).pairs == [[0, 8]])
         let call = Relocation(hex("48 89 fb ff d0 90"))
         #expect(call.pairs == [[0, 8], [3, 11]])
@@ -107,5 +107,25 @@ import Testing
             }
         }
         #expect(moved > 10_000)
+    }
+
+    /// Decoder handles belong to a thread each; whoever moves at the same time gets the same stub.
+    @Test func threadsDoNotDisturbEachOther() async {
+        let expected = MovedTests.rows.map { Relocation(hex($0.code), functionLength: $0.functionLength).text }
+        let agreed = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<200 {
+                        for (row, text) in zip(MovedTests.rows, expected)
+                        where Relocation(hex(row.code), functionLength: row.functionLength).text != text {
+                            return false
+                        }
+                    }
+                    return true
+                }
+            }
+            return await group.allSatisfy { $0 }
+        }
+        #expect(agreed)
     }
 }

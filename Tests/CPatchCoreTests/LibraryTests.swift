@@ -17,12 +17,15 @@
                 return
             }
             var counts: [UInt32: Int] = [:]
+            var durations: [Duration] = []
             var bytes = 0
             var instructions = 0
             for function in library.functions {
                 bytes += function.length
                 instructions += checkLengths(function)
+                let start = ContinuousClock.now
                 let relocation = relocate(function)
+                durations.append(ContinuousClock.now - start)
                 counts[relocation.refusal.reason.rawValue, default: 0] += 1
                 if relocation.succeeded { checkStub(relocation, function) }
             }
@@ -30,6 +33,8 @@
             print(
                 "\(name): \(library.functions.count) functions, \(bytes) bytes, \(instructions) instructions; moved \(moved)"
             )
+            // Only in a release build is this a measure; the copy of the bytes is counted, too.
+            print("    median \(durations.sorted()[durations.count / 2])")
             for (reason, count) in counts.sorted(by: { $0.key < $1.key }) where reason != HP_OK.rawValue {
                 print("    \(count): \(String(cString: hp_reason_text(hp_reason(reason))))")
             }

@@ -7,13 +7,15 @@ import Testing
         var code: String
         var assembly: String
         var moved: String
+        var functionLength: Int?
         var line: Int
         var testDescription: String { assembly }
 
-        init(_ code: String, _ assembly: String, _ moved: String, line: Int = #line) {
+        init(_ code: String, _ assembly: String, _ moved: String, functionLength: Int? = nil, line: Int = #line) {
             self.code = code
             self.assembly = assembly
             self.moved = moved
+            self.functionLength = functionLength
             self.line = line
         }
     }
@@ -46,8 +48,8 @@ import Testing
         Row("e9 10 00 00 00", "jmp (a tail call)", "jmp 0x401015"),
         Row("f2 e9 10 00 00 00", "bnd jmp", "jmp 0x401016"),
         Row("ff 25 10 00 00 00", "jmp [rip + 0x10]", "jmp qword ptr [rip - 0xfeff8]"),
-        Row("3e ff e0 90 90 90", "notrack jmp rax, then filler", "jmp rax"),
-        Row("31 c0 c3 0f 1f 00", "xor eax, eax; ret, then filler", "xor eax, eax; ret"),
+        Row("3e ff e0 90 90 90", "notrack jmp rax, then filler", "jmp rax", functionLength: 3),
+        Row("31 c0 c3 0f 1f 00", "xor eax, eax; ret, then filler", "xor eax, eax; ret", functionLength: 3),
         Row("e8 10 00 00 00 90", "call", "push 0x401005; mov dword ptr [rsp + 4], 0; jmp 0x401015"),
         Row(
             "67 e8 10 00 00 00 90", "addr32 call, as the linker relaxes it",
@@ -67,13 +69,17 @@ import Testing
             "push 0x401005; mov dword ptr [rsp + 4], 0; jmp qword ptr [r12 + 8]"),
         Row("b8 3c 00 00 00 0f 05", "mov eax, 60", "mov eax, 0x3c; jmp 0x401005"),
         Row("89 f8 90 0f 05 c3", "mov; nop; syscall", "mov eax, edi; nop; syscall; jmp 0x401005"),
-        Row("c3 cc cc cc cc", "ret, then int3", "ret"),
-        Row("0f 0b 66 90 90", "ud2, then filler", "ud2"),
+        Row("c3 cc cc cc cc", "ret, then int3", "ret", functionLength: 1),
+        Row("31 c0 c3 cc cc c3", "int3 behind a return, inside the function", "xor eax, eax; ret"),
+        Row(
+            "e3 01 c3 48 ff c0 c3", "a function that goes on behind its return",
+            "jrcxz 0x50000c; jmp 0x500011; jmp 0x500012; ret; inc rax; jmp 0x401006"),
+        Row("0f 0b 66 90 90", "ud2, then filler", "ud2", functionLength: 2),
     ]
 
     @Test(arguments: rows) func moves(_ row: Row) {
         let code = hex(row.code)
-        let relocation = Relocation(code)
+        let relocation = Relocation(code, functionLength: row.functionLength)
         let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: row.line, column: 1)
         #expect(relocation.succeeded, "\(relocation.refusal.reason)", sourceLocation: place)
         #expect(relocation.text == row.moved, sourceLocation: place)

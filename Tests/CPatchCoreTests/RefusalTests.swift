@@ -66,6 +66,8 @@ import Testing
         Row("55 48 89 e5 41 57 f2 e9 f8 ff ff ff", "body bnd jmp to +4", HP_BRANCH_INTO_WINDOW, "bnd jmp 0x401004"),
         Row("55 48 89 e5 41 57 c7 f8 f5 ff ff ff", "body xbegin to +1", HP_BRANCH_INTO_WINDOW, "xbegin 0x401001"),
         Row("55 48 89 e5 41 57 06 90 eb f8", "jmp behind unknown bytes", HP_BRANCH_INTO_WINDOW, "jmp 0x401002"),
+        Row("eb 03 48 ff c8 48 85 c0 75 f8 c3", "a loop entered at its end", HP_BRANCH_INTO_WINDOW, "jne 0x401002"),
+        Row("eb 7e 48 89 e5 90 c3", "a short detour, and the rest", HP_ALREADY_PATCHED, "jmp 0x401080"),
         Row("cc 48 89 e5 90 c3", "a breakpoint", HP_ALREADY_PATCHED, "int3"),
         Row("55 cc 89 e5 90 c3", "a breakpoint further on", HP_ALREADY_PATCHED, "int3"),
         Row("e9 00 10 00 00 41 57 c3", "a detour, and the rest", HP_ALREADY_PATCHED, "jmp 0x402005"),

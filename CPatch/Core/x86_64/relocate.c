@@ -28,7 +28,8 @@
 //     works where that address lies beyond the detour, and then nothing is left to jump back to. (A shadow stack, which
 //     Linux gives only to programs that ask for it, would object to the unpaired return.) A call of the function's own
 //     entry remains one: a recursion reaches the replacement.
-//   - ret, jmp, ud2 end the window. If it is then too short, the fillers behind (nop, int3) are overwritten too.
+//   - ret, jmp, ud2: copied or made near. Where the function ends with them and is shorter than the detour, the fillers
+//     behind it (nop, int3) are overwritten too; where it goes on, so does the window.
 //   - syscall and int are copied; a thread that the kernel restarts two bytes earlier stands on a moved instruction.
 //   - xbegin, far jumps, 66-prefixed branches (which Intel and AMD read differently) and calls through the stack
 //     pointer are refused; so is int3, which is somebody's breakpoint.

@@ -18,7 +18,7 @@
 //
 // The walk is linear and knows nothing of control flow: a register is taken to hold what the last `lea` above put there.
 // So a table is a candidate, and a computed jump without one is reported as unchecked. `jmp *x(%rip)` and `jmp *8(%rax)`
-// are calls in tail position, not tables.
+// are calls in tail position, not tables: only an index counted in words of 8 bytes makes a table.
 #include "scan.h"
 
 #include "instruction.h"
@@ -126,13 +126,15 @@ static bool scan_near_branches(const scan *scan) {
     return true;
 }
 
-// Whether some byte position could start `ff /4` other than `jmp *x(%rip)`.
+// Whether some byte position could start a computed jump: through a register, or through memory with an index of scale 8.
 static bool may_jump_indirectly(const scan *scan) {
     const uint8_t *at = scan->request->code + scan->patch_offset;
     const uint8_t *end = scan->request->code + scan->request->code_length;
-    while (at < end && (at = memchr(at, 0xff, (size_t)(end - at))) != NULL) {
-        at++;
-        if (at < end && (*at & 0x38) == 0x20 && *at != 0x25) return true;
+    while (end - at >= 2 && (at = memchr(at, 0xff, (size_t)(end - at - 1))) != NULL) {
+        uint8_t modrm = *++at;
+        if ((modrm & 0xf8) == 0xe0) return true;
+        bool sib = modrm == 0x24 || modrm == 0x64 || modrm == 0xa4;
+        if (sib && end - at >= 2 && at[1] >> 6 == 3) return true;
     }
     return false;
 }
@@ -200,7 +202,7 @@ static void note_instruction(
     uint64_t table = registers->table;
     bool table_known = registers->table_known && registers->load_age <= TABLE_DISTANCE;
     if (found->modrm >> 6 != 3) {
-        if (!has_index(found)) return;
+        if (!has_index(found) || found->sib >> 6 != 3) return;
         table_known = scaled_base(registers, found, code, &table);
     }
     if (table_known) add_table(scan->out, table, address);

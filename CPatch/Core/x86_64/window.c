@@ -128,19 +128,21 @@ bool hp_x86_read_window(mover *mover) {
     }
     uint32_t needed = mover->end + X86_DETOUR_LENGTH;
     while (mover->end < needed) {
-        // Beyond a known end stands another function, unless flow has ended and fillers follow.
-        bool beyond = request->function_length != 0 && mover->end >= request->function_length;
-        if (beyond) return hp_x86_refuse_entry(mover, HP_TOO_SHORT, 0);
+        bool known = request->function_length != 0;
+        if (known ? mover->end >= request->function_length : mover->flow_ended) {
+            // Another function may stand there, unless flow has ended and fillers follow.
+            return mover->flow_ended ? read_padding(mover, needed) : hp_x86_refuse_entry(mover, HP_TOO_SHORT, 0);
+        }
+        // Behind a return the function may go on, for those who jump there; int3 there is a filler.
+        if (mover->flow_ended && mover->end < request->code_length && request->code[mover->end] == 0xcc) {
+            mover->end++;
+            continue;
+        }
         if (!read_instruction(mover, mover->end)) return false;
         const moved *last = &mover->moved[mover->moved_count - 1];
         mover->end += last->parsed.length;
-        if (is_call(last)) {
-            if (mover->end < needed) return hp_x86_refuse(mover, HP_RETURN_INTO_WINDOW, last);
-            mover->flow_ended = true;
-        } else if (ends_flow(&last->parsed)) {
-            mover->flow_ended = true;
-            return read_padding(mover, needed);
-        }
+        mover->flow_ended = is_call(last) || ends_flow(&last->parsed);
+        if (is_call(last) && mover->end < needed) return hp_x86_refuse(mover, HP_RETURN_INTO_WINDOW, last);
     }
     return true;
 }

@@ -1,0 +1,86 @@
+import Memory
+import PatchPlan
+import Testing
+
+@Suite struct DetourTests {
+    @Test func values() throws {
+        let detour = try Detour()
+        #expect(detour.patchAddress == Address(0x401000))
+        #expect(detour.expected == hex("55 48 89 e5 41"))
+        #expect(detour.bytes == hex("e9 fb ef 0f 00"))
+        #expect(detour.stub.originalAddress == Address(0x500008))
+        #expect(detour.stub.slot == Address(0x600000))
+        #expect(detour.stub.range == Address(0x500000)..<Address(0x500013))
+        #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401001, 0x401004, 0x401006].map { Address($0) })
+        #expect(detour.pcMap.map(\.stub) == [0x500008, 0x500009, 0x50000c, 0x50000e].map { Address($0) })
+        #expect(detour.hazard == Address(0x401001)..<Address(0x401005))
+        #expect(!detour.movesCall && !detour.loopsToEntry && !detour.hasUncheckedIndirectJump)
+    }
+
+    @Test func aSingleInstructionHasNoHazard() throws {
+        #expect(try Detour(code: hex("b8 01 00 00 00 c3")).hazard == nil)
+        #expect(try Detour(code: hex("f3 0f 1e fa 48 81 ec 00 10 00 00 c3")).hazard == nil)
+    }
+
+    @Test func notes() throws {
+        #expect(try Detour(code: hex("e8 00 10 00 00 c3")).movesCall)
+        #expect(try Detour(code: prologue + hex("eb f7")).loopsToEntry)
+        #expect(try Detour(code: prologue + hex("ff e0")).hasUncheckedIndirectJump)
+    }
+
+    @Test func refusalsSayWhatWhereAndWhy() {
+        #expect {
+            try Detour(code: hex("55 48 89 e5 41 57 75 fa c3"))
+        } throws: { error in
+            "\(error)"
+                == "cannot patch, because of `jne 0x401002` (75 fa) at 0x401006: a jump leads into the bytes that would be "
+                + "overwritten; build it with -fpatchable-function-entry=5, or patch its callers"
+        }
+        #expect {
+            try Detour(code: hex("8b 05 fb ff ff ff c3"))
+        } throws: { error in
+            "\(error)".hasPrefix(
+                "cannot move `mov eax, dword ptr [rip - 5]` (8b 05 fb ff ff ff) at 0x401000, which refers to 0x401001: the "
+            )
+        }
+        #expect {
+            try Detour(code: hex("c3"))
+        } throws: { error in
+            "\(error)".hasPrefix("cannot patch the entry at 0x401000: the function is shorter than the jump")
+        }
+        #expect {
+            try Detour(code: hex("06 90 90 90 90 90"))
+        } throws: { error in
+            "\(error)".hasPrefix("cannot move the bytes 06 90 90 90 90 90 at 0x401000: the decoder does not know")
+        }
+        #expect(throws: Refusal(reason: .unsupportedArchitecture, address: Address(0x401000))) {
+            try Detour(architecture: .arm64)
+        }
+    }
+
+    @Test func everyReasonHasAName() {
+        #expect(Refusal.Reason.allCases.count == 13)
+        #expect(Set(Refusal.Reason.allCases.map(\.text)).count == 13)
+    }
+
+    /// Addresses come from files.
+    @Test(arguments: [0, 1, 0xffff_ffff_ffff_fff0, 0xffff_ffff_ffff_ffff, 0x8000_0000_0000_0000] as [UInt64])
+    func addressesAtTheEndsOfTheWorldDoNotTrap(raw: UInt64) {
+        for stub in [0, 16, raw, raw & ~15, ~15] {
+            let detour = try? Detour(entry: Address(raw), stub: Address(stub))
+            if let detour { #expect(detour.expected.count == 5) }
+        }
+        #expect(throws: Refusal.self) { try Detour(code: []) }
+        #expect(throws: Refusal.self) { try Detour(code: [0x55], functionLength: -5) }
+    }
+
+    @Test func architectures() {
+        #expect(Architecture(elfMachine: 62) == .x86_64 && Architecture(elfMachine: 183) == .arm64)
+        #expect(Architecture(elfMachine: 3) == nil)
+        for architecture in Architecture.allCases {
+            #expect(Architecture(elfMachine: architecture.elfMachine) == architecture)
+        }
+        #expect(Architecture.arm64.detourReach == 128 << 20)
+        #expect(Architecture.x86_64.detourReach > 0x7fff_0000 && Architecture.x86_64.detourReach < 0x8000_0000)
+    }
+}
