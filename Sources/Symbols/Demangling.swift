@@ -52,12 +52,12 @@ struct Demangler: ~Copyable {
     ) -> R? {
         let start = name.baseAddress!.assumingMemoryBound(to: CChar.self)
         while true {
-            // In: the room; out: what the whole text needs, with its NUL. The text is cut to the room.
+            // In: the room. Out, only where the text was cut to it: the room that the text needs, with its NUL.
             var size = UInt(swiftBuffer.count)
-            guard runtimeDemangle(start, UInt(name.count), swiftBuffer.baseAddress, &size, 0) != nil else { return nil }
-            if size <= UInt(swiftBuffer.count) {
-                return body(UnsafeRawBufferPointer(start: swiftBuffer.baseAddress, count: Int(size) - 1))
+            guard let text = runtimeDemangle(start, UInt(name.count), swiftBuffer.baseAddress, &size, 0) else {
+                return nil
             }
+            if size <= UInt(swiftBuffer.count) { return body(UnsafeRawBufferPointer(start: text, count: strlen(text))) }
             swiftBuffer.deallocate()
             swiftBuffer = .allocate(capacity: Int(size) + 1024)
         }
@@ -72,7 +72,9 @@ struct Demangler: ~Copyable {
         nameBuffer[name.count] = 0
         var status: Int32 = 0
         var capacity = cxxCapacity
-        guard let text = cxxDemangle(nameBuffer.baseAddress!, cxxBuffer, &capacity, &status), status == 0 else { return nil }
+        guard let text = cxxDemangle(nameBuffer.baseAddress!, cxxBuffer, &capacity, &status), status == 0 else {
+            return nil
+        }
         if text != cxxBuffer || capacity > cxxCapacity {
             cxxBuffer = text
             cxxCapacity = capacity

@@ -97,7 +97,8 @@ struct DynamicSection: Sendable {
 
     /// The number of symbols that a DT_GNU_HASH table covers: its last chain's end.
     private static func count(gnuHash: UInt64, _ bytes: UnsafeRawBufferPointer) -> UInt64? {
-        guard let buckets = bytes.value(UInt32.self, at: gnuHash), let first = bytes.value(UInt32.self, at: gnuHash &+ 4),
+        guard let buckets = bytes.value(UInt32.self, at: gnuHash),
+            let first = bytes.value(UInt32.self, at: gnuHash &+ 4),
             let bloom = bytes.value(UInt32.self, at: gnuHash &+ 8)
         else { return nil }
         let bucketStart = gnuHash &+ 16 &+ UInt64(bloom) &* 8

@@ -114,7 +114,9 @@ public final class ElfImage: Sendable {
     public var loadSegments: [ElfSegment] { segments.filter { $0.type == UInt32(PT_LOAD) } }
 
     /// True of a program without a dynamic linker.
-    public var isStatic: Bool { fileType != UInt16(ET_REL) && interpreter == nil && dynamic.needed.isEmpty && soname == nil }
+    public var isStatic: Bool {
+        fileType != UInt16(ET_REL) && interpreter == nil && dynamic.needed.isEmpty && soname == nil
+    }
 
     public var soname: String? { dynamic.soname }
     /// DT_NEEDED, in file order.
@@ -134,7 +136,8 @@ public final class ElfImage: Sendable {
         if section.type == UInt32(SHT_NOBITS) { return [] }
         guard let slice = bytes.slice(at: section.fileOffset, count: section.size) else {
             throw .malformed(
-                path: path, offset: section.fileOffset, what: "section \(section.name) reaches beyond the end of the file")
+                path: path, offset: section.fileOffset,
+                what: "section \(section.name) reaches beyond the end of the file")
         }
         return Array(slice)
     }

@@ -34,7 +34,8 @@ struct ImageLoader {
     ) throws(SymbolError) -> R {
         let path = Self.cleanPath(file.path)
         let header = file.header
-        let range = "\(String(header.range.lowerBound.rawValue, radix: 16))-\(String(header.range.upperBound.rawValue, radix: 16))"
+        let range =
+            "\(String(header.range.lowerBound.rawValue, radix: 16))-\(String(header.range.upperBound.rawValue, radix: 16))"
         var places = ["\(root)\(path)", "/proc/\(pid)/map_files/\(range)"]
         if isProgram(file) { places.append("/proc/\(pid)/exe") }
         var failure: SymbolError?
@@ -62,7 +63,8 @@ struct ImageLoader {
             }
         } else if opened.identity.inode != file.inode {
             throw .replaced(
-                path: file.path, what: "inode \(file.inode) is mapped, the path leads to inode \(opened.identity.inode)")
+                path: file.path, what: "inode \(file.inode) is mapped, the path leads to inode \(opened.identity.inode)"
+            )
         }
     }
 
@@ -97,7 +99,9 @@ struct ImageLoader {
 
     /// File offset, size and alignment of the PT_NOTE segments whose headers lie in the first page of an image.
     private static func notes(_ page: UnsafeRawBufferPointer) -> [(offset: UInt64, size: UInt64, alignment: UInt64)] {
-        guard let header = page.value(Elf64_Ehdr.self, at: 0), page[Int(EI_CLASS)] == UInt8(ELFCLASS64) else { return [] }
+        guard let header = page.value(Elf64_Ehdr.self, at: 0), page[Int(EI_CLASS)] == UInt8(ELFCLASS64) else {
+            return []
+        }
         var result: [(UInt64, UInt64, UInt64)] = []
         for index in 0..<UInt64(header.e_phnum) {
             let offset = header.e_phoff &+ index &* UInt64(MemoryLayout<Elf64_Phdr>.size)

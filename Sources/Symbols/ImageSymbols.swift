@@ -125,7 +125,8 @@ struct FunctionRecord: Sendable {
         }
         var kept = 0
         for index in records.indices {
-            if kept > 0, records[kept - 1].value == records[index].value, records[kept - 1].hash == records[index].hash {
+            if kept > 0, records[kept - 1].value == records[index].value, records[kept - 1].hash == records[index].hash
+            {
                 let names = [records[kept - 1], records[index]].map { record in
                     let table = record.reference.isStatic ? elf.staticTable! : elf.dynamicTable!
                     return table.name(table[record.reference.index])!
@@ -142,7 +143,9 @@ struct FunctionRecord: Sendable {
 
 /// The demangled names of an image's functions in one arena, and the hashes of what each answers to (`NameKeys`).
 struct DemangledNames: Sendable {
+    let functions: [FunctionRecord]
     private var arena: [UInt8] = []
+    private var isSwift: [Bool] = []
     private var ends: [UInt32] = []
     /// Parallel: a key's hash, and the index of its function.
     private(set) var keyHashes: [UInt32] = []
@@ -151,18 +154,22 @@ struct DemangledNames: Sendable {
     init(_ functions: [FunctionRecord], _ elf: ElfImage) {
         var demangler = Demangler()
         var keys = NameKeys()
+        self.functions = functions
         ends.reserveCapacity(functions.count)
+        isSwift.reserveCapacity(functions.count)
         arena.reserveCapacity(functions.count * 64)
         keyHashes.reserveCapacity(functions.count * 4)
         keyOwners.reserveCapacity(functions.count * 4)
         for (owner, function) in functions.enumerated() {
             let table = function.reference.isStatic ? elf.staticTable! : elf.dynamicTable!
             // A hostile file can make names that expand without end.
-            if let name = table.name(table[function.reference.index]), arena.count < 1 << 30 {
-                let language = Demangler.language(name)
+            let name = table.name(table[function.reference.index])
+            let language = name.flatMap(Demangler.language)
+            isSwift.append(language == .swift)
+            if let name, let language, arena.count < 1 << 30 {
                 _ = demangler.demangle(name) { text in
                     arena.append(contentsOf: text)
-                    keys.forEachKey(of: text, language!) { _, key in
+                    keys.forEachKey(of: text, language) { _, key in
                         keyHashes.append(key.nameHash)
                         keyOwners.append(UInt32(truncatingIfNeeded: owner))
                     }
@@ -180,7 +187,17 @@ struct DemangledNames: Sendable {
         return arena.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
     }
 
-    func string(_ function: Int) -> String? {
-        withText(function) { $0.isEmpty ? nil : String(decoding: $0, as: UTF8.self) }
+    func language(_ function: Int) -> Demangler.Language { isSwift[function] ? .swift : .cxx }
+}
+
+/// The demangled names of all images.
+struct DemangledIndex: Sendable {
+    /// Parallel to the images.
+    let names: [DemangledNames]
+    let table: NameTable
+
+    init(_ images: [LoadedImage]) {
+        names = images.map(\.symbols.demangled)
+        table = NameTable(groups: names.map(\.keyHashes))
     }
 }

@@ -25,7 +25,9 @@ enum LinkMap {
         guard linked != 0 else { return nil }
         let start = program.bias.address(ofLinked: linked)
         for index in 0..<min(Int(clamping: size / 16), 512) {
-            guard let tag = try? memory.value(Int64.self, at: start + index * 16), tag != Int64(DT_NULL) else { return nil }
+            guard let tag = try? memory.value(Int64.self, at: start + index * 16), tag != Int64(DT_NULL) else {
+                return nil
+            }
             if tag == Int64(DT_DEBUG), let value = try? memory.value(UInt64.self, at: start + index * 16 + 8) {
                 return value == 0 ? nil : Address(value)
             }

@@ -44,7 +44,8 @@ public final class LoadedImage: Sendable {
     /// True of ld.so, whose own copies of libc's functions nothing else calls.
     public var isDynamicLinker: Bool {
         let name = elf.soname ?? self.name
-        return name.hasPrefix("ld-linux") || name.hasPrefix("ld64.") || name.hasPrefix("ld-musl") || name.hasPrefix("ld-2.")
+        return name.hasPrefix("ld-linux") || name.hasPrefix("ld64.") || name.hasPrefix("ld-musl")
+            || name.hasPrefix("ld-2.")
     }
 
     /// Whether `spec` names this image: its path, file name or soname, or one of the two up to the version: `libc` names

@@ -68,7 +68,8 @@ struct NameKeys {
         var index = start
         while index < text.count {
             let byte = text[index]
-            let isComponentStart = index == start || text[index - 1] == UInt8(ascii: ".") || text[index - 1] == UInt8(ascii: ":")
+            let isComponentStart =
+                index == start || text[index - 1] == UInt8(ascii: ".") || text[index - 1] == UInt8(ascii: ":")
             switch byte {
             case UInt8(ascii: "("):
                 guard isComponentStart else { return index }
@@ -86,7 +87,8 @@ struct NameKeys {
                 }
             case UInt8(ascii: " "):
                 if text.starts(with: " : ", at: index) { return index }
-                for fix in [" infix(", " prefix(", " postfix("] as [StaticString] where text.starts(with: fix, at: index) {
+                for fix in [" infix(", " prefix(", " postfix("] as [StaticString]
+                where text.starts(with: fix, at: index) {
                     return index + fix.utf8CodeUnitCount - 1
                 }
                 return nil

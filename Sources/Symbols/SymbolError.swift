@@ -40,7 +40,10 @@ extension SymbolError: CustomStringConvertible {
                 : "Spelled alike: \(nearest.joined(separator: ", "))."
             return "no function named '\(name)' in \(place). \(hint)"
         case .ambiguous(let name, let candidates):
-            let list = candidates.prefix(10).map { "\($0.name) at \($0.address) in \($0.image)" }
+            let list = candidates.prefix(10).map { candidate in
+                let readable = Demangling.demangle(candidate.name).map { " (\($0))" } ?? ""
+                return "\(candidate.name)\(readable) at \(candidate.address) in \(candidate.image)"
+            }
             let rest = candidates.count > 10 ? "; and \(candidates.count - 10) more" : ""
             let images = Set(candidates.map(\.image)).count
             let mend =
@@ -59,7 +62,8 @@ extension SymbolError: CustomStringConvertible {
             return "\(path) is not the file the process has mapped: \(what)."
                 + " Put the original file back, or restart the process with the new one."
         case .indirectUnresolved(let name, let image, let resolver):
-            return "'\(name)' in \(image) is an indirect function (resolver at \(resolver)), and no relocation in the process"
+            return
+                "'\(name)' in \(image) is an indirect function (resolver at \(resolver)), and no relocation in the process"
                 + " holds the implementation it chose. Name the implementation itself, or call the function once first."
         case .noProcess(let pid):
             return "there is no process \(pid), or it ended while it was read. Check the process id."

@@ -62,12 +62,14 @@ extension SymbolIndex {
                 candidates: found.map { definition in
                     SymbolError.Candidate(
                         image: images[definition.image].path,
-                        address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value), name: base)
+                        address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value), name: base
+                    )
                 })
         }
         let image = images[first.image]
         return DataSymbol(
-            name: base, version: self.version(of: first).name, address: image.bias.address(ofLinked: first.symbol.st_value),
+            name: base, version: self.version(of: first).name,
+            address: image.bias.address(ofLinked: first.symbol.st_value),
             size: Int(clamping: first.symbol.st_size), image: image, binding: first.symbol.binding,
             isExported: !first.reference.isStatic)
     }
@@ -130,11 +132,14 @@ extension SymbolIndex {
     }
 
     /// Every definition with this name, each address of an image once: the copy in `.dynsym`, which knows the version.
-    func definitions(named name: UnsafeRawBufferPointer, _ allowed: [Bool]?, code: Bool) -> [Definition] {
+    func definitions(
+        named name: UnsafeRawBufferPointer, _ allowed: [Bool]?, only: Int? = nil, code: Bool
+    ) -> [Definition] {
         var result: [Definition] = []
         guard !name.isEmpty else { return result }
         names.forEach(name.nameHash) { image, index in
             if let allowed, !allowed[image] { return }
+            if let only, only != image { return }
             let symbols = images[image].symbols
             let reference = symbols.references[index]
             let symbol = symbols.symbol(reference)
@@ -168,8 +173,12 @@ extension SymbolIndex {
             } else if inside.count > 1, inside.contains(where: { self.version(of: $0).isDefault }) {
                 inside.removeAll { !self.version(of: $0).isDefault }
             }
-            if inside.contains(where: { $0.symbol.binding != .local }) { inside.removeAll { $0.symbol.binding == .local } }
-            if inside.contains(where: { $0.symbol.binding == .global }) { inside.removeAll { $0.symbol.binding == .weak } }
+            if inside.contains(where: { $0.symbol.binding != .local }) {
+                inside.removeAll { $0.symbol.binding == .local }
+            }
+            if inside.contains(where: { $0.symbol.binding == .global }) {
+                inside.removeAll { $0.symbol.binding == .weak }
+            }
             result += inside
         }
         return result
@@ -178,19 +187,17 @@ extension SymbolIndex {
     private func demangledMatches(_ name: String, _ allowed: [Bool]?, all: Bool) -> [Definition] {
         var best: UInt8 = .max
         var matches: [(level: UInt8, image: Int, function: Int)] = []
-        let table = demangledNames.get()
+        let index = demangledIndex.get()
         var keys = NameKeys()
         // Keys leave `static` out, except for the full text.
         for text in name.hasPrefix("static ") ? [name, String(name.dropFirst(7))] : [name] {
             text.withBytes { query in
-                table.forEach(query.nameHash) { image, index in
+                index.table.forEach(query.nameHash) { image, entry in
                     if let allowed, !allowed[image] { return }
-                    let symbols = images[image].symbols
-                    let function = Int(symbols.demangled.keyOwners[index])
-                    let language = Demangler.language(symbols.name(symbols.functions[function].reference))
-                    symbols.demangled.withText(function) { text in
-                        guard let language else { return }
-                        keys.forEachKey(of: text, language) { level, key in
+                    let names = index.names[image]
+                    let function = Int(names.keyOwners[entry])
+                    names.withText(function) { text in
+                        keys.forEachKey(of: text, names.language(function)) { level, key in
                             guard key.equals(query), level.rawValue <= best else { return }
                             best = level.rawValue
                             matches.append((level.rawValue, image, function))
@@ -203,13 +210,13 @@ extension SymbolIndex {
         var result: [Definition] = []
         for match in matches where match.level == best {
             let symbols = images[match.image].symbols
-            let reference = symbols.functions[match.function].reference
-            var only = allowed ?? [Bool](repeating: true, count: images.count)
-            for image in only.indices where image != match.image { only[image] = false }
+            let reference = index.names[match.image].functions[match.function].reference
             // The same rules as for the mangled name it stands for.
-            let found = definitions(named: symbols.name(reference), only, code: true)
-            for definition in all ? found : select(found, version: nil)
-            where !result.contains(where: { $0.image == definition.image && $0.symbol.st_value == definition.symbol.st_value }) {
+            let found = definitions(named: symbols.name(reference), nil, only: match.image, code: true)
+            for definition in all || found.count == 1 ? found : select(found, version: nil)
+            where !result.contains(where: {
+                $0.image == definition.image && $0.symbol.st_value == definition.symbol.st_value
+            }) {
                 result.append(definition)
             }
         }

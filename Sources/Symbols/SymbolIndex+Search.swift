@@ -28,36 +28,39 @@ extension SymbolIndex {
 
     /// At most five names that are spelled like `name`, the most alike first; demangled where they are mangled.
     func nearestNames(to name: String, _ allowed: [Bool]?) -> [String] {
-        let query = Spelling.baseName(Array(Self.splitVersion(name).base.utf8))
+        let whole = Array(Self.splitVersion(name).base.utf8)
+        let query = Spelling.baseName(whole)
         guard query.count >= 2, query.count <= 64 else { return [] }
         let limit = query.count <= 4 ? 1 : query.count <= 8 ? 2 : 3
         let wanted = Spelling(query)
-        var best: [(distance: Int, text: String)] = []
+        // Of names that are equally alike, the one whose path begins like the query.
+        var best: [(distance: Int, otherPath: Int, text: String)] = []
         var keys = NameKeys()
         for number in images.indices where allowed?[number] ?? true {
             let symbols = images[number].symbols
             let demangled = symbols.demangled
             for (index, record) in symbols.functions.enumerated() {
                 let mangled = symbols.name(record.reference)
-                func consider(_ base: UnsafeRawBufferPointer, _ text: () -> String) {
-                    let worst = best.count == 5 ? best[4].distance - 1 : limit
-                    guard worst >= 0, let distance = wanted.distance(to: base, atMost: min(limit, worst)) else { return }
-                    let text = text()
+                func consider(_ path: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) {
+                    let base = Spelling.lastComponent(path)
+                    let worst = best.count == 5 ? best[4].distance : limit
+                    guard let distance = wanted.distance(to: base, atMost: min(limit, worst)) else { return }
+                    let otherPath = whole.count - zip(whole, path).prefix { $0 == $1 }.count
+                    if best.count == 5, (distance, otherPath) >= (best[4].distance, best[4].otherPath) { return }
+                    let text = String(decoding: text, as: UTF8.self)
                     guard !best.contains(where: { $0.text == text }) else { return }
-                    best.append((distance, text))
-                    best.sort { ($0.distance, $0.text) < ($1.distance, $1.text) }
+                    best.append((distance, otherPath, text))
+                    best.sort { $0 < $1 }
                     if best.count > 5 { best.removeLast() }
                 }
                 guard let language = Demangler.language(mangled) else {
-                    consider(mangled) { String(decoding: mangled, as: UTF8.self) }
+                    consider(mangled, mangled)
                     continue
                 }
                 demangled.withText(index) { text in
+                    guard text.count < 4096 else { return }
                     keys.forEachKey(of: text, language) { level, key in
-                        guard level == .bare else { return }
-                        consider(Spelling.lastComponent(key)) {
-                            String(decoding: text, as: UTF8.self)
-                        }
+                        if level == .bare { consider(key, text) }
                     }
                 }
             }
@@ -123,10 +126,17 @@ struct Spelling {
         return head.withUnsafeBytes { Array(lastComponent($0)) }
     }
 
+    /// With the component before it where it only says which accessor or initialiser is meant.
     static func lastComponent(_ path: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        var start = path.count
-        while start > 0, path[start - 1] != UInt8(ascii: "."), path[start - 1] != UInt8(ascii: ":") { start -= 1 }
-        return UnsafeRawBufferPointer(rebasing: path[start...])
+        func start(before end: Int) -> Int {
+            var start = end
+            while start > 0, path[start - 1] != UInt8(ascii: "."), path[start - 1] != UInt8(ascii: ":") { start -= 1 }
+            return start
+        }
+        let last = start(before: path.count)
+        let common: [StaticString] = ["getter", "setter", "modify", "init", "deinit", "__deallocating_deinit"]
+        let isCommon = common.contains { $0.utf8CodeUnitCount == path.count - last && path.starts(with: $0, at: last) }
+        return UnsafeRawBufferPointer(rebasing: path[(isCommon && last > 0 ? start(before: last - 1) : last)...])
     }
 
     private static func letters(_ word: UnsafeRawBufferPointer) -> UInt64 {

@@ -26,7 +26,7 @@ public final class SymbolIndex: Sendable {
 
     let memory: any MemoryReader
     let names: NameTable
-    let demangledNames: Lazy<NameTable>
+    let demangledIndex: Lazy<DemangledIndex>
     /// Indices of `images` in ascending order of address.
     let byAddress: [Int]
     /// What the resolvers of indirect functions chose, by the resolver's address; nil is remembered too.
@@ -53,7 +53,8 @@ public final class SymbolIndex: Sendable {
     }
 
     private init(
-        map: ProcessMap, memory: any MemoryReader, root: String, debugDirectories: [String], reusing known: [LoadedImage]
+        map: ProcessMap, memory: any MemoryReader, root: String, debugDirectories: [String],
+        reusing known: [LoadedImage]
     ) throws(SymbolError) {
         let loader = ImageLoader(
             pid: map.pid, root: root, memory: memory, debugFiles: DebugFiles(root: root, directories: debugDirectories))
@@ -67,7 +68,8 @@ public final class SymbolIndex: Sendable {
             else { continue }
             do throws(SymbolError) {
                 let image = try loader.withFile(file) { (opened) throws(SymbolError) -> LoadedImage? in
-                    try Self.image(file, opened, loader, map, knownByFile, isFirst: !images.contains(where: \.isMainProgram))
+                    try Self.image(
+                        file, opened, loader, map, knownByFile, isFirst: !images.contains(where: \.isMainProgram))
                 }
                 guard let image else { continue }
                 claimed = image.range.upperBound
@@ -87,7 +89,7 @@ public final class SymbolIndex: Sendable {
         let ordered = self.images
         byAddress = ordered.indices.sorted { ordered[$0].range.lowerBound < ordered[$1].range.lowerBound }
         names = NameTable(groups: ordered.map(\.symbols.hashes))
-        demangledNames = Lazy { NameTable(groups: ordered.map(\.symbols.demangled.keyHashes)) }
+        demangledIndex = Lazy { DemangledIndex(ordered) }
     }
 
     private static func image(
@@ -98,7 +100,9 @@ public final class SymbolIndex: Sendable {
         let same = known[opened.identity]
         let elf: ElfImage
         if let same { elf = same.elf } else { elf = try ElfImage(descriptor: opened.descriptor, path: path) }
-        guard let (bias, range, regions) = ImageLoader.placement(of: elf, header: file.header, in: map) else { return nil }
+        guard let (bias, range, regions) = ImageLoader.placement(of: elf, header: file.header, in: map) else {
+            return nil
+        }
         if let same, same.bias == bias, same.path == path, same.regions == regions { return same }
         return LoadedImage(
             path: path, isMainProgram: isFirst && loader.isProgram(file), bias: bias, regions: regions, range: range,

@@ -32,7 +32,8 @@ struct SymbolTable: @unchecked Sendable {
         guard let table = sections.first(where: { $0.type == UInt32(SHT_SYMTAB) }) else { return nil }
         guard table.entrySize == UInt64(Self.recordSize) else {
             throw .malformed(
-                path: path, offset: table.fileOffset, what: "symbols of .symtab are \(table.entrySize) bytes long, not 24")
+                path: path, offset: table.fileOffset,
+                what: "symbols of .symtab are \(table.entrySize) bytes long, not 24")
         }
         guard let records = bytes.slice(at: table.fileOffset, count: table.size) else {
             throw .malformed(path: path, offset: table.fileOffset, what: ".symtab reaches beyond the end of the file")
@@ -43,7 +44,8 @@ struct SymbolTable: @unchecked Sendable {
             throw .malformed(path: path, offset: table.fileOffset, what: "the strings of .symtab lie outside the file")
         }
         self.init(
-            records: records, strings: strings, versions: UnsafeRawBufferPointer(start: nil, count: 0), isDynamic: false,
+            records: records, strings: strings, versions: UnsafeRawBufferPointer(start: nil, count: 0),
+            isDynamic: false,
             fileOffset: table.fileOffset)
     }
 

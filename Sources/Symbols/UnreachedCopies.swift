@@ -197,7 +197,8 @@ final class CopyFinder: Sendable {
     private static func callLine(_ die: inout Dwarf_Die) -> Int? {
         var attribute = Dwarf_Attribute()
         var value: Dwarf_Word = 0
-        guard dwarf_attr(&die, UInt32(DW_AT_call_line), &attribute) != nil, dwarf_formudata(&attribute, &value) == 0 else {
+        guard dwarf_attr(&die, UInt32(DW_AT_call_line), &attribute) != nil, dwarf_formudata(&attribute, &value) == 0
+        else {
             return nil
         }
         return Int(clamping: value)

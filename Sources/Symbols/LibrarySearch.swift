@@ -1,0 +1,168 @@
+import CLibElf
+import Glibc
+import Memory
+
+/// Finds the libraries a library needs where the dynamic linker of a process would (ld.so(8)): DT_RUNPATH, the cache,
+/// the standard directories. LD_LIBRARY_PATH is read from the process's environment.
+struct LibrarySearch {
+    /// Put before every path.
+    let root: String
+    let machine: UInt16
+    private let environmentPath: [String]
+    private let cache: [String: [String]]
+
+    init(root: String, pid: Int32, machine: UInt16) {
+        self.root = root
+        self.machine = machine
+        let environment = (try? readWholeFile("/proc/\(pid)/environ", limit: 4 << 20)) ?? []
+        let name = "LD_LIBRARY_PATH="
+        environmentPath =
+            environment.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            .first { $0.hasPrefix(name) }.map {
+                $0.dropFirst(name.count).split { $0 == ":" || $0 == ";" }.map(String.init)
+            }
+            ?? []
+        cache = (try? readWholeFile(root + "/etc/ld.so.cache")).map { Self.parseCache($0, machine) } ?? [:]
+    }
+
+    /// The file of a DT_NEEDED entry of `library`; nil where there is none for this machine.
+    func find(_ name: String, neededBy library: ElfImage) -> ElfImage? {
+        candidates(name, library).lazy.compactMap { try? ElfImage(path: $0) }.first { $0.machine == machine }
+    }
+
+    private func candidates(_ name: String, _ library: ElfImage) -> [String] {
+        let path = library.path
+        let origin = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        if name.contains("/") { return [root + name] }
+        let triple = machine == UInt16(EM_AARCH64) ? "aarch64-linux-gnu" : "x86_64-linux-gnu"
+        var places: [String] = []
+        for directory in library.runpath {
+            // A path below $ORIGIN is as reachable as the library itself, which was opened without the root.
+            let isOwn = directory.hasPrefix("$ORIGIN") || directory.hasPrefix("${ORIGIN}")
+            let expanded = Self.expand(directory, ["ORIGIN": origin, "LIB": "lib/\(triple)"])
+            places.append((isOwn ? "" : root) + expanded + "/" + name)
+        }
+        places += environmentPath.map { "\(root)\($0)/\(name)" }
+        places += (cache[name] ?? []).map { root + $0 }
+        places += ["/lib/\(triple)", "/usr/lib/\(triple)", "/lib64", "/usr/lib64", "/lib", "/usr/lib"].map {
+            "\(root)\($0)/\(name)"
+        }
+        return places
+    }
+
+    private static func expand(_ text: String, _ values: [String: String]) -> String {
+        var result = ""
+        var rest = text[...]
+        scan: while let dollar = rest.firstIndex(of: "$") {
+            result += rest[..<dollar]
+            rest = rest[dollar...]
+            for (name, value) in values {
+                for token in ["${\(name)}", "$\(name)"] where rest.hasPrefix(token) {
+                    result += value
+                    rest = rest.dropFirst(token.count)
+                    continue scan
+                }
+            }
+            result += "$"
+            rest = rest.dropFirst()
+        }
+        return result + rest
+    }
+
+    /// The cache in its current format, which may follow one in the old format (glibc, sysdeps/generic/dl-cache.h): a
+    /// header of 48 bytes; entries of 24: flags, name, path, version, capabilities. Offsets count from the header.
+    static func parseCache(_ contents: [UInt8], _ machine: UInt16) -> [String: [String]] {
+        var result: [String: [String]] = [:]
+        contents.withUnsafeBytes { bytes in
+            guard let start = bytes.firstIndex(of: "glibc-ld.so.cache1.1"),
+                let cache = bytes.slice(at: UInt64(start), count: UInt64(bytes.count - start)),
+                let count = cache.value(UInt32.self, at: 20)
+            else { return }
+            // FLAG_ELF_LIBC6 with the machine's bits.
+            let wanted: Int32 = machine == UInt16(EM_AARCH64) ? 0x0A03 : 0x0303
+            for index in 0..<UInt64(count) {
+                let entry = 48 + index * 24
+                guard let flags = cache.value(Int32.self, at: entry),
+                    let name = cache.value(UInt32.self, at: entry + 4),
+                    let path = cache.value(UInt32.self, at: entry + 8)
+                else { break }
+                guard flags == wanted, let name = cache.string(at: UInt64(name)),
+                    let path = cache.string(at: UInt64(path))
+                else { continue }
+                result[name, default: []].append(path)
+            }
+        }
+        return result
+    }
+}
+
+/// What would keep a library from being loaded into a process.
+public struct UnresolvedSymbols: Hashable, Sendable {
+    /// Strong undefined symbols that nothing defines, as `name` or `name@VERSION`, sorted.
+    public var symbols: [String]
+    /// Needed libraries that are neither loaded nor found, as `name (needed by path)`, in the order of the search.
+    public var libraries: [String]
+
+    public var isEmpty: Bool { symbols.isEmpty && libraries.isEmpty }
+}
+
+extension SymbolIndex {
+    /// What a shared library needs that neither the images of the process define, nor the library itself, nor the libraries
+    /// that loading it would bring along (DT_NEEDED and what those need in turn, found on disk).
+    ///
+    /// Weak undefined symbols may stay undefined and do not count. Paths are taken below `root`, except the library's own.
+    public func unresolvedSymbols(of library: ElfImage, root: String? = nil) -> UnresolvedSymbols {
+        let search = LibrarySearch(root: root ?? self.root, pid: map.pid, machine: library.machine)
+        var result = UnresolvedSymbols(symbols: [], libraries: [])
+        var defined: [String: Set<String?>] = [:]
+        var seen: Set<String> = []
+        var pending = [library]
+        // Breadth first, as the dynamic linker loads. The number of names bounds the walk.
+        while !pending.isEmpty {
+            let current = pending.removeFirst()
+            for symbol in current.dynamicSymbols where symbol.isDefined && symbol.binding != .local {
+                defined[symbol.name, default: []].insert(symbol.version)
+            }
+            for name in current.needed where seen.insert(name).inserted {
+                if images.contains(where: { $0.elf.soname == name || $0.name == name || $0.path == name }) { continue }
+                if let found = search.find(name, neededBy: current) {
+                    pending.append(found)
+                } else {
+                    result.libraries.append("\(name) (needed by \(current.path))")
+                }
+            }
+        }
+        for symbol in library.undefinedDynamicSymbols where symbol.binding != .weak {
+            if let versions = defined[symbol.name],
+                symbol.version == nil || versions.contains(symbol.version) || versions == [nil]
+            {
+                continue
+            }
+            if !isExported(symbol.name, version: symbol.version) {
+                result.symbols.append(symbol.version.map { "\(symbol.name)@\($0)" } ?? symbol.name)
+            }
+        }
+        result.symbols.sort()
+        return result
+    }
+
+    /// Whether any image has a definition in `.dynsym`; one without versions serves every version, thread-local ones count.
+    private func isExported(_ name: String, version: String?) -> Bool {
+        name.withBytes { bytes in
+            let found = definitions(named: bytes, nil, code: true) + definitions(named: bytes, nil, code: false)
+            for definition in found where !definition.reference.isStatic && definition.symbol.binding != .local {
+                let own = self.version(of: definition).name
+                if version == nil || own == nil || own == version { return true }
+            }
+            // Thread-local and absolute symbols are not indexed.
+            return images.contains { image in
+                guard let table = image.elf.dynamicTable else { return false }
+                return (0..<table.count).contains { index in
+                    let symbol = table[index]
+                    return symbol.isDefined && symbol.type == UInt8(STT_TLS)
+                        && table.name(symbol)?.equals(bytes) == true
+                }
+            }
+        }
+    }
+}
