@@ -67,9 +67,10 @@ let package = Package(
         .executableTarget(
             name: "swift-hotpatch",
             dependencies: [
-                "Commands",
+                "Commands", "RemoteTarget",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: swiftSettings),
         // The example: a server to patch while it runs. Patches/ holds what demo.sh builds into a library.

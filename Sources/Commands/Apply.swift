@@ -1,9 +1,11 @@
 import Engine
 import Glibc
+import Logging
 import Memory
 import PatchPlan
 import RemoteTarget
 import Symbols
+import SystemPackage
 
 /// `apply`: load a library into a process, and let its functions replace the process's own.
 ///
@@ -34,40 +36,54 @@ public struct Apply: Sendable {
     }
 
     public func run() throws(CommandError) -> Report {
-        let descriptor = open(library, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw CommandError("cannot open \(library): \(systemError(errno)). Check the path.")
+        let file: FileDescriptor
+        do { file = try FileDescriptor.open(FilePath(library), .readOnly, options: .closeOnExec) } catch {
+            throw CommandError("cannot open \(library): \(error). Check the path.")
         }
-        defer { close(descriptor) }
+        defer { try? file.close() }
+        let descriptor = file.rawValue
+        let log = Logger(label: "swift-hotpatch")
         let session = try Session(pid: pid, options: options)
         defer { session.target.finish() }
         do {
             let patch = try PatchLibrary(
                 image: ElfImage(descriptor: descriptor, path: library), path: library, architecture: session.target.architecture)
             try session.target.requireLoader()
-            let missing = try unresolvedSymbols(of: patch.image, in: session.index, root: "/proc/\(pid)/root")
-            guard missing.isEmpty else {
-                throw CommandError(
-                    "\(library) needs symbols that process \(pid) does not have: \(missing.prefix(8).joined(separator: ", "))"
-                        + (missing.count > 8 ? ", and \(missing.count - 8) more. " : ". ")
-                        + "It could not be loaded. Link the library against what defines them.")
-            }
+            try checkResolved(session.index.unresolvedSymbols(of: patch.image))
             let entries = try patch.entries(in: session.index, selection: .init(only: only, map: map, image: image))
+            log.debug("\(session.index.images.count) images read, \(entries.count) functions to replace")
             // Everything that can be refused is, before anything is loaded.
             let planned = try session.engine.plan(
                 request(entries, patch: patch, session: session, bias: provisionalBias, loaded: nil))
             if dryRun { return dryReport(planned, entries: entries, patch: patch, session: session) }
-            return try commit(entries, patch: patch, descriptor: descriptor, session: session)
+            return try commit(entries, patch: patch, descriptor: descriptor, session: session, log: log)
         } catch { throw CommandError(error) }
+    }
+
+    private func checkResolved(_ missing: UnresolvedSymbols) throws(CommandError) {
+        func list(_ names: [String]) -> String {
+            names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", and \(names.count - 8) more" : "")
+        }
+        guard missing.libraries.isEmpty else {
+            throw CommandError(
+                "\(library) needs libraries that process \(pid) could not load: \(list(missing.libraries)). "
+                    + "They are neither loaded nor found where its loader looks. Install them there, or link without them.")
+        }
+        guard missing.symbols.isEmpty else {
+            throw CommandError(
+                "\(library) needs symbols that process \(pid) does not have: \(list(missing.symbols)). "
+                    + "It could not be loaded. Link the library with what defines them.")
+        }
     }
 
     /// Stands for the load bias of a library that is not loaded: canonical, and nowhere near anything.
     private var provisionalBias: LoadBias { LoadBias(rawValue: 1 << 46) }
 
     private func commit(
-        _ entries: [PatchLibrary.Entry], patch: PatchLibrary, descriptor: Int32, session: Session
+        _ entries: [PatchLibrary.Entry], patch: PatchLibrary, descriptor: Int32, session: Session, log: Logger
     ) throws -> Report {
         let loaded = try session.target.load(descriptor: descriptor)
+        log.debug("loaded as \(loaded.mappedPath), bias \(Address(loaded.bias.rawValue))")
         do {
             if let onApply = patch.onApply {
                 let answer = Int32(truncatingIfNeeded: try session.target.call(loaded.bias.address(ofLinked: onApply)))
@@ -79,6 +95,7 @@ public struct Apply: Sendable {
             }
             let receipt = try session.engine.apply(
                 request(entries, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
+            log.debug("committed: \(receipt.summary)")
             return report(receipt, entries: entries, session: session)
         } catch {
             // The runtime keeps pointers to registered metadata, so such a library stays.

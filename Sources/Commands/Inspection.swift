@@ -15,7 +15,7 @@ struct Inspection {
         do {
             map = try ProcessMap(pid: pid)
             do throws(MemoryError) { memory = try ProcMemory(pid: pid, writable: false) } catch {
-                throw RemoteRefusal.notReadable(pid: pid, code: error.code)
+                throw RemoteRefusal.procUnreadable(pid: pid, path: "/proc/\(pid)/mem", code: error.code)
             }
             ledger = try LedgerState(of: map, memory: memory)
         } catch { throw CommandError(error) }

@@ -1,5 +1,6 @@
 import Engine
 import Memory
+import RemoteTarget
 
 /// `revert`: takes patches out of force, those made from code too.
 public struct Revert: Sendable {

@@ -121,9 +121,6 @@ private struct Planning {
         if detour.hasUncheckedIndirectJump {
             notes.append("\(name) has a computed jump that could not be checked: it must not lead into its first bytes")
         }
-        if detour.loopsToEntry {
-            notes.append("\(name) jumps back to its entry: a loop there continues in the replacement")
-        }
         return site
     }
 

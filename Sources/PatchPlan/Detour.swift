@@ -36,9 +36,6 @@ public struct Detour: Hashable, Sendable {
     public var movesCall: Bool
     /// The body has a computed jump whose table could not be found or read. It most likely is a call in tail position.
     public var hasUncheckedIndirectJump: Bool
-    /// The body jumps to its own entry. Such a jump reaches the replacement: right for a recursion, and for a loop a
-    /// departure in mid-flight, also when only the original was called.
-    public var loopsToEntry: Bool
 
     /// Plans the detour of one function.
     ///
@@ -79,7 +76,6 @@ public struct Detour: Hashable, Sendable {
             }
         }
         movesCall = relocation.moves_call
-        loopsToEntry = relocation.loops_to_entry
         hasUncheckedIndirectJump = relocation.unchecked_indirect_jump || relocation.tables_overflowed
         let inside = patchAddress + 1..<patchAddress + length
         hazard = pcMap.contains { inside.contains($0.entry) } ? inside : nil

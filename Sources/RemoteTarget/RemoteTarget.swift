@@ -103,8 +103,11 @@ public final class RemoteTarget: Target {
         }
     }
 
+    /// MAP_FIXED_NOREPLACE (mmap(2)), the same number on every architecture.
+    private static let mapFixedNoReplace: UInt64 = 0x100000
+
     private func map(at address: Address, size: Int, protection: Int32) throws {
-        let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | UInt64(LINUX_MAP_FIXED_NOREPLACE)
+        let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
         do {
             let result = try startedAgent().systemCall(
                 "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0, deadline: deadline)

@@ -4,6 +4,8 @@ enum SystemCall {
         static let close = 3
         static let mmap = 9
         static let munmap = 11
+        static let ftruncate = 77
+        static let memfdCreate = 319
         static let recvmsg = 47
         static let socketpair = 53
         static let setsockopt = 54
@@ -31,6 +33,8 @@ enum SystemCall {
         static let close = 57
         static let mmap = 222
         static let munmap = 215
+        static let ftruncate = 46
+        static let memfdCreate = 279
         static let recvmsg = 212
         static let socketpair = 199
         static let setsockopt = 208

@@ -11,6 +11,7 @@ struct ApplyCommand: ParsableCommand {
 
     @OptionGroup var process: ProcessOptions
     @OptionGroup var change: ChangeOptions
+    @OptionGroup var log: LogOptions
 
     @Option(
         name: .long,
@@ -45,6 +46,7 @@ struct ApplyCommand: ParsableCommand {
     func run() throws {
         let command = Apply(
             library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun, options: change.target)
+        log.start()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }
 }

@@ -13,6 +13,7 @@ struct RevertCommand: ParsableCommand {
 
     @OptionGroup var process: ProcessOptions
     @OptionGroup var change: ChangeOptions
+    @OptionGroup var log: LogOptions
 
     func validate() throws {
         guard all != !patches.isEmpty else { throw ValidationError("Name the patches to revert, or say --all.") }
@@ -20,6 +21,7 @@ struct RevertCommand: ParsableCommand {
 
     func run() throws {
         let command = Revert(pid: process.pid, choice: all ? .all : .patches(patches), options: change.target)
+        log.start()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }
 }

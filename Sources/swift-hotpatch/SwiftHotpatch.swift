@@ -1,9 +1,8 @@
 import ArgumentParser
 import Commands
-
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Logging
+import RemoteTarget
+import SystemPackage
 
 @main
 struct SwiftHotpatch: ParsableCommand {
@@ -25,6 +24,21 @@ struct ProcessOptions: ParsableArguments {
 
     @Flag(name: .long, help: "Print one line of JSON, errors included.")
     var json = false
+}
+
+/// Says each step on the standard error, where a command was asked to.
+struct LogOptions: ParsableArguments {
+    @Flag(name: .shortAndLong, help: "Say each step on the standard error.")
+    var verbose = false
+
+    func start() {
+        let level: Logger.Level = verbose ? .debug : .error
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+    }
 }
 
 /// What every command that changes a process takes.
@@ -62,7 +76,7 @@ func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
         if !output.isEmpty { print(output) }
     } catch {
         if json { print(error.json) }
-        fputs("error: \(error)\n", stderr)
+        _ = try? FileDescriptor.standardError.writeAll("error: \(error)\n".utf8)
         throw ArgumentParser.ExitCode(error.exitCode.rawValue)
     }
 }

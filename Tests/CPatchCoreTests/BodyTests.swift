@@ -5,26 +5,26 @@ import Testing
 @Suite struct BodyTests {
     static let window = hex("55 48 89 e5 41 57")  // push rbp; mov rbp, rsp; push r15
 
-    @Test func branchesToTheEntryAreReportedNotRefused() {
+    @Test func jumpsToTheEntryAreRefusedCallsAreNot() {
         let jump = Relocation(Self.window + hex("eb f8"))  // jmp 0x401000
-        #expect(jump.succeeded && jump.raw.loops_to_entry)
+        #expect(!jump.succeeded && jump.refusal.reason == HP_BRANCH_TO_ENTRY)
         let near = Relocation(Self.window + hex("0f 85 f4 ff ff ff"))  // jne 0x401000
-        #expect(near.succeeded && near.raw.loops_to_entry)
+        #expect(!near.succeeded && near.refusal.reason == HP_BRANCH_TO_ENTRY)
         // A call is a recursion, which is meant to reach the replacement.
         let call = Relocation(Self.window + hex("e8 f5 ff ff ff"))
-        #expect(call.succeeded && !call.raw.loops_to_entry)
+        #expect(call.succeeded)
     }
 
-    @Test func branchesToTheEntryBehindEndbr64AreReported() {
+    @Test func jumpsToTheEntryBehindEndbr64AreRefused() {
         let body = hex("f3 0f 1e fa") + Self.window
-        #expect(Relocation(body + hex("eb f8")).raw.loops_to_entry)  // jmp 0x401004
-        #expect(Relocation(body + hex("eb f4")).raw.loops_to_entry)  // jmp 0x401000
-        #expect(!Relocation(body + hex("eb f6")).raw.loops_to_entry)  // into endbr64: nobody's
+        #expect(Relocation(body + hex("eb f8")).refusal.reason == HP_BRANCH_TO_ENTRY)  // jmp 0x401004
+        #expect(Relocation(body + hex("eb f4")).refusal.reason == HP_BRANCH_TO_ENTRY)  // jmp 0x401000
+        #expect(Relocation(body + hex("eb f6")).succeeded)  // into endbr64: nobody's
     }
 
     @Test func branchesIntoTheUntouchedTailOfTheWindowAreFine() {
         let relocation = Relocation(hex("48 8b 05 10 00 00 00") + hex("eb fc"))  // jmp 0x401005
-        #expect(relocation.succeeded && !relocation.raw.loops_to_entry)
+        #expect(relocation.succeeded)
     }
 
     @Test func bytesThatOnlyLookLikeABranchAreFine() {
@@ -62,8 +62,7 @@ import Testing
             let bytes = withUnsafeBytes(of: Int32(distance).littleEndian) { Array($0.prefix(short ? 1 : 4)) }
             let code = Self.window + [UInt8](repeating: 0x90, count: gap) + opcode + bytes + [0xc3]
             let relocation = Relocation(code)
-            #expect(relocation.succeeded == !(1..<5).contains(target), "\(hex(code))")
-            #expect(relocation.raw.loops_to_entry == (target == 0), "\(hex(code))")
+            #expect(relocation.succeeded == !(0..<5).contains(target), "\(hex(code))")
         }
     }
 

@@ -60,7 +60,7 @@ func run(program: String, _ arguments: [String]) throws -> RunResult {
     let strings = ([directory + "/" + program] + arguments).map { strdup($0) } + [nil]
     defer { strings.forEach { free($0) } }
     var child: pid_t = 0
-    let code = posix_spawn(&child, strings[0], &actions, &attributes, strings, environ)
+    let code = posix_spawn(&child, strings[0] ?? strdup(""), &actions, &attributes, strings, environ)
     close(ends[1])
     guard code == 0 else { throw RunError(what: "posix_spawn \(directory)/\(program)", code: code) }
 

@@ -32,6 +32,7 @@ typedef enum hp_reason {
     HP_UNDECODABLE,                   // an instruction of the window is unknown to the decoder
     HP_TOO_SHORT,                     // the function and its padding end inside the detour
     HP_BRANCH_INTO_WINDOW,            // the body, or a neighbour, jumps into the overwritten bytes
+    HP_BRANCH_TO_ENTRY,               // the body jumps back to the entry: its loop would go on in the replacement
     HP_RETURN_INTO_WINDOW,            // a call inside the window returns into the overwritten bytes
     HP_OUT_OF_REACH,                  // a PC-relative operand does not reach from the stub
     HP_UNMOVABLE,                     // the instruction has a PC-relative form that cannot be rewritten
@@ -95,7 +96,6 @@ typedef struct hp_relocation {
     bool tables_overflowed;                   // more candidates than fit: treat the indirect jump as unchecked
     bool unchecked_indirect_jump;             // an indirect jump whose table could not be found
     bool moves_call;                          // the window holds a call, re-made as push + jump (see x86_64/relocate.c)
-    bool loops_to_entry;                      // the body jumps back to the entry: such a jump reaches the replacement
 } hp_relocation;
 
 // Plans the detour of one function. Returns true and fills `out`, or false and fills `refusal`.

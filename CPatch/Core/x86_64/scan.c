@@ -4,8 +4,8 @@
 // answer is yes are instructions walked, from the window's end, to learn whether a branch really stands there; where the
 // walk meets bytes it does not know before it arrives, the branch counts as real.
 //
-// Jumps to the entry itself are no obstacle, they reach the replacement; they are reported (loops_to_entry), because for a
-// loop, unlike a recursion, that means leaving the old function in the middle.
+// A jump to the entry itself is refused too: the loop it closes would leave the old function in the middle, for the
+// replacement. A call of the entry is a recursion, which is meant to reach the replacement.
 //
 // Computed jumps are told by `ff /4`. A switch's table is found through the instructions before the jump:
 //
@@ -79,13 +79,9 @@ static bool judge(const scan *scan, walk *walk, size_t position, size_t width, s
         start = walk->at;
         length = found->length;
     }
-    if (to_entry) {
-        scan->out->loops_to_entry = true;
-        return true;
-    }
     return hp_refuse(
-        HP_ARCH_X86_64, scan->refusal, HP_BRANCH_INTO_WINDOW, scan->request, start, length,
-        scan->request->entry + target);
+        HP_ARCH_X86_64, scan->refusal, to_entry ? HP_BRANCH_TO_ENTRY : HP_BRANCH_INTO_WINDOW, scan->request, start,
+        length, scan->request->entry + target);
 }
 
 // jcc, loop, jrcxz and jmp with an 8-bit displacement: only what is near enough can reach back.

@@ -6,7 +6,8 @@
 
 VICTIM int victim_add(int a, int b) { return a + b; }
 VICTIM int victim_subtract(int a, int b) { return a - b; }
-VICTIM int victim_depth(int n) { return n <= 0 ? 0 : 1 + victim_depth(n - 1); }
+// optnone: a compiler that may would make a loop of it.
+VICTIM __attribute__((optnone)) int victim_depth(int n) { return n <= 0 ? 0 : 1 + victim_depth(n - 1); }
 
 // Called by name, and inlined.
 __attribute__((visibility("default"), always_inline)) inline int victim_inlined(int x) { return x * x + 1; }
@@ -23,7 +24,13 @@ VICTIM int victim_wait(int descriptor) {
 }
 
 // victim_many_0000 … victim_many_1999
-#define ONE(n) VICTIM long victim_many_##n(void) { return 1##n; }
+// The empty assembly keeps callers from knowing the result.
+#define ONE(n) \
+    VICTIM long victim_many_##n(void) { \
+        long result = 1##n; \
+        __asm__("" : "+r"(result)); \
+        return result; \
+    }
 #define TEN(n) ONE(n##0) ONE(n##1) ONE(n##2) ONE(n##3) ONE(n##4) ONE(n##5) ONE(n##6) ONE(n##7) ONE(n##8) ONE(n##9)
 #define HUNDRED(n) TEN(n##0) TEN(n##1) TEN(n##2) TEN(n##3) TEN(n##4) TEN(n##5) TEN(n##6) TEN(n##7) TEN(n##8) TEN(n##9)
 #define THOUSAND(n) \
