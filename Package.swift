@@ -79,7 +79,7 @@ let package = Package(
             exclude: ["Patches", "demo.sh"], swiftSettings: swiftSettings),
 
         tests("EngineTests", ["Engine", "Memory", "PatchPlan", "Symbols"]),
-        tests("CommandsTests", ["Commands", "Engine"]),
+        tests("CommandsTests", ["Commands", "Engine", "swift-hotpatch", "FromCode"]),
         tests("CPatchCoreTests", ["CPatchCore"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
         tests("SymbolsTests", ["Symbols", "Memory"]),
@@ -95,5 +95,9 @@ let package = Package(
         .executableTarget(
             name: "Scenarios", dependencies: ["Hotpatch", "Engine", "LocalTarget", "CPatch", "CVictims"],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
+        // A program that patches itself when told to, which CommandsTests looks at from outside.
+        .executableTarget(
+            name: "FromCode", dependencies: ["Hotpatch", "CVictims"], path: "Tests/Victims/FromCode",
+            swiftSettings: swiftSettings),
     ]
 )

@@ -1,0 +1,191 @@
+import Testing
+
+extension CommandTests {
+    /// Apply, list and revert, on a program with threads.
+    @Suite struct ApplyTests {
+        /// PIE or not, with symbols or stripped to what it exports.
+        @Test(arguments: [[], ["-no-pie"], ["-s"], ["-no-pie", "-s"], ["-O2", "-fcf-protection=full"]])
+        func replacesAndPutsBack(built: [String]) throws {
+            var shop = try Shop(built: built)
+            try shop.expect()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTAX=2000"])
+            let applied = try expectDone("apply", library, "--pid", shop.id)
+            #expect(applied.output.hasPrefix("patch 1 applied to process \(shop.id): 2 functions, "), "\(applied)")
+            #expect(applied.output.contains("\n  price at 0x"), "\(applied)")
+            try shop.expect(price: 1007, tax: 2070)
+
+            let list = try expectDone("list", "--pid", shop.id)
+            #expect(list.output.hasPrefix("patch 1  applied  20"), "\(list)")
+            #expect(list.output.contains(" UTC  by swift-hotpatch (pid "), "\(list)")
+            #expect(list.output.contains("\n  library \(library)\n  build-id "), "\(list)")
+            #expect(list.output.contains("  in force\n"), "\(list)")
+
+            let reverted = try expectDone("revert", "1", "--pid", shop.id)
+            #expect(reverted.output.hasPrefix("reverted patch 1: 2 functions, "), "\(reverted)")
+            try shop.expect()
+            #expect(try expectDone("list", "--pid", shop.id).output.contains("patch 1  reverted  "))
+            #expect(shop.victim.finish() == 0)
+        }
+
+        @Test func tellsAllAsJSON() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
+            #expect(
+                try expectDone("list", "--pid", shop.id, "--json").json
+                    == .object(["pid": .number(Int(shop.id)!), "patches": .array([])]))
+            let applied = try expectDone("apply", library, "--pid", shop.id, "--json").json
+            #expect(applied["pid"] == .number(Int(shop.id)!))
+            #expect(applied["patch"] == .number(1))
+            #expect(applied["library"] == .string(library))
+            #expect(applied["functions"].count == 1)
+            let function = applied["functions"][0]
+            #expect(function["symbol"] == .string("price"))
+            #expect(function["replacement"] == .string("price"))
+            #expect(function["image"].string?.hasSuffix("shop-0") != nil)
+            #expect(function["unreached"] == .array([]))
+            // The victim's three and the agent's.
+            #expect((3...4).contains(applied["threads"].number ?? 0), "\(applied)")
+            #expect((applied["pause_ns"].number ?? 0) > 0)
+
+            let patch = try expectDone("list", "--pid", shop.id, "--json").json["patches"][0]
+            #expect(patch["id"] == .number(1))
+            #expect(patch["state"] == .string("applied"))
+            #expect(patch["origin"] == .string("outside"))
+            #expect(patch["library"] == .string(library))
+            #expect(patch["build_id"].string?.count == 40, "\(patch)")
+            #expect(patch["functions"][0]["address"] == function["address"])
+            #expect(patch["functions"][0]["status"] == .string("in force"))
+            #expect(patch["functions"][0]["original_address"].string?.hasPrefix("0x") == true)
+
+            let reverted = try expectDone("revert", "--all", "--pid", shop.id, "--json").json
+            #expect(reverted["reverted"] == .array([.number(1)]))
+            #expect(reverted["warnings"] == .array([]))
+            let nothing = try expectDone("revert", "--all", "--pid", shop.id, "--json").json
+            #expect(nothing["reverted"] == .array([]))
+            try shop.expect()
+        }
+
+        /// The newest in force runs, whichever was reverted before.
+        @Test(arguments: [[1, 2, 3], [3, 2, 1], [2, 1, 3], [2, 3, 1], [1, 3, 2], [3, 1, 2]])
+        func stacksAndRevertsInAnyOrder(order: [Int]) throws {
+            var shop = try Shop()
+            for layer in 1...3 {
+                try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=\(layer)000"]), "--pid", shop.id)
+                try shop.expect(price: layer * 1000 + 7)
+            }
+            let statuses = try expectDone("list", "--pid", shop.id, "--json").json["patches"]
+            #expect(statuses[0]["functions"][0]["status"] == .string("below price"))
+            #expect(statuses[2]["functions"][0]["status"] == .string("in force"))
+            var left: Set<Int> = [1, 2, 3]
+            for layer in order {
+                try expectDone("revert", "\(layer)", "--pid", shop.id)
+                left.remove(layer)
+                try shop.expect(price: left.max().map { $0 * 1000 + 7 } ?? 70)
+            }
+            #expect(shop.victim.finish() == 0)
+        }
+
+        @Test func appliesAgainAfterARevert() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            for round in 1...3 {
+                try expectDone("apply", library, "--pid", shop.id)
+                try shop.expect(price: 1007)
+                try expectDone("revert", "\(round)", "--pid", shop.id)
+                try shop.expect()
+            }
+        }
+
+        @Test func appliesOneLibraryTwice() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            try expectDone("apply", library, "--pid", shop.id)
+            try expectDone("apply", library, "--pid", shop.id)
+            try shop.expect(price: 1007)
+            try expectDone("revert", "2", "--pid", shop.id)
+            try shop.expect(price: 1007)
+            try expectDone("revert", "1", "--pid", shop.id)
+            try shop.expect()
+        }
+
+        /// glibc takes two libraries of one path for the same; the command must not.
+        @Test func appliesANewVersionUnderTheSamePath() throws {
+            var shop = try Shop()
+            for version in 1...3 {
+                let library = try Workshop.library("price.c", ["-DPRICE=\(version)000"], as: "version.so")
+                try expectDone("apply", library, "--pid", shop.id)
+                try shop.expect(price: version * 1000 + 7)
+            }
+            try expectDone("revert", "3", "--pid", shop.id)
+            try shop.expect(price: 2007)
+            try expectDone("revert", "1", "2", "--pid", shop.id)
+            try shop.expect()
+        }
+
+        @Test func refusesToRevertWhatIsNotThere() throws {
+            var shop = try Shop()
+            try expectRefused(
+                ["revert", "7", "--pid", shop.id], "process \(shop.id) has no patch 7", maps: shop.victim.maps)
+            try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=1000"]), "--pid", shop.id)
+            try expectDone("revert", "1", "--pid", shop.id)
+            try expectRefused(["revert", "1", "--pid", shop.id], "patch 1 is not in force", maps: shop.victim.maps)
+            // One that is not there: none is reverted.
+            try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=1000"]), "--pid", shop.id)
+            try expectRefused(["revert", "2", "3", "--pid", shop.id], "has no patch 3", maps: shop.victim.maps)
+            try shop.expect(price: 1007)
+        }
+
+        /// What is computed touches nothing, byte for byte.
+        @Test func dryRunTouchesNothing() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("explicit.c", ["-DANSWER=0"])
+            let before = try shop.victim.maps()
+            let plan = try expectDone("apply", library, "--pid", shop.id, "--dry-run")
+            #expect(plan.output.hasPrefix("\(library) would replace 3 functions of process \(shop.id):\n"), "\(plan)")
+            for line in ["  price at 0x", "    → hotpatch.replace.price", "hotpatch_on_apply runs", "plan for x86_64: ", "jmp 0x"] {
+                #expect(plan.output.contains(line), "\(plan)")
+            }
+            let json = try expectDone("apply", library, "--pid", shop.id, "--dry-run", "--json").json
+            #expect(json["dry_run"] == .bool(true))
+            #expect(json["functions"].count == 3)
+            #expect(json["plan"].string?.hasPrefix("plan for ") == true)
+            #expect(try shop.victim.maps() == before)
+            try shop.expect()
+        }
+
+        @Test func keepsToItsLimits() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            try expectDone("apply", library, "--pid", shop.id, "--max-pause", "1000", "--timeout", "30")
+            try shop.expect(price: 1007)
+        }
+
+        @Test(arguments: [
+            [], ["nonsense"], ["apply"], ["apply", "x.so"], ["apply", "--pid", "1"], ["apply", "x.so", "--pid", "none"],
+            ["apply", "x.so", "--pid", "1", "--map", "price"], ["apply", "x.so", "--pid", "1", "--map", "=price"],
+            ["apply", "x.so", "--pid", "1", "--timeout", "0"], ["apply", "x.so", "--pid", "1", "--max-pause", "0"],
+            ["revert", "--pid", "1"], ["revert", "--pid", "1", "--all", "2"], ["revert", "--pid", "1", "x"],
+            ["list"], ["list", "--pid", "1", "2"], ["symbols"], ["symbols", "a", "b", "c"], ["symbols", "a", "--in", "b"],
+        ])
+        func usage(arguments: [String]) throws {
+            let result = try hotpatch(arguments)
+            // Without a subcommand it says what there is.
+            #expect(result.status == (arguments.isEmpty ? 0 : 64), "\(result)")
+            #expect((result.output + result.errors).lowercased().contains("usage: swift-hotpatch"), "\(result)")
+        }
+
+        /// Twenty rounds while eight threads call what changes: no wrong answer, and nobody dies.
+        @Test func underLoad() throws {
+            let victim = try Victim(try Workshop.program("load.c", ["-O2"]))
+            let library = try Workshop.library("load_patch.c", ["-O2"])
+            for round in 1...20 {
+                try expectDone("apply", library, "--pid", victim.id)
+                if round % 5 == 0 { #expect(try victim.ask() == "wrong 0 patched 1 alive 1") }
+                try expectDone("revert", "\(round)", "--pid", victim.id)
+            }
+            #expect(try victim.ask() == "wrong 0 patched 1 alive 1")
+            #expect(victim.finish() == 0)
+        }
+    }
+}

@@ -1,0 +1,208 @@
+import Testing
+
+extension CommandTests {
+    /// What of a library replaces what of a process.
+    @Suite struct LibraryTests {
+        /// hotpatch.h, from every compiler and language it is for.
+        @Test(arguments: [["gcc"], ["clang"], ["g++", "-x", "c++"], ["clang++", "-x", "c++"]])
+        func saysWhatItReplaces(compiler: [String]) throws {
+            var shop = try Shop()
+            let options = Array(compiler.dropFirst()) + ["-DANSWER=0"]
+            // `-x` comes too late after the source.
+            let library = try header(options, with: compiler[0])
+            let applied = try expectDone("apply", library, "--pid", shop.id)
+            #expect(applied.output.contains("    → hotpatch.replace.price"), "\(applied)")
+            // Each of the four calls of countdown runs the replacement.
+            try shop.expect(price: 140, rebate: 70, countdown: 413, noted: "applied")
+            try expectDone("revert", "1", "--pid", shop.id)
+            try shop.expect(noted: "reverted")
+            #expect(shop.victim.finish() == 0)
+        }
+
+        /// The header's example, compiled as another language than the file's name says.
+        private func header(_ options: [String], with compiler: String) throws -> String {
+            try Workshop.library("explicit.c", options, with: compiler)
+        }
+
+        @Test func theOriginalIsNeverAnotherPatch() throws {
+            var shop = try Shop()
+            try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=1000"]), "--pid", shop.id)
+            try expectDone("apply", try Workshop.library("explicit.c"), "--pid", shop.id)
+            try shop.expect(price: 140, rebate: 70, countdown: 413)
+            try expectDone("revert", "1", "--pid", shop.id)
+            try shop.expect(price: 140, rebate: 70, countdown: 413)
+        }
+
+        @Test func refusesItself() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("explicit.c", ["-DANSWER=3"])
+            let result = try hotpatch("apply", library, "--pid", shop.id)
+            #expect(result.status == 2, "\(result)")
+            #expect(result.errors.contains("hotpatch_on_apply of \(library) returned 3"), "\(result)")
+            #expect(try !shop.victim.maps().contains(library), "the library is unloaded")
+            try shop.expect(noted: "applied")
+            #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
+        }
+
+        @Test func fromSwift() throws {
+            let victim = try Victim(try Workshop.build("store.swift", ["-module-name", "store"]))
+            #expect(try victim.ask() == "price 70 order tea #1")
+            let name = "store.Shop.price(of: Swift.Int, twice: Swift.Bool) -> Swift.Int"
+            let symbols = try expectDone("symbols", "--pid", victim.id, name, "--json").json["functions"]
+            #expect(symbols[0]["symbol"] == .string("$s5store4ShopV5price2of5twiceS2i_SbtF"), "\(symbols)")
+            let library = try Workshop.library("store_patch.swift", ["-module-name", "store_patch"])
+            let applied = try expectDone("apply", library, "--pid", victim.id)
+            #expect(applied.output.contains("  \(name) at 0x"), "\(applied)")
+            #expect(try victim.ask() == "price 7001 order tea #2")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "price 70 order tea #3")
+            #expect(victim.finish() == 0)
+        }
+
+        @Test func weakFunctionsOnlyWhenNamed() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTAX=2000", "-DWEAK=3000"])
+            try expectDone("apply", library, "--pid", shop.id)
+            try shop.expect(price: 1007, tax: 2070)
+            try expectDone("revert", "1", "--pid", shop.id)
+            try expectDone("apply", library, "--pid", shop.id, "--only", "disc*", "--only", "tax")
+            try shop.expect(tax: 2070, discount: 3070)
+            try expectDone("revert", "2", "--pid", shop.id)
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--only", "pric"], "replaces nothing", "--only", maps: shop.victim.maps)
+            // A pattern that matches nothing is a mistake, though another matches.
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--only", "price", "--only", "taxes"], "taxes", maps: shop.victim.maps)
+            try shop.expect()
+        }
+
+        @Test func hiddenFunctionsNever() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DHIDDEN=1000"])
+            try expectRefused(["apply", library, "--pid", shop.id], "replaces nothing", "no function", maps: shop.victim.maps)
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--map", "tax=tax"], "exports no function tax", maps: shop.victim.maps)
+            try shop.expect()
+        }
+
+        @Test func nothingToReplace() throws {
+            let shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DOTHER=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", shop.id], "replaces nothing in this process", "It exports: other", "--map OLD=NEW",
+                maps: shop.victim.maps)
+        }
+
+        @Test func anOriginalWithoutReplacement() throws {
+            let shop = try Shop()
+            let library = try Workshop.library("unclaimed.c")
+            try expectRefused(
+                ["apply", library, "--pid", shop.id], "wants the original of tax, which it does not replace", maps: shop.victim.maps)
+        }
+
+        @Test func mapsNames() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DOTHER=1000"])
+            try expectDone("apply", library, "--pid", shop.id, "--map", "tax=other", "--map", "margin=other")
+            try shop.expect(tax: 1070, margin: 1007)
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--map", "taxi=other"], "no function named 'taxi'", "tax", maps: shop.victim.maps)
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--map", "tax=others"], "exports no function others", "other",
+                maps: shop.victim.maps)
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--map", "tax=other", "--map", "tax=other"], "tax", "twice",
+                maps: shop.victim.maps)
+        }
+
+        /// With --map, only what it names is replaced by it; what else the library defines still is.
+        @Test func mapsBesideItsOwnNames() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DOTHER=2000"])
+            try expectDone("apply", library, "--pid", shop.id, "--map", "tax=other")
+            try shop.expect(price: 1007, tax: 2070)
+        }
+
+        @Test func mapsAFunctionThatHasTheNameToo() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DOTHER=2000"])
+            // Said explicitly: it wins over the name.
+            try expectDone("apply", library, "--pid", shop.id, "--map", "price=other")
+            try shop.expect(price: 2007)
+        }
+
+        // MARK: C++
+
+        private func store() throws -> Victim { try Victim(try Workshop.program("store.cpp", with: "g++")) }
+        private let asBuilt = " total 25 shop 70 price 17 twice 24 fee 17"
+
+        @Test func aCFunctionIsNotTheCxxOneOfItsName() throws {
+            let store = try store()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            try expectRefused(["apply", library, "--pid", store.id], "replaces nothing", maps: store.maps)
+            #expect(try store.ask("1") == "outer 12" + asBuilt)
+        }
+
+        @Test func mapsDemangledNames() throws {
+            let store = try store()
+            let library = try Workshop.library("price.c", ["-DOTHER=1000"])
+            try expectDone(
+                "apply", library, "--pid", store.id, "--map", "Shop::price(int)=other", "--map", "twice<int>(int)=other")
+            #expect(try store.ask("1") == "outer 12 total 25 shop 1007 price 17 twice 1007 fee 17")
+            try expectDone("revert", "--all", "--pid", store.id)
+            #expect(try store.ask("1") == "outer 12" + asBuilt)
+        }
+
+        @Test func templatesAndInlineFunctionsOnlyWhenNamed() throws {
+            let store = try store()
+            let weak = try Workshop.library("generic.cpp", with: "g++")
+            try expectRefused(["apply", weak, "--pid", store.id], "replaces nothing", maps: store.maps)
+            let strong = try Workshop.library("generic.cpp", ["-DSTRONG"], with: "g++")
+            try expectDone("apply", strong, "--pid", store.id)
+            #expect(try store.ask("1") == "outer 12 total 25 shop 70 price 2800 twice 24 fee 17")
+            try expectDone("revert", "--all", "--pid", store.id)
+            try expectDone("apply", weak, "--pid", store.id, "--only", "*twice<int>(int)", "--only", "fee(int)")
+            #expect(try store.ask("1") == "outer 12 total 25 shop 70 price 17 twice 1400 fee 2100")
+            try expectDone("revert", "--all", "--pid", store.id)
+            #expect(store.finish() == 0)
+        }
+
+        /// Through a replacement, and through an original whose moved first bytes hold the call.
+        @Test(arguments: [["-O1"], ["-O2", "-fcf-protection=none"], ["-O0"]], ["g++", "clang++"])
+        func exceptionsPass(options: [String], compiler: String) throws {
+            let store = try Victim(try Workshop.program("store.cpp", options, with: compiler))
+            func answer(_ line: String) throws -> String { String(try store.ask(line).dropLast(asBuilt.count)) }
+            #expect(try answer("-1") == "caught negative")
+            try expectDone("apply", try Workshop.library("throwing.cpp", with: compiler), "--pid", store.id)
+            #expect(try answer("1") == "outer 6012")
+            #expect(try answer("-1") == "caught negative")
+            #expect(try answer("99") == "caught replacement")
+            try expectDone("revert", "--all", "--pid", store.id)
+            #expect(try answer("-1") == "caught negative")
+            #expect(try answer("99") == "outer 110")
+            #expect(store.finish() == 0)
+        }
+
+        // MARK: Two images, one name
+
+        @Test func oneOfTwoImages() throws {
+            let first = try Workshop.library("rate.c", ["-DNAME=first_rate", "-DFACTOR=2", "-Wl,-Bsymbolic"], as: "libfirst.so")
+            let second = try Workshop.library("rate.c", ["-DNAME=second_rate", "-DFACTOR=3", "-Wl,-Bsymbolic"], as: "libsecond.so")
+            let victim = try Victim(try Workshop.program("shop.c", ["-DHELPER", "-Wno-unused", first, second]))
+            #expect(try victim.ask() == "first 14 second 21")
+            let library = try Workshop.library("price.c", ["-DRATE=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", victim.id], "'rate' names 2 functions", "libfirst.so", "libsecond.so", "--in",
+                maps: victim.maps)
+            try expectRefused(
+                ["apply", library, "--pid", victim.id, "--in", "libthird.so"], "libthird.so", maps: victim.maps)
+            let applied = try expectDone("apply", library, "--pid", victim.id, "--in", "libsecond.so")
+            #expect(applied.output.contains("/libsecond.so"), "\(applied)")
+            #expect(try victim.ask() == "first 14 second 1007")
+            try expectDone("apply", library, "--pid", victim.id, "--in", first)
+            #expect(try victim.ask() == "first 1007 second 1007")
+            try expectDone("revert", "1", "--pid", victim.id)
+            #expect(try victim.ask() == "first 1007 second 21")
+        }
+    }
+}

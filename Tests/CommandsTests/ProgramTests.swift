@@ -1,0 +1,142 @@
+import Glibc
+import Testing
+
+extension CommandTests {
+    /// Programs that nobody here wrote, and programs that patch themselves.
+    @Suite struct ProgramTests {
+        /// Debian's own, stripped: patched by what it exports.
+        @Test func python() throws {
+            let program =
+                "import sys\nprint('ready', flush=True)\n"
+                + "for line in sys.stdin: print(repr([line.strip()]), len(line), flush=True)"
+            let victim = try Victim("/usr/bin/python3", "-c", program)
+            #expect(try victim.ask("a") == "['a'] 2")
+            let applied = try expectDone("apply", try Workshop.library("python.c"), "--pid", victim.id)
+            #expect(applied.output.contains("  PyObject_Repr at 0x"), "\(applied)")
+            // The list's own repr calls PyObject_Repr for its element.
+            #expect(try victim.ask("a") == "patched([patched('a')]) 2")
+            try expectDone("revert", "1", "--pid", victim.id)
+            #expect(try victim.ask("a") == "['a'] 2")
+            #expect(victim.finish() == 0)
+        }
+
+        @Test func bash() throws {
+            let victim = try Victim("/usr/bin/bash", "-c", "echo ready; while read -r line; do echo \"$line ${#line}\"; done; exit 0")
+            #expect(try victim.ask("abc") == "abc 3")
+            try expectDone("apply", try Workshop.library("bash.c"), "--pid", victim.id)
+            #expect(try victim.ask("abc") == "patched: abc 3")
+            #expect(try victim.ask("abcd") == "patched: abcd 4")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask("abc") == "abc 3")
+            #expect(victim.finish() == 0)
+        }
+
+        // MARK: Patched from code and from outside
+
+        private func fromCode() throws -> Victim { try Victim(products + "/FromCode") }
+
+        @Test func revertsWhatCodePatched() throws {
+            let victim = try fromCode()
+            #expect(try victim.ask("ask") == "add(6, 7) = 13")
+            #expect(try victim.ask("patch") == "patch 1")
+            #expect(try victim.ask("ask") == "add(6, 7) = -1")
+            let list = try expectDone("list", "--pid", victim.id)
+            #expect(list.output.contains("patch 1  applied  "), "\(list)")
+            #expect(list.output.contains("  from code\n  victim_add at 0x"), "\(list)")
+            #expect(list.output.contains("→ victim_subtract at 0x"), "\(list)")
+            let json = try expectDone("list", "--pid", victim.id, "--json").json["patches"][0]
+            #expect(json["origin"] == .string("code"))
+            #expect(json["library"] == .string(""))
+            #expect(try victim.ask("in force") == "true")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask("ask") == "add(6, 7) = 13")
+            #expect(try victim.ask("in force") == "false")
+            // And the process can go on patching.
+            #expect(try victim.ask("patch") == "patch 2")
+            #expect(try victim.ask("in force") == "false true")
+            #expect(try victim.ask("ask") == "add(6, 7) = -1")
+            #expect(victim.finish() == 0)
+        }
+
+        private func addition() throws -> String { try Workshop.library("price.c", ["-DOTHER=1000"]) }
+
+        @Test func codeRevertsWhatWasAppliedFromOutside() throws {
+            let victim = try fromCode()
+            try expectDone("apply", addition(), "--pid", victim.id, "--map", "victim_add=other")
+            #expect(try victim.ask("ask") == "add(6, 7) = 1006")
+            #expect(try victim.ask("original") == "original 13")
+            #expect(try victim.ask("revert all") == "reverted")
+            #expect(try victim.ask("ask") == "add(6, 7) = 13")
+            #expect(try expectDone("list", "--pid", victim.id, "--json").json["patches"][0]["state"] == .string("reverted"))
+            #expect(victim.finish() == 0)
+        }
+
+        @Test(arguments: [true, false])
+        func stackedOnOneFunction(outsideFirst: Bool) throws {
+            let victim = try fromCode()
+            for outside in [outsideFirst, !outsideFirst] {
+                if outside {
+                    try expectDone("apply", addition(), "--pid", victim.id, "--map", "victim_add=other")
+                    #expect(try victim.ask("ask") == "add(6, 7) = 1006")
+                } else {
+                    #expect(try victim.ask("patch") == "patch 1")
+                    #expect(try victim.ask("ask") == "add(6, 7) = -1")
+                }
+                #expect(try victim.ask("original") == "original 13")
+            }
+            let patches = try expectDone("list", "--pid", victim.id, "--json").json["patches"]
+            #expect(patches.count == 2)
+            #expect(patches[1]["functions"][0]["status"] == .string("in force"))
+            #expect(patches[0]["functions"][0]["status"].string?.hasPrefix("below ") == true)
+            // The older one goes: the newer one stays in force.
+            try expectDone("revert", "1", "--pid", victim.id)
+            #expect(try victim.ask("ask") == (outsideFirst ? "add(6, 7) = -1" : "add(6, 7) = 1006"))
+            #expect(try victim.ask("in force") == (outsideFirst ? "true" : "false"))
+            try expectDone("revert", "2", "--pid", victim.id)
+            #expect(try victim.ask("ask") == "add(6, 7) = 13")
+            #expect(try victim.ask("in force") == "false")
+            #expect(victim.finish() == 0)
+        }
+
+        // MARK: Symbols
+
+        @Test func symbolsOfAProcess() throws {
+            let shop = try Shop()
+            let text = try expectDone("symbols", "--pid", shop.id, "price").output
+            #expect(text.split(separator: "\n").allSatisfy { $0.hasPrefix("0x") && $0.contains("price") }, "\(text)")
+            let json = try expectDone("symbols", "--pid", shop.id, "price", "--json").json["functions"]
+            let row = try #require((0..<(json.count ?? 0)).map { json[$0] }.first { $0["symbol"] == .string("price") })
+            #expect((row["size"].number ?? 0) > 0)
+            #expect(row["address"].string.map { text.contains($0) } == true)
+            // What it prints is what apply takes.
+            #expect(try expectDone("symbols", "--pid", shop.id, "no_such_function").output == "")
+            let libc = try expectDone("symbols", "--pid", shop.id, "getpid", "--in", "libc.so.6").output
+            #expect(libc.contains("  getpid  libc.so.6\n"), "\(libc)")
+            // Without a pattern: all of them.
+            let all = try expectDone("symbols", "--pid", shop.id, "--json").json["functions"]
+            #expect((all.count ?? 0) > 1000)
+        }
+
+        /// A patch library defines once more what it replaces: only the program's own is shown.
+        @Test func symbolsOfAPatchedProcess() throws {
+            let shop = try Shop()
+            let before = try expectDone("symbols", "--pid", shop.id, "price").output
+            try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=1000"]), "--pid", shop.id)
+            #expect(try expectDone("symbols", "--pid", shop.id, "price").output == before)
+        }
+
+        @Test func symbolsOfAFile() throws {
+            let library = try Workshop.library("generic.cpp", ["-DSTRONG"], with: "g++")
+            let text = try expectDone("symbols", library).output
+            #expect(text.contains("  price(int)  [_Z5pricei]\n"), "\(text)")
+            #expect(text.contains("int twice<int>(int)  [_Z5twiceIiET_S0_]"), "\(text)")
+            let json = try expectDone("symbols", library, "*twice*", "--json").json["functions"]
+            #expect(json.count == 1)
+            #expect(json[0]["symbol"] == .string("_Z5twiceIiET_S0_"))
+            #expect(json[0]["name"] == .string("int twice<int>(int)"))
+            #expect(json[0]["image"] == .string(""))
+            try expectRefused(["symbols", Workshop.directory + "/nowhere"], "No such file", maps: nil)
+            try expectRefused(["symbols", "/etc/passwd"], "/etc/passwd", "not an ELF file", maps: nil)
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import Testing
+
+/// The answers of Tests/Victims/commands/shop.c, line by line as it counts them.
+struct Shop {
+    let victim: Victim
+    private var orders = 0
+
+    init(threads: Int = 2, _ options: String..., built: [String] = []) throws {
+        victim = try Victim(try Workshop.program("shop.c", built), "\(threads)", options.first ?? "")
+    }
+
+    var id: String { victim.id }
+
+    /// What it answers where all is as it was compiled, but for what is named here. The count of orders is its state.
+    mutating func expect(
+        price: Int = 70, tax: Int = 7, discount: Int = 5, margin: Int = 17, rebate: Int = 60, countdown: Int = 13,
+        noted: String = "nothing", sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        orders += 1
+        let answer = try victim.ask()
+        #expect(
+            answer
+                == "price \(price) tax \(tax) discount \(discount) margin \(margin) rebate \(rebate) countdown \(countdown) "
+                + "noted \(noted) orders \(orders)", sourceLocation: sourceLocation)
+    }
+}
+
+/// Runs a command that must be refused: exit code 2, the reason on the standard error, as JSON where asked, and nothing done.
+/// - Parameters:
+///   - reasons: what the message must contain.
+///   - maps: what must be the same before and after; nil for a process without any.
+@discardableResult
+func expectRefused(
+    _ arguments: [String], _ reasons: String..., asUser user: Int? = nil, maps: (() throws -> String)?,
+    sourceLocation: SourceLocation = #_sourceLocation
+) throws -> RunResult {
+    let before = try maps?()
+    let result = try hotpatch(arguments, asUser: user)
+    #expect(result.status == 2, "\(result)", sourceLocation: sourceLocation)
+    #expect(result.output == "", sourceLocation: sourceLocation)
+    #expect(result.errors.hasPrefix("error: "), "\(result)", sourceLocation: sourceLocation)
+    #expect(result.errors.hasSuffix("\n") && !result.errors.dropLast().contains("\n"), "one line", sourceLocation: sourceLocation)
+    for reason in reasons {
+        #expect(result.errors.contains(reason), "\(result)", sourceLocation: sourceLocation)
+    }
+    let json = try hotpatch(arguments + ["--json"], asUser: user)
+    #expect(json.status == 2, sourceLocation: sourceLocation)
+    #expect(json.json["exit_code"] == .number(2), "\(json)", sourceLocation: sourceLocation)
+    for reason in reasons {
+        #expect(json.json["error"].string?.contains(reason) == true, "\(json)", sourceLocation: sourceLocation)
+    }
+    #expect(try maps?() == before, "nothing is mapped", sourceLocation: sourceLocation)
+    return result
+}
+
+/// Runs a command that must succeed.
+@discardableResult
+func expectDone(
+    _ arguments: String..., sourceLocation: SourceLocation = #_sourceLocation
+) throws -> RunResult {
+    let result = try hotpatch(arguments)
+    #expect(result.status == 0, "\(arguments): \(result)", sourceLocation: sourceLocation)
+    #expect(result.errors == "", sourceLocation: sourceLocation)
+    return result
+}
