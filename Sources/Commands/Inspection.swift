@@ -24,7 +24,7 @@ struct Inspection {
     /// The symbols of the process, without those of patch libraries: they define the names they replace once more.
     func symbols() throws(CommandError) -> SymbolIndex {
         do {
-            return try SymbolIndex(map: map.without(ledger.patchLibraries), memory: memory, root: "/proc/\(pid)/root")
+            return try SymbolIndex(map: ledger.program(in: map), memory: memory, root: "/proc/\(pid)/root")
         } catch { throw CommandError(error) }
     }
 

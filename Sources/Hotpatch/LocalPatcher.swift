@@ -34,7 +34,7 @@ struct LocalPatcher: ~Copyable {
             let map = try target.processMap()
             // Patch libraries define the names they replace once more.
             let ledger = try LedgerState(of: map, memory: target.memory)
-            let program = map.without(ledger.patchLibraries)
+            let program = ledger.program(in: map)
             let index =
                 try cached?.index.refreshed(map: program) ?? SymbolIndex(map: program, memory: target.memory, root: "")
             let own = OwnCode(index: index)

@@ -58,10 +58,9 @@ public struct ProcessMap: Sendable {
         self.pid = pid
     }
 
-    /// The map without the mappings of some files.
-    /// - Parameter paths: as the kernel prints them.
-    public func without(_ paths: Set<String>) -> ProcessMap {
-        paths.isEmpty ? self : ProcessMap(regions: regions.filter { !paths.contains($0.path) }, pid: pid)
+    /// The map without some mappings.
+    public func without(_ isUnwanted: (Region) -> Bool) -> ProcessMap {
+        ProcessMap(regions: regions.filter { !isUnwanted($0) }, pid: pid)
     }
 
     /// The mapping an address lies in.
