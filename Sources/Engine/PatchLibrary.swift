@@ -54,6 +54,11 @@ public struct PatchLibrary: Sendable {
                 "\(path) is \(kinds[image.fileType] ?? "not a shared library"). Only a shared library can be loaded into a process. "
                     + "Link it with -shared (swiftc: -emit-library).")
         }
+        guard !image.isExecutable else {
+            throw .target(
+                "\(path) is an executable (position-independent). Only a shared library can be loaded into a process. "
+                    + "Link it with -shared instead of -pie.")
+        }
         guard image.machine == architecture.elfMachine else {
             let theirs = Architecture(elfMachine: image.machine).map(\.name) ?? "machine \(image.machine)"
             throw .target(
@@ -80,6 +85,7 @@ public struct PatchLibrary: Sendable {
     /// - Parameter index: the symbols of the process, without those of patch libraries.
     /// - Throws: `PatchError` where a name is unknown or ambiguous, or nothing is replaced at all.
     public func entries(in index: SymbolIndex, selection: Selection) throws(PatchError) -> [Entry] {
+        try checkImage(selection.image, in: index)
         var entries: [Entry] = []
         for (old, new) in selection.map {
             guard let replacement = functions.first(where: { $0.name == new || Demangling.demangle($0.name) == new }) else {
@@ -89,10 +95,13 @@ public struct PatchLibrary: Sendable {
             let function = try lookUp(old, in: index, image: selection.image)
             entries.append(Entry(function: function, replacement: replacement, originalPointer: pointer(for: [old, function.name])))
         }
+        // What --map says goes before what the library's own names say.
+        let mapped = Set(entries.map(\.function.address))
         for function in functions where function.name.hasPrefix(Self.replacePrefix) {
             let name = String(function.name.dropFirst(Self.replacePrefix.count))
             guard isWanted(name, by: selection) else { continue }
             let target = try lookUp(name, in: index, image: selection.image)
+            if mapped.contains(target.address) { continue }
             entries.append(Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
         }
         for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
@@ -101,6 +110,7 @@ public struct PatchLibrary: Sendable {
             guard index.functions(named: function.name, in: selection.image).contains(where: { $0.name == function.name })
             else { continue }
             let target = try lookUp(function.name, in: index, image: selection.image)
+            if mapped.contains(target.address) { continue }
             entries.append(
                 Entry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
         }
@@ -116,17 +126,31 @@ public struct PatchLibrary: Sendable {
         names.lazy.compactMap { originals[$0]?.value }.first
     }
 
+    private func checkImage(_ image: String?, in index: SymbolIndex) throws(PatchError) {
+        guard let image, !index.images.contains(where: { $0.matches(image) }) else { return }
+        throw .target(
+            "the process has no image '\(image)', which --in names. It has: "
+                + "\(index.images.map(\.name).joined(separator: ", ")). Check the spelling.")
+    }
+
     private func isWanted(_ name: String, by selection: Selection) -> Bool {
-        if selection.only.isEmpty { return true }
-        let demangled = Demangling.demangle(name)
-        return selection.only.contains { pattern in
-            let pattern = NamePattern(pattern, findsParts: false)
-            return pattern.matches(name) || demangled.map(pattern.matches) ?? false
-        }
+        selection.only.isEmpty || selection.only.contains { Self.matches(name, $0) }
+    }
+
+    private static func matches(_ name: String, _ pattern: String) -> Bool {
+        let pattern = NamePattern(pattern, findsParts: false)
+        return pattern.matches(name) || Demangling.demangle(name).map(pattern.matches) ?? false
     }
 
     /// Nothing replaced, a pattern that matches nothing, or a pointer nobody fills: each is a mistake, and none may pass in silence.
     private func checkUnclaimed(_ entries: [Entry], selection: Selection) throws(PatchError) {
+        // A function's name, or the name of what it replaces.
+        let names = functions.map { $0.name.hasPrefix(Self.replacePrefix) ? String($0.name.dropFirst(Self.replacePrefix.count)) : $0.name }
+        if let idle = selection.only.first(where: { pattern in !names.contains { Self.matches($0, pattern) } }) {
+            throw .target(
+                "\(path) exports no function that matches '\(idle)', which --only names. It exports: \(exportedNames). "
+                    + "Without * and ? a pattern is a whole name.")
+        }
         if entries.isEmpty {
             throw .target(
                 "\(path) replaces nothing in this process: none of its functions has the name of one of the target's. "

@@ -22,6 +22,8 @@ struct DynamicSection: Sendable {
     var needed: [String] = []
     var soname: String?
     var runpath: [String] = []
+    /// DT_FLAGS_1; DF_1_PIE is what the dynamic linker refuses to load.
+    var flags1: UInt64 = 0
     /// Names of versions by their number in `.gnu.version`: defined and needed ones share the numbers.
     var versionNames: [UInt16: String] = [:]
 
@@ -66,6 +68,7 @@ struct DynamicSection: Sendable {
         let text = bytes.slice(at: strings.offset, count: strings.size) ?? UnsafeRawBufferPointer(start: nil, count: 0)
         needed = neededOffsets.compactMap { text.string(at: $0) }
         soname = values[Int64(DT_SONAME)].flatMap { text.string(at: $0) }
+        flags1 = values[Int64(DT_FLAGS_1)] ?? 0
         let path = (values[Int64(DT_RUNPATH)] ?? values[Int64(DT_RPATH)]).flatMap { text.string(at: $0) }
         runpath = path?.split(separator: ":").map(String.init) ?? []
 

@@ -118,6 +118,8 @@ public final class ElfImage: Sendable {
         fileType != UInt16(ET_REL) && interpreter == nil && dynamic.needed.isEmpty && soname == nil
     }
 
+    /// True of a program, position-independent or not; false of a library, even one that can be run (libc.so.6).
+    public var isExecutable: Bool { fileType == UInt16(ET_EXEC) || dynamic.flags1 & 0x0800_0000 != 0 }  // DF_1_PIE
     public var soname: String? { dynamic.soname }
     /// DT_NEEDED, in file order.
     public var needed: [String] { dynamic.needed }
