@@ -168,6 +168,10 @@ extension Agent {
                 // Jitter: a loop of the program must not be met in the same place each time.
                 usleep(UInt32.random(in: 200...900))
             } while !deadline.hasPassed
+            // None could even be tried: all are in uninterruptible sleep, as the parent in vfork is.
+            if verdicts.isEmpty, let tid = try? TaskList(pid: process.pid).scan().first {
+                throw RemoteRefusal.deadline(pid: process.pid, RemoteRefusal.BlockingThread(pid: process.pid, tid: tid))
+            }
             throw RemoteRefusal.noThreadToBorrow(
                 pid: process.pid, verdicts.sorted { $0.key < $1.key }.map { .init(tid: $0.key, reason: $0.value) })
         }

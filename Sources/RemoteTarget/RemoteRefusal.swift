@@ -103,7 +103,7 @@ extension RemoteRefusal: CustomStringConvertible {
             "process \(pid) may not be traced. \(hint.reason). \(hint.mend)."
         case .seccomp(let pid, let mode):
             "process \(pid) filters its system calls (seccomp mode \(mode)). a call the patch needs, mmap or clone3, may kill it. "
-                + "if its filter allows them, repeat with seccomp allowed."
+                + "if its filter allows them, repeat with --allow-seccomp."
         case .staticallyLinked(let pid):
             "process \(pid) is statically linked. it has no dynamic loader to load a library with. patch it with object files, or relink it dynamically."
         case .unsupportedLibrary(let pid, let name):
