@@ -1,4 +1,5 @@
 import Engine
+import Symbols
 
 /// What a command has to say: for a person, and for a program.
 public struct Report: Sendable {
@@ -38,6 +39,11 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     public init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
+        case PatchError.symbol(let error): self.init(error)
+        case let error as SymbolError:
+            var text = error.description
+            if case .ambiguous(_, let candidates) = error, Set(candidates.map(\.image)).count > 1 { text += " (--in IMAGE)" }
+            self.init(text)
         case let error as PatchError:
             let code: ExitCode =
                 switch error.outcome {

@@ -47,7 +47,13 @@ public struct SymbolList: Sendable {
     }
 
     private func functions(of pid: Int32) throws(CommandError) -> [Row] {
-        try Inspection(pid: pid).symbols().functions(matching: pattern ?? "*", in: image).map {
+        let index = try Inspection(pid: pid).symbols()
+        if let image, !index.images.contains(where: { $0.matches(image) }) {
+            throw CommandError(
+                "process \(pid) has no image '\(image)', which --in names. It has: "
+                    + "\(index.images.map(\.name).joined(separator: ", ")). Check the spelling.")
+        }
+        return index.functions(matching: pattern ?? "*", in: image).map {
             Row(address: $0.address.rawValue, size: $0.size, name: $0.name, image: $0.image.name)
         }
     }
