@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 extension CommandTests {
@@ -117,10 +118,13 @@ extension CommandTests {
                 try expectDone("apply", library, "--pid", shop.id)
                 try shop.expect(price: version * 1000 + 7)
             }
-            try expectDone("revert", "3", "--pid", shop.id)
+            // Renamed, and deleted.
+            rename(Workshop.directory + "/version.so", Workshop.directory + "/renamed.so")
+            try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=4000"]), "--pid", shop.id)
+            try shop.expect(price: 4007)
+            try expectDone("revert", "4", "3", "--pid", shop.id)
             try shop.expect(price: 2007)
-            try expectDone("revert", "1", "2", "--pid", shop.id)
-            try shop.expect()
+            #expect(shop.victim.finish() == 0)
         }
 
         @Test func refusesToRevertWhatIsNotThere() throws {

@@ -69,7 +69,7 @@ extension CommandTests {
             try shop.expect(tax: 2070, discount: 3070)
             try expectDone("revert", "2", "--pid", shop.id)
             try expectRefused(
-                ["apply", library, "--pid", shop.id, "--only", "pric"], "replaces nothing", "--only", maps: shop.victim.maps)
+                ["apply", library, "--pid", shop.id, "--only", "pric"], "matches 'pric'", "--only", maps: shop.victim.maps)
             // A pattern that matches nothing is a mistake, though another matches.
             try expectRefused(
                 ["apply", library, "--pid", shop.id, "--only", "price", "--only", "taxes"], "taxes", maps: shop.victim.maps)

@@ -16,7 +16,7 @@ extension CommandTests {
             try expectRefused(["list", "--pid", pid], "there is no process \(pid)", maps: nil)
             try expectRefused(["symbols", "--pid", pid, "main"], "there is no process \(pid)", maps: nil)
             try expectRefused(["apply", price(), "--pid", "0"], "there is no process 0", maps: nil)
-            try expectRefused(["apply", price(), "--pid", "-5"], "-5", maps: nil)
+            try expectRefused(["apply", price(), "--pid=-5"], "-5", maps: nil)
         }
 
         private func ended() throws -> pid_t {
@@ -149,8 +149,8 @@ extension CommandTests {
             let rows: [(path: String, reason: String)] = [
                 (Workshop.directory + "/nowhere.so", "No such file"),
                 (Workshop.directory, "directory"),
-                (try Workshop.file("text.so", Array("#include <stdio.h>\n".utf8)), "not an ELF file"),
-                (try Workshop.file("empty.so", []), "not an ELF file"),
+                (try Workshop.file("text.so", Array("#include <stdio.h>\n".utf8)), "ELF header"),
+                (try Workshop.file("empty.so", []), "the file is empty"),
                 (try Workshop.file("short.so", Array(bytes[..<40])), "short.so"),
                 (try Workshop.file("half.so", Array(bytes[..<(bytes.count / 2)])), "half.so"),
                 (try Workshop.file("arm.so", arm), "built for"),
@@ -158,7 +158,7 @@ extension CommandTests {
                 (try Workshop.build("price.c", ["-DPRICE=1000", "-c"]), "object file"),
                 (try Workshop.program("load.c", ["-O2", "-no-pie"]), "is an executable"),
                 (try Workshop.program("load.c", ["-O2"]), "is an executable"),
-                ("/dev/null", "/dev/null"),
+                ("/dev/null", "is not a file"),
             ]
             for (path, reason) in rows {
                 try expectRefused(["apply", path, "--pid", shop.id], reason, path, maps: shop.victim.maps)
