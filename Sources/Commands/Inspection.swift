@@ -21,16 +21,18 @@ struct Inspection {
         } catch { throw CommandError(error) }
     }
 
-    /// The symbols of the process, without those of patch libraries: they define the names they replace once more.
+    /// The symbols of the process.
     func symbols() throws(CommandError) -> SymbolIndex {
         do {
-            return try SymbolIndex(map: ledger.program(in: map), memory: memory, root: "/proc/\(pid)/root")
+            return try SymbolIndex(map: map, memory: memory, root: "/proc/\(pid)/root")
         } catch { throw CommandError(error) }
     }
 
     /// What a site's bytes say, whatever the ledger does.
     func status(of site: SiteRecord, patch: PatchRecord, member: PatchRecord.Member) -> String {
-        guard let found = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else { return "no longer loaded" }
+        guard let found = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else {
+            return "no longer loaded"
+        }
         if patch.state == .reverted { return "not in force" }
         if found == site.detour {
             let slot = try? memory.value(UInt64.self, at: site.slot)

@@ -78,25 +78,6 @@ public struct LedgerState: Sendable {
         }
     }
 
-    /// The map without the libraries that patches came from: they define the names they replace once more.
-    ///
-    /// They are told by the files that hold the replacements, not by their paths: a library may be rebuilt, renamed or deleted
-    /// after it was applied, and the kernel's map says so.
-    public func program(in map: ProcessMap) -> ProcessMap {
-        var files: Set<[UInt64]> = []
-        for patch in patches.map(\.record) where patch.origin.fromOutside {
-            for member in patch.members {
-                guard let region = map.region(containing: member.replacement), region.inode != 0 else { continue }
-                files.insert(Self.file(of: region))
-            }
-        }
-        return files.isEmpty ? map : map.without { files.contains(Self.file(of: $0)) }
-    }
-
-    private static func file(of region: Region) -> [UInt64] {
-        [UInt64(region.deviceMajor), UInt64(region.deviceMinor), region.inode]
-    }
-
     public func patch(_ id: UInt32) -> PatchRecord? { entry(id)?.record }
 
     func entry(_ id: UInt32) -> Entry? { patches.first { $0.record.id == id } }

@@ -32,11 +32,7 @@ struct LocalPatcher: ~Copyable {
         if let cached, cached.libraries == libraries { return (cached.index, cached.own) }
         do {
             let map = try target.processMap()
-            // Patch libraries define the names they replace once more.
-            let ledger = try LedgerState(of: map, memory: target.memory)
-            let program = ledger.program(in: map)
-            let index =
-                try cached?.index.refreshed(map: program) ?? SymbolIndex(map: program, memory: target.memory, root: "")
+            let index = try cached?.index.refreshed(map: map) ?? SymbolIndex(map: map, memory: target.memory, root: "")
             let own = OwnCode(index: index)
             cached = (index, own, libraries)
             return (index, own)

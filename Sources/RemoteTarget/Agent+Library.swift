@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Memory
+import Symbols
 
 /// A library loaded into the target.
 public struct RemoteLibrary: Hashable, Sendable {
@@ -114,7 +115,10 @@ extension Agent {
             try call(dlopen, path.rawValue, UInt64(RTLD_NOW | RTLD_LOCAL), deadline: deadline))
         if handle == .null {
             let text = Address(try call(dlerror, deadline: deadline))
-            throw .libraryNotLoaded(pid: process.pid, reason: text == .null ? "nothing" : string(at: text))
+            var reason = text == .null ? "nothing" : string(at: text)
+            // The name is ours, and 150 bytes of dots and slashes.
+            if reason.hasPrefix(name + ": ") { reason.removeFirst(name.count + 2) }
+            throw .libraryNotLoaded(pid: process.pid, reason: reason)
         }
         // struct link_map (link.h): l_addr, l_name, l_ld.
         let bias: UInt64
@@ -143,9 +147,10 @@ extension Agent {
         }
     }
 
-    /// `/proc/self/fd/N` with `number` in it: each bit is a redundant `./` or `.//`.
+    /// `/proc/self/fd/N` with `number` in it: each bit is a redundant `./` or `.//`. By its prefix the library is known for a
+    /// patch later.
     static func uniquePath(descriptor: Int32, number: UInt64) -> String {
-        var path = "/proc/self/fd/"
+        var path = PatchLibraryName.prefix
         for bit in 0..<64 { path += number >> bit & 1 == 0 ? "./" : ".//" }
         return path + "\(descriptor)"
     }

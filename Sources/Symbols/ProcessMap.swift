@@ -58,11 +58,6 @@ public struct ProcessMap: Sendable {
         self.pid = pid
     }
 
-    /// The map without some mappings.
-    public func without(_ isUnwanted: (Region) -> Bool) -> ProcessMap {
-        ProcessMap(regions: regions.filter { !isUnwanted($0) }, pid: pid)
-    }
-
     /// The mapping an address lies in.
     public func region(containing address: Address) -> Region? {
         let index = firstIndex(endingAfter: address)

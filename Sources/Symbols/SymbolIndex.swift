@@ -109,12 +109,14 @@ public final class SymbolIndex: Sendable {
             elf: elf, symbols: same?.symbols ?? ImageSymbols(elf), debugFiles: loader.debugFiles)
     }
 
+    /// The images in load order, without patch libraries.
     private static func inLoadOrder(_ images: [LoadedImage], _ memory: any MemoryReader) -> [LoadedImage] {
         guard let program = images.first(where: \.isMainProgram) else { return images }
         var rank: [LoadBias: Int] = [:]
-        for (index, bias) in LinkMap.biases(program: program, memory: memory).enumerated() where rank[bias] == nil {
-            rank[bias] = index
-        }
+        let entries = LinkMap.entries(program: program, memory: memory)
+        for (index, entry) in entries.enumerated() where rank[entry.bias] == nil { rank[entry.bias] = index }
+        let patches = Set(entries.filter(\.isPatchLibrary).map(\.bias))
+        let images = images.filter { !patches.contains($0.bias) }
         func order(_ image: LoadedImage) -> Int { image.isMainProgram ? -1 : rank[image.bias] ?? Int.max }
         return images.enumerated().sorted { left, right in
             let orders = (order(left.element), order(right.element))
