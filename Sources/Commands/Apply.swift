@@ -44,15 +44,18 @@ public struct Apply: Sendable {
         let descriptor = file.rawValue
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw CommandError("\(library) is not a file: it is a directory, a device or a pipe. Give the path of a shared library.")
+            throw CommandError(
+                "\(library) is not a file: it is a directory, a device or a pipe. Give the path of a shared library.")
         }
         let log = Logger(label: "swift-hotpatch")
         let session = try Session(pid: pid, options: options)
         defer { session.target.finish() }
         do {
             let patch = try PatchLibrary(
-                image: ElfImage(descriptor: descriptor, path: library), path: library, architecture: session.target.architecture)
+                image: ElfImage(descriptor: descriptor, path: library), path: library,
+                architecture: session.target.architecture)
             try session.target.requireLoader()
+            try checkUnwritten(status, session: session)
             try checkResolved(session.index.unresolvedSymbols(of: patch.image))
             let entries = try patch.entries(in: session.index, selection: .init(only: only, map: map, image: image))
             log.debug("\(session.index.images.count) images read, \(entries.count) functions to replace")
@@ -64,6 +67,23 @@ public struct Apply: Sendable {
         } catch { throw CommandError(error) }
     }
 
+    /// A file that the process has mapped for an earlier patch must not have been written since: the loader would take the two
+    /// for the same library, and give the old one's data for the new one's code.
+    private func checkUnwritten(_ status: stat, session: Session) throws(CommandError) {
+        let written = UInt64(status.st_mtim.tv_sec) &* 1_000_000_000 &+ UInt64(status.st_mtim.tv_nsec)
+        for patch in session.inspection.ledger.patches.map(\.record)
+        where patch.origin.fromOutside && patch.time < written {
+            let isSame = patch.members.contains {
+                session.inspection.map.region(containing: $0.replacement)?.inode == UInt64(status.st_ino)
+            }
+            guard isSame else { continue }
+            throw CommandError(
+                "\(library) was written to after it was applied as patch \(patch.id). Process \(pid) has the very file mapped, and "
+                    + "its loader would not load it anew. Apply a copy of it; build into a new file, not over the old one."
+            )
+        }
+    }
+
     private func checkResolved(_ missing: UnresolvedSymbols) throws(CommandError) {
         func list(_ names: [String]) -> String {
             names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", and \(names.count - 8) more" : "")
@@ -71,7 +91,8 @@ public struct Apply: Sendable {
         guard missing.libraries.isEmpty else {
             throw CommandError(
                 "\(library) needs libraries that process \(pid) could not load: \(list(missing.libraries)). "
-                    + "They are neither loaded nor found where its loader looks. Install them there, or link without them.")
+                    + "They are neither loaded nor found where its loader looks. Install them there, or link without them."
+            )
         }
         guard missing.symbols.isEmpty else {
             throw CommandError(
@@ -130,7 +151,9 @@ extension Apply {
     private func dryReport(
         _ planned: PlannedPatch, entries: [PatchLibrary.Entry], patch: PatchLibrary, session: Session
     ) -> Report {
-        var lines = ["\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"]
+        var lines = [
+            "\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"
+        ]
         for entry in entries { lines += describe(entry, session: session).lines }
         if patch.onApply != nil { lines.append("  before: hotpatch_on_apply runs") }
         lines += planned.notes.map { "note: \($0)" }

@@ -42,7 +42,9 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
         case PatchError.symbol(let error): self.init(error)
         case let error as SymbolError:
             var text = error.description
-            if case .ambiguous(_, let candidates) = error, Set(candidates.map(\.image)).count > 1 { text += " (--in IMAGE)" }
+            if case .ambiguous(_, let candidates) = error, Set(candidates.map(\.image)).count > 1 {
+                text += " (--in IMAGE)"
+            }
             self.init(text)
         case let error as PatchError:
             let code: ExitCode =
