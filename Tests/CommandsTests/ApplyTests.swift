@@ -147,7 +147,10 @@ extension CommandTests {
             let before = try shop.victim.maps()
             let plan = try expectDone("apply", library, "--pid", shop.id, "--dry-run")
             #expect(plan.output.hasPrefix("\(library) would replace 3 functions of process \(shop.id):\n"), "\(plan)")
-            for line in ["  price at 0x", "    → hotpatch.replace.price", "hotpatch_on_apply runs", "plan for x86_64: ", "jmp 0x"] {
+            for line in [
+                "  price at 0x", "    → hotpatch.replace.price", "hotpatch_on_apply runs", "plan for x86_64: ",
+                "jmp 0x",
+            ] {
                 #expect(plan.output.contains(line), "\(plan)")
             }
             let json = try expectDone("apply", library, "--pid", shop.id, "--dry-run", "--json").json
@@ -166,17 +169,90 @@ extension CommandTests {
         }
 
         @Test(arguments: [
-            [], ["nonsense"], ["apply"], ["apply", "x.so"], ["apply", "--pid", "1"], ["apply", "x.so", "--pid", "none"],
+            [], ["nonsense"], ["apply"], ["apply", "x.so"], ["apply", "--pid", "1"],
+            ["apply", "x.so", "--pid", "none"],
             ["apply", "x.so", "--pid", "1", "--map", "price"], ["apply", "x.so", "--pid", "1", "--map", "=price"],
             ["apply", "x.so", "--pid", "1", "--timeout", "0"], ["apply", "x.so", "--pid", "1", "--max-pause", "0"],
             ["revert", "--pid", "1"], ["revert", "--pid", "1", "--all", "2"], ["revert", "--pid", "1", "x"],
-            ["list"], ["list", "--pid", "1", "2"], ["symbols"], ["symbols", "a", "b", "c"], ["symbols", "a", "--in", "b"],
+            ["list"], ["list", "--pid", "1", "2"], ["symbols"], ["symbols", "a", "b", "c"],
+            ["symbols", "a", "--in", "b"],
         ])
         func usage(arguments: [String]) throws {
             let result = try hotpatch(arguments)
             // Without a subcommand it says what there is.
             #expect(result.status == (arguments.isEmpty ? 0 : 64), "\(result)")
             #expect((result.output + result.errors).lowercased().contains("usage: swift-hotpatch"), "\(result)")
+        }
+
+        /// `cp new.so fix.so` writes into the file that the process has mapped: its loader would not load it anew. (The program
+        /// may still die of it, when it ends and runs what was the library's end code.)
+        @Test func refusesALibraryWrittenInPlace() throws {
+            var shop = try Shop()
+            let old = try Workshop.bytes(of: try Workshop.library("price.c", ["-DPRICE=1000"]))
+            let new = try Workshop.bytes(of: try Workshop.library("price.c", ["-DPRICE=2000"]))
+            let path = try Workshop.file("inplace.so", old)
+            try expectDone("apply", path, "--pid", shop.id)
+            try expectDone("apply", path, "--pid", shop.id)
+            try expectDone("revert", "--all", "--pid", shop.id)
+            usleep(20_000)
+            _ = try Workshop.file("inplace.so", new)
+            try expectRefused(
+                ["apply", path, "--pid", shop.id], "was written to after it was applied as patch 1",
+                maps: shop.victim.maps)
+            try expectDone("apply", try Workshop.file("copy.so", new), "--pid", shop.id)
+            try shop.expect(price: 2007)
+        }
+
+        /// The program on disk is no longer the one that runs.
+        @Test func patchesAProgramThatWasRebuilt() throws {
+            let path = try Workshop.build("shop.c", ["-rdynamic", "-pthread"], as: "rebuilt")
+            let victim = try Victim(path, "2")
+            _ = try Workshop.build("shop.c", ["-rdynamic", "-pthread", "-O0"], as: "rebuilt")
+            try expectDone("apply", try Workshop.library("explicit.c"), "--pid", victim.id)
+            #expect(try victim.ask().hasPrefix("price 140 tax 7 discount 5 margin 17 rebate 70 countdown 413 "))
+            try expectDone("revert", "1", "--pid", victim.id)
+            #expect(try victim.ask().hasPrefix("price 70 tax 7 discount 5 margin 17 rebate 60 countdown 13 "))
+        }
+
+        /// A command that is killed leaves a process that runs, and that the next command can patch: the library it may have
+        /// loaded without a record of it is not taken for part of the program.
+        @Test func killedCommands() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            for round in 1...12 {
+                let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+                defer { close(null) }
+                let command = try spawn(
+                    [products + "/swift-hotpatch", "apply", library, "--pid", shop.id], output: null, errors: null)
+                usleep(UInt32(round) * 7000)
+                kill(command, SIGKILL)
+                reap(command)
+            }
+            try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=2000"]), "--pid", shop.id)
+            try shop.expect(price: 2007)
+            try expectDone("revert", "--all", "--pid", shop.id)
+            try shop.expect()
+            #expect(shop.victim.finish() == 0)
+        }
+
+        /// Commands at one process at once: each is done or refused, and the list tells which.
+        @Test func severalAtOnce() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+            defer { close(null) }
+            let commands = try (0..<4).map { _ in
+                try spawn(
+                    [products + "/swift-hotpatch", "apply", library, "--pid", shop.id], output: null, errors: null)
+            }
+            let statuses = commands.map { reap($0) }
+            #expect(statuses.allSatisfy { $0 == 0 || $0 == 2 }, "\(statuses)")
+            let done = statuses.filter { $0 == 0 }.count
+            #expect(done >= 1)
+            #expect(try expectDone("list", "--pid", shop.id, "--json").json["patches"].count == done)
+            try shop.expect(price: 1007)
+            try expectDone("revert", "--all", "--pid", shop.id)
+            try shop.expect()
         }
 
         /// Twenty rounds while eight threads call what changes: no wrong answer, and nobody dies.

@@ -19,7 +19,11 @@ enum Parsed: Equatable {
     }
 
     subscript(index: Int) -> Parsed {
-        if case .array(let values) = self, values.indices.contains(index) { values[index] } else { .invalid("no element \(index)") }
+        if case .array(let values) = self, values.indices.contains(index) {
+            values[index]
+        } else {
+            .invalid("no element \(index)")
+        }
     }
 
     var count: Int? {

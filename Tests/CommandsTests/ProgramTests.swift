@@ -20,7 +20,8 @@ extension CommandTests {
         }
 
         @Test func bash() throws {
-            let victim = try Victim("/usr/bin/bash", "-c", "echo ready; while read -r line; do echo \"$line ${#line}\"; done; exit 0")
+            let victim = try Victim(
+                "/usr/bin/bash", "-c", "echo ready; while read -r line; do echo \"$line ${#line}\"; done; exit 0")
             #expect(try victim.ask("abc") == "abc 3")
             try expectDone("apply", try Workshop.library("bash.c"), "--pid", victim.id)
             #expect(try victim.ask("abc") == "patched: abc 3")
@@ -66,7 +67,8 @@ extension CommandTests {
             #expect(try victim.ask("original") == "original 13")
             #expect(try victim.ask("revert all") == "reverted")
             #expect(try victim.ask("ask") == "add(6, 7) = 13")
-            #expect(try expectDone("list", "--pid", victim.id, "--json").json["patches"][0]["state"] == .string("reverted"))
+            #expect(
+                try expectDone("list", "--pid", victim.id, "--json").json["patches"][0]["state"] == .string("reverted"))
             #expect(victim.finish() == 0)
         }
 
@@ -110,7 +112,9 @@ extension CommandTests {
             #expect(try expectDone("symbols", "--pid", shop.id, "no_such_function").output == "")
             let libc = try expectDone("symbols", "--pid", shop.id, "getpid", "--in", "libc.so.6").output
             #expect(libc.contains("  getpid  libc.so.6\n"), "\(libc)")
-            try expectRefused(["symbols", "--pid", shop.id, "--in", "libnone"], "no image 'libnone'", "libc.so.6", maps: shop.victim.maps)
+            try expectRefused(
+                ["symbols", "--pid", shop.id, "--in", "libnone"], "no image 'libnone'", "libc.so.6",
+                maps: shop.victim.maps)
             // Without a pattern: all of them.
             let all = try expectDone("symbols", "--pid", shop.id, "--json").json["functions"]
             #expect((all.count ?? 0) > 1000)

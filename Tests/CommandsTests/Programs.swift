@@ -36,7 +36,7 @@ func spawn(_ arguments: [String], input: Int32? = nil, output: Int32? = nil, err
     posix_spawnattr_setsigmask(&attributes, &none)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     let strings = arguments.map { strdup($0) } + [nil]
-    defer { strings.forEach { free($0) } }
+    defer { for string in strings { free(string) } }
     var child: pid_t = 0
     let code = posix_spawnp(&child, arguments[0], &actions, &attributes, strings, environ)
     guard code == 0 else { throw TestFailure("cannot run \(arguments[0]): \(String(cString: strerror(code)))") }
@@ -47,7 +47,10 @@ func spawn(_ arguments: [String], input: Int32? = nil, output: Int32? = nil, err
 func run(_ arguments: [String]) throws -> RunResult {
     let output = try makePipe()
     let errors = try makePipe()
-    defer { close(output.read); close(errors.read) }
+    defer {
+        close(output.read)
+        close(errors.read)
+    }
     let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
     defer { close(nothing) }
     let child: pid_t
@@ -89,7 +92,8 @@ func hotpatch(_ arguments: String..., asUser user: Int? = nil) throws -> RunResu
 }
 
 func hotpatch(_ arguments: [String], asUser user: Int? = nil) throws -> RunResult {
-    let become = user.map { ["setpriv", "--reuid=\($0)", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"] } ?? []
+    let become =
+        user.map { ["setpriv", "--reuid=\($0)", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"] } ?? []
     return try run(become + [products + "/swift-hotpatch"] + arguments)
 }
 
@@ -117,7 +121,10 @@ final class Victim {
     init(_ arguments: String..., greeting: String = "ready") throws {
         let toVictim = try makePipe()
         let fromVictim = try makePipe()
-        defer { close(toVictim.read); close(fromVictim.write) }
+        defer {
+            close(toVictim.read)
+            close(fromVictim.write)
+        }
         pid = try spawn(arguments, input: toVictim.read, output: fromVictim.write, errors: fromVictim.write)
         input = toVictim.write
         output = fromVictim.read
@@ -139,7 +146,9 @@ final class Victim {
     /// Sends a line and returns the answer.
     func ask(_ line: String = "") throws -> String {
         let bytes = Array((line + "\n").utf8)
-        guard send(input, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { throw TestFailure("process \(pid) reads no more") }
+        guard send(input, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+            throw TestFailure("process \(pid) reads no more")
+        }
         return try readLine()
     }
 
@@ -154,7 +163,9 @@ final class Victim {
             var poller = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
             if poll(&poller, 1, 500) > 0 {
                 let count = read(output, &buffer, buffer.count)
-                guard count > 0 else { throw TestFailure("process \(pid) has ended, after \(String(decoding: pending, as: UTF8.self))") }
+                guard count > 0 else {
+                    throw TestFailure("process \(pid) has ended, after \(String(decoding: pending, as: UTF8.self))")
+                }
                 pending += buffer[..<count]
             }
             if time(nil) > deadline { throw TestFailure("process \(pid) does not answer") }

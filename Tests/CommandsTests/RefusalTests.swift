@@ -44,7 +44,8 @@ extension CommandTests {
             var shop = try Shop()
             kill(shop.victim.pid, SIGSTOP)
             try shop.victim.waitForState(["T"])
-            try expectRefused(["apply", price(), "--pid", shop.id], "stopped by job control", "kill -CONT", maps: shop.victim.maps)
+            try expectRefused(
+                ["apply", price(), "--pid", shop.id], "stopped by job control", "kill -CONT", maps: shop.victim.maps)
             // Looking is allowed.
             #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
             #expect(try shop.victim.state() == "T", "it is still stopped")
@@ -56,7 +57,8 @@ extension CommandTests {
             var shop = try Shop()
             let tracer = try Victim(try Workshop.build("tracer.c"), shop.id)
             try expectRefused(
-                ["apply", price(), "--pid", shop.id], "is being traced by tracer", "(pid \(tracer.id))", maps: shop.victim.maps)
+                ["apply", price(), "--pid", shop.id], "is being traced by tracer", "(pid \(tracer.id))",
+                maps: shop.victim.maps)
             #expect(tracer.finish() == 0)
             try shop.expect()
             try expectDone("apply", price(), "--pid", shop.id)
@@ -68,7 +70,8 @@ extension CommandTests {
             let victim = try Victim(try Workshop.program("vforker.c"))
             try victim.waitForState(["D", "S"])
             usleep(50_000)
-            var before = timespec(), after = timespec()
+            var before = timespec()
+            var after = timespec()
             clock_gettime(CLOCK_MONOTONIC, &before)
             let result = try hotpatch("apply", price(), "--pid", victim.id, "--timeout", "1")
             clock_gettime(CLOCK_MONOTONIC, &after)
@@ -86,12 +89,15 @@ extension CommandTests {
             let pid = getuid() == 0 ? shop.id : "1"
             let result = try hotpatch(["apply", price(), "--pid", pid], asUser: user)
             #expect(result.status == 2, "\(result)")
-            #expect(result.errors.contains("may not be traced") && result.errors.contains("CAP_SYS_PTRACE"), "\(result)")
+            #expect(
+                result.errors.contains("may not be traced") && result.errors.contains("CAP_SYS_PTRACE"), "\(result)")
             #expect(result.errors.contains("user 0"), "\(result)")
             for command in [["list", "--pid", pid], ["revert", "--all", "--pid", pid], ["symbols", "--pid", pid]] {
                 let result = try hotpatch(command, asUser: user)
                 #expect(result.status == 2, "\(command): \(result)")
-                #expect(result.errors.contains("ermission denied") || result.errors.contains("may not"), "\(command): \(result)")
+                #expect(
+                    result.errors.contains("ermission denied") || result.errors.contains("may not"),
+                    "\(command): \(result)")
                 #expect(result.errors.contains("root"), "\(command): \(result)")
             }
             try shop.expect()
@@ -117,14 +123,17 @@ extension CommandTests {
 
         @Test(.enabled(if: access("/usr/bin/musl-gcc", X_OK) == 0, "musl-gcc is not installed"))
         func musl() throws {
-            let victim = try Victim(try Workshop.build("shop.c", ["-pthread", "-rdynamic"], with: "/usr/bin/musl-gcc"), "2")
+            let victim = try Victim(
+                try Workshop.build("shop.c", ["-pthread", "-rdynamic"], with: "/usr/bin/musl-gcc"), "2")
             try expectRefused(["apply", price(), "--pid", victim.id], "musl", maps: victim.maps)
             #expect(try victim.ask().hasPrefix("price 70 "))
         }
 
         @Test func thirtyTwoBits() throws {
             let victim = try Victim(
-                try Workshop.build("tiny32.c", ["-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector"]))
+                try Workshop.build(
+                    "tiny32.c",
+                    ["-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector"]))
             try expectRefused(["apply", price(), "--pid", victim.id], "32-bit", maps: victim.maps)
             #expect(victim.finish() == 0)
         }
@@ -177,6 +186,17 @@ extension CommandTests {
                 let result = try hotpatch("apply", path, "--pid", shop.id, "--dry-run")
                 #expect(result.status == 0 || result.status == 2, "byte \(offset): \(result)")
             }
+            try shop.expect()
+        }
+
+        /// What only the loader of the target can know.
+        @Test func refusedByTheLoader() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTLS", "-ftls-model=initial-exec"])
+            let result = try hotpatch("apply", library, "--pid", shop.id)
+            #expect(result.status == 2, "\(result)")
+            #expect(result.errors.contains("its loader says: cannot allocate memory in static TLS block"), "\(result)")
+            #expect(try !shop.victim.maps().contains(library))
             try shop.expect()
         }
 

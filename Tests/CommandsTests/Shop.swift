@@ -39,7 +39,9 @@ func expectRefused(
     #expect(result.status == 2, "\(result)", sourceLocation: sourceLocation)
     #expect(result.output == "", sourceLocation: sourceLocation)
     #expect(result.errors.hasPrefix("error: "), "\(result)", sourceLocation: sourceLocation)
-    #expect(result.errors.hasSuffix("\n") && !result.errors.dropLast().contains("\n"), "one line", sourceLocation: sourceLocation)
+    #expect(
+        result.errors.hasSuffix("\n") && !result.errors.dropLast().contains("\n"), "one line",
+        sourceLocation: sourceLocation)
     for reason in reasons {
         #expect(result.errors.contains(reason), "\(result)", sourceLocation: sourceLocation)
     }

@@ -50,20 +50,24 @@ enum Workshop {
     /// Compiles one source and returns the path of the result. The same request is compiled once.
     /// - Parameter name: of the result; by default one that nothing else has.
     static func build(
-        _ source: String, _ options: [String] = [], with compiler: String = "gcc", library: Bool = false, as name: String? = nil
+        _ source: String, _ options: [String] = [], with compiler: String = "gcc", library: Bool = false,
+        as name: String? = nil
     ) throws -> String {
         let isSwift = source.hasSuffix(".swift")
         var arguments = [compiler, "-g", "-I", package + "/CPatch"]
         if isSwift { arguments[0] = "swiftc" } else { arguments += ["-O1", "-Wall", "-Werror"] }
         if library { arguments += isSwift ? ["-emit-library", "-parse-as-library"] : ["-shared", "-fPIC"] }
         // Options first (`-x c++` is for what follows), but what is linked last.
-        arguments += options.filter { !$0.hasPrefix("/") } + [sources + "/" + source] + options.filter { $0.hasPrefix("/") }
+        arguments +=
+            options.filter { !$0.hasPrefix("/") } + [sources + "/" + source] + options.filter { $0.hasPrefix("/") }
         return try built.withLock { built in
             if name == nil, let path = built[arguments] { return path }
             let stem = source.prefix { $0 != "." }
             let path = directory + "/" + (name ?? "\(stem)-\(built.count)\(library ? ".so" : "")")
             let result = try run(arguments + ["-o", path])
-            guard result.status == 0 else { throw TestFailure("cannot compile \(source): \(result.errors)\(result.output)") }
+            guard result.status == 0 else {
+                throw TestFailure("cannot compile \(source): \(result.errors)\(result.output)")
+            }
             if name == nil { built[arguments] = path }
             return path
         }

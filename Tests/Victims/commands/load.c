@@ -28,6 +28,8 @@ static void *work(void *unused) {
 
 int main(void) {
     alarm(120);
+    // As busy as it gets, and not in the way of the command on a small machine.
+    if (nice(15) == -1) return 1;
     for (int i = 0; i < 8; i++) {
         pthread_t thread;
         pthread_create(&thread, NULL, work, NULL);
