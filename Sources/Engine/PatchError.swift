@@ -16,6 +16,8 @@ public enum PatchError: Error, Sendable {
     case twice(function: String, address: Address)
     /// The entry holds neither the function nor the detour: somebody else has written there.
     case entryChanged(function: String, address: Address, expected: [UInt8], found: [UInt8])
+    /// The entry holds a call, and the process has a shadow stack.
+    case shadowStack(function: String, address: Address)
     /// No free place for stubs within reach of the entry.
     case noPool(function: String, address: Address, reach: UInt64)
     /// Something is mapped there already. The engine tries another place.
@@ -72,6 +74,9 @@ extension PatchError: CustomStringConvertible {
         case .entryChanged(let function, let address, let expected, let found):
             return "cannot touch \(function): the bytes at \(address) are \(hex(found)), not \(hex(expected)). "
                 + "Another patcher or a debugger has written there. Undo that first."
+        case .shadowStack(let function, let address):
+            return "cannot patch \(function) at \(address): its first instructions hold a call, and the process runs with a shadow "
+                + "stack, which a moved call does not match. Patch the function that it calls, or one that calls it."
         case .noPool(let function, let address, let reach):
             return "cannot patch \(function) at \(address): no free address range within \(reach >> 20) MiB of it "
                 + "for a stub. The address space around the image is full. Load less beside it."

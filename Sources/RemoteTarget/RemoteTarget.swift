@@ -34,6 +34,7 @@ public final class RemoteTarget: Target {
 
     public var pid: Int32 { process.pid }
     public var memory: any MemoryReader { mem }
+    public var hasShadowStack: Bool { process.hasShadowStack }
 
     public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
 
