@@ -63,10 +63,18 @@ enum Workshop {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
+        // Threads of the test runner block signals, and a mask is inherited.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var pid: pid_t = 0
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { pointers.forEach { free($0) } }
-        let code = posix_spawnp(&pid, arguments[0], &actions, nil, &pointers, environ)
+        let code = posix_spawnp(&pid, arguments[0], &actions, &attributes, &pointers, environ)
         guard code == 0 else { throw TestFailure("cannot run \(arguments[0]): \(String(cString: strerror(code)))") }
         return pid
     }
@@ -91,7 +99,7 @@ final class Victim {
     let pid: Int32
     let shared: Shared
     let threads: Int
-    let alpha, beta, spin, atPageEnd: Address
+    let alpha, beta, spin, atPageEnd, sealed: Address
     private static nonisolated(unsafe) var count = 0
 
     /// - Parameters:
@@ -125,6 +133,7 @@ final class Victim {
         beta = Address(fields[1])
         spin = Address(fields[2])
         atPageEnd = Address(fields[3])
+        sealed = Address(fields[4])
         usleep(20_000)
     }
 
@@ -189,5 +198,20 @@ final class Victim {
         let memory = try process.memory()
         return try Agent.start(
             in: process, memory: memory, symbols: try symbols(process, memory), deadline: .after(milliseconds: deadline), phase: phase)
+    }
+}
+
+/// Calls that Swift does not import, found by name.
+enum Calls {
+    static func function<T>(_ name: String, as type: T.Type) -> T { unsafeBitCast(dlsym(nil, name)!, to: type) }
+
+    static func tgkill(_ pid: Int32, _ tid: Int32, _ signal: Int32) {
+        _ = function("tgkill", as: (@convention(c) (Int32, Int32, Int32) -> Int32).self)(pid, tid, signal)
+    }
+
+    static func fork() -> Int32 { function("fork", as: (@convention(c) () -> Int32).self)() }
+
+    static func syscall(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0) -> Int {
+        function("syscall", as: (@convention(c) (Int, Int, Int, Int) -> Int).self)(number, a, b, c)
     }
 }
