@@ -76,7 +76,9 @@ struct StackScan {
                 linux_process_vm_read(pid, address, $0.baseAddress, Int(size))
             }
             guard count >= 8 else { return nil }
-            for index in 0..<count / 8 where matches(chunk[index]) { return (chunk[index], address &+ UInt64(index * 8)) }
+            for index in 0..<count / 8 where matches(chunk[index]) {
+                return (chunk[index], address &+ UInt64(index * 8))
+            }
             scannedBytes += count
             address &+= UInt64(count & ~7)
         }
@@ -152,7 +154,9 @@ private struct RemoteCommit {
         for tracee in session.tracees.tracees {
             var registers = tracee.registers
             var scan = StackScan(pid: session.tracees.pid, limit: limit)
-            if let (word, address) = scan.first(from: linux_registers_sp(&registers), where: { hp_is_hazard(block, $0) }) {
+            if let (word, address) = scan.first(
+                from: linux_registers_sp(&registers), where: { hp_is_hazard(block, $0) })
+            {
                 throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
             }
             scanned += scan.scannedBytes
@@ -188,7 +192,8 @@ private struct RemoteCommit {
         for index in data + text {
             let write = writes[index]
             do throws(MemoryError) {
-                try put(withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
+                try put(
+                    withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
                 done.append(index)
             } catch {
                 var undoFailure: MemoryError?
@@ -210,7 +215,9 @@ private struct RemoteCommit {
     private mutating func put(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
         do throws(MemoryError) { try memory.write(bytes, at: address) } catch {
             guard [EIO, EPERM, EACCES].contains(error.code) else { throw error }
-            guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else { throw error }
+            guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else {
+                throw error
+            }
             poked += 1
         }
     }

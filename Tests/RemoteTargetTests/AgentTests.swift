@@ -15,7 +15,9 @@ extension RemoteTargetTests {
             #expect(try agent.call(victim.libc("getpid"), deadline: deadline) == UInt64(victim.pid))
             #expect(try agent.systemCall("getpid", 39, deadline: deadline) == UInt64(victim.pid))
             let path = try agent.scratch("/does/not/exist")
-            #expect(Int32(truncatingIfNeeded: try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline)) == -1)
+            #expect(
+                Int32(truncatingIfNeeded: try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline))
+                    == -1)
             #expect(agent.lastErrno == ENOENT)
             #expect(throws: AgentError.systemCallFailed(pid: victim.pid, name: "close", code: EBADF)) {
                 try agent.systemCall("close", 3, 9999, deadline: deadline)
@@ -89,7 +91,9 @@ extension RemoteTargetTests {
                 Issue.record("\(String(describing: error))")
                 return
             }
-            #expect(throws: AgentError.left(pid: victim.pid)) { try agent.call(victim.beta, deadline: .after(milliseconds: 50)) }
+            #expect(throws: AgentError.left(pid: victim.pid)) {
+                try agent.call(victim.beta, deadline: .after(milliseconds: 50))
+            }
             #expect(victim.makesProgress())
         }
 

@@ -9,7 +9,9 @@ extension RemoteTargetTests {
     @Suite struct CommitTests {
         static let nop5: [UInt8] = [0x0f, 0x1f, 0x44, 0x00, 0x00]
 
-        static func write(_ address: Address, from old: [UInt8]?, to new: [UInt8], kind: hp_write_kind = HP_WRITE_TEXT) -> hp_write {
+        static func write(_ address: Address, from old: [UInt8]?, to new: [UInt8], kind: hp_write_kind = HP_WRITE_TEXT)
+            -> hp_write
+        {
             var write = hp_write()
             write.address = address.rawValue
             write.length = UInt8(new.count)
@@ -25,7 +27,8 @@ extension RemoteTargetTests {
         }
 
         static func commit(
-            _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [], maximumPause: UInt64? = nil,
+            _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
+            maximumPause: UInt64? = nil,
             delay: UInt32 = 0
         ) throws -> CommitReport {
             let process = try victim.process()
@@ -35,9 +38,11 @@ extension RemoteTargetTests {
                 try moves.withUnsafeBufferPointer { moves in
                     try hazards.withUnsafeBufferPointer { hazards in
                         var block = hp_commit_block(
-                            writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress, move_count: moves.count,
+                            writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
+                            move_count: moves.count,
                             hazards: hazards.baseAddress, hazard_count: hazards.count)
-                        let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
+                        let stopped = try StoppedProcess(
+                            process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
                         if delay > 0 { usleep(delay) }
                         return try stopped.commit(&block, memory: memory)
                     }
@@ -90,9 +95,13 @@ extension RemoteTargetTests {
             let victim = try Victim("a")
             var write = Self.write(victim.alpha, from: nil, to: [0x90])
             write.length = 17
-            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 17)) { try Self.commit(victim, [write]) }
+            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 17)) {
+                try Self.commit(victim, [write])
+            }
             write.length = 0
-            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 0)) { try Self.commit(victim, [write]) }
+            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 0)) {
+                try Self.commit(victim, [write])
+            }
         }
 
         /// A thread in a signal handler returns to the PC in its signal frame, which no register shows.
@@ -178,7 +187,8 @@ extension RemoteTargetTests {
             let victim = try Victim("a")
             let error = #expect(throws: CommitError.self) {
                 try Self.commit(
-                    victim, [Self.write(victim.alpha, from: Self.nop5, to: [0x90])], maximumPause: 20_000_000, delay: 30_000)
+                    victim, [Self.write(victim.alpha, from: Self.nop5, to: [0x90])], maximumPause: 20_000_000,
+                    delay: 30_000)
             }
             guard case .pauseExceeded(_, 20_000_000)? = error else {
                 Issue.record("\(String(describing: error))")

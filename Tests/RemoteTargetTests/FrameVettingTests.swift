@@ -61,7 +61,8 @@ extension RemoteTargetTests {
         ]
 
         @Test(arguments: rows) func decides(row: Row) {
-            let objection = FrameVetting.objection(frames: row.frames, isComplete: row.isComplete, isBlocked: row.isBlocked)
+            let objection = FrameVetting.objection(
+                frames: row.frames, isComplete: row.isComplete, isBlocked: row.isBlocked)
             #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 
@@ -74,7 +75,9 @@ extension RemoteTargetTests {
                         .init(range: 0x1100..<0x1120, name: "read"), .init(range: 0x1100..<0x1120, name: "__read"),
                         .init(range: 0x1040..<0x1050, name: "abs"),
                     ]),
-                .init(range: 0x3000..<0x4000, kind: .other, name: "main", symbols: [.init(range: 0x3100..<0x3200, name: "malloc")]),
+                .init(
+                    range: 0x3000..<0x4000, kind: .other, name: "main",
+                    symbols: [.init(range: 0x3100..<0x3200, name: "malloc")]),
                 .init(range: 0x7000..<0x8000, kind: .allocator, name: "libjemalloc.so.2"),
             ])
             #expect(map.kind(at: 0x1100) == .libc(["read", "__read"]))

@@ -23,7 +23,9 @@ extension RemoteTargetTests {
             return count
         }
 
-        static func mappings(_ pid: Int32) throws -> Mappings { Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps")) }
+        static func mappings(_ pid: Int32) throws -> Mappings {
+            Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
+        }
 
         /// Twenty libraries into a process that does nothing but allocate, print and wait.
         @Test(arguments: ["mmsen", "mmmmsserp"]) func loadsIntoABusyProcess(threads: String) throws {
@@ -38,7 +40,8 @@ extension RemoteTargetTests {
                 #expect(loaded.handle != .null)
                 #expect(victim.shared.loaded == index)
                 let symbol = try agent.scratch("replacement")
-                let function = try agent.call(victim.libc("dlsym"), loaded.handle.rawValue, symbol.rawValue, deadline: .after(milliseconds: 1000))
+                let function = try agent.call(
+                    victim.libc("dlsym"), loaded.handle.rawValue, symbol.rawValue, deadline: .after(milliseconds: 1000))
                 #expect(try agent.call(Address(function), deadline: .after(milliseconds: 1000)) == 42)
                 try agent.finish()
             }

@@ -136,7 +136,9 @@ extension RemoteTargetTests {
                 { context in
                     let answer = Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
                     guard Calls.syscall(117, 65534, 65534, 65534) == 0 else { return nil }  // setresuid
-                    do throws(RemoteRefusal) { _ = try RemoteProcess.examine(pid: answer.pid) } catch { answer.refusal = error }
+                    do throws(RemoteRefusal) { _ = try RemoteProcess.examine(pid: answer.pid) } catch {
+                        answer.refusal = error
+                    }
                     return nil
                 }, Unmanaged.passUnretained(answer).toOpaque())
             pthread_join(thread, nil)
@@ -170,24 +172,32 @@ extension RemoteTargetTests {
         }
 
         @Test func everyDescriptionHasThreeParts() {
-            let hint = RemoteRefusal.PermissionHint(code: EPERM, ownUser: 1000, targetUser: 0, yamaScope: 1, targetInOtherUserNamespace: false)
-            let thread = RemoteRefusal.BlockingThread(tid: 1, name: "t", state: "D", waitChannel: "kernel_clone", systemCall: 58)
+            let hint = RemoteRefusal.PermissionHint(
+                code: EPERM, ownUser: 1000, targetUser: 0, yamaScope: 1, targetInOtherUserNamespace: false)
+            let thread = RemoteRefusal.BlockingThread(
+                tid: 1, name: "t", state: "D", waitChannel: "kernel_clone", systemCall: 58)
             let all: [RemoteRefusal] = [
-                .noSuchProcess(pid: 1), .vanished(pid: 1), .oneself(pid: 1), .kernelThread(pid: 1), .zombie(pid: 1, parent: 2),
+                .noSuchProcess(pid: 1), .vanished(pid: 1), .oneself(pid: 1), .kernelThread(pid: 1),
+                .zombie(pid: 1, parent: 2),
                 .not64Bit(pid: 1), .otherArchitecture(pid: 1, machine: 183), .notELF(pid: 1),
-                .alreadyTraced(pid: 1, tracer: 2, tracerName: "gdb"), .stopped(pid: 1), .frozen(pid: 1), .notPermitted(pid: 1, hint),
+                .alreadyTraced(pid: 1, tracer: 2, tracerName: "gdb"), .stopped(pid: 1), .frozen(pid: 1),
+                .notPermitted(pid: 1, hint),
                 .seccomp(pid: 1, mode: 2), .staticallyLinked(pid: 1), .unsupportedLibrary(pid: 1, name: "musl"),
                 .noAgentOnThisArchitecture(pid: 1), .noXsave(pid: 1), .deadline(pid: 1, thread),
-                .noThreadToBorrow(pid: 1, [.init(tid: 1, reason: "in malloc of libc")]), .noRoomForStub(pid: 1, needed: 1000),
-                .anotherPatcher(pid: 1), .stubInUse(pid: 1, thread: 2), .procUnreadable(pid: 1, path: "/proc/1/maps", code: EIO),
+                .noThreadToBorrow(pid: 1, [.init(tid: 1, reason: "in malloc of libc")]),
+                .noRoomForStub(pid: 1, needed: 1000),
+                .anotherPatcher(pid: 1), .stubInUse(pid: 1, thread: 2),
+                .procUnreadable(pid: 1, path: "/proc/1/maps", code: EIO),
             ]
             for refusal in all { #expect("\(refusal)".components(". ") >= 3, "\(refusal)") }
         }
 
-        @Test(arguments: [
-            ("1 (a) S 2 3", nil), ("", nil), ("1 (a b) (c) S 2 0 0 0 0 4194304 0 0 0 0 0 0 0 0 20 0 1 0 777 9", "a b) (c"),
-            (")(", nil), ("1 (x) S -1 0 0 0 0 -5 0 0 0 0 0 0 0 0 20 0 1 0 7 9", nil),
-        ] as [(String, String?)])
+        @Test(
+            arguments: [
+                ("1 (a) S 2 3", nil), ("", nil),
+                ("1 (a b) (c) S 2 0 0 0 0 4194304 0 0 0 0 0 0 0 0 20 0 1 0 777 9", "a b) (c"),
+                (")(", nil), ("1 (x) S -1 0 0 0 0 -5 0 0 0 0 0 0 0 0 20 0 1 0 7 9", nil),
+            ] as [(String, String?)])
         func parsesStat(text: String, name: String?) {
             let stat = ProcStat(parsing: text)
             #expect(stat?.name == name)

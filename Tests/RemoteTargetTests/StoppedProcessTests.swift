@@ -62,7 +62,9 @@ extension RemoteTargetTests {
                 let process = try victim.process()
                 let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
                 let births = victim.shared.births
-                let tasks = try TaskList(pid: victim.pid).scan().filter { TaskGlance(pid: victim.pid, tid: $0).stat?.state != "Z" }
+                let tasks = try TaskList(pid: victim.pid).scan().filter {
+                    TaskGlance(pid: victim.pid, tid: $0).stat?.state != "Z"
+                }
                 usleep(2000)
                 #expect(victim.shared.births == births)
                 #expect(Set(stopped.threads.map(\.tid)).isSuperset(of: tasks))
@@ -109,7 +111,8 @@ extension RemoteTargetTests {
 
         /// The parent of a vfork does not stop before its child execs or exits.
         @Test func givesUpOnVfork() throws {
-            let source = "int main(){ extern int vfork(void); extern unsigned sleep(unsigned); extern void _exit(int);"
+            let source =
+                "int main(){ extern int vfork(void); extern unsigned sleep(unsigned); extern void _exit(int);"
                 + " for(;;) if (vfork() == 0) { sleep(2); _exit(0); } }"
             let file = Workshop.directory + "/vforking"
             try Self.write(source, to: file + ".c")

@@ -30,7 +30,10 @@ enum Workshop {
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+                })
         }
         return names
     }
@@ -119,7 +122,9 @@ final class Victim {
         var text: [UInt8] = []
         var byte: UInt8 = 0
         while read(ends[0], &byte, 1) == 1, byte != 10 { text.append(byte) }
-        let fields = String(decoding: text, as: UTF8.self).split(separator: " ").compactMap { UInt64($0.dropFirst(2), radix: 16) }
+        let fields = String(decoding: text, as: UTF8.self).split(separator: " ").compactMap {
+            UInt64($0.dropFirst(2), radix: 16)
+        }
         let descriptor = open(file, O_RDWR | O_CLOEXEC)
         guard fields.count == 5, descriptor >= 0 else {
             kill(pid, SIGKILL)
@@ -148,7 +153,8 @@ final class Victim {
 
     var isAlive: Bool {
         var info = siginfo_t()
-        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0 && kill(pid, 0) == 0
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0
+            && kill(pid, 0) == 0
     }
 
     func process() throws -> RemoteProcess { try RemoteProcess.examine(pid: pid) }
@@ -169,19 +175,26 @@ final class Victim {
         guard let tasks = try? TaskList(pid: pid) else { return [] }
         return Set(
             tasks.scan().compactMap { tid in
-                (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).flatMap { ProcStatus(parsing: $0).number("TracerPid") }
+                (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).flatMap {
+                    ProcStatus(parsing: $0).number("TracerPid")
+                }
             })
     }
 
     /// libc's functions are as far from its base there as they are here: the same file.
     func libc(_ name: String) throws -> Address {
         guard let here = dlsym(nil, name) else { throw TestFailure("no \(name)") }
-        return try libcBase(pid) + (Address(UnsafeRawPointer(here)) - libcBase(getpid()))
+        if distance == nil { distance = try libcBase(pid) - libcBase(getpid()) }
+        return Address(UnsafeRawPointer(here)) + distance!
     }
+
+    private var distance: Int?
 
     private func libcBase(_ pid: Int32) throws -> Address {
         let maps = Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
-        guard let region = maps.regions.first(where: { $0.path.contains("/libc.so.6") }) else { throw TestFailure("no libc") }
+        guard let region = maps.regions.first(where: { $0.path.contains("/libc.so.6") }) else {
+            throw TestFailure("no libc")
+        }
         return region.range.lowerBound
     }
 
@@ -192,12 +205,14 @@ final class Victim {
     }
 
     func startAgent(
-        deadline: Int = 5000, phase: @escaping (AgentPhase) -> Void = { _ in }
+        deadline: Int = 5000, idle: UInt64 = 2_000_000_000, phase: @escaping (AgentPhase) -> Void = { _ in }
     ) throws -> Agent {
         let process = try process()
         let memory = try process.memory()
         return try Agent.start(
-            in: process, memory: memory, symbols: try symbols(process, memory), deadline: .after(milliseconds: deadline), phase: phase)
+            in: process, memory: memory, symbols: try symbols(process, memory),
+            deadline: .after(milliseconds: deadline), idle: idle,
+            phase: phase)
     }
 }
 
