@@ -18,7 +18,7 @@ extension StoppedProcess {
     ///
     /// - Parameters:
     ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
-    ///   - memory: of this process, opened writable before the stop.
+    ///   - memory: of this process, opened before the stop; writable where that is permitted.
     ///   - stackBytes: how much of each stack is searched, at most.
     /// - Throws: `CommitError`; the process stays stopped in every case.
     public borrowing func commit(
@@ -139,7 +139,7 @@ private struct RemoteCommit {
             let found: [UInt8]
             do { found = try memory.bytes(at: address, count: length) } catch { throw .unreadable(error) }
             if write.compared != 0 {
-                let expected = Array(withUnsafeBytes(of: write.expected) { $0[..<length] })
+                let expected = withUnsafeBytes(of: write.expected) { Array($0[..<length]) }
                 if found != expected { throw .mismatch(address: address, expected: expected, found: found) }
             } else {
                 withUnsafeMutableBytes(of: &writes[index].expected) { $0.copyBytes(from: found) }
@@ -214,7 +214,8 @@ private struct RemoteCommit {
 
     private mutating func put(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
         do throws(MemoryError) { try memory.write(bytes, at: address) } catch {
-            guard [EIO, EPERM, EACCES].contains(error.code) else { throw error }
+            // EBADF: opened for reading only, where opening it for writing is forbidden.
+            guard [EIO, EPERM, EACCES, EBADF].contains(error.code) else { throw error }
             guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else {
                 throw error
             }

@@ -68,6 +68,29 @@ extension RemoteTargetTests {
             #expect(try memory.bytes(at: victim.alpha, count: 5) == Self.nop5)
         }
 
+        /// Where /proc/PID/mem may not be written, ptrace writes word by word; bytes beside the change stay.
+        @Test func pokesWhereMemoryFilesMayNotWrite() throws {
+            let victim = try Victim("a")
+            let process = try victim.process()
+            let memory = try ProcMemory(path: "/proc/\(victim.pid)/mem", writable: false)
+            let around = try memory.bytes(at: victim.alpha - 16, count: 48)
+            let detour = Self.jump(from: victim.alpha, to: victim.beta)
+            var write = Self.write(victim.alpha, from: Self.nop5, to: detour)
+            let report = try withUnsafeMutablePointer(to: &write) { write in
+                var block = hp_commit_block()
+                block.writes = write
+                block.write_count = 1
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 1000))
+                return try stopped.commit(&block, memory: memory)
+            }
+            #expect(report.pokedWrites == 1)
+            var expected = around
+            expected.replaceSubrange(16..<21, with: detour)
+            #expect(try memory.bytes(at: victim.alpha - 16, count: 48) == expected)
+            #expect(victim.makesProgress())
+            #expect(victim.shared.value == 2)
+        }
+
         @Test func refusesUnexpectedBytes() throws {
             let victim = try Victim("a")
             let memory = try victim.process().memory()

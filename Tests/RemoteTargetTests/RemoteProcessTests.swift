@@ -14,7 +14,7 @@ extension RemoteTargetTests {
         }
 
         /// Waits until the first thread of a process is in a state.
-        private func await_(_ state: Character, _ pid: Int32) {
+        private func waitFor(_ state: Character, _ pid: Int32) {
             for _ in 0..<500 where TaskGlance(pid: pid, tid: pid).stat?.state != state { usleep(2000) }
         }
 
@@ -47,7 +47,7 @@ extension RemoteTargetTests {
 
         @Test func refusesAZombie() throws {
             let pid = try Workshop.spawn(["true"])
-            await_("Z", pid)
+            waitFor("Z", pid)
             #expect(refusal(pid) == .zombie(pid: pid, parent: getpid()))
             var status: Int32 = 0
             waitpid(pid, &status, 0)
@@ -69,7 +69,7 @@ extension RemoteTargetTests {
         @Test func refusesAStoppedProcess() throws {
             let victim = try Victim("n")
             kill(victim.pid, SIGSTOP)
-            await_("T", victim.pid)
+            waitFor("T", victim.pid)
             #expect(refusal(victim.pid) == .stopped(pid: victim.pid))
             kill(victim.pid, SIGCONT)
             #expect(victim.makesProgress())
@@ -83,7 +83,7 @@ extension RemoteTargetTests {
                 try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
                 while true { pause() }
             }
-            await_("t", victim.pid)
+            waitFor("t", victim.pid)
             let tracerName = ProcText.trimmed(try ProcText.readString("/proc/\(child)/comm"))
             let expected = RemoteRefusal.alreadyTraced(pid: victim.pid, tracer: child, tracerName: tracerName)
             #expect(refusal(victim.pid) == expected)

@@ -76,7 +76,7 @@ enum Workshop {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var pid: pid_t = 0
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        defer { pointers.forEach { free($0) } }
+        defer { for pointer in pointers { free(pointer) } }
         let code = posix_spawnp(&pid, arguments[0], &actions, &attributes, &pointers, environ)
         guard code == 0 else { throw TestFailure("cannot run \(arguments[0]): \(String(cString: strerror(code)))") }
         return pid
