@@ -116,7 +116,8 @@ extension RemoteRefusal: CustomStringConvertible {
             "thread \(thread.tid) (\(thread.name)) of process \(pid) did not stop in time. \(thread.reason). \(thread.mend)."
         case .noThreadToBorrow(let pid, let verdicts):
             "no thread of process \(pid) was in a safe place before the deadline. "
-                + verdicts.map { "thread \($0.tid): \($0.reason)" }.joined(separator: "; ") + ". try again, with a longer timeout."
+                + verdicts.map { "thread \($0.tid): \($0.reason)" }.joined(separator: "; ")
+                + ". try again, with a longer timeout."
         case .noRoomForStub(let pid, let needed):
             "process \(pid) has no room for the agent's stub. no executable image ends \(needed) unused bytes before its page does. patch it from inside."
         case .anotherPatcher(let pid):
@@ -137,10 +138,12 @@ extension RemoteRefusal.PermissionHint {
         if let yamaScope, yamaScope > 0, ownUser != 0 || yamaScope == 3 {
             return "kernel.yama.ptrace_scope is \(yamaScope), which "
                 + (yamaScope == 1
-                    ? "allows tracing descendants only" : yamaScope == 2 ? "allows tracing by CAP_SYS_PTRACE only" : "forbids tracing")
+                    ? "allows tracing descendants only"
+                    : yamaScope == 2 ? "allows tracing by CAP_SYS_PTRACE only" : "forbids tracing")
         }
         if targetInOtherUserNamespace { return "it lives in another user namespace" }
-        return "the kernel says: \(String(cString: strerror(code))) (it may be set-uid or not dumpable, or a security module forbids it)"
+        return
+            "the kernel says: \(String(cString: strerror(code))) (it may be set-uid or not dumpable, or a security module forbids it)"
     }
 
     var mend: String {
@@ -171,7 +174,10 @@ extension RemoteRefusal.BlockingThread {
 
     var mend: String {
         switch state {
-        case "D": isInVfork ? "try again when the child has started, or with a longer timeout" : "try again when its disk or network wait is over"
+        case "D":
+            isInVfork
+                ? "try again when the child has started, or with a longer timeout"
+                : "try again when its disk or network wait is over"
         case "T": "continue it with kill -CONT and try again"
         default: "try again with a longer timeout"
         }
