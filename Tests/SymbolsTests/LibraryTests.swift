@@ -187,6 +187,14 @@ import Testing
             return into
         }
         #expect(Set(callers) == ["floor_area", "wall_area"])
+        // Without code of its own in the library there is no symbol; with one, another file's namesake does not count.
+        let both = try workshop.library(
+            "libtwofiles.so", ["symbols_inlined.c", "symbols_inlined_other.c"], ["-O2", "-g"])
+        _ = try load(both)
+        let namesakes = try ownIndex()
+        let counts = namesakes.functions(named: "area", in: both).map { namesakes.unreachedCopies(of: $0).copies.count }
+        #expect(counts.sorted() == [1, 2])
+
         let scaled = index.unreachedCopies(of: try index.function(named: "scaled", in: path)).copies
         #expect(scaled.map(\.description).count == 1)
         #expect(scaled.first?.description.contains("scaled.constprop.0") == true)
