@@ -23,6 +23,7 @@ final class ImageSymbols: Sendable {
 
     private let lazyFunctions: Lazy<[FunctionRecord]>
     private let lazyDemangled: Lazy<DemangledNames>
+    private let lazyDemangledTable: Lazy<NameTable>
     private let lazyRelocations: Lazy<[DynamicRelocation]>
 
     init(_ elf: ElfImage) {
@@ -51,7 +52,9 @@ final class ImageSymbols: Sendable {
         let entries = zip(hashes, references)
         let functions = Lazy { FunctionRecord.sorted(entries, elf, executable) }
         lazyFunctions = functions
-        lazyDemangled = Lazy { DemangledNames(functions.get(), elf) }
+        let demangled = Lazy { DemangledNames(functions.get(), elf) }
+        lazyDemangled = demangled
+        lazyDemangledTable = Lazy { NameTable(groups: [demangled.get().keyHashes]) }
         lazyRelocations = Lazy { elf.functionRelocations }
     }
 
@@ -59,6 +62,8 @@ final class ImageSymbols: Sendable {
     var functions: [FunctionRecord] { lazyFunctions.get() }
     /// Parallel to `functions`.
     var demangled: DemangledNames { lazyDemangled.get() }
+    /// The keys of `demangled`, for a query that is about this image alone.
+    var demangledTable: NameTable { lazyDemangledTable.get() }
     var relocations: [DynamicRelocation] { lazyRelocations.get() }
 
     @inline(__always)

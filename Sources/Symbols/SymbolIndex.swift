@@ -29,8 +29,8 @@ public final class SymbolIndex: Sendable {
     let demangledIndex: Lazy<DemangledIndex>
     /// Indices of `images` in ascending order of address.
     let byAddress: [Int]
-    /// What the resolvers of indirect functions chose, by the resolver's address; nil is remembered too.
-    let implementations = Locked<[Address: Address?]>([:])
+    /// What the resolvers of indirect functions chose, by the resolver's address.
+    let implementations = Locked<[Address: Address]>([:])
 
     private let debugDirectories: [String]
 
