@@ -38,6 +38,7 @@ extension RemoteTargetTests {
                 try moves.withUnsafeBufferPointer { moves in
                     try hazards.withUnsafeBufferPointer { hazards in
                         var block = hp_commit_block(
+                            copies: nil, copy_count: 0,
                             writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
                             move_count: moves.count,
                             hazards: hazards.baseAddress, hazard_count: hazards.count)

@@ -192,10 +192,10 @@ final class Victim {
 
     private func libcBase(_ pid: Int32) throws -> Address {
         let maps = Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
-        guard let region = maps.regions.first(where: { $0.path.contains("/libc.so.6") }) else {
-            throw TestFailure("no libc")
-        }
-        return region.range.lowerBound
+        // By its code: the file may be mapped once more, to be read (ElfImage).
+        let code = maps.regions.first { $0.path.contains("/libc.so.6") && $0.permissions.contains(.execute) }
+        guard let code else { throw TestFailure("no libc") }
+        return code.range.lowerBound - Int(code.fileOffset)
     }
 
     func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
