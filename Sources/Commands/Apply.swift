@@ -47,7 +47,8 @@ public struct Apply: Sendable {
         defer { session.target.finish() }
         do {
             let patch = try PatchLibrary(
-                image: ElfImage(descriptor: descriptor, path: library), path: library, architecture: session.target.architecture)
+                image: ElfImage(descriptor: descriptor, path: library), path: library,
+                architecture: session.target.architecture)
             try session.target.requireLoader()
             try checkResolved(session.index.unresolvedSymbols(of: patch.image))
             let entries = try patch.entries(in: session.index, selection: .init(only: only, map: map, image: image))
@@ -67,7 +68,8 @@ public struct Apply: Sendable {
         guard missing.libraries.isEmpty else {
             throw CommandError(
                 "\(library) needs libraries that process \(pid) could not load: \(list(missing.libraries)). "
-                    + "They are neither loaded nor found where its loader looks. Install them there, or link without them.")
+                    + "They are neither loaded nor found where its loader looks. Install them there, or link without them."
+            )
         }
         guard missing.symbols.isEmpty else {
             throw CommandError(
@@ -126,7 +128,9 @@ extension Apply {
     private func dryReport(
         _ planned: PlannedPatch, entries: [PatchLibrary.Entry], patch: PatchLibrary, session: Session
     ) -> Report {
-        var lines = ["\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"]
+        var lines = [
+            "\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"
+        ]
         for entry in entries { lines += describe(entry, session: session).lines }
         if patch.onApply != nil { lines.append("  before: hotpatch_on_apply runs") }
         lines += planned.notes.map { "note: \($0)" }

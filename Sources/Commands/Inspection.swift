@@ -30,7 +30,9 @@ struct Inspection {
 
     /// What a site's bytes say, whatever the ledger does.
     func status(of site: SiteRecord, patch: PatchRecord, member: PatchRecord.Member) -> String {
-        guard let found = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else { return "no longer loaded" }
+        guard let found = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else {
+            return "no longer loaded"
+        }
         if patch.state == .reverted { return "not in force" }
         if found == site.detour {
             let slot = try? memory.value(UInt64.self, at: site.slot)

@@ -20,7 +20,9 @@ public struct List: Sendable {
             json: .object(["pid": .number(Int(pid)), "patches": .array(entries.map(\.json))]))
     }
 
-    private func describe(_ patch: PatchRecord, in state: LedgerState, inspection: Inspection) throws(CommandError) -> Report {
+    private func describe(_ patch: PatchRecord, in state: LedgerState, inspection: Inspection) throws(CommandError)
+        -> Report
+    {
         var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
         if !patch.source.isEmpty { text += "\n  library \(patch.source)" }
         if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
@@ -43,7 +45,8 @@ public struct List: Sendable {
             text: text,
             json: .object([
                 "id": .number(Int(patch.id)), "state": .string(patch.stateText), "time": .string(timestamp(patch.time)),
-                "origin": .string(patch.origin.fromOutside ? "outside" : "code"), "by_pid": .number(Int(patch.origin.pid)),
+                "origin": .string(patch.origin.fromOutside ? "outside" : "code"),
+                "by_pid": .number(Int(patch.origin.pid)),
                 "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.source),
                 "build_id": .string(patch.digest), "functions": .array(functions),
             ]))

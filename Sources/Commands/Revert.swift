@@ -54,7 +54,9 @@ public struct Revert: Sendable {
         var lines = [
             "reverted patch \(ids): \(count) function\(count == 1 ? "" : "s"), \(pauseText(reverted.summary))"
         ]
-        lines += reverted.vanished.map { "note: \(displayName($0.name)) is no longer loaded; nothing was written there" }
+        lines += reverted.vanished.map {
+            "note: \(displayName($0.name)) is no longer loaded; nothing was written there"
+        }
         lines += problems.map { "warning: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),

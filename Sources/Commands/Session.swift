@@ -4,8 +4,6 @@ import PatchPlan
 import RemoteTarget
 import Symbols
 
-
-
 /// A process to be changed: examined, its symbols read, nothing touched yet.
 struct Session {
     let inspection: Inspection

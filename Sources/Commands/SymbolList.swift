@@ -39,7 +39,8 @@ public struct SymbolList: Sendable {
         }
         let json = rows.map { row in
             JSON.object([
-                "address": .string(Address(row.address).description), "size": .number(row.size), "symbol": .string(row.name),
+                "address": .string(Address(row.address).description), "size": .number(row.size),
+                "symbol": .string(row.name),
                 "name": .string(displayName(row.name)), "image": .string(row.image),
             ])
         }

@@ -101,7 +101,9 @@ private struct Planning {
         } catch {
             throw .refused(function: name, address: function.address, image: function.image.path, error)
         }
-        if detour.movesCall, engine.target.hasShadowStack { throw .shadowStack(function: name, address: function.address) }
+        if detour.movesCall, engine.target.hasShadowStack {
+            throw .shadowStack(function: name, address: function.address)
+        }
         let site = SiteRecord(
             id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
             patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,

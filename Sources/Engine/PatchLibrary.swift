@@ -57,7 +57,8 @@ public struct PatchLibrary: Sendable {
         guard image.machine == architecture.elfMachine else {
             let theirs = Architecture(elfMachine: image.machine).map(\.name) ?? "machine \(image.machine)"
             throw .target(
-                "\(path) is built for \(theirs), the process runs on \(architecture.name). Build it for \(architecture.name).")
+                "\(path) is built for \(theirs), the process runs on \(architecture.name). Build it for \(architecture.name)."
+            )
         }
         self.path = path
         self.image = image
@@ -68,7 +69,8 @@ public struct PatchLibrary: Sendable {
         functions = exported.filter { $0.isFunction && !Self.reserved.contains($0.name) }
         originals = Dictionary(
             exported.filter { $0.name.hasPrefix(Self.originalPrefix) }
-                .map { (String($0.name.dropFirst(Self.originalPrefix.count)), $0) }, uniquingKeysWith: { first, _ in first })
+                .map { (String($0.name.dropFirst(Self.originalPrefix.count)), $0) },
+            uniquingKeysWith: { first, _ in first })
         onApply = exported.first { $0.name == "hotpatch_on_apply" && $0.isFunction }?.value
         onRevert = exported.first { $0.name == "hotpatch_on_revert" && $0.isFunction }?.value
     }
@@ -82,23 +84,31 @@ public struct PatchLibrary: Sendable {
     public func entries(in index: SymbolIndex, selection: Selection) throws(PatchError) -> [Entry] {
         var entries: [Entry] = []
         for (old, new) in selection.map {
-            guard let replacement = functions.first(where: { $0.name == new || Demangling.demangle($0.name) == new }) else {
+            guard let replacement = functions.first(where: { $0.name == new || Demangling.demangle($0.name) == new })
+            else {
                 throw .target(
-                    "\(path) exports no function \(new), which --map names. It exports: \(exportedNames). Check the spelling.")
+                    "\(path) exports no function \(new), which --map names. It exports: \(exportedNames). Check the spelling."
+                )
             }
             let function = try lookUp(old, in: index, image: selection.image)
-            entries.append(Entry(function: function, replacement: replacement, originalPointer: pointer(for: [old, function.name])))
+            entries.append(
+                Entry(
+                    function: function, replacement: replacement, originalPointer: pointer(for: [old, function.name])))
         }
         for function in functions where function.name.hasPrefix(Self.replacePrefix) {
             let name = String(function.name.dropFirst(Self.replacePrefix.count))
             guard isWanted(name, by: selection) else { continue }
             let target = try lookUp(name, in: index, image: selection.image)
-            entries.append(Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
+            entries.append(
+                Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
         }
         for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
-            guard !selection.only.isEmpty || function.binding == .global, isWanted(function.name, by: selection) else { continue }
+            guard !selection.only.isEmpty || function.binding == .global, isWanted(function.name, by: selection) else {
+                continue
+            }
             // Only the very name: a C function `price` is not C++'s price(int).
-            guard index.functions(named: function.name, in: selection.image).contains(where: { $0.name == function.name })
+            guard
+                index.functions(named: function.name, in: selection.image).contains(where: { $0.name == function.name })
             else { continue }
             let target = try lookUp(function.name, in: index, image: selection.image)
             entries.append(

@@ -133,7 +133,8 @@ public final class LocalTarget: Target {
         case HP_COMMIT_NO_PTRACE:
             return .system(
                 what: "cannot trace thread \(report.thread) of this process, which blocks signals", code: report.error,
-                remedy: "A debugger may be attached, or tracing forbidden (Yama, seccomp, a process that is not dumpable).")
+                remedy:
+                    "A debugger may be attached, or tracing forbidden (Yama, seccomp, a process that is not dumpable).")
         case HP_COMMIT_ROLLED_BACK: return .rolledBack(address: address, code: report.error)
         case HP_COMMIT_INCONSISTENT: return .inconsistent(address: address, code: report.error)
         default:

@@ -51,7 +51,8 @@ public final class RemoteTarget: Target {
         let agent = try Agent.start(
             in: process, memory: mem,
             symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack), deadline: deadline)
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack),
+            deadline: deadline)
         self.agent = agent
         return agent
     }
@@ -68,7 +69,8 @@ public final class RemoteTarget: Target {
         if let musl = symbols.images.first(where: { $0.name.hasPrefix("ld-musl") || $0.name.hasPrefix("libc.musl") }) {
             throw .unsupportedLibrary(pid: pid, name: musl.name)
         }
-        guard symbols.exportedAddress(of: "dlopen", in: nil) != nil, symbols.exportedAddress(of: "pthread_create", in: nil) != nil
+        guard symbols.exportedAddress(of: "dlopen", in: nil) != nil,
+            symbols.exportedAddress(of: "pthread_create", in: nil) != nil
         else { throw .staticallyLinked(pid: pid) }
     }
 
@@ -111,7 +113,8 @@ public final class RemoteTarget: Target {
         let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
         do {
             let result = try startedAgent().systemCall(
-                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0, deadline: deadline)
+                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0,
+                deadline: deadline)
             if result != address.rawValue {  // a kernel before 4.17 takes the address for a hint
                 unmap(Address(result)..<Address(result) + size)
                 throw PatchError.addressTaken(address)
@@ -124,7 +127,8 @@ public final class RemoteTarget: Target {
     public func mapLedger(size: Int) throws -> Address {
         let agent = try startedAgent()
         let name = try agent.scratch("hotpatch-ledger")
-        let file = try agent.systemCall("memfd_create", SystemCall.memfdCreate, name.rawValue, 1 /* MFD_CLOEXEC */, deadline: deadline)
+        let file = try agent.systemCall(
+            "memfd_create", SystemCall.memfdCreate, name.rawValue, 1 /* MFD_CLOEXEC */, deadline: deadline)
         defer { try? agent.closeDescriptor(Int32(truncatingIfNeeded: file), deadline: deadline) }
         try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
         return Address(

@@ -79,7 +79,9 @@ func run(program: String, _ arguments: [String]) throws -> RunResult {
     }
     var status: Int32 = 0
     while waitpid(child, &status, 0) < 0, errno == EINTR {}
-    return RunResult(status: status & 0x7f == 0 ? status >> 8 & 0xff : -(status & 0x7f), output: String(decoding: output, as: UTF8.self))
+    return RunResult(
+        status: status & 0x7f == 0 ? status >> 8 & 0xff : -(status & 0x7f),
+        output: String(decoding: output, as: UTF8.self))
 }
 
 struct RunError: Error {

@@ -43,7 +43,8 @@ func sleepers() throws {
     for _ in 0..<20 { startThread { answers.add(Int(victim_wait(end))) } }
     usleep(50_000)
     for _ in 0..<20 {
-        let patch = try Patch.replace(symbol: "read", in: "libc.so.6", with: victim_passthrough(0)!, original: victim_original(0))
+        let patch = try Patch.replace(
+            symbol: "read", in: "libc.so.6", with: victim_passthrough(0)!, original: victim_original(0))
         try patch.revert()
     }
     try expect(answers.value == 0, "a read was interrupted: \(answers.value)")
