@@ -33,10 +33,10 @@ test: setup lint ## Run all tests; the last line has the totals
 	@Tests/run.sh
 
 lint: ## Check the format
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests $(wildcard Benchmarks)
 
 format: ## Put the sources in shape
-	swift format format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks
+	swift format format --in-place --recursive --parallel Package.swift Sources Tests $(wildcard Benchmarks)
 
 bench: setup ## Measure; ratios in one run
 	Benchmarks/run.sh

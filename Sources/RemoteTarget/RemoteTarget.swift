@@ -109,6 +109,9 @@ public final class RemoteTarget: Target {
     /// MAP_FIXED_NOREPLACE (mmap(2)), the same number on every architecture.
     private static let mapFixedNoReplace: UInt64 = 0x100000
 
+    /// MFD_CLOEXEC (memfd_create(2)).
+    private static let closeOnExec: UInt64 = 1
+
     private func map(at address: Address, size: Int, protection: Int32) throws {
         let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
         do {
@@ -128,7 +131,7 @@ public final class RemoteTarget: Target {
         let agent = try startedAgent()
         let name = try agent.scratch("hotpatch-ledger")
         let file = try agent.systemCall(
-            "memfd_create", SystemCall.memfdCreate, name.rawValue, 1 /* MFD_CLOEXEC */, deadline: deadline)
+            "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
         defer { try? agent.closeDescriptor(Int32(truncatingIfNeeded: file), deadline: deadline) }
         try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
         return Address(

@@ -104,9 +104,11 @@ public final class SymbolIndex: Sendable {
             return nil
         }
         if let same, same.bias == bias, same.path == path, same.regions == regions { return same }
+        let symbols =
+            same?.symbols ?? ImageSymbols(elf) { loader.debugFiles.debugFile(of: elf, imagePath: path) }
         return LoadedImage(
             path: path, isMainProgram: isFirst && loader.isProgram(file), bias: bias, regions: regions, range: range,
-            elf: elf, symbols: same?.symbols ?? ImageSymbols(elf), debugFiles: loader.debugFiles)
+            elf: elf, symbols: symbols, debugFiles: loader.debugFiles)
     }
 
     private static func inLoadOrder(_ images: [LoadedImage], _ memory: any MemoryReader) -> [LoadedImage] {

@@ -55,7 +55,7 @@ extension SymbolIndex {
                         address: image.bias.address(ofLinked: site.address)))
             }
         }
-        if inlined == nil, image.elf.staticTable == nil { return .unknown }
+        if inlined == nil, image.symbols.tables.staticTable == nil { return .unknown }
         let all = specialised(function) + (inlined ?? [])
         return inlined == nil ? .symbolsOnly(all) : .known(all)
     }

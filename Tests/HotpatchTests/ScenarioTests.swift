@@ -58,7 +58,7 @@ func run(program: String, _ arguments: [String]) throws -> RunResult {
     posix_spawnattr_setsigmask(&attributes, &none)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     let strings = ([directory + "/" + program] + arguments).map { strdup($0) } + [nil]
-    defer { strings.forEach { free($0) } }
+    defer { for string in strings { free(string) } }
     var child: pid_t = 0
     let code = posix_spawn(&child, strings[0] ?? strdup(""), &actions, &attributes, strings, environ)
     close(ends[1])

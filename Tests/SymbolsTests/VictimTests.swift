@@ -79,6 +79,11 @@ import Testing
         #expect(found.hasDebugInfo)
         #expect(found.symbols.contains { $0.name == "file_scoped" })
         #expect(found.buildID == elf.buildID)
+        // A stripped program is looked up in the names of its debug file.
+        let index = try victim.index(debugDirectories: [workshop.path])
+        let function = try index.function(named: "file_scoped")
+        #expect(index.image(containing: function.address) == index.images[0])
+        #expect(!function.isExported)
     }
 
     @Test func wrongDebugFileIsIgnored() throws {

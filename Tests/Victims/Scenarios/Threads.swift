@@ -124,7 +124,7 @@ func patchDuringVfork() throws {
         throw Unexpected(description: "patched while a thread could not be held")
     } catch let error as PatchError {
         guard case .deadline(_, let thread, _) = error else { throw error }
-        try expect(thread != 0 && thread != gettid_(), "the error names thread \(thread)")
+        try expect(thread != 0 && thread != ownThread(), "the error names thread \(thread)")
     }
     try expect(victim_add(40, 2) == 42, "something changed")
     while done.value == 0 { usleep(10_000) }
@@ -132,4 +132,4 @@ func patchDuringVfork() throws {
     try expect(victim_add(40, 2) == 38, "the second try does nothing")
 }
 
-private func gettid_() -> Int32 { Int32(victim_gettid()) }
+private func ownThread() -> Int32 { Int32(victim_gettid()) }
