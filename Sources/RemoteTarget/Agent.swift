@@ -163,10 +163,10 @@ public final class Agent {
                 if let tracee = tracees.tracees.first {
                     var registers = tracee.registers
                     var scan = StackScan(pid: pid, limit: 1 << 18)
+                    let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
                     let isInside =
                         stub.contains(Address(linux_registers_pc(&registers)))
-                        || scan.first(from: linux_registers_sp(&registers), where: { stub.contains(Address($0)) })
-                            != nil
+                        || scan.first(from: linux_registers_sp(&registers), in: words, where: { _ in true }) != nil
                     if !isInside { clear() }
                 }
                 tracees.detachAll()
