@@ -8,7 +8,8 @@ swift build --build-tests --explicit-target-dependency-import-check error || exi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-swift test --skip-build 2>&1 | tee "$log"
+Tests/checks.sh | tee "$log"
+swift test --skip-build 2>&1 | tee -a "$log"
 status=${PIPESTATUS[0]}
 
 # Swift Testing prints a line per test: `✔ Test name passed after …`, `✘ Test …() failed after …`, `➜ Test …() skipped`.
