@@ -118,7 +118,7 @@ public struct Apply: Sendable {
         return PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
             source: loaded?.mappedPath ?? library, digest: patch.digest, handle: loaded?.handle ?? 0,
-            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null)
+            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null, notes: patch.notes(in: session.index))
     }
 }
 

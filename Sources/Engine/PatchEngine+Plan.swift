@@ -182,7 +182,7 @@ private struct Planning {
             id: id, state: .applying, origin: request.origin, time: currentTime(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
         return PlannedPatch(
-            id: id, plan: plan, pools: new, sites: sites, notes: notes,
+            id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
             records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site) + [.patch(patch)], fresh: fresh)
     }
 }
