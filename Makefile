@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test format lint bench clean
+.PHONY: help setup build demo test sanitize format lint bench clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl libc6-dev-arm64-cross
 
@@ -30,6 +30,12 @@ demo: setup ## Patch a running HTTP server, see its state kept, revert
 
 test: setup lint ## Run all tests; the last line has the totals
 	@Tests/run.sh
+
+# The other suites patch libc's functions or look them up, which the sanitizers have their own of.
+PURE := CPatchCoreTests|PatchPlanTests|EngineTests|SymbolsTests
+sanitize: setup ## Run what parses and computes under AddressSanitizer and UndefinedBehaviorSanitizer
+	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --scratch-path .build-asan --filter "$(PURE)" --skip LookupTests
+	UBSAN_OPTIONS=halt_on_error=1 swift test --sanitize=undefined --scratch-path .build-ubsan --filter "$(PURE)"
 
 lint: ## Check the format
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests $(wildcard Benchmarks)

@@ -42,6 +42,10 @@ public struct Apply: Sendable {
         }
         defer { try? file.close() }
         let descriptor = file.rawValue
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw CommandError("cannot load \(library): it is not a regular file. Name the shared library itself.")
+        }
         let log = Logger(label: "swift-hotpatch")
         let session = try Session(pid: pid, options: options)
         defer { session.target.finish() }
