@@ -8,21 +8,22 @@ swift build --build-tests --explicit-target-dependency-import-check error || exi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-swift test --skip-build 2>&1 | tee "$log"
+Tests/checks.sh | tee "$log"
+swift test --skip-build 2>&1 | tee -a "$log"
 status=${PIPESTATUS[0]}
 
 # Swift Testing prints a line per test: `✔ Test name passed after …`, `✘ Test …() failed after …`, `➜ Test …() skipped`.
-passed=$(grep -cE '^. Test .* passed after' "$log")
-failed=$(grep -cE '^. Test .* failed after' "$log")
-skipped=$(grep -cE '^. Test .* skipped' "$log")
+passed=$(grep -cE '^[^ ]+ Test .* passed after' "$log")
+failed=$(grep -cE '^[^ ]+ Test .* failed after' "$log")
+skipped=$(grep -cE '^[^ ]+ Test .* skipped' "$log")
 # "Test run with N tests … passed" is a line of the same shape.
-passed=$((passed - $(grep -cE '^. Test run with .* passed after' "$log")))
-failed=$((failed - $(grep -cE '^. Test run with .* failed after' "$log")))
+passed=$((passed - $(grep -cE '^[^ ]+ Test run with .* passed after' "$log")))
+failed=$((failed - $(grep -cE '^[^ ]+ Test run with .* failed after' "$log")))
 if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
 if [ "$passed" -eq 0 ]; then
     echo "error: no test ran"
     failed=$((failed + 1))
 fi
-grep -E '^. Test .* skipped' "$log" || true
+grep -E '^[^ ]+ Test .* skipped' "$log" || true
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

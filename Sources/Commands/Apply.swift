@@ -44,8 +44,7 @@ public struct Apply: Sendable {
         let descriptor = file.rawValue
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw CommandError(
-                "\(library) is not a file: it is a directory, a device or a pipe. Give the path of a shared library.")
+            throw CommandError("cannot load \(library): it is not a regular file. Name the shared library itself.")
         }
         let log = Logger(label: "swift-hotpatch")
         let session = try Session(pid: pid, options: options)
@@ -141,7 +140,7 @@ public struct Apply: Sendable {
         return PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
             source: loaded?.mappedPath ?? library, digest: patch.digest, handle: loaded?.handle ?? 0,
-            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null)
+            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null, notes: patch.notes(in: session.index))
     }
 }
 

@@ -1,4 +1,5 @@
 import Engine
+import RemoteTarget
 import Symbols
 
 /// What a command has to say: for a person, and for a program.
@@ -54,6 +55,9 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
                 case .inconsistent: .inconsistent
                 }
             self.init(error.description, exitCode: code)
+        case AgentError.callTimedOut:
+            // What was called is still at work in the target, and may yet succeed.
+            self.init("\(error)", exitCode: .inconsistent)
         default: self.init("\(error)")
         }
     }

@@ -59,14 +59,17 @@ enum Ledger {
             var reader = LedgerReader(header[8...])
             let version: UInt32 = try reader.integer()
             guard version == Self.version else { throw LedgerError.version(version) }
-            guard try reader.integer(UInt32.self) == headerSize else { throw LedgerError.malformed("its header is not \(headerSize) bytes") }
+            guard try reader.integer(UInt32.self) == headerSize else {
+                throw LedgerError.malformed("its header is not \(headerSize) bytes")
+            }
             let index: UInt32 = try reader.integer()
             _ = try reader.integer(UInt32.self)
             let size: UInt64 = try reader.integer()
             let stated: UInt64 = try reader.integer()
             let used: UInt64 = try reader.integer()
             guard size <= region.count, size >= headerSize, used <= size - UInt64(headerSize) else {
-                throw LedgerError.malformed("segment \(index) says it has \(used) of \(size) bytes in use, in \(region.count)")
+                throw LedgerError.malformed(
+                    "segment \(index) says it has \(used) of \(size) bytes in use, in \(region.count)")
             }
             if index == 0 { generation = stated }
             segments.append(

@@ -116,7 +116,8 @@ enum LedgerRecord: Hashable, Sendable {
             payload.integer(site.id)
             payload.integer(UInt32(site.machine))
             for address in [
-                site.entry, site.patchAddress, site.stub.lowerBound, site.stub.upperBound, site.originalAddress, site.slot,
+                site.entry, site.patchAddress, site.stub.lowerBound, site.stub.upperBound, site.originalAddress,
+                site.slot,
             ] { payload.integer(address.rawValue) }
             payload.blob(site.original)
             payload.blob(site.detour)
@@ -202,7 +203,8 @@ enum LedgerRecord: Hashable, Sendable {
             moved.append(.init(entryOffset: try reader.integer(), stubOffset: try reader.integer()))
         }
         return SiteRecord(
-            id: id, machine: machine, entry: addresses[0], patchAddress: addresses[1], original: original, detour: detour,
+            id: id, machine: machine, entry: addresses[0], patchAddress: addresses[1], original: original,
+            detour: detour,
             stub: addresses[2]..<addresses[3], originalAddress: addresses[4], slot: addresses[5], moved: moved,
             name: try reader.string(), imagePath: try reader.string(), buildID: try reader.blob(atMost: 64))
     }

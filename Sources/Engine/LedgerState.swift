@@ -43,7 +43,8 @@ public struct LedgerState: Sendable {
                 var reader = LedgerReader(bytes[position...])
                 let length = Int(try reader.integer(UInt32.self))
                 guard length >= LedgerRecord.headerSize, length % 8 == 0, length <= bytes.count - position else {
-                    throw LedgerError.malformed("a record at offset \(position) of segment \(segment.index) is \(length) bytes long")
+                    throw LedgerError.malformed(
+                        "a record at offset \(position) of segment \(segment.index) is \(length) bytes long")
                 }
                 let record = try LedgerRecord(decoding: bytes[position..<position + length])
                 try add(record, stateAddress: start + (position + LedgerRecord.stateOffset))

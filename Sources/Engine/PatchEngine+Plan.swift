@@ -101,6 +101,9 @@ private struct Planning {
         } catch {
             throw .refused(function: name, address: function.address, image: function.image.path, error)
         }
+        if detour.movesCall, engine.target.hasShadowStack {
+            throw .shadowStack(function: name, address: function.address)
+        }
         let site = SiteRecord(
             id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
             patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
@@ -179,7 +182,7 @@ private struct Planning {
             id: id, state: .applying, origin: request.origin, time: currentTime(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
         return PlannedPatch(
-            id: id, plan: plan, pools: new, sites: sites, notes: notes,
+            id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
             records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site) + [.patch(patch)], fresh: fresh)
     }
 }

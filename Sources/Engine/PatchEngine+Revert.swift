@@ -47,7 +47,8 @@ extension PatchEngine {
                 continue
             }
             if let next = state.layers(of: site.id).last(where: { !leaving.contains($0.patch) }) {
-                slots.append(Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
+                slots.append(
+                    Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
             } else if found == site.detour {
                 entries.append(
                     Write(address: site.patchAddress, kind: .text, expected: site.detour, bytes: site.original))
@@ -55,7 +56,8 @@ extension PatchEngine {
                 // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
                 if try isMapped(site) {
                     throw .entryChanged(
-                        function: displayName(site.name), address: site.patchAddress, expected: site.detour, found: found)
+                        function: displayName(site.name), address: site.patchAddress, expected: site.detour,
+                        found: found)
                 }
                 vanished.append(site)
             }

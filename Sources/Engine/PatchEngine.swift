@@ -122,7 +122,8 @@ extension PatchEngine {
         var plan = planned.plan
         plan.writes.insert(contentsOf: publication(of: size, in: segment, state: state), at: 0)
         if let stateWord {
-            plan.writes.append(Write(address: stateWord, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
+            plan.writes.append(
+                Write(address: stateWord, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
         }
         return try commit(plan, copies: copies, state: state)
     }

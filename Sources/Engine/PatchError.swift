@@ -16,6 +16,8 @@ public enum PatchError: Error, Sendable {
     case twice(function: String, address: Address)
     /// The entry holds neither the function nor the detour: somebody else has written there.
     case entryChanged(function: String, address: Address, expected: [UInt8], found: [UInt8])
+    /// The entry holds a call, and the process has a shadow stack.
+    case shadowStack(function: String, address: Address)
     /// No free place for stubs within reach of the entry.
     case noPool(function: String, address: Address, reach: UInt64)
     /// Something is mapped there already. The engine tries another place.
@@ -61,7 +63,8 @@ extension PatchError: CustomStringConvertible {
         case .refused(let function, let address, let image, let refusal):
             return "cannot patch \(function) at \(address) in \(image): \(refusal)"
         case .ownFunction(let function, let address):
-            return "cannot patch \(function) at \(address). It belongs to the patching engine, which runs while it patches. "
+            return
+                "cannot patch \(function) at \(address). It belongs to the patching engine, which runs while it patches. "
                 + "Patch the function that calls it."
         case .itself(let function, let address):
             return "cannot replace \(function) at \(address) with itself. Every call would lead back to the call. "
@@ -72,13 +75,18 @@ extension PatchError: CustomStringConvertible {
         case .entryChanged(let function, let address, let expected, let found):
             return "cannot touch \(function): the bytes at \(address) are \(hex(found)), not \(hex(expected)). "
                 + "Another patcher or a debugger has written there. Undo that first."
+        case .shadowStack(let function, let address):
+            return
+                "cannot patch \(function) at \(address): its first instructions hold a call, and the process runs with a shadow "
+                + "stack, which a moved call does not match. Patch the function that it calls, or one that calls it."
         case .noPool(let function, let address, let reach):
             return "cannot patch \(function) at \(address): no free address range within \(reach >> 20) MiB of it "
                 + "for a stub. The address space around the image is full. Load less beside it."
         case .addressTaken(let address):
             return "\(address) is taken by another mapping. It appeared while the patch was planned. Try again."
         case .restless(let pid, let attempts):
-            return "gave up patching process \(pid) after \(attempts) attempts. It is being patched, or changes its mappings, "
+            return
+                "gave up patching process \(pid) after \(attempts) attempts. It is being patched, or changes its mappings, "
                 + "all the time. Try again when it is calmer."
         case .ledger(let error): return error.description
         case .memory(let error, let doing): return "cannot \(doing): \(error). Nothing was changed."
@@ -88,10 +96,12 @@ extension PatchError: CustomStringConvertible {
             return "patch \(id) is not in force: it is \(state). There is nothing to revert."
         case .type(let what): return what
         case .deadline(let pid, let thread, let detail):
-            return "thread \(thread) of process \(pid) could not be held in time\(detail.isEmpty ? "" : ": " + detail). "
+            return
+                "thread \(thread) of process \(pid) could not be held in time\(detail.isEmpty ? "" : ": " + detail). "
                 + "Nothing was changed. Try again, or allow more time."
         case .busy(let pid, let thread, let address):
-            return "thread \(thread) of process \(pid) stays inside the entry at \(address), interrupted by a signal handler. "
+            return
+                "thread \(thread) of process \(pid) stays inside the entry at \(address), interrupted by a signal handler. "
                 + "Overwriting what it returns to would break it. Try again, or allow more time."
         case .system(let what, let code, let remedy):
             return "\(what): \(systemError(code)). \(remedy)"

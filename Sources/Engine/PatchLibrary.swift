@@ -83,6 +83,19 @@ public struct PatchLibrary: Sendable {
     /// Whether it registers Swift metadata with the runtime when loaded: such a library must never be unloaded.
     public var registersSwiftMetadata: Bool { image.sections.contains { $0.name.hasPrefix("swift5_") } }
 
+    /// What the user should know before it is loaded into a process.
+    public func notes(in index: SymbolIndex) -> [String] {
+        let runtime = "libswiftCore.so"
+        let isLoaded = index.images.contains { $0.name == runtime }
+        guard image.needed.contains(runtime), !isLoaded, index.exportedAddress(of: "swift_retain", in: nil) == nil,
+            !index.functions(named: "swift_retain", in: nil).isEmpty
+        else { return [] }
+        return [
+            "the process has its own Swift runtime, linked statically, and \(path) brings a second one: "
+                + "casts between their types fail. Keep to values, or link the program against \(runtime)"
+        ]
+    }
+
     /// What it replaces in a process.
     /// - Parameter index: the symbols of the process, without those of patch libraries.
     /// - Throws: `PatchError` where a name is unknown or ambiguous, or nothing is replaced at all.

@@ -38,10 +38,12 @@ public struct PatchRequest: Sendable {
     public var handle: UInt64
     /// A function to run in the target once the patch is reverted, or null.
     public var onRevert: Address
+    /// What the user should know about the replacements, whatever the plan finds.
+    public var notes: [String]
 
     public init(
         replacements: [Replacement], origin: PatchRecord.Origin, source: String = "", digest: String = "",
-        handle: UInt64 = 0, onRevert: Address = .null
+        handle: UInt64 = 0, onRevert: Address = .null, notes: [String] = []
     ) {
         self.replacements = replacements
         self.origin = origin
@@ -49,6 +51,7 @@ public struct PatchRequest: Sendable {
         self.digest = digest
         self.handle = handle
         self.onRevert = onRevert
+        self.notes = notes
     }
 }
 

@@ -44,7 +44,9 @@ public enum PoolPlacement {
             // The program's bss is anonymous and adjoins its last segment: the heap starts above it all the same.
             let adjoins = region.path.isEmpty && region.range.lowerBound == free
             free = max(free, region.range.upperBound)
-            if !adjoins { room = region.path == "[heap]" || (region.path == program && !program.isEmpty) ? heapRoom : 0 }
+            if !adjoins {
+                room = region.path == "[heap]" || (region.path == program && !program.isEmpty) ? heapRoom : 0
+            }
         }
         return best
     }

@@ -12,6 +12,9 @@ public protocol Target: AnyObject {
     var pageSize: Int { get }
     var memory: any MemoryReader { get }
 
+    /// Whether the kernel keeps a shadow stack for its threads: then a return address must have been pushed by a call.
+    var hasShadowStack: Bool { get }
+
     /// The mappings as they are now.
     func processMap() throws -> ProcessMap
 

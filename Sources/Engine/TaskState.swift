@@ -33,7 +33,8 @@ public struct TaskState: Sendable, CustomStringConvertible {
 
     public var description: String {
         let states: [Character: String] = [
-            "R": "running", "S": "sleeping", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "a zombie",
+            "R": "running", "S": "sleeping", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced",
+            "Z": "a zombie",
         ]
         var text = "\"\(name)\" is \(states[letter] ?? "in state \(letter)")"
         if !waitsIn.isEmpty { text += " in \(waitsIn)" }

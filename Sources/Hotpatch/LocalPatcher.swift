@@ -79,9 +79,13 @@ struct LocalPatcher: ~Copyable {
     /// A replacement that is not code would end the process at the first call.
     private func checkExecutable(_ addresses: [Address]) throws(PatchError) {
         let map: ProcessMap
-        do { map = try target.processMap() } catch { throw .target("cannot read the mappings of this process: \(error)") }
+        do { map = try target.processMap() } catch {
+            throw .target("cannot read the mappings of this process: \(error)")
+        }
         for address in addresses where map.region(containing: address)?.permissions.contains(.execute) != true {
-            throw .type("\(address) is not in executable memory, so it cannot replace a function. Pass the address of a function.")
+            throw .type(
+                "\(address) is not in executable memory, so it cannot replace a function. Pass the address of a function."
+            )
         }
     }
 

@@ -80,7 +80,8 @@ extension Patch {
         return try LocalPatcher.with { (patcher) throws(PatchError) in
             let receipt = try patcher.apply(wanted)
             return wanted.enumerated().map {
-                Patch(receipt: receipt, member: $0.offset, function: $0.element.function, replacement: $0.element.address)
+                Patch(
+                    receipt: receipt, member: $0.offset, function: $0.element.function, replacement: $0.element.address)
             }
         }
     }

@@ -44,6 +44,18 @@ public final class LocalTarget: Target {
     public var pid: Int32 { getpid() }
     public var memory: any MemoryReader { reader }
 
+    /// From the line `x86_Thread_features` of `/proc/self/status` (Documentation/arch/x86/shstk.rst).
+    public var hasShadowStack: Bool {
+        let file = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        let count = max(0, read(file, &buffer, buffer.count))
+        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").contains {
+            $0.hasPrefix("x86_Thread_features:") && $0.contains("shstk")
+        }
+    }
+
     public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
 
     public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
@@ -121,7 +133,8 @@ public final class LocalTarget: Target {
         case HP_COMMIT_NO_PTRACE:
             return .system(
                 what: "cannot trace thread \(report.thread) of this process, which blocks signals", code: report.error,
-                remedy: "A debugger may be attached, or tracing forbidden (Yama, seccomp, a process that is not dumpable).")
+                remedy:
+                    "A debugger may be attached, or tracing forbidden (Yama, seccomp, a process that is not dumpable).")
         case HP_COMMIT_ROLLED_BACK: return .rolledBack(address: address, code: report.error)
         case HP_COMMIT_INCONSISTENT: return .inconsistent(address: address, code: report.error)
         default:

@@ -49,7 +49,8 @@ public final class CommitBlock {
         block = storage.bindMemory(to: hp_commit_block.self, capacity: 1)
         block.initialize(
             to: hp_commit_block(
-                copies: itemsStart, copy_count: items.count, writes: writesStart, write_count: plan.writes.count, moves: movesStart, move_count: moves.count,
+                copies: itemsStart, copy_count: items.count, writes: writesStart, write_count: plan.writes.count,
+                moves: movesStart, move_count: moves.count,
                 hazards: hazardsStart, hazard_count: hazards.count))
     }
 

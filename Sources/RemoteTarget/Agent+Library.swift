@@ -23,10 +23,13 @@ extension Agent {
     public func receiveDescriptor(of descriptor: Int32, deadline: Deadline) throws(AgentError) -> Int32 {
         let pair = try scratch([UInt8](repeating: 0, count: 8))
         try systemCall(
-            "socketpair", SystemCall.socketpair, UInt64(AF_UNIX), UInt64(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0,
+            "socketpair", SystemCall.socketpair, UInt64(AF_UNIX), UInt64(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue),
+            0,
             pair.rawValue, deadline: deadline)
         let ends: (Int32, Int32)
-        do { ends = try (memory.value(Int32.self, at: pair), memory.value(Int32.self, at: pair + 4)) } catch { throw .memory(error) }
+        do { ends = try (memory.value(Int32.self, at: pair), memory.value(Int32.self, at: pair + 4)) } catch {
+            throw .memory(error)
+        }
         try setCleanup([ends.0, ends.1])
         let result: Result<Int32, AgentError>
         do throws(AgentError) {
@@ -58,7 +61,8 @@ extension Agent {
         // SO_RCVTIMEO, so that the agent comes back even if nothing was sent: struct timeval of one second.
         let timeout = try scratch([1, 0].withUnsafeBytes { Array($0) }, offset: 64)
         try systemCall(
-            "setsockopt", SystemCall.setsockopt, UInt64(end), UInt64(SOL_SOCKET), UInt64(SO_RCVTIMEO), timeout.rawValue, 16,
+            "setsockopt", SystemCall.setsockopt, UInt64(end), UInt64(SOL_SOCKET), UInt64(SO_RCVTIMEO), timeout.rawValue,
+            16,
             deadline: deadline)
         // struct msghdr: name, its length, iov, iov count, control, control length, flags. One byte of data.
         let base = area.scratch + 128
@@ -99,7 +103,8 @@ extension Agent {
         let result: Result<RemoteLibrary, AgentError>
         do throws(AgentError) {
             result = .success(
-                try load(received: received, ours: libraryDescriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline))
+                try load(
+                    received: received, ours: libraryDescriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline))
         } catch { result = .failure(error) }
         try? closeDescriptor(received, deadline: deadline)
         try? setCleanup([])
@@ -141,7 +146,8 @@ extension Agent {
         let major = UInt32(truncatingIfNeeded: (device >> 8) & 0xfff)
         let minor = UInt32(truncatingIfNeeded: (device & 0xff) | ((device >> 12) & 0xfff00))
         // File systems without a device of their own (overlay, btrfs) show one number in stat and another in maps.
-        let isSameDevice = major == 0 || region?.deviceMajor == 0 || (region?.deviceMajor == major && region?.deviceMinor == minor)
+        let isSameDevice =
+            major == 0 || region?.deviceMajor == 0 || (region?.deviceMajor == major && region?.deviceMinor == minor)
         guard let region, region.inode == UInt64(status.st_ino), isSameDevice else {
             throw .otherLibraryLoaded(pid: process.pid, path: region?.path ?? "\(address)")
         }
@@ -158,7 +164,9 @@ extension Agent {
     /// A string of the target, at most 4096 bytes of it.
     func string(at address: Address) -> String {
         var bytes: [UInt8] = []
-        while bytes.count < 4096, let byte = try? memory.value(UInt8.self, at: address + bytes.count), byte != 0 { bytes.append(byte) }
+        while bytes.count < 4096, let byte = try? memory.value(UInt8.self, at: address + bytes.count), byte != 0 {
+            bytes.append(byte)
+        }
         return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -14,11 +14,14 @@ extension Agent {
     public static func start(
         in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline
     ) throws(AgentError) -> Agent {
-        try start(in: process, memory: memory, symbols: symbols, deadline: deadline) { _ in }
+        try start(in: process, memory: memory, symbols: symbols, deadline: deadline, idle: 2_000_000_000) { _ in }
     }
 
+    /// - Parameters:
+    ///   - idle: nanoseconds without a command after which the agent leaves.
+    ///   - phase: told how far the work has come.
     package static func start(
-        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline,
+        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline, idle: UInt64,
         phase: @escaping (AgentPhase) -> Void
     ) throws(AgentError) -> Agent {
         #if arch(x86_64)
@@ -31,8 +34,9 @@ extension Agent {
             do {
                 let lock = try PatcherLock(process)
                 let starter = try AgentStarter(
-                    process: process, memory: memory, symbols: symbols, xsaveSize: xsaveSize, deadline: deadline, lock: lock,
-                    phase: phase)
+                    process: process, memory: memory, symbols: symbols, xsaveSize: xsaveSize, deadline: deadline,
+                    idle: idle,
+                    lock: lock, phase: phase)
                 return try starter.start()
             } catch let error as RemoteRefusal {
                 throw .refused(error)
@@ -55,6 +59,7 @@ extension Agent {
         let symbols: AgentSymbols
         let xsaveSize: Int
         let deadline: Deadline
+        let idle: UInt64
         let lock: PatcherLock
         let phase: (AgentPhase) -> Void
         let unwinder: StackUnwinder
@@ -63,17 +68,17 @@ extension Agent {
         private var abandonedArea: (address: UInt64, count: UInt64)?
         private var stub: Range<Address>
 
-        private static let idle: UInt64 = 2_000_000_000
-
         init(
-            process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, xsaveSize: Int, deadline: Deadline, lock: PatcherLock,
-            phase: @escaping (AgentPhase) -> Void
+            process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, xsaveSize: Int, deadline: Deadline,
+            idle: UInt64,
+            lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
         ) throws {
             self.process = process
             self.memory = memory
             self.symbols = symbols
             self.xsaveSize = xsaveSize
             self.deadline = deadline
+            self.idle = idle
             self.lock = lock
             self.phase = phase
             do { unwinder = try StackUnwinder(pid: process.pid) } catch { throw AgentError.unwinder(error.description) }
@@ -123,7 +128,8 @@ extension Agent {
             while true {
                 let stopped = try StoppedProcess(process, deadline: deadline)
                 guard let thread = stopped.firstThread(in: stub) else {
-                    try memory.write([UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
+                    try memory.write(
+                        [UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
                     _ = stopped.resume()
                     break
                 }
@@ -203,18 +209,20 @@ extension Agent {
 
         private func attempt(_ tid: Int32) throws -> Attempt {
             let session = try StopSession(pid: process.pid, maximumPause: nil)
+            var result: Result<String?, any Error> = .success(nil)
             do throws(RemoteRefusal) {
-                try session.stopOne(tid, deadline: min(deadline, .after(milliseconds: 50)))
+                // Looked at, sent away and let go on the tracing thread: a change of threads would hold it longer.
+                try session.stopOne(tid, deadline: min(deadline, .after(milliseconds: 50))) { tracees in
+                    phase(.stopped)
+                    do { result = .success(try redirect(tracees)) } catch { result = .failure(error) }
+                    tracees.detachAll()
+                }
             } catch {
                 switch error {
                 case .vanished: return .gone
                 case .deadline(_, let thread): return .unsafe("did not stop: " + thread.reason)
                 default: throw error
                 }
-            }
-            phase(.stopped)
-            let result: Result<String?, any Error> = session.tracer.run {
-                do { return .success(try redirect(session.tracees)) } catch { return .failure(error) }
             }
             let report = session.release()
             if let objection = try result.get() { return .unsafe(objection) }
@@ -231,7 +239,9 @@ extension Agent {
             if isInRestartableSequence(tracee) { return "in a restartable sequence" }
             let stack = unwinder.unwind(tracee.tid)
             let frames = stack.pcs.map { unwinder.map.kind(at: $0) }
-            if let objection = FrameVetting.objection(frames: frames, isComplete: stack.isComplete, isBlocked: isBlocked) {
+            if let objection = FrameVetting.objection(
+                frames: frames, isComplete: stack.isComplete, isBlocked: isBlocked)
+            {
                 return objection
             }
             if hasPendingSignal(tracee.tid) { return "about to receive a signal" }
@@ -241,9 +251,12 @@ extension Agent {
                 throw RemoteRefusal.anotherPatcher(pid: process.pid)
             }
             try memory.write(
-                AgentStub.bytes(symbols: symbols, area: area, registers: tracee.registers, idle: Self.idle), at: stub.lowerBound)
+                AgentStub.bytes(symbols: symbols, area: area, registers: tracee.registers, idle: idle),
+                at: stub.lowerBound)
             phase(.written)
-            guard tracees.setRegisters(0, AgentStub.entering(tracee.registers, stub: stub.lowerBound)) else { return "it was killed" }
+            guard tracees.setRegisters(0, AgentStub.entering(tracee.registers, stub: stub.lowerBound)) else {
+                return "it was killed"
+            }
             phase(.redirected)
             return nil
         }
@@ -253,7 +266,8 @@ extension Agent {
         private func isInRestartableSequence(_ tracee: Tracees.Tracee) -> Bool {
             let address = linux_ptrace_rseq_address(tracee.tid)
             // struct rseq: rseq_cs at 8. struct rseq_cs: version, flags, start_ip at 8, post_commit_offset at 16.
-            guard address != 0, let sequence = try? memory.value(UInt64.self, at: Address(address) + 8), sequence != 0 else { return false }
+            guard address != 0, let sequence = try? memory.value(UInt64.self, at: Address(address) + 8), sequence != 0
+            else { return false }
             guard let start = try? memory.value(UInt64.self, at: Address(sequence) + 8),
                 let length = try? memory.value(UInt64.self, at: Address(sequence) + 16)
             else { return true }
@@ -291,11 +305,13 @@ extension Agent {
             }
             let agent = Agent(
                 process: process, memory: memory, area: area, stub: stub, borrowedThread: thread,
-                agentThread: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID)), borrowedNanoseconds: nanoseconds,
+                agentThread: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID)),
+                borrowedNanoseconds: nanoseconds,
                 lock: lock, phase: phase)
             phase(.serving)
             if let abandonedArea {
-                try agent.systemCall("munmap", SystemCall.munmap, abandonedArea.address, abandonedArea.count, deadline: deadline)
+                try agent.systemCall(
+                    "munmap", SystemCall.munmap, abandonedArea.address, abandonedArea.count, deadline: deadline)
             }
             return agent
         }

@@ -51,7 +51,8 @@ public final class Agent {
     ) throws(AgentError) -> UInt64 {
         // Small numbers are commands of the protocol, and no function lies in the first page (mmap_min_addr).
         guard function.rawValue >= 4096 else { throw .invalidSymbols }
-        return try command(function.rawValue, [a0, a1, a2, a3, a4, a5, 0], what: "the function at \(function)", deadline: deadline)
+        return try command(
+            function.rawValue, [a0, a1, a2, a3, a4, a5, 0], what: "the function at \(function)", deadline: deadline)
     }
 
     /// Makes a system call in the target. `number` and arguments are those of its architecture.
@@ -72,7 +73,9 @@ public final class Agent {
     /// errno of the agent's thread after the last `call`.
     public private(set) var lastErrno: Int32 = 0
 
-    func command(_ function: UInt64, _ arguments: [UInt64], what: String, deadline: Deadline) throws(AgentError) -> UInt64 {
+    func command(_ function: UInt64, _ arguments: [UInt64], what: String, deadline: Deadline) throws(AgentError)
+        -> UInt64
+    {
         guard isUsable else { throw .left(pid: process.pid) }
         try send(function, arguments)
         phase(.commandGiven)
@@ -156,19 +159,20 @@ public final class Agent {
         let pid = process.pid
         guard let session = try? StopSession(pid: pid, maximumPause: nil) else { return }
         do throws(RemoteRefusal) {
-            try session.stopOne(borrowedThread, deadline: .after(milliseconds: 20))
+            try session.stopOne(borrowedThread, deadline: .after(milliseconds: 20)) { tracees in
+                if let tracee = tracees.tracees.first {
+                    var registers = tracee.registers
+                    var scan = StackScan(pid: pid, limit: 1 << 18)
+                    let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
+                    let isInside =
+                        stub.contains(Address(linux_registers_pc(&registers)))
+                        || scan.first(from: linux_registers_sp(&registers), in: words, where: { _ in true }) != nil
+                    if !isInside { clear() }
+                }
+                tracees.detachAll()
+            }
         } catch {
             if access("/proc/\(pid)/task/\(borrowedThread)", F_OK) != 0 { clear() }
-            return
-        }
-        session.tracer.run {
-            guard let tracee = session.tracees.tracees.first else { return }
-            var registers = tracee.registers
-            var scan = StackScan(pid: pid, limit: 1 << 18)
-            let stub = stub
-            if stub.contains(Address(linux_registers_pc(&registers))) { return }
-            if scan.first(from: linux_registers_sp(&registers), where: { stub.contains(Address($0)) }) != nil { return }
-            clear()
         }
         session.release()
     }
@@ -180,7 +184,8 @@ public final class Agent {
 
 /// Where the work of an agent stands: what the tests kill the patcher at.
 package enum AgentPhase: Int, CaseIterable, Sendable {
-    case prepared = 1, stopped, vetted, written, redirected, released, serving, commandGiven, finishing
+    case prepared = 1
+    case stopped, vetted, written, redirected, released, serving, commandGiven, finishing
 }
 
 /// Keeps two patchers out of one process: an abstract socket (unix(7)), which the kernel removes when its owner dies.

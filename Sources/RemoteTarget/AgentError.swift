@@ -27,30 +27,30 @@ extension AgentError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .refused(let refusal): refusal.description
-        case .memory(let error): "the target's memory failed. \(error). check that the process still runs."
+        case .memory(let error): "the target's memory failed. \(error). Check that the process still runs."
         case .unwinder(let text):
-            "the process's stacks cannot be unwound. libdw says: \(text). check that its executable and libraries can be read from here."
+            "the process's stacks cannot be unwound. Libdw says: \(text). Check that its executable and libraries can be read from here."
         case .invalidSymbols:
-            "the agent was not given all of libc's functions. pthread_create, pthread_detach and __errno_location are needed. report this as a bug."
+            "the agent was not given all of libc's functions. Pthread_create, pthread_detach and __errno_location are needed. Report this as a bug."
         case .threadNotCreated(let pid, let code):
-            "process \(pid) could not create a thread. pthread_create: \(String(cString: strerror(code))). raise its limit of threads (ulimit -u, pids.max)."
+            "process \(pid) could not create a thread. Pthread_create: \(String(cString: strerror(code))). Raise its limit of threads (ulimit -u, pids.max)."
         case .notStarted(let pid, let thread):
-            "the agent did not start in process \(pid). thread \(thread), which was to create it, has not got that far. "
+            "the agent did not start in process \(pid). Thread \(thread), which was to create it, has not got that far. "
                 + "try again with a longer timeout; if it happens again, check the process's memory limit (ulimit -v)."
         case .callTimedOut(let pid, let what):
-            "the agent in process \(pid) has not answered. \(what) is still at work there. look at the thread named hotpatch with gdb."
+            "the agent in process \(pid) has not answered. \(what) is still at work there. Look at the thread named hotpatch with gdb."
         case .left(let pid):
-            "the agent in process \(pid) has left. it was asked nothing for two seconds. start over."
+            "the agent in process \(pid) has left. It was asked nothing for two seconds. Start over."
         case .systemCallFailed(let pid, let name, let code):
-            "\(name) failed in process \(pid). \(String(cString: strerror(code))). check the process's limits."
+            "\(name) failed in process \(pid). \(String(cString: strerror(code))). Check the process's limits."
         case .systemCallFailedHere(let name, let code):
-            "\(name) failed. \(String(cString: strerror(code))). check this process's limits and rights."
+            "\(name) failed. \(String(cString: strerror(code))). Check this process's limits and rights."
         case .libraryNotLoaded(let pid, let reason):
-            "process \(pid) could not load the library. its loader says: \(reason). check the library with ldd."
+            "process \(pid) could not load the library. Its loader says: \(reason). Check the library with ldd."
         case .otherLibraryLoaded(let pid, let path):
-            "process \(pid) has loaded \(path) instead of the library. its loader took the two for the same. report this as a bug."
+            "process \(pid) has loaded \(path) instead of the library. Its loader took the two for the same. Report this as a bug."
         case .tooLong(let what, let count, let limit):
-            "\(what) is too long. it has \(count) bytes, the agent's scratch memory \(limit). shorten it."
+            "\(what) is too long. It has \(count) bytes, the agent's scratch memory \(limit). Shorten it."
         }
     }
 }

@@ -64,7 +64,9 @@ enum AgentStub {
             var saved = restarting(registers)
             saved.eflags &= ~0x100  // TF: a single step that was under way is over
             withUnsafeMutableBytes(of: &header.registers) { target in
-                withUnsafeBytes(of: saved) { target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(target.count))) }
+                withUnsafeBytes(of: saved) {
+                    target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(target.count)))
+                }
             }
             let code = UnsafeRawBufferPointer(start: hp_agent_code_pointer(), count: hp_agent_code_size())
             return withUnsafeBytes(of: header) { Array($0) } + code

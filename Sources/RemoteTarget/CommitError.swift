@@ -42,27 +42,27 @@ extension CommitError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .mismatch(let address, let expected, let found):
-            "the code at \(address) is not what was planned for. expected \(hexadecimal(expected)), found \(hexadecimal(found)). "
+            "the code at \(address) is not what was planned for. Expected \(hexadecimal(expected)), found \(hexadecimal(found)). "
                 + "another tool has patched it, or set a breakpoint there: undo that, then plan again."
         case .crossesPage(let address, let length):
-            "the \(length) bytes at \(address) cross a page. a patcher that dies between the two halves would leave a torn instruction. "
+            "the \(length) bytes at \(address) cross a page. A patcher that dies between the two halves would leave a torn instruction. "
                 + "patch this function from inside the process."
         case .invalidWrite(let address, let length):
-            "a write of \(length) bytes at \(address) is not possible. a write has 1 to \(HP_WRITE_CAPACITY) bytes. report this as a bug."
+            "a write of \(length) bytes at \(address) is not possible. A write has 1 to \(HP_WRITE_CAPACITY) bytes. Report this as a bug."
         case .busy(let thread, let address, let foundAt):
             "thread \(thread) is inside the bytes that change. "
-                + (foundAt.map { "its stack holds \(address) at \($0)" } ?? "it is at \(address)") + ". try again."
+                + (foundAt.map { "its stack holds \(address) at \($0)" } ?? "it is at \(address)") + ". Try again."
         case .pauseExceeded(let nanoseconds, let allowed):
             "the process was held too long. \(nanoseconds / 1000) µs passed before the first write, \(allowed / 1000) µs are allowed. "
                 + "try again, or allow a longer pause."
         case .unreadable(let error):
-            "the target's memory could not be read. \(error). plan again."
+            "the target's memory could not be read. \(error). Plan again."
         case .threadLost(let thread):
-            "thread \(thread) was killed while it was stopped. the process is ending. nothing is left to patch."
+            "thread \(thread) was killed while it was stopped. The process is ending. Nothing is left to patch."
         case .rolledBack(let error):
-            "a write failed, and the process is as it was. \(error). check that nothing else changes its memory."
+            "a write failed, and the process is as it was. \(error). Check that nothing else changes its memory."
         case .inconsistent(let error, let undo):
-            "a write failed and the earlier ones could not be undone. \(error); then \(undo). restart the process."
+            "a write failed and the earlier ones could not be undone. \(error); then \(undo). Restart the process."
         }
     }
 }

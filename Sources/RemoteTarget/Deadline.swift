@@ -9,7 +9,8 @@ public struct Deadline: Hashable, Comparable, Sendable {
 
     /// So many milliseconds from now; a negative number is now.
     public static func after(milliseconds: Int) -> Deadline {
-        Deadline(nanoseconds: now &+ UInt64(clamping: milliseconds).multipliedReportingOverflow(by: 1_000_000).partialValue)
+        Deadline(
+            nanoseconds: now &+ UInt64(clamping: milliseconds).multipliedReportingOverflow(by: 1_000_000).partialValue)
     }
 
     /// The present, in nanoseconds of the monotonic clock.

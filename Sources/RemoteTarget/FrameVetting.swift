@@ -27,26 +27,37 @@ enum FrameKind: Hashable {
 enum FrameVetting {
     /// Exported functions of libc in which a thread may be blocked.
     static let wrappers: Set<String> = [
-        "read", "readv", "pread64", "write", "writev", "pwrite64", "poll", "ppoll", "select", "pselect", "__poll", "__read", "__write",
-        "__select", "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4", "connect", "recv", "recvfrom", "recvmsg", "recvmmsg",
-        "__recv", "__send", "__connect", "send", "sendto", "sendmsg", "sendmmsg", "nanosleep", "__nanosleep", "clock_nanosleep",
-        "__clock_nanosleep", "pause", "sigsuspend", "sigwait", "sigwaitinfo", "sigtimedwait", "__sigsuspend", "__sigtimedwait", "wait4", "__wait4",
-        "waitpid", "__waitpid", "waitid", "wait", "wait3", "semop", "semtimedop", "msgrcv", "msgsnd", "flock", "fsync", "fdatasync", "syscall",
-        "pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait", "sem_wait", "sem_timedwait", "sem_clockwait", "pthread_join",
-        "pthread_timedjoin_np", "pthread_clockjoin_np", "pthread_tryjoin_np", "pthread_barrier_wait", "sched_yield", "__sched_yield",
+        "read", "readv", "pread64", "write", "writev", "pwrite64", "poll", "ppoll", "select", "pselect", "__poll",
+        "__read", "__write",
+        "__select", "epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4", "connect", "recv", "recvfrom",
+        "recvmsg", "recvmmsg",
+        "__recv", "__send", "__connect", "send", "sendto", "sendmsg", "sendmmsg", "nanosleep", "__nanosleep",
+        "clock_nanosleep",
+        "__clock_nanosleep", "pause", "sigsuspend", "sigwait", "sigwaitinfo", "sigtimedwait", "__sigsuspend",
+        "__sigtimedwait", "wait4", "__wait4",
+        "waitpid", "__waitpid", "waitid", "wait", "wait3", "semop", "semtimedop", "msgrcv", "msgsnd", "flock", "fsync",
+        "fdatasync", "syscall",
+        "pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait", "sem_wait", "sem_timedwait",
+        "sem_clockwait", "pthread_join",
+        "pthread_timedjoin_np", "pthread_clockjoin_np", "pthread_tryjoin_np", "pthread_barrier_wait", "sched_yield",
+        "__sched_yield",
     ]
 
     /// Functions of libc that may stand between a wrapper, or user code, and its caller.
     static let carriers: Set<String> = [
-        "sleep", "usleep", "system_call", "qsort", "qsort_r", "bsearch", "thrd_sleep", "cnd_wait", "cnd_timedwait", "thrd_join",
+        "sleep", "usleep", "system_call", "qsort", "qsort_r", "bsearch", "thrd_sleep", "cnd_wait", "cnd_timedwait",
+        "thrd_join",
         "__libc_start_main", "sigpause",
     ]
 
     /// Reading from a stream: only below a blocked wrapper. The stream's lock is no business of pthread_create.
     static let streamReaders: Set<String> = [
-        "_IO_file_read", "_IO_file_underflow", "_IO_new_file_underflow", "_IO_default_uflow", "__uflow", "__underflow", "fgets", "_IO_fgets",
-        "fread", "_IO_fread", "getc", "_IO_getc", "fgetc", "getchar", "getdelim", "_IO_getdelim", "getline", "_IO_getline", "_IO_getline_info",
-        "__getdelim", "_IO_file_xsgetn", "_IO_sgetn", "fgetc_unlocked", "getc_unlocked", "fread_unlocked", "fgets_unlocked", "gets", "_IO_gets",
+        "_IO_file_read", "_IO_file_underflow", "_IO_new_file_underflow", "_IO_default_uflow", "__uflow", "__underflow",
+        "fgets", "_IO_fgets",
+        "fread", "_IO_fread", "getc", "_IO_getc", "fgetc", "getchar", "getdelim", "_IO_getdelim", "getline",
+        "_IO_getline", "_IO_getline_info",
+        "__getdelim", "_IO_file_xsgetn", "_IO_sgetn", "fgetc_unlocked", "getc_unlocked", "fread_unlocked",
+        "fgets_unlocked", "gets", "_IO_gets",
     ]
 
     /// - Parameters:
@@ -81,7 +92,9 @@ enum FrameVetting {
             return "running in " + (name(first) ?? "an unknown function") + " of libc"
         }
         if !isComplete {
-            guard isBlocked, isLibc(first), rest.first == .user else { return "its stack could not be unwound to its start" }
+            guard isBlocked, isLibc(first), rest.first == .user else {
+                return "its stack could not be unwound to its start"
+            }
         }
         for frame in rest {
             switch frame {
@@ -132,7 +145,9 @@ enum FrameVetting {
         return nil
     }
 
-    private static func shown(_ names: Set<String>) -> String { names.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) } ?? "?" }
+    private static func shown(_ names: Set<String>) -> String {
+        names.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) } ?? "?"
+    }
 }
 
 /// What lies where in a process, as far as the vetting asks: made before any thread is stopped.
@@ -209,7 +224,10 @@ struct FrameMap {
     }
 
     private static let allocatorFunctions: Set<String> = [
-        "malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign", "valloc", "pvalloc",
+        "malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign", "valloc",
+        "pvalloc",
     ]
-    private static let allocatorPrefixes = ["je_", "_rjem_je_", "tc_", "tcmalloc", "mi_malloc", "mi_free", "_mi_", "scudo"]
+    private static let allocatorPrefixes = [
+        "je_", "_rjem_je_", "tc_", "tcmalloc", "mi_malloc", "mi_free", "_mi_", "scudo",
+    ]
 }

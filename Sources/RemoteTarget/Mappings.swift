@@ -21,7 +21,8 @@ struct Mappings {
         guard fields.count >= 5 else { return nil }
         let ends = fields[0].split(separator: "-")
         let device = fields[3].split(separator: ":")
-        guard ends.count == 2, device.count == 2, let low = UInt64(ends[0], radix: 16), let high = UInt64(ends[1], radix: 16),
+        guard ends.count == 2, device.count == 2, let low = UInt64(ends[0], radix: 16),
+            let high = UInt64(ends[1], radix: 16),
             low < high, let offset = UInt64(fields[2], radix: 16), let major = UInt32(device[0], radix: 16),
             let minor = UInt32(device[1], radix: 16), let inode = UInt64(fields[4])
         else { return nil }
@@ -31,7 +32,8 @@ struct Mappings {
         if fields[1].contains("x") { permissions.insert(.execute) }
         if fields[1].contains("s") { permissions.insert(.shared) }
         return Region(
-            range: Address(low)..<Address(high), permissions: permissions, fileOffset: offset, deviceMajor: major, deviceMinor: minor,
+            range: Address(low)..<Address(high), permissions: permissions, fileOffset: offset, deviceMajor: major,
+            deviceMinor: minor,
             inode: inode, path: fields.count > 5 ? ProcText.trimmed(fields[5]) : "")
     }
 
@@ -44,7 +46,9 @@ struct Mappings {
         var previous: UInt64 = 0x1_0000_0000
         for region in regions where region.range.lowerBound.rawValue < 0x7fff_ffff_f000 {
             let start = region.range.lowerBound.rawValue
-            if start > previous, start - previous > (best.map { $0.upperBound - $0.lowerBound } ?? 0) { best = previous..<start }
+            if start > previous, start - previous > (best.map { $0.upperBound - $0.lowerBound } ?? 0) {
+                best = previous..<start
+            }
             previous = max(previous, region.range.upperBound.rawValue)
         }
         guard let best, best.upperBound - best.lowerBound > UInt64(count) + (4 << 30) else { return nil }
@@ -62,10 +66,13 @@ public enum ExecutableSlack {
     public static func find(in process: RemoteProcess, memory: ProcMemory) throws(RemoteRefusal) -> [Range<Address>] {
         let mappings = try Mappings(of: process)
         var found: [(rank: Int, range: Range<Address>)] = []
-        for header in mappings.regions where header.fileOffset == 0 && header.inode != 0 && !header.permissions.contains(.shared) {
+        for header in mappings.regions
+        where header.fileOffset == 0 && header.inode != 0 && !header.permissions.contains(.shared) {
             guard let end = codeEnd(header: header.range.lowerBound, memory: memory),
-                let region = mappings.region(at: end - 1), region.permissions.contains(.execute), !region.permissions.contains(.write),
-                region.inode == header.inode, region.deviceMajor == header.deviceMajor, region.deviceMinor == header.deviceMinor,
+                let region = mappings.region(at: end - 1), region.permissions.contains(.execute),
+                !region.permissions.contains(.write),
+                region.inode == header.inode, region.deviceMajor == header.deviceMajor,
+                region.deviceMinor == header.deviceMinor,
                 !region.permissions.contains(.shared)
             else { continue }
             let limit = min(end.roundedUp(to: MemoryPage.size), region.range.upperBound)
@@ -85,7 +92,8 @@ public enum ExecutableSlack {
 
     /// Where the bytes of the executable PT_LOAD end (ELF-64 header: e_phoff at 32, e_phentsize at 54, e_phnum at 56).
     private static func codeEnd(header: Address, memory: ProcMemory) -> Address? {
-        guard let elf = try? memory.bytes(at: header, count: 64), elf[0..<5].elementsEqual([0x7f, 0x45, 0x4c, 0x46, 2]) else { return nil }
+        guard let elf = try? memory.bytes(at: header, count: 64), elf[0..<5].elementsEqual([0x7f, 0x45, 0x4c, 0x46, 2])
+        else { return nil }
         func number<T: FixedWidthInteger & BitwiseCopyable>(_ bytes: [UInt8], _ offset: Int, _ type: T.Type) -> T {
             bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
         }

@@ -97,7 +97,8 @@ extension RemoteProcess {
             let status = ProcStatus(parsing: text)
             if let tracer = status.number("TracerPid"), tracer != 0 {
                 let name = try? ProcText.readString("/proc/\(tracer)/comm")
-                throw .alreadyTraced(pid: pid, tracer: Int32(clamping: tracer), tracerName: ProcText.trimmed(name ?? "a tracer"))
+                throw .alreadyTraced(
+                    pid: pid, tracer: Int32(clamping: tracer), tracerName: ProcText.trimmed(name ?? "a tracer"))
             }
             if status.text("State")?.first == "T" { throw .stopped(pid: pid) }
         }

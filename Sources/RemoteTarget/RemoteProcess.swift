@@ -57,7 +57,9 @@ public final class RemoteProcess: Sendable {
 
     /// Whether this very process still runs.
     public var isAlive: Bool {
-        guard let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text) else { return false }
+        guard let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text) else {
+            return false
+        }
         return stat.startTime == startTime && (stat.state != "Z" || livingThread != pid) && stat.state != "X"
     }
 

@@ -78,53 +78,54 @@ extension RemoteRefusal: CustomStringConvertible {
     public var description: String {
         switch self {
         case .noSuchProcess(let pid):
-            "there is no process \(pid). /proc/\(pid) does not exist. check the pid with ps."
+            "there is no process \(pid). /proc/\(pid) does not exist. Check the pid with ps."
         case .vanished(let pid):
-            "process \(pid) ended. its pid is free or belongs to another process now. look the pid up again."
+            "process \(pid) ended. Its pid is free or belongs to another process now. Look the pid up again."
         case .oneself(let pid):
-            "process \(pid) is the patcher itself. a process cannot stop and trace itself. use the library from inside it."
+            "process \(pid) is the patcher itself. A process cannot stop and trace itself. Use the library from inside it."
         case .kernelThread(let pid):
-            "\(pid) is a kernel thread. it has no user code. give the pid of a program."
+            "\(pid) is a kernel thread. It has no user code. Give the pid of a program."
         case .zombie(let pid, let parent):
-            "process \(pid) is a zombie. it has ended and waits for its parent \(parent) to collect it. nothing is left to patch."
+            "process \(pid) is a zombie. It has ended and waits for its parent \(parent) to collect it. Nothing is left to patch."
         case .not64Bit(let pid):
-            "process \(pid) is a 32-bit program. only 64-bit code is supported. rebuild it for 64 bits."
+            "process \(pid) is a 32-bit program. Only 64-bit code is supported. Rebuild it for 64 bits."
         case .otherArchitecture(let pid, let machine):
-            "process \(pid) runs code of another architecture (ELF machine \(machine)). it runs under an emulator. patch it on its own machine."
+            "process \(pid) runs code of another architecture (ELF machine \(machine)). It runs under an emulator. Patch it on its own machine."
         case .notELF(let pid):
-            "the executable of process \(pid) is not an ELF file. its header could not be understood. give the pid of a native program."
+            "the executable of process \(pid) is not an ELF file. Its header could not be understood. Give the pid of a native program."
         case .alreadyTraced(let pid, let tracer, let name):
-            "process \(pid) is being traced by \(name) (pid \(tracer)). a process has one tracer at a time. detach \(name) and try again."
+            "process \(pid) is being traced by \(name) (pid \(tracer)). A process has one tracer at a time. Detach \(name) and try again."
         case .stopped(let pid):
-            "process \(pid) is stopped by job control. its threads do not run and cannot be checked. continue it with kill -CONT \(pid) and try again."
+            "process \(pid) is stopped by job control. Its threads do not run and cannot be checked. Continue it with kill -CONT \(pid) and try again."
         case .frozen(let pid):
-            "process \(pid) is frozen. its cgroup's freezer is on, so its threads cannot reach a stop. write 0 into its cgroup.freeze and try again."
+            "process \(pid) is frozen. Its cgroup's freezer is on, so its threads cannot reach a stop. Write 0 into its cgroup.freeze and try again."
         case .notPermitted(let pid, let hint):
             "process \(pid) may not be traced. \(hint.reason). \(hint.mend)."
         case .seccomp(let pid, let mode):
-            "process \(pid) filters its system calls (seccomp mode \(mode)). a call the patch needs, mmap or clone3, may kill it. "
-                + "if its filter allows them, repeat with --allow-seccomp."
+            "process \(pid) filters its system calls (seccomp mode \(mode)). A call the patch needs, mmap or clone3, may kill it. "
+                + "If its filter allows them, repeat with --allow-seccomp."
         case .staticallyLinked(let pid):
-            "process \(pid) is statically linked. it has no dynamic loader to load a library with. patch it with object files, or relink it dynamically."
+            "process \(pid) is statically linked. It has no dynamic loader to load a library with. Patch it with object files, or relink it dynamically."
         case .unsupportedLibrary(let pid, let name):
-            "process \(pid) runs on \(name). the agent knows glibc's thread and loader rules only. run it on glibc, or patch it from inside."
+            "process \(pid) runs on \(name). The agent knows glibc's thread and loader rules only. Run it on glibc, or patch it from inside."
         case .noAgentOnThisArchitecture(let pid):
-            "process \(pid) cannot be given an agent. the agent is written for x86_64 only. patch it from inside."
+            "process \(pid) cannot be given an agent. The agent is written for x86_64 only. Patch it from inside."
         case .noXsave(let pid):
-            "process \(pid) cannot be given an agent. this processor or kernel has no xsave, so vector registers cannot be kept. patch it from inside."
+            "process \(pid) cannot be given an agent. This processor or kernel has no xsave, so vector registers cannot be kept. Patch it from inside."
         case .deadline(let pid, let thread):
             "thread \(thread.tid) (\(thread.name)) of process \(pid) did not stop in time. \(thread.reason). \(thread.mend)."
         case .noThreadToBorrow(let pid, let verdicts):
             "no thread of process \(pid) was in a safe place before the deadline. "
-                + verdicts.map { "thread \($0.tid): \($0.reason)" }.joined(separator: "; ") + ". try again, with a longer timeout."
+                + verdicts.map { "thread \($0.tid): \($0.reason)" }.joined(separator: "; ")
+                + ". Try again, with a longer timeout."
         case .noRoomForStub(let pid, let needed):
-            "process \(pid) has no room for the agent's stub. no executable image ends \(needed) unused bytes before its page does. patch it from inside."
+            "process \(pid) has no room for the agent's stub. No executable image ends \(needed) unused bytes before its page does. Patch it from inside."
         case .anotherPatcher(let pid):
-            "another patcher is at work in process \(pid). two at once would overwrite each other. wait for it and try again."
+            "another patcher is at work in process \(pid). Two at once would overwrite each other. Wait for it and try again."
         case .stubInUse(let pid, let thread):
-            "thread \(thread) of process \(pid) is still in the stub of an earlier patcher. overwriting it would crash the process. try again later."
+            "thread \(thread) of process \(pid) is still in the stub of an earlier patcher. Overwriting it would crash the process. Try again later."
         case .procUnreadable(let pid, let path, let code):
-            "\(path) cannot be read. \(String(cString: strerror(code))). check that /proc is mounted and shows process \(pid)."
+            "\(path) cannot be read. \(String(cString: strerror(code))). Check that /proc is mounted and shows process \(pid)."
         }
     }
 }
@@ -137,10 +138,12 @@ extension RemoteRefusal.PermissionHint {
         if let yamaScope, yamaScope > 0, ownUser != 0 || yamaScope == 3 {
             return "kernel.yama.ptrace_scope is \(yamaScope), which "
                 + (yamaScope == 1
-                    ? "allows tracing descendants only" : yamaScope == 2 ? "allows tracing by CAP_SYS_PTRACE only" : "forbids tracing")
+                    ? "allows tracing descendants only"
+                    : yamaScope == 2 ? "allows tracing by CAP_SYS_PTRACE only" : "forbids tracing")
         }
         if targetInOtherUserNamespace { return "it lives in another user namespace" }
-        return "the kernel says: \(String(cString: strerror(code))) (it may be set-uid or not dumpable, or a security module forbids it)"
+        return
+            "the kernel says: \(String(cString: strerror(code))) (it may be set-uid or not dumpable, or a security module forbids it)"
     }
 
     var mend: String {
@@ -171,7 +174,10 @@ extension RemoteRefusal.BlockingThread {
 
     var mend: String {
         switch state {
-        case "D": isInVfork ? "try again when the child has started, or with a longer timeout" : "try again when its disk or network wait is over"
+        case "D":
+            isInVfork
+                ? "try again when the child has started, or with a longer timeout"
+                : "try again when its disk or network wait is over"
         case "T": "continue it with kill -CONT and try again"
         default: "try again with a longer timeout"
         }

@@ -34,6 +34,7 @@ public final class RemoteTarget: Target {
 
     public var pid: Int32 { process.pid }
     public var memory: any MemoryReader { mem }
+    public var hasShadowStack: Bool { process.hasShadowStack }
 
     public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
 
@@ -50,7 +51,8 @@ public final class RemoteTarget: Target {
         let agent = try Agent.start(
             in: process, memory: mem,
             symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack), deadline: deadline)
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack),
+            deadline: deadline)
         self.agent = agent
         return agent
     }
@@ -67,7 +69,8 @@ public final class RemoteTarget: Target {
         if let musl = symbols.images.first(where: { $0.name.hasPrefix("ld-musl") || $0.name.hasPrefix("libc.musl") }) {
             throw .unsupportedLibrary(pid: pid, name: musl.name)
         }
-        guard symbols.exportedAddress(of: "dlopen", in: nil) != nil, symbols.exportedAddress(of: "pthread_create", in: nil) != nil
+        guard symbols.exportedAddress(of: "dlopen", in: nil) != nil,
+            symbols.exportedAddress(of: "pthread_create", in: nil) != nil
         else { throw .staticallyLinked(pid: pid) }
     }
 
@@ -106,11 +109,15 @@ public final class RemoteTarget: Target {
     /// MAP_FIXED_NOREPLACE (mmap(2)), the same number on every architecture.
     private static let mapFixedNoReplace: UInt64 = 0x100000
 
+    /// MFD_CLOEXEC (memfd_create(2)).
+    private static let closeOnExec: UInt64 = 1
+
     private func map(at address: Address, size: Int, protection: Int32) throws {
         let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
         do {
             let result = try startedAgent().systemCall(
-                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0, deadline: deadline)
+                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0,
+                deadline: deadline)
             if result != address.rawValue {  // a kernel before 4.17 takes the address for a hint
                 unmap(Address(result)..<Address(result) + size)
                 throw PatchError.addressTaken(address)
@@ -123,7 +130,8 @@ public final class RemoteTarget: Target {
     public func mapLedger(size: Int) throws -> Address {
         let agent = try startedAgent()
         let name = try agent.scratch("hotpatch-ledger")
-        let file = try agent.systemCall("memfd_create", SystemCall.memfdCreate, name.rawValue, 1 /* MFD_CLOEXEC */, deadline: deadline)
+        let file = try agent.systemCall(
+            "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
         defer { try? agent.closeDescriptor(Int32(truncatingIfNeeded: file), deadline: deadline) }
         try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
         return Address(

@@ -89,7 +89,8 @@ private final class ImageCollector {
     func add(_ module: OpaquePointer) {
         var start: Dwarf_Addr = 0
         var end: Dwarf_Addr = 0
-        guard let name = dwfl_module_info(module, nil, &start, &end, nil, nil, nil, nil).map({ String(cString: $0) }), start < end
+        guard let name = dwfl_module_info(module, nil, &start, &end, nil, nil, nil, nil).map({ String(cString: $0) }),
+            start < end
         else { return }
         let file = name.split(separator: "/").last ?? ""
         var image = FrameMap.Image(range: start..<end, kind: .other, name: String(file))
@@ -98,7 +99,9 @@ private final class ImageCollector {
             image.kind = .loader
         } else if file.hasPrefix("libc.so") || file.hasPrefix("libc-2") || file.hasPrefix("libpthread") {
             image.kind = .libc
-        } else if file.hasPrefix("ld-linux") || file.hasPrefix("ld-2") || file.hasPrefix("ld.so") || file.hasPrefix("ld64.so") {
+        } else if file.hasPrefix("ld-linux") || file.hasPrefix("ld-2") || file.hasPrefix("ld.so")
+            || file.hasPrefix("ld64.so")
+        {
             image.kind = .loader
         }
         addSymbols(of: module, to: &image)

@@ -19,11 +19,11 @@ extension StoppedProcess {
     ///
     /// - Parameters:
     ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
-    ///   - memory: of this process, opened writable before the stop.
+    ///   - memory: of this process, opened before the stop; writable where that is permitted.
     ///   - stackBytes: how much of each stack is searched, at most.
     /// - Throws: `CommitError`; the process stays stopped in every case.
     public borrowing func commit(
-        _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory, stackBytes: Int = 1 << 20
+        _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory, stackBytes: Int = 1 << 18
     ) throws(CommitError) -> CommitReport {
         let session = session
         let result: Result<CommitReport, CommitError> = session.tracer.run {
@@ -42,7 +42,8 @@ extension StoppedProcess {
             var registers = tracee.registers
             if range.contains(Address(linux_registers_pc(&registers))) { return tracee.tid }
             var scan = StackScan(pid: pid, limit: stackBytes)
-            if scan.first(from: linux_registers_sp(&registers), where: { range.contains(Address($0)) }) != nil {
+            let words = range.lowerBound.rawValue..<range.upperBound.rawValue
+            if scan.first(from: linux_registers_sp(&registers), in: words, where: { _ in true }) != nil {
                 return tracee.tid
             }
         }
@@ -61,9 +62,9 @@ struct StackScan {
         self.limit = limit
     }
 
-    /// The first 8-byte word, with its address.
+    /// The first 8-byte word of a range that matches, with its address. The range comes first: nearly no word lies in it.
     mutating func first(
-        from stackPointer: UInt64, where matches: (UInt64) -> Bool
+        from stackPointer: UInt64, in range: Range<UInt64>, where matches: (UInt64) -> Bool
     ) -> (word: UInt64, address: UInt64)? {
         var address = (stackPointer &- 128) & ~7
         let (end, overflow) = address.addingReportingOverflow(UInt64(clamping: max(0, limit)))
@@ -77,7 +78,10 @@ struct StackScan {
                 linux_process_vm_read(pid, address, $0.baseAddress, Int(size))
             }
             guard count >= 8 else { return nil }
-            for index in 0..<count / 8 where matches(chunk[index]) { return (chunk[index], address &+ UInt64(index * 8)) }
+            let found = chunk.withUnsafeBufferPointer { words in
+                (0..<count / 8).first { words[$0] &- range.lowerBound < UInt64(range.count) && matches(words[$0]) }
+            }
+            if let found { return (chunk[found], address &+ UInt64(found * 8)) }
             scannedBytes += count
             address &+= UInt64(count & ~7)
         }
@@ -119,7 +123,9 @@ private struct RemoteCommit {
             try layDown()
             try write(writes)
         } catch {
-            for (index, _) in moves { _ = session.tracees.setRegisters(index, session.tracees.tracees[index].registers) }
+            for (index, _) in moves {
+                _ = session.tracees.setRegisters(index, session.tracees.tracees[index].registers)
+            }
             throw error
         }
         return CommitReport(
@@ -144,7 +150,7 @@ private struct RemoteCommit {
             let found: [UInt8]
             do { found = try memory.bytes(at: address, count: length) } catch { throw .unreadable(error) }
             if write.compared != 0 {
-                let expected = Array(withUnsafeBytes(of: write.expected) { $0[..<length] })
+                let expected = withUnsafeBytes(of: write.expected) { Array($0[..<length]) }
                 if found != expected { throw .mismatch(address: address, expected: expected, found: found) }
             } else {
                 withUnsafeMutableBytes(of: &writes[index].expected) { $0.copyBytes(from: found) }
@@ -154,12 +160,16 @@ private struct RemoteCommit {
 
     /// 2.
     private func searchStacks(limit: Int) throws(CommitError) -> Int {
-        if block.pointee.hazard_count == 0 { return 0 }
+        guard block.pointee.hazard_count > 0 else { return 0 }
+        // Ascending and disjoint.
+        let hazards = block.pointee.hazards[0].start..<block.pointee.hazards[block.pointee.hazard_count - 1].end
         var scanned = 0
         for tracee in session.tracees.tracees {
             var registers = tracee.registers
             var scan = StackScan(pid: session.tracees.pid, limit: limit)
-            if let (word, address) = scan.first(from: linux_registers_sp(&registers), where: { hp_is_hazard(block, $0) }) {
+            if let (word, address) = scan.first(
+                from: linux_registers_sp(&registers), in: hazards, where: { hp_is_hazard(block, $0) })
+            {
                 throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
             }
             scanned += scan.scannedBytes
@@ -191,7 +201,9 @@ private struct RemoteCommit {
     private func layDown() throws(CommitError) {
         for item in UnsafeBufferPointer(start: block.pointee.copies, count: block.pointee.copy_count) {
             let bytes = UnsafeRawBufferPointer(start: item.bytes, count: item.length)
-            do throws(MemoryError) { try memory.write(bytes, at: Address(item.address)) } catch { throw .rolledBack(error) }
+            do throws(MemoryError) { try memory.write(bytes, at: Address(item.address)) } catch {
+                throw .rolledBack(error)
+            }
         }
     }
 
@@ -200,7 +212,8 @@ private struct RemoteCommit {
         for index in writes.indices {
             let write = writes[index]
             do throws(MemoryError) {
-                try put(withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
+                try put(
+                    withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
             } catch {
                 var undoFailure: MemoryError?
                 // The failed one too: a write through PTRACE_POKEDATA may have got half way.
@@ -220,8 +233,11 @@ private struct RemoteCommit {
 
     private mutating func put(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
         do throws(MemoryError) { try memory.write(bytes, at: address) } catch {
-            guard [EIO, EPERM, EACCES].contains(error.code) else { throw error }
-            guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else { throw error }
+            // EBADF: opened for reading only, where opening it for writing is forbidden.
+            guard [EIO, EPERM, EACCES, EBADF].contains(error.code) else { throw error }
+            guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else {
+                throw error
+            }
             poked += 1
         }
     }

@@ -88,8 +88,12 @@ final class StopSession {
         }
     }
 
-    func stopOne(_ tid: Int32, deadline: Deadline) throws(RemoteRefusal) {
-        try stop { tracees throws(Tracees.Failure) in try tracees.stopOne(tid, deadline: deadline) }
+    /// Stops one thread and does something with it, on the tracing thread.
+    func stopOne(_ tid: Int32, deadline: Deadline, then body: (Tracees) -> Void) throws(RemoteRefusal) {
+        try stop { tracees throws(Tracees.Failure) in
+            try tracees.stopOne(tid, deadline: deadline)
+            body(tracees)
+        }
     }
 
     private func stop(_ body: (Tracees) throws(Tracees.Failure) -> Void) throws(RemoteRefusal) {
@@ -123,7 +127,8 @@ final class StopSession {
         tracer.run { tracees.detachAll() }
         tracer.end()
         let report = PauseReport(
-            threads: threads, nanoseconds: tracees.lastDetach &- tracees.firstInterrupt, mendedCalls: tracees.mendedCalls,
+            threads: threads, nanoseconds: tracees.lastDetach &- tracees.firstInterrupt,
+            mendedCalls: tracees.mendedCalls,
             lateThreads: tracees.lateThreads, wasBoosted: boost.isActive)
         boost.restore()
         self.report = report

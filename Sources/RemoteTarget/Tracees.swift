@@ -99,7 +99,8 @@ final class Tracees {
         if let tracer = status?.number("TracerPid"), tracer != 0 {
             let name = try? ProcText.readString("/proc/\(tracer)/comm")
             throw .refused(
-                .alreadyTraced(pid: pid, tracer: Int32(clamping: tracer), tracerName: ProcText.trimmed(name ?? "a tracer")))
+                .alreadyTraced(
+                    pid: pid, tracer: Int32(clamping: tracer), tracerName: ProcText.trimmed(name ?? "a tracer")))
         }
         throw .refused(RemoteProcess.refusal(pid: pid, path: "thread \(tid)", code: code, status: status))
     }
@@ -165,6 +166,7 @@ final class Tracees {
 
     /// Resumes and lets go of every thread that stopped. The others are released when the tracing thread ends.
     func detachAll() {
+        if tracees.isEmpty { return }
         for tracee in tracees where tracee.isStopped { _ = linux_ptrace_detach(tracee.tid, tracee.signal) }
         lastDetach = Deadline.now
         tracees = []

@@ -64,7 +64,8 @@ final class TracerThread: @unchecked Sendable {
     /// Runs `body` on the tracing thread and waits for it.
     func run<Result>(_ body: () -> Result) -> Result {
         var result: Result?
-        withoutActuallyEscaping({ result = body() }) { escaping in
+        let work = { result = body() }
+        withoutActuallyEscaping(work) { escaping in
             pthread_mutex_lock(mutex)
             job = escaping
             pthread_cond_broadcast(changed)

@@ -57,7 +57,11 @@ struct Demangler: ~Copyable {
             guard let text = runtimeDemangle(start, UInt(name.count), swiftBuffer.baseAddress, &size, 0) else {
                 return nil
             }
-            if size <= UInt(swiftBuffer.count) { return body(UnsafeRawBufferPointer(start: text, count: strlen(text))) }
+            if size <= UInt(swiftBuffer.count) {
+                // What only begins like a Swift name comes back as it is.
+                let result = UnsafeRawBufferPointer(start: text, count: strlen(text))
+                return result.equals(name) ? nil : body(result)
+            }
             swiftBuffer.deallocate()
             swiftBuffer = .allocate(capacity: Int(size) + 1024)
         }

@@ -12,9 +12,22 @@ struct SymbolReference: Hashable, Sendable {
     @inline(__always) var isStatic: Bool { raw & 0x8000_0000 != 0 }
 }
 
+/// The symbol tables of an image: its own, and where it was stripped, `.symtab` of its separate debug file.
+struct SymbolTables: Sendable {
+    let elf: ElfImage
+    let debugElf: ElfImage?
+
+    @inline(__always) var dynamicTable: SymbolTable? { elf.dynamicTable }
+    @inline(__always) var staticTable: SymbolTable? { elf.staticTable ?? debugElf?.staticTable }
+
+    @inline(__always)
+    subscript(reference: SymbolReference) -> SymbolTable { reference.isStatic ? staticTable! : dynamicTable! }
+}
+
 /// The defined symbols of one file, by hash of their name: flat arrays over the mapped tables, no string for a symbol.
 final class ImageSymbols: Sendable {
     let elf: ElfImage
+    let tables: SymbolTables
     /// Parallel: the name's hash, and the record.
     let hashes: [UInt32]
     let references: [SymbolReference]
@@ -23,22 +36,26 @@ final class ImageSymbols: Sendable {
 
     private let lazyFunctions: Lazy<[FunctionRecord]>
     private let lazyDemangled: Lazy<DemangledNames>
+    private let lazyDemangledTable: Lazy<NameTable>
     private let lazyRelocations: Lazy<[DynamicRelocation]>
 
-    init(_ elf: ElfImage) {
+    /// - Parameter debugFile: the separate debug file, asked for where the image has no `.symtab`.
+    init(_ elf: ElfImage, debugFile: () -> ElfImage?) {
         self.elf = elf
+        let tables = SymbolTables(elf: elf, debugElf: elf.staticTable == nil ? debugFile() : nil)
+        self.tables = tables
         let executable = elf.loadSegments.compactMap { segment -> Range<UInt64>? in
             guard segment.permissions.contains(.execute) else { return nil }
             let end = segment.address.addingReportingOverflow(segment.memorySize)
             return end.overflow ? nil : segment.address..<end.partialValue
         }
         self.executable = executable
-        let capacity = (elf.dynamicTable?.count ?? 0) + (elf.staticTable?.count ?? 0)
+        let capacity = (tables.dynamicTable?.count ?? 0) + (tables.staticTable?.count ?? 0)
         var hashes: [UInt32] = []
         var references: [SymbolReference] = []
         hashes.reserveCapacity(capacity)
         references.reserveCapacity(capacity)
-        for case let table? in [elf.dynamicTable, elf.staticTable] where table.count > 1 {
+        for case let table? in [tables.dynamicTable, tables.staticTable] where table.count > 1 {
             for index in 1..<table.count {
                 let symbol = table[index]
                 guard Self.isIndexed(symbol), let name = table.name(symbol), name.count > 0 else { continue }
@@ -49,9 +66,11 @@ final class ImageSymbols: Sendable {
         self.hashes = hashes
         self.references = references
         let entries = zip(hashes, references)
-        let functions = Lazy { FunctionRecord.sorted(entries, elf, executable) }
+        let functions = Lazy { FunctionRecord.sorted(entries, tables, executable) }
         lazyFunctions = functions
-        lazyDemangled = Lazy { DemangledNames(functions.get(), elf) }
+        let demangled = Lazy { DemangledNames(functions.get(), tables) }
+        lazyDemangled = demangled
+        lazyDemangledTable = Lazy { NameTable(groups: [demangled.get().keyHashes]) }
         lazyRelocations = Lazy { elf.functionRelocations }
     }
 
@@ -59,11 +78,13 @@ final class ImageSymbols: Sendable {
     var functions: [FunctionRecord] { lazyFunctions.get() }
     /// Parallel to `functions`.
     var demangled: DemangledNames { lazyDemangled.get() }
+    /// The keys of `demangled`, for a query that is about this image alone.
+    var demangledTable: NameTable { lazyDemangledTable.get() }
     var relocations: [DynamicRelocation] { lazyRelocations.get() }
 
     @inline(__always)
     func table(_ reference: SymbolReference) -> SymbolTable {
-        reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+        tables[reference]
     }
 
     @inline(__always)
@@ -109,11 +130,11 @@ struct FunctionRecord: Sendable {
     var reference: SymbolReference
 
     static func sorted(
-        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ elf: ElfImage, _ executable: [Range<UInt64>]
+        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ tables: SymbolTables, _ executable: [Range<UInt64>]
     ) -> [FunctionRecord] {
         var records: [FunctionRecord] = []
         for (hash, reference) in entries {
-            let table = reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+            let table = tables[reference]
             let symbol = table[reference.index]
             guard ImageSymbols.isFunction(symbol, executable) else { continue }
             records.append(FunctionRecord(value: symbol.st_value, hash: hash, reference: reference))
@@ -128,7 +149,7 @@ struct FunctionRecord: Sendable {
             if kept > 0, records[kept - 1].value == records[index].value, records[kept - 1].hash == records[index].hash
             {
                 let names = [records[kept - 1], records[index]].map { record in
-                    let table = record.reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+                    let table = tables[record.reference]
                     return table.name(table[record.reference.index])!
                 }
                 if names[0].equals(names[1]) { continue }
@@ -151,7 +172,7 @@ struct DemangledNames: Sendable {
     private(set) var keyHashes: [UInt32] = []
     private(set) var keyOwners: [UInt32] = []
 
-    init(_ functions: [FunctionRecord], _ elf: ElfImage) {
+    init(_ functions: [FunctionRecord], _ tables: SymbolTables) {
         var demangler = Demangler()
         var keys = NameKeys()
         self.functions = functions
@@ -161,7 +182,7 @@ struct DemangledNames: Sendable {
         keyHashes.reserveCapacity(functions.count * 4)
         keyOwners.reserveCapacity(functions.count * 4)
         for (owner, function) in functions.enumerated() {
-            let table = function.reference.isStatic ? elf.staticTable! : elf.dynamicTable!
+            let table = tables[function.reference]
             // A hostile file can make names that expand without end.
             let name = table.name(table[function.reference.index])
             let language = name.flatMap(Demangler.language)

@@ -33,7 +33,7 @@ public final class LoadedImage: Sendable {
         self.range = range
         self.elf = elf
         self.symbols = symbols
-        let debugElf = Lazy { debugFiles.debugFile(of: elf, imagePath: path) }
+        let debugElf = Lazy { symbols.tables.debugElf ?? debugFiles.debugFile(of: elf, imagePath: path) }
         lazyDebugElf = debugElf
         copies = CopyFinder { elf.hasDebugInfo ? elf : debugElf.get() }
     }

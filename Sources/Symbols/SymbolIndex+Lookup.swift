@@ -187,22 +187,32 @@ extension SymbolIndex {
     private func demangledMatches(_ name: String, _ allowed: [Bool]?, all: Bool) -> [Definition] {
         var best: UInt8 = .max
         var matches: [(level: UInt8, image: Int, function: Int)] = []
-        let index = demangledIndex.get()
         var keys = NameKeys()
+        func consider(_ names: DemangledNames, _ image: Int, _ entry: Int, _ query: UnsafeRawBufferPointer) {
+            let function = Int(names.keyOwners[entry])
+            names.withText(function) { text in
+                keys.forEachKey(of: text, names.language(function)) { level, key in
+                    guard key.equals(query), level.rawValue <= best else { return }
+                    best = level.rawValue
+                    matches.append((level.rawValue, image, function))
+                }
+            }
+        }
         // Keys leave `static` out, except for the full text.
         for text in name.hasPrefix("static ") ? [name, String(name.dropFirst(7))] : [name] {
             text.withBytes { query in
+                if let allowed, allowed.lazy.filter({ $0 }).count <= 4 {
+                    // Demangling a few images is far from demangling them all.
+                    for image in images.indices where allowed[image] {
+                        let symbols = images[image].symbols
+                        symbols.demangledTable.forEach(query.nameHash) { consider(symbols.demangled, image, $1, query) }
+                    }
+                    return
+                }
+                let index = demangledIndex.get()
                 index.table.forEach(query.nameHash) { image, entry in
                     if let allowed, !allowed[image] { return }
-                    let names = index.names[image]
-                    let function = Int(names.keyOwners[entry])
-                    names.withText(function) { text in
-                        keys.forEachKey(of: text, names.language(function)) { level, key in
-                            guard key.equals(query), level.rawValue <= best else { return }
-                            best = level.rawValue
-                            matches.append((level.rawValue, image, function))
-                        }
-                    }
+                    consider(index.names[image], image, entry, query)
                 }
             }
             if !matches.isEmpty { break }
@@ -210,7 +220,7 @@ extension SymbolIndex {
         var result: [Definition] = []
         for match in matches where match.level == best {
             let symbols = images[match.image].symbols
-            let reference = index.names[match.image].functions[match.function].reference
+            let reference = symbols.functions[match.function].reference
             // The same rules as for the mangled name it stands for.
             let found = definitions(named: symbols.name(reference), nil, only: match.image, code: true)
             for definition in all || found.count == 1 ? found : select(found, version: nil)

@@ -29,8 +29,8 @@ public final class SymbolIndex: Sendable {
     let demangledIndex: Lazy<DemangledIndex>
     /// Indices of `images` in ascending order of address.
     let byAddress: [Int]
-    /// What the resolvers of indirect functions chose, by the resolver's address; nil is remembered too.
-    let implementations = Locked<[Address: Address?]>([:])
+    /// What the resolvers of indirect functions chose, by the resolver's address.
+    let implementations = Locked<[Address: Address]>([:])
 
     private let debugDirectories: [String]
 
@@ -104,9 +104,11 @@ public final class SymbolIndex: Sendable {
             return nil
         }
         if let same, same.bias == bias, same.path == path, same.regions == regions { return same }
+        let symbols =
+            same?.symbols ?? ImageSymbols(elf) { loader.debugFiles.debugFile(of: elf, imagePath: path) }
         return LoadedImage(
             path: path, isMainProgram: isFirst && loader.isProgram(file), bias: bias, regions: regions, range: range,
-            elf: elf, symbols: same?.symbols ?? ImageSymbols(elf), debugFiles: loader.debugFiles)
+            elf: elf, symbols: symbols, debugFiles: loader.debugFiles)
     }
 
     /// The images in load order, without patch libraries.

@@ -45,7 +45,9 @@ extension SymbolIndex {
     /// Copies of a function that the compiler made in the function's own image.
     public func unreachedCopies(of function: FunctionSymbol) -> UnreachedCopies {
         let image = function.image
-        let inlined = image.copies.copies(of: function.name, at: image.bias.linked(function.address)).map { sites in
+        let inlined = image.copies.copies(
+            of: function.name, at: image.bias.linked(function.address), isFileScoped: function.binding == .local
+        ).map { sites in
             sites.map { site in
                 UnreachedCopy(
                     kind: .inlined(
@@ -53,7 +55,7 @@ extension SymbolIndex {
                         address: image.bias.address(ofLinked: site.address)))
             }
         }
-        if inlined == nil, image.elf.staticTable == nil { return .unknown }
+        if inlined == nil, image.symbols.tables.staticTable == nil { return .unknown }
         let all = specialised(function) + (inlined ?? [])
         return inlined == nil ? .symbolsOnly(all) : .known(all)
     }
@@ -107,9 +109,12 @@ final class CopyFinder: Sendable {
         /// Link-time.
         var address: UInt64
     }
+    /// Sites by the offset of the DIE they come from (the abstract origin): each unit has one of its own for a function.
     private struct Sites: Sendable {
-        var byName: [String: [Site]] = [:]
-        var byAddress: [UInt64: [Site]] = [:]
+        var byOrigin: [Dwarf_Off: [Site]] = [:]
+        var originsByName: [String: Set<Dwarf_Off>] = [:]
+        /// By the address of the out-of-line code with the same origin.
+        var originsByAddress: [UInt64: Set<Dwarf_Off>] = [:]
     }
     private let sites: Lazy<Sites?>
 
@@ -118,13 +123,13 @@ final class CopyFinder: Sendable {
         sites = Lazy { file()?.debugging.withDwarf(Self.read) }
     }
 
-    /// Nil where there is no DWARF.
-    func copies(of name: String, at linked: UInt64) -> [Site]? {
+    /// Nil where there is no DWARF. The address finds the origin in the function's own unit, which alone counts for a
+    /// file-scoped function: another file's may have the same name.
+    func copies(of name: String, at linked: UInt64, isFileScoped: Bool) -> [Site]? {
         guard let sites = sites.get() else { return nil }
-        var seen: Set<Site> = []
-        return ((sites.byName[name] ?? []) + (sites.byAddress[linked] ?? []))
-            .filter { seen.insert($0).inserted }
-            .sorted { $0.address < $1.address }
+        var origins = sites.originsByAddress[linked] ?? []
+        if !isFileScoped || origins.isEmpty { origins.formUnion(sites.originsByName[name] ?? []) }
+        return Set(origins.flatMap { sites.byOrigin[$0] ?? [] }).sorted { $0.address < $1.address }
     }
 
     private static func read(_ dwarf: OpaquePointer) -> Sites {
@@ -152,7 +157,13 @@ final class CopyFinder: Sendable {
             var sibling = Dwarf_Die()
             if dwarf_siblingof(&die, &sibling) == 0 { stack.append((sibling, enclosing)) }
             let tag = dwarf_tag(&die)
-            if tag == DW_TAG_subprogram { enclosing = name(&die) ?? enclosing }
+            if tag == DW_TAG_subprogram {
+                enclosing = name(&die) ?? enclosing
+                var low: Dwarf_Addr = 0
+                if dwarf_lowpc(&die, &low) == 0, var origin = origin(&die) {
+                    sites.originsByAddress[low, default: []].insert(dwarf_dieoffset(&origin))
+                }
+            }
             if tag == DW_TAG_inlined_subroutine { record(&die, &unit, enclosing, &sites) }
             var inner = Dwarf_Die()
             if stack.count < 4096, dwarf_haschildren(&die) > 0, dwarf_child(&die, &inner) == 0 {
@@ -164,15 +175,20 @@ final class CopyFinder: Sendable {
     private static func record(
         _ die: inout Dwarf_Die, _ unit: inout Dwarf_Die, _ enclosing: String?, _ sites: inout Sites
     ) {
+        guard var origin = origin(&die), let address = entry(&die) else { return }
+        let offset = dwarf_dieoffset(&origin)
+        let site = Site(into: enclosing ?? "", file: callFile(&die, &unit), line: callLine(&die), address: address)
+        sites.byOrigin[offset, default: []].append(site)
+        if let name = name(&origin) { sites.originsByName[name, default: []].insert(offset) }
+    }
+
+    private static func origin(_ die: inout Dwarf_Die) -> Dwarf_Die? {
         var attribute = Dwarf_Attribute()
         var origin = Dwarf_Die()
         guard dwarf_attr(&die, UInt32(DW_AT_abstract_origin), &attribute) != nil,
-            dwarf_formref_die(&attribute, &origin) != nil, let address = entry(&die)
-        else { return }
-        let site = Site(into: enclosing ?? "", file: callFile(&die, &unit), line: callLine(&die), address: address)
-        if let name = name(&origin) { sites.byName[name, default: []].append(site) }
-        var low: Dwarf_Addr = 0
-        if dwarf_lowpc(&origin, &low) == 0, low != 0 { sites.byAddress[low, default: []].append(site) }
+            dwarf_formref_die(&attribute, &origin) != nil
+        else { return nil }
+        return origin
     }
 
     /// The linkage name, or the plain name where there is none (C).

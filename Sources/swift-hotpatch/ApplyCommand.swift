@@ -22,10 +22,14 @@ struct ApplyCommand: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Replace a function of the target by one of the library with another name. Repeatable.", valueName: "old=new"))
+        help: ArgumentHelp(
+            "Replace a function of the target by one of the library with another name. Repeatable.",
+            valueName: "old=new"))
     var map: [String] = []
 
-    @Option(name: .customLong("in"), help: ArgumentHelp("The image of the target to patch, where several define a name.", valueName: "image"))
+    @Option(
+        name: .customLong("in"),
+        help: ArgumentHelp("The image of the target to patch, where several define a name.", valueName: "image"))
     var image: String?
 
     @Flag(name: .long, help: "Print what would happen, and do nothing.")
@@ -45,7 +49,8 @@ struct ApplyCommand: ParsableCommand {
 
     func run() throws {
         let command = Apply(
-            library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun, options: change.target)
+            library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
+            options: change.target)
         log.start()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }

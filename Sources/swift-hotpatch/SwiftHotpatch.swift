@@ -57,7 +57,9 @@ struct ChangeOptions: ParsableArguments {
     var allowSeccomp = false
 
     func validate() throws {
-        guard timeout > 0, timeout <= 3600 else { throw ValidationError("--timeout takes more than 0 and at most 3600 seconds.") }
+        guard timeout > 0, timeout <= 3600 else {
+            throw ValidationError("--timeout takes more than 0 and at most 3600 seconds.")
+        }
         if let maxPause, !(1...60_000).contains(maxPause) {
             throw ValidationError("--max-pause takes 1 to 60000 milliseconds.")
         }

@@ -8,7 +8,8 @@ import Testing
         moves.withUnsafeBufferPointer { moves in
             hazards.withUnsafeBufferPointer { hazards in
                 var block = hp_commit_block(
-                    copies: nil, copy_count: 0, writes: nil, write_count: 0, moves: moves.baseAddress, move_count: moves.count,
+                    copies: nil, copy_count: 0, writes: nil, write_count: 0, moves: moves.baseAddress,
+                    move_count: moves.count,
                     hazards: hazards.baseAddress, hazard_count: hazards.count)
                 return body(&block)
             }

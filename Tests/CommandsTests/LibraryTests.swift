@@ -50,7 +50,7 @@ extension CommandTests {
             var shop = try Shop()
             let slow = try Workshop.library("slow.c")
             let result = try hotpatch("apply", slow, "--pid", shop.id, "--timeout", "1")
-            #expect(result.status == 2, "\(result)")
+            #expect(result.status == 4, "\(result)")
             #expect(result.errors.contains("has not answered"), "\(result)")
             try shop.expect()
             usleep(1_500_000)

@@ -157,7 +157,7 @@ extension CommandTests {
             class32[4] = 1  // e_ident[EI_CLASS]
             let rows: [(path: String, reason: String)] = [
                 (Workshop.directory + "/nowhere.so", "No such file"),
-                (Workshop.directory, "directory"),
+                (Workshop.directory, "is not a regular file"),
                 (try Workshop.file("text.so", Array("#include <stdio.h>\n".utf8)), "ELF header"),
                 (try Workshop.file("empty.so", []), "the file is empty"),
                 (try Workshop.file("short.so", Array(bytes[..<40])), "short.so"),
@@ -167,7 +167,7 @@ extension CommandTests {
                 (try Workshop.build("price.c", ["-DPRICE=1000", "-c"]), "object file"),
                 (try Workshop.program("load.c", ["-O2", "-no-pie"]), "is an executable"),
                 (try Workshop.program("load.c", ["-O2"]), "is an executable"),
-                ("/dev/null", "is not a file"),
+                ("/dev/null", "is not a regular file"),
             ]
             for (path, reason) in rows {
                 try expectRefused(["apply", path, "--pid", shop.id], reason, path, maps: shop.victim.maps)
@@ -195,7 +195,7 @@ extension CommandTests {
             let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTLS", "-ftls-model=initial-exec"])
             let result = try hotpatch("apply", library, "--pid", shop.id)
             #expect(result.status == 2, "\(result)")
-            #expect(result.errors.contains("its loader says: cannot allocate memory in static TLS block"), "\(result)")
+            #expect(result.errors.contains("Its loader says: cannot allocate memory in static TLS block"), "\(result)")
             #expect(try !shop.victim.maps().contains(library))
             try shop.expect()
         }

@@ -37,7 +37,8 @@ private let pool = PoolRecord(address: Address(0x5000_0000), textSize: 65536, da
 
 private func site(_ id: UInt32, at entry: UInt64 = 0x401000) -> SiteRecord {
     SiteRecord(
-        id: id, machine: 62, entry: Address(entry), patchAddress: Address(entry), original: [0x55, 0x48, 0x89, 0xe5, 0x90],
+        id: id, machine: 62, entry: Address(entry), patchAddress: Address(entry),
+        original: [0x55, 0x48, 0x89, 0xe5, 0x90],
         detour: [0xe9, 1, 2, 3, 4], stub: Address(0x5000_0000)..<Address(0x5000_0020),
         originalAddress: Address(0x5000_0006), slot: Address(0x5001_0000),
         moved: [.init(entryOffset: 0, stubOffset: 6), .init(entryOffset: 1, stubOffset: 7)],
@@ -64,7 +65,10 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
     @Test func theStateWordIsTheOnlyOneOutsideTheChecksum() throws {
         var bytes = LedgerRecord.patch(patch(1, .applying, sites: [], replacement: 0)).encoded()
         bytes[LedgerRecord.stateOffset] = UInt8(PatchRecord.State.applied.rawValue)
-        guard case .patch(let read) = try LedgerRecord(decoding: bytes[...]) else { Issue.record("not a patch"); return }
+        guard case .patch(let read) = try LedgerRecord(decoding: bytes[...]) else {
+            Issue.record("not a patch")
+            return
+        }
         #expect(read.state == .applied)
         for index in 24..<bytes.count {
             var damaged = bytes

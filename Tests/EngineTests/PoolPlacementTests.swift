@@ -11,7 +11,9 @@ private func region(_ start: UInt64, _ end: UInt64, _ path: String = "") -> Regi
     Region(range: Address(start)..<Address(end), permissions: [.read], path: path)
 }
 
-private func place(near entry: UInt64, _ regions: [Region], program: String = "/bin/app", reach: UInt64 = reach) -> Address? {
+private func place(near entry: UInt64, _ regions: [Region], program: String = "/bin/app", reach: UInt64 = reach)
+    -> Address?
+{
     PoolPlacement.address(
         near: Address(entry), size: size, reach: reach, regions: regions, program: program, pageSize: page)
 }
@@ -30,7 +32,8 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
     /// Debian's python3: not position-independent, at 4 MiB, with the heap somewhere above its bss.
     @Test func theHeapOfAFixedProgramCanGrow() throws {
         let regions = [
-            region(0x40_0000, 0x42_1000, "/bin/app"), region(0x42_1000, 0xa0_0000, "/bin/app"), region(0xa0_0000, 0xab_0000),
+            region(0x40_0000, 0x42_1000, "/bin/app"), region(0x42_1000, 0xa0_0000, "/bin/app"),
+            region(0xa0_0000, 0xab_0000),
             region(0x1e0_0000, 0x200_0000, "[heap]"), region(0x7f00_0000_0000, 0x7f00_1000_0000, "/lib/libc.so.6"),
         ]
         let address = try #require(place(near: 0x42_2000, regions))
@@ -42,7 +45,8 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
     @Test func theStackCanGrow() throws {
         let stack = Address(0x7fff_f000_0000)
         let regions = [
-            region(0x7fff_c000_0000, 0x7fff_c001_0000, "/lib/libx.so"), region(stack.rawValue, 0x7fff_f002_0000, "[stack]"),
+            region(0x7fff_c000_0000, 0x7fff_c001_0000, "/lib/libx.so"),
+            region(stack.rawValue, 0x7fff_f002_0000, "[stack]"),
         ]
         let address = try #require(place(near: 0x7fff_c000_8000, regions))
         #expect(address + size <= stack - PoolPlacement.stackRoom)
@@ -66,7 +70,9 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
             }
             let entry = regions.randomElement(using: &random)!.range.lowerBound
             guard let address = place(near: entry.rawValue, regions, reach: 1 << 26) else { continue }
-            #expect(address.distance(to: entry) <= 1 << 26 && (address + size).distance(to: entry) <= 1 << 26, "seed \(seed)")
+            #expect(
+                address.distance(to: entry) <= 1 << 26 && (address + size).distance(to: entry) <= 1 << 26,
+                "seed \(seed)")
             #expect(!regions.contains { $0.range.overlaps(address..<address + size) }, "seed \(seed)")
             #expect(address.rawValue % UInt64(page) == 0)
         }

@@ -29,7 +29,8 @@ private let zero: Binary = { _, _ in 0 }
     }
 
     @Test func anAddressOrASymbolRunsInstead() throws {
-        let address = UnsafeRawPointer(bitPattern: UInt(try #require(try Patch.functions(matching: "victim_subtract").first).address.rawValue))
+        let address = UnsafeRawPointer(
+            bitPattern: UInt(try #require(try Patch.functions(matching: "victim_subtract").first).address.rawValue))
         let first = try Patch.replace(symbol: "victim_add", with: try #require(address))
         #expect(victim_add(40, 2) == 38)
         try first.revert()
@@ -43,9 +44,11 @@ private let zero: Binary = { _, _ in 0 }
     @Test func aSwiftFunctionByItsDemangledName() throws {
         #expect(price(of: "tea") == 3)
         for name in [
-            "HotpatchTests.price(of: Swift.String) -> Swift.Int", "HotpatchTests.price(of: Swift.String)", "HotpatchTests.price",
+            "HotpatchTests.price(of: Swift.String) -> Swift.Int", "HotpatchTests.price(of: Swift.String)",
+            "HotpatchTests.price",
         ] {
-            let patch = try Patch.replace(symbol: name, withSymbol: "HotpatchTests.dearPrice(of: Swift.String) -> Swift.Int")
+            let patch = try Patch.replace(
+                symbol: name, withSymbol: "HotpatchTests.dearPrice(of: Swift.String) -> Swift.Int")
             #expect(price(of: "tea") == 300)
             try patch.revert()
             #expect(price(of: "tea") == 3)
@@ -101,7 +104,8 @@ private let zero: Binary = { _, _ in 0 }
         #expect(try Patch.callOriginal(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
         #expect(victim_add(40, 2) == 38)
         try Patch.revertAll()
-        #expect(try Patch.originalAddress(symbol: "victim_add") == Patch.functions(matching: "victim_add").first?.address)
+        #expect(
+            try Patch.originalAddress(symbol: "victim_add") == Patch.functions(matching: "victim_add").first?.address)
     }
 
     @Test func aRecursiveCallInsideTheOriginalReentersTheReplacement() throws {
@@ -138,7 +142,10 @@ private let zero: Binary = { _, _ in 0 }
         #expect(victim_get_count() == 8)
     }
 
-    @Test(arguments: [("victim_endbr", 41, 42), ("victim_call_first", 4, 13), ("victim_branch_first", 0, 100), ("victim_branch_first", 9, 9)])
+    @Test(arguments: [
+        ("victim_endbr", 41, 42), ("victim_call_first", 4, 13), ("victim_branch_first", 0, 100),
+        ("victim_branch_first", 9, 9),
+    ])
     func anEntryAsCompilersMakeThem(name: String, argument: Int, answer: Int) throws {
         let function = try Patch.callOriginal(symbol: name, as: Unary.self)
         #expect(function(Int32(argument)) == Int32(answer))
@@ -228,7 +235,9 @@ private let zero: Binary = { _, _ in 0 }
 
     @Test func anAmbiguousNameListsTheCandidates() {
         let text = refusal { try Patch.replace(symbol: "shop::Till::price", with: subtract) }
-        #expect(text.contains("price(int) const") && text.contains("price(int, int) const") && text.contains("0x"), "\(text)")
+        #expect(
+            text.contains("price(int) const") && text.contains("price(int, int) const") && text.contains("0x"),
+            "\(text)")
     }
 
     @Test func whatCannotBePatchedSaysWhy() {
@@ -264,7 +273,8 @@ private let zero: Binary = { _, _ in 0 }
 
     /// memcpy is an indirect function: what is patched is the implementation that its resolver chose.
     @Test func anIndirectFunction() throws {
-        let patch = try Patch.replace(symbol: "strlen", in: "libc.so.6", with: victim_passthrough(29)!, original: victim_original(29))
+        let patch = try Patch.replace(
+            symbol: "strlen", in: "libc.so.6", with: victim_passthrough(29)!, original: victim_original(29))
         let before = victim_passed(29)
         let length = unsafeBitCast(dlsym(nil, "strlen"), to: (@convention(c) (UnsafePointer<CChar>) -> Int).self)
         #expect(length("hotpatch") == 8)

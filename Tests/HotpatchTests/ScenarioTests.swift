@@ -58,7 +58,7 @@ func run(program: String, _ arguments: [String]) throws -> RunResult {
     posix_spawnattr_setsigmask(&attributes, &none)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     let strings = ([directory + "/" + program] + arguments).map { strdup($0) } + [nil]
-    defer { strings.forEach { free($0) } }
+    defer { for string in strings { free(string) } }
     var child: pid_t = 0
     let code = posix_spawn(&child, strings[0] ?? strdup(""), &actions, &attributes, strings, environ)
     close(ends[1])
@@ -79,7 +79,9 @@ func run(program: String, _ arguments: [String]) throws -> RunResult {
     }
     var status: Int32 = 0
     while waitpid(child, &status, 0) < 0, errno == EINTR {}
-    return RunResult(status: status & 0x7f == 0 ? status >> 8 & 0xff : -(status & 0x7f), output: String(decoding: output, as: UTF8.self))
+    return RunResult(
+        status: status & 0x7f == 0 ? status >> 8 & 0xff : -(status & 0x7f),
+        output: String(decoding: output, as: UTF8.self))
 }
 
 struct RunError: Error {

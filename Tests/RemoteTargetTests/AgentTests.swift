@@ -15,7 +15,9 @@ extension RemoteTargetTests {
             #expect(try agent.call(victim.libc("getpid"), deadline: deadline) == UInt64(victim.pid))
             #expect(try agent.systemCall("getpid", 39, deadline: deadline) == UInt64(victim.pid))
             let path = try agent.scratch("/does/not/exist")
-            #expect(Int32(truncatingIfNeeded: try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline)) == -1)
+            #expect(
+                Int32(truncatingIfNeeded: try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline))
+                    == -1)
             #expect(agent.lastErrno == ENOENT)
             #expect(throws: AgentError.systemCallFailed(pid: victim.pid, name: "close", code: EBADF)) {
                 try agent.systemCall("close", 3, 9999, deadline: deadline)
@@ -26,6 +28,83 @@ extension RemoteTargetTests {
             #expect(access("/proc/\(victim.pid)/task/\(agent.agentThread)", F_OK) != 0)
             #expect(victim.makesProgress())
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// Fifty starts in threads that check every register, the flags, the red zone and the vector state.
+        @Test func preservesRegisters() throws {
+            let victim = try Victim("rr", main: "r")
+            for _ in 0..<50 {
+                let agent = try victim.startAgent()
+                try agent.finish()
+            }
+            #expect(victim.makesProgress(counting: [0, 1, 2]))
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// A thread blocked in each of the calls that restart in a different way.
+        @Test(arguments: ["n", "p", "e", "w", "o", "u", "k"]) func restartsSystemCalls(mode: String) throws {
+            let victim = try Victim("", main: mode)
+            for _ in 0..<10 {
+                let agent = try victim.startAgent()
+                #expect(agent.borrowedThread == victim.pid)
+                try agent.finish()
+                usleep(3000)
+            }
+            if mode != "k" { #expect(victim.makesProgress(counting: [0])) }
+            #expect(victim.isAlive)
+            #expect(victim.shared.interrupted == 0)
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        @Test func leavesByItselfWhenNobodyAsks() throws {
+            let victim = try Victim("n")
+            let agent = try victim.startAgent()
+            usleep(2_600_000)
+            #expect(access("/proc/\(victim.pid)/task/\(agent.agentThread)", F_OK) != 0)
+            #expect(throws: AgentError.left(pid: victim.pid)) {
+                try agent.call(victim.beta, deadline: .after(milliseconds: 100))
+            }
+            // Its stub is still there: the next one removes it, and the area.
+            try agent.finish()
+            let second = try victim.startAgent()
+            #expect(try second.call(victim.beta, deadline: .after(milliseconds: 1000)) == 2)
+            #expect(try LibraryTests.mappings(victim.pid).region(at: agent.area.base) == nil)
+            try second.finish()
+            #expect(victim.makesProgress())
+        }
+
+        @Test func keepsOthersOut() throws {
+            let victim = try Victim("n")
+            let agent = try victim.startAgent()
+            #expect(throws: AgentError.refused(.anotherPatcher(pid: victim.pid))) { try victim.startAgent() }
+            try agent.finish()
+            try victim.startAgent().finish()
+        }
+
+        @Test func givesUpOnACallThatDoesNotReturn() throws {
+            let victim = try Victim("n")
+            let agent = try victim.startAgent()
+            let error = #expect(throws: AgentError.self) {
+                try agent.call(victim.libc("sleep"), 1, deadline: .after(milliseconds: 50))
+            }
+            guard case .callTimedOut? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(throws: AgentError.left(pid: victim.pid)) {
+                try agent.call(victim.beta, deadline: .after(milliseconds: 50))
+            }
+            #expect(victim.makesProgress())
+        }
+
+        /// No thread but one that only ever allocates, and it is not met outside malloc in time: then a reason is given.
+        @Test func saysWhyNoThreadCouldBeBorrowed() throws {
+            let victim = try Victim("", main: "h")
+            Calls.tgkill(victim.pid, victim.pid, SIGSTOP)
+            usleep(20_000)
+            let error = #expect(throws: (any Error).self) { try victim.startAgent(deadline: 200) }
+            #expect("\(error!)".contains("stopped by job control"), "\(error!)")
+            kill(victim.pid, SIGCONT)
         }
     }
 }

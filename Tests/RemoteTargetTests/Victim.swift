@@ -30,7 +30,10 @@ enum Workshop {
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+                })
         }
         return names
     }
@@ -63,10 +66,18 @@ enum Workshop {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
+        // Threads of the test runner block signals, and a mask is inherited.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var pid: pid_t = 0
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        defer { pointers.forEach { free($0) } }
-        let code = posix_spawnp(&pid, arguments[0], &actions, nil, &pointers, environ)
+        defer { for pointer in pointers { free(pointer) } }
+        let code = posix_spawnp(&pid, arguments[0], &actions, &attributes, &pointers, environ)
         guard code == 0 else { throw TestFailure("cannot run \(arguments[0]): \(String(cString: strerror(code)))") }
         return pid
     }
@@ -91,7 +102,7 @@ final class Victim {
     let pid: Int32
     let shared: Shared
     let threads: Int
-    let alpha, beta, spin, atPageEnd: Address
+    let alpha, beta, spin, atPageEnd, sealed: Address
     private static nonisolated(unsafe) var count = 0
 
     /// - Parameters:
@@ -111,7 +122,9 @@ final class Victim {
         var text: [UInt8] = []
         var byte: UInt8 = 0
         while read(ends[0], &byte, 1) == 1, byte != 10 { text.append(byte) }
-        let fields = String(decoding: text, as: UTF8.self).split(separator: " ").compactMap { UInt64($0.dropFirst(2), radix: 16) }
+        let fields = String(decoding: text, as: UTF8.self).split(separator: " ").compactMap {
+            UInt64($0.dropFirst(2), radix: 16)
+        }
         let descriptor = open(file, O_RDWR | O_CLOEXEC)
         guard fields.count == 5, descriptor >= 0 else {
             kill(pid, SIGKILL)
@@ -125,6 +138,7 @@ final class Victim {
         beta = Address(fields[1])
         spin = Address(fields[2])
         atPageEnd = Address(fields[3])
+        sealed = Address(fields[4])
         usleep(20_000)
     }
 
@@ -139,7 +153,8 @@ final class Victim {
 
     var isAlive: Bool {
         var info = siginfo_t()
-        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0 && kill(pid, 0) == 0
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0
+            && kill(pid, 0) == 0
     }
 
     func process() throws -> RemoteProcess { try RemoteProcess.examine(pid: pid) }
@@ -160,20 +175,27 @@ final class Victim {
         guard let tasks = try? TaskList(pid: pid) else { return [] }
         return Set(
             tasks.scan().compactMap { tid in
-                (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).flatMap { ProcStatus(parsing: $0).number("TracerPid") }
+                (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).flatMap {
+                    ProcStatus(parsing: $0).number("TracerPid")
+                }
             })
     }
 
     /// libc's functions are as far from its base there as they are here: the same file.
     func libc(_ name: String) throws -> Address {
         guard let here = dlsym(nil, name) else { throw TestFailure("no \(name)") }
-        return try libcBase(pid) + (Address(UnsafeRawPointer(here)) - libcBase(getpid()))
+        if distance == nil { distance = try libcBase(pid) - libcBase(getpid()) }
+        return Address(UnsafeRawPointer(here)) + distance!
     }
+
+    private var distance: Int?
 
     private func libcBase(_ pid: Int32) throws -> Address {
         let maps = Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
-        guard let region = maps.regions.first(where: { $0.path.contains("/libc.so.6") }) else { throw TestFailure("no libc") }
-        return region.range.lowerBound
+        // By its code: the file may be mapped once more, to be read (ElfImage).
+        let code = maps.regions.first { $0.path.contains("/libc.so.6") && $0.permissions.contains(.execute) }
+        guard let code else { throw TestFailure("no libc") }
+        return code.range.lowerBound - Int(code.fileOffset)
     }
 
     func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
@@ -183,11 +205,28 @@ final class Victim {
     }
 
     func startAgent(
-        deadline: Int = 5000, phase: @escaping (AgentPhase) -> Void = { _ in }
+        deadline: Int = 5000, idle: UInt64 = 2_000_000_000, phase: @escaping (AgentPhase) -> Void = { _ in }
     ) throws -> Agent {
         let process = try process()
         let memory = try process.memory()
         return try Agent.start(
-            in: process, memory: memory, symbols: try symbols(process, memory), deadline: .after(milliseconds: deadline), phase: phase)
+            in: process, memory: memory, symbols: try symbols(process, memory),
+            deadline: .after(milliseconds: deadline), idle: idle,
+            phase: phase)
+    }
+}
+
+/// Calls that Swift does not import, found by name.
+enum Calls {
+    static func function<T>(_ name: String, as type: T.Type) -> T { unsafeBitCast(dlsym(nil, name)!, to: type) }
+
+    static func tgkill(_ pid: Int32, _ tid: Int32, _ signal: Int32) {
+        _ = function("tgkill", as: (@convention(c) (Int32, Int32, Int32) -> Int32).self)(pid, tid, signal)
+    }
+
+    static func fork() -> Int32 { function("fork", as: (@convention(c) () -> Int32).self)() }
+
+    static func syscall(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0) -> Int {
+        function("syscall", as: (@convention(c) (Int, Int, Int, Int) -> Int).self)(number, a, b, c)
     }
 }

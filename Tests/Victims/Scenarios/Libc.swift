@@ -5,8 +5,10 @@ import Hotpatch
 /// Functions that a careless patcher calls while it patches, each replaced by one that counts and calls the original.
 func patchLibc() throws {
     let names = [
-        "malloc", "free", "memcpy", "memmove", "memset", "memcmp", "strlen", "mprotect", "mmap", "munmap", "read", "write", "open",
-        "close", "pread", "pwrite", "sigaction", "pthread_sigmask", "pthread_mutex_lock", "pthread_mutex_unlock", "syscall", "clone",
+        "malloc", "free", "memcpy", "memmove", "memset", "memcmp", "strlen", "mprotect", "mmap", "munmap", "read",
+        "write", "open",
+        "close", "pread", "pwrite", "sigaction", "pthread_sigmask", "pthread_mutex_lock", "pthread_mutex_unlock",
+        "syscall", "clone",
         "sched_yield", "nanosleep", "clock_gettime", "getpid", "tgkill",
     ]
     for name in names {
@@ -16,7 +18,9 @@ func patchLibc() throws {
     // One after the other, so that each install runs with all those before it replaced.
     var patches: [Patch] = []
     for (index, name) in names.enumerated() {
-        let patch = try Patch.replace(symbol: name, in: "libc.so.6", with: victim_passthrough(Int32(index))!, original: victim_original(Int32(index)))
+        let patch = try Patch.replace(
+            symbol: name, in: "libc.so.6", with: victim_passthrough(Int32(index))!,
+            original: victim_original(Int32(index)))
         patches.append(patch)
         let counted = victim_passed(Int32(index))
         useLibc()

@@ -80,13 +80,20 @@ func growHeap() throws {
 
 /// No page is writable and executable, before, between and after; text is as it was.
 func noPageLeftOpen() throws {
-    func open() -> [String] { readFile("/proc/self/maps").split(separator: "\n").map(String.init).filter { $0.contains("rwx") } }
+    func open() -> [String] {
+        readFile("/proc/self/maps").split(separator: "\n").map(String.init).filter { $0.contains("rwx") }
+    }
     // Pages that were written are mappings of their own to the kernel: adjoining ones count as one.
     func text() -> [String] {
         var ranges: [[Substring]] = []
-        for line in readFile("/proc/self/maps").split(separator: "\n") where line.contains("r-xp") && line.contains("Scenarios") {
+        for line in readFile("/proc/self/maps").split(separator: "\n")
+        where line.contains("r-xp") && line.contains("Scenarios") {
             let ends = line.split(separator: " ")[0].split(separator: "-")
-            if let last = ranges.indices.last, ranges[last][1] == ends[0] { ranges[last][1] = ends[1] } else { ranges.append(ends) }
+            if let last = ranges.indices.last, ranges[last][1] == ends[0] {
+                ranges[last][1] = ends[1]
+            } else {
+                ranges.append(ends)
+            }
         }
         return ranges.map { $0.joined(separator: "-") }
     }

@@ -9,7 +9,8 @@ import LocalTarget
 struct Scenarios {
     static let all: [(name: String, run: @Sendable () throws -> Void)] = [
         ("libc", patchLibc), ("hammer", hammer), ("sleepers", sleepers), ("interrupted", interrupted),
-        ("vfork", patchDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads), ("births", births), ("heap", growHeap),
+        ("vfork", patchDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads), ("births", births),
+        ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("stub", revertInsideOriginal), ("busy", handlerThatStays),
     ]
 

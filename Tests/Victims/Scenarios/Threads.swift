@@ -43,7 +43,8 @@ func sleepers() throws {
     for _ in 0..<20 { startThread { answers.add(Int(victim_wait(end))) } }
     usleep(50_000)
     for _ in 0..<20 {
-        let patch = try Patch.replace(symbol: "read", in: "libc.so.6", with: victim_passthrough(0)!, original: victim_original(0))
+        let patch = try Patch.replace(
+            symbol: "read", in: "libc.so.6", with: victim_passthrough(0)!, original: victim_original(0))
         try patch.revert()
     }
     try expect(answers.value == 0, "a read was interrupted: \(answers.value)")
@@ -123,7 +124,7 @@ func patchDuringVfork() throws {
         throw Unexpected(description: "patched while a thread could not be held")
     } catch let error as PatchError {
         guard case .deadline(_, let thread, _) = error else { throw error }
-        try expect(thread != 0 && thread != gettid_(), "the error names thread \(thread)")
+        try expect(thread != 0 && thread != ownThread(), "the error names thread \(thread)")
     }
     try expect(victim_add(40, 2) == 42, "something changed")
     while done.value == 0 { usleep(10_000) }
@@ -131,4 +132,4 @@ func patchDuringVfork() throws {
     try expect(victim_add(40, 2) == 38, "the second try does nothing")
 }
 
-private func gettid_() -> Int32 { Int32(victim_gettid()) }
+private func ownThread() -> Int32 { Int32(victim_gettid()) }

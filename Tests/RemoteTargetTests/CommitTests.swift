@@ -1,0 +1,224 @@
+import CPatchCore
+import Glibc
+import Memory
+import Testing
+
+@testable import RemoteTarget
+
+extension RemoteTargetTests {
+    @Suite struct CommitTests {
+        static let nop5: [UInt8] = [0x0f, 0x1f, 0x44, 0x00, 0x00]
+
+        static func write(_ address: Address, from old: [UInt8]?, to new: [UInt8], kind: hp_write_kind = HP_WRITE_TEXT)
+            -> hp_write
+        {
+            var write = hp_write()
+            write.address = address.rawValue
+            write.length = UInt8(new.count)
+            write.kind = UInt8(kind.rawValue)
+            write.compared = old == nil ? 0 : 1
+            if let old { withUnsafeMutableBytes(of: &write.expected) { $0.copyBytes(from: old) } }
+            withUnsafeMutableBytes(of: &write.bytes) { $0.copyBytes(from: new) }
+            return write
+        }
+
+        static func jump(from: Address, to: Address) -> [UInt8] {
+            [0xe9] + withUnsafeBytes(of: Int32(to - (from + 5))) { Array($0) }
+        }
+
+        static func commit(
+            _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
+            maximumPause: UInt64? = nil,
+            delay: UInt32 = 0
+        ) throws -> CommitReport {
+            let process = try victim.process()
+            let memory = try process.memory()
+            var writes = writes
+            return try writes.withUnsafeMutableBufferPointer { writes in
+                try moves.withUnsafeBufferPointer { moves in
+                    try hazards.withUnsafeBufferPointer { hazards in
+                        var block = hp_commit_block(
+                            copies: nil, copy_count: 0,
+                            writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
+                            move_count: moves.count,
+                            hazards: hazards.baseAddress, hazard_count: hazards.count)
+                        let stopped = try StoppedProcess(
+                            process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
+                        if delay > 0 { usleep(delay) }
+                        return try stopped.commit(&block, memory: memory)
+                    }
+                }
+            }
+        }
+
+        @Test func writesADetourAndTakesItBack() throws {
+            let victim = try Victim("aa")
+            let memory = try victim.process().memory()
+            let detour = Self.jump(from: victim.alpha, to: victim.beta)
+            for _ in 0..<30 {
+                // A thread just behind the nop is not inside; one that stands on it starts anew.
+                let report = try Self.commit(victim, [Self.write(victim.alpha, from: Self.nop5, to: detour)])
+                #expect(report.writes == 1)
+                #expect(report.pokedWrites == 0)
+                #expect(victim.makesProgress())
+                #expect(victim.shared.value == 2)
+                _ = try Self.commit(victim, [Self.write(victim.alpha, from: detour, to: Self.nop5)])
+                #expect(victim.makesProgress())
+                #expect(victim.shared.value == 1)
+            }
+            #expect(try memory.bytes(at: victim.alpha, count: 5) == Self.nop5)
+        }
+
+        /// Where /proc/PID/mem may not be written, ptrace writes word by word; bytes beside the change stay.
+        @Test func pokesWhereMemoryFilesMayNotWrite() throws {
+            let victim = try Victim("a")
+            let process = try victim.process()
+            let memory = try ProcMemory(path: "/proc/\(victim.pid)/mem", writable: false)
+            let around = try memory.bytes(at: victim.alpha - 16, count: 48)
+            let detour = Self.jump(from: victim.alpha, to: victim.beta)
+            var write = Self.write(victim.alpha, from: Self.nop5, to: detour)
+            let report = try withUnsafeMutablePointer(to: &write) { write in
+                var block = hp_commit_block()
+                block.writes = write
+                block.write_count = 1
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 1000))
+                return try stopped.commit(&block, memory: memory)
+            }
+            #expect(report.pokedWrites == 1)
+            var expected = around
+            expected.replaceSubrange(16..<21, with: detour)
+            #expect(try memory.bytes(at: victim.alpha - 16, count: 48) == expected)
+            #expect(victim.makesProgress())
+            #expect(victim.shared.value == 2)
+        }
+
+        @Test func refusesUnexpectedBytes() throws {
+            let victim = try Victim("a")
+            let memory = try victim.process().memory()
+            let writes = [
+                Self.write(victim.beta, from: nil, to: [0x90]),
+                Self.write(victim.alpha, from: [1, 2, 3, 4, 5], to: Self.jump(from: victim.alpha, to: victim.beta)),
+            ]
+            let before = try memory.bytes(at: victim.beta, count: 5)
+            #expect(throws: CommitError.mismatch(address: victim.alpha, expected: [1, 2, 3, 4, 5], found: Self.nop5)) {
+                try Self.commit(victim, writes)
+            }
+            #expect(try memory.bytes(at: victim.beta, count: 5) == before)
+            #expect(try memory.bytes(at: victim.alpha, count: 5) == Self.nop5)
+            #expect(victim.makesProgress())
+        }
+
+        @Test func refusesToCrossAPage() throws {
+            let victim = try Victim("a")
+            #expect(throws: CommitError.crossesPage(address: victim.atPageEnd, length: 5)) {
+                try Self.commit(victim, [Self.write(victim.atPageEnd, from: Self.nop5, to: [0xe9, 0, 0, 0, 0])])
+            }
+        }
+
+        @Test func refusesInvalidLengths() throws {
+            let victim = try Victim("a")
+            var write = Self.write(victim.alpha, from: nil, to: [0x90])
+            write.length = 17
+            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 17)) {
+                try Self.commit(victim, [write])
+            }
+            write.length = 0
+            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 0)) {
+                try Self.commit(victim, [write])
+            }
+        }
+
+        /// A thread in a signal handler returns to the PC in its signal frame, which no register shows.
+        @Test func findsAPCHiddenInASignalFrame() throws {
+            let victim = try Victim("h")
+            let thread = try #require(try TaskList(pid: victim.pid).scan().first { $0 != victim.pid })
+            Calls.tgkill(victim.pid, thread, SIGUSR1)
+            usleep(50_000)
+            #expect(victim.shared.inHandler == Int(SIGUSR1))
+            let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
+            let error = #expect(throws: CommitError.self) {
+                try Self.commit(victim, [Self.write(victim.spin, from: nil, to: [0x90])], hazards: [hazard])
+            }
+            guard case .busy(thread, let address, let foundAt)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(address == victim.spin + 1)
+            #expect(foundAt != nil)
+            #expect(error?.isRetryable == true)
+        }
+
+        /// A thread inside the window goes on in the copy.
+        @Test func movesPCs() throws {
+            let victim = try Victim("h")
+            // The copy of `jmp .` is at beta: the thread is found there afterwards.
+            let move = hp_pc_move(from: victim.spin.rawValue + 1, to: victim.beta.rawValue)
+            let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
+            let report = try Self.commit(
+                victim,
+                [
+                    Self.write(victim.beta, from: nil, to: [0xeb, 0xfe]),
+                    Self.write(victim.spin, from: nil, to: [0x90, 0xcc, 0xcc]),
+                ], moves: [move], hazards: [hazard])
+            #expect(report.movedThreads == 1)
+            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+            #expect(stopped.threads.contains { $0.pc == victim.beta })
+            _ = stopped.resume()
+            #expect(victim.isAlive)
+        }
+
+        @Test func refusesAPCWithoutACopy() throws {
+            let victim = try Victim("h")
+            let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
+            let error = #expect(throws: CommitError.self) {
+                try Self.commit(victim, [Self.write(victim.spin, from: nil, to: [0x90])], hazards: [hazard])
+            }
+            guard case .busy(_, victim.spin + 1, nil)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+        }
+
+        /// The last write fails, into memory that nobody can write: all others are undone.
+        @Test func rollsBack() throws {
+            let victim = try Victim("a")
+            let process = try victim.process()
+            let good = try process.memory()
+            let detour = Self.jump(from: victim.alpha, to: victim.beta)
+            var writes = [
+                Self.write(victim.alpha, from: Self.nop5, to: detour),
+                Self.write(victim.sealed, from: nil, to: [0x90]),
+            ]
+            try writes.withUnsafeMutableBufferPointer { writes in
+                var block = hp_commit_block()
+                block.writes = writes.baseAddress
+                block.write_count = writes.count
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 1000))
+                let error = #expect(throws: CommitError.self) { _ = try stopped.commit(&block, memory: good) }
+                guard case .rolledBack? = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+                #expect(error?.exitCode == 3)
+                _ = stopped.resume()
+            }
+            #expect(try good.bytes(at: victim.alpha, count: 5) == Self.nop5)
+            #expect(victim.makesProgress())
+            #expect(victim.shared.value == 1)
+        }
+
+        @Test func givesUpAfterTheMaximumPause() throws {
+            let victim = try Victim("a")
+            let error = #expect(throws: CommitError.self) {
+                try Self.commit(
+                    victim, [Self.write(victim.alpha, from: Self.nop5, to: [0x90])], maximumPause: 20_000_000,
+                    delay: 30_000)
+            }
+            guard case .pauseExceeded(_, 20_000_000)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(try victim.process().memory().bytes(at: victim.alpha, count: 5) == Self.nop5)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import Glibc
+import Memory
+import Testing
+
+@testable import RemoteTarget
+
+extension RemoteTargetTests {
+    /// The patcher is a forked child that is killed in the middle of its work. The target must live, go on, and take a new
+    /// patcher.
+    @Suite struct DeathTests {
+        private static let idle: UInt64 = 150_000_000
+        private static let random = UInt64.random(in: 0...UInt64.max)
+
+        /// A page shared with the child: how far it came.
+        private static func sharedPage() -> UnsafeMutablePointer<Int> {
+            mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)!.bindMemory(
+                to: Int.self, capacity: 512)
+        }
+
+        /// What the child does. Never returns.
+        private func patch(_ victim: Victim, library: String, progress: UnsafeMutablePointer<Int>, diesAt: AgentPhase?)
+            -> Never
+        {
+            do {
+                let agent = try victim.startAgent(idle: Self.idle) { phase in
+                    progress[0] = phase.rawValue
+                    if phase == diesAt { kill(getpid(), SIGKILL) }
+                }
+                _ = try LibraryTests.load(agent, victim, library)
+                progress[0] = 20
+                try agent.finish()
+                progress[0] = 21
+                _exit(0)
+            } catch {
+                progress[0] = 30
+                _exit(1)
+            }
+        }
+
+        /// - Returns: the status of the child, as of waitpid; nil where it hung.
+        private func wait(_ child: Int32) -> Int32? {
+            var status: Int32 = 0
+            for _ in 0..<4000 {
+                if waitpid(child, &status, WNOHANG) == child { return status }
+                usleep(2000)
+            }
+            kill(child, SIGKILL)
+            waitpid(child, &status, 0)
+            return nil
+        }
+
+        private func checkLife(_ victim: Victim, after what: String) throws {
+            #expect(victim.makesProgress(), "\(what)")
+            #expect(victim.isAlive, "\(what)")
+            let agent = try victim.startAgent(idle: Self.idle)
+            #expect(try agent.call(victim.beta, deadline: .after(milliseconds: 2000)) == 2, "\(what)")
+            try agent.finish()
+            #expect(victim.makesProgress(), "\(what)")
+            #expect(victim.shared.errors == 0, "\(what): \(victim.shared.message)")
+            #expect(victim.tracers() == [0], "\(what)")
+        }
+
+        @Test(arguments: AgentPhase.allCases, ["rneps", "n"]) func diesAtAPhase(phase: AgentPhase, threads: String)
+            throws
+        {
+            let victim = try Victim(threads)
+            let library = Workshop.library("counted", as: "dying-\(phase)-\(threads).so")
+            let progress = Self.sharedPage()
+            for _ in 0..<3 {
+                progress[0] = 0
+                let child = Calls.fork()
+                if child == 0 { patch(victim, library: library, progress: progress, diesAt: phase) }
+                let status = wait(child)
+                #expect(status.map { $0 & 0x7f } == SIGKILL, "the child got to \(progress[0])")
+                #expect(progress[0] == phase.rawValue)
+                try checkLife(victim, after: "\(phase)")
+            }
+            munmap(progress, 4096)
+        }
+
+        @Test func diesAtAnyMoment() throws {
+            var generator = SplitMix(state: Self.random)
+            let victim = try Victim("rneps")
+            let progress = Self.sharedPage()
+            var reached: [Int: Int] = [:]
+            for index in 0..<60 {
+                let library = Workshop.library("counted", as: "random-\(index).so")
+                progress[0] = 0
+                let child = Calls.fork()
+                if child == 0 { patch(victim, library: library, progress: progress, diesAt: nil) }
+                // The preparation takes most of the time; what is interesting begins after it.
+                if index % 3 != 0 { for _ in 0..<20_000 where progress[0] == 0 { usleep(50) } }
+                usleep(UInt32(generator.next() % 12_000))
+                kill(child, SIGKILL)
+                _ = wait(child)
+                reached[progress[0], default: 0] += 1
+                try checkLife(victim, after: "kill \(index) at \(progress[0]), seed \(Self.random)")
+            }
+            print(
+                "killed at random, by phase reached: \(reached.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })"
+            )
+            #expect(reached.count > 3, "all kills came at the same phase: \(reached)")
+            munmap(progress, 4096)
+        }
+    }
+
+    struct SplitMix {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            state &+= 0x9e37_79b9_7f4a_7c15
+            var z = state
+            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+            return z ^ (z >> 31)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import Testing
+
+@testable import RemoteTarget
+
+extension RemoteTargetTests {
+    @Suite struct FrameVettingTests {
+        struct Row: Sendable {
+            var frames: [FrameKind]
+            var isComplete = true
+            var isBlocked = true
+            var isSafe: Bool
+            var line: Int
+
+            init(_ frames: [FrameKind], complete: Bool = true, blocked: Bool = true, safe: Bool, line: Int = #line) {
+                self.frames = frames
+                isComplete = complete
+                isBlocked = blocked
+                isSafe = safe
+                self.line = line
+            }
+        }
+
+        static let start: [FrameKind] = [.libcUnnamed, .libcUnnamed]
+        static let mainStart: [FrameKind] = [.libcUnnamed, .libc(["__libc_start_main"]), .user]
+        static func named(_ name: String) -> FrameKind { .libc([name]) }
+
+        static let rows: [Row] = [
+            Row([named("read"), .user] + mainStart, safe: true),
+            Row([named("read"), .user] + start, safe: true),
+            Row([.libc(["__read", "read"]), .user, named("clone")], safe: true),
+            // pthread_cond_wait's futex helper has no name.
+            Row([.libcUnnamed, named("pthread_cond_wait"), .user] + start, safe: true),
+            // A lock: lll_lock_wait has none either, but its caller is no wrapper.
+            Row([.libcUnnamed, named("pthread_mutex_lock"), .user] + start, safe: false),
+            Row([.libcUnnamed, .libcUnnamed, named("malloc"), .user] + start, safe: false),
+            Row([.libcUnnamed, .user] + start, safe: false),
+            Row([named("mmap"), .libcUnnamed, named("malloc"), .user] + start, safe: false),
+            Row([named("read"), named("malloc"), .user] + start, safe: false),
+            Row([named("read"), .loader, .user] + start, safe: false),
+            Row([named("read"), .user, .allocator("je_arena"), .user] + start, safe: false),
+            Row([named("read"), named("_IO_file_underflow"), named("fgets"), .user] + mainStart, safe: true),
+            Row([named("fgets"), .user] + mainStart, blocked: false, safe: false),
+            Row([.user] + start, blocked: false, safe: true),
+            Row([.user, .user] + mainStart, blocked: false, safe: true),
+            Row([.user, named("qsort_r"), .user] + mainStart, blocked: false, safe: true),
+            Row([.user, named("exit"), .libcUnnamed, named("__libc_start_main"), .user], blocked: false, safe: false),
+            // A thread-specific destructor: three unnamed frames at the start, not two.
+            Row([.user, .libcUnnamed] + start, blocked: false, safe: false),
+            Row([.user, named("fork"), .user] + start, blocked: false, safe: false),
+            Row([.user, .libcUnnamed, named("fork"), .user] + start, blocked: false, safe: false),
+            Row([.libcUnnamed, .user] + start, blocked: false, safe: false),
+            Row([named("read"), .user] + start, blocked: false, safe: false),
+            Row([.nowhere, .user] + start, blocked: false, safe: false),
+            Row([named("read"), .user], complete: false, safe: true),
+            Row([named("read"), .user, .nowhere], complete: false, safe: true),
+            Row([named("read")], complete: false, safe: false),
+            Row([named("read"), .nowhere], complete: false, safe: false),
+            Row([.user], complete: false, blocked: false, safe: false),
+            Row([.user, .user], complete: false, safe: false),
+            Row([], safe: false),
+        ]
+
+        @Test(arguments: rows) func decides(row: Row) {
+            let objection = FrameVetting.objection(
+                frames: row.frames, isComplete: row.isComplete, isBlocked: row.isBlocked)
+            #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
+        }
+
+        @Test func findsNamesByAddress() {
+            let map = FrameMap(images: [
+                .init(range: 0x5000..<0x6000, kind: .loader, name: "ld.so"),
+                .init(
+                    range: 0x1000..<0x2000, kind: .libc, name: "libc",
+                    symbols: [
+                        .init(range: 0x1100..<0x1120, name: "read"), .init(range: 0x1100..<0x1120, name: "__read"),
+                        .init(range: 0x1040..<0x1050, name: "abs"),
+                    ]),
+                .init(
+                    range: 0x3000..<0x4000, kind: .other, name: "main",
+                    symbols: [.init(range: 0x3100..<0x3200, name: "malloc")]),
+                .init(range: 0x7000..<0x8000, kind: .allocator, name: "libjemalloc.so.2"),
+            ])
+            #expect(map.kind(at: 0x1100) == .libc(["read", "__read"]))
+            #expect(map.kind(at: 0x111f) == .libc(["read", "__read"]))
+            #expect(map.kind(at: 0x1120) == .libcUnnamed)
+            #expect(map.kind(at: 0x1000) == .libcUnnamed)
+            #expect(map.kind(at: 0x5000) == .loader)
+            #expect(map.kind(at: 0x3000) == .user)
+            #expect(map.kind(at: 0x31ff) == .allocator("malloc"))
+            #expect(map.kind(at: 0x7000) == .allocator("libjemalloc.so.2"))
+            #expect(map.kind(at: 0x6000) == .nowhere)
+            #expect(map.kind(at: 0) == .nowhere)
+        }
+
+        @Test func namesPathsUniquely() {
+            let one = Agent.uniquePath(descriptor: 7, number: 5)
+            #expect(one != Agent.uniquePath(descriptor: 7, number: 6))
+            #expect(one.hasPrefix("/proc/self/fd/.//././/./"))
+            #expect(one.hasSuffix("/7"))
+        }
+    }
+}

@@ -1,0 +1,235 @@
+import Glibc
+import Memory
+import Testing
+
+@testable import RemoteTarget
+
+extension RemoteTargetTests {
+    @Suite struct RemoteProcessTests {
+        private func refusal(_ pid: Int32, allowSeccomp: Bool = false) -> RemoteRefusal? {
+            do {
+                _ = try RemoteProcess.examine(pid: pid, allowSeccomp: allowSeccomp)
+                return nil
+            } catch { return error }
+        }
+
+        /// Waits until the first thread of a process is in a state.
+        private func waitFor(_ state: Character, _ pid: Int32) {
+            for _ in 0..<500 where TaskGlance(pid: pid, tid: pid).stat?.state != state { usleep(2000) }
+        }
+
+        @Test func describesAProcess() throws {
+            let victim = try Victim("nn")
+            let process = try victim.process()
+            #expect(process.pid == victim.pid)
+            #expect(process.name == "victim")
+            #expect(process.executable == Workshop.victim)
+            #expect(process.threadCount == 3)
+            #expect(process.userID == getuid())
+            #expect(process.seccompMode == 0)
+            #expect(!process.isInOtherNamespace)
+            #expect(process.isAlive)
+            #expect(try process.memory().bytes(at: victim.alpha, count: 2) == [0x0f, 0x1f])
+        }
+
+        @Test func refusesWhatIsNoProcess() {
+            #expect(refusal(0) == .noSuchProcess(pid: 0))
+            #expect(refusal(-1) == .noSuchProcess(pid: -1))
+            #expect(refusal(Int32.max) == .noSuchProcess(pid: Int32.max))
+            #expect(refusal(getpid()) == .oneself(pid: getpid()))
+        }
+
+        @Test func refusesAThreadId() throws {
+            let victim = try Victim("n")
+            let thread = try #require(try TaskList(pid: victim.pid).scan().first { $0 != victim.pid })
+            #expect(refusal(thread) == .noSuchProcess(pid: thread))
+        }
+
+        @Test func refusesAZombie() throws {
+            let pid = try Workshop.spawn(["true"])
+            waitFor("Z", pid)
+            #expect(refusal(pid) == .zombie(pid: pid, parent: getpid()))
+            var status: Int32 = 0
+            waitpid(pid, &status, 0)
+            #expect(refusal(pid) == .noSuchProcess(pid: pid))
+        }
+
+        @Test func noticesThatTheProcessHasVanished() throws {
+            let pid = try Workshop.spawn(["sleep", "100"])
+            let process = try RemoteProcess.examine(pid: pid)
+            kill(pid, SIGKILL)
+            var status: Int32 = 0
+            waitpid(pid, &status, 0)
+            #expect(!process.isAlive)
+            #expect(throws: RemoteRefusal.vanished(pid: pid)) {
+                _ = try StoppedProcess(process, deadline: .after(milliseconds: 100)).resume()
+            }
+        }
+
+        @Test func refusesAStoppedProcess() throws {
+            let victim = try Victim("n")
+            kill(victim.pid, SIGSTOP)
+            waitFor("T", victim.pid)
+            #expect(refusal(victim.pid) == .stopped(pid: victim.pid))
+            kill(victim.pid, SIGCONT)
+            #expect(victim.makesProgress())
+        }
+
+        @Test func refusesATracedProcess() throws {
+            let victim = try Victim("n")
+            let child = Calls.fork()
+            if child == 0 {
+                let tracees = try? Tracees(pid: victim.pid)
+                try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
+                while true { pause() }
+            }
+            waitFor("t", victim.pid)
+            let tracerName = ProcText.trimmed(try ProcText.readString("/proc/\(child)/comm"))
+            let expected = RemoteRefusal.alreadyTraced(pid: victim.pid, tracer: child, tracerName: tracerName)
+            #expect(refusal(victim.pid) == expected)
+            kill(child, SIGKILL)
+            var status: Int32 = 0
+            waitpid(child, &status, 0)
+            #expect(victim.makesProgress())
+            #expect(refusal(victim.pid) == nil)
+        }
+
+        static let kernelThreadIsVisible =
+            ProcStat(parsing: (try? ProcText.readString("/proc/2/stat")) ?? "")?.isKernelThread == true
+
+        @Test(.enabled(if: kernelThreadIsVisible, "no kernel thread is visible in this pid namespace"))
+        func refusesAKernelThread() { #expect(refusal(2) == .kernelThread(pid: 2)) }
+
+        @Test func refusesASeccompFilter() throws {
+            let source = """
+                #include <linux/filter.h>
+                #include <linux/seccomp.h>
+                #include <sys/prctl.h>
+                #include <unistd.h>
+                int main() {
+                    struct sock_filter f = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+                    struct sock_fprog p = {1, &f};
+                    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p);
+                    for (;;) pause();
+                }
+                """
+            let file = Workshop.directory + "/filtered"
+            try StoppedProcessTests.write(source, to: file + ".c")
+            #expect(try Workshop.run(["cc", "-o", file, file + ".c"]) == 0)
+            let pid = try Workshop.spawn([file])
+            defer { kill(pid, SIGKILL) }
+            usleep(50_000)
+            #expect(refusal(pid) == .seccomp(pid: pid, mode: 2))
+            let process = try RemoteProcess.examine(pid: pid, allowSeccomp: true)
+            #expect(process.hasNoNewPrivileges)
+        }
+
+        /// A thread gives up its rights: credentials belong to threads, and only libc's wrapper spreads them over a process.
+        @Test(.enabled(if: geteuid() == 0, "needs root, to become another user"))
+        func saysWhatIsMissingToTrace() throws {
+            let victim = try Victim("n")
+            let answer = Answer(pid: victim.pid)
+            var thread = pthread_t()
+            pthread_create(
+                &thread, nil,
+                { context in
+                    let answer = Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
+                    guard Calls.syscall(117, 65534, 65534, 65534) == 0 else { return nil }  // setresuid
+                    do throws(RemoteRefusal) { _ = try RemoteProcess.examine(pid: answer.pid) } catch {
+                        answer.refusal = error
+                    }
+                    return nil
+                }, Unmanaged.passUnretained(answer).toOpaque())
+            pthread_join(thread, nil)
+            guard case .notPermitted(victim.pid, let hint)? = answer.refusal else {
+                Issue.record("\(String(describing: answer.refusal))")
+                return
+            }
+            #expect(hint.targetUser == 0)
+            #expect("\(answer.refusal!)".contains("belongs to user 0"))
+            #expect("\(answer.refusal!)".contains("CAP_SYS_PTRACE"))
+        }
+
+        private final class Answer {
+            let pid: Int32
+            var refusal: RemoteRefusal?
+            init(pid: Int32) { self.pid = pid }
+        }
+
+        static let small: String? = {
+            let file = Workshop.directory + "/small"
+            let command = "echo 'int main(void){for(;;);}' | cc -m32 -x c -o \(file) - 2>/dev/null"
+            return (try? Workshop.run(["sh", "-c", command])) == 0 ? file : nil
+        }()
+
+        @Test(.enabled(if: small != nil, "no 32-bit compiler here (gcc-multilib)"))
+        func refuses32Bit() throws {
+            let pid = try Workshop.spawn([try #require(Self.small)])
+            defer { kill(pid, SIGKILL) }
+            usleep(50_000)
+            #expect(refusal(pid) == .not64Bit(pid: pid))
+        }
+
+        @Test func everyDescriptionHasThreeParts() {
+            let hint = RemoteRefusal.PermissionHint(
+                code: EPERM, ownUser: 1000, targetUser: 0, yamaScope: 1, targetInOtherUserNamespace: false)
+            let thread = RemoteRefusal.BlockingThread(
+                tid: 1, name: "t", state: "D", waitChannel: "kernel_clone", systemCall: 58)
+            let all: [RemoteRefusal] = [
+                .noSuchProcess(pid: 1), .vanished(pid: 1), .oneself(pid: 1), .kernelThread(pid: 1),
+                .zombie(pid: 1, parent: 2),
+                .not64Bit(pid: 1), .otherArchitecture(pid: 1, machine: 183), .notELF(pid: 1),
+                .alreadyTraced(pid: 1, tracer: 2, tracerName: "gdb"), .stopped(pid: 1), .frozen(pid: 1),
+                .notPermitted(pid: 1, hint),
+                .seccomp(pid: 1, mode: 2), .staticallyLinked(pid: 1), .unsupportedLibrary(pid: 1, name: "musl"),
+                .noAgentOnThisArchitecture(pid: 1), .noXsave(pid: 1), .deadline(pid: 1, thread),
+                .noThreadToBorrow(pid: 1, [.init(tid: 1, reason: "in malloc of libc")]),
+                .noRoomForStub(pid: 1, needed: 1000),
+                .anotherPatcher(pid: 1), .stubInUse(pid: 1, thread: 2),
+                .procUnreadable(pid: 1, path: "/proc/1/maps", code: EIO),
+            ]
+            for refusal in all { #expect("\(refusal)".components(". ") >= 3, "\(refusal)") }
+        }
+
+        @Test(
+            arguments: [
+                ("1 (a) S 2 3", nil), ("", nil),
+                ("1 (a b) (c) S 2 0 0 0 0 4194304 0 0 0 0 0 0 0 0 20 0 1 0 777 9", "a b) (c"),
+                (")(", nil), ("1 (x) S -1 0 0 0 0 -5 0 0 0 0 0 0 0 0 20 0 1 0 7 9", nil),
+            ] as [(String, String?)])
+        func parsesStat(text: String, name: String?) {
+            let stat = ProcStat(parsing: text)
+            #expect(stat?.name == name)
+            if name != nil { #expect(stat?.startTime == 777) }
+        }
+
+        @Test func parsesMaps() {
+            let mappings = Mappings(
+                parsing: """
+                    00400000-00401000 r-xp 00000000 08:01 12 /a b
+                    zz-1 r-xp 0 0:0 0
+                    2000-1000 rw-p 0 0:0 0
+                    7ffff000-80000000 rw-s 00001000 00:05 3
+                    """)
+            #expect(mappings.regions.map(\.path) == ["/a b", ""])
+            #expect(mappings.regions[0].permissions == [.read, .execute])
+            #expect(mappings.regions[1].permissions == [.read, .write, .shared])
+            #expect(mappings.region(at: Address(0x400fff))?.inode == 12)
+            #expect(mappings.region(at: Address(0x401000)) == nil)
+        }
+    }
+}
+
+extension String {
+    /// How many parts `separator` divides the text into.
+    func components(_ separator: String) -> Int {
+        var count = 1
+        var rest = Substring(self)
+        while let first = rest.firstIndex(of: separator.first!) {
+            if rest[first...].hasPrefix(separator) { count += 1 }
+            rest = rest[rest.index(after: first)...]
+        }
+        return count
+    }
+}

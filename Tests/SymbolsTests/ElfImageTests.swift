@@ -1,0 +1,176 @@
+import Glibc
+import Memory
+import Symbols
+import Testing
+
+@Suite struct ElfImageTests {
+    let workshop: Workshop
+
+    init() throws { workshop = try Workshop() }
+
+    @Test func headers() throws {
+        let library = try ElfImage(
+            path: try workshop.library(
+                "libscopes.so", ["symbols_scopes.c", "symbols_scopes_other.c"],
+                ["-g", "-Wl,-soname,libscopes.so.1", "-Wl,--build-id=0x0123456789abcdef"]))
+        #expect(library.fileType == 3)
+        #expect(library.soname == "libscopes.so.1")
+        #expect(library.buildID == [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF])
+        #expect(library.hasDebugInfo)
+        #expect(library.interpreter == nil)
+        #expect(!library.isStatic)
+
+        let program = try ElfImage(path: try workshop.build("program", ["symbols_program.c"]))
+        #expect(program.interpreter?.contains("ld-linux") == true)
+        #expect(!program.hasDebugInfo)
+        #expect(program.needed.contains("libc.so.6"))
+        #expect(
+            program.undefinedDynamicSymbols.contains { $0.name == "dlopen" && $0.version?.hasPrefix("GLIBC_") == true })
+        let text = try #require(program.section(named: ".text"))
+        #expect(try program.contents(of: text) == program.readFile(at: text.address, count: Int(text.size)))
+        #expect(program.textRange == text.address..<(text.address + text.size))
+        #expect(symbolError { try program.readFile(at: .max, count: 1) }.map(isMalformed) == true)
+        #expect(symbolError { try program.readFile(at: text.address, count: .max) }.map(isMalformed) == true)
+        #expect(symbolError { try program.readFile(at: text.address, count: -1) }.map(isMalformed) == true)
+
+        let object = try ElfImage(path: try workshop.build("twin.o", ["symbols_twin.c"], ["-c"]))
+        #expect(object.fileType == 1)
+        #expect(object.symbols.contains { $0.name == "in_two_images" && $0.isDefined })
+    }
+
+    /// Also a file whose section headers were cut off has its dynamic symbols: the dynamic linker needs no sections.
+    @Test func withoutSectionHeaders() throws {
+        let path = try workshop.library("libbare.so", ["symbols_scopes.c", "symbols_scopes_other.c"])
+        let whole = try ElfImage(path: path)
+        var bytes = try readAll(path)
+        for index in 40..<48 { bytes[index] = 0 }  // e_shoff
+        for index in 60..<64 { bytes[index] = 0 }  // e_shnum, e_shstrndx
+        let bare = try ElfImage(path: try write(bytes, "bare.so"))
+        #expect(bare.sections.isEmpty)
+        #expect(bare.dynamicSymbols == whole.dynamicSymbols)
+        #expect(bare.needed == whole.needed)
+    }
+
+    @Test func refusesOtherFiles() throws {
+        func error(_ bytes: [UInt8]) throws -> SymbolError? {
+            let path = try write(bytes, "file")
+            return symbolError { try ElfImage(path: path) }
+        }
+        #expect(try error(Array("#!/bin/sh\n".utf8)).map(isMalformed) == true)
+        #expect(try error([]).map(isMalformed) == true)
+        let good = try readAll(try workshop.library("good.so", ["symbols_twin.c"]))
+        for (offset, value, word) in [(4, UInt8(1), "32-bit"), (5, 2, "big-endian"), (18, 8, "machine")] {
+            var bytes = good
+            bytes[offset] = value
+            let found = try error(bytes)
+            guard case .unsupported(_, let what)? = found else {
+                Issue.record("\(word): \(String(describing: found))")
+                continue
+            }
+            #expect(what.contains(word))
+        }
+        guard case .unreadable(_, ENOENT)? = symbolError({ try ElfImage(path: workshop.file("none")) }) else {
+            Issue.record("a missing file is not unreadable")
+            return
+        }
+        #expect(symbolError { try ElfImage(path: workshop.path) } != nil)
+    }
+
+    @Test func survivesTruncation() throws {
+        let good = try readAll(try workshop.library("good.so", ["symbols_inlined.c"], ["-g"]))
+        var refused = 0
+        var lengths = Array(0..<256)
+        lengths += stride(from: 256, to: good.count, by: 97)
+        for length in lengths {
+            refused += examine(Array(good[..<length])) ? 0 : 1
+        }
+        // The section headers stand at the end: nothing shorter is whole.
+        #expect(refused == lengths.count)
+        #expect(examine(good))
+    }
+
+    @Test func survivesChangedBytes() throws {
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
+        let files = [
+            try readAll(try workshop.library("a.so", ["symbols_inlined.c"], ["-g", "-O2"])),
+            try readAll(
+                try workshop.library(
+                    "b.so", ["symbols_versions.c"], ["-Wl,--version-script=\(Workshop.victims)/symbols_versions.map"])),
+            try readAll(try workshop.library("c.so", ["symbols_indirect.c"], ["-s"])),
+        ]
+        var accepted = 0
+        for round in 0..<3000 {
+            var bytes = files[round % files.count]
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                // Headers and tables stand at either end; text in the middle is not looked at.
+                let zone = Int.random(in: 0..<3, using: &random)
+                let offset =
+                    zone == 0
+                    ? Int.random(in: 0..<min(2048, bytes.count), using: &random)
+                    : zone == 1
+                        ? Int.random(in: max(0, bytes.count - 4096)..<bytes.count, using: &random)
+                        : Int.random(in: 0..<bytes.count, using: &random)
+                bytes[offset] =
+                    Bool.random(using: &random)
+                    ? UInt8.random(in: 0...255, using: &random) : [0, 0xFF, 0x7F, 0x80][round & 3]
+            }
+            accepted += examine(bytes) ? 1 : 0
+        }
+        #expect(accepted > 0 && accepted < 3000, "SEED=\(seed)")
+    }
+
+    /// Reads everything there is to read. True if the file was accepted.
+    private func examine(_ bytes: [UInt8]) -> Bool {
+        guard let path = try? write(bytes, "mutant"), let elf = try? ElfImage(path: path) else { return false }
+        _ =
+            elf.symbols.count + elf.dynamicSymbols.count + elf.functionRelocations.count
+            + elf.undefinedDynamicSymbols.count
+        _ = (elf.soname, elf.needed, elf.runpath, elf.hasDebugInfo, elf.isStatic, elf.textRange)
+        for section in elf.sections { _ = try? elf.contents(of: section) }
+
+        // As an image of a process whose memory is the file.
+        let text = "400000-\(String(0x400000 + max(bytes.count, 1) + 0x10000 & ~0xFFF, radix: 16)) r-xp 0 0:0 "
+        var status = stat()
+        guard stat(path, &status) == 0, let map = try? ProcessMap(parsing: "\(text)\(status.st_ino) \(path)", pid: 0),
+            let index = try? SymbolIndex(map: map, memory: BytesMemory(base: Address(0x400000), contents: bytes))
+        else { return true }
+        for name in ["area", "versioned", "versioned@V1", "chosen", "shop::price"] {
+            for function in index.functions(named: name) {
+                _ = index.extent(of: function)
+                _ = index.unreachedCopies(of: function)
+            }
+            _ = try? index.function(named: name)
+            _ = index.exportedAddress(of: name)
+        }
+        for function in index.functions(matching: "*") { _ = index.extent(of: function) }
+        for offset in stride(from: 0, to: bytes.count, by: 512) {
+            _ = index.function(containing: Address(0x400000) + offset)
+        }
+        _ = index.unresolvedCount(elf)
+        return true
+    }
+
+    private func readAll(_ path: String) throws -> [UInt8] {
+        guard let file = fopen(path, "r") else { throw SupportError(description: "cannot open \(path)") }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 22)
+        return Array(bytes[..<fread(&bytes, 1, bytes.count, file)])
+    }
+
+    private func write(_ bytes: [UInt8], _ name: String) throws -> String {
+        let path = workshop.file(name)
+        // A new inode each time: the last one may still be mapped.
+        unlink(path)
+        guard let file = fopen(path, "w") else { throw SupportError(description: "cannot write \(path)") }
+        defer { fclose(file) }
+        guard fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw SupportError(description: "short write") }
+        return path
+    }
+}
+
+extension SymbolIndex {
+    fileprivate func unresolvedCount(_ elf: ElfImage) -> Int {
+        unresolvedSymbols(of: elf, root: "/nonexistent").symbols.count
+    }
+}

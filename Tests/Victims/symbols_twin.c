@@ -1,0 +1,1 @@
+int in_two_images(int x) { return x * 7; }

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# What no test program can see: how the code is built. Prints a line per check, in the shape of the tests' own.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+check() {
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "✔ Test \"$name\" passed after 0 seconds."
+    else
+        printf '%s\n' "$output" | sed 's/^/    /'
+        echo "✘ Test \"$name\" failed after 0 seconds."
+    fi
+}
+
+# The library, and what the arm64 tests link, must not bring Foundation or Dispatch along.
+free_of_foundation() {
+    ! grep -rnE '^ *(@[a-zA-Z_]+ )*(public |package |internal )?import (Foundation|Dispatch)' \
+        --include='*.swift' Sources | grep -v '^Sources/LiveServer/'
+}
+
+# The commit may be patching any function of libc: its objects may call only each other and the core's two searches.
+calls_nothing_of_libc() {
+    local objects undefined
+    objects=$(find "$(swift build --show-bin-path)/CPatch.build" \
+        \( -name 'commit.c.o' -o -name 'park.c.o' -o -name 'trace.c.o' -o -name 'check.c.o' -o -name 'own_pages.c.o' -o -name 'clone.S.o' \))
+    [ "$(wc -w <<<"$objects")" -ge 6 ] || { echo "objects of the commit are missing: $objects"; return 1; }
+    # shellcheck disable=SC2086
+    undefined=$(nm -u $objects | awk '$1 == "U" {print $2}' | grep -vE '^(hp_|_GLOBAL_OFFSET_TABLE_$)')
+    [ -z "$undefined" ] || { echo "called from the commit: $undefined"; return 1; }
+}
+
+# Both architectures, always: what is C or assembly compiles for arm64 without a warning.
+compiles_for_arm64() {
+    local clang headers=/usr/aarch64-linux-gnu/include file
+    clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+    [ -x "$clang" ] || clang=$(command -v clang) || { echo "no clang"; return 1; }
+    [ -d "$headers" ] || { echo "no $headers: install libc6-dev-arm64-cross"; return 1; }
+    while read -r file; do
+        "$clang" --target=aarch64-linux-gnu -isystem "$headers" $(pkg-config --cflags-only-I capstone) \
+            -ICPatch/Core/include -ICPatch/Live/include -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -c -o /dev/null "$file" || return 1
+    done < <(git ls-files 'CPatch/*.c' 'CPatch/*.S')
+}
+
+# A patch library written with hotpatch.h compiles in every language it is for, without a warning.
+header_compiles() {
+    local text='#include "hotpatch.h"
+int (*old_price)(int) HOTPATCH_ORIGINAL("price");
+int new_price(int item) HOTPATCH_REPLACES("price");
+int new_price(int item) { return old_price(item) * 2; }'
+    local compiler
+    for compiler in "gcc -x c -std=c99" "gcc -x c -std=c17" "g++ -x c++ -std=c++11" "g++ -x c++ -std=c++20"; do
+        $compiler -ICPatch -Wall -Wextra -Wpedantic -Werror -fPIC -fvisibility=hidden -c -o /dev/null - <<<"$text" || return 1
+    done
+}
+
+check "the library is free of Foundation" free_of_foundation
+check "the commit calls nothing of libc" calls_nothing_of_libc
+check "C and assembly compile for arm64" compiles_for_arm64
+check "hotpatch.h compiles as C and C++" header_compiles
