@@ -43,21 +43,6 @@ static int claim_signal(void) {
     return 0;
 }
 
-// Whether the thread has the signal blocked (the SigBlk line of proc_pid_status(5)).
-static bool blocks(int32_t tid, int number) {
-    char text[2048];
-    static const char key[] = "\nSigBlk:\t";
-    if (hp_read_task_file(tid, "status", text, sizeof text) <= 0) return false;
-    for (char *at = text; *at; at++) {
-        if (!hp_equal(at, key, 2) || !hp_equal(at, key, sizeof key - 1)) continue;
-        uint64_t mask = 0;
-        for (at += sizeof key - 1; *at && *at != '\n'; at++)
-            mask = mask << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
-        return mask >> (number - 1) & 1;
-    }
-    return false;
-}
-
 typedef struct parking {
     hp_commit_job *job;
     int directory;
@@ -66,6 +51,10 @@ typedef struct parking {
     uint32_t count;         // entries of the lot in use
     uint32_t missing;       // of them: neither parked nor gone
 } parking;
+
+static bool blocks(const parking *parking, int32_t tid) {
+    return hp_task_blocked(parking->directory, tid) >> (parking->number - 1) & 1;
+}
 
 static bool reserve_lot(uint32_t needed) {
     uint32_t capacity = hp_parking_lot.capacity;
@@ -141,7 +130,7 @@ static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
         uint32_t phase = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3;
         if (phase == HP_PHASE_PARKED || phase == HP_PHASE_GONE) continue;
         if (look_closely && phase == HP_PHASE_SENT) {
-            char state = hp_task_state(entry->tid);
+            char state = hp_task_state(parking->directory, entry->tid);
             uint32_t sent = parking->generation << 2 | HP_PHASE_SENT;
             if ((state == 'Z' || state == 'X')
                 && __atomic_compare_exchange_n(
@@ -229,7 +218,7 @@ static bool is_leaving(int32_t tid) {
 // Whether the thread keeps the signal blocked. A new thread does for a moment, and one that leaves our handler does.
 static bool stays_deaf(const parking *parking, int32_t tid) {
     enum { LOOKS = 4, BETWEEN_NS = 300000 };
-    for (int looks = 0; blocks(tid, parking->number);) {
+    for (int looks = 0; blocks(parking, tid);) {
         bool patient = is_leaving(tid) || parking->job->options->parking == HP_PARKING_SIGNAL;
         if (!patient && ++looks == LOOKS) return true;
         if (hp_now_ns() + BETWEEN_NS >= parking->job->deadline_ns) return true;

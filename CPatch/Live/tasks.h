@@ -1,4 +1,4 @@
-// Reading /proc/self/task with raw system calls.
+// Reading /proc/PID/task with raw system calls.
 #pragma once
 
 #include "raw.h"
@@ -29,34 +29,53 @@ HP_INLINE size_t hp_append_decimal(char *text, size_t at, uint32_t value) {
     return at;
 }
 
-// Reads /proc/self/task/TID/`leaf` into `buffer`, zero-terminated. Returns its length, or a negative errno.
-HP_INLINE long hp_read_task_file(int32_t tid, const char *leaf, char *buffer, size_t capacity) {
+// Opens TID/`leaf` in `directory`, a /proc/PID/task. Never by way of /proc/self: the tracing helper is another process.
+HP_INLINE long hp_open_task_file(int directory, int32_t tid, const char *leaf) {
     char path[64];
-    static const char prefix[] = "/proc/self/task/";
-    hp_copy(path, prefix, sizeof prefix - 1);
-    size_t at = hp_append_decimal(path, sizeof prefix - 1, (uint32_t)tid);
+    size_t at = hp_append_decimal(path, 0, (uint32_t)tid);
     path[at++] = '/';
     for (; *leaf; leaf++) path[at++] = *leaf;
     path[at] = 0;
-    long file = HP_SYSCALL4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    if (file < 0) return file;
-    size_t length = 0;
-    long count;
-    while (length < capacity - 1 &&
-           (count = HP_SYSCALL3(SYS_read, file, buffer + length, capacity - 1 - length)) > 0)
-        length += (size_t)count;
-    HP_SYSCALL1(SYS_close, file);
-    buffer[length] = 0;
-    return (long)length;
+    return HP_SYSCALL4(SYS_openat, directory, path, O_RDONLY | O_CLOEXEC, 0);
 }
 
-// The state letter of a thread of this process (proc_pid_stat(5)); 'X' where it is gone.
-HP_INLINE char hp_task_state(int32_t tid) {
+// The state letter of a thread (proc_pid_stat(5)); 'X' where it is gone, '?' where that cannot be told.
+HP_INLINE char hp_task_state(int directory, int32_t tid) {
     char text[512];
-    long length = hp_read_task_file(tid, "stat", text, sizeof text);
-    if (length <= 0) return 'X';
+    long file = hp_open_task_file(directory, tid, "stat");
+    if (file < 0) return file == -ENOENT || file == -ESRCH ? 'X' : '?';
+    long length = HP_SYSCALL3(SYS_read, file, text, sizeof text);
+    HP_SYSCALL1(SYS_close, file);
+    if (length <= 0) return length == -ESRCH ? 'X' : '?';
     // The name is in parentheses and may hold any character, so the last ')' ends it.
     for (long i = length - 3; i > 0; i--)
         if (text[i] == ')') return text[i + 2];
-    return 'X';
+    return '?';
+}
+
+// The signals a thread has blocked: the SigBlk line of its status (proc_pid_status(5)); 0 where it cannot be read. The line
+// lies behind the process's groups, of which there may be 65,536: so no buffer holds all that comes before it.
+HP_INLINE uint64_t hp_task_blocked(int directory, int32_t tid) {
+    static const char key[] = "\nSigBlk:\t";
+    char text[1024];
+    uint64_t mask = 0;
+    size_t matched = 0;
+    bool found = false;
+    long file = hp_open_task_file(directory, tid, "status");
+    if (file < 0) return 0;
+    for (long count; !found && (count = HP_SYSCALL3(SYS_read, file, text, sizeof text)) > 0;) {
+        for (long i = 0; i < count; i++) {
+            char c = text[i];
+            if (matched == sizeof key - 1) {
+                found = c == '\n';
+                if (found) break;
+                mask = mask << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+            } else {
+                // The key's first character stands nowhere else in it.
+                matched = c == key[matched] ? matched + 1 : c == key[0];
+            }
+        }
+    }
+    HP_SYSCALL1(SYS_close, file);
+    return mask;
 }

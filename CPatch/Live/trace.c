@@ -85,7 +85,7 @@ static long seize_new(tracing *tracing) {
             long error = HP_SYSCALL4(SYS_ptrace, PTRACE_SEIZE, tid, 0, 0);
             if (error) {
                 // A thread that has ended, or the zombie of a main thread that has, holds nothing up.
-                char state = hp_task_state(tid);
+                char state = hp_task_state(tracing->directory, tid);
                 if (error == -ESRCH || state == 'Z' || state == 'X') continue;
                 tracing->status = hp_fail(tracing->job, HP_COMMIT_NO_PTRACE, tid, 0, (int)-error);
                 return -1;
