@@ -156,6 +156,12 @@ static bool set_pc(int32_t tid, uint64_t pc) {
     return set_registers(tid, &registers);
 }
 
+// Makes a call that our stop alone has interrupted start again.
+static void mend(tracing *tracing, const tracee *tracee, hp_registers *registers) {
+    if (!tracee->signal && hp_registers_mend_interrupted(registers) && set_registers(tracee->tid, registers))
+        tracing->job->report->restarted_calls++;
+}
+
 static hp_commit_status check_and_write(tracing *tracing) {
     hp_commit_job *job = tracing->job;
     hp_commit_status status = hp_check_expected(job);
@@ -164,6 +170,7 @@ static hp_commit_status check_and_write(tracing *tracing) {
         const tracee *tracee = &tracing->tracees[i];
         if (!tracee->held) continue;
         if (!get_registers(tracee->tid, &registers)) return hp_fail(job, HP_COMMIT_SYSTEM, tracee->tid, 0, ESRCH);
+        mend(tracing, tracee, &registers);
         job->report->held_threads++;
         status = hp_check_stack(job, tracee->tid, hp_registers_sp(&registers));
     }
@@ -171,9 +178,14 @@ static hp_commit_status check_and_write(tracing *tracing) {
     for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
         tracee *tracee = &tracing->tracees[i];
         if (!tracee->held || !get_registers(tracee->tid, &registers)) continue;
-        uint64_t pc = hp_registers_pc(&registers), moved = hp_moved_pc(job->block, pc);
-        if (moved == pc) continue;
-        if (set_pc(tracee->tid, moved)) {
+        // The instruction that counts is the one that will run next.
+        uint64_t step = hp_registers_restart_step(&registers), pc = hp_registers_pc(&registers);
+        uint64_t next = pc - step, moved = hp_moved_pc(job->block, next);
+        if (moved == next) {
+            if (hp_is_hazard(job->block, next)) status = hp_fail(job, HP_COMMIT_BUSY, tracee->tid, next, 0);
+            continue;
+        }
+        if (set_pc(tracee->tid, moved + step)) {
             tracee->pc = pc;
             job->report->moved_threads++;
         } else {
@@ -194,9 +206,7 @@ static void let_go(tracing *tracing) {
         tracee *tracee = &tracing->tracees[i];
         if (!tracee->tid) continue;
         hp_registers registers;
-        if (tracee->held && !tracee->signal && get_registers(tracee->tid, &registers)
-            && hp_registers_mend_interrupted(&registers) && set_registers(tracee->tid, &registers))
-            tracing->job->report->restarted_calls++;
+        if (tracee->held && get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
         if (HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal) == 0) continue;
         // Detaching needs a stop. Never stopped: our end detaches it.
     }

@@ -34,6 +34,12 @@ static inline uint64_t hp_registers_pc(const hp_registers *registers) { return r
 static inline uint64_t hp_registers_sp(const hp_registers *registers) { return registers->sp; }
 static inline void hp_registers_set_pc(hp_registers *registers, uint64_t pc) { registers->pc = pc; }
 
+// The kernel has moved the PC back before the stop.
+static inline uint64_t hp_registers_restart_step(const hp_registers *registers) {
+    (void)registers;
+    return 0;
+}
+
 // The kernel has already written pc and x0 at the stop: nothing can be mended here.
 static inline int hp_registers_mend_interrupted(hp_registers *registers) {
     (void)registers;

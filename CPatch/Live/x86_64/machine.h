@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -39,6 +40,14 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
 static inline uint64_t hp_registers_pc(const hp_registers *registers) { return registers->rip; }
 static inline uint64_t hp_registers_sp(const hp_registers *registers) { return registers->rsp; }
 static inline void hp_registers_set_pc(hp_registers *registers, uint64_t pc) { registers->rip = pc; }
+
+// How far behind the PC the thread goes on: an interrupted system call that the kernel will enter again (-ERESTARTSYS,
+// -ERESTARTNOINTR, -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK) resumes at its `syscall`.
+static inline uint64_t hp_registers_restart_step(const hp_registers *registers) {
+    long result = (long)registers->rax;
+    bool restarts = (result >= -514 && result <= -512) || result == -516;
+    return (long)registers->orig_rax >= 0 && restarts ? 2 : 0;
+}
 
 // An interrupted call that the kernel would fail with EINTR though no signal handler runs is made restartable:
 // -ERESTARTNOHAND restarts unless a handler really runs. Only calls where a second start means the same.
