@@ -29,7 +29,9 @@ HP_INLINE hp_commit_status hp_fail(
 }
 
 // own_pages.c: what runs while text may be non-executable.
+bool hp_lay_down_copies(hp_commit_job *job);
 bool hp_perform_writes(hp_commit_job *job);
+void hp_await_helper(const hp_commit_job *job, long pid);
 void hp_park_handler(int number, siginfo_t *info, void *context);
 #if defined(__x86_64__)
 void hp_park_restorer(void);

@@ -7,6 +7,7 @@
 
 #include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 hp_lot hp_parking_lot;
 
@@ -155,7 +156,7 @@ static void synchronise_cores(void) {
     hp_serialise_core();
 }
 
-bool hp_perform_writes(hp_commit_job *job) {
+bool hp_lay_down_copies(hp_commit_job *job) {
     const hp_commit_block *block = job->block;
     for (size_t i = 0; i < block->copy_count; i++) {
         int error = lay_down(job, &block->copies[i]);
@@ -163,7 +164,11 @@ bool hp_perform_writes(hp_commit_job *job) {
         hp_fail(job, HP_COMMIT_ROLLED_BACK, 0, block->copies[i].address, error);
         return false;
     }
+    return true;
+}
 
+bool hp_perform_writes(hp_commit_job *job) {
+    const hp_commit_block *block = job->block;
     int error = 0;
     size_t done = 0;
     while (done < block->write_count && !error) {
@@ -182,6 +187,21 @@ bool hp_perform_writes(hp_commit_job *job) {
     }
     synchronise_cores();
     return !error;
+}
+
+// Waits for the tracing helper's end, on the one thread that is not held while the helper writes. One that neither ends nor dies in time is killed, which frees whomever it held.
+void hp_await_helper(const hp_commit_job *job, long pid) {
+    enum { GRACE_NS = 1000000000 };
+    for (bool killed = false;;) {
+        int status;
+        long who = HP_SYSCALL4(SYS_wait4, pid, &status, __WALL | WNOHANG, 0);
+        if (who == pid || (who < 0 && who != -EINTR)) return;
+        if (!killed && hp_now_ns() > job->deadline_ns + GRACE_NS) {
+            HP_SYSCALL2(SYS_kill, pid, SIGKILL);
+            killed = true;
+        }
+        hp_sleep_ns(50000);
+    }
 }
 
 bool hp_is_own_code(uint64_t address);

@@ -200,7 +200,7 @@ static hp_commit_status check_and_write(parking *parking) {
         hp_context_set_pc(entry->context, moved);
         job->report->moved_threads++;
     }
-    if (hp_perform_writes(job)) return HP_COMMIT_DONE;
+    if (hp_lay_down_copies(job) && hp_perform_writes(job)) return HP_COMMIT_DONE;
     for (uint32_t i = 0; i < parking->count; i++)
         if (hp_parking_lot.threads[i].pc) hp_context_set_pc(hp_parking_lot.threads[i].context, hp_parking_lot.threads[i].pc);
     return job->report->status;

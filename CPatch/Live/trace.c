@@ -24,7 +24,6 @@
 enum {
     STACK_BYTES = 256 * 1024,
     FIRST_TRACEES = 4096,
-    HELPER_GRACE_NS = 1000000000,
     FIFO_PRIORITY = 10,
 };
 
@@ -175,6 +174,8 @@ static hp_commit_status check_and_write(tracing *tracing) {
         status = hp_check_stack(job, tracee->tid, hp_registers_sp(&registers));
     }
     if (status != HP_COMMIT_DONE) return status;
+    // Before any PC: should the helper be killed, a moved thread runs on in a copy that is there.
+    if (!hp_lay_down_copies(job)) return job->report->status;
     for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
         tracee *tracee = &tracing->tracees[i];
         if (!tracee->held || !get_registers(tracee->tid, &registers)) continue;
@@ -215,7 +216,10 @@ static void let_go(tracing *tracing) {
 // The helper. Runs on a stack of its own, with the caller's thread pointer: it must not touch thread-local storage.
 static int helper(void *argument) {
     tracing *tracing = argument;
-    while (!__atomic_load_n(&tracing->go, __ATOMIC_ACQUIRE)) hp_futex_wait(&tracing->go, 0, 10000000);
+    while (!__atomic_load_n(&tracing->go, __ATOMIC_ACQUIRE)) {
+        hp_futex_wait(&tracing->go, 0, 10000000);
+        if (hp_now_ns() >= tracing->job->deadline_ns) return 0;  // the process was killed meanwhile
+    }
     // Otherwise released threads run before the rest are released.
     struct {
         int priority;
@@ -226,20 +230,6 @@ static int helper(void *argument) {
     if (tracing->job->pause_began_ns) tracing->job->report->pause_ns = hp_now_ns() - tracing->job->pause_began_ns;
     __atomic_store_n(&tracing->finished, 1, __ATOMIC_RELEASE);
     return 0;
-}
-
-// Waits for the helper's end. One that neither ends nor dies in time is killed, which frees whomever it held.
-static void await_helper(tracing *tracing, long pid) {
-    for (bool killed = false;;) {
-        int status;
-        long who = HP_SYSCALL4(SYS_wait4, pid, &status, __WALL | WNOHANG, 0);
-        if (who == pid || (who < 0 && who != -EINTR)) return;
-        if (!killed && hp_now_ns() > tracing->job->deadline_ns + HELPER_GRACE_NS) {
-            HP_SYSCALL2(SYS_kill, pid, SIGKILL);
-            killed = true;
-        }
-        hp_sleep_ns(50000);
-    }
 }
 
 hp_commit_status hp_commit_traced(hp_commit_job *job) {
@@ -274,7 +264,7 @@ hp_commit_status hp_commit_traced(hp_commit_job *job) {
             HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, pid);  // where Yama restricts tracing to descendants
             __atomic_store_n(&tracing.go, 1, __ATOMIC_RELEASE);
             hp_futex_wake(&tracing.go, 1);
-            await_helper(&tracing, pid);
+            hp_await_helper(job, pid);
             HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, 0);
             status = tracing.status;
             if (!__atomic_load_n(&tracing.finished, __ATOMIC_ACQUIRE))
