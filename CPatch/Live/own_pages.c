@@ -37,7 +37,10 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number,
         if ((int32_t)((released - generation) << 2) >= 0) break;
         hp_futex_wait(&hp_parking_lot.released, released, UINT64_MAX);
     }
-    __atomic_store_n(&self->state, generation << 2 | HP_PHASE_GONE, __ATOMIC_RELEASE);
+    // Unless a later commit has the entry already, for another thread.
+    uint32_t parked = generation << 2 | HP_PHASE_PARKED;
+    __atomic_compare_exchange_n(
+        &self->state, &parked, generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     hp_serialise_core();
 }
 

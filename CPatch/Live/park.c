@@ -30,7 +30,7 @@ static int claim_signal(void) {
         if (HP_SYSCALL4(SYS_rt_sigaction, number, 0, &action, sizeof action.mask) != 0) continue;
         if ((void *)action.handler != (void *)SIG_DFL) continue;
         action.handler = hp_park_handler;
-        action.flags = SA_SIGINFO | SA_RESTART;
+        action.flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;  // where a thread has such a stack, its own may be tiny
         action.restorer = 0;
 #if defined(__x86_64__)
         enum { KERNEL_SA_RESTORER = 0x04000000 };
@@ -144,14 +144,22 @@ static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
 }
 
 static hp_commit_status await_arrivals(parking *parking, uint64_t deadline) {
-    enum { PATIENCE_NS = 2000000 };
-    int32_t blamed = 0;
+    enum { PATIENCE_NS = 2000000, LOOKS = 4 };
+    int32_t blamed = 0, deaf = 0;
+    int looks = 0;
     for (bool look_closely = false;; look_closely = true) {
         uint32_t arrived;
         do {
             arrived = __atomic_load_n(&hp_parking_lot.arrived, __ATOMIC_ACQUIRE);
             take_stock(parking, look_closely, &blamed);
             if (parking->missing == 0) return HP_COMMIT_DONE;
+            // Born, or deaf, since all were asked: it can still be traced.
+            if (look_closely && parking->job->options->parking == HP_PARKING_AUTOMATIC) {
+                looks = blamed == deaf ? looks : 0;
+                deaf = blamed;
+                looks = blocks(parking, blamed) ? looks + 1 : 0;
+                if (looks == LOOKS) return hp_fail(parking->job, HP_COMMIT_NO_SIGNAL, blamed, 0, 0);
+            }
             look_closely = false;
             if (hp_now_ns() >= deadline) return hp_fail(parking->job, HP_COMMIT_DEADLINE, blamed, 0, ETIMEDOUT);
         } while (hp_futex_wait(&hp_parking_lot.arrived, arrived, PATIENCE_NS) != -ETIMEDOUT);
@@ -188,6 +196,9 @@ static hp_commit_status check_and_write(parking *parking) {
         const hp_parked *entry = &hp_parking_lot.threads[i];
         if ((entry->state & 3) != HP_PHASE_PARKED) continue;
         job->report->held_threads++;
+        uint64_t pc = hp_context_pc(entry->context);
+        if (hp_is_hazard(job->block, pc) && hp_moved_pc(job->block, pc) == pc)
+            return hp_fail(job, HP_COMMIT_BUSY, entry->tid, pc, 0);
         status = hp_check_stack(job, entry->tid, hp_context_sp(entry->context));
         if (status != HP_COMMIT_DONE) return status;
     }
@@ -210,7 +221,8 @@ static hp_commit_status check_and_write(parking *parking) {
 static bool is_leaving(int32_t tid) {
     for (uint32_t i = 0; i < hp_parking_lot.capacity && hp_parking_lot.threads[i].tid; i++) {
         const hp_parked *entry = &hp_parking_lot.threads[i];
-        if (entry->tid == tid && (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3) == HP_PHASE_PARKED) return true;
+        uint32_t phase = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3;
+        if (entry->tid == tid && (phase == HP_PHASE_ARRIVING || phase == HP_PHASE_PARKED)) return true;
     }
     return false;
 }
@@ -259,6 +271,10 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
     if (deaf) {
         status = hp_fail(job, HP_COMMIT_NO_SIGNAL, deaf, 0, 0);
     } else {
+        // A handler of the program must not run here: it could find text that is not executable, or jump away and leave
+        // everybody parked.
+        uint64_t everything = ~0ull, before = 0;
+        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &everything, &before, sizeof before);
         uint32_t wanted = FIRST_CAPACITY;
         do {
             if (!reserve_lot(wanted)) {
@@ -275,6 +291,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             job->report->pause_ns = hp_now_ns() - job->pause_began_ns;
             wanted = hp_parking_lot.capacity * 2;
         } while (status == HP_COMMIT_SYSTEM && job->report->error == E2BIG);
+        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
     }
     HP_SYSCALL1(SYS_close, parking.directory);
     return status;
