@@ -14,6 +14,8 @@ public struct Refusal: Error, Hashable, Sendable {
         case tooShort
         /// The body, or one of its jump tables, jumps into the overwritten bytes.
         case branchIntoWindow
+        /// The body jumps back to the entry: its loop would go on in the replacement.
+        case branchToEntry
         /// A call inside the window returns into the overwritten bytes.
         case returnIntoWindow
         /// A PC-relative operand does not reach from the stub.
@@ -37,7 +39,7 @@ public struct Refusal: Error, Hashable, Sendable {
         /// What can be done about it; nil where nothing simple can.
         public var advice: String? {
             switch self {
-            case .tooShort, .undecodable, .branchIntoWindow, .returnIntoWindow, .unmovable, .addressIntoWindow,
+            case .tooShort, .undecodable, .branchIntoWindow, .branchToEntry, .returnIntoWindow, .unmovable, .addressIntoWindow,
                 .stubOverflow:
                 "build it with -fpatchable-function-entry=5, or patch its callers"
             case .unreadableEntry: "check the symbol's address and size"
@@ -81,7 +83,7 @@ public struct Refusal: Error, Hashable, Sendable {
 
 extension Refusal: CustomStringConvertible {
     public var description: String {
-        var text = reason == .branchIntoWindow ? "cannot patch, because of " : "cannot move "
+        var text = reason == .branchIntoWindow || reason == .branchToEntry ? "cannot patch, because of " : "cannot move "
         switch (instruction.isEmpty, bytes.isEmpty) {
         case (false, _): text += "`\(instruction)` (\(hex(bytes))) at \(address)"
         case (true, false): text += "the bytes \(hex(bytes)) at \(address)"

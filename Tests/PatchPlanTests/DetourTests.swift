@@ -1,3 +1,4 @@
+import CPatchCore
 import Memory
 import PatchPlan
 import Testing
@@ -57,9 +58,22 @@ import Testing
         }
     }
 
+    @Test func aForeignJumpIsCalledOne() {
+        #expect {
+            try Detour(code: hex("e9 00 10 00 00 48 89 e5 c3"), functionLength: 9)
+        } throws: { error in
+            "\(error)".hasSuffix(
+                ": another patcher's jump, or a breakpoint, stands at the entry; revert the other patch, or remove the breakpoint, first"
+            )
+        }
+    }
+
     @Test func everyReasonHasAName() {
-        #expect(Refusal.Reason.allCases.count == 13)
-        #expect(Set(Refusal.Reason.allCases.map(\.text)).count == 13)
+        // One for each of the core's, under the same number.
+        #expect(Refusal.Reason.allCases.map(\.rawValue) == Array(1...HP_ALREADY_PATCHED.rawValue))
+        #expect(Set(Refusal.Reason.allCases.map(\.text)).count == 14)
+        #expect(Refusal.Reason.branchToEntry.text.contains("back to the entry"))
+        #expect(Refusal.Reason.alreadyPatched.text.hasPrefix("another patcher's jump"))
     }
 
     /// Addresses come from files.
