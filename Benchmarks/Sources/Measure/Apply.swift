@@ -58,7 +58,11 @@ enum Apply {
 
     /// Milliseconds.
     private static func pause(_ json: String) throws -> Double {
-        struct Answer: Decodable { var pause_ns: Double }
-        return try JSONDecoder().decode(Answer.self, from: Data(json.utf8)).pause_ns / 1e6
+        struct Answer: Decodable {
+            enum CodingKeys: String, CodingKey { case pause = "pause_ns" }
+            /// Nanoseconds.
+            var pause: Double
+        }
+        return try JSONDecoder().decode(Answer.self, from: Data(json.utf8)).pause / 1e6
     }
 }
