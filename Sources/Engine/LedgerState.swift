@@ -32,9 +32,13 @@ public struct LedgerState: Sendable {
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
     public init(of map: ProcessMap, memory: any MemoryReader) throws {
         (segments, generation) = try Ledger.segments(of: map, memory: memory)
+        let texts = LedgerTexts()
         for segment in segments {
             let start = segment.address + Ledger.headerSize
             let bytes = try memory.bytes(at: start, count: segment.used)
+            // Most of it is sites, of some 250 bytes each.
+            sites.reserveCapacity(sites.count + bytes.count / 256)
+            siteByEntry.reserveCapacity(sites.count + bytes.count / 256)
             var position = 0
             while position < bytes.count {
                 guard bytes.count - position >= LedgerRecord.headerSize else {
@@ -46,7 +50,7 @@ public struct LedgerState: Sendable {
                     throw LedgerError.malformed(
                         "a record at offset \(position) of segment \(segment.index) is \(length) bytes long")
                 }
-                let record = try LedgerRecord(decoding: bytes[position..<position + length])
+                let record = try LedgerRecord(decoding: bytes[position..<position + length], texts: texts)
                 try add(record, stateAddress: start + (position + LedgerRecord.stateOffset))
                 position += length
             }
