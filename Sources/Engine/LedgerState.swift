@@ -18,6 +18,8 @@ public struct LedgerState: Sendable {
     private var siteByEntry: [Address: UInt32] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
     private var layers: [UInt32: [Layer]] = [:]
+    /// Of each site, all there have ever been.
+    private var replacements: [UInt32: Set<Address>] = [:]
 
     /// A patch that is in force on a site.
     struct Layer: Hashable, Sendable {
@@ -80,6 +82,7 @@ public struct LedgerState: Sendable {
                 throw .malformed("patch \(patch.id) names a site that is not there")
             }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
+            for member in patch.members { replacements[member.site, default: []].insert(member.replacement) }
         }
     }
 
@@ -92,6 +95,16 @@ public struct LedgerState: Sendable {
 
     /// The patches in force on a site, oldest first; the last one's replacement runs.
     func layers(of site: UInt32) -> [Layer] { layers[site] ?? [] }
+
+    /// Whether bytes found at a site's entry are a jump that this engine has written there.
+    public func isJump(_ found: [UInt8], of site: SiteRecord) -> Bool {
+        found == site.detour || replacements[site.id]?.contains { site.entry(for: $0) == found } ?? false
+    }
+
+    /// Whether bytes found at a site's entry, and the word found in its slot, lead to a replacement.
+    public func leads(_ found: [UInt8], slot: Address?, of site: SiteRecord, to replacement: Address) -> Bool {
+        found == site.entry(for: replacement) && (found != site.detour || slot == replacement)
+    }
 
     /// What runs instead of a function, if anything does.
     public func replacement(for entry: Address) -> (address: Address, name: String)? {

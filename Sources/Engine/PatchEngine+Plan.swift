@@ -61,7 +61,7 @@ private struct Planning {
         }
 
         let site: SiteRecord
-        if let known = try knownSite(of: function) {
+        if let known = try knownSite(for: replacement) {
             site = known
         } else {
             site = try newSite(for: replacement)
@@ -78,19 +78,19 @@ private struct Planning {
     private func name(_ function: FunctionSymbol) -> String { engine.displayName(function.name) }
 
     /// The site of a function that was patched before, with the writes that make the new replacement run.
-    private mutating func knownSite(of function: FunctionSymbol) throws(PatchError) -> SiteRecord? {
+    private mutating func knownSite(for replacement: Replacement) throws(PatchError) -> SiteRecord? {
+        let function = replacement.function
         guard let site = state.site(entry: function.address) else { return nil }
         let found = try engine.reading("read the function") {
             try engine.target.memory.bytes(at: site.patchAddress, count: site.original.count)
         }
-        guard found == site.original || found == site.detour else {
+        guard found == site.original || state.isJump(found, of: site) else {
             // Nothing of ours is in force there: another image may have come to lie at the address.
             if state.layers(of: site.id).isEmpty { return nil }
             throw .entryChanged(
                 function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
-        // The slot is set last thing before the entry, by `finish`.
-        if found == site.original { plan.install(site) }
+        plan.lead(site, to: replacement.address, from: found)
         return site
     }
 
@@ -126,7 +126,7 @@ private struct Planning {
         pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
         pools[pool].data += 8
         plan.stubs.append(detour.stub)
-        plan.install(site)
+        plan.lead(site, to: replacement.address, from: site.original)
         newSites.append(site)
         if detour.hasUncheckedIndirectJump {
             notes.append(
@@ -193,22 +193,5 @@ private struct Planning {
         return PlannedPatch(
             id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
             records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site) + [.patch(patch)], fresh: fresh)
-    }
-}
-
-extension PatchPlan {
-    /// Writes the detour over the function's entry; threads inside go on in the stub.
-    fileprivate mutating func install(_ site: SiteRecord) {
-        writes.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour))
-        let inside = site.patchAddress + 1..<site.patchAddress + site.detour.count
-        let before = moves.count
-        for pair in site.moved {
-            let from = site.entry + Int(pair.entryOffset)
-            if inside.contains(from) {
-                moves.append(PCMove(from: from, to: site.stub.lowerBound + Int(pair.stubOffset)))
-            }
-        }
-        // Nothing can point inside a single instruction.
-        if moves.count > before { hazards.append(inside) }
     }
 }
