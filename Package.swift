@@ -21,6 +21,8 @@ let package = Package(
     name: "swift-hotpatch",
     products: [
         .library(name: "Hotpatch", targets: ["Hotpatch"]),
+        // The parts below it, for Benchmarks.
+        .library(name: "HotpatchEngine", targets: ["Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory"]),
         .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
         .executable(name: "LiveServer", targets: ["LiveServer"]),
     ],

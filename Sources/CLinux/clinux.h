@@ -55,11 +55,14 @@ typedef struct user_regs_struct linux_registers;
 static inline uint64_t linux_registers_pc(const linux_registers *r) { return r->rip; }
 static inline void linux_registers_set_pc(linux_registers *r, uint64_t pc) { r->rip = pc; }
 static inline uint64_t linux_registers_sp(const linux_registers *r) { return r->rsp; }
+// The thread pointer; 0 where it is not among these registers.
+static inline uint64_t linux_registers_tp(const linux_registers *r) { return r->fs_base; }
 #elif defined(__aarch64__)
 typedef struct user_regs_struct linux_registers;
 static inline uint64_t linux_registers_pc(const linux_registers *r) { return r->pc; }
 static inline void linux_registers_set_pc(linux_registers *r, uint64_t pc) { r->pc = pc; }
 static inline uint64_t linux_registers_sp(const linux_registers *r) { return r->sp; }
+static inline uint64_t linux_registers_tp(const linux_registers *r) { (void)r; return 0; }
 #endif
 
 static inline int linux_ptrace_seize(pid_t tid) { return (int)ptrace(PTRACE_SEIZE, tid, (void *)0, (void *)0); }

@@ -34,9 +34,9 @@ struct Inspection {
             return "no longer loaded"
         }
         if patch.state == .reverted { return "not in force" }
-        if found == site.detour {
-            let slot = try? memory.value(UInt64.self, at: site.slot)
-            if slot == member.replacement.rawValue { return "in force" }
+        let slot = (try? memory.value(UInt64.self, at: site.slot)).map { Address($0) }
+        if ledger.leads(found, slot: slot, of: site, to: member.replacement) { return "in force" }
+        if ledger.isJump(found, of: site) {
             let newer = ledger.replacement(for: site.entry)
             return newer.map { "below \(displayName($0.name))" } ?? "below another patch"
         }

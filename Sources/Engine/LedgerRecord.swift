@@ -105,7 +105,7 @@ enum LedgerRecord: Hashable, Sendable {
     }
 
     func encoded() -> [UInt8] {
-        var payload = LedgerWriter()
+        var payload = LedgerWriter(capacity: 256)
         var state: UInt64 = 0
         switch self {
         case .pool(let pool):
@@ -148,7 +148,7 @@ enum LedgerRecord: Hashable, Sendable {
             }
         }
         payload.pad(to: 8)
-        var record = LedgerWriter()
+        var record = LedgerWriter(capacity: Self.headerSize + payload.bytes.count)
         record.integer(UInt32(Self.headerSize + payload.bytes.count))
         record.integer(kind)
         record.integer(state)
@@ -157,7 +157,8 @@ enum LedgerRecord: Hashable, Sendable {
     }
 
     /// Decodes the record that fills `bytes`.
-    init(decoding bytes: ArraySlice<UInt8>) throws(LedgerError) {
+    /// - Parameter texts: shared by the records of one ledger.
+    init(decoding bytes: ArraySlice<UInt8>, texts: LedgerTexts? = nil) throws(LedgerError) {
         var header = LedgerReader(bytes)
         _ = try header.integer(UInt32.self)
         let kind: UInt32 = try header.integer()
@@ -167,7 +168,7 @@ enum LedgerRecord: Hashable, Sendable {
         guard Self.checksum(kind: kind, payload: payload) == checksum else {
             throw .malformed("the checksum of a record at offset \(bytes.startIndex) is wrong")
         }
-        var reader = LedgerReader(payload)
+        var reader = LedgerReader(payload, texts: texts)
         switch kind {
         case 1: self = .pool(try Self.pool(&reader))
         case 2: self = .site(try Self.site(&reader))
@@ -189,24 +190,30 @@ enum LedgerRecord: Hashable, Sendable {
     private static func site(_ reader: inout LedgerReader) throws(LedgerError) -> SiteRecord {
         let id: UInt32 = try reader.integer()
         let machine = UInt16(truncatingIfNeeded: try reader.integer(UInt32.self))
-        var addresses: [Address] = []
-        for _ in 0..<6 { addresses.append(Address(try reader.integer(UInt64.self))) }
+        let entry = Address(try reader.integer(UInt64.self))
+        let patchAddress = Address(try reader.integer(UInt64.self))
+        let stubStart = Address(try reader.integer(UInt64.self))
+        let stubEnd = Address(try reader.integer(UInt64.self))
+        let originalAddress = Address(try reader.integer(UInt64.self))
+        let slot = Address(try reader.integer(UInt64.self))
         let original = try reader.blob(atMost: 16)
         let detour = try reader.blob(atMost: 16)
-        guard original.count == detour.count, !detour.isEmpty, addresses[2] <= addresses[3],
-            addresses[3] - addresses[2] <= 1 << 16
+        guard original.count == detour.count, !detour.isEmpty, stubStart <= stubEnd,
+            stubStart.distance(to: stubEnd) <= 1 << 16
         else { throw .malformed("site \(id) holds \(original.count) original and \(detour.count) new bytes") }
         let count: UInt32 = try reader.integer()
         guard count <= 64 else { throw .malformed("site \(id) moves \(count) instructions") }
         var moved: [SiteRecord.Pair] = []
+        moved.reserveCapacity(Int(count))
         for _ in 0..<count {
             moved.append(.init(entryOffset: try reader.integer(), stubOffset: try reader.integer()))
         }
         return SiteRecord(
-            id: id, machine: machine, entry: addresses[0], patchAddress: addresses[1], original: original,
+            id: id, machine: machine, entry: entry, patchAddress: patchAddress, original: original,
             detour: detour,
-            stub: addresses[2]..<addresses[3], originalAddress: addresses[4], slot: addresses[5], moved: moved,
-            name: try reader.string(), imagePath: try reader.string(), buildID: try reader.blob(atMost: 64))
+            stub: stubStart..<stubEnd, originalAddress: originalAddress, slot: slot, moved: moved,
+            name: try reader.string(), imagePath: try reader.repeatedString(),
+            buildID: try reader.repeatedBlob(atMost: 64))
     }
 
     private static func patch(_ reader: inout LedgerReader, state: UInt64) throws(LedgerError) -> PatchRecord {
@@ -229,7 +236,7 @@ enum LedgerRecord: Hashable, Sendable {
             members.append(
                 .init(
                     site: try reader.integer(), replacement: Address(try reader.integer(UInt64.self)),
-                    replacementName: try reader.string()))
+                    replacementName: try reader.repeatedString()))
         }
         return PatchRecord(
             id: id, state: state, origin: origin, time: time, source: source, digest: digest, handle: handle,

@@ -18,6 +18,8 @@ public struct LedgerState: Sendable {
     private var siteByEntry: [Address: UInt32] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
     private var layers: [UInt32: [Layer]] = [:]
+    /// Of each site, all there have ever been.
+    private var replacements: [UInt32: Set<Address>] = [:]
 
     /// A patch that is in force on a site.
     struct Layer: Hashable, Sendable {
@@ -32,9 +34,13 @@ public struct LedgerState: Sendable {
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
     public init(of map: ProcessMap, memory: any MemoryReader) throws {
         (segments, generation) = try Ledger.segments(of: map, memory: memory)
+        let texts = LedgerTexts()
         for segment in segments {
             let start = segment.address + Ledger.headerSize
             let bytes = try memory.bytes(at: start, count: segment.used)
+            // Most of it is sites, of some 250 bytes each.
+            sites.reserveCapacity(sites.count + bytes.count / 256)
+            siteByEntry.reserveCapacity(sites.count + bytes.count / 256)
             var position = 0
             while position < bytes.count {
                 guard bytes.count - position >= LedgerRecord.headerSize else {
@@ -46,7 +52,7 @@ public struct LedgerState: Sendable {
                     throw LedgerError.malformed(
                         "a record at offset \(position) of segment \(segment.index) is \(length) bytes long")
                 }
-                let record = try LedgerRecord(decoding: bytes[position..<position + length])
+                let record = try LedgerRecord(decoding: bytes[position..<position + length], texts: texts)
                 try add(record, stateAddress: start + (position + LedgerRecord.stateOffset))
                 position += length
             }
@@ -76,6 +82,7 @@ public struct LedgerState: Sendable {
                 throw .malformed("patch \(patch.id) names a site that is not there")
             }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
+            for member in patch.members { replacements[member.site, default: []].insert(member.replacement) }
         }
     }
 
@@ -88,6 +95,16 @@ public struct LedgerState: Sendable {
 
     /// The patches in force on a site, oldest first; the last one's replacement runs.
     func layers(of site: UInt32) -> [Layer] { layers[site] ?? [] }
+
+    /// Whether bytes found at a site's entry are a jump that this engine has written there.
+    public func isJump(_ found: [UInt8], of site: SiteRecord) -> Bool {
+        found == site.detour || replacements[site.id]?.contains { site.entry(for: $0) == found } ?? false
+    }
+
+    /// Whether bytes found at a site's entry, and the word found in its slot, lead to a replacement.
+    public func leads(_ found: [UInt8], slot: Address?, of site: SiteRecord, to replacement: Address) -> Bool {
+        found == site.entry(for: replacement) && (found != site.detour || slot == replacement)
+    }
 
     /// What runs instead of a function, if anything does.
     public func replacement(for entry: Address) -> (address: Address, name: String)? {

@@ -52,16 +52,19 @@ private struct Planning {
 
     mutating func add(_ replacement: Replacement) throws(PatchError) {
         let function = replacement.function
-        let name = engine.displayName(function.name)
-        if engine.isOwn(function) { throw .ownFunction(function: name, address: function.address) }
-        if replacement.address == function.address { throw .itself(function: name, address: function.address) }
-        if !entries.insert(function.address).inserted { throw .twice(function: name, address: function.address) }
+        if engine.isOwn(function) { throw .ownFunction(function: name(function), address: function.address) }
+        if replacement.address == function.address {
+            throw .itself(function: name(function), address: function.address)
+        }
+        if !entries.insert(function.address).inserted {
+            throw .twice(function: name(function), address: function.address)
+        }
 
         let site: SiteRecord
-        if let known = try knownSite(of: function, name: name) {
+        if let known = try knownSite(for: replacement) {
             site = known
         } else {
-            site = try newSite(for: replacement, name: name)
+            site = try newSite(for: replacement)
         }
         sites.append(site)
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
@@ -71,26 +74,30 @@ private struct Planning {
         }
     }
 
+    /// For people. Demangling takes as long as planning, so only what is reported is demangled.
+    private func name(_ function: FunctionSymbol) -> String { engine.displayName(function.name) }
+
     /// The site of a function that was patched before, with the writes that make the new replacement run.
-    private mutating func knownSite(of function: FunctionSymbol, name: String) throws(PatchError) -> SiteRecord? {
+    private mutating func knownSite(for replacement: Replacement) throws(PatchError) -> SiteRecord? {
+        let function = replacement.function
         guard let site = state.site(entry: function.address) else { return nil }
-        let found = try engine.reading("read \(name)") {
+        let found = try engine.reading("read the function") {
             try engine.target.memory.bytes(at: site.patchAddress, count: site.original.count)
         }
-        guard found == site.original || found == site.detour else {
+        guard found == site.original || state.isJump(found, of: site) else {
             // Nothing of ours is in force there: another image may have come to lie at the address.
             if state.layers(of: site.id).isEmpty { return nil }
-            throw .entryChanged(function: name, address: site.patchAddress, expected: site.detour, found: found)
+            throw .entryChanged(
+                function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
-        // The slot is set last thing before the entry, by `finish`.
-        if found == site.original { plan.install(site) }
+        plan.lead(site, to: replacement.address, from: found)
         return site
     }
 
-    private mutating func newSite(for replacement: Replacement, name: String) throws(PatchError) -> SiteRecord {
+    private mutating func newSite(for replacement: Replacement) throws(PatchError) -> SiteRecord {
         let function = replacement.function
-        let pool = try poolIndex(for: function, name: name)
-        let code = try engine.reading("read \(name)") {
+        let pool = try poolIndex(for: function)
+        let code = try engine.reading("read the function") {
             try engine.target.memory.bytes(at: function.address, count: replacement.extent.available)
         }
         let detour: Detour
@@ -99,10 +106,10 @@ private struct Planning {
                 architecture: engine.target.architecture, code: code, functionLength: replacement.extent.length,
                 entry: function.address, stub: pools[pool].text, slot: pools[pool].data, tables: engine.target.memory)
         } catch {
-            throw .refused(function: name, address: function.address, image: function.image.path, error)
+            throw .refused(function: name(function), address: function.address, image: function.image.path, error)
         }
         if detour.movesCall, engine.target.hasShadowStack {
-            throw .shadowStack(function: name, address: function.address)
+            throw .shadowStack(function: name(function), address: function.address)
         }
         let site = SiteRecord(
             id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
@@ -119,16 +126,18 @@ private struct Planning {
         pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
         pools[pool].data += 8
         plan.stubs.append(detour.stub)
-        plan.install(site)
+        plan.lead(site, to: replacement.address, from: site.original)
         newSites.append(site)
         if detour.hasUncheckedIndirectJump {
-            notes.append("\(name) has a computed jump that could not be checked: it must not lead into its first bytes")
+            notes.append(
+                "\(name(function)) has a computed jump that could not be checked: it must not lead into its first bytes"
+            )
         }
         return site
     }
 
     /// A pool within reach that has room, or a new one.
-    private mutating func poolIndex(for function: FunctionSymbol, name: String) throws(PatchError) -> Int {
+    private mutating func poolIndex(for function: FunctionSymbol) throws(PatchError) -> Int {
         let reach = engine.target.architecture.detourReach
         for (index, pool) in pools.enumerated() {
             guard pool.record.text.upperBound - pool.text >= Self.stubReserve,
@@ -150,7 +159,7 @@ private struct Planning {
             let address = PoolPlacement.address(
                 near: function.address, size: text + data, reach: reach, regions: regions, program: engine.program,
                 pageSize: page)
-        else { throw .noPool(function: name, address: function.address, reach: reach) }
+        else { throw .noPool(function: name(function), address: function.address, reach: reach) }
         let record = PoolRecord(address: address, textSize: text, dataSize: data)
         pools.append(Pool(record: record, text: address, data: address + text, isNew: true))
         return pools.count - 1
@@ -184,19 +193,5 @@ private struct Planning {
         return PlannedPatch(
             id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
             records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site) + [.patch(patch)], fresh: fresh)
-    }
-}
-
-extension PatchPlan {
-    /// Writes the detour over the function's entry; threads inside go on in the stub.
-    fileprivate mutating func install(_ site: SiteRecord) {
-        writes.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour))
-        let inside = site.patchAddress + 1..<site.patchAddress + site.detour.count
-        let moved = site.moved.filter { inside.contains(site.entry + Int($0.entryOffset)) }
-        // Nothing can point inside a single instruction.
-        if !moved.isEmpty { hazards.append(inside) }
-        moves += moved.map {
-            PCMove(from: site.entry + Int($0.entryOffset), to: site.stub.lowerBound + Int($0.stubOffset))
-        }
     }
 }

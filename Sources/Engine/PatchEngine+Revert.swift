@@ -34,7 +34,7 @@ extension PatchEngine {
     ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord]) {
         let leaving = Set(patches.map(\.record.id))
         var slots: [Write] = []
-        var entries: [Write] = []
+        var changes = PatchPlan(architecture: target.architecture)
         var vanished: [SiteRecord] = []
         var seen: Set<UInt32> = []
         for member in patches.flatMap(\.record.members) where seen.insert(member.site).inserted {
@@ -46,13 +46,17 @@ extension PatchEngine {
                 vanished.append(site)
                 continue
             }
-            if let next = state.layers(of: site.id).last(where: { !leaving.contains($0.patch) }) {
+            let isKnown = found == site.original || state.isJump(found, of: site)
+            let next = state.layers(of: site.id).last { !leaving.contains($0.patch) }
+            if let next, isKnown {
                 slots.append(
                     Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
-            } else if found == site.detour {
-                entries.append(
-                    Write(address: site.patchAddress, kind: .text, expected: site.detour, bytes: site.original))
-            } else if found != site.original {
+                changes.lead(site, to: next.replacement, from: found)
+            } else if isKnown {
+                if found == site.original { continue }
+                changes.writes.append(
+                    Write(address: site.patchAddress, kind: .text, expected: found, bytes: site.original))
+            } else {
                 // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
                 if try isMapped(site) {
                     throw .entryChanged(
@@ -62,8 +66,8 @@ extension PatchEngine {
                 vanished.append(site)
             }
         }
-        entries.sort { $0.address < $1.address }
-        var plan = PatchPlan(architecture: target.architecture)
+        var plan = changes
+        let entries = changes.writes.sorted { $0.address < $1.address }
         plan.writes = generationWrites(state: state)
         for patch in patches {
             plan.writes.append(

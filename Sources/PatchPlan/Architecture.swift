@@ -1,4 +1,5 @@
 import CPatchCore
+import Memory
 
 /// A machine whose code this engine knows.
 public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
@@ -36,6 +37,13 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
 
     /// How far a detour's jump reaches, in bytes, either way from its own address.
     public var detourReach: UInt64 { hp_detour_reach(core) }
+
+    /// The jump from one address to another, as a detour has it; nil where it does not reach.
+    public func jump(from: Address, to: Address) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
+        let length = hp_encode_jump(core, from.rawValue, to.rawValue, &bytes)
+        return length > 0 ? Array(bytes.prefix(length)) : nil
+    }
 
     public var name: String {
         switch self {

@@ -156,7 +156,7 @@ extension Agent {
     /// `/proc/self/fd/N` with `number` in it: each bit is a redundant `./` or `.//`. By its prefix the library is known for a
     /// patch later.
     static func uniquePath(descriptor: Int32, number: UInt64) -> String {
-        var path = PatchLibraryName.prefix
+        var path = PatchLibraryName.directory
         for bit in 0..<64 { path += number >> bit & 1 == 0 ? "./" : ".//" }
         return path + "\(descriptor)"
     }

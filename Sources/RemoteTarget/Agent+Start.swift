@@ -32,7 +32,7 @@ extension Agent {
                 throw .invalidSymbols
             }
             do {
-                let lock = try PatcherLock(process)
+                let lock = try PatcherLock.take(process, deadline: deadline)
                 let starter = try AgentStarter(
                     process: process, memory: memory, symbols: symbols, xsaveSize: xsaveSize, deadline: deadline,
                     idle: idle,

@@ -192,8 +192,18 @@ package enum AgentPhase: Int, CaseIterable, Sendable {
 final class PatcherLock {
     private var descriptor: Int32
 
+    /// Waits for another patcher to finish, until the deadline.
     /// - Throws: `anotherPatcher`.
-    init(_ process: RemoteProcess) throws(RemoteRefusal) {
+    static func take(_ process: RemoteProcess, deadline: Deadline) throws(RemoteRefusal) -> PatcherLock {
+        while true {
+            do throws(RemoteRefusal) { return try PatcherLock(process) } catch {
+                guard case .anotherPatcher = error, !deadline.hasPassed else { throw error }
+                usleep(10_000)
+            }
+        }
+    }
+
+    private init(_ process: RemoteProcess) throws(RemoteRefusal) {
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .procUnreadable(pid: process.pid, path: "a socket", code: errno) }
         var address = sockaddr_un()

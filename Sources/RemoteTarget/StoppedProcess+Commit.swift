@@ -166,9 +166,15 @@ private struct RemoteCommit {
         var scanned = 0
         for tracee in session.tracees.tracees {
             var registers = tracee.registers
-            var scan = StackScan(pid: session.tracees.pid, limit: limit)
+            // glibc keeps a thread's control block at the top of its stack, and no stack reaches across it. The libraries
+            // may be mapped right above, and reading on through them takes most of a millisecond.
+            let (sp, tp) = (linux_registers_sp(&registers), linux_registers_tp(&registers))
+            let isBounded = tp > sp && tp - sp < UInt64(max(0, limit))
+            // The search begins 128 bytes below SP.
+            let bound = isBounded ? min(limit, Int(tp - sp) + 128) : limit
+            var scan = StackScan(pid: session.tracees.pid, limit: bound)
             if let (word, address) = scan.first(
-                from: linux_registers_sp(&registers), in: hazards, where: { hp_is_hazard(block, $0) })
+                from: sp, in: hazards, where: { hp_is_hazard(block, $0) })
             {
                 throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
             }

@@ -4,9 +4,11 @@ import Glibc
 public enum Demangling {
     /// The source form of a Swift or C++ name; nil for any other name.
     public static func demangle(_ mangled: String) -> String? {
-        var demangler = Demangler()
-        return mangled.withBytes { name in
-            demangler.demangle(name) { String(decoding: $0, as: UTF8.self) }
+        mangled.withBytes { name in
+            // Most names of C need no buffers.
+            guard Demangler.language(name) != nil else { return nil }
+            var demangler = Demangler()
+            return demangler.demangle(name) { String(decoding: $0, as: UTF8.self) }
         }
     }
 }

@@ -62,6 +62,24 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
         #expect(try LedgerRecord(decoding: bytes[...]) == record)
     }
 
+    @Test func recordsThatShareTextsKeepTheirOwn() throws {
+        var other = site(2, at: 0x402000)
+        other.imagePath = "/opt/shot"
+        other.buildID = [1, 2, 4]
+        var third = site(3, at: 0x403000)
+        third.buildID = []
+        let records = [site(1), other, other, third, site(4, at: 0x404000)]
+        let texts = LedgerTexts()
+        for record in records.map(LedgerRecord.site) {
+            #expect(try LedgerRecord(decoding: record.encoded()[...], texts: texts) == record)
+        }
+        var longer = patch(1, .applied, sites: [1, 2, 3], replacement: 0x6000)
+        longer.members[1].replacementName = "new_prices"
+        longer.members[2].replacementName = ""
+        let record = LedgerRecord.patch(longer)
+        #expect(try LedgerRecord(decoding: record.encoded()[...], texts: texts) == record)
+    }
+
     @Test func theStateWordIsTheOnlyOneOutsideTheChecksum() throws {
         var bytes = LedgerRecord.patch(patch(1, .applying, sites: [], replacement: 0)).encoded()
         bytes[LedgerRecord.stateOffset] = UInt8(PatchRecord.State.applied.rawValue)

@@ -1,0 +1,47 @@
+import Memory
+import PatchPlan
+import Testing
+
+@testable import Engine
+
+@Suite struct SiteTests {
+    private let near = Address(0x40_2000)
+    private let far = Address(0x7f00_0000_0000)
+
+    private var site: SiteRecord {
+        SiteRecord(
+            id: 1, machine: 62, entry: Address(0x401000), patchAddress: Address(0x401000),
+            original: [0x55, 0x48, 0x89, 0xe5, 0x90], detour: [0xe9, 0xfb, 0xef, 0xff, 0x4f],
+            stub: Address(0x5040_0000)..<Address(0x5040_0020), originalAddress: Address(0x5040_0006),
+            slot: Address(0x5041_0000),
+            moved: [
+                .init(entryOffset: 0, stubOffset: 6), .init(entryOffset: 1, stubOffset: 7),
+                .init(entryOffset: 5, stubOffset: 11),
+            ],
+            name: "f", imagePath: "/f", buildID: [])
+    }
+
+    @Test func aNearReplacementIsJumpedToStraightAFarOneThroughTheIsland() {
+        #expect(site.entry(for: near) == [0xe9, 0xfb, 0x0f, 0x00, 0x00])  // jmp 0x402000
+        #expect(site.entry(for: far) == site.detour)
+    }
+
+    @Test func threadsMoveOnlyFromTheFunctionsOwnBytes() {
+        var plan = PatchPlan(architecture: .x86_64)
+        plan.lead(site, to: far, from: site.original)
+        #expect(
+            plan.writes == [Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour)]
+        )
+        #expect(plan.moves == [PCMove(from: Address(0x401001), to: Address(0x5040_0007))])
+        #expect(plan.hazards == [Address(0x401001)..<Address(0x401005)])
+
+        var next = PatchPlan(architecture: .x86_64)
+        next.lead(site, to: near, from: site.detour)
+        #expect(next.writes.map(\.bytes) == [site.entry(for: near)])
+        #expect(next.moves.isEmpty && next.hazards.isEmpty)
+
+        var same = PatchPlan(architecture: .x86_64)
+        same.lead(site, to: far, from: site.detour)
+        #expect(same.isEmpty)
+    }
+}
