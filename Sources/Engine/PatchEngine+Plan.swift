@@ -90,24 +90,47 @@ private struct Planning {
             throw .entryChanged(
                 function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
+        if found == site.original, try !stubFits(site, replacement) {
+            guard let layer = state.layers(of: site.id).last else { return nil }
+            throw .target(
+                "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
+                    + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
+        }
         plan.lead(site, to: replacement.address, from: found)
         return site
+    }
+
+    /// Whether a site's stub is what would be made of the function now. The few bytes at its entry are those of many functions:
+    /// where its image was unloaded, and another build loaded in its place, the stub would run the old build's instructions.
+    private func stubFits(_ site: SiteRecord, _ replacement: Replacement) throws(PatchError) -> Bool {
+        guard let detour = try? detour(for: replacement, stub: site.stub.lowerBound, slot: site.slot) else { return false }
+        guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
+            detour.stub.originalAddress == site.originalAddress
+        else { return false }
+        let stub = try engine.reading("read the stub of \(name(replacement.function))") {
+            try engine.target.memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
+        }
+        return stub == detour.stub.bytes
+    }
+
+    private func detour(for replacement: Replacement, stub: Address, slot: Address) throws(PatchError) -> Detour {
+        let function = replacement.function
+        let code = try engine.reading("read the function") {
+            try engine.target.memory.bytes(at: function.address, count: replacement.extent.available)
+        }
+        do throws(Refusal) {
+            return try Detour(
+                architecture: engine.target.architecture, code: code, functionLength: replacement.extent.length,
+                entry: function.address, stub: stub, slot: slot, tables: engine.target.memory)
+        } catch {
+            throw .refused(function: name(function), address: function.address, image: function.image.path, error)
+        }
     }
 
     private mutating func newSite(for replacement: Replacement) throws(PatchError) -> SiteRecord {
         let function = replacement.function
         let pool = try poolIndex(for: function)
-        let code = try engine.reading("read the function") {
-            try engine.target.memory.bytes(at: function.address, count: replacement.extent.available)
-        }
-        let detour: Detour
-        do throws(Refusal) {
-            detour = try Detour(
-                architecture: engine.target.architecture, code: code, functionLength: replacement.extent.length,
-                entry: function.address, stub: pools[pool].text, slot: pools[pool].data, tables: engine.target.memory)
-        } catch {
-            throw .refused(function: name(function), address: function.address, image: function.image.path, error)
-        }
+        let detour = try detour(for: replacement, stub: pools[pool].text, slot: pools[pool].data)
         if detour.movesCall, engine.target.hasShadowStack {
             throw .shadowStack(function: name(function), address: function.address)
         }
