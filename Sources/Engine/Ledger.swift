@@ -26,6 +26,10 @@ enum Ledger {
     static let mappingName = "/memfd:hotpatch-ledger"
     /// Touched page by page: what is not used costs address space only.
     static let segmentSize = 1 << 20
+    /// More than any set of patches takes, in all segments: the numbers are the target's, and it may wish to see us allocate.
+    static let largestSize = 256 << 20
+    /// Of ids and of the generation: what is counted up must not overflow.
+    static let largestNumber = 1 << 31
 
     static func header(segment: Int, size: Int) -> [UInt8] {
         var writer = LedgerWriter()
@@ -52,6 +56,7 @@ enum Ledger {
     ) throws -> (segments: [Segment], generation: UInt64) {
         var segments: [Segment] = []
         var generation: UInt64 = 0
+        var total = 0
         for region in map.regions where region.path.hasPrefix(mappingName) {
             let header = try memory.bytes(at: region.range.lowerBound, count: headerSize)
             // One that was mapped, but never committed to, has no magic yet.
@@ -67,6 +72,10 @@ enum Ledger {
             let size: UInt64 = try reader.integer()
             let stated: UInt64 = try reader.integer()
             let used: UInt64 = try reader.integer()
+            total += used <= largestSize ? Int(used) : largestSize
+            guard total < largestSize, stated < largestNumber else {
+                throw LedgerError.malformed("\(total) bytes of records, generation \(stated)")
+            }
             guard size <= region.count, size >= headerSize, used <= size - UInt64(headerSize) else {
                 throw LedgerError.malformed(
                     "segment \(index) says it has \(used) of \(size) bytes in use, in \(region.count)")

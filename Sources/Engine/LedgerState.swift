@@ -71,6 +71,7 @@ public struct LedgerState: Sendable {
             pools.append(pool)
             poolEnds[pool.address] = (pool.text.lowerBound, pool.data.lowerBound)
         case .site(let site):
+            guard site.id < Ledger.largestNumber else { throw .malformed("a site has the number \(site.id)") }
             sites[site.id] = site
             siteByEntry[site.entry] = site.id
             for pool in pools where pool.text.contains(site.stub.lowerBound) {
@@ -78,6 +79,7 @@ public struct LedgerState: Sendable {
                 poolEnds[pool.address] = (max(ends.text, site.stub.upperBound), max(ends.data, site.slot + 8))
             }
         case .patch(let patch):
+            guard patch.id < Ledger.largestNumber else { throw .malformed("a patch has the number \(patch.id)") }
             guard patch.members.allSatisfy({ sites[$0.site] != nil }) else {
                 throw .malformed("patch \(patch.id) names a site that is not there")
             }

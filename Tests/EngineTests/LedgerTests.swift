@@ -128,6 +128,29 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
         #expect(throws: LedgerError.self) { try LedgerState(of: map, memory: memory) }
     }
 
+    /// The next patch has the next number: the last there is would end the patcher.
+    @Test func numbersThatCannotBeCountedUpAreDamage() throws {
+        for records in [
+            [LedgerRecord.site(site(.max))], [.patch(patch(.max, .applied, sites: [], replacement: 1))],
+        ] {
+            let (map, memory) = try ledger(records)
+            #expect(throws: LedgerError.self) { try LedgerState(of: map, memory: memory) }
+        }
+        let (map, memory) = try ledger([], generation: .max)
+        #expect(throws: LedgerError.self) { try LedgerState(of: map, memory: memory) }
+    }
+
+    @Test func aLedgerOfManyGigabytesIsNotRead() throws {
+        let size = 1 << 40
+        var bytes = Ledger.header(segment: 0, size: size)
+        bytes.replaceSubrange(40..<48, with: withUnsafeBytes(of: UInt64(size - 64)) { Array($0) })
+        let region = Region(
+            range: base..<base + size, permissions: [.read, .write], inode: 7, path: "/memfd:hotpatch-ledger (deleted)")
+        #expect(throws: LedgerError.self) {
+            try LedgerState(of: map([region]), memory: BytesMemory(base: base, contents: bytes))
+        }
+    }
+
     /// A ledger is another process's memory: whatever stands there, reading it throws or answers, and never traps.
     @Test func hostileBytesNeverTrap() throws {
         let (map, memory) = try ledger([
