@@ -36,7 +36,8 @@ extern "C" {
 // Anything but 0 refuses the patch: nothing is replaced.
 __attribute__((visibility("default"))) int hotpatch_on_apply(void);
 
-// Optional. Runs in the target, on a thread of its own, after the patch was reverted by the command. The library stays loaded.
+// Optional. Runs in the target, on a thread of its own, after the patch was reverted by the command, or could not be made
+// although hotpatch_on_apply had agreed. The library stays loaded.
 __attribute__((visibility("default"))) void hotpatch_on_revert(void);
 
 #ifdef __cplusplus

@@ -108,6 +108,7 @@ public struct Apply: Sendable {
     ) throws -> Report {
         let loaded = try session.target.load(descriptor: descriptor)
         log.debug("loaded as \(loaded.mappedPath), bias \(Address(loaded.bias.rawValue))")
+        var agreed = false
         do {
             if let onApply = patch.onApply {
                 let answer = Int32(truncatingIfNeeded: try session.target.call(loaded.bias.address(ofLinked: onApply)))
@@ -116,14 +117,21 @@ public struct Apply: Sendable {
                         "hotpatch_on_apply of \(library) returned \(answer), which refuses the patch. Nothing was replaced. "
                             + "See the target's own log for its reasons.")
                 }
+                agreed = true
             }
             let receipt = try session.engine.apply(
                 request(entries, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
             log.debug("committed: \(receipt.summary)")
             return report(receipt, entries: entries, session: session)
         } catch {
-            // The runtime keeps pointers to registered metadata, so such a library stays.
-            if !patch.registersSwiftMetadata { session.target.unload(loaded) }
+            // What agreed to be applied may have handed out pointers to itself: it is told, and stays.
+            if agreed, let onRevert = patch.onRevert {
+                _ = try? session.target.call(loaded.bias.address(ofLinked: onRevert))
+            }
+            // The runtime keeps pointers to registered metadata, so such a library stays; and so does one whose functions
+            // may be in force.
+            let mayRun = (error as? PatchError)?.outcome == .inconsistent
+            if !patch.registersSwiftMetadata, !agreed, !mayRun { session.target.unload(loaded) }
             throw error
         }
     }
