@@ -4,20 +4,22 @@ import Glibc
 /// This process's own memory. An address that is not mapped is an error, not a fault: the kernel does the reading
 /// (process_vm_readv(2)); where that call is forbidden, `/proc/self/mem` does.
 public struct LocalMemory: MemoryReader {
-    private let fallback: ProcMemory?
+    private let isAllowed: Bool
 
     public init() {
         var byte: UInt8 = 0
-        let allowed = withUnsafeMutablePointer(to: &byte) { pointer in
+        isAllowed = withUnsafeMutablePointer(to: &byte) { pointer in
             linux_process_vm_read(getpid(), UInt64(UInt(bitPattern: pointer)), pointer, 1) == 1
         }
-        fallback = allowed ? nil : try? ProcMemory(path: "/proc/self/mem", writable: false)
     }
 
     public func read(
         at address: Address, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MemoryError) {
-        if let fallback { return try fallback.read(at: address, into: buffer) }
+        // Opened anew each time: after fork, one that is open still means the parent's memory.
+        if !isAllowed {
+            return try ProcMemory(path: "/proc/self/mem", writable: false).read(at: address, into: buffer)
+        }
         var done = 0
         while done < buffer.count {
             let count = linux_process_vm_read(
