@@ -74,11 +74,11 @@ struct ChangeOptions: ParsableArguments {
 func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
     do throws(CommandError) {
         let report = try command()
-        let output = json ? report.json.description : report.text
+        let output = json ? report.json.description : printable(report.text)
         if !output.isEmpty { print(output) }
     } catch {
         if json { print(error.json) }
-        _ = try? FileDescriptor.standardError.writeAll("error: \(error)\n".utf8)
+        _ = try? FileDescriptor.standardError.writeAll("error: \(printable(error.description))\n".utf8)
         throw ArgumentParser.ExitCode(error.exitCode.rawValue)
     }
 }
