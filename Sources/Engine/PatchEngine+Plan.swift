@@ -103,7 +103,9 @@ private struct Planning {
     /// Whether a site's stub is what would be made of the function now. The few bytes at its entry are those of many functions:
     /// where its image was unloaded, and another build loaded in its place, the stub would run the old build's instructions.
     private func stubFits(_ site: SiteRecord, _ replacement: Replacement) throws(PatchError) -> Bool {
-        guard let detour = try? detour(for: replacement, stub: site.stub.lowerBound, slot: site.slot) else { return false }
+        guard let detour = try? detour(for: replacement, stub: site.stub.lowerBound, slot: site.slot) else {
+            return false
+        }
         guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
             detour.stub.originalAddress == site.originalAddress
         else { return false }

@@ -39,7 +39,8 @@ public struct Refusal: Error, Hashable, Sendable {
         /// What can be done about it; nil where nothing simple can.
         public var advice: String? {
             switch self {
-            case .tooShort, .undecodable, .branchIntoWindow, .branchToEntry, .returnIntoWindow, .unmovable, .addressIntoWindow,
+            case .tooShort, .undecodable, .branchIntoWindow, .branchToEntry, .returnIntoWindow, .unmovable,
+                .addressIntoWindow,
                 .stubOverflow:
                 "build it with -fpatchable-function-entry=5, or patch its callers"
             case .unreadableEntry: "check the symbol's address and size"
@@ -83,7 +84,8 @@ public struct Refusal: Error, Hashable, Sendable {
 
 extension Refusal: CustomStringConvertible {
     public var description: String {
-        var text = reason == .branchIntoWindow || reason == .branchToEntry ? "cannot patch, because of " : "cannot move "
+        var text =
+            reason == .branchIntoWindow || reason == .branchToEntry ? "cannot patch, because of " : "cannot move "
         switch (instruction.isEmpty, bytes.isEmpty) {
         case (false, _): text += "`\(instruction)` (\(hex(bytes))) at \(address)"
         case (true, false): text += "the bytes \(hex(bytes)) at \(address)"

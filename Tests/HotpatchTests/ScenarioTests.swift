@@ -6,7 +6,8 @@ import Testing
     /// Every way to hold threads, with every way to write text.
     @Test(
         arguments: [
-            "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "stub", "interrupted", "busy",
+            "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "reloaded", "stub",
+            "interrupted", "busy",
         ],
         [["signal", "procMem"], ["signal", "mprotect"], ["ptrace", "procMem"], ["ptrace", "mprotect"]])
     func scenario(name: String, options: [String]) throws {
@@ -18,6 +19,11 @@ import Testing
     @Test(arguments: ["procMem", "mprotect"])
     func threadsThatBlockSignals(writer: String) throws {
         let result = try run(program: "Scenarios", ["deaf", "automatic", writer])
+        #expect(result.status == 0, "\(result.output)")
+    }
+
+    @Test func aThreadUnderADebugger() throws {
+        let result = try run(program: "Scenarios", ["traced", "ptrace"])
         #expect(result.status == 0, "\(result.output)")
     }
 

@@ -5,6 +5,8 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -15,6 +17,24 @@ void victim_store(long *word, long value) { __atomic_store_n(word, value, __ATOM
 void victim_fetch_add(long *word, long amount) { __atomic_add_fetch(word, amount, __ATOMIC_ACQ_REL); }
 int victim_gettid(void) { return (int)syscall(SYS_gettid); }
 int victim_fork(void) { return fork(); }
+
+// A process that traces a thread of this one; 0 where it may not.
+int victim_trace(int tid) {
+    int ends[2], answer = -1;
+    if (pipe(ends) != 0) return 0;
+    int child = fork();
+    if (child == 0) {
+        int failed = ptrace(PTRACE_SEIZE, tid, 0, 0) != 0;
+        if (write(ends[1], &failed, sizeof failed) < 0) _exit(1);
+        for (;;) pause();
+    }
+    if (read(ends[0], &answer, sizeof answer) != sizeof answer) answer = -1;
+    close(ends[0]);
+    close(ends[1]);
+    return answer == 0 ? child : 0;
+}
+
+int victim_system(const char *command) { return system(command); }
 
 void victim_vfork_sleep(int seconds) {
     int child = vfork();

@@ -11,7 +11,8 @@ struct Scenarios {
         ("libc", patchLibc), ("hammer", hammer), ("sleepers", sleepers), ("interrupted", interrupted),
         ("vfork", patchDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads), ("births", births),
         ("heap", growHeap),
-        ("mapped", noPageLeftOpen), ("stub", revertInsideOriginal), ("busy", handlerThatStays),
+        ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
+        ("busy", handlerThatStays),
     ]
 
     static func main() {

@@ -12,6 +12,8 @@ void victim_store(long *word, long value);
 void victim_fetch_add(long *word, long amount);
 int victim_gettid(void);
 int victim_fork(void);
+int victim_trace(int tid);
+int victim_system(const char *command);
 // In a vfork child, which holds its parent's thread, for so long.
 void victim_vfork_sleep(int seconds);
 
