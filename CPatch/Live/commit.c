@@ -10,7 +10,7 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-enum { FIFO_PRIORITY = 10, FIRST_RETRY_NS = 200000, LAST_RETRY_NS = 20000000 };
+enum { FIFO_PRIORITY = 10, FIRST_RETRY_NS = 200000, LAST_RETRY_NS = 20000000, FIRST_HOLD_NS = 50000000 };
 
 typedef struct scheduling {
     int policy;      // negative: unchanged
@@ -64,6 +64,7 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
     scheduling before = hurry();
     hp_commit_report busy;
     hp_clear(&busy, sizeof busy);
+    job.hold_ns = FIRST_HOLD_NS;
     for (uint64_t pause = FIRST_RETRY_NS;;) {
         report->status = HP_COMMIT_DONE;
         report->error = 0;
@@ -73,9 +74,11 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
             job.writer = report->writer = HP_WRITER_MPROTECT;  // a kernel that forbids writing text through /proc
             continue;
         }
-        if (report->status != HP_COMMIT_BUSY) break;
-        // A signal handler that interrupted an entry will leave it.
-        hp_copy(&busy, report, sizeof busy);
+        // A signal handler that interrupted an entry will leave it. A thread that could not be held, in vfork say, must not
+        // keep all others waiting until the deadline: they run on between attempts, which grow.
+        if (report->status == HP_COMMIT_BUSY) hp_copy(&busy, report, sizeof busy);
+        else if (report->status == HP_COMMIT_DEADLINE) job.hold_ns *= 2;
+        else break;
         if (hp_now_ns() + pause >= job.deadline_ns) break;
         hp_sleep_ns(pause);
         if (pause < LAST_RETRY_NS) pause *= 2;
@@ -98,12 +101,17 @@ int hp_map_at(uint64_t address, size_t size, bool executable) {
     return 0;
 }
 
-uint64_t hp_map_ledger(size_t size, int *error) {
+uint64_t hp_map_ledger(uint64_t address, size_t size, int *error) {
     long file = HP_SYSCALL2(SYS_memfd_create, "hotpatch-ledger", MFD_CLOEXEC);
     long result = file;
     if (file >= 0) {
         result = HP_SYSCALL2(SYS_ftruncate, file, size);
-        if (result == 0) result = HP_SYSCALL6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+        int flags = MAP_PRIVATE | (address ? MAP_FIXED_NOREPLACE : 0);
+        if (result == 0) result = HP_SYSCALL6(SYS_mmap, address, size, PROT_READ | PROT_WRITE, flags, file, 0);
+        if (result > 0 && address && (uint64_t)result != address) {
+            HP_SYSCALL2(SYS_munmap, result, size);
+            result = -EEXIST;
+        }
         HP_SYSCALL1(SYS_close, file);
     }
     if (result < 0) {

@@ -10,6 +10,7 @@ typedef struct hp_commit_job {
     const hp_commit_options *options;
     hp_commit_report *report;
     uint64_t deadline_ns;
+    uint64_t hold_ns;           // for which one attempt may keep threads waiting for the last of them
     int32_t pid;
     int32_t caller;             // the committing thread, which is never parked
     int memory;                 // /proc/self/mem, or -1
@@ -26,6 +27,12 @@ HP_INLINE hp_commit_status hp_fail(
     job->report->address = address;
     job->report->error = error;
     return status;
+}
+
+// When the attempt that begins now gives up on threads that are not held.
+HP_INLINE uint64_t hp_hold_deadline(const hp_commit_job *job) {
+    uint64_t limit = hp_now_ns() + job->hold_ns;
+    return limit < job->deadline_ns ? limit : job->deadline_ns;
 }
 
 // own_pages.c: what runs while text may be non-executable.

@@ -285,7 +285,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             parking.generation = (hp_parking_lot.released + 1) & 0x3fffffff;
             job->report->held_threads = 0;
             job->pause_began_ns = hp_now_ns();
-            status = park_everyone(&parking, job->deadline_ns);
+            status = park_everyone(&parking, hp_hold_deadline(job));
             if (status == HP_COMMIT_DONE) status = check_and_write(&parking);
             release_everyone(&parking);
             job->report->pause_ns = hp_now_ns() - job->pause_began_ns;

@@ -41,6 +41,7 @@ typedef struct tracing {
     uint32_t capacity;
     uint32_t go;         // futex: set once the helper may trace
     int directory;
+    uint64_t hold_deadline_ns;
     hp_commit_status status;
     uint32_t writing;    // the helper has begun to write
     uint32_t finished;
@@ -97,7 +98,8 @@ static long seize_new(tracing *tracing) {
 }
 
 static bool await_stop(tracing *tracing, tracee *tracee) {
-    for (unsigned turns = 0;; turns++) {
+    enum { TURNS_BETWEEN_LOOKS = 32 };
+    for (unsigned turns = 1;; turns++) {
         int status;
         long who = HP_SYSCALL4(SYS_wait4, tracee->tid, &status, __WALL | WNOHANG, 0);
         if (who == tracee->tid) {
@@ -114,7 +116,15 @@ static bool await_stop(tracing *tracing, tracee *tracee) {
             tracee->tid = 0;
             return true;
         }
-        if (hp_now_ns() >= tracing->job->deadline_ns) {
+        // A main thread that ended while it was seized stays as a zombie, and never stops.
+        if (turns % TURNS_BETWEEN_LOOKS == 0) {
+            char state = hp_task_state(tracing->directory, tracee->tid);
+            if (state == 'Z' || state == 'X') {
+                tracee->tid = 0;
+                return true;
+            }
+        }
+        if (hp_now_ns() >= tracing->hold_deadline_ns) {
             tracing->status = hp_fail(tracing->job, HP_COMMIT_DEADLINE, tracee->tid, 0, ETIMEDOUT);
             return false;
         }
@@ -127,6 +137,7 @@ static bool hold_everyone(tracing *tracing) {
     while ((found = seize_new(tracing)) > 0) {}
     if (found < 0) return false;
     tracing->job->pause_began_ns = hp_now_ns();
+    tracing->hold_deadline_ns = hp_hold_deadline(tracing->job);
     for (uint32_t from = 0;;) {
         for (uint32_t i = from; i < tracing->count; i++)
             HP_SYSCALL4(SYS_ptrace, PTRACE_INTERRUPT, tracing->tracees[i].tid, 0, 0);

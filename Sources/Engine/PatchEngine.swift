@@ -47,7 +47,7 @@ public final class PatchEngine {
                     }
                     mapped.append(pool.text.lowerBound..<pool.data.upperBound)
                 }
-                let summary = try commit(planned, state: state, mapped: &mapped)
+                let summary = try commit(planned, state: state, map: map, mapped: &mapped)
                 return Receipt(id: planned.id, sites: planned.sites, notes: planned.notes, summary: summary)
             } catch {
                 if error.outcome != .inconsistent { for range in mapped { target.unmap(range) } }
@@ -93,7 +93,7 @@ public final class PatchEngine {
 
 extension PatchEngine {
     private func commit(
-        _ planned: PlannedPatch, state: LedgerState, mapped: inout [Range<Address>]
+        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap, mapped: inout [Range<Address>]
     ) throws(PatchError) -> CommitSummary {
         let records = planned.records.map { $0.encoded() }
         let size = records.reduce(0) { $0 + $1.count }
@@ -102,12 +102,8 @@ extension PatchEngine {
         if let last = state.segments.last, last.size - Ledger.headerSize - last.used >= size {
             segment = last
         } else {
-            let wanted = max(Ledger.segmentSize, Ledger.headerSize + size)
-            let bytes = (wanted + target.pageSize - 1) / target.pageSize * target.pageSize
-            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes) }
-            mapped.append(address..<address + bytes)
-            segment = Ledger.Segment(address: address, index: state.segments.count, size: bytes, used: 0)
-            copies.append((address, Ledger.header(segment: segment.index, size: bytes)))
+            segment = try newSegment(holding: size, index: state.segments.count, map: map, mapped: &mapped)
+            copies.append((segment.address, Ledger.header(segment: segment.index, size: segment.size)))
         }
         let start = segment.address + (Ledger.headerSize + segment.used)
         var stateWord: Address?
@@ -126,6 +122,34 @@ extension PatchEngine {
                 Write(address: stateWord, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
         }
         return try commit(plan, copies: copies, state: state)
+    }
+
+    private func newSegment(
+        holding size: Int, index: Int, map: ProcessMap, mapped: inout [Range<Address>]
+    ) throws(PatchError) -> Ledger.Segment {
+        let wanted = max(Ledger.segmentSize, Ledger.headerSize + size)
+        let bytes = (wanted + target.pageSize - 1) / target.pageSize * target.pageSize
+        guard index == 0 else {
+            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: nil) }
+            mapped.append(address..<address + bytes)
+            return Ledger.Segment(address: address, index: index, size: bytes, used: 0)
+        }
+        for home in Ledger.homes {
+            if let there = map.region(containing: home) {
+                // One that another patcher has mapped and not committed to yet, or never will. Only one commit gets through.
+                if there.path.hasPrefix(Ledger.mappingName), there.range.lowerBound == home, there.count >= bytes {
+                    return Ledger.Segment(address: home, index: 0, size: there.count, used: 0)
+                }
+                continue
+            }
+            if !map.regions(overlapping: home..<home + bytes).isEmpty { continue }
+            // Never unmapped again: another patcher may have adopted it.
+            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: home) }
+            return Ledger.Segment(address: address, index: 0, size: bytes, used: 0)
+        }
+        throw .target(
+            "process \(target.pid) has no place for the patch ledger: something is mapped at "
+                + Ledger.homes.map(\.description).joined(separator: ", ") + ". Nothing was changed.")
     }
 
     /// The words that make new records part of the ledger, and refuse a plan that was overtaken.
@@ -161,7 +185,8 @@ extension PatchEngine {
         do {
             return try target.commit(block)
         } catch PatchError.entryChanged(_, let address, let expected, let found) {
-            if let first = state.segments.first, address == first.address + Ledger.generationOffset {
+            // The first write of every plan is the ledger's generation.
+            if address == plan.writes.first?.address {
                 throw .entryChanged(function: Self.ledgerName, address: address, expected: expected, found: found)
             }
             let name = state.sites.values.first { $0.patchAddress == address }?.name

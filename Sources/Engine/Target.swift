@@ -22,8 +22,9 @@ public protocol Target: AnyObject {
     /// - Throws: `PatchError.addressTaken` where something is mapped there already.
     func mapPool(at address: Address, textSize: Int, dataSize: Int) throws
 
-    /// Maps a private, zeroed memfd called `hotpatch-ledger`, rw-.
-    func mapLedger(size: Int) throws -> Address
+    /// Maps a private, zeroed memfd called `hotpatch-ledger`, rw-: exactly at `address`, or anywhere where that is nil.
+    /// - Throws: `PatchError.addressTaken` where something is mapped there already.
+    func mapLedger(size: Int, at address: Address?) throws -> Address
 
     /// Takes back a mapping made by `mapPool` or `mapLedger` that no commit has used.
     func unmap(_ range: Range<Address>)

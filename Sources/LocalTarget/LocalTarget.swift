@@ -77,9 +77,10 @@ public final class LocalTarget: Target {
         }
     }
 
-    public func mapLedger(size: Int) throws -> Address {
+    public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
         var code: Int32 = 0
-        let address = hp_map_ledger(size, &code)
+        let address = hp_map_ledger(wanted?.rawValue ?? 0, size, &code)
+        if let wanted, address == 0, code == EEXIST { throw PatchError.addressTaken(wanted) }
         guard address != 0 else {
             throw PatchError.system(
                 what: "cannot map the patch ledger (memfd_create, mmap)", code: code,

@@ -127,17 +127,28 @@ public final class RemoteTarget: Target {
         }
     }
 
-    public func mapLedger(size: Int) throws -> Address {
+    public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
         let agent = try startedAgent()
         let name = try agent.scratch("hotpatch-ledger")
         let file = try agent.systemCall(
             "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
         defer { try? agent.closeDescriptor(Int32(truncatingIfNeeded: file), deadline: deadline) }
         try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
-        return Address(
-            try agent.systemCall(
-                "mmap", SystemCall.mmap, 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), UInt64(MAP_PRIVATE), file, 0,
-                deadline: deadline))
+        let flags = UInt64(MAP_PRIVATE) | (wanted == nil ? 0 : Self.mapFixedNoReplace)
+        do {
+            let result = Address(
+                try agent.systemCall(
+                    "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,
+                    file,
+                    0, deadline: deadline))
+            if let wanted, result != wanted {
+                unmap(result..<result + size)
+                throw PatchError.addressTaken(wanted)
+            }
+            return result
+        } catch AgentError.systemCallFailed(_, _, EEXIST) {
+            throw PatchError.addressTaken(wanted ?? .null)
+        }
     }
 
     public func unmap(_ range: Range<Address>) {
@@ -150,19 +161,27 @@ public final class RemoteTarget: Target {
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
         var pause = Retry()
+        // One thread that cannot stop, in vfork say, must not keep all others stopped until the deadline: they run on between
+        // attempts, which grow.
+        var hold = 50
         while true {
             do {
-                return try attempt(block)
+                return try attempt(block, hold: hold)
             } catch let error as CommitError {
                 // Whoever was inside an entry, or slow to stop, may be gone the next time.
                 guard error.isRetryable, pause.sleep(until: deadline) else { throw translated(error) }
+            } catch let error as RemoteRefusal {
+                guard case .deadline = error, pause.sleep(until: deadline) else { throw error }
+                hold *= 2
             }
         }
     }
 
-    private func attempt(_ block: CommitBlock) throws -> CommitSummary {
+    /// - Parameter hold: milliseconds for which threads may wait for the last of them to stop.
+    private func attempt(_ block: CommitBlock, hold: Int) throws -> CommitSummary {
         let stopped = try StoppedProcess(
-            process, deadline: deadline, maximumPause: options.maximumPause.map { UInt64($0) * 1_000_000 })
+            process, deadline: min(deadline, .after(milliseconds: hold)),
+            maximumPause: options.maximumPause.map { UInt64($0) * 1_000_000 })
         let result = Result { try block.withUnsafeBlock { try stopped.commit($0, memory: mem) } }
         let report = stopped.resume()
         let commit = try result.get()

@@ -109,6 +109,7 @@ final class Tracees {
     private func wait(_ index: Int, until deadline: Deadline) throws(Failure) {
         let tid = tracees[index].tid
         var backoff = Backoff()
+        var turns = 0
         while true {
             var status: Int32 = 0
             let result = waitpid(tid, &status, Int32(LINUX_WAIT_ALL) | WNOHANG)
@@ -123,9 +124,22 @@ final class Tracees {
                 known.remove(tid)
                 return
             }
+            // A main thread that ended while it was seized stays as a zombie, and never stops.
+            turns += 1
+            if turns % 32 == 0, hasEnded(tid) {
+                known.remove(tid)
+                return
+            }
             if deadline.hasPassed { throw .late(tid: tid) }
             backoff.sleep()
         }
+    }
+
+    private func hasEnded(_ tid: Int32) -> Bool {
+        guard let stat = try? ProcText.readString("/proc/\(pid)/task/\(tid)/stat") else { return true }
+        // The name is in parentheses and may hold any character, so the last ')' ends it.
+        let state = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].dropFirst(2).first
+        return state == "Z" || state == "X"
     }
 
     private func readRegisters(_ index: Int) {

@@ -72,8 +72,9 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
 // (EEXIST: something is there already).
 int hp_map_at(uint64_t address, size_t size, bool executable);
 
-// Maps a private, read-write memfd called `hotpatch-ledger`. Returns its address, or 0 and an errno in *error.
-uint64_t hp_map_ledger(size_t size, int *error);
+// Maps a private, read-write memfd called `hotpatch-ledger`, exactly at `address` (MAP_FIXED_NOREPLACE), or anywhere where
+// that is 0. Returns its address, or 0 and an errno in *error (EEXIST: something is there already).
+uint64_t hp_map_ledger(uint64_t address, size_t size, int *error);
 
 // Whether `address` lies in the code that runs while text is being written.
 bool hp_is_own_code(uint64_t address);
