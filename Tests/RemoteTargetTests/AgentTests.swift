@@ -76,7 +76,9 @@ extension RemoteTargetTests {
         @Test func keepsOthersOut() throws {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
-            #expect(throws: AgentError.refused(.anotherPatcher(pid: victim.pid))) { try victim.startAgent(deadline: 300) }
+            #expect(throws: AgentError.refused(.anotherPatcher(pid: victim.pid))) {
+                try victim.startAgent(deadline: 300)
+            }
             try agent.finish()
             try victim.startAgent().finish()
         }
