@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test sanitize format lint bench clean
 
-PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl libc6-dev-arm64-cross
+PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,7 +12,7 @@ help: ## List the targets
 setup: ## Install what is missing (apt), or say what to install
 	@command -v swift >/dev/null || { echo "error: no swift on the PATH. Install a Swift 6 toolchain (https://www.swift.org/install)."; exit 1; }
 	@missing=; pkg-config --exists libelf libdw capstone 2>/dev/null || missing=yes; \
-	for tool in gcc g++ objcopy curl; do command -v $$tool >/dev/null || missing=yes; done; \
+	for tool in gcc g++ objcopy curl musl-gcc; do command -v $$tool >/dev/null || missing=yes; done; \
 	[ -d /usr/aarch64-linux-gnu/include ] || missing=yes; \
 	[ -z "$$missing" ] && exit 0; \
 	echo "installing: $(PACKAGES)"; \

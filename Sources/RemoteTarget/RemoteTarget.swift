@@ -66,8 +66,12 @@ public final class RemoteTarget: Target {
     /// Whether the process has what loading a library takes: glibc, dynamically linked.
     /// - Throws: `RemoteRefusal.staticallyLinked`, `.unsupportedLibrary`.
     public func requireLoader() throws(RemoteRefusal) {
-        if let musl = symbols.images.first(where: { $0.name.hasPrefix("ld-musl") || $0.name.hasPrefix("libc.musl") }) {
-            throw .unsupportedLibrary(pid: pid, name: musl.name)
+        // Only glibc says its version; another libc has pthread_create and dlopen too, with other rules.
+        let isGlibc = symbols.exportedAddress(of: "gnu_get_libc_version", in: nil) != nil
+        let interpreter = symbols.images.first(where: \.isMainProgram)?.elf.interpreter
+        if !isGlibc, let interpreter {
+            throw .unsupportedLibrary(
+                pid: pid, name: interpreter.contains("musl") ? "musl (\(interpreter))" : interpreter)
         }
         guard symbols.exportedAddress(of: "dlopen", in: nil) != nil,
             symbols.exportedAddress(of: "pthread_create", in: nil) != nil

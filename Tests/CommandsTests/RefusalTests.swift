@@ -121,10 +121,11 @@ extension CommandTests {
             try shop.expect()
         }
 
-        @Test(.enabled(if: access("/usr/bin/musl-gcc", X_OK) == 0, "musl-gcc is not installed"))
-        func musl() throws {
+        @Test func musl() throws {
+            // The kernel's headers are not among musl's own.
+            let headers = ["-idirafter/usr/include", "-idirafter/usr/include/x86_64-linux-gnu"]
             let victim = try Victim(
-                try Workshop.build("shop.c", ["-pthread", "-rdynamic"], with: "/usr/bin/musl-gcc"), "2")
+                try Workshop.build("shop.c", ["-pthread", "-rdynamic"] + headers, with: "musl-gcc"), "2")
             try expectRefused(["apply", price(), "--pid", victim.id], "musl", maps: victim.maps)
             #expect(try victim.ask().hasPrefix("price 70 "))
         }

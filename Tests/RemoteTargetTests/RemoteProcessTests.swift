@@ -157,15 +157,13 @@ extension RemoteTargetTests {
             init(pid: Int32) { self.pid = pid }
         }
 
-        static let small: String? = {
+        @Test func refuses32Bit() throws {
+            // Without a library: gcc alone makes 32-bit code, its libraries come with gcc-multilib.
             let file = Workshop.directory + "/small"
-            let command = "echo 'int main(void){for(;;);}' | cc -m32 -x c -o \(file) - 2>/dev/null"
-            return (try? Workshop.run(["sh", "-c", command])) == 0 ? file : nil
-        }()
-
-        @Test(.enabled(if: small != nil, "no 32-bit compiler here (gcc-multilib)"))
-        func refuses32Bit() throws {
-            let pid = try Workshop.spawn([try #require(Self.small)])
+            let command =
+                "echo 'void _start(void){for(;;);}' | cc -m32 -static -nostdlib -fno-pie -no-pie -x c -o \(file) -"
+            #expect(try Workshop.run(["sh", "-c", command]) == 0)
+            let pid = try Workshop.spawn([file])
             defer { kill(pid, SIGKILL) }
             usleep(50_000)
             #expect(refusal(pid) == .not64Bit(pid: pid))
