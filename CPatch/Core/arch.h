@@ -15,6 +15,9 @@ bool hp_refuse(
     uint64_t hp_##arch##_detour_reach(void);                                                                           \
     size_t hp_##arch##_instruction_length(const uint8_t *code, size_t length);                                         \
                                                                                                                        \
+    /* frame.c */                                                                                                      \
+    bool hp_##arch##_is_saved_pc(const uint64_t neighbours[HP_NEIGHBOURS]);                                            \
+                                                                                                                       \
     /* encode.c: each writes at `out` what shall run at `from`, and returns its length; 0: out of reach */             \
     size_t hp_##arch##_encode_jump(uint8_t *out, uint64_t from, uint64_t to);                                          \
     size_t hp_##arch##_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to);          \

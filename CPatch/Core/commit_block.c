@@ -1,6 +1,6 @@
-// The two questions a commit asks about each stopped thread. They run while threads are held: no allocation, no locks,
-// no calls out.
-#include "cpatch_core.h"
+// The questions a commit asks about each stopped thread. They run while threads are held: no allocation, no locks, no calls
+// out.
+#include "arch.h"
 
 uint64_t hp_moved_pc(const hp_commit_block *block, uint64_t pc) {
     size_t low = 0, high = block->move_count;
@@ -22,4 +22,12 @@ bool hp_is_hazard(const hp_commit_block *block, uint64_t word) {
         else high = middle;
     }
     return low < block->hazard_count && block->hazards[low].start <= word;
+}
+
+bool hp_is_saved_pc(hp_arch arch, const uint64_t neighbours[HP_NEIGHBOURS]) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_is_saved_pc(neighbours);
+    case HP_ARCH_ARM64: return hp_arm64_is_saved_pc(neighbours);
+    }
+    return true;
 }

@@ -59,8 +59,14 @@ hp_commit_status hp_check_expected(hp_commit_job *job) {
     return HP_COMMIT_DONE;
 }
 
-// Conservative: any word of the stack that points inside an entry counts, whatever it is. Nothing but the PC in a signal
-// frame, or a return address that relocation would have refused, has such a value.
+// Whether the word at an address of a stack, which has the value of a hazard, is one. Where its neighbours cannot be read, it is.
+static bool is_saved_pc(const hp_commit_job *job, uint64_t address) {
+    uint64_t neighbours[HP_NEIGHBOURS];
+    uint64_t first = address - HP_NEIGHBOURS_BELOW * sizeof *neighbours;
+    if (read_memory(job, first, neighbours, sizeof neighbours) != sizeof neighbours) return true;
+    return hp_is_saved_pc(HP_MACHINE_ARCH, neighbours);
+}
+
 hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp) {
     enum { CHUNK = 4096 };
     uint64_t words[CHUNK / sizeof(uint64_t)];
@@ -72,9 +78,11 @@ hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp)
         uint64_t chunk = CHUNK - address % CHUNK;
         long count = read_memory(job, address, words, chunk);
         if (count <= 0) break;
-        for (long i = 0; i < count / 8; i++)
-            if (words[i] >= job->lowest_hazard && words[i] < job->highest_hazard && hp_is_hazard(job->block, words[i]))
+        for (long i = 0; i < count / 8; i++) {
+            if (words[i] < job->lowest_hazard || words[i] >= job->highest_hazard) continue;
+            if (hp_is_hazard(job->block, words[i]) && is_saved_pc(job, address + (uint64_t)i * 8))
                 return hp_fail(job, HP_COMMIT_BUSY, thread, words[i], 0);
+        }
         if ((uint64_t)count < chunk) break;
         address += (uint64_t)count;
     }

@@ -60,54 +60,65 @@ static long protect(const hp_write *write, uint64_t start, uint64_t end, bool wr
     return HP_SYSCALL3(SYS_mprotect, start, end - start, protection);
 }
 
-static int write_one(const hp_commit_job *job, const hp_write *write, const uint8_t *bytes) {
+static int write_bytes(const hp_commit_job *job, uint64_t address, const uint8_t *bytes, size_t length) {
     if (job->writer == HP_WRITER_PROC_MEM) {
-        // Inside one page, so the kernel copies all of it or nothing.
-        long count = HP_SYSCALL4(SYS_pwrite64, job->memory, bytes, write->length, write->address);
-        if (count != write->length) return count < 0 ? (int)-count : EIO;
+        long count = HP_SYSCALL4(SYS_pwrite64, job->memory, bytes, length, address);
+        if (count != (long)length) return count < 0 ? (int)-count : EIO;
     } else {
-        hp_copy((void *)(uintptr_t)write->address, bytes, write->length);
+        hp_copy((void *)(uintptr_t)address, bytes, length);
     }
-    if (write->kind == HP_WRITE_TEXT) hp_flush_code(write->address, write->length);
     return 0;
 }
 
-// The end of the run of text writes that starts at `first` and lies in adjoining pages of one protection.
-static size_t run_end(const hp_commit_block *block, size_t first, size_t page, uint64_t *start, uint64_t *end) {
-    const hp_write *write = &block->writes[first];
-    *start = write->address & ~(uint64_t)(page - 1);
-    *end = (write->address + write->length + page - 1) & ~(uint64_t)(page - 1);
-    size_t next = first + 1;
-    for (; next < block->write_count; next++) {
-        const hp_write *other = &block->writes[next];
-        uint64_t other_end = (other->address + other->length + page - 1) & ~(uint64_t)(page - 1);
-        if (other->kind != HP_WRITE_TEXT || other->protection != write->protection) break;
-        if (other->address < *start || other->address > *end) break;
-        if (other_end > *end) *end = other_end;
-    }
-    return next;
+// Inside one page, so the kernel copies all of it or nothing.
+static int write_one(const hp_commit_job *job, const hp_write *write, const uint8_t *bytes) {
+    int error = write_bytes(job, write->address, bytes, write->length);
+    if (!error && write->kind == HP_WRITE_TEXT) hp_flush_code(write->address, write->length);
+    return error;
 }
 
-// Carries out writes [first, last) forwards, or backwards with the expected bytes. Returns an errno; *reached is the write
-// it stopped at.
-static int write_run(hp_commit_job *job, size_t first, size_t last, size_t *reached) {
+// Words that lie side by side inside one page, as slots do: one write, whole or absent. Returns an errno; `next` is the first
+// write not carried out.
+static int write_data(const hp_commit_job *job, size_t first, size_t *next) {
+    enum { CAPACITY = 2048 };
     const hp_commit_block *block = job->block;
-    uint64_t start = 0, end = 0;
-    bool text = job->writer == HP_WRITER_MPROTECT && block->writes[first].kind == HP_WRITE_TEXT;
-    *reached = first;
-    if (text) {
-        run_end(block, first, job->options->page_size, &start, &end);
-        long error = protect(&block->writes[first], start, end, true);
-        if (error) return (int)-error;
+    uint64_t start = block->writes[first].address, page_end = start - start % job->options->page_size + job->options->page_size;
+    uint8_t bytes[CAPACITY];
+    size_t length = 0, last = first;
+    for (; last < block->write_count; last++) {
+        const hp_write *write = &block->writes[last];
+        if (write->kind != HP_WRITE_DATA || write->address != start + length) break;
+        if (last > first && (write->address + write->length > page_end || length + write->length > CAPACITY)) break;
+        hp_copy(bytes + length, write->bytes, write->length);
+        length += write->length;
     }
+    int error = write_bytes(job, start, bytes, length);
+    *next = error ? first : last;
+    return error;
+}
+
+// Text in adjoining pages of one protection, forwards. Returns an errno; `next` is the first write not carried out.
+static int write_text(const hp_commit_job *job, size_t first, size_t *next) {
+    const hp_commit_block *block = job->block;
+    const hp_write *write = &block->writes[first];
+    uint64_t page = job->options->page_size;
+    uint64_t start = write->address & ~(page - 1), end = start;
+    size_t last = first;
+    for (; last < block->write_count; last++) {
+        const hp_write *other = &block->writes[last];
+        uint64_t other_end = (other->address + other->length + page - 1) & ~(page - 1);
+        if (other->kind != HP_WRITE_TEXT || other->protection != write->protection) break;
+        if (other->address < start || (last > first && other->address > end)) break;
+        if (other_end > end) end = other_end;
+    }
+    *next = first;
+    bool guarded = job->writer == HP_WRITER_MPROTECT;
+    long error = guarded ? protect(write, start, end, true) : 0;
+    if (error) return (int)-error;
     int result = 0;
-    for (; *reached < last && !result; *reached += !result)
-        result = write_one(job, &block->writes[*reached], block->writes[*reached].bytes);
-    if (text) {
-        long error = protect(&block->writes[first], start, end, false);
-        if (error && !result) result = (int)-error;
-    }
-    return result;
+    for (; *next < last && !result; *next += !result) result = write_one(job, &block->writes[*next], block->writes[*next].bytes);
+    error = guarded ? protect(write, start, end, false) : 0;
+    return result || !error ? result : (int)-error;
 }
 
 static int undo_one(hp_commit_job *job, const hp_write *write) {
@@ -173,19 +184,18 @@ bool hp_lay_down_copies(hp_commit_job *job) {
 bool hp_perform_writes(hp_commit_job *job) {
     const hp_commit_block *block = job->block;
     int error = 0;
-    size_t done = 0;
-    while (done < block->write_count && !error) {
-        uint64_t start, end;
-        size_t last = block->writes[done].kind == HP_WRITE_TEXT
-            ? run_end(block, done, job->options->page_size, &start, &end)
-            : done + 1;
-        error = write_run(job, done, last, &done);
+    size_t next = 0;
+    while (next < block->write_count && !error) {
+        bool text = block->writes[next].kind == HP_WRITE_TEXT;
+        error = text ? write_text(job, next, &next) : write_data(job, next, &next);
     }
     if (error) {
-        hp_fail(job, HP_COMMIT_ROLLED_BACK, 0, block->writes[done < block->write_count ? done : done - 1].address, error);
-        while (done-- > 0) {
-            int again = undo_one(job, &block->writes[done]);
-            if (again) hp_fail(job, HP_COMMIT_INCONSISTENT, 0, block->writes[done].address, again);
+        // Pages that could not be sealed again have been written whole.
+        uint64_t address = block->writes[next < block->write_count ? next : next - 1].address;
+        hp_fail(job, HP_COMMIT_ROLLED_BACK, 0, address, error);
+        while (next-- > 0) {
+            int again = undo_one(job, &block->writes[next]);
+            if (again) hp_fail(job, HP_COMMIT_INCONSISTENT, 0, block->writes[next].address, again);
         }
     }
     synchronise_cores();

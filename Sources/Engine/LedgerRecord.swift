@@ -86,7 +86,7 @@ public struct PatchRecord: Hashable, Sendable {
 ///     u32 length      of all of it, a multiple of 8
 ///     u32 kind
 ///     u64 state       of a patch; the only word that ever changes, so not in the checksum
-///     u64 checksum    FNV-1a, 64 bits, over kind and payload
+///     u64 checksum    FNV-1a, 64 bits, over the 64-bit words of kind and payload
 ///     payload, padded with zeros
 enum LedgerRecord: Hashable, Sendable {
     case pool(PoolRecord)
@@ -243,11 +243,17 @@ enum LedgerRecord: Hashable, Sendable {
             onRevert: onRevert, members: members)
     }
 
+    /// Any one word that differs gives another sum: each step is a bijection of the sum before.
+    /// - Parameter payload: padded to a multiple of 8 bytes.
     static func checksum(kind: UInt32, payload: ArraySlice<UInt8>) -> UInt64 {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        for shift in stride(from: 0, to: 32, by: 8) { mix(UInt8(truncatingIfNeeded: kind >> UInt32(shift))) }
-        payload.withUnsafeBufferPointer { for byte in $0 { mix(byte) } }
+        let (basis, prime): (UInt64, UInt64) = (0xcbf2_9ce4_8422_2325, 0x100_0000_01b3)
+        var hash = (basis ^ UInt64(kind)) &* prime
+        payload.withUnsafeBytes { bytes in
+            for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {
+                let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                hash = (hash ^ word) &* prime
+            }
+        }
         return hash
     }
 }

@@ -15,6 +15,7 @@ private struct Planning {
     let engine: PatchEngine
     let map: ProcessMap
     let state: LedgerState
+    let memory: PageSnapshot
     var plan: PatchPlan
     var sites: [SiteRecord] = []
     var newSites: [SiteRecord] = []
@@ -42,6 +43,7 @@ private struct Planning {
         self.engine = engine
         self.map = map
         self.state = state
+        memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
         nextSite = state.nextSite
         plan = PatchPlan(architecture: engine.target.architecture)
         pools = state.pools.map { record in
@@ -82,7 +84,7 @@ private struct Planning {
         let function = replacement.function
         guard let site = state.site(entry: function.address) else { return nil }
         let found = try engine.reading("read the function") {
-            try engine.target.memory.bytes(at: site.patchAddress, count: site.original.count)
+            try memory.bytes(at: site.patchAddress, count: site.original.count)
         }
         guard found == site.original || state.isJump(found, of: site) else {
             // Nothing of ours is in force there: another image may have come to lie at the address.
@@ -110,7 +112,7 @@ private struct Planning {
             detour.stub.originalAddress == site.originalAddress
         else { return false }
         let stub = try engine.reading("read the stub of \(name(replacement.function))") {
-            try engine.target.memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
+            try memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
         }
         return stub == detour.stub.bytes
     }
@@ -118,12 +120,12 @@ private struct Planning {
     private func detour(for replacement: Replacement, stub: Address, slot: Address) throws(PatchError) -> Detour {
         let function = replacement.function
         let code = try engine.reading("read the function") {
-            try engine.target.memory.bytes(at: function.address, count: replacement.extent.available)
+            try memory.bytes(at: function.address, count: replacement.extent.available)
         }
         do throws(Refusal) {
             return try Detour(
                 architecture: engine.target.architecture, code: code, functionLength: replacement.extent.length,
-                entry: function.address, stub: stub, slot: slot, tables: engine.target.memory)
+                entry: function.address, stub: stub, slot: slot, tables: memory)
         } catch {
             throw .refused(function: name(function), address: function.address, image: function.image.path, error)
         }

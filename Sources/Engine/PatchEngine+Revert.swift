@@ -32,6 +32,7 @@ extension PatchEngine {
     private func plan(
         reverting patches: [LedgerState.Entry], state: LedgerState
     ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord]) {
+        let memory = PageSnapshot(of: target.memory, pageSize: target.pageSize)
         let leaving = Set(patches.map(\.record.id))
         var slots: [Write] = []
         var changes = PatchPlan(architecture: target.architecture)
@@ -41,7 +42,7 @@ extension PatchEngine {
             guard let site = state.sites[member.site] else { continue }
             let found: [UInt8]
             do throws(MemoryError) {
-                found = try target.memory.bytes(at: site.patchAddress, count: site.detour.count)
+                found = try memory.bytes(at: site.patchAddress, count: site.detour.count)
             } catch {
                 vanished.append(site)
                 continue
@@ -89,7 +90,7 @@ extension PatchEngine {
     private func isMapped(_ site: SiteRecord) throws(PatchError) -> Bool {
         try reading("read the mappings") {
             guard let region = try target.processMap().region(containing: site.entry) else { return false }
-            return region.path.isEmpty || region.path.hasPrefix(site.imagePath)
+            return [site.imagePath, site.imagePath + " (deleted)", ""].contains(region.path)
         }
     }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// This process's own memory. An address that is not mapped is an error, not a fault: the kernel does the reading
 /// (process_vm_readv(2)); where that call is forbidden, `/proc/self/mem` does.
@@ -85,6 +86,45 @@ public final class ProcMemory: MemoryReader {
             do throws(MemoryError) { try write(buffer, at: address) } catch { failure = error }
         }
         if let failure { throw failure }
+    }
+}
+
+/// Memory as it was when each of its pages was first asked for: one read of the kernel instead of hundreds, for whoever reads
+/// functions that lie side by side. What is computed from it must be compared again before it is acted upon.
+public final class PageSnapshot: MemoryReader {
+    private let memory: any MemoryReader
+    private let pageSize: Int
+    /// By address; empty for a page that cannot be read.
+    private let pages = Mutex<[Address: [UInt8]]>([:])
+
+    /// - Parameter pageSize: in bytes, a power of two.
+    public init(of memory: any MemoryReader, pageSize: Int) {
+        self.memory = memory
+        self.pageSize = pageSize
+    }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        var done = 0
+        while done < buffer.count {
+            let (start, wanted) = (address + done, buffer.count - done)
+            let page = start.roundedDown(to: pageSize)
+            let bytes = pages.withLock { pages in
+                if let known = pages[page] { return known }
+                let read = (try? memory.bytes(at: page, count: pageSize)) ?? []
+                pages[page] = read
+                return read
+            }
+            // The memory's own error, or the part of the page that is there.
+            if bytes.isEmpty { return try memory.read(at: start, into: .init(rebasing: buffer[done...])) }
+            let count = min(wanted, pageSize - (start - page))
+            bytes.withUnsafeBytes { source in
+                UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+                    .copyMemory(from: .init(rebasing: source[(start - page)..<(start - page) + count]))
+            }
+            done += count
+        }
     }
 }
 

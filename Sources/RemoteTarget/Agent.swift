@@ -166,7 +166,7 @@ public final class Agent {
                     let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
                     let isInside =
                         stub.contains(Address(linux_registers_pc(&registers)))
-                        || scan.first(from: linux_registers_sp(&registers), in: words, where: { _ in true }) != nil
+                        || scan.first(from: linux_registers_sp(&registers), in: words, where: { _, _ in true }) != nil
                     if !isInside { clear() }
                 }
                 tracees.detachAll()

@@ -2,14 +2,15 @@ import CLinux
 import CPatchCore
 import Glibc
 import Memory
+import PatchPlan
 
 extension StoppedProcess {
     /// Makes all changes of a commit block, or none.
     ///
     /// Phases:
     /// 1. Every compared write: the expected bytes must stand there; a text write lies inside one page.
-    /// 2. Every thread's stack, from 128 bytes below SP (the red zone of the x86-64 psABI, 3.2.2) upwards: no word may point
-    ///    strictly inside an entry that changes: a return address, or the PC in a signal frame.
+    /// 2. Every thread's stack, from 128 bytes below SP (the red zone of the x86-64 psABI, 3.2.2) upwards: no PC in a signal
+    ///    frame may point strictly inside an entry that changes.
     /// 3. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
     ///    harmless: the copies run the same code.
     /// 4. The copies, which nothing reaches yet; then the writes in their order, each one pwrite. Where one fails, those before
@@ -43,7 +44,7 @@ extension StoppedProcess {
             if range.contains(Address(linux_registers_pc(&registers))) { return tracee.tid }
             var scan = StackScan(pid: pid, limit: stackBytes)
             let words = range.lowerBound.rawValue..<range.upperBound.rawValue
-            if scan.first(from: linux_registers_sp(&registers), in: words, where: { _ in true }) != nil {
+            if scan.first(from: linux_registers_sp(&registers), in: words, where: { _, _ in true }) != nil {
                 return tracee.tid
             }
         }
@@ -64,7 +65,7 @@ struct StackScan {
 
     /// The first 8-byte word of a range that matches, with its address. The range comes first: nearly no word lies in it.
     mutating func first(
-        from stackPointer: UInt64, in range: Range<UInt64>, where matches: (UInt64) -> Bool
+        from stackPointer: UInt64, in range: Range<UInt64>, where matches: (_ word: UInt64, _ address: UInt64) -> Bool
     ) -> (word: UInt64, address: UInt64)? {
         var address = (stackPointer &- 128) & ~7
         let (end, overflow) = address.addingReportingOverflow(UInt64(clamping: max(0, limit)))
@@ -79,7 +80,9 @@ struct StackScan {
             }
             guard count >= 8 else { return nil }
             let found = chunk.withUnsafeBufferPointer { words in
-                (0..<count / 8).first { words[$0] &- range.lowerBound < UInt64(range.count) && matches(words[$0]) }
+                (0..<count / 8).first {
+                    words[$0] &- range.lowerBound < UInt64(range.count) && matches(words[$0], address &+ UInt64($0 * 8))
+                }
             }
             if let found { return (chunk[found], address &+ UInt64(found * 8)) }
             scannedBytes += count
@@ -174,13 +177,23 @@ private struct RemoteCommit {
             let bound = isBounded ? min(limit, Int(tp - sp) + 128) : limit
             var scan = StackScan(pid: session.tracees.pid, limit: bound)
             if let (word, address) = scan.first(
-                from: sp, in: hazards, where: { hp_is_hazard(block, $0) })
+                from: sp, in: hazards, where: { hp_is_hazard(block, $0) && isSavedPC(at: $1) })
             {
                 throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
             }
             scanned += scan.scannedBytes
         }
         return scanned
+    }
+
+    /// Whether a word of a stack with the value of a hazard is one. Where its neighbours cannot be read, it is.
+    private func isSavedPC(at address: UInt64) -> Bool {
+        var neighbours = [UInt64](repeating: 0, count: Int(HP_NEIGHBOURS))
+        let first = address &- UInt64(HP_NEIGHBOURS_BELOW * 8)
+        let count = neighbours.withUnsafeMutableBytes {
+            linux_process_vm_read(session.tracees.pid, first, $0.baseAddress, $0.count)
+        }
+        return count != neighbours.count * 8 || Architecture.current.isSavedPC(between: neighbours)
     }
 
     /// 3, decided before anything is done.

@@ -148,6 +148,14 @@ extension RemoteTargetTests {
             #expect(error?.isRetryable == true)
         }
 
+        /// What merely looks like a PC, dead words of a frame, keeps nobody from patching.
+        @Test func ignoresDeadWords() throws {
+            let victim = try Victim("l")
+            let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
+            let report = try Self.commit(victim, [Self.write(victim.spin, from: nil, to: [0x90])], hazards: [hazard])
+            #expect(report.scannedBytes >= 4096)
+        }
+
         /// A thread inside the window goes on in the copy.
         @Test func movesPCs() throws {
             let victim = try Victim("h")

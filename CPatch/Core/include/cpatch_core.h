@@ -161,7 +161,8 @@ typedef struct hp_pc_move {
     uint64_t to;
 } hp_pc_move;
 
-// Bytes strictly inside an entry that is being overwritten: no return address and no saved PC may point there.
+// Bytes strictly inside an entry that is being overwritten: no thread's PC may point there, running or saved in a signal
+// frame. No return address can: an entry whose calls return into it is refused (HP_RETURN_INTO_WINDOW).
 typedef struct hp_hazard {
     uint64_t start;          // first such address
     uint64_t end;            // one past the last
@@ -183,6 +184,13 @@ uint64_t hp_moved_pc(const hp_commit_block *block, uint64_t pc);
 
 // Whether `word` points strictly inside an entry that is being overwritten.
 bool hp_is_hazard(const hp_commit_block *block, uint64_t word);
+
+// A word of a stack with its neighbours: the one below it, itself, and the two above it.
+enum { HP_NEIGHBOURS = 4, HP_NEIGHBOURS_BELOW = 1 };
+
+// Whether the word between such neighbours is a PC that the kernel has saved in a signal frame, and not data that looks like
+// one: dead words in the frames of whoever computed with addresses of code.
+bool hp_is_saved_pc(hp_arch arch, const uint64_t neighbours[HP_NEIGHBOURS]);
 
 #ifdef __cplusplus
 }

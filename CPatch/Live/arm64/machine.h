@@ -8,6 +8,7 @@
 #include <sys/user.h>
 #include <ucontext.h>
 
+#define HP_MACHINE_ARCH HP_ARCH_ARM64
 #define HP_MACHINE_PAGE_ALIGN 65536
 
 typedef struct user_regs_struct hp_registers;

@@ -9,6 +9,7 @@
 #include <sys/user.h>
 #include <ucontext.h>
 
+#define HP_MACHINE_ARCH HP_ARCH_X86_64
 #define HP_MACHINE_PAGE_ALIGN 4096
 
 typedef struct user_regs_struct hp_registers;

@@ -47,6 +47,30 @@ func handlerThatStays() throws {
     try expect(victim_stepped(40, 2) == 38, "the replacement does not run")
 }
 
+/// Dead words on a stack that look like addresses inside an entry, as whoever computes with addresses of code leaves them, keep
+/// nobody from patching.
+func litteredStack() throws {
+    let entry = try Patch.originalAddress(symbol: "victim_stepped").rawValue
+    let state = Counter()
+    startThread {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 1024) { words in
+            for index in words.indices { words[index] = entry + UInt64(index % 5) }
+            state.add(1)
+            while state.value < 2 { usleep(1000) }
+            for index in words.indices where words[index] != entry + UInt64(index % 5) { state.add(1) }
+        }
+        state.add(1)
+    }
+    while state.value == 0 { usleep(1000) }
+    var options = Patch.options
+    options.timeout = 1000
+    try Patch.configure(options)
+    try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract").revert()
+    state.add(1)
+    while state.value < 3 { usleep(1000) }
+    try expect(state.value == 3, "\(state.value - 3) words of a stack were changed")
+}
+
 /// A child has the patches of its parent, and what it reverts is its own.
 func patchAfterFork() throws {
     let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")

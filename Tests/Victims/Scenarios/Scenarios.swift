@@ -12,7 +12,7 @@ struct Scenarios {
         ("vfork", patchDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads), ("births", births),
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
-        ("busy", handlerThatStays),
+        ("busy", handlerThatStays), ("littered", litteredStack),
     ]
 
     static func main() {

@@ -101,6 +101,12 @@ static void *t_churn(void *a) {
 }
 static void handler(int s) { S->in_handler = s; while (!S->stop) usleep(2000); }
 static void *t_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handler); spin(); return a; }
+// Dead words that look like addresses inside an entry.
+static void *t_littered(void *a) {
+    volatile unsigned long words[512];
+    for (int i = 0; i < 512; i++) words[i] = (unsigned long)spin + 1 + i % 2;
+    for (S->rounds[(long)a] = words[7] != 0;;) pause();
+}
 static void *t_vfork(void *a) {
     for (;;) {
         pid_t p = vfork();
@@ -148,6 +154,7 @@ static void *(*function(char c))(void *) {
     case 'u': return t_recv;
     case 'c': return t_churn;
     case 'h': return t_handler;
+    case 'l': return t_littered;
     case 'v': return t_vfork;
     case 'r': return t_registers;
     }
