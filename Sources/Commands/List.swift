@@ -28,7 +28,7 @@ public struct List: Sendable {
         if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
         var functions: [JSON] = []
         for member in patch.members {
-            guard let site = state.sites[member.site] else { continue }
+            let site = state.site(member.site)
             let status = inspection.status(of: site, patch: patch, member: member)
             let name = displayName(site.name)
             text += "\n  \(name) at \(site.entry) in \(site.imagePath)"

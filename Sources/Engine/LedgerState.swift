@@ -10,22 +10,25 @@ public struct LedgerState: Sendable {
     }
 
     public private(set) var pools: [PoolRecord] = []
-    public private(set) var sites: [UInt32: SiteRecord] = [:]
+    /// Numbered 1, 2, … in this order.
+    public private(set) var sites: [SiteRecord] = []
     /// Oldest first.
     public private(set) var patches: [Entry] = []
     var segments: [Ledger.Segment] = []
     var generation: UInt64 = 0
     private var siteByEntry: [Address: UInt32] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
-    private var layers: [UInt32: [Layer]] = [:]
-    /// Of each site, all there have ever been.
-    private var replacements: [UInt32: Set<Address>] = [:]
+    private var layers: [Layer] = []
+    /// Of each site, where in `layers` its newest one is; nil where it is not patched.
+    private var newest: [Int?] = []
 
     /// A patch that is in force on a site.
     struct Layer: Hashable, Sendable {
         var patch: UInt32
         var replacement: Address
         var name: String
+        /// Where the one is that would run if this one were reverted.
+        fileprivate var below: Int?
     }
 
     public init() {}
@@ -57,10 +60,15 @@ public struct LedgerState: Sendable {
                 position += length
             }
         }
+        newest = Array(repeating: nil, count: sites.count)
         for entry in patches where entry.record.state == .applied || entry.record.state == .reverting {
             for member in entry.record.members {
-                layers[member.site, default: []].append(
-                    Layer(patch: entry.record.id, replacement: member.replacement, name: member.replacementName))
+                let index = Int(member.site) - 1
+                layers.append(
+                    Layer(
+                        patch: entry.record.id, replacement: member.replacement, name: member.replacementName,
+                        below: newest[index]))
+                newest[index] = layers.count - 1
             }
         }
     }
@@ -71,8 +79,10 @@ public struct LedgerState: Sendable {
             pools.append(pool)
             poolEnds[pool.address] = (pool.text.lowerBound, pool.data.lowerBound)
         case .site(let site):
-            guard site.id < Ledger.largestNumber else { throw .malformed("a site has the number \(site.id)") }
-            sites[site.id] = site
+            guard site.id == sites.count + 1 else {
+                throw .malformed("site \(site.id) stands where \(sites.count + 1) was expected")
+            }
+            sites.append(site)
             siteByEntry[site.entry] = site.id
             for pool in pools where pool.text.contains(site.stub.lowerBound) {
                 guard let ends = poolEnds[pool.address] else { continue }
@@ -80,11 +90,10 @@ public struct LedgerState: Sendable {
             }
         case .patch(let patch):
             guard patch.id < Ledger.largestNumber else { throw .malformed("a patch has the number \(patch.id)") }
-            guard patch.members.allSatisfy({ sites[$0.site] != nil }) else {
+            guard patch.members.allSatisfy({ $0.site >= 1 && $0.site <= sites.count }) else {
                 throw .malformed("patch \(patch.id) names a site that is not there")
             }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
-            for member in patch.members { replacements[member.site, default: []].insert(member.replacement) }
         }
     }
 
@@ -93,14 +102,26 @@ public struct LedgerState: Sendable {
     func entry(_ id: UInt32) -> Entry? { patches.first { $0.record.id == id } }
 
     /// The site of a function, if it was ever patched.
-    public func site(entry: Address) -> SiteRecord? { siteByEntry[entry].flatMap { sites[$0] } }
+    public func site(entry: Address) -> SiteRecord? { siteByEntry[entry].map { site($0) } }
 
-    /// The patches in force on a site, oldest first; the last one's replacement runs.
-    func layers(of site: UInt32) -> [Layer] { layers[site] ?? [] }
+    /// - Parameter id: of a record of this ledger.
+    public func site(_ id: UInt32) -> SiteRecord { sites[Int(id) - 1] }
+
+    /// The newest patch in force on a site, of those that satisfy `isWanted`; the newest of all is the one that runs.
+    func layer(of site: UInt32, where isWanted: (Layer) -> Bool = { _ in true }) -> Layer? {
+        var next = newest[Int(site) - 1]
+        while let index = next, !isWanted(layers[index]) { next = layers[index].below }
+        return next.map { layers[$0] }
+    }
 
     /// Whether bytes found at a site's entry are a jump that this engine has written there.
     public func isJump(_ found: [UInt8], of site: SiteRecord) -> Bool {
-        found == site.detour || replacements[site.id]?.contains { site.entry(for: $0) == found } ?? false
+        if found == site.detour { return true }
+        if layer(of: site.id, where: { site.entry(for: $0.replacement) == found }) != nil { return true }
+        // A patcher that died halfway has left the jump of a patch that is not in force.
+        return patches.contains {
+            $0.record.members.contains { $0.site == site.id && site.entry(for: $0.replacement) == found }
+        }
     }
 
     /// Whether bytes found at a site's entry, and the word found in its slot, lead to a replacement.
@@ -110,7 +131,7 @@ public struct LedgerState: Sendable {
 
     /// What runs instead of a function, if anything does.
     public func replacement(for entry: Address) -> (address: Address, name: String)? {
-        site(entry: entry).flatMap { layers(of: $0.id).last }.map { ($0.replacement, $0.name) }
+        site(entry: entry).flatMap { layer(of: $0.id) }.map { ($0.replacement, $0.name) }
     }
 
     /// The first free stub and slot of a pool.
@@ -118,6 +139,6 @@ public struct LedgerState: Sendable {
         poolEnds[pool.address] ?? (pool.text.lowerBound, pool.data.lowerBound)
     }
 
-    var nextSite: UInt32 { (sites.keys.max() ?? 0) + 1 }
+    var nextSite: UInt32 { UInt32(sites.count) + 1 }
     public var nextPatch: UInt32 { (patches.last?.record.id ?? 0) + 1 }
 }

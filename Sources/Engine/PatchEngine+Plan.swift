@@ -8,6 +8,39 @@ extension PatchEngine {
         for replacement in request.replacements { try planning.add(replacement) }
         return planning.finish(request)
     }
+
+    /// Whether a site's stub is what would be made of the function now. The few bytes at its entry are those of many functions:
+    /// where its image was unloaded, and another build loaded in its place, the stub would run the old build's instructions.
+    fileprivate func stubFits(
+        _ site: SiteRecord, _ replacement: Replacement, memory: PageSnapshot
+    ) throws(PatchError) -> Bool {
+        guard let detour = try? detour(for: replacement, stub: site.stub.lowerBound, slot: site.slot, memory: memory)
+        else { return false }
+        guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
+            detour.stub.originalAddress == site.originalAddress
+        else { return false }
+        let stub = try reading("read the stub of a function") {
+            try memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
+        }
+        return stub == detour.stub.bytes
+    }
+
+    fileprivate func detour(
+        for replacement: Replacement, stub: Address, slot: Address, memory: PageSnapshot
+    ) throws(PatchError) -> Detour {
+        let function = replacement.function
+        let code = try reading("read the function") {
+            try memory.bytes(at: function.address, count: replacement.extent.available)
+        }
+        do throws(Refusal) {
+            return try Detour(
+                architecture: target.architecture, code: code, functionLength: replacement.extent.length,
+                entry: function.address, stub: stub, slot: slot, tables: memory)
+        } catch {
+            throw .refused(
+                function: displayName(function.name), address: function.address, image: function.image.path, error)
+        }
+    }
 }
 
 /// A plan being made.
@@ -88,12 +121,12 @@ private struct Planning {
         }
         guard found == site.original || state.isJump(found, of: site) else {
             // Nothing of ours is in force there: another image may have come to lie at the address.
-            if state.layers(of: site.id).isEmpty { return nil }
+            if state.layer(of: site.id) == nil { return nil }
             throw .entryChanged(
                 function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
-        if found == site.original, try !stubFits(site, replacement) {
-            guard let layer = state.layers(of: site.id).last else { return nil }
+        if found == site.original, try !engine.stubFits(site, replacement, memory: memory) {
+            guard let layer = state.layer(of: site.id) else { return nil }
             throw .target(
                 "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
                     + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
@@ -102,39 +135,11 @@ private struct Planning {
         return site
     }
 
-    /// Whether a site's stub is what would be made of the function now. The few bytes at its entry are those of many functions:
-    /// where its image was unloaded, and another build loaded in its place, the stub would run the old build's instructions.
-    private func stubFits(_ site: SiteRecord, _ replacement: Replacement) throws(PatchError) -> Bool {
-        guard let detour = try? detour(for: replacement, stub: site.stub.lowerBound, slot: site.slot) else {
-            return false
-        }
-        guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
-            detour.stub.originalAddress == site.originalAddress
-        else { return false }
-        let stub = try engine.reading("read the stub of \(name(replacement.function))") {
-            try memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
-        }
-        return stub == detour.stub.bytes
-    }
-
-    private func detour(for replacement: Replacement, stub: Address, slot: Address) throws(PatchError) -> Detour {
-        let function = replacement.function
-        let code = try engine.reading("read the function") {
-            try memory.bytes(at: function.address, count: replacement.extent.available)
-        }
-        do throws(Refusal) {
-            return try Detour(
-                architecture: engine.target.architecture, code: code, functionLength: replacement.extent.length,
-                entry: function.address, stub: stub, slot: slot, tables: memory)
-        } catch {
-            throw .refused(function: name(function), address: function.address, image: function.image.path, error)
-        }
-    }
-
     private mutating func newSite(for replacement: Replacement) throws(PatchError) -> SiteRecord {
         let function = replacement.function
         let pool = try poolIndex(for: function)
-        let detour = try detour(for: replacement, stub: pools[pool].text, slot: pools[pool].data)
+        let detour = try engine.detour(
+            for: replacement, stub: pools[pool].text, slot: pools[pool].data, memory: memory)
         if detour.movesCall, engine.target.hasShadowStack {
             throw .shadowStack(function: name(function), address: function.address)
         }

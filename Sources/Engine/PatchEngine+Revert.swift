@@ -39,7 +39,7 @@ extension PatchEngine {
         var vanished: [SiteRecord] = []
         var seen: Set<UInt32> = []
         for member in patches.flatMap(\.record.members) where seen.insert(member.site).inserted {
-            guard let site = state.sites[member.site] else { continue }
+            let site = state.site(member.site)
             let found: [UInt8]
             do throws(MemoryError) {
                 found = try memory.bytes(at: site.patchAddress, count: site.detour.count)
@@ -48,7 +48,7 @@ extension PatchEngine {
                 continue
             }
             let isKnown = found == site.original || state.isJump(found, of: site)
-            let next = state.layers(of: site.id).last { !leaving.contains($0.patch) }
+            let next = state.layer(of: site.id) { !leaving.contains($0.patch) }
             if let next, isKnown {
                 slots.append(
                     Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))

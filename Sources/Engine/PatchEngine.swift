@@ -189,7 +189,7 @@ extension PatchEngine {
             if address == plan.writes.first?.address {
                 throw .entryChanged(function: Self.ledgerName, address: address, expected: expected, found: found)
             }
-            let name = state.sites.values.first { $0.patchAddress == address }?.name
+            let name = state.sites.first { $0.patchAddress == address }?.name
             throw .entryChanged(
                 function: name.map(displayName) ?? "the function", address: address, expected: expected, found: found)
         } catch let error as PatchError {

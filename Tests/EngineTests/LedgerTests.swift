@@ -105,7 +105,9 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
         ])
         let state = try LedgerState(of: map, memory: memory)
         #expect(state.replacement(for: Address(0x401000))?.address == Address(0x2000))
-        #expect(state.layers(of: 1).map(\.patch) == [1, 2])
+        #expect(state.layer(of: 1)?.patch == 2)
+        #expect(state.layer(of: 1) { $0.patch < 2 }?.patch == 1)
+        #expect(state.layer(of: 1) { $0.patch > 2 } == nil)
         #expect(state.nextPatch == 5)
         #expect(state.end(of: pool).text == Address(0x5000_0020))
         #expect(state.end(of: pool).data == Address(0x5001_0008))
@@ -131,7 +133,8 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
     /// The next patch has the next number: the last there is would end the patcher.
     @Test func numbersThatCannotBeCountedUpAreDamage() throws {
         for records in [
-            [LedgerRecord.site(site(.max))], [.patch(patch(.max, .applied, sites: [], replacement: 1))],
+            [LedgerRecord.site(site(.max))], [.site(site(2))], [.site(site(1)), .site(site(1))],
+            [.patch(patch(.max, .applied, sites: [], replacement: 1))],
         ] {
             let (map, memory) = try ledger(records)
             #expect(throws: LedgerError.self) { try LedgerState(of: map, memory: memory) }

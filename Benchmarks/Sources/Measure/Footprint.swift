@@ -45,7 +45,7 @@ enum Footprint {
         let count = Double(Workload.batch)
         let sites = Set(originals)
         let state = try engine.state()
-        let stubs = state.sites.values.filter { sites.contains($0.originalAddress) }
+        let stubs = state.sites.filter { sites.contains($0.originalAddress) }
         // A stub begins on a multiple of 16 bytes.
         let stubBytes = stubs.reduce(0) { $0 + ($1.stub.upperBound - $1.stub.lowerBound + 15) / 16 * 16 }
         print("stubs", Double(stubBytes) / count)

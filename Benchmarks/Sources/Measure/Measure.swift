@@ -9,6 +9,11 @@ struct Measure {
         var arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "install" { return try Install.printSample() }
         if arguments.first == "footprint" { return try Footprint.printSample() }
+        if arguments.first == "calls" {
+            var table = Table()
+            try Calls.measure(&table)
+            return table.print()
+        }
         var options: [String: String] = [:]
         while let name = arguments.popFirst() { options[name] = arguments.popFirst() }
 

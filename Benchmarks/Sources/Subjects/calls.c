@@ -17,6 +17,9 @@ ADD(subject_patched)
 ADD(subject_stubbed)
 ADD(subject_replacement)
 
+// What a jump at the entry costs this machine: one made by the compiler.
+SUBJECT int subject_jump(int a, int b) { __attribute__((musttail)) return subject_replacement(a, b); }
+
 #define WORK(name) \
     SUBJECT int name(int a, int b) { \
         for (int i = 0; i < 16; i++) { \
@@ -40,3 +43,4 @@ WORK(subject_work_replacement)
 LOOP(subject_loop, FUNCTION_PARAMETER, function)
 LOOP(subject_loop_plain, , subject_plain)
 LOOP(subject_loop_patched, , subject_patched)
+LOOP(subject_loop_jump, , subject_jump)

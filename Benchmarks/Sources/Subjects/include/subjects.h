@@ -11,6 +11,8 @@ int subject_plain(int a, int b);
 int subject_patched(int a, int b);
 int subject_stubbed(int a, int b);
 int subject_replacement(int a, int b);
+// Consists of a jump to the last one: what a patched function becomes, made by the compiler.
+int subject_jump(int a, int b);
 
 // The same with a body of about twenty nanoseconds: a function that does something.
 int subject_work_plain(int a, int b);
@@ -23,6 +25,7 @@ int subject_loop(subject_function function, long count);
 // Calls by name (a direct call).
 int subject_loop_plain(long count);
 int subject_loop_patched(long count);
+int subject_loop_jump(long count);
 
 // Bytes of the heap in use (mallinfo2(3)).
 size_t subject_heap_in_use(void);
