@@ -9,8 +9,6 @@ import Synchronization
 
 /// The one patcher of this process: its engine, and an index of its symbols that is brought up to date when libraries come and go.
 struct LocalPatcher: ~Copyable {
-    static let shared = Mutex(LocalPatcher())
-
     let target = LocalTarget()
     private var cached: (index: SymbolIndex, own: OwnCode, libraries: Libraries)?
 
@@ -91,9 +89,63 @@ struct LocalPatcher: ~Copyable {
 
     /// Runs `body` with the patcher, which no other thread uses meanwhile.
     static func with<T: Sendable>(_ body: (inout LocalPatcher) throws(PatchError) -> T) throws(PatchError) -> T {
-        let result: Result<T, PatchError> = shared.withLock { patcher in
+        let result: Result<T, PatchError> = ProcessPatcher.current.patcher.withLock { patcher in
+            patcher.target.options = options.value
             do throws(PatchError) { return .success(try body(&patcher)) } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    static let options = SharedOptions()
+}
+
+/// The patcher of one process. After fork(2) the child has another: a thread that it does not have may have held this one's lock.
+private final class ProcessPatcher: Sendable {
+    let pid = getpid()
+    let patcher = Mutex(LocalPatcher())
+
+    /// Never released: the process, or one that forked it, may be inside.
+    private static let newest = Atomic<Unmanaged<ProcessPatcher>?>(nil)
+
+    static var current: ProcessPatcher {
+        let known = newest.load(ordering: .acquiring)
+        if let known, known._withUnsafeGuaranteedRef({ $0.pid == getpid() }) { return known.takeUnretainedValue() }
+        let fresh = Unmanaged.passRetained(ProcessPatcher())
+        let (exchanged, original) = newest.compareExchange(
+            expected: known, desired: fresh, ordering: .acquiringAndReleasing)
+        if exchanged { return fresh.takeUnretainedValue() }
+        fresh.release()
+        return original!.takeUnretainedValue()
+    }
+}
+
+/// Options that any thread may read and set, also in a child that was forked meanwhile: no lock.
+final class SharedOptions: Sendable {
+    private let timeout: Atomic<Int>
+    private let writer: Atomic<UInt32>
+    private let parking: Atomic<UInt32>
+    private let stackBytes: Atomic<Int>
+
+    init(_ value: LocalTarget.Options = .init()) {
+        timeout = Atomic(value.timeout)
+        writer = Atomic(value.writer.rawValue)
+        parking = Atomic(value.parking.rawValue)
+        stackBytes = Atomic(value.stackBytes)
+    }
+
+    var value: LocalTarget.Options {
+        get {
+            .init(
+                timeout: timeout.load(ordering: .relaxed),
+                writer: .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic,
+                parking: .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic,
+                stackBytes: stackBytes.load(ordering: .relaxed))
+        }
+        set {
+            timeout.store(newValue.timeout, ordering: .relaxed)
+            writer.store(newValue.writer.rawValue, ordering: .relaxed)
+            parking.store(newValue.parking.rawValue, ordering: .relaxed)
+            stackBytes.store(newValue.stackBytes, ordering: .relaxed)
+        }
     }
 }

@@ -81,12 +81,12 @@ extension Patch {
     /// How this process is patched: deadlines, and how threads are held and text is written. The defaults suit every process.
     public typealias Options = LocalTarget.Options
 
-    public static var options: Options { LocalPatcher.shared.withLock { $0.target.options } }
+    public static var options: Options { LocalPatcher.options.value }
 
     public static func configure(_ options: Options) throws(PatchError) {
         guard options.timeout > 0, options.timeout <= 3_600_000, options.stackBytes >= 0 else {
             throw .type("a timeout of \(options.timeout) ms is out of range. Use 1 to 3,600,000 ms.")
         }
-        LocalPatcher.shared.withLock { $0.target.options = options }
+        LocalPatcher.options.value = options
     }
 }

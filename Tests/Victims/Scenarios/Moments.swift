@@ -93,6 +93,38 @@ func patchAfterFork() throws {
     try expect(victim_add(40, 2) == 42, "the parent cannot revert")
 }
 
+/// A child that was forked while another thread patched can patch.
+func forkWhilePatching() throws {
+    let state = Counter()
+    startThread {
+        while true {
+            guard let patch = try? Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract") else { break }
+            try? patch.revert()
+            state.add(1)
+        }
+    }
+    for round in 0..<40 {
+        while state.value < round { usleep(100) }
+        let child = victim_fork()
+        if child == 0 {
+            alarm(5)
+            do {
+                let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+                guard victim_add(40, 2) == 38 else { _exit(2) }
+                try patch.revert()
+                _exit(victim_add(40, 2) == 42 ? 0 : 3)
+            } catch {
+                print(error)
+                fflush(nil)
+                _exit(4)
+            }
+        }
+        var status: Int32 = 0
+        waitpid(child, &status, 0)
+        try expect(status == 0, "child \(round) ended with status \(status)")
+    }
+}
+
 /// The heap can grow by a gigabyte with a pool beside the program.
 func growHeap() throws {
     try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
