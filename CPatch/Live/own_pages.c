@@ -193,6 +193,8 @@ bool hp_perform_writes(hp_commit_job *job) {
         // Pages that could not be sealed again have been written whole.
         uint64_t address = block->writes[next < block->write_count ? next : next - 1].address;
         hp_fail(job, HP_COMMIT_ROLLED_BACK, 0, address, error);
+        // The one that failed, too: where its bytes lie on two pages, one may have been written.
+        if (next < block->write_count) undo_one(job, &block->writes[next]);
         while (next-- > 0) {
             int again = undo_one(job, &block->writes[next]);
             if (again) hp_fail(job, HP_COMMIT_INCONSISTENT, 0, block->writes[next].address, again);

@@ -62,7 +62,10 @@ public struct Apply: Sendable {
             let planned = try session.engine.plan(
                 request(entries, patch: patch, session: session, bias: provisionalBias, loaded: nil))
             if dryRun { return dryReport(planned, entries: entries, patch: patch, session: session) }
-            return try commit(entries, patch: patch, descriptor: descriptor, session: session, log: log)
+            // Told afterwards, and computed before: nothing that can go wrong may come between a commit and its report.
+            let descriptions = entries.map { describe($0, session: session) }
+            let receipt = try commit(entries, patch: patch, descriptor: descriptor, session: session, log: log)
+            return report(receipt, descriptions)
         } catch { throw CommandError(error) }
     }
 
@@ -105,7 +108,7 @@ public struct Apply: Sendable {
 
     private func commit(
         _ entries: [PatchLibrary.Entry], patch: PatchLibrary, descriptor: Int32, session: Session, log: Logger
-    ) throws -> Report {
+    ) throws -> Receipt {
         let loaded = try session.target.load(descriptor: descriptor)
         log.debug("loaded as \(loaded.mappedPath), bias \(Address(loaded.bias.rawValue))")
         var agreed = false
@@ -122,7 +125,7 @@ public struct Apply: Sendable {
             let receipt = try session.engine.apply(
                 request(entries, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
             log.debug("committed: \(receipt.summary)")
-            return report(receipt, entries: entries, session: session)
+            return receipt
         } catch {
             // What agreed to be applied may have handed out pointers to itself: it is told, and stays.
             if agreed, let onRevert = patch.onRevert {
@@ -174,18 +177,18 @@ extension Apply {
             ]))
     }
 
-    private func report(_ receipt: Receipt, entries: [PatchLibrary.Entry], session: Session) -> Report {
+    private func report(_ receipt: Receipt, _ functions: [(lines: [String], json: JSON)]) -> Report {
         var lines = [
-            "patch \(receipt.id) applied to process \(pid): \(entries.count) function\(entries.count == 1 ? "" : "s"), "
+            "patch \(receipt.id) applied to process \(pid): \(functions.count) function\(functions.count == 1 ? "" : "s"), "
                 + pauseText(receipt.summary)
         ]
-        for entry in entries { lines += describe(entry, session: session).lines }
+        for function in functions { lines += function.lines }
         lines += receipt.notes.map { "note: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),
             json: .object([
                 "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(library),
-                "functions": .array(entries.map { describe($0, session: session).json }),
+                "functions": .array(functions.map(\.json)),
                 "pause_ns": .number(Int(receipt.summary.pauseNanoseconds)),
                 "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
                 "notes": .array(receipt.notes.map(JSON.string)),

@@ -39,6 +39,8 @@ public enum PatchError: Error, Sendable {
     case system(what: String, code: Int32, remedy: String)
     /// Any other reason, told by whoever knows the target.
     case target(String)
+    /// What the target was asked to do itself, such as mapping memory, is still at work there.
+    case unfinished(String)
     /// A write failed; all before it were undone.
     case rolledBack(address: Address, code: Int32)
     /// A write failed, and so did undoing.
@@ -50,7 +52,7 @@ public enum PatchError: Error, Sendable {
     public var outcome: Outcome {
         switch self {
         case .rolledBack: .rolledBack
-        case .inconsistent: .inconsistent
+        case .inconsistent, .unfinished: .inconsistent
         default: .refused
         }
     }
@@ -105,7 +107,7 @@ extension PatchError: CustomStringConvertible {
                 + "Overwriting what it returns to would break it. Try again, or allow more time."
         case .system(let what, let code, let remedy):
             return "\(what): \(systemError(code)). \(remedy)"
-        case .target(let text): return text
+        case .target(let text), .unfinished(let text): return text
         case .rolledBack(let address, let code):
             return "writing at \(address) failed: \(systemError(code)). Everything written before was undone. "
                 + "See whether a security module forbids writing code."

@@ -118,40 +118,47 @@ public final class RemoteTarget: Target {
 
     private func map(at address: Address, size: Int, protection: Int32) throws {
         let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
-        do {
-            let result = try startedAgent().systemCall(
+        _ = try asking(at: address, size: size) { agent in
+            try agent.systemCall(
                 "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0,
                 deadline: deadline)
-            if result != address.rawValue {  // a kernel before 4.17 takes the address for a hint
-                unmap(Address(result)..<Address(result) + size)
-                throw PatchError.addressTaken(address)
-            }
-        } catch AgentError.systemCallFailed(_, _, EEXIST) {
-            throw PatchError.addressTaken(address)
         }
     }
 
     public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
-        let agent = try startedAgent()
-        let name = try agent.scratch("hotpatch-ledger")
-        let file = try agent.systemCall(
-            "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
-        defer { try? agent.closeDescriptor(Int32(truncatingIfNeeded: file), deadline: deadline) }
-        try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
         let flags = UInt64(MAP_PRIVATE) | (wanted == nil ? 0 : Self.mapFixedNoReplace)
+        return try asking(at: wanted, size: size) { agent in
+            let name = try agent.scratch("hotpatch-ledger")
+            let file = try agent.systemCall(
+                "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
+            let descriptor = Int32(truncatingIfNeeded: file)
+            try agent.setCleanup([descriptor])
+            defer {
+                try? agent.closeDescriptor(descriptor, deadline: deadline)
+                try? agent.setCleanup([])
+            }
+            try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
+            return try agent.systemCall(
+                "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,
+                file, 0, deadline: deadline)
+        }
+    }
+
+    /// Has the agent map memory.
+    /// - Parameter wanted: where exactly; nil for anywhere.
+    private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
         do {
-            let result = Address(
-                try agent.systemCall(
-                    "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,
-                    file,
-                    0, deadline: deadline))
-            if let wanted, result != wanted {
+            let result = Address(try body(try startedAgent()))
+            if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint
                 unmap(result..<result + size)
                 throw PatchError.addressTaken(wanted)
             }
             return result
         } catch AgentError.systemCallFailed(_, _, EEXIST) {
             throw PatchError.addressTaken(wanted ?? .null)
+        } catch let error as AgentError {
+            if case .callTimedOut = error { throw PatchError.unfinished("\(error)") }
+            throw error
         }
     }
 

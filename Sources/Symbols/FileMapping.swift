@@ -49,7 +49,7 @@ struct OpenFile: ~Copyable {
     deinit { close(descriptor) }
 }
 
-/// A whole file mapped for reading. Private: the bytes cannot be written through it.
+/// A whole file mapped privately: the file cannot be written through it.
 ///
 /// A file that is truncated while it is mapped faults (SIGBUS) on the pages beyond its new end; a process that runs an
 /// image bears that risk for its own code already.
@@ -62,7 +62,9 @@ final class FileMapping: Sendable {
         guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: path, code: errno) }
         guard status.st_size > 0 else { throw .malformed(path: path, offset: 0, what: "the file is empty") }
         let size = Int(status.st_size)
-        guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
+        // Writable: libelf notes in a section's header that it has decompressed the section (elf_compress).
+        let flags = MAP_PRIVATE | MAP_NORESERVE
+        guard let base = mmap(nil, size, PROT_READ | PROT_WRITE, flags, descriptor, 0), base != MAP_FAILED else {
             throw .unreadable(path: path, code: errno)
         }
         bytes = UnsafeRawBufferPointer(start: base, count: size)

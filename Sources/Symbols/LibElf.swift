@@ -26,7 +26,7 @@ enum LibElf {
         guard bytes[Int(EI_DATA)] == UInt8(ELFDATA2LSB) else {
             throw .unsupported(path: path, what: "it is a big-endian ELF file")
         }
-        // ELF_C_READ through elf_memory never writes to the bytes; the C type is just not const.
+        // libelf writes to the headers of compressed sections: the bytes must be writable, and nobody else's.
         let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(to: CChar.self)
         guard let elf = elf_memory(start, bytes.count), elf_kind(elf) == ELF_K_ELF else {
             throw malformed(path, 0, "the ELF header")

@@ -172,8 +172,9 @@ import Testing
         #expect(index.unresolvedSymbols(of: try ElfImage(path: fine)).isEmpty)
     }
 
-    @Test func copies() throws {
-        let path = try workshop.library("libinlined.so", ["symbols_inlined.c"], ["-O2", "-g"])
+    /// Debug information is often compressed; libelf decompresses it.
+    @Test(arguments: ["-gz=none", "-gz"]) func copies(compression: String) throws {
+        let path = try workshop.library("libinlined.so", ["symbols_inlined.c"], ["-O2", "-g", compression])
         _ = try load(path)
         let index = try ownIndex()
         guard case .known(let copies) = index.unreachedCopies(of: try index.function(named: "area", in: path)) else {
@@ -189,7 +190,7 @@ import Testing
         #expect(Set(callers) == ["floor_area", "wall_area"])
         // Without code of its own in the library there is no symbol; with one, another file's namesake does not count.
         let both = try workshop.library(
-            "libtwofiles.so", ["symbols_inlined.c", "symbols_inlined_other.c"], ["-O2", "-g"])
+            "libtwofiles.so", ["symbols_inlined.c", "symbols_inlined_other.c"], ["-O2", "-g", compression])
         _ = try load(both)
         let namesakes = try ownIndex()
         let counts = namesakes.functions(named: "area", in: both).map { namesakes.unreachedCopies(of: $0).copies.count }
