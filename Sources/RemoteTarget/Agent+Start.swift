@@ -160,19 +160,23 @@ extension Agent {
             phase(.prepared)
             var verdicts: [Int32: String] = [:]
             var round = 0
+            var pause: UInt32 = 200
             repeat {
                 for tid in try candidates(round: round) {
                     switch try attempt(tid) {
                     case .borrowed(let nanoseconds): return try awaitAgent(thread: tid, nanoseconds: nanoseconds)
                     case .unsafe(let reason): verdicts[tid] = reason
+                    case .late(let reason): verdicts[tid] = verdicts[tid] ?? reason
                     case .gone: verdicts[tid] = nil
                     }
                     if deadline.hasPassed { break }
                 }
                 guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
                 round += 1
-                // Jitter: a loop of the program must not be met in the same place each time.
-                usleep(UInt32.random(in: 200...900))
+                // Jitter: a loop of the program must not be met in the same place each time. A thread that will not come to a safe
+                // place, asleep in an unsafe one, is not to be stopped a thousand times a second.
+                usleep(UInt32.random(in: pause...4 * pause))
+                pause = min(pause * 11 / 10, 5_000)
             } while !deadline.hasPassed
             // None could even be tried: all are in uninterruptible sleep, as the parent in vfork is.
             if verdicts.isEmpty, let tid = try? TaskList(pid: process.pid).scan().first {
@@ -204,6 +208,8 @@ extension Agent {
         private enum Attempt {
             case borrowed(nanoseconds: UInt64)
             case unsafe(String)
+            /// Not stopped in time.
+            case late(String)
             case gone
         }
 
@@ -220,7 +226,7 @@ extension Agent {
             } catch {
                 switch error {
                 case .vanished: return .gone
-                case .deadline(_, let thread): return .unsafe("did not stop: " + thread.reason)
+                case .deadline(_, let thread): return .late("did not stop: " + thread.reason)
                 default: throw error
                 }
             }
@@ -238,9 +244,8 @@ extension Agent {
             if !isBlocked, Int64(bitPattern: UInt64(tracee.registers.orig_rax)) >= 0 { return "leaving a system call" }
             if isInRestartableSequence(tracee) { return "in a restartable sequence" }
             let stack = unwinder.unwind(tracee.tid)
-            let frames = stack.pcs.map { unwinder.map.kind(at: $0) }
             if let objection = FrameVetting.objection(
-                frames: frames, isComplete: stack.isComplete, isBlocked: isBlocked)
+                frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked)
             {
                 return objection
             }

@@ -10,6 +10,8 @@ import Memory
 /// - The unwinding reached the thread's start. If it did not (code without call frame information), the thread must be
 ///   blocked in a listed wrapper that was called from outside libc: libc itself blocks under a lock in futex and in calls for
 ///   memory only, and their wrappers are not on the list.
+/// - What a signal handler has interrupted obeys the same rules: it was in a listed wrapper, or outside libc. Programs stay in
+///   handlers for long: every auxiliary process of PostgreSQL 15 is forked from one.
 ///
 /// Only exported symbols of libc count, so the verdict does not depend on which debug packages are installed: its internal
 /// functions have no name, and an unnamed frame is refused except where it must be a wrapper's helper or the thread's start.
@@ -22,6 +24,8 @@ enum FrameKind: Hashable {
     case user
     /// Code that belongs to no image: generated at run time.
     case nowhere
+    /// What a signal handler returns to; the frame that it interrupted follows.
+    case signalReturn
 }
 
 enum FrameVetting {
@@ -76,32 +80,46 @@ enum FrameVetting {
         }
         var rest = frames[...]
         if isComplete { stripStart(&rest) }
-        if isBlocked {
+        let activations = rest.split(separator: .signalReturn, omittingEmptySubsequences: false)
+        guard isComplete || activations.count == 1 && isBlocked && isLibc(first) else { return incomplete }
+        for (depth, activation) in activations.enumerated() {
+            // A handler runs at any instruction outside libc, but inside it where a wrapper was blocked.
+            let isWaiting = depth > 0 || isBlocked
+            if let objection = objection(to: activation, isComplete: isComplete, isWaiting: isWaiting) {
+                return depth == 0 ? objection : "in a signal handler that interrupted it " + objection
+            }
+        }
+        return nil
+    }
+
+    /// - Parameters:
+    ///   - frames: of a handler, or of what it has interrupted.
+    ///   - isWaiting: where the innermost is of libc, it must be a wrapper.
+    private static func objection(
+        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool
+    ) -> String? {
+        guard let first = frames.first else { return "at an unknown place" }
+        var rest = frames
+        if isWaiting, isLibc(first) {
             // A wrapper's unnamed helpers (the futex and cancellation code) come before it.
             var helpers = 0
             while rest.first == .libcUnnamed, helpers < 4 {
                 rest.removeFirst()
                 helpers += 1
             }
-            if helpers > 0 || isLibc(first) {
-                guard case .libc(let names)? = rest.first else { return "in an unknown function of libc" }
-                guard !names.isDisjoint(with: wrappers) else { return "in \(shown(names)) of libc" }
-                rest.removeFirst()
-            }
+            guard case .libc(let names)? = rest.first else { return "in an unknown function of libc" }
+            guard !names.isDisjoint(with: wrappers) else { return "in \(shown(names)) of libc" }
+            rest.removeFirst()
+            if !isComplete, rest.first != .user { return incomplete }
         } else if isLibc(first) {
             return "running in " + (name(first) ?? "an unknown function") + " of libc"
-        }
-        if !isComplete {
-            guard isBlocked, isLibc(first), rest.first == .user else {
-                return "its stack could not be unwound to its start"
-            }
         }
         for frame in rest {
             switch frame {
             case .libc(let names):
                 let isAllowed =
                     !names.isDisjoint(with: carriers)
-                    || isBlocked && (!names.isDisjoint(with: streamReaders) || !names.isDisjoint(with: wrappers))
+                    || isWaiting && (!names.isDisjoint(with: streamReaders) || !names.isDisjoint(with: wrappers))
                 if !isAllowed { return "in \(shown(names)) of libc" }
             case .libcUnnamed: return "in an unknown function of libc"
             case .nowhere where isComplete || rest.first == frame: return "in code of no image"
@@ -110,6 +128,8 @@ enum FrameVetting {
         }
         return nil
     }
+
+    private static let incomplete = "its stack could not be unwound to its start"
 
     /// Removes what started the thread: start_thread and clone3, or __libc_start_call_main, __libc_start_main and _start. Two
     /// unnamed frames at most: a third would be a destructor run at the thread's end, or an exit handler.

@@ -48,14 +48,15 @@ final class StackUnwinder {
     }
 
     struct Stack {
-        /// Innermost first; of a caller, an address inside the call.
-        var pcs: [UInt64] = []
+        /// Innermost first.
+        var frames: [FrameKind] = []
+        /// The unwinding ended at the thread's start.
         var isComplete = false
     }
 
     /// Unwinds a thread that this very thread has stopped.
     func unwind(_ tid: Int32, limit: Int = 512) -> Stack {
-        let walk = Walk(limit: limit)
+        let walk = Walk(map: map, limit: limit)
         let result = dwfl_getthread_frames(
             session, tid,
             { frame, context in
@@ -63,17 +64,25 @@ final class StackUnwinder {
                 var pc: Dwarf_Addr = 0
                 var isActivation = false
                 guard let frame else { return 1 }
-                guard walk.pcs.count < walk.limit, dwfl_frame_pc(frame, &pc, &isActivation) else { return 1 }
-                walk.pcs.append(isActivation ? pc : pc &- 1)
+                guard walk.frames.count < walk.limit, dwfl_frame_pc(frame, &pc, &isActivation) else { return 1 }
+                // libdw calls two frames activations beside the innermost: what a handler returns to, and what was interrupted.
+                let isReturn = isActivation && !walk.frames.isEmpty && walk.frames.last != .signalReturn
+                // Of a caller, an address inside the call.
+                walk.frames.append(isReturn ? .signalReturn : walk.map.kind(at: isActivation ? pc : pc &- 1))
                 return 0
             }, Unmanaged.passUnretained(walk).toOpaque())
-        return Stack(pcs: walk.pcs, isComplete: result == 0)
+        return Stack(frames: walk.frames, isComplete: result == 0)
     }
 
     private final class Walk {
-        var pcs: [UInt64] = []
+        var frames: [FrameKind] = []
+        let map: FrameMap
         let limit: Int
-        init(limit: Int) { self.limit = limit }
+
+        init(map: FrameMap, limit: Int) {
+            self.map = map
+            self.limit = limit
+        }
     }
 }
 

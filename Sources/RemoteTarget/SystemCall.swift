@@ -27,7 +27,8 @@ enum SystemCall {
             44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 56: "clone", 57: "fork", 58: "vfork",
             61: "wait4",
             65: "semop", 72: "fcntl", 74: "fsync", 75: "fdatasync", 128: "rt_sigtimedwait", 130: "rt_sigsuspend",
-            202: "futex", 220: "semtimedop", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 270: "pselect6",
+            202: "futex", 219: "restart_syscall", 220: "semtimedop", 230: "clock_nanosleep", 232: "epoll_wait",
+            247: "waitid", 270: "pselect6",
             271: "ppoll", 281: "epoll_pwait", 288: "accept4", 435: "clone3", 441: "epoll_pwait2", 449: "futex_waitv",
         ]
     #else
@@ -45,6 +46,7 @@ enum SystemCall {
         static let mendable: Set<Int> = []
         static let names: [Int: String] = [
             63: "read", 64: "write", 73: "ppoll", 98: "futex", 101: "nanosleep", 115: "clock_nanosleep",
+            128: "restart_syscall",
             22: "epoll_pwait",
             202: "accept", 207: "recvfrom", 212: "recvmsg", 220: "clone", 260: "wait4", 435: "clone3",
         ]

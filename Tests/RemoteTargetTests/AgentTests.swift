@@ -56,6 +56,25 @@ extension RemoteTargetTests {
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
         }
 
+        /// A thread that waits in a signal handler is borrowed where it interrupted what may be interrupted.
+        @Test func borrowsAThreadInAHandler() throws {
+            let victim = try Victim("", main: "d")
+            Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
+            while victim.shared.inHandler == 0 { usleep(1000) }
+            let agent = try victim.startAgent()
+            #expect(agent.borrowedThread == victim.pid)
+            try agent.finish()
+            #expect(victim.isAlive)
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        @Test func refusesAHandlerThatInterruptedTheAllocator() throws {
+            let victim = try Victim("", main: "q")
+            while victim.shared.inHandler == 0 { usleep(1000) }
+            let error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 300) }
+            #expect("\(String(describing: error))".contains("in a signal handler that interrupted it"), "\(error!)")
+        }
+
         @Test func leavesByItselfWhenNobodyAsks() throws {
             let victim = try Victim("n")
             let agent = try victim.startAgent()

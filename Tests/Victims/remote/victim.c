@@ -101,6 +101,19 @@ static void *t_churn(void *a) {
 }
 static void handler(int s) { S->in_handler = s; while (!S->stop) usleep(2000); }
 static void *t_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handler); spin(); return a; }
+// In a handler that interrupted a wait.
+static void *t_waits_in_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handler); for (;;) poll(0, 0, 1000); }
+// In a handler that interrupted malloc: a page fault inside it, on a top chunk that has become unreadable.
+static void fault(int s) {
+    S->in_handler = s;
+    for (;;) usleep(2000);
+}
+static void *t_fault_in_malloc(void *a) {
+    signal(SIGSEGV, fault);
+    free(malloc(100));
+    mprotect((char *)sbrk(0) - 8 * 4096, 8 * 4096, PROT_NONE);
+    for (S->rounds[(long)a] = 1;;) memset(malloc(1000), 1, 8);
+}
 // Dead words that look like addresses inside an entry.
 static void *t_littered(void *a) {
     volatile unsigned long words[512];
@@ -155,6 +168,8 @@ static void *(*function(char c))(void *) {
     case 'c': return t_churn;
     case 'h': return t_handler;
     case 'l': return t_littered;
+    case 'd': return t_waits_in_handler;
+    case 'q': return t_fault_in_malloc;
     case 'v': return t_vfork;
     case 'r': return t_registers;
     }
