@@ -64,7 +64,8 @@ extension SymbolError: CustomStringConvertible {
         case .indirectUnresolved(let name, let image, let resolver):
             return
                 "'\(name)' in \(image) is an indirect function (resolver at \(resolver)), and no relocation in the process"
-                + " holds the implementation it chose. Name the implementation itself, or call the function once first."
+                + " holds an implementation inside that image. Name the implementation itself, or call the function once first."
+                + " One that the kernel provides (the vDSO's time and gettimeofday) cannot be patched: patch what calls it."
         case .noProcess(let pid):
             return "there is no process \(pid), or it ended while it was read. Check the process id."
         }

@@ -45,6 +45,17 @@ extension CommandTests {
             #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
         }
 
+        /// Part of a library is not left out in silence: what cannot be replaced is named, and nothing is.
+        @Test func refusesWhatTheKernelProvides() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("vdso.c", ["-fno-builtin"])
+            let result = try hotpatch("apply", library, "--pid", shop.id)
+            #expect(result.status == 2, "\(result)")
+            #expect(result.errors.contains("'time' in "), "\(result)")
+            try shop.expect()
+            #expect(try !shop.victim.maps().contains(library))
+        }
+
         /// hotpatch_on_apply does not return in time: nothing is replaced, and the process can be patched once it has.
         @Test func slowToAgree() throws {
             var shop = try Shop()
