@@ -51,7 +51,7 @@ let package = Package(
         module("Memory", ["CLinux"]),
         module("Symbols", ["Memory", "CLinux", "CLibElf", "CLibDw"]),
         module("PatchPlan", ["Memory", "CPatchCore"]),
-        module("Engine", ["Memory", "Symbols", "PatchPlan", "CPatchCore"]),
+        module("Engine", ["Memory", "Symbols", "PatchPlan", "CPatchCore", "CLinux"]),
         module(
             "LocalTarget", ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux"]),
         module(

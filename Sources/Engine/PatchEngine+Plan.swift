@@ -1,3 +1,4 @@
+import CLinux
 import Memory
 import PatchPlan
 import Symbols
@@ -220,7 +221,7 @@ private struct Planning {
         plan.writes = pointers + slots + entries
         let new = pools.filter(\.isNew).map(\.record)
         let patch = PatchRecord(
-            id: id, state: .applying, origin: request.origin, time: currentTime(), source: request.source,
+            id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
         return PlannedPatch(
             id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,

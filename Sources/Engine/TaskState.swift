@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What a thread is doing, for an error that must name who blocks a patch: from `/proc/PID/task/TID/{comm,stat,wchan,syscall}`.
@@ -13,11 +14,11 @@ public struct TaskState: Sendable, CustomStringConvertible {
     public init(pid: Int32, thread: Int32) throws {
         let directory = "/proc/\(pid)/task/\(thread)/"
         func text(_ leaf: String) -> String? {
-            let file = open(directory + leaf, O_RDONLY | O_CLOEXEC)
+            let file = linux_open(directory + leaf, O_RDONLY | O_CLOEXEC)
             guard file >= 0 else { return nil }
-            defer { close(file) }
+            defer { _ = linux_close(file) }
             var buffer = [UInt8](repeating: 0, count: 1024)
-            let count = read(file, &buffer, buffer.count)
+            let count = linux_read(file, &buffer, buffer.count)
             guard count > 0 else { return nil }
             return String(decoding: buffer[..<count].filter { $0 != 10 }, as: UTF8.self)
         }

@@ -70,7 +70,7 @@ struct LocalPatcher: ~Copyable {
                 function: $0.function, extent: index.extent(of: $0.function), address: $0.address, name: $0.name,
                 originalPointer: $0.original)
         }
-        let origin = PatchRecord.Origin(fromOutside: false, pid: getpid(), uid: getuid())
+        let origin = PatchRecord.Origin(fromOutside: false, pid: linux_getpid(), uid: linux_getuid())
         return try engine().apply(PatchRequest(replacements: replacements, origin: origin))
     }
 
@@ -101,7 +101,7 @@ struct LocalPatcher: ~Copyable {
 
 /// The patcher of one process. After fork(2) the child has another: a thread that it does not have may have held this one's lock.
 private final class ProcessPatcher: Sendable {
-    let pid = getpid()
+    let pid = linux_getpid()
     let patcher = Mutex(LocalPatcher())
 
     /// Never released: the process, or one that forked it, may be inside.
@@ -109,7 +109,7 @@ private final class ProcessPatcher: Sendable {
 
     static var current: ProcessPatcher {
         let known = newest.load(ordering: .acquiring)
-        if let known, known._withUnsafeGuaranteedRef({ $0.pid == getpid() }) { return known.takeUnretainedValue() }
+        if let known, known._withUnsafeGuaranteedRef({ $0.pid == linux_getpid() }) { return known.takeUnretainedValue() }
         let fresh = Unmanaged.passRetained(ProcessPatcher())
         let (exchanged, original) = newest.compareExchange(
             expected: known, desired: fresh, ordering: .acquiringAndReleasing)

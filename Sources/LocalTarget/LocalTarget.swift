@@ -1,3 +1,4 @@
+import CLinux
 import CPatch
 import CPatchCore
 import Engine
@@ -41,16 +42,16 @@ public final class LocalTarget: Target {
     }
 
     /// Asked anew each time: after fork it is another.
-    public var pid: Int32 { getpid() }
+    public var pid: Int32 { linux_getpid() }
     public var memory: any MemoryReader { reader }
 
     /// From the line `x86_Thread_features` of `/proc/self/status` (Documentation/arch/x86/shstk.rst).
     public var hasShadowStack: Bool {
-        let file = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+        let file = linux_open("/proc/self/status", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return false }
-        defer { close(file) }
+        defer { _ = linux_close(file) }
         var buffer = [UInt8](repeating: 0, count: 8192)
-        let count = max(0, read(file, &buffer, buffer.count))
+        let count = max(0, linux_read(file, &buffer, buffer.count))
         return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").contains {
             $0.hasPrefix("x86_Thread_features:") && $0.contains("shstk")
         }
@@ -90,7 +91,7 @@ public final class LocalTarget: Target {
     }
 
     public func unmap(_ range: Range<Address>) {
-        munmap(range.lowerBound.pointer, range.upperBound - range.lowerBound)
+        _ = linux_munmap(range.lowerBound.pointer, range.upperBound - range.lowerBound)
     }
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {

@@ -10,7 +10,7 @@ public struct LocalMemory: MemoryReader {
     public init() {
         var byte: UInt8 = 0
         isAllowed = withUnsafeMutablePointer(to: &byte) { pointer in
-            linux_process_vm_read(getpid(), UInt64(UInt(bitPattern: pointer)), pointer, 1) == 1
+            linux_process_vm_read(linux_getpid(), UInt64(UInt(bitPattern: pointer)), pointer, 1) == 1
         }
     }
 
@@ -24,7 +24,7 @@ public struct LocalMemory: MemoryReader {
         var done = 0
         while done < buffer.count {
             let count = linux_process_vm_read(
-                getpid(), (address + done).rawValue, buffer.baseAddress! + done, buffer.count - done)
+                linux_getpid(), (address + done).rawValue, buffer.baseAddress! + done, buffer.count - done)
             guard count > 0 else {
                 throw MemoryError(address: address + done, count: buffer.count - done, code: count < 0 ? errno : 0)
             }
@@ -39,7 +39,7 @@ public final class ProcMemory: MemoryReader {
     private let descriptor: Int32
 
     public init(path: String, writable: Bool) throws(MemoryError) {
-        descriptor = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
+        descriptor = linux_open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
         if descriptor < 0 { throw MemoryError(address: .null, count: 0, code: errno) }
     }
 
@@ -47,16 +47,16 @@ public final class ProcMemory: MemoryReader {
         try self.init(path: "/proc/\(pid)/mem", writable: writable)
     }
 
-    deinit { close(descriptor) }
+    deinit { _ = linux_close(descriptor) }
 
     public func read(
         at address: Address, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MemoryError) {
         var done = 0
         while done < buffer.count {
-            let count = pread(
+            let count = linux_pread(
                 descriptor, buffer.baseAddress! + done, buffer.count - done,
-                off_t(Int64(bitPattern: (address + done).rawValue)))
+                Int64(bitPattern: (address + done).rawValue))
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 throw MemoryError(address: address + done, count: buffer.count - done, code: count < 0 ? errno : 0)

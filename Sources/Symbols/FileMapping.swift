@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What tells two files, or two states of one file, apart.
@@ -29,16 +30,16 @@ struct OpenFile: ~Copyable {
 
     init(path: String) throws(SymbolError) {
         // O_NONBLOCK: a path out of /proc/PID/maps may have been replaced by a FIFO.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = linux_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
+        guard linux_fstat(descriptor, &status) == 0 else {
             let code = errno
-            close(descriptor)
+            _ = linux_close(descriptor)
             throw .unreadable(path: path, code: code)
         }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            close(descriptor)
+            _ = linux_close(descriptor)
             throw .unsupported(path: path, what: "it is not a regular file")
         }
         self.descriptor = descriptor
@@ -46,7 +47,7 @@ struct OpenFile: ~Copyable {
         identity = FileIdentity(status)
     }
 
-    deinit { close(descriptor) }
+    deinit { _ = linux_close(descriptor) }
 }
 
 /// A whole file mapped privately: the file cannot be written through it.
@@ -59,30 +60,27 @@ final class FileMapping: Sendable {
 
     init(descriptor: Int32, path: String) throws(SymbolError) {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: path, code: errno) }
+        guard linux_fstat(descriptor, &status) == 0 else { throw .unreadable(path: path, code: errno) }
         guard status.st_size > 0 else { throw .malformed(path: path, offset: 0, what: "the file is empty") }
         let size = Int(status.st_size)
         // Writable: libelf notes in a section's header that it has decompressed the section (elf_compress).
-        let flags = MAP_PRIVATE | MAP_NORESERVE
-        guard let base = mmap(nil, size, PROT_READ | PROT_WRITE, flags, descriptor, 0), base != MAP_FAILED else {
-            throw .unreadable(path: path, code: errno)
-        }
+        guard let base = linux_map_file(descriptor, size) else { throw .unreadable(path: path, code: errno) }
         bytes = UnsafeRawBufferPointer(start: base, count: size)
         identity = FileIdentity(status)
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
+    deinit { _ = linux_munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
 }
 
 /// Reads a whole small file of unknown size, as those in /proc are.
 func readWholeFile(_ path: String, limit: Int = 64 << 20) throws(SymbolError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = linux_open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
-    defer { close(descriptor) }
+    defer { _ = linux_close(descriptor) }
     var contents: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while contents.count <= limit {
-        let count = read(descriptor, &chunk, chunk.count)
+        let count = linux_read(descriptor, &chunk, chunk.count)
         if count < 0, errno == EINTR { continue }
         guard count >= 0 else { throw .unreadable(path: path, code: errno) }
         if count == 0 { return contents }

@@ -1,4 +1,5 @@
 import CLibElf
+import CLinux
 import Glibc
 import Memory
 
@@ -18,7 +19,7 @@ struct ImageLoader {
         self.memory = memory
         self.debugFiles = debugFiles
         var status = stat()
-        program = stat("/proc/\(pid)/exe", &status) == 0 ? FileIdentity(status) : nil
+        program = linux_stat("/proc/\(pid)/exe", &status) == 0 ? FileIdentity(status) : nil
     }
 
     /// Whether the memory at a mapping starts with an ELF header; unreadable memory does not.
@@ -85,7 +86,7 @@ struct ImageLoader {
     private static func buildID(_ descriptor: Int32) -> [UInt8] {
         func read(_ count: Int, at offset: UInt64) -> [UInt8]? {
             var bytes = [UInt8](repeating: 0, count: count)
-            let done = pread(descriptor, &bytes, count, off_t(truncatingIfNeeded: offset))
+            let done = linux_pread(descriptor, &bytes, count, Int64(truncatingIfNeeded: offset))
             return done > 0 ? Array(bytes[..<done]) : nil
         }
         guard let page = read(4096, at: 0) else { return [] }

@@ -7,7 +7,7 @@ import Testing
     @Test(
         arguments: [
             "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "reloaded", "stub",
-            "interrupted", "busy", "littered", "forks",
+            "interrupted", "busy", "littered", "forks", "mocks",
         ],
         [["signal", "procMem"], ["signal", "mprotect"], ["ptrace", "procMem"], ["ptrace", "mprotect"]])
     func scenario(name: String, options: [String]) throws {

@@ -6,6 +6,8 @@
 
 VICTIM int victim_add(int a, int b) { return a + b; }
 VICTIM int victim_subtract(int a, int b) { return a - b; }
+// What a failing function of libc returns.
+VICTIM long victim_failure(void) { return -1; }
 // optnone: a compiler that may would make a loop of it.
 VICTIM __attribute__((optnone)) int victim_depth(int n) { return n <= 0 ? 0 : 1 + victim_depth(n - 1); }
 

@@ -51,3 +51,31 @@ private func useLibc() {
     mprotect(page, 4096, PROT_READ | PROT_WRITE)
     munmap(page, 4096)
 }
+
+/// Functions that a test replaces by ones that fail: what patches and reverts does not depend on them.
+func mocksThatFail() throws {
+    let own = getpid()
+    let names = [
+        "getpid", "getuid", "open", "openat", "close", "read", "write", "pread", "fstat", "stat", "lseek", "mmap", "munmap",
+        "mprotect", "clock_gettime", "nanosleep", "process_vm_readv", "sigaction", "pthread_sigmask", "sched_yield",
+        "tgkill", "fopen", "dl_iterate_phdr",
+    ]
+    try Patch.transaction { transaction in
+        for name in names {
+            try transaction.replace(symbol: name, in: "libc.so.6", withSymbol: "victim_failure")
+        }
+    }
+    var problems: [String] = []
+    func check(_ what: String, _ holds: Bool) { if !holds { problems.append(what) } }
+    check("getpid fails", getpid() == -1)
+    check("open fails", open("/dev/null", O_RDONLY) == -1)
+    let replacement = try Patch.replacement(for: "open", in: "libc.so.6")
+    check("open is known to be replaced", replacement?.name == "victim_failure")
+    let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+    check("the replacement runs", victim_add(40, 2) == 38)
+    try patch.revert()
+    check("the original runs", victim_add(40, 2) == 42)
+    try Patch.revertAll()
+    check("getpid is back", getpid() == own)
+    try expect(problems.isEmpty, problems.joined(separator: ", "))
+}

@@ -9,6 +9,7 @@ extern "C" {
 
 int victim_add(int a, int b);
 int victim_subtract(int a, int b);
+long victim_failure(void);
 // Calls itself n times: 1 for each.
 int victim_depth(int n);
 // Inlined into victim_calls_inlined.
