@@ -109,7 +109,8 @@ private final class ProcessPatcher: Sendable {
 
     static var current: ProcessPatcher {
         let known = newest.load(ordering: .acquiring)
-        if let known, known._withUnsafeGuaranteedRef({ $0.pid == linux_getpid() }) { return known.takeUnretainedValue() }
+        let pid = linux_getpid()
+        if let known, known._withUnsafeGuaranteedRef({ $0.pid == pid }) { return known.takeUnretainedValue() }
         let fresh = Unmanaged.passRetained(ProcessPatcher())
         let (exchanged, original) = newest.compareExchange(
             expected: known, desired: fresh, ordering: .acquiringAndReleasing)

@@ -4,8 +4,8 @@ import Memory
 extension SymbolIndex {
     /// The functions whose mangled or demangled name matches a pattern, in ascending order of address.
     ///
-    /// `*` stands for any bytes and `?` for one byte; a pattern without either matches any name that contains it. Indirect
-    /// functions without a known implementation are left out.
+    /// `*` stands for any bytes and `?` for one byte; a pattern without either matches any name that contains it. A leading
+    /// `static ` may be left out of the pattern. Indirect functions without a known implementation are left out.
     public func functions(matching pattern: String, in image: String? = nil) -> [FunctionSymbol] {
         let allowed = allowedImages(image, [])
         let glob = Glob(pattern)
@@ -26,7 +26,8 @@ extension SymbolIndex {
         return result.sorted { ($0.address, $0.name) < ($1.address, $1.name) }
     }
 
-    /// At most five names that are spelled like `name`, the most alike first; demangled where they are mangled.
+    /// At most five names that are spelled like `name`, the most alike first; demangled where they are mangled. Where the
+    /// compiler kept only specialised copies of the function, those.
     func nearestNames(to name: String, _ allowed: [Bool]?) -> [String] {
         let whole = Array(Self.splitVersion(name).base.utf8)
         let query = Spelling.baseName(whole)
@@ -59,13 +60,26 @@ extension SymbolIndex {
                 }
                 demangled.withText(index) { text in
                     guard text.count < 4096 else { return }
-                    keys.forEachKey(of: text, language) { level, key in
+                    keys.forEachKey(of: Self.source(of: text), language) { level, key in
                         if level == .bare { consider(key, text) }
                     }
                 }
             }
         }
+        // Where some have the beginning of the path, those that merely end alike are none.
+        if query.count < whole.count, let first = best.first, first.otherPath <= whole.count / 2 {
+            best.removeAll { $0.otherPath > whole.count * 3 / 4 }
+        }
         return best.map(\.text)
+    }
+
+    /// The function in the source that a specialisation's text tells of: what stands behind `> of `.
+    private static func source(of text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        guard text.starts(with: "function signature specialization <") || text.starts(with: "generic ") else {
+            return text
+        }
+        guard let end = text.firstIndex(of: "> of ") else { return text }
+        return UnsafeRawBufferPointer(rebasing: text[(end + 5)...])
     }
 }
 
@@ -81,6 +95,10 @@ struct Glob: Sendable {
 
     /// Linear in pattern times name: only the last `*` is ever retried.
     func matches(_ name: UnsafeRawBufferPointer) -> Bool {
+        matchesWhole(name) || name.starts(with: "static ") && matchesWhole(UnsafeRawBufferPointer(rebasing: name[7...]))
+    }
+
+    private func matchesWhole(_ name: UnsafeRawBufferPointer) -> Bool {
         pattern.withUnsafeBufferPointer { pattern in
             var index = 0
             var position = 0

@@ -136,6 +136,24 @@ func useSamples() -> Int {
         }
     }
 
+    @Test func whatTheOptimizerLeaves() throws {
+        let workshop = try Workshop()
+        let path = try workshop.library("libspecialised.so", ["symbols_specialised.c"])
+        _ = try load(path)
+        let index = try ownIndex()
+        let error = symbolError { try index.function(named: "app.Shop.price(of:)") }
+        guard case .notFound(_, _, let nearest)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(nearest.count == 1, "\(nearest)")
+        #expect(
+            nearest.first?.hasSuffix("> of static app.Shop.price(of: Swift.String) -> Swift.Int") == true, "\(nearest)")
+        // `static` may be left out, as in a look-up.
+        #expect(index.functions(matching: "app.Shop.*").map(\.name) == ["$s3app4ShopO9salePrice2ofSiSS_tFZ"])
+        #expect(try index.function(named: "app.Shop.salePrice").name == "$s3app4ShopO9salePrice2ofSiSS_tFZ")
+    }
+
     @Test(arguments: ["", "@", "@@", "*", "static ", "\u{0}", "malloc@", String(repeating: "x", count: 100_000)])
     func strangeNamesAreNotFound(_ name: String) {
         #expect(symbolError { try index.function(named: name) }.map(isNotFound) == true)

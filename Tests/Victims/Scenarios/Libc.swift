@@ -56,7 +56,8 @@ private func useLibc() {
 func mocksThatFail() throws {
     let own = getpid()
     let names = [
-        "getpid", "getuid", "open", "openat", "close", "read", "write", "pread", "fstat", "stat", "lseek", "mmap", "munmap",
+        "getpid", "getuid", "open", "openat", "close", "read", "write", "pread", "fstat", "stat", "lseek", "mmap",
+        "munmap",
         "mprotect", "clock_gettime", "nanosleep", "process_vm_readv", "sigaction", "pthread_sigmask", "sched_yield",
         "tgkill", "fopen", "dl_iterate_phdr",
     ]
