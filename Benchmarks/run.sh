@@ -8,6 +8,7 @@ python=$(command -v /usr/bin/python3 || true)
 
 echo "building" >&2
 # An incremental build misses a layout that changed in another package.
+# It also stops at a source file that was removed there: `make clean` then.
 touch Sources/*/*.swift Suite/*.swift
 swift build --package-path .. --scratch-path "$build/command" -c release --static-swift-stdlib --product swift-hotpatch >&2
 swift build -c release --product Measure >&2
