@@ -105,8 +105,7 @@ static void *t_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handle
 static void *t_waits_in_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handler); for (;;) poll(0, 0, 1000); }
 // In a handler that interrupted malloc: a page fault inside it, on a top chunk that has become unreadable.
 static void fault(int s) {
-    S->in_handler = s;
-    for (;;) usleep(2000);
+    for (S->in_handler = s;;) pause();
 }
 static void *t_fault_in_malloc(void *a) {
     signal(SIGSEGV, fault);
