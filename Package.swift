@@ -80,15 +80,20 @@ let package = Package(
             name: "LiveServer", dependencies: [.product(name: "FlyingFox", package: "FlyingFox")],
             exclude: ["Patches", "demo.sh"], swiftSettings: swiftSettings),
 
-        tests("EngineTests", ["Engine", "Memory", "PatchPlan", "Symbols"]),
-        tests("CommandsTests", ["Commands", "Engine", "swift-hotpatch", "FromCode"]),
-        tests("CPatchCoreTests", ["CPatchCore"]),
+        // What the tests share: programs, temporary directories, random numbers.
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        tests("EngineTests", ["Engine", "Memory", "PatchPlan", "Symbols", "TestSupport"]),
+        tests("CommandsTests", ["Commands", "Engine", "swift-hotpatch", "FromCode", "TestSupport"]),
+        tests("CPatchCoreTests", ["CPatchCore", "TestSupport"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
-        tests("SymbolsTests", ["Symbols", "Memory"]),
-        tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch"]),
+        tests("SymbolsTests", ["Symbols", "Memory", "TestSupport"]),
+        tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "TestSupport"]),
         tests(
             "HotpatchTests",
-            ["Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios"]),
+            [
+                "Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios",
+                "TestSupport",
+            ]),
 
         .target(
             name: "CVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],

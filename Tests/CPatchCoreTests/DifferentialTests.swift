@@ -1,6 +1,7 @@
 #if arch(x86_64)
     import CPatchCore
     import Glibc
+    import TestSupport
     import Testing
 
     /// Random prologues, run as they are and run moved, with the detour in place: every register and the flags must agree.
@@ -8,7 +9,7 @@
     /// A wrong stub most likely crashes the test process; the seed is printed before.
     @Suite(.serialized) struct DifferentialTests {
         @Test func movedPrologueDoesWhatTheOriginalDoes() throws {
-            var generator = SeededGenerator(seed: seedFromEnvironment())
+            var generator = SeededGenerator(seed: testSeed())
             let machine = try Machine()
             var moved = 0
             var refused: [UInt32: Int] = [:]

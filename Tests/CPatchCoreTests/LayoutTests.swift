@@ -1,4 +1,5 @@
 import CPatchCore
+import TestSupport
 import Testing
 
 /// Where things lie: detour, island, PC map; and that nothing lies anywhere else.
@@ -86,7 +87,7 @@ import Testing
     /// Code of any kind, cut at every length: a refusal or a stub, never a read beyond the bytes given (the page behind them
     /// cannot be read) and never a stub that reads differently from what was meant.
     @Test func randomBytes() {
-        var generator = SeededGenerator(seed: seedFromEnvironment())
+        var generator = SeededGenerator(seed: testSeed())
         let guarded = GuardedBytes()
         var moved = 0
         for _ in 0..<200_000 {

@@ -1,13 +1,5 @@
 import Glibc
 
-/// `SEED=7 swift test` repeats a random test; without it every run has a seed of its own, which is printed.
-func seedFromEnvironment(_ function: String = #function) -> UInt64 {
-    let given = getenv("SEED").flatMap { UInt64(String(cString: $0)) }
-    let seed = given ?? UInt64.random(in: 1...UInt64(UInt32.max))
-    print("\(function): SEED=\(seed)")
-    return seed
-}
-
 /// Bytes that end where readable memory ends.
 final class GuardedBytes {
     private let pages: UnsafeMutableRawPointer

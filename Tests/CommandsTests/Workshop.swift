@@ -1,43 +1,19 @@
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 /// All tests that run the command, one after the other: they stop processes and measure time on a small machine.
 @Suite(.serialized) struct CommandTests {}
 
-struct TestFailure: Error, CustomStringConvertible {
-    var description: String
-    init(_ description: String) { self.description = description }
-}
-
 /// A directory for what the tests compile from Tests/Victims/commands, made once, and removed when the test process ends.
 enum Workshop {
     static let directory: String = {
-        var template = Array("/tmp/hotpatch-commands-XXXXXX".utf8CString)
-        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) != nil }
-        precondition(made, "mkdtemp failed")
-        // Another user must be able to read what one of the tests hands to it.
-        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        chmod(path, 0o755)
-        atexit {
-            for name in Workshop.names() { unlink(Workshop.directory + "/" + name) }
-            rmdir(Workshop.directory)
+        guard let made = try? TemporaryDirectory("commands", untilExit: true) else {
+            fatalError("no directory in /tmp")
         }
-        return path
+        return made.path
     }()
-
-    private static func names() -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            names.append(
-                withUnsafePointer(to: &entry.pointee.d_name) {
-                    String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-                })
-        }
-        return names
-    }
 
     static let package: String = {
         "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")

@@ -2,6 +2,7 @@ import Engine
 import Memory
 import PatchPlan
 import Symbols
+import TestSupport
 import Testing
 
 @testable import Engine
@@ -159,8 +160,8 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
         let (map, memory) = try ledger([
             .pool(pool), .site(site(1)), .patch(patch(1, .applied, sites: [1], replacement: 0x1000)),
         ])
-        let seed = seed()
-        var random = SplitMix64(seed: seed)
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
         var damaged = 0
         for _ in 0..<3000 {
             var copy = memory

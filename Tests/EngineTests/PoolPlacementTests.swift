@@ -1,4 +1,5 @@
 import Memory
+import TestSupport
 import Testing
 
 @testable import Engine
@@ -58,8 +59,8 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
     }
 
     @Test func everyByteIsWithinReachAndFree() throws {
-        let seed = seed()
-        var random = SplitMix64(seed: seed)
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<500 {
             var regions: [Region] = []
             var next = UInt64.random(in: 1...64, using: &random) << 20

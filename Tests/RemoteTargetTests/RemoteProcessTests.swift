@@ -1,5 +1,6 @@
 import Glibc
 import Memory
+import TestSupport
 import Testing
 
 @testable import RemoteTarget
@@ -46,7 +47,7 @@ extension RemoteTargetTests {
         }
 
         @Test func refusesAZombie() throws {
-            let pid = try Workshop.spawn(["true"])
+            let pid = try spawn(["true"])
             waitFor("Z", pid)
             #expect(refusal(pid) == .zombie(pid: pid, parent: getpid()))
             var status: Int32 = 0
@@ -55,7 +56,7 @@ extension RemoteTargetTests {
         }
 
         @Test func noticesThatTheProcessHasVanished() throws {
-            let pid = try Workshop.spawn(["sleep", "100"])
+            let pid = try spawn(["sleep", "100"])
             let process = try RemoteProcess.examine(pid: pid)
             kill(pid, SIGKILL)
             var status: Int32 = 0
@@ -116,8 +117,8 @@ extension RemoteTargetTests {
                 """
             let file = Workshop.directory + "/filtered"
             try StoppedProcessTests.write(source, to: file + ".c")
-            #expect(try Workshop.run(["cc", "-o", file, file + ".c"]) == 0)
-            let pid = try Workshop.spawn([file])
+            try runTool(["cc", "-o", file, file + ".c"])
+            let pid = try spawn([file])
             defer { kill(pid, SIGKILL) }
             usleep(50_000)
             #expect(refusal(pid) == .seccomp(pid: pid, mode: 2))
@@ -162,8 +163,8 @@ extension RemoteTargetTests {
             let file = Workshop.directory + "/small"
             let command =
                 "echo 'void _start(void){for(;;);}' | cc -m32 -static -nostdlib -fno-pie -no-pie -x c -o \(file) -"
-            #expect(try Workshop.run(["sh", "-c", command]) == 0)
-            let pid = try Workshop.spawn([file])
+            try runTool(["sh", "-c", command])
+            let pid = try spawn([file])
             defer { kill(pid, SIGKILL) }
             usleep(50_000)
             #expect(refusal(pid) == .not64Bit(pid: pid))

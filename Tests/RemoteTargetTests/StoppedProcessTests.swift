@@ -1,6 +1,7 @@
 import CPatchCore
 import Glibc
 import Memory
+import TestSupport
 import Testing
 
 @testable import RemoteTarget
@@ -116,8 +117,8 @@ extension RemoteTargetTests {
                 + " for(;;) if (vfork() == 0) { sleep(2); _exit(0); } }"
             let file = Workshop.directory + "/vforking"
             try Self.write(source, to: file + ".c")
-            #expect(try Workshop.run(["cc", "-w", "-o", file, file + ".c"]) == 0)
-            let pid = try Workshop.spawn([file])
+            try runTool(["cc", "-w", "-o", file, file + ".c"])
+            let pid = try spawn([file])
             defer { kill(pid, SIGKILL) }
             usleep(100_000)
             let process = try RemoteProcess.examine(pid: pid)

@@ -1,5 +1,6 @@
 import Glibc
 import Memory
+import TestSupport
 import Testing
 
 @testable import RemoteTarget
@@ -7,36 +8,12 @@ import Testing
 /// All suites of this module, one after the other: they measure pauses and count threads on a small machine.
 @Suite(.serialized) struct RemoteTargetTests {}
 
-struct TestFailure: Error, CustomStringConvertible {
-    var description: String
-    init(_ description: String) { self.description = description }
-}
-
 /// A directory for what the tests compile, made once, and removed when the test process ends.
 enum Workshop {
     static let directory: String = {
-        var template = Array("/tmp/hotpatch-remote-XXXXXX".utf8CString)
-        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) != nil }
-        precondition(made, "mkdtemp failed")
-        atexit {
-            for name in Workshop.names() { unlink(Workshop.directory + "/" + name) }
-            rmdir(Workshop.directory)
-        }
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard let made = try? TemporaryDirectory("remote", untilExit: true) else { fatalError("no directory in /tmp") }
+        return made.path
     }()
-
-    private static func names() -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            names.append(
-                withUnsafePointer(to: &entry.pointee.d_name) {
-                    String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-                })
-        }
-        return names
-    }
 
     static let sources: String = {
         let parts = #filePath.split(separator: "/").dropLast(2)
@@ -49,37 +26,8 @@ enum Workshop {
     static func compile(_ name: String, _ options: [String], as file: String? = nil) -> String {
         let output = directory + "/" + (file ?? name)
         let arguments = ["cc", "-O1", "-o", output, "\(sources)/\(name).c"] + options
-        let status = try? run(arguments)
-        precondition(status == 0, "cannot compile \(name).c")
+        do { try runTool(arguments) } catch { fatalError("\(error)") }
         return output
-    }
-
-    static func run(_ arguments: [String]) throws -> Int32 {
-        let pid = try spawn(arguments)
-        var status: Int32 = 0
-        waitpid(pid, &status, 0)
-        return status
-    }
-
-    static func spawn(_ arguments: [String], output: Int32? = nil) throws -> Int32 {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
-        // Threads of the test runner block signals, and a mask is inherited.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        var pid: pid_t = 0
-        var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        let code = posix_spawnp(&pid, arguments[0], &actions, &attributes, &pointers, environ)
-        guard code == 0 else { throw TestFailure("cannot run \(arguments[0]): \(String(cString: strerror(code)))") }
-        return pid
     }
 }
 
@@ -116,7 +64,7 @@ final class Victim {
         guard pipe(&ends) == 0 else { throw TestFailure("pipe") }
         defer { close(ends[0]) }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-        let pid = try Workshop.spawn(wrapper + [Workshop.victim, file, threads, main], output: ends[1])
+        let pid = try spawn(wrapper + [Workshop.victim, file, threads, main], output: ends[1])
         close(ends[1])
         self.pid = pid
         var text: [UInt8] = []

@@ -1,6 +1,7 @@
 import Glibc
 import Memory
 import Symbols
+import TestSupport
 import Testing
 
 @Suite struct ElfImageTests {
@@ -153,7 +154,7 @@ import Testing
     }
 
     private func readAll(_ path: String) throws -> [UInt8] {
-        guard let file = fopen(path, "r") else { throw SupportError(description: "cannot open \(path)") }
+        guard let file = fopen(path, "r") else { throw TestFailure("cannot open \(path)") }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 1 << 22)
         return Array(bytes[..<fread(&bytes, 1, bytes.count, file)])
@@ -163,9 +164,9 @@ import Testing
         let path = workshop.file(name)
         // A new inode each time: the last one may still be mapped.
         unlink(path)
-        guard let file = fopen(path, "w") else { throw SupportError(description: "cannot write \(path)") }
+        guard let file = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
         defer { fclose(file) }
-        guard fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw SupportError(description: "short write") }
+        guard fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw TestFailure("short write") }
         return path
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import Memory
 import Symbols
+import TestSupport
 import Testing
 
 /// Libraries compiled for the test and loaded into this process.
@@ -97,7 +98,7 @@ import Testing
         let name = stripped ? "libversions-stripped.so" : "libversions.so"
         let path = try workshop.library(
             name, ["symbols_versions.c"], ["-Wl,--version-script=\(Workshop.victims)/symbols_versions.map"])
-        if stripped { try Workshop.run(["strip", path]) }
+        if stripped { try runTool(["strip", path]) }
         let handle = try load(path)
         let index = try ownIndex()
         for (query, version) in [
@@ -136,7 +137,7 @@ import Testing
 
     @Test func lazilyBoundSlotsAreNoAnswer() throws {
         let path = try workshop.library("liblazy.so", ["symbols_indirect.c"], ["-Wl,-z,lazy"])
-        guard let handle = dlopen(path, RTLD_LAZY) else { throw SupportError(description: "dlopen") }
+        guard let handle = dlopen(path, RTLD_LAZY) else { throw TestFailure("dlopen") }
         // Bound now or not: the answer is the implementation, or none; never the PLT and never the resolver.
         let found = try? ownIndex().function(named: "chosen", in: path).address
         #expect(found == nil || found == dlsym(handle, "fast_choice")?.address)
@@ -162,7 +163,7 @@ import Testing
         #expect(found.symbols == ["nowhere"])
         #expect(found.libraries == [])
 
-        try Workshop.run(["rm", workshop.file("libprovider.so")])
+        try runTool(["rm", workshop.file("libprovider.so")])
         found = index.unresolvedSymbols(of: elf)
         #expect(found.symbols == ["nowhere", "only_here"])
         #expect(found.libraries == ["libprovider.so (needed by \(needy))"])

@@ -1,6 +1,7 @@
 import Glibc
 import Memory
 import Symbols
+import TestSupport
 import Testing
 
 @Suite struct ProcessMapTests {

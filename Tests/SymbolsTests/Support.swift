@@ -1,25 +1,16 @@
 import Glibc
 import Memory
 import Symbols
+import TestSupport
 import Testing
 
-/// What a test cannot do without.
-struct SupportError: Error, CustomStringConvertible {
-    var description: String
-}
-
-/// A directory that is removed with the value.
+/// What the tests compile; removed with the value.
 final class Workshop: Sendable {
-    let path: String
+    private let directory: TemporaryDirectory
+    var path: String { directory.path }
     static let victims = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/Victims"
 
-    init() throws {
-        var template = Array("/tmp/hotpatch-symbols-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SupportError(description: "mkdtemp: errno \(errno)") }
-        path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    }
-
-    deinit { _ = try? Self.run(["rm", "-rf", path]) }
+    init() throws { directory = try TemporaryDirectory("symbols") }
 
     func file(_ name: String) -> String { path + "/" + name }
 
@@ -28,7 +19,7 @@ final class Workshop: Sendable {
     func build(_ output: String, _ sources: [String], _ options: [String] = [], compiler: String = "cc") throws
         -> String
     {
-        try Self.run([compiler, "-o", file(output)] + options + sources.map { Self.victims + "/" + $0 })
+        try runTool([compiler, "-o", file(output)] + options + sources.map { Self.victims + "/" + $0 })
         return file(output)
     }
 
@@ -37,25 +28,6 @@ final class Workshop: Sendable {
         -> String
     {
         try build(output, sources, ["-shared", "-fPIC", "-O1"] + options, compiler: compiler)
-    }
-
-    static func run(_ command: [String]) throws {
-        var pid: pid_t = 0
-        let code = spawn(command, nil, &pid)
-        guard code == 0 else { throw SupportError(description: "cannot run \(command[0]): errno \(code)") }
-        var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        guard status == 0 else {
-            throw SupportError(description: "\(command.joined(separator: " ")): status \(status)")
-        }
-    }
-
-    fileprivate static func spawn(
-        _ command: [String], _ actions: UnsafePointer<posix_spawn_file_actions_t>?, _ pid: inout pid_t
-    ) -> Int32 {
-        let arguments = command.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        return posix_spawnp(&pid, command[0], actions, nil, arguments, environ)
     }
 }
 
@@ -66,25 +38,14 @@ final class Victim: Sendable {
     private let output: Int32
 
     init(_ path: String) throws {
-        var toVictim: [Int32] = [0, 0]
-        var fromVictim: [Int32] = [0, 0]
-        guard pipe(&toVictim) == 0, pipe(&fromVictim) == 0 else {
-            throw SupportError(description: "pipe: errno \(errno)")
+        let (toVictim, fromVictim) = (try makePipe(), try makePipe())
+        defer {
+            close(toVictim.read)
+            close(fromVictim.write)
         }
-        for descriptor in toVictim + fromVictim { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        posix_spawn_file_actions_adddup2(&actions, toVictim[0], 0)
-        posix_spawn_file_actions_adddup2(&actions, fromVictim[1], 1)
-        var pid: pid_t = 0
-        let code = Workshop.spawn([path], &actions, &pid)
-        posix_spawn_file_actions_destroy(&actions)
-        close(toVictim[0])
-        close(fromVictim[1])
-        guard code == 0 else { throw SupportError(description: "cannot run \(path): errno \(code)") }
-        self.pid = pid
-        input = toVictim[1]
-        output = fromVictim[0]
+        pid = try spawn([path], input: toVictim.read, output: fromVictim.write)
+        input = toVictim.write
+        output = fromVictim.read
         try expect("ready")
     }
 
@@ -98,7 +59,7 @@ final class Victim: Sendable {
     func load(_ library: String) throws {
         let line = library + "\n"
         guard write(input, line, line.utf8.count) == line.utf8.count else {
-            throw SupportError(description: "the victim does not read: errno \(errno)")
+            throw TestFailure("the victim does not read: errno \(errno)")
         }
         try expect("loaded")
     }
@@ -113,15 +74,15 @@ final class Victim: Sendable {
         var line: [UInt8] = []
         while line.last != 0x0A {
             var wait = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
-            guard poll(&wait, 1, 10_000) == 1 else { throw SupportError(description: "no '\(word)' within 10 s") }
+            guard poll(&wait, 1, 10_000) == 1 else { throw TestFailure("no '\(word)' within 10 s") }
             var byte: UInt8 = 0
             guard read(output, &byte, 1) == 1 else {
-                throw SupportError(description: "the victim ended before '\(word)'")
+                throw TestFailure("the victim ended before '\(word)'")
             }
             line.append(byte)
         }
         let text = String(decoding: line.dropLast(), as: UTF8.self)
-        guard text == word else { throw SupportError(description: "the victim said '\(text)', not '\(word)'") }
+        guard text == word else { throw TestFailure("the victim said '\(text)', not '\(word)'") }
     }
 }
 
@@ -133,7 +94,7 @@ func ownIndex() throws -> SymbolIndex {
 /// Loads a library into this process for good.
 func load(_ path: String) throws -> UnsafeMutableRawPointer {
     guard let handle = dlopen(path, RTLD_NOW) else {
-        throw SupportError(description: dlerror().map { String(cString: $0) } ?? "dlopen")
+        throw TestFailure(dlerror().map { String(cString: $0) } ?? "dlopen")
     }
     return handle
 }

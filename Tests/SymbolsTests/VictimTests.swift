@@ -1,6 +1,7 @@
 import Glibc
 import Memory
 import Symbols
+import TestSupport
 import Testing
 
 /// Other processes, read from outside.
@@ -54,21 +55,21 @@ import Testing
     func separateDebugFile(_ place: String) throws {
         let path = try workshop.build("program", ["symbols_program.c"], ["-g", "-Wl,--build-id=sha1"])
         let debug = workshop.file("program.debug")
-        try Workshop.run(["objcopy", "--only-keep-debug", path, debug])
+        try runTool(["objcopy", "--only-keep-debug", path, debug])
         let elf = try ElfImage(path: path)
         #expect(elf.buildID.count == 20)
-        try Workshop.run(["strip", path])
+        try runTool(["strip", path])
         switch place {
         case "build-id":
             let hex = elf.buildID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
             let folder = workshop.file(".build-id/\(hex[0])")
-            try Workshop.run(["mkdir", "-p", folder])
-            try Workshop.run(["mv", debug, "\(folder)/\(hex[1...].joined()).debug"])
+            try runTool(["mkdir", "-p", folder])
+            try runTool(["mv", debug, "\(folder)/\(hex[1...].joined()).debug"])
         default:
-            try Workshop.run(["objcopy", "--add-gnu-debuglink=\(debug)", path])
+            try runTool(["objcopy", "--add-gnu-debuglink=\(debug)", path])
             if place != "link" {
-                try Workshop.run(["mkdir", workshop.file(".debug")])
-                try Workshop.run(["mv", debug, workshop.file(".debug/program.debug")])
+                try runTool(["mkdir", workshop.file(".debug")])
+                try runTool(["mv", debug, workshop.file(".debug/program.debug")])
             }
         }
         let victim = try Victim(path)
@@ -89,8 +90,8 @@ import Testing
     @Test func wrongDebugFileIsIgnored() throws {
         let path = try workshop.build("program", ["symbols_program.c"], ["-g", "-Wl,--build-id=none"])
         let debug = workshop.file("program.debug")
-        try Workshop.run(["objcopy", "--only-keep-debug", path, debug])
-        try Workshop.run(["objcopy", "--strip-all", "--add-gnu-debuglink=\(debug)", path])
+        try runTool(["objcopy", "--only-keep-debug", path, debug])
+        try runTool(["objcopy", "--strip-all", "--add-gnu-debuglink=\(debug)", path])
         let victim = try Victim(path)
         // Right by its checksum; then another file of that name.
         #expect(try victim.index().images[0].debugElf != nil)
@@ -116,7 +117,7 @@ import Testing
     @Test func deletedProgram() throws {
         let path = try workshop.build("program", ["symbols_program.c"])
         let victim = try Victim(path)
-        try Workshop.run(["rm", path])
+        try runTool(["rm", path])
         let index = try victim.index()
         #expect(index.problems.isEmpty, "\(index.problems)")
         #expect(try index.function(named: "twice").image.isMainProgram)
@@ -129,7 +130,7 @@ import Testing
         let library = try workshop.library("libtwin.so", ["symbols_twin.c"], ["-Wl,--build-id=sha1"])
         try victim.load(library)
         let other = try workshop.library("other.so", ["symbols_scopes.c"], ["-Wl,--build-id=sha1"])
-        try Workshop.run(["mv", other, library])
+        try runTool(["mv", other, library])
         let index = try victim.index()
         if let image = index.images.first(where: { $0.path == library }) {
             // With the right to follow /proc/PID/map_files the mapped file itself is read.
