@@ -73,13 +73,11 @@ struct ImageLoader {
         let start = header.range.lowerBound
         guard let page = try? memory.bytes(at: start, count: min(header.count, 4096)) else { return [] }
         return page.withUnsafeBytes { page in
-            Self.notes(page).lazy.compactMap { offset, size, alignment in
+            Self.buildID(page) { offset, size in
                 // Note segments lie in the first mapping, at their file offsets.
-                guard offset <= UInt64(header.count), UInt64(header.count) - offset >= size, size <= 64 << 10,
-                    let bytes = try? memory.bytes(at: start + Int(offset), count: Int(size))
-                else { return nil }
-                return bytes.withUnsafeBytes { Notes.buildID(in: $0, alignment: alignment) }
-            }.first ?? []
+                guard offset <= UInt64(header.count), UInt64(header.count) - offset >= UInt64(size) else { return nil }
+                return try? memory.bytes(at: start + Int(offset), count: size)
+            }
         }
     }
 
@@ -91,11 +89,21 @@ struct ImageLoader {
         }
         guard let page = read(4096, at: 0) else { return [] }
         return page.withUnsafeBytes { page in
-            notes(page).lazy.compactMap { offset, size, alignment in
-                guard size <= 64 << 10, let bytes = read(Int(size), at: offset) else { return nil }
-                return bytes.withUnsafeBytes { Notes.buildID(in: $0, alignment: alignment) }
-            }.first ?? []
+            buildID(page) { offset, size in read(size, at: offset) }
         }
+    }
+
+    /// The build-id of the image whose first page this is; empty where it has none, or it cannot be read.
+    /// - Parameter read: of so many bytes at an offset of the file.
+    private static func buildID(
+        _ page: UnsafeRawBufferPointer, read: (_ offset: UInt64, _ size: Int) -> [UInt8]?
+    ) -> [UInt8] {
+        // Each segment once: memory may be gone at a second look.
+        for (offset, size, alignment) in notes(page) where size <= 64 << 10 {
+            guard let bytes = read(offset, Int(size)) else { continue }
+            if let found = bytes.withUnsafeBytes({ Notes.buildID(in: $0, alignment: alignment) }) { return found }
+        }
+        return []
     }
 
     /// File offset, size and alignment of the PT_NOTE segments whose headers lie in the first page of an image.

@@ -1,6 +1,7 @@
 import Glibc
 import Memory
 import Symbols
+import Synchronization
 import TestSupport
 import Testing
 
@@ -122,6 +123,20 @@ import Testing
         #expect(accepted > 0 && accepted < 4000, "SEED=\(seed)")
     }
 
+    /// Memory that goes away while it is read, as that of a library being unloaded does, ends nobody.
+    @Test func survivesMemoryThatVanishes() throws {
+        let lines = String(decoding: try readAll("/proc/self/maps"), as: UTF8.self).split(separator: "\n")
+        let text = lines.filter { $0.hasSuffix("/libc.so.6") }.map { $0 + "\n" }.joined()
+        let map = try ProcessMap(parsing: text, pid: getpid())
+        var complete = 0
+        for reads in 0..<40 {
+            let memory = VanishingMemory(reads: reads)
+            let index = try? SymbolIndex(map: map, memory: memory)
+            complete += index?.images.isEmpty == false ? 1 : 0
+        }
+        #expect(complete > 0)
+    }
+
     /// Reads everything there is to read. True if the file was accepted.
     private func examine(_ bytes: [UInt8]) -> Bool {
         guard let path = try? write(bytes, "mutant"), let elf = try? ElfImage(path: path) else { return false }
@@ -174,5 +189,21 @@ import Testing
 extension SymbolIndex {
     fileprivate func unresolvedCount(_ elf: ElfImage) -> Int {
         unresolvedSymbols(of: elf, root: "/nonexistent").symbols.count
+    }
+}
+
+/// This process's memory, for so many reads.
+private final class VanishingMemory: MemoryReader {
+    private let left: Mutex<Int>
+
+    init(reads: Int) { left = Mutex(reads) }
+
+    func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError) {
+        let isThere = left.withLock { left in
+            left -= 1
+            return left >= 0
+        }
+        guard isThere else { throw MemoryError(address: address, count: buffer.count, code: EFAULT) }
+        try LocalMemory().read(at: address, into: buffer)
     }
 }
