@@ -216,7 +216,7 @@ final class PatcherLock {
         }
         if result != 0 {
             let code = errno
-            close(descriptor)
+            release()  // once: deinit runs too
             if code == EADDRINUSE { throw .anotherPatcher(pid: process.pid) }
             throw .procUnreadable(pid: process.pid, path: "the patcher's lock", code: code)
         }

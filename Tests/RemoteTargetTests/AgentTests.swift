@@ -1,6 +1,8 @@
 import CPatch
+import Dispatch
 import Glibc
 import Memory
+import Synchronization
 import Testing
 
 @testable import RemoteTarget
@@ -73,6 +75,33 @@ extension RemoteTargetTests {
             while victim.shared.inHandler == 0 { usleep(1000) }
             let error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 300) }
             #expect("\(String(describing: error))".contains("in a signal handler that interrupted it"), "\(error!)")
+        }
+
+        /// A patcher that finds another one at work closes its own descriptor, and nobody else's.
+        @Test func closesADescriptorOnce() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let lock = try PatcherLock.take(process, deadline: .after(milliseconds: 1000))
+            let isDone = Atomic(false)
+            let lost = Atomic(0)
+            withExtendedLifetime(lock) {
+                DispatchQueue.concurrentPerform(iterations: 2) { number in
+                    if number == 0 {
+                        for _ in 0..<30_000 {
+                            #expect(throws: RemoteRefusal.self) {
+                                try PatcherLock.take(process, deadline: .after(milliseconds: 0))
+                            }
+                        }
+                        isDone.store(true, ordering: .releasing)
+                    } else {
+                        while !isDone.load(ordering: .acquiring) {
+                            let file = open("/dev/null", O_RDONLY | O_CLOEXEC)
+                            if close(file) != 0 { lost.add(1, ordering: .relaxed) }
+                        }
+                    }
+                }
+            }
+            #expect(lost.load(ordering: .relaxed) == 0)
         }
 
         @Test func leavesByItselfWhenNobodyAsks() throws {
