@@ -97,8 +97,9 @@ static int write_data(const hp_commit_job *job, size_t first, size_t *next) {
     return error;
 }
 
-// Text in adjoining pages of one protection, forwards. Returns an errno; `next` is the first write not carried out.
-static int write_text(const hp_commit_job *job, size_t first, size_t *next) {
+// Text in adjoining pages of one protection, forwards. Returns an errno; `next` is the first write not carried out; not
+// `sealed`: text may not be executable.
+static int write_text(const hp_commit_job *job, size_t first, size_t *next, bool *sealed) {
     const hp_commit_block *block = job->block;
     const hp_write *write = &block->writes[first];
     uint64_t page = job->options->page_size;
@@ -114,7 +115,11 @@ static int write_text(const hp_commit_job *job, size_t first, size_t *next) {
     *next = first;
     bool guarded = job->writer == HP_WRITER_MPROTECT;
     long error = guarded ? protect(write, start, end, true) : 0;
-    if (error) return (int)-error;
+    if (error) {
+        // Of several mappings the first ones may have changed.
+        *sealed = protect(write, start, end, false) == 0;
+        return (int)-error;
+    }
     int result = 0;
     for (; *next < last && !result; *next += !result) result = write_one(job, &block->writes[*next], block->writes[*next].bytes);
     error = guarded ? protect(write, start, end, false) : 0;
@@ -185,16 +190,18 @@ bool hp_perform_writes(hp_commit_job *job) {
     const hp_commit_block *block = job->block;
     int error = 0;
     size_t next = 0;
+    bool sealed = true;
     while (next < block->write_count && !error) {
         bool text = block->writes[next].kind == HP_WRITE_TEXT;
-        error = text ? write_text(job, next, &next) : write_data(job, next, &next);
+        error = text ? write_text(job, next, &next, &sealed) : write_data(job, next, &next);
     }
     if (error) {
         // Pages that could not be sealed again have been written whole.
         uint64_t address = block->writes[next < block->write_count ? next : next - 1].address;
-        hp_fail(job, HP_COMMIT_ROLLED_BACK, 0, address, error);
-        // The one that failed, too: where its bytes lie on two pages, one may have been written.
-        if (next < block->write_count) undo_one(job, &block->writes[next]);
+        hp_fail(job, sealed ? HP_COMMIT_ROLLED_BACK : HP_COMMIT_INCONSISTENT, 0, address, error);
+        // The one that failed, too: where its bytes lie on two pages, the kernel may have written one.
+        bool torn = job->writer == HP_WRITER_PROC_MEM && next < block->write_count;
+        if (torn) write_one(job, &block->writes[next], block->writes[next].expected);
         while (next-- > 0) {
             int again = undo_one(job, &block->writes[next]);
             if (again) hp_fail(job, HP_COMMIT_INCONSISTENT, 0, block->writes[next].address, again);

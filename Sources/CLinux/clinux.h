@@ -29,10 +29,13 @@ static inline int linux_fstat(int fd, struct stat *status) { return (int)syscall
 static inline int linux_stat(const char *path, struct stat *status) {
     return (int)syscall(SYS_newfstatat, AT_FDCWD, path, status, 0);
 }
-// Maps `count` bytes of a file privately, readable and writable; null on failure.
+// Maps `count` bytes of a file privately, for reading; null on failure.
 static inline void *linux_map_file(int fd, size_t count) {
-    long result = syscall(SYS_mmap, 0L, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0L);
+    long result = syscall(SYS_mmap, 0L, count, PROT_READ, MAP_PRIVATE, fd, 0L);
     return result == -1 ? 0 : (void *)result;
+}
+static inline int linux_make_writable(void *start, size_t count) {
+    return (int)syscall(SYS_mprotect, start, count, PROT_READ | PROT_WRITE);
 }
 static inline int linux_munmap(void *start, size_t count) { return (int)syscall(SYS_munmap, start, count); }
 // Nanoseconds since 1970, UTC.

@@ -55,8 +55,7 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
                 case .inconsistent: .inconsistent
                 }
             self.init(error.description, exitCode: code)
-        case AgentError.callTimedOut:
-            // What was called is still at work in the target, and may yet succeed.
+        case let error as AgentError where error.isUnfinished:
             self.init("\(error)", exitCode: .inconsistent)
         default: self.init("\(error)")
         }

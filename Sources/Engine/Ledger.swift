@@ -18,7 +18,7 @@ import Symbols
 /// There is no lock that a dead patcher could leave behind: a plan names the generation it was made from, and the commit,
 /// while every thread is held, refuses a plan whose generation has passed.
 enum Ledger {
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     static let headerSize = 64
     static let generationOffset = 32
     static let usedOffset = 40

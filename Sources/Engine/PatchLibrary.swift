@@ -132,7 +132,10 @@ public struct PatchLibrary: Sendable {
             guard
                 index.functions(named: function.name, in: selection.image).contains(where: { $0.name == function.name })
             else {
-                try checkNotIndirect(function.name, in: index, image: selection.image)
+                // The process has a function of the name, and nobody knows where: no reason to leave it out in silence.
+                if let error = index.unresolvedIndirect(named: function.name, in: selection.image) {
+                    throw .symbol(error)
+                }
                 continue
             }
             let target = try lookUp(function.name, in: index, image: selection.image)
@@ -146,13 +149,6 @@ public struct PatchLibrary: Sendable {
 
     private func lookUp(_ name: String, in index: SymbolIndex, image: String?) throws(PatchError) -> FunctionSymbol {
         do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
-    }
-
-    /// The process has a function of the name, but nobody knows where: that is no reason to leave it out in silence.
-    private func checkNotIndirect(_ name: String, in index: SymbolIndex, image: String?) throws(PatchError) {
-        do throws(SymbolError) { _ = try index.function(named: name, in: image) } catch {
-            if case .indirectUnresolved(name, _, _) = error { throw .symbol(error) }
-        }
     }
 
     private func pointer(for names: [String]) -> UInt64? {

@@ -47,10 +47,7 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
 
     /// Whether a word of a stack is a PC that the kernel has saved in a signal frame.
     /// - Parameter neighbours: `HP_NEIGHBOURS` words, of which this one is number `HP_NEIGHBOURS_BELOW`.
-    public func isSavedPC(between neighbours: [UInt64]) -> Bool {
-        precondition(neighbours.count == HP_NEIGHBOURS)
-        return hp_is_saved_pc(core, neighbours)
-    }
+    public func isSavedPC(between neighbours: UnsafePointer<UInt64>) -> Bool { hp_is_saved_pc(core, neighbours) }
 
     public var name: String {
         switch self {

@@ -46,6 +46,14 @@ extension Agent {
         try systemCall("close", SystemCall.close, UInt64(UInt32(bitPattern: descriptor)), deadline: deadline)
     }
 
+    /// Closes a descriptor of the target, or leaves that to the agent where it does not answer.
+    func finishDescriptor(_ descriptor: Int32, deadline: Deadline) {
+        do throws(AgentError) {
+            try closeDescriptor(descriptor, deadline: deadline)
+            try setCleanup([])
+        } catch { return }
+    }
+
     private func send(_ descriptor: Int32, through end: Int32) throws(AgentError) {
         let pidDescriptor = process.pidDescriptor
         guard pidDescriptor >= 0 else { throw .systemCallFailedHere(name: "pidfd_open", code: ENOSYS) }
@@ -106,8 +114,7 @@ extension Agent {
                 try load(
                     received: received, ours: libraryDescriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline))
         } catch { result = .failure(error) }
-        try? closeDescriptor(received, deadline: deadline)
-        try? setCleanup([])
+        finishDescriptor(received, deadline: deadline)
         return try result.get()
     }
 

@@ -249,6 +249,10 @@ extension Agent {
             {
                 return objection
             }
+            // Where the unwinding ends early, a handler may hide what it has interrupted.
+            if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: process.pid) {
+                return "in a signal handler whose stack could not be unwound"
+            }
             if hasPendingSignal(tracee.tid) { return "about to receive a signal" }
             phase(.vetted)
             // Looked at again: a patcher in another network namespace does not see our lock.

@@ -23,6 +23,16 @@ public enum AgentError: Error, Hashable, Sendable {
     case tooLong(what: String, count: Int, limit: Int)
 }
 
+extension AgentError {
+    /// What was begun in the target is still at work there, and may yet succeed.
+    public var isUnfinished: Bool {
+        switch self {
+        case .callTimedOut, .notStarted: true
+        default: false
+        }
+    }
+}
+
 extension AgentError: CustomStringConvertible {
     public var description: String {
         switch self {
@@ -36,7 +46,7 @@ extension AgentError: CustomStringConvertible {
             "process \(pid) could not create a thread. Pthread_create: \(String(cString: strerror(code))). Raise its limit of threads (ulimit -u, pids.max)."
         case .notStarted(let pid, let thread):
             "the agent did not start in process \(pid). Thread \(thread), which was to create it, has not got that far. "
-                + "try again with a longer timeout; if it happens again, check the process's memory limit (ulimit -v)."
+                + "Try again with a longer timeout; if it happens again, check the process's memory limit (ulimit -v)."
         case .callTimedOut(let pid, let what):
             "the agent in process \(pid) has not answered. \(what) is still at work there. Look at the thread named hotpatch with gdb."
         case .left(let pid):

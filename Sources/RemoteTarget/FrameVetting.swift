@@ -47,6 +47,12 @@ enum FrameVetting {
         "__sched_yield",
     ]
 
+    /// Of these, those that free a thread's stack after they have waited, under a lock that pthread_create takes: a thread that
+    /// is blocked in one has not got there, one that was interrupted in it may have.
+    static let joins: Set<String> = [
+        "pthread_join", "pthread_timedjoin_np", "pthread_clockjoin_np", "pthread_tryjoin_np",
+    ]
+
     /// Functions of libc that may stand between a wrapper, or user code, and its caller.
     static let carriers: Set<String> = [
         "sleep", "usleep", "system_call", "qsort", "qsort_r", "bsearch", "thrd_sleep", "cnd_wait", "cnd_timedwait",
@@ -84,8 +90,11 @@ enum FrameVetting {
         guard isComplete || activations.count == 1 && isBlocked && isLibc(first) else { return incomplete }
         for (depth, activation) in activations.enumerated() {
             // A handler runs at any instruction outside libc, but inside it where a wrapper was blocked.
-            let isWaiting = depth > 0 || isBlocked
-            if let objection = objection(to: activation, isComplete: isComplete, isWaiting: isWaiting) {
+            let isInterrupted = depth > 0
+            if let objection = objection(
+                to: activation, isComplete: isComplete, isWaiting: isInterrupted || isBlocked,
+                wrappers: isInterrupted ? wrappers.subtracting(joins) : wrappers)
+            {
                 return depth == 0 ? objection : "in a signal handler that interrupted it " + objection
             }
         }
@@ -96,7 +105,7 @@ enum FrameVetting {
     ///   - frames: of a handler, or of what it has interrupted.
     ///   - isWaiting: where the innermost is of libc, it must be a wrapper.
     private static func objection(
-        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool
+        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool, wrappers: Set<String>
     ) -> String? {
         guard let first = frames.first else { return "at an unknown place" }
         var rest = frames

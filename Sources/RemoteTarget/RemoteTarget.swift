@@ -15,7 +15,8 @@ public final class RemoteTarget: Target {
     private let options: TargetOptions
     private let symbols: SymbolIndex
     private let mem: ProcMemory
-    private let deadline: Deadline
+    /// Begins with the first thing that is asked of the target.
+    private lazy var deadline = Deadline.after(milliseconds: options.timeout)
     private var agent: Agent?
 
     /// - Parameter symbols: of the process, where the agent finds libc's functions.
@@ -29,7 +30,6 @@ public final class RemoteTarget: Target {
         self.symbols = symbols
         self.options = options
         mem = try process.memory()
-        deadline = .after(milliseconds: options.timeout)
     }
 
     public var pid: Int32 { process.pid }
@@ -133,10 +133,7 @@ public final class RemoteTarget: Target {
                 "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
             let descriptor = Int32(truncatingIfNeeded: file)
             try agent.setCleanup([descriptor])
-            defer {
-                try? agent.closeDescriptor(descriptor, deadline: deadline)
-                try? agent.setCleanup([])
-            }
+            defer { agent.finishDescriptor(descriptor, deadline: deadline) }
             try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
             return try agent.systemCall(
                 "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,
@@ -157,7 +154,7 @@ public final class RemoteTarget: Target {
         } catch AgentError.systemCallFailed(_, _, EEXIST) {
             throw PatchError.addressTaken(wanted ?? .null)
         } catch let error as AgentError {
-            if case .callTimedOut = error { throw PatchError.unfinished("\(error)") }
+            if error.isUnfinished { throw PatchError.unfinished("\(error)") }
             throw error
         }
     }

@@ -67,15 +67,18 @@ final class StackUnwinder {
                 guard walk.frames.count < walk.limit, dwfl_frame_pc(frame, &pc, &isActivation) else { return 1 }
                 // libdw calls two frames activations beside the innermost: what a handler returns to, and what was interrupted.
                 let isReturn = isActivation && !walk.frames.isEmpty && walk.frames.last != .signalReturn
+                // A return with no interrupted frame behind it: the return itself was stopped or interrupted.
+                if !isActivation, walk.frames.last == .signalReturn { walk.isAmbiguous = true }
                 // Of a caller, an address inside the call.
                 walk.frames.append(isReturn ? .signalReturn : walk.map.kind(at: isActivation ? pc : pc &- 1))
                 return 0
             }, Unmanaged.passUnretained(walk).toOpaque())
-        return Stack(frames: walk.frames, isComplete: result == 0)
+        return Stack(frames: walk.isAmbiguous ? [] : walk.frames, isComplete: result == 0)
     }
 
     private final class Walk {
         var frames: [FrameKind] = []
+        var isAmbiguous = false
         let map: FrameMap
         let limit: Int
 

@@ -92,6 +92,34 @@ struct StackScan {
     }
 }
 
+extension StackScan {
+    /// Whether the stack of a stopped thread holds what looks like the kernel's signal frame.
+    static func holdsSignalFrame(_ tracee: Tracees.Tracee, in pid: Int32) -> Bool {
+        var registers = tracee.registers
+        let sp = linux_registers_sp(&registers) & ~7
+        let page = UInt64(MemoryPage.size)
+        var words: [UInt64] = []
+        // Page by page: what lies above the stack may not be readable.
+        while words.count < 1 << 15 {
+            let address = sp &+ UInt64(words.count * 8)
+            var chunk = [UInt64](repeating: 0, count: Int((page - address % page) / 8))
+            let size = chunk.count * 8
+            let count = chunk.withUnsafeMutableBytes { linux_process_vm_read(pid, address, $0.baseAddress, size) }
+            if count != size { break }
+            words += chunk
+        }
+        let (below, count) = (Int(HP_NEIGHBOURS_BELOW), Int(HP_NEIGHBOURS))
+        guard words.count >= count else { return true }
+        return words.withUnsafeBufferPointer { words in
+            (0...words.count - count).contains { start in
+                // Of user code, and in no page that is never mapped.
+                (1 << 16..<1 << 56).contains(words[start + below])
+                    && Architecture.current.isSavedPC(between: words.baseAddress! + start)
+            }
+        }
+    }
+}
+
 enum MemoryPage {
     static let size = max(4096, Int(sysconf(Int32(_SC_PAGESIZE))))
 }

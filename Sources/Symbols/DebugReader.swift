@@ -53,9 +53,17 @@ final class DebugReader: Sendable {
         handles.withLock { handles in
             if !handles.triedDwarf {
                 handles.triedDwarf = true
-                handles.dwarf = dwarf_begin_elf(handles.elf, DWARF_C_READ, nil)
+                if isDecompressible(handles.elf) { handles.dwarf = dwarf_begin_elf(handles.elf, DWARF_C_READ, nil) }
             }
             return handles.dwarf.map(body)
         }
+    }
+
+    /// libelf notes in a section's header, in place, that it has decompressed the section (elf_compress).
+    private func isDecompressible(_ elf: OpaquePointer) -> Bool {
+        var header = GElf_Ehdr()
+        var count = 0
+        guard gelf_getehdr(elf, &header) != nil, elf_getshdrnum(elf, &count) == 0, count > 0 else { return false }
+        return mapping.makeWritable(at: header.e_shoff, count: UInt64(count) &* UInt64(header.e_shentsize))
     }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Memory
 
 /// What tells two files, or two states of one file, apart.
 struct FileIdentity: Hashable, Sendable {
@@ -63,10 +64,18 @@ final class FileMapping: Sendable {
         guard linux_fstat(descriptor, &status) == 0 else { throw .unreadable(path: path, code: errno) }
         guard status.st_size > 0 else { throw .malformed(path: path, offset: 0, what: "the file is empty") }
         let size = Int(status.st_size)
-        // Writable: libelf notes in a section's header that it has decompressed the section (elf_compress).
         guard let base = linux_map_file(descriptor, size) else { throw .unreadable(path: path, code: errno) }
         bytes = UnsafeRawBufferPointer(start: base, count: size)
         identity = FileIdentity(status)
+    }
+
+    /// Lets this process's copy of a range be written; the file stays as it is. Page by page, as what is writable counts
+    /// towards RLIMIT_DATA.
+    /// - Returns: whether it can be.
+    func makeWritable(at offset: UInt64, count: UInt64) -> Bool {
+        guard let range = bytes.slice(at: offset, count: count), let start = range.baseAddress else { return false }
+        let first = Address(start).roundedDown(to: Int(getpagesize()))
+        return linux_make_writable(first.pointer, Address(start) + range.count - first) == 0
     }
 
     deinit { _ = linux_munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }

@@ -26,7 +26,7 @@ enum LibElf {
         guard bytes[Int(EI_DATA)] == UInt8(ELFDATA2LSB) else {
             throw .unsupported(path: path, what: "it is a big-endian ELF file")
         }
-        // libelf writes to the headers of compressed sections: the bytes must be writable, and nobody else's.
+        // libelf writes to the headers of compressed sections only, and only when it decompresses them: see DebugReader.
         let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(to: CChar.self)
         guard let elf = elf_memory(start, bytes.count), elf_kind(elf) == ELF_K_ELF else {
             throw malformed(path, 0, "the ELF header")

@@ -45,6 +45,19 @@ extension SymbolIndex {
             .filter { seen.insert($0.address).inserted }
     }
 
+    /// Where an indirect function (STT_GNU_IFUNC) of exactly this mangled name has no implementation that is known: the error
+    /// that a look-up of it would throw.
+    public func unresolvedIndirect(named name: String, in image: String? = nil) -> SymbolError? {
+        let allowed = allowedImages(image, [])
+        for definition in name.withBytes({ definitions(named: $0, allowed, code: true) })
+        where definition.symbol.type == UInt8(STT_GNU_IFUNC) && implementation(of: definition) == nil {
+            let owner = images[definition.image]
+            return .indirectUnresolved(
+                name: name, image: owner.path, resolver: owner.bias.address(ofLinked: definition.symbol.st_value))
+        }
+        return nil
+    }
+
     /// A variable, or another defined symbol that is not code, by its exact mangled name.
     /// - Throws: `notFound`, `ambiguous`.
     public func dataSymbol(named name: String, in image: String? = nil) throws(SymbolError) -> DataSymbol {

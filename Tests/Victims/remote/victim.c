@@ -107,12 +107,18 @@ static void *t_waits_in_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR
 static void fault(int s) {
     for (S->in_handler = s;;) pause();
 }
-static void *t_fault_in_malloc(void *a) {
-    signal(SIGSEGV, fault);
+// The same, without call frame information: the unwinding ends in the handler.
+void blind_fault(int s);
+__asm__(".text\n.balign 16\nblind_fault: movq S@GOTPCREL(%rip),%rax; mov (%rax),%rax; movslq %edi,%rdi; mov %rdi,24(%rax)\n"
+        "1: call pause@PLT; jmp 1b\n");
+static void *fault_in_malloc(void *a, void (*handler)(int)) {
+    signal(SIGSEGV, handler);
     free(malloc(100));
     mprotect((char *)sbrk(0) - 8 * 4096, 8 * 4096, PROT_NONE);
     for (S->rounds[(long)a] = 1;;) memset(malloc(1000), 1, 8);
 }
+static void *t_fault_in_malloc(void *a) { return fault_in_malloc(a, fault); }
+static void *t_blind_fault_in_malloc(void *a) { return fault_in_malloc(a, blind_fault); }
 // Dead words that look like addresses inside an entry.
 static void *t_littered(void *a) {
     volatile unsigned long words[512];
@@ -169,6 +175,7 @@ static void *(*function(char c))(void *) {
     case 'l': return t_littered;
     case 'd': return t_waits_in_handler;
     case 'q': return t_fault_in_malloc;
+    case 'x': return t_blind_fault_in_malloc;
     case 'v': return t_vfork;
     case 'r': return t_registers;
     }
