@@ -36,8 +36,8 @@ extension Agent {
             try send(descriptor, through: ends.0)
             result = .success(try receive(from: ends.1, deadline: deadline))
         } catch { result = .failure(error) }
-        for end in [ends.0, ends.1] { try? closeDescriptor(end, deadline: deadline) }
-        if case .success(let received) = result { try setCleanup([received]) } else { try setCleanup([]) }
+        let received = (try? result.get()).map { [$0] } ?? []
+        finishDescriptors([ends.0, ends.1], keeping: received, deadline: deadline)
         return try result.get()
     }
 
@@ -46,11 +46,14 @@ extension Agent {
         try systemCall("close", SystemCall.close, UInt64(UInt32(bitPattern: descriptor)), deadline: deadline)
     }
 
-    /// Closes a descriptor of the target, or leaves that to the agent where it does not answer.
-    func finishDescriptor(_ descriptor: Int32, deadline: Deadline) {
+    /// Closes descriptors of the target, or leaves that to an agent that has not answered in time.
+    /// - Parameter kept: what the agent still has to close if the patcher dies.
+    func finishDescriptors(_ descriptors: [Int32], keeping kept: [Int32] = [], deadline: Deadline) {
+        guard isUsable else { return }
         do throws(AgentError) {
-            try closeDescriptor(descriptor, deadline: deadline)
-            try setCleanup([])
+            // Forgotten first: one that stays open does no harm, one that is closed twice may be another's by then.
+            try setCleanup(kept)
+            for descriptor in descriptors { try closeDescriptor(descriptor, deadline: deadline) }
         } catch { return }
     }
 
@@ -114,7 +117,7 @@ extension Agent {
                 try load(
                     received: received, ours: libraryDescriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline))
         } catch { result = .failure(error) }
-        finishDescriptor(received, deadline: deadline)
+        finishDescriptors([received], deadline: deadline)
         return try result.get()
     }
 

@@ -18,7 +18,7 @@ public final class Agent {
     let phase: (AgentPhase) -> Void
     private let lock: PatcherLock
     private var sequence: UInt32 = 0
-    private var isUsable = true
+    private(set) var isUsable = true
 
     /// Nanoseconds for which the borrowed thread was stopped.
     public let borrowedNanoseconds: UInt64

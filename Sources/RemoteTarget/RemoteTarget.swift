@@ -133,7 +133,7 @@ public final class RemoteTarget: Target {
                 "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
             let descriptor = Int32(truncatingIfNeeded: file)
             try agent.setCleanup([descriptor])
-            defer { agent.finishDescriptor(descriptor, deadline: deadline) }
+            defer { agent.finishDescriptors([descriptor], deadline: deadline) }
             try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
             return try agent.systemCall(
                 "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,

@@ -120,7 +120,7 @@ extension CommandTests {
                 try shop.expect(price: version * 1000 + 7)
             }
             // Renamed, and deleted.
-            rename(Workshop.directory + "/version.so", Workshop.directory + "/renamed.so")
+            rename(try Workshop.directory + "/version.so", try Workshop.directory + "/renamed.so")
             try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=4000"]), "--pid", shop.id)
             try shop.expect(price: 4007)
             try expectDone("revert", "4", "3", "--pid", shop.id)

@@ -139,7 +139,7 @@ extension CommandTests {
             #expect(json[0]["symbol"] == .string("_Z5twiceIiET_S0_"))
             #expect(json[0]["name"] == .string("int twice<int>(int)"))
             #expect(json[0]["image"] == .string(""))
-            try expectRefused(["symbols", Workshop.directory + "/nowhere"], "No such file", maps: nil)
+            try expectRefused(["symbols", try Workshop.directory + "/nowhere"], "No such file", maps: nil)
             try expectRefused(["symbols", "/etc/passwd"], "/etc/passwd", "ELF header", maps: nil)
         }
     }

@@ -158,8 +158,8 @@ extension CommandTests {
             var class32 = bytes
             class32[4] = 1  // e_ident[EI_CLASS]
             let rows: [(path: String, reason: String)] = [
-                (Workshop.directory + "/nowhere.so", "No such file"),
-                (Workshop.directory, "is not a regular file"),
+                (try Workshop.directory + "/nowhere.so", "No such file"),
+                (try Workshop.directory, "is not a regular file"),
                 (try Workshop.file("text.so", Array("#include <stdio.h>\n".utf8)), "ELF header"),
                 (try Workshop.file("empty.so", []), "the file is empty"),
                 (try Workshop.file("short.so", Array(bytes[..<40])), "short.so"),
@@ -209,8 +209,8 @@ extension CommandTests {
                 "needs symbols that process \(shop.id) does not have: nowhere", maps: shop.victim.maps)
             _ = try Workshop.library("rate.c", ["-DNAME=first_rate", "-DFACTOR=2"], as: "libgone.so")
             let library = try Workshop.library(
-                "price.c", ["-DPRICE=1", "-Wl,--no-as-needed", "-L\(Workshop.directory)", "-lgone"])
-            unlink(Workshop.directory + "/libgone.so")
+                "price.c", ["-DPRICE=1", "-Wl,--no-as-needed", "-L\(try Workshop.directory)", "-lgone"])
+            unlink(try Workshop.directory + "/libgone.so")
             try expectRefused(
                 ["apply", library, "--pid", shop.id], "could not load: libgone.so", maps: shop.victim.maps)
             try shop.expect()

@@ -8,12 +8,8 @@ import Testing
 
 /// A directory for what the tests compile from Tests/Victims/commands, made once, and removed when the test process ends.
 enum Workshop {
-    static let directory: String = {
-        guard let made = try? TemporaryDirectory("commands", untilExit: true) else {
-            fatalError("no directory in /tmp")
-        }
-        return made.path
-    }()
+    static var directory: String { get throws { try made.get().path } }
+    private static let made = Result { try TemporaryDirectory("commands", untilExit: true) }
 
     static let package: String = {
         "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
@@ -39,7 +35,7 @@ enum Workshop {
         return try built.withLock { built in
             if name == nil, let path = built[arguments] { return path }
             let stem = source.prefix { $0 != "." }
-            let path = directory + "/" + (name ?? "\(stem)-\(built.count)\(library ? ".so" : "")")
+            let path = try directory + "/" + (name ?? "\(stem)-\(built.count)\(library ? ".so" : "")")
             let result = try run(arguments + ["-o", path])
             guard result.status == 0 else {
                 throw TestFailure("cannot compile \(source): \(result.errors)\(result.output)")
@@ -62,7 +58,7 @@ enum Workshop {
 
     /// A file with these bytes.
     static func file(_ name: String, _ bytes: [UInt8]) throws -> String {
-        let path = directory + "/" + name
+        let path = try directory + "/" + name
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o755)
         guard descriptor >= 0 else { throw TestFailure("cannot write \(path)") }
         defer { close(descriptor) }

@@ -62,7 +62,7 @@ extension RemoteTargetTests {
         @Test func borrowsAThreadInAHandler() throws {
             let victim = try Victim("", main: "d")
             Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
-            while victim.shared.inHandler == 0 { usleep(1000) }
+            try victim.awaitHandler()
             let agent = try victim.startAgent()
             #expect(agent.borrowedThread == victim.pid)
             try agent.finish()
@@ -73,7 +73,7 @@ extension RemoteTargetTests {
         /// Also one that cannot be unwound.
         @Test(arguments: ["q", "x"]) func refusesAHandlerThatInterruptedTheAllocator(mode: String) throws {
             let victim = try Victim("", main: mode)
-            while victim.shared.inHandler == 0 { usleep(1000) }
+            try victim.awaitHandler()
             let error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 300) }
             #expect("\(String(describing: error))".contains("in a signal handler"), "\(error!)")
         }

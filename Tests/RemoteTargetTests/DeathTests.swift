@@ -64,7 +64,7 @@ extension RemoteTargetTests {
             throws
         {
             let victim = try Victim(threads)
-            let library = Workshop.library("counted", as: "dying-\(phase)-\(threads).so")
+            let library = try Workshop.library("counted", as: "dying-\(phase)-\(threads).so")
             let progress = Self.sharedPage()
             for _ in 0..<3 {
                 progress[0] = 0
@@ -84,7 +84,7 @@ extension RemoteTargetTests {
             let progress = Self.sharedPage()
             var reached: [Int: Int] = [:]
             for index in 0..<60 {
-                let library = Workshop.library("counted", as: "random-\(index).so")
+                let library = try Workshop.library("counted", as: "random-\(index).so")
                 progress[0] = 0
                 let child = Calls.fork()
                 if child == 0 { patch(victim, library: library, progress: progress, diesAt: nil) }

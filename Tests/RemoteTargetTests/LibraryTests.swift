@@ -34,7 +34,7 @@ extension RemoteTargetTests {
             let open = Self.descriptors(victim.pid)
             var stops: [UInt64] = []
             for index in 1...20 {
-                let library = Workshop.library("counted", as: "counted-\(threads)-\(index).so")
+                let library = try Workshop.library("counted", as: "counted-\(threads)-\(index).so")
                 let agent = try victim.startAgent()
                 stops.append(agent.borrowedNanoseconds)
                 let loaded = try Self.load(agent, victim, library)
@@ -73,12 +73,12 @@ extension RemoteTargetTests {
         @Test func reportsWhatTheLoaderSays() throws {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
-            let library = Workshop.library("broken", as: "broken.so")
+            let library = try Workshop.library("broken", as: "broken.so")
             let descriptors = Self.descriptors(victim.pid)
             let error = #expect(throws: AgentError.self) { try Self.load(agent, victim, library) }
             #expect("\(error!)".contains("nobody_has_this_function"), "\(error!)")
             #expect(Self.descriptors(victim.pid) == descriptors)
-            let text = Workshop.directory + "/text.so"
+            let text = try Workshop.directory + "/text.so"
             try StoppedProcessTests.write("no library", to: text)
             let second = #expect(throws: AgentError.self) { try Self.load(agent, victim, text) }
             #expect("\(second!)".contains("too short") || "\(second!)".contains("invalid ELF"), "\(second!)")
@@ -89,7 +89,7 @@ extension RemoteTargetTests {
         @Test func handsOverAFile() throws {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
-            let file = Workshop.directory + "/handed"
+            let file = try Workshop.directory + "/handed"
             try StoppedProcessTests.write("handed over", to: file)
             let descriptor = open(file, O_RDONLY | O_CLOEXEC)
             defer { close(descriptor) }

@@ -24,7 +24,7 @@ extension RemoteTargetTests {
             let process = try victim.process()
             #expect(process.pid == victim.pid)
             #expect(process.name == "victim")
-            #expect(process.executable == Workshop.victim)
+            #expect(process.executable == (try Workshop.victim))
             #expect(process.threadCount == 3)
             #expect(process.userID == getuid())
             #expect(process.seccompMode == 0)
@@ -115,7 +115,7 @@ extension RemoteTargetTests {
                     for (;;) pause();
                 }
                 """
-            let file = Workshop.directory + "/filtered"
+            let file = try Workshop.directory + "/filtered"
             try StoppedProcessTests.write(source, to: file + ".c")
             try runTool(["cc", "-o", file, file + ".c"])
             let pid = try spawn([file])
@@ -160,7 +160,7 @@ extension RemoteTargetTests {
 
         @Test func refuses32Bit() throws {
             // Without a library: gcc alone makes 32-bit code, its libraries come with gcc-multilib.
-            let file = Workshop.directory + "/small"
+            let file = try Workshop.directory + "/small"
             let command =
                 "echo 'void _start(void){for(;;);}' | cc -m32 -static -nostdlib -fno-pie -no-pie -x c -o \(file) -"
             try runTool(["sh", "-c", command])

@@ -115,7 +115,7 @@ extension RemoteTargetTests {
             let source =
                 "int main(){ extern int vfork(void); extern unsigned sleep(unsigned); extern void _exit(int);"
                 + " for(;;) if (vfork() == 0) { sleep(2); _exit(0); } }"
-            let file = Workshop.directory + "/vforking"
+            let file = try Workshop.directory + "/vforking"
             try Self.write(source, to: file + ".c")
             try runTool(["cc", "-w", "-o", file, file + ".c"])
             let pid = try spawn([file])

@@ -10,23 +10,24 @@ import Testing
 
 /// A directory for what the tests compile, made once, and removed when the test process ends.
 enum Workshop {
-    static let directory: String = {
-        guard let made = try? TemporaryDirectory("remote", untilExit: true) else { fatalError("no directory in /tmp") }
-        return made.path
-    }()
+    static var directory: String { get throws { try made.get().path } }
+    private static let made = Result { try TemporaryDirectory("remote", untilExit: true) }
 
     static let sources: String = {
         let parts = #filePath.split(separator: "/").dropLast(2)
         return "/" + parts.joined(separator: "/") + "/Victims/remote"
     }()
 
-    static let victim = compile("victim", ["-rdynamic", "-pthread", "-mavx2", "-g"])
-    static func library(_ name: String, as file: String) -> String { compile(name, ["-shared", "-fPIC"], as: file) }
+    static var victim: String { get throws { try compiled.get() } }
+    private static let compiled = Result { try compile("victim", ["-rdynamic", "-pthread", "-mavx2", "-g"]) }
 
-    static func compile(_ name: String, _ options: [String], as file: String? = nil) -> String {
-        let output = directory + "/" + (file ?? name)
-        let arguments = ["cc", "-O1", "-o", output, "\(sources)/\(name).c"] + options
-        do { try runTool(arguments) } catch { fatalError("\(error)") }
+    static func library(_ name: String, as file: String) throws -> String {
+        try compile(name, ["-shared", "-fPIC"], as: file)
+    }
+
+    private static func compile(_ name: String, _ options: [String], as file: String? = nil) throws -> String {
+        let output = try directory + "/" + (file ?? name)
+        try runTool(["cc", "-O1", "-o", output, "\(sources)/\(name).c"] + options)
         return output
     }
 }
@@ -59,12 +60,12 @@ final class Victim {
     init(_ threads: String = "", main: String = "k", wrapper: [String] = []) throws {
         self.threads = threads.utf8.count
         Self.count += 1
-        let file = Workshop.directory + "/shared\(Self.count)"
+        let file = try Workshop.directory + "/shared\(Self.count)"
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw TestFailure("pipe") }
         defer { close(ends[0]) }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-        let pid = try spawn(wrapper + [Workshop.victim, file, threads, main], output: ends[1])
+        let pid = try spawn(wrapper + [try Workshop.victim, file, threads, main], output: ends[1])
         close(ends[1])
         self.pid = pid
         var text: [UInt8] = []
@@ -106,6 +107,12 @@ final class Victim {
     }
 
     func process() throws -> RemoteProcess { try RemoteProcess.examine(pid: pid) }
+
+    /// Waits until a thread is in its signal handler.
+    func awaitHandler() throws {
+        for _ in 0..<5000 where shared.inHandler == 0 { usleep(1000) }
+        guard shared.inHandler != 0 else { throw TestFailure("no thread came to its handler within 5 s") }
+    }
 
     /// Whether all threads that count rounds do so within two seconds.
     func makesProgress(counting: Set<Int>? = nil) -> Bool {
