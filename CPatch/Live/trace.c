@@ -168,7 +168,7 @@ static bool set_pc(int32_t tid, uint64_t pc) {
 
 // Makes a call that our stop alone has interrupted start again.
 static void mend(tracing *tracing, const tracee *tracee, hp_registers *registers) {
-    if (!tracee->signal && hp_registers_mend_interrupted(registers) && set_registers(tracee->tid, registers))
+    if (!tracee->signal && hp_registers_mend(registers) && set_registers(tracee->tid, registers))
         tracing->job->report->restarted_calls++;
 }
 
