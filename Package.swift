@@ -98,7 +98,8 @@ let package = Package(
         .executableTarget(
             name: "SelfTest",
             dependencies: [
-                "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore", "CPatch",
+                "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore",
+                "CPatch",
                 "CLinux", "CVictims", "TestSupport",
             ],
             path: "Tests/SelfTest", swiftSettings: swiftSettings),

@@ -62,7 +62,8 @@ private func leavesAlone() throws {
     let before = try maps(of: shop.pid)
     _ = try Apply(library: victim("price-1000.so"), pid: shop.pid, dryRun: true).run()
     for (library, pid, reason) in [
-        ("missing.so", shop.pid, "nowhere"), ("none.so", shop.pid, "cannot open"), ("price-1000.so", 0x3fff_ffff, "process"),
+        ("missing.so", shop.pid, "nowhere"), ("none.so", shop.pid, "cannot open"),
+        ("price-1000.so", 0x3fff_ffff, "process"),
     ] {
         do {
             _ = try Apply(library: victim(library), pid: pid).run()
