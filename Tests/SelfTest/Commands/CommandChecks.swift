@@ -6,6 +6,7 @@ import TestSupport
 let commandChecks: [Check] = [
     Check(name: "apply, list and revert on a program with threads", run: appliesAndReverts),
     Check(name: "every branch into guarded pages stays valid", run: patchesGuardedPages),
+    Check(name: "a stub out of a branch's reach", run: patchesFromAfar),
     Check(name: "patches stack and come off in any order", run: stacks),
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
@@ -13,11 +14,14 @@ let commandChecks: [Check] = [
 
 private func appliesAndReverts() throws { try applyAndRevert(program: "shop") }
 
+/// Nothing is free within the reach of a branch: the entry takes a longer detour.
+private func patchesFromAfar() throws { try applyAndRevert(program: "shop", "crowded") }
+
 /// Built with -mbranch-protection=standard: the loader maps its text with PROT_BTI, and its entries sign return addresses.
 private func patchesGuardedPages() throws { try applyAndRevert(program: "shop-guarded") }
 
-private func applyAndRevert(program: String) throws {
-    var shop = try Shop(program: program)
+private func applyAndRevert(program: String, _ option: String = "") throws {
+    var shop = try Shop(program: program, option)
     try shop.answers()
     let applied = try Apply(library: victim("price-1000.so"), pid: shop.pid).run().text
     try expect(applied.hasPrefix("patch 1 applied to process \(shop.pid): 2 functions, "), applied)
@@ -81,7 +85,9 @@ private struct Shop {
     private let program: Conversation
     private var orders = 0
 
-    init(program: String) throws { self.program = try Conversation(victim(program), "2") }
+    init(program: String, _ option: String = "") throws {
+        self.program = try Conversation(victim(program), "2", option)
+    }
 
     var pid: Int32 { program.pid }
 
