@@ -63,7 +63,6 @@ let package = Package(
             [
                 "Memory", "Symbols", "PatchPlan", "Engine", "RemoteTarget", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
             ]),
 
         .executableTarget(
@@ -94,6 +93,16 @@ let package = Package(
                 "Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios",
                 "TestSupport",
             ]),
+
+        // The tests of the machine that has no Swift Testing: arm64, compiled on another.
+        .executableTarget(
+            name: "SelfTest",
+            dependencies: [
+                "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore",
+                "CPatch",
+                "CLinux", "CVictims", "TestSupport",
+            ],
+            path: "Tests/SelfTest", swiftSettings: swiftSettings),
 
         .target(
             name: "CVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],

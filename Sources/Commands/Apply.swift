@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Glibc
 import Logging
@@ -5,7 +6,6 @@ import Memory
 import PatchPlan
 import RemoteTarget
 import Symbols
-import SystemPackage
 
 /// `apply`: load a library into a process, and let its functions replace the process's own.
 ///
@@ -36,12 +36,11 @@ public struct Apply: Sendable {
     }
 
     public func run() throws(CommandError) -> Report {
-        let file: FileDescriptor
-        do { file = try FileDescriptor.open(FilePath(library), .readOnly, options: .closeOnExec) } catch {
-            throw CommandError("cannot open \(library): \(error). Check the path.")
+        let descriptor = linux_open(library, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw CommandError("cannot open \(library): \(systemError(errno)). Check the path.")
         }
-        defer { try? file.close() }
-        let descriptor = file.rawValue
+        defer { _ = linux_close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw CommandError("cannot load \(library): it is not a regular file. Name the shared library itself.")

@@ -1,0 +1,164 @@
+import Commands
+import Glibc
+import TestSupport
+
+/// The commands end to end, on running programs with threads.
+let commandChecks: [Check] = [
+    Check(name: "apply, list and revert on a program with threads", run: appliesAndReverts),
+    Check(name: "every branch into guarded pages stays valid", run: patchesGuardedPages),
+    Check(name: "a stub out of a branch's reach", run: patchesFromAfar),
+    Check(name: "patches stack and come off in any order", run: stacks),
+    Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
+    Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
+]
+
+private func appliesAndReverts() throws { try applyAndRevert(program: "shop") }
+
+/// Nothing is free within the reach of a branch: the entry takes a longer detour.
+private func patchesFromAfar() throws { try applyAndRevert(program: "shop", "crowded") }
+
+/// Built with -mbranch-protection=standard: the loader maps its text with PROT_BTI, and its entries sign return addresses.
+private func patchesGuardedPages() throws { try applyAndRevert(program: "shop-guarded") }
+
+private func applyAndRevert(program: String, _ option: String = "") throws {
+    var shop = try Shop(program: program, option)
+    try shop.answers()
+    let applied = try Apply(library: victim("price-1000.so"), pid: shop.pid).run().text
+    try expect(applied.hasPrefix("patch 1 applied to process \(shop.pid): 2 functions, "), applied)
+    try shop.answers(price: 1007, tax: 2070)
+    let list = try List(pid: shop.pid).run().text
+    try expect(list.hasPrefix("patch 1  applied  "), list)
+    try expect(list.contains("  in force"), list)
+    let reverted = try Revert(pid: shop.pid, choice: .patches([1])).run().text
+    try expect(reverted.hasPrefix("reverted patch 1: 2 functions, "), reverted)
+    try shop.answers()
+    try expect(try List(pid: shop.pid).run().text.hasPrefix("patch 1  reverted  "), "list")
+    say("    \(applied.split(separator: "\n")[0])")
+}
+
+private func stacks() throws {
+    var shop = try Shop(program: "shop")
+    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid).run()
+    _ = try Apply(library: victim("price-3000.so"), pid: shop.pid).run()
+    try shop.answers(price: 3007, tax: 2070)
+    _ = try Revert(pid: shop.pid, choice: .patches([1])).run()
+    try shop.answers(price: 3007)
+    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid).run()
+    try shop.answers(price: 1007, tax: 2070)
+    _ = try Revert(pid: shop.pid, choice: .all).run()
+    try shop.answers()
+}
+
+private func patchesUnderLoad() throws {
+    let load = try Conversation(victim("load"))
+    for _ in 0..<3 {
+        _ = try Apply(library: victim("load_patch.so"), pid: load.pid).run()
+        let answer = try load.ask()
+        try expect(answer == "wrong 0 patched 1 alive 1", answer)
+        _ = try Revert(pid: load.pid, choice: .all).run()
+    }
+    let answer = try load.ask()
+    try expect(answer == "wrong 0 patched 1 alive 1", answer)
+}
+
+private func leavesAlone() throws {
+    var shop = try Shop(program: "shop")
+    let before = try maps(of: shop.pid)
+    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid, dryRun: true).run()
+    for (library, pid, reason) in [
+        ("missing.so", shop.pid, "nowhere"), ("none.so", shop.pid, "cannot open"),
+        ("price-1000.so", 0x3fff_ffff, "process"),
+    ] {
+        do {
+            _ = try Apply(library: victim(library), pid: pid).run()
+            throw TestFailure("applied \(library)")
+        } catch let error as CommandError {
+            try expect("\(error)".contains(reason), "\(error)")
+        }
+    }
+    try expect(try maps(of: shop.pid) == before, "the mappings have changed")
+    try shop.answers()
+}
+
+/// Tests/Victims/commands/shop.c.
+private struct Shop {
+    private let program: Conversation
+    private var orders = 0
+
+    init(program: String, _ option: String = "") throws {
+        self.program = try Conversation(victim(program), "2", option)
+    }
+
+    var pid: Int32 { program.pid }
+
+    mutating func answers(price: Int = 70, tax: Int = 7, line: Int = #line) throws {
+        orders += 1
+        let answer = try program.ask()
+        try expect(
+            answer
+                == "price \(price) tax \(tax) discount 5 margin 17 rebate 60 countdown 13 noted nothing orders \(orders)",
+            answer, line: line)
+    }
+}
+
+/// A program that answers each line with a line; killed when it goes out of scope.
+private final class Conversation {
+    let pid: pid_t
+    private let input, output: Int32
+    private var pending: [UInt8] = []
+
+    init(_ arguments: String...) throws {
+        let (toProgram, fromProgram) = (try makePipe(), try makePipe())
+        pid = try spawn(arguments, input: toProgram.read, output: fromProgram.write)
+        close(toProgram.read)
+        close(fromProgram.write)
+        input = toProgram.write
+        output = fromProgram.read
+        let line = try readLine()
+        guard line == "ready" else { throw TestFailure("\(arguments[0]) says \(line)") }
+    }
+
+    deinit {
+        kill(pid, SIGKILL)
+        reap(pid)
+        close(input)
+        close(output)
+    }
+
+    func ask() throws -> String {
+        var newline: UInt8 = 10
+        guard write(input, &newline, 1) == 1 else { throw TestFailure("process \(pid) reads no more") }
+        return try readLine()
+    }
+
+    private func readLine() throws -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            if let end = pending.firstIndex(of: 10) {
+                defer { pending.removeFirst(end + 1) }
+                return String(decoding: pending[..<end], as: UTF8.self)
+            }
+            var poller = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+            guard poll(&poller, 1, 20_000) > 0 else { throw TestFailure("process \(pid) does not answer") }
+            let count = read(output, &buffer, buffer.count)
+            guard count > 0 else { throw TestFailure("process \(pid) has ended") }
+            pending += buffer[..<count]
+        }
+    }
+}
+
+/// What the script beside the programs has compiled from Tests/Victims.
+private func victim(_ name: String) -> String {
+    (getenv("HOTPATCH_VICTIMS").map { String(cString: $0) } ?? products) + "/" + name
+}
+
+/// The lines of /proc/PID/maps without the stacks and heaps, which may grow.
+private func maps(of pid: Int32) throws -> [Substring] {
+    let file = open("/proc/\(pid)/maps", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw TestFailure("no maps of \(pid)") }
+    defer { close(file) }
+    var text: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while case let count = read(file, &buffer, buffer.count), count > 0 { text += buffer[..<count] }
+    return String(decoding: text, as: UTF8.self).split(separator: "\n").filter { !$0.contains("[") }
+}

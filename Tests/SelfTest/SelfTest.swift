@@ -1,0 +1,63 @@
+import Glibc
+import TestSupport
+
+/// The tests for where there is no Swift Testing: arm64, compiled on another machine.
+///
+/// `SelfTest GROUP…` runs the checks of these groups, and prints a line for each in the shape of Swift Testing's.
+@main
+struct SelfTest {
+    static let groups: [(name: String, checks: [Check])] = [
+        ("commands", commandChecks), ("scenarios", scenarioChecks),
+    ]
+
+    static func main() {
+        let wanted = CommandLine.arguments.dropFirst()
+        let unknown = wanted.filter { name in !groups.contains { $0.name == name } }
+        guard unknown.isEmpty, !wanted.isEmpty else {
+            say("usage: SelfTest GROUP…; groups: " + groups.map(\.name).joined(separator: " "))
+            exit(64)
+        }
+        var failures = 0
+        for group in groups where wanted.contains(group.name) {
+            for check in group.checks where !run(check, of: group.name) { failures += 1 }
+        }
+        exit(failures == 0 ? 0 : 1)
+    }
+
+    private static func run(_ check: Check, of group: String) -> Bool {
+        let start = monotonic()
+        func seconds() -> String { "\((monotonic() - start) / 10_000_000)".hundredths }
+        do {
+            try check.run()
+            say("✔ Test \"\(Self.machine) \(group): \(check.name)\" passed after \(seconds()) seconds.")
+            return true
+        } catch {
+            say("    \(error)")
+            say("✘ Test \"\(Self.machine) \(group): \(check.name)\" failed after \(seconds()) seconds.")
+            return false
+        }
+    }
+
+    /// What the kernel says, with the size of its pages: "aarch64, 4 KiB pages".
+    private static let machine: String = {
+        var name = utsname()
+        uname(&name)
+        let machine = withUnsafeBytes(of: name.machine) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return "\(machine), \(sysconf(Int32(_SC_PAGESIZE)) >> 10) KiB pages,"
+    }()
+
+    /// Nanoseconds.
+    private static func monotonic() -> Int {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return now.tv_sec * 1_000_000_000 + now.tv_nsec
+    }
+}
+
+extension String {
+    /// A count of hundredths, as a decimal number.
+    fileprivate var hundredths: String {
+        let digits = String(repeating: "0", count: max(0, 3 - count)) + self
+        return digits.dropLast(2) + "." + digits.suffix(2)
+    }
+}

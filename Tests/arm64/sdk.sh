@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Makes what arm64 code is built and run with, on an x86_64 Debian machine: a cross SDK for the installed Swift toolchain,
+# user-mode qemu, kernels, and the libraries of the machine that is emulated. Usage: sdk.sh DIRECTORY
+#
+# All of it are packages of Debian trixie, from the mirror and under the keyring of this machine's own apt sources: only the
+# suite differs. Bookworm's user-mode qemu (7.2) is no use: it runs stale code after a write through another mapping.
+# Nothing is installed. Ends with 77 where it cannot be made here.
+set -euo pipefail
+
+suite=trixie
+libraries="libc6 libgcc-s1 libstdc++6 libcapstone5 libelf1t64 libdw1t64 zlib1g libzstd1 liblzma5 libbz2-1.0"
+headers="libc6-dev linux-libc-dev libgcc-14-dev libstdc++-14-dev libcapstone-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev liblzma-dev libbz2-dev"
+# Metapackages: of each, the kernel it depends on. The second has pages of 16 KiB.
+kernels="linux-image-cloud-arm64 linux-image-arm64-16k"
+
+out=$(realpath -m "${1:?usage: sdk.sh DIRECTORY}")
+toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")
+stamp="$(sha256sum "$(readlink -f "$0")" | cut -d' ' -f1) $(swiftc --version 2>/dev/null | head -n 1) $out"
+if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+
+fail() {
+    echo "error: no arm64 SDK. $1" >&2
+    exit 77
+}
+[ "$(uname -m)" = x86_64 ] || fail "This script makes one on x86_64 only."
+for tool in apt-get dpkg-deb; do command -v $tool >/dev/null || fail "$tool is missing (make setup)."; done
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r $keyring ] || fail "$keyring is missing: this needs Debian's keyring."
+mirror=$( {
+    sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
+    awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) print $i }' /etc/apt/sources.list 2>/dev/null || true
+} | grep -E '/debian/?$' | head -n 1)
+[ -n "$mirror" ] || fail "No Debian mirror in this machine's apt sources."
+
+echo "making the arm64 SDK in $out"
+rm -rf "$out"
+mkdir -p "$out"/{root,swift,emulator,sdks/arm64.artifactbundle/t}
+
+# An apt of its own per architecture: lists, cache, and a machine on which nothing is installed.
+packages() {
+    local architecture=$1
+    local apt="$out/apt-$architecture"
+    mkdir -p "$apt"/{etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial,var/cache/apt/archives/partial} "$apt/debs"
+    : > "$apt/status"
+    echo "deb [signed-by=$keyring] $mirror $suite main" > "$apt/etc/apt/sources.list"
+    cat > "$apt/apt.conf" <<X
+Dir "$apt/";
+Dir::State::status "$apt/status";
+APT::Architecture "$architecture";
+APT::Architectures { "$architecture"; };
+Acquire::Languages "none";
+Acquire::Retries "3";
+APT::Sandbox::User "root";
+X
+    export APT_CONFIG="$apt/apt.conf"
+    cd "$apt/debs"
+    apt-get -qq update || fail "$suite could not be read from this machine's mirror."
+}
+
+packages arm64
+real=
+for kernel in $kernels; do
+    real+=" $(apt-cache depends "$kernel" | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)"
+done
+# shellcheck disable=SC2086
+apt-get -qq download $libraries $headers swiftlang busybox-static $real || fail "A package is missing from $suite."
+for deb in *.deb; do
+    case $deb in
+    swiftlang* | linux-image*) ;;
+    *) dpkg-deb -x "$deb" "$out/root" ;;
+    esac
+done
+[ -e "$out/root/lib" ] || ln -s usr/lib "$out/root/lib"
+for kernel in $real; do
+    dpkg-deb --fsys-tarfile "$kernel"_*.deb | tar -x -C "$out/emulator" --strip-components=2 --wildcards './boot/vmlinuz-*'
+done
+dpkg-deb --fsys-tarfile swiftlang_*.deb | tar -x -C "$out/swift" --strip-components=5 \
+    --exclude='*Foundation*.a' --exclude='*.abi.json' --exclude='*.swiftdoc' --exclude='*private.swiftinterface' \
+    ./usr/libexec/swift/lib/swift/linux ./usr/libexec/swift/lib/swift/shims \
+    ./usr/libexec/swift/lib/swift_static/linux ./usr/libexec/swift/lib/swift_static/shims
+
+packages amd64
+apt-get -qq download qemu-user || fail "qemu-user is missing from $suite."
+dpkg-deb --fsys-tarfile qemu-user_*.deb | tar -x -C "$out/emulator" --strip-components=3 ./usr/bin/qemu-aarch64
+unset APT_CONFIG
+
+# Binary modules are of another compiler: only the interfaces are kept, and compiled anew by this one.
+cd "$out/swift"
+for kind in swift swift_static; do
+    ln -sfn "$toolchain/lib/swift/clang" $kind/clang
+    find $kind -name '*.swiftmodule' -type f -delete
+    for module in "$kind"/linux/*.swiftmodule; do
+        ls "$module"/*.swiftinterface >/dev/null 2>&1 || rm -rf "$module"
+    done
+    ln -sfn "$out/swift/$kind" "$out/root/usr/lib/$kind"
+done
+
+cat > "$out/sdks/arm64.artifactbundle/info.json" <<X
+{"schemaVersion": "1.0", "artifacts": {"arm64": {"type": "swiftSDK", "version": "0.0.1",
+  "variants": [{"path": "t", "supportedTriples": ["x86_64-unknown-linux-gnu"]}]}}}
+X
+cat > "$out/sdks/arm64.artifactbundle/t/swift-sdk.json" <<X
+{"schemaVersion": "4.0", "targetTriples": {"aarch64-unknown-linux-gnu": {
+  "sdkRootPath": "$out/root", "swiftResourcesPath": "$out/swift/swift",
+  "swiftStaticResourcesPath": "$out/swift/swift_static", "toolsetPaths": ["toolset.json"]}}}
+X
+cat > "$out/sdks/arm64.artifactbundle/t/toolset.json" <<X
+{"schemaVersion": "1.0", "rootPath": "$toolchain/bin", "linker": {"path": "ld.lld"},
+ "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld", "-module-cache-path", "$out/modules"]}}
+X
+rm -rf "$out"/apt-*
+echo "$stamp" > "$out/stamp"

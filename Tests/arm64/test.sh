@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds the self-test for arm64 and runs it: under user-mode qemu, then under kernels. Prints a line per test in the shape of
+# Swift Testing's, and ends with 0 where none failed. Where arm64 code cannot be built or run here, that is one skipped test.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=environment.sh
+. Tests/arm64/environment.sh
+
+skip() {
+    echo "➜ Test \"arm64, executed\" skipped: $1"
+    exit 0
+}
+fail() {
+    echo "✘ Test \"arm64: $1\" failed after 0 seconds."
+    exit 1
+}
+
+command -v qemu-system-aarch64 >/dev/null || skip "there is no qemu-system-aarch64 (make setup-arm64)"
+command -v cpio >/dev/null || skip "there is no cpio (make setup-arm64)"
+reason=$(Tests/arm64/sdk.sh "$sdk" 2>&1 >/dev/null)
+case $? in
+0) ;;
+77) skip "${reason##*$'\n'}" ;;
+*) echo "$reason"; fail "the SDK is made" ;;
+esac
+
+began=$SECONDS
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for product in SelfTest Scenarios; do
+    build_arm64 --product $product >"$log" 2>&1 || { cat "$log"; fail "$product builds"; }
+done
+Tests/arm64/victims.sh "$scratch/victims" >"$log" 2>&1 || { cat "$log"; fail "the victims build"; }
+echo "built for arm64 in $((SECONDS - began)) s; $("$sdk/emulator/qemu-aarch64" --version | head -n 1)," \
+    "$(qemu-system-aarch64 --version | head -n 1)"
+
+status=0
+emulate "$products/SelfTest" core || status=1
+for scenario in "libc signal procMem" "hammer signal mprotect" "stub signal procMem" "fork signal procMem"; do
+    # shellcheck disable=SC2086
+    if emulate "$products/Scenarios" $scenario >"$log" 2>&1; then verdict="✔" word=passed; else verdict="✘" word=failed; cat "$log"; status=1; fi
+    echo "$verdict Test \"arm64, user-mode emulation: $scenario\" $word after 0 seconds."
+done
+
+programs=("$products/SelfTest" "$products/Scenarios" "$scratch"/victims/*)
+Tests/arm64/boot.sh cloud 240 "SelfTest core remote commands scenarios" "${programs[@]}" || status=1
+# Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
+Tests/arm64/boot.sh 16k 120 "SelfTest remote commands" "${programs[@]}" || status=1
+exit $status

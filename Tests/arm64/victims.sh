@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Compiles the programs and libraries that the arm64 tests patch. Usage: victims.sh DIRECTORY
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=environment.sh
+. Tests/arm64/environment.sh
+out=$1
+mkdir -p "$out"
+
+program() { $clang -g -O1 -rdynamic -pthread -ICPatch "$@"; }
+library() { $clang -g -O1 -shared -fPIC -ICPatch "$@"; }
+
+commands=Tests/Victims/commands
+program -o "$out/shop" $commands/shop.c
+# Guarded pages, signed return addresses. What the C library adds to the program has no such mark, hence "force".
+program -mbranch-protection=standard -Wl,-z,force-bti,-z,bti-report=none -o "$out/shop-guarded" $commands/shop.c
+program -o "$out/load" $commands/load.c
+library -DPRICE=1000 -DTAX=2000 -o "$out/price-1000.so" $commands/price.c
+library -DPRICE=3000 -o "$out/price-3000.so" $commands/price.c
+library -DMISSING -o "$out/missing.so" $commands/price.c
+library -o "$out/load_patch.so" $commands/load_patch.c
+program -o "$out/victim" Tests/Victims/remote/victim.c
+library -o "$out/counted.so" Tests/Victims/remote/counted.c
+library -o "$out/broken.so" Tests/Victims/remote/broken.c
