@@ -4,6 +4,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/user.h>
+#include <ucontext.h>
 
 // As PTRACE_GETREGSET with NT_PRSTATUS gives them.
 typedef struct user_regs_struct hp_registers;
@@ -61,6 +63,9 @@ static inline bool hp_call_is_mendable(long number) {
         return false;
     }
 }
+
+// Whether that can be undone.
+static inline bool hp_calls_can_be_mended(void) { return false; }
 
 // Such a call cannot be mended: x0 is the result already, its first argument is lost, and the kernel restarts nothing any more.
 static inline bool hp_registers_mend(hp_registers *registers) {
@@ -128,9 +133,10 @@ static inline uint64_t hp_signature_bits(pid_t tid) {
 // Bytes of q0 to q31, fpsr and fpcr.
 static inline size_t hp_vector_state_size(void) { return 32 * 16 + 2 * 8; }
 
-// Why the stub could not keep the vector state of a stopped thread; null where it can. It keeps 128 bits of each register: that is
-// all there is, unless the thread computes with SVE (Documentation/arch/arm64/sve.rst, sme.rst).
-static inline const char *hp_vector_objection(pid_t tid, hp_call_state state) {
+// Why the stub could not keep the vector state of a stopped thread; null where it can. `is_behind_call`: it has run nothing since
+// it made a system call. The stub keeps 128 bits of each register: that is all there is, unless the thread computes with SVE
+// (Documentation/arch/arm64/sve.rst, sme.rst).
+static inline const char *hp_vector_objection(pid_t tid, bool is_behind_call) {
     enum { STREAMING = 0x40b /* NT_ARM_SSVE */, ZA = 0x40c /* NT_ARM_ZA */, REGISTERS_ARE_SVE = 1 };
     // struct user_sve_header, and user_za_header.
     struct {
@@ -141,8 +147,28 @@ static inline const char *hp_vector_objection(pid_t tid, hp_call_state state) {
     if (hp_read_registers(tid, STREAMING, &header, size) == size && header.size > size) return "in SME streaming mode";
     if (hp_read_registers(tid, ZA, &header, size) == size && header.size > size) return "with SME's ZA in use";
     // A system call leaves no more than 128 bits of a register.
-    if (state == HP_CALL_RESTARTS) return 0;
+    if (is_behind_call) return 0;
     if (hp_read_registers(tid, NT_ARM_SVE, &header, size) == size && header.flags & REGISTERS_ARE_SVE)
         return "computing with SVE registers";
     return 0;
+}
+
+// The registers by their numbers in DWARF (AADWARF64 4.1): x0 to x30, SP.
+enum { HP_DWARF_REGISTERS = 32, HP_DWARF_SP = 31 };
+static inline void hp_registers_to_dwarf(const hp_registers *r, uint64_t out[HP_DWARF_REGISTERS]) {
+    for (int i = 0; i < 31; i++) out[i] = r->regs[i];
+    out[31] = r->sp;
+}
+
+// The kernel's code that returns from signal handlers has no call frame information (arch/arm64/kernel/vdso/sigreturn.S), and
+// whoever follows frame pointers instead misses the function that was interrupted. What was interrupted is in the signal frame
+// that the stack pointer then points to: siginfo_t and ucontext_t (arch/arm64/kernel/signal.c, struct rt_sigframe). Its
+// registers lie there as in hp_registers.
+static inline bool hp_signal_frames_are_ours(void) { return true; }
+enum {
+    HP_SIGNAL_FRAME_REGISTERS = sizeof(siginfo_t) + offsetof(ucontext_t, uc_mcontext) + offsetof(mcontext_t, regs),
+    HP_SIGNAL_FRAME_PC = HP_SIGNAL_FRAME_REGISTERS + offsetof(hp_registers, pc),
+};
+static inline bool hp_is_signal_return(const uint32_t instructions[2]) {
+    return instructions[0] == 0xd2801168 /* mov x8, #139: rt_sigreturn */ && hp_is_system_call(instructions[1]);
 }

@@ -51,6 +51,9 @@ static inline bool hp_call_is_mendable(long number) {
     }
 }
 
+// Whether that can be undone.
+static inline bool hp_calls_can_be_mended(void) { return true; }
+
 // Makes such a call restartable: -ERESTARTNOHAND restarts unless a handler does run. Its timeout begins anew.
 static inline bool hp_registers_mend(hp_registers *registers) {
     enum { ERESTARTNOHAND = 514 };
@@ -117,9 +120,26 @@ static inline size_t hp_vector_state_size(void) {
     return b;
 }
 
-// Why the stub could not keep the vector state of a stopped thread; null where it can.
-static inline const char *hp_vector_objection(pid_t tid, hp_call_state state) {
+// Why the stub could not keep the vector state of a stopped thread; null where it can. `is_behind_call`: it has run nothing since
+// it made a system call.
+static inline const char *hp_vector_objection(pid_t tid, bool is_behind_call) {
     (void)tid;
-    (void)state;
+    (void)is_behind_call;
     return 0;
+}
+
+// The registers by their numbers in DWARF (psABI for x86-64, figure 3.36): 0 to 15, and the return address.
+enum { HP_DWARF_REGISTERS = 17, HP_DWARF_SP = 7 };
+static inline void hp_registers_to_dwarf(const hp_registers *r, uint64_t out[HP_DWARF_REGISTERS]) {
+    const uint64_t values[HP_DWARF_REGISTERS] = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi, r->rbp, r->rsp, r->r8,
+                                                 r->r9,  r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip};
+    for (int i = 0; i < HP_DWARF_REGISTERS; i++) out[i] = values[i];
+}
+
+// Signal frames have call frame information, and are crossed like any other.
+static inline bool hp_signal_frames_are_ours(void) { return false; }
+enum { HP_SIGNAL_FRAME_REGISTERS = 0, HP_SIGNAL_FRAME_PC = 0 };
+static inline bool hp_is_signal_return(const uint32_t instructions[2]) {
+    (void)instructions;
+    return false;
 }
