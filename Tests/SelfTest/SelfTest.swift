@@ -7,7 +7,7 @@ import TestSupport
 @main
 struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
-        ("commands", commandChecks), ("scenarios", scenarioChecks),
+        ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
     ]
 
     static func main() {

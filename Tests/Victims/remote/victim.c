@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,12 +16,13 @@
 #include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-// Mirrored by Shared in Victim.swift.
+// Mirrored by Shared in Victim.swift, and in the self-test.
 struct shared {
     volatile long errors, interrupted, value, in_handler, loaded, births, stop;
     volatile long rounds[120];
@@ -36,10 +38,15 @@ int alpha(void);
 int beta(void);
 void spin(void);
 int at_page_end(void);
-__asm__(".text\n.balign 16\nalpha: .byte 0x0f,0x1f,0x44,0,0; mov $1,%eax; ret\n"
-        ".balign 16\nbeta: mov $2,%eax; ret\n"
-        ".balign 16\nspin: nop; 1: jmp 1b\n"
-        ".balign 4096\n.skip 4093, 0x90\nat_page_end: .byte 0x0f,0x1f,0x44,0,0; ret\n.balign 16\n");
+// The same without call frame information as `fault`: the unwinding ends in the handler.
+void blind_fault(int s);
+// Not 0 where every register has kept its value through a long loop.
+long check_registers(void);
+#if defined(__x86_64__)
+#include "entries_x86_64.h"
+#else
+#include "entries_arm64.h"
+#endif
 
 static void *t_malloc(void *a) {
     long k = (long)a;
@@ -107,10 +114,6 @@ static void *t_waits_in_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR
 static void fault(int s) {
     for (S->in_handler = s;;) pause();
 }
-// The same, without call frame information: the unwinding ends in the handler.
-void blind_fault(int s);
-__asm__(".text\n.balign 16\nblind_fault: movq S@GOTPCREL(%rip),%rax; mov (%rax),%rax; movslq %edi,%rdi; mov %rdi,24(%rax)\n"
-        "1: call pause@PLT; jmp 1b\n");
 static void *fault_in_malloc(void *a, void (*handler)(int)) {
     signal(SIGSEGV, handler);
     free(malloc(100));
@@ -135,26 +138,37 @@ static void *t_vfork(void *a) {
 }
 static void *t_registers(void *a) {
     for (;;) {
-        long ok;
-        __asm__ volatile(
-            "mov $0x1111,%%rbx; mov $0x2222,%%rcx; mov $0x3333,%%rdx; mov $0x4444,%%rsi; mov $0x5555,%%rdi;"
-            "mov $0x8888,%%r8; mov $0x9999,%%r9; mov $0xaaaa,%%r10; mov $0xbbbb,%%r11; mov $0xcccc,%%r12;"
-            "mov $0xdddd,%%r13; mov $0xeeee,%%r14; mov $0xffff,%%r15;"
-            "vpcmpeqd %%ymm0,%%ymm0,%%ymm0; vpsrld $3,%%ymm0,%%ymm7; vmovdqa %%ymm7,%%ymm15;"
-            "movq $0x77,-8(%%rsp); movq $0x78,-120(%%rsp); mov $200000,%%eax; stc;"
-            "1: dec %%eax; jnz 1b;"
-            "setc %%al; cmp $1,%%al; jne 9f; cmp $0x1111,%%rbx; jne 9f; cmp $0x2222,%%rcx; jne 9f; cmp $0x3333,%%rdx; jne 9f;"
-            "cmp $0x4444,%%rsi; jne 9f; cmp $0x5555,%%rdi; jne 9f; cmp $0x8888,%%r8; jne 9f; cmp $0x9999,%%r9; jne 9f;"
-            "cmp $0xaaaa,%%r10; jne 9f; cmp $0xbbbb,%%r11; jne 9f; cmp $0xcccc,%%r12; jne 9f; cmp $0xdddd,%%r13; jne 9f;"
-            "cmp $0xeeee,%%r14; jne 9f; cmp $0xffff,%%r15; jne 9f; cmpq $0x77,-8(%%rsp); jne 9f; cmpq $0x78,-120(%%rsp); jne 9f;"
-            "vpcmpeqd %%ymm0,%%ymm0,%%ymm0; vpsrld $3,%%ymm0,%%ymm1; vpcmpeqd %%ymm1,%%ymm15,%%ymm2; vpmovmskb %%ymm2,%%eax;"
-            "cmp $-1,%%eax; jne 9f; vpcmpeqd %%ymm1,%%ymm7,%%ymm2; vpmovmskb %%ymm2,%%eax; cmp $-1,%%eax; jne 9f;"
-            "mov $1,%%rax; jmp 8f; 9: xor %%eax,%%eax; 8: vzeroupper;"
-            : "=a"(ok)::"rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0",
-              "xmm1", "xmm2", "xmm7", "xmm15");
-        if (!ok) BAD("registers changed");
+        if (!check_registers()) BAD("registers changed");
         S->rounds[(long)a]++;
     }
+}
+// Waits whose time counts from their start: a stop must not lengthen them.
+static long elapsed_ms(const struct timespec *start) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - start->tv_sec) * 1000 + (now.tv_nsec - start->tv_nsec) / 1000000;
+}
+static void timed(void *a, const char *what, int (*wait)(const struct timespec *)) {
+    const struct timespec second = {1, 0};
+    for (;;) {
+        struct timespec start;
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        CHECK(wait(&second));
+        long ms = elapsed_ms(&start);
+        if (ms < 1000 || ms > 1700) BAD("%s took %ld ms", what, ms);
+        S->rounds[(long)a]++;
+    }
+}
+static int word;
+static int futex_for(const struct timespec *time) {
+    return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, time) < 0 && errno != ETIMEDOUT ? -1 : 0;
+}
+static int sleep_for(const struct timespec *time) { return nanosleep(time, 0); }
+static void *t_long_sleep(void *a) { timed(a, "nanosleep", sleep_for); return a; }
+static void *t_timed_futex(void *a) { timed(a, "futex", futex_for); return a; }
+static void *t_futex(void *a) {
+    S->rounds[(long)a] = 1;
+    for (;;) { syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0); BAD("futex returned %d", errno); }
 }
 
 static void *(*function(char c))(void *) {
@@ -178,6 +192,14 @@ static void *(*function(char c))(void *) {
     case 'x': return t_blind_fault_in_malloc;
     case 'v': return t_vfork;
     case 'r': return t_registers;
+    case 'y': return t_long_sleep;
+    case 'g': return t_timed_futex;
+    case 'f': return t_futex;
+#if defined(__aarch64__)
+    case 'i': return t_indirect;
+    case 'j': return t_scalable;
+    case 'J': return t_matrix;
+#endif
     }
     exit(9);
 }
@@ -192,7 +214,11 @@ int main(int argc, char **argv) {
     for (long k = 0; argv[2][k]; k++) pthread_create(&t, 0, function(argv[2][k]), (void *)(k + 1));
     // Readable, and written by nobody, not even through /proc/PID/mem: shared, of a file that is open for reading only.
     void *sealed = mmap(0, 4096, PROT_READ, MAP_SHARED, open("/proc/self/exe", O_RDONLY), 0);
-    printf("%p %p %p %p %p\n", (void *)alpha, (void *)beta, (void *)spin, (void *)at_page_end, sealed);
+    printf("%p %p %p %p %p", (void *)alpha, (void *)beta, (void *)spin, (void *)at_page_end, sealed);
+#if defined(__aarch64__)
+    printf(" %p %p", (void *)pad, (void *)pad_copy);
+#endif
+    putchar('\n');
     fflush(stdout);
     char mode = argc > 3 ? argv[3][0] : 'k';
     if (mode == 'z') pthread_exit(0);  // a zombie leader

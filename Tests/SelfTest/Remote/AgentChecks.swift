@@ -1,0 +1,183 @@
+import CPatch
+import Glibc
+import Memory
+import TestSupport
+
+@testable import RemoteTarget
+
+let agentChecks: [Check] =
+    [
+        Check(name: "an agent calls functions and makes system calls") {
+            let victim = try Victim("n")
+            let agent = try victim.startAgent()
+            let deadline = Deadline.after(milliseconds: 5000)
+            try expect(try agent.call(victim.beta, deadline: deadline) == 2, "beta")
+            try expect(try agent.call(victim.libc("getpid"), deadline: deadline) == UInt64(victim.pid), "getpid")
+            let path = try agent.scratch("/does/not/exist")
+            let opened = try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline)
+            try expect(Int32(truncatingIfNeeded: opened) == -1 && agent.lastErrno == ENOENT, "errno \(agent.lastErrno)")
+            do {
+                try agent.systemCall("close", SystemCall.close, 9999, deadline: deadline)
+                throw TestFailure("closed nothing")
+            } catch AgentError.systemCallFailed(_, _, EBADF) {}
+            let name = try ProcText.readString("/proc/\(victim.pid)/task/\(agent.agentThread)/comm")
+            try expect(name == "hotpatch\n", name)
+            try agent.finish()
+            try expect(try !victim.tasks.contains(agent.agentThread), "the agent is still there")
+            try victim.mustGoOn()
+        },
+        Check(name: "registers, flags and vectors survive being borrowed") {
+            let victim = try Victim("rr", main: "r")
+            for _ in 0..<30 { try victim.startAgent().finish() }
+            try victim.mustGoOn(counting: [0, 1, 2])
+        },
+    ]
+    // Blocked in calls that restart in different ways; y and g check how long they wait.
+    + ["k", "n", "p", "f", "y", "g"].map { mode in
+        Check(name: "a thread is borrowed from its call, and goes back into it: \(mode)") {
+            let victim = try Victim("", main: mode)
+            var nanoseconds: [UInt64] = []
+            for _ in 0..<10 {
+                let agent = try victim.startAgent()
+                try expect(agent.borrowedThread == victim.pid, "borrowed another thread")
+                try expect(agent.interruptedCalls == 0, "\(agent.interruptedCalls) calls are said to have failed")
+                nanoseconds.append(agent.borrowedNanoseconds)
+                try agent.finish()
+                usleep(20_000)
+            }
+            nanoseconds.sort()
+            say("    stopped for \(nanoseconds[5] / 1000) µs, median; \(nanoseconds[9] / 1000) µs, worst")
+            if ["k", "f"].contains(mode) { try victim.mustBeUnharmed() } else { try victim.mustGoOn(counting: [0]) }
+            try expect(victim.shared.interrupted == 0, "\(victim.shared.interrupted) calls have failed")
+        }
+    }
+    + ["e", "w", "o", "u"].map { mode in
+        Check(name: "the only thread is borrowed from a call that fails for it, and that is counted: \(mode)") {
+            let victim = try Victim("", main: mode)
+            var counted = 0
+            for _ in 0..<5 {
+                let agent = try victim.startAgent()
+                counted += agent.interruptedCalls
+                try agent.finish()
+                usleep(20_000)
+            }
+            try victim.mustGoOn(counting: [0])
+            // Looking whether the thread has left the stub stops it once more, each time.
+            let seen = victim.shared.interrupted
+            try expect(counted > 0 && (counted...counted + 5).contains(seen), "counted \(counted), seen \(seen)")
+        }
+    } + [
+        Check(name: "a thread in such a call is left alone where there is another") {
+            let victim = try Victim("k", main: "e")
+            for _ in 0..<5 {
+                let agent = try victim.startAgent()
+                try expect(agent.borrowedThread != victim.pid, "borrowed the thread in epoll_wait")
+                try expect(agent.interruptedCalls == 0, "\(agent.interruptedCalls) calls are said to have failed")
+                try agent.finish()
+            }
+            try victim.mustGoOn(counting: [0])
+            try expect(victim.shared.interrupted == 0, "\(victim.shared.interrupted) calls have failed")
+        },
+        Check(name: "a thread in a handler is borrowed, where it interrupted what may be") {
+            let victim = try Victim("", main: "d")
+            Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
+            for _ in 0..<500 where victim.shared.inHandler == 0 { usleep(10_000) }
+            let agent = try victim.startAgent()
+            try expect(agent.borrowedThread == victim.pid, "borrowed another thread")
+            try agent.finish()
+            try victim.mustBeUnharmed()
+        },
+        Check(name: "a thread in a handler that interrupted malloc is not") {
+            // With call frame information, and without.
+            for mode in ["q", "x"] {
+                let victim = try Victim("", main: mode)
+                for _ in 0..<500 where victim.shared.inHandler == 0 { usleep(10_000) }
+                try mustNotStart(victim, because: "in a signal handler")
+            }
+        },
+        Check(name: "vector registers that the stub cannot keep are left alone") {
+            for (mode, reason) in [("j", "SVE"), ("J", "SME")] {
+                let victim = try Victim("", main: mode)
+                if victim.shared.rounds(0) == 1 {
+                    try mustNotStart(victim, because: reason)
+                } else {
+                    say("    this processor has no \(reason): not tried")
+                }
+            }
+        },
+        Check(name: "libraries load into threads that allocate all the time") {
+            for threads in ["mmsen", "mmmmsserp"] {
+                let victim = try Victim(threads, main: "m")
+                var nanoseconds: [UInt64] = []
+                for index in 1...8 {
+                    let library = try Victim.copy("counted.so", as: "counted-\(threads)-\(index)")
+                    let agent = try victim.startAgent()
+                    nanoseconds.append(agent.borrowedNanoseconds)
+                    let loaded = try victim.load(library, with: agent)
+                    unlink(library)
+                    try expect(victim.shared.loaded == index, "\(victim.shared.loaded) constructors ran")
+                    let name = try agent.scratch("replacement")
+                    let deadline = Deadline.after(milliseconds: 5000)
+                    let function = try agent.call(
+                        victim.libc("dlsym"), loaded.handle.rawValue, name.rawValue, deadline: deadline)
+                    try expect(try agent.call(Address(function), deadline: deadline) == 42, "replacement")
+                    try agent.finish()
+                }
+                nanoseconds.sort()
+                say("    stopped for \(nanoseconds[4] / 1000) µs, median; \(nanoseconds[7] / 1000) µs, worst")
+                try victim.mustGoOn()
+            }
+        },
+        Check(name: "what the loader says is reported") {
+            let victim = try Victim("n")
+            let agent = try victim.startAgent()
+            do {
+                _ = try victim.load(Victim.directory + "/broken.so", with: agent)
+                throw TestFailure("loaded")
+            } catch AgentError.libraryNotLoaded(_, let reason) {
+                try expect(reason.contains("nobody_has_this_function"), reason)
+            }
+            try agent.finish()
+            try victim.mustGoOn()
+        },
+        Check(name: "an agent leaves nothing behind") {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let memory = try process.memory()
+            let slack = try ExecutableSlack.find(in: process, memory: memory)
+            try victim.startAgent().finish()  // glibc keeps the first stack, and an arena
+            let before = try mappings(victim).regions.count
+            for _ in 0..<10 { try victim.startAgent().finish() }
+            try expect(try mappings(victim).regions.count <= before, "mappings were left")
+            for range in slack {
+                let bytes = try memory.bytes(at: range.lowerBound, count: range.upperBound - range.lowerBound)
+                try expect(bytes.allSatisfy { $0 == 0 }, "bytes were left at \(range.lowerBound)")
+            }
+        },
+        Check(name: "an agent that is asked nothing leaves by itself") {
+            let victim = try Victim("n")
+            let agent = try victim.startAgent(idle: 300_000_000)
+            usleep(900_000)
+            try expect(try !victim.tasks.contains(agent.agentThread), "it is still there")
+            try agent.finish()
+            let second = try victim.startAgent()
+            try expect(try second.call(victim.beta, deadline: .after(milliseconds: 5000)) == 2, "beta")
+            try expect(try mappings(victim).region(at: agent.area.base) == nil, "its area is still there")
+            try second.finish()
+            try victim.mustGoOn()
+        },
+    ]
+
+private func mappings(_ victim: Victim) throws -> Mappings {
+    Mappings(parsing: try ProcText.readString("/proc/\(victim.pid)/maps"))
+}
+
+private func mustNotStart(_ victim: Victim, because reason: String, line: Int = #line) throws {
+    do {
+        try victim.startAgent(deadline: 600).finish()
+        throw TestFailure("line \(line): started")
+    } catch let error as AgentError {
+        try expect("\(error)".contains(reason), "\(error)", line: line)
+    }
+    try victim.mustBeUnharmed(line: line)
+}

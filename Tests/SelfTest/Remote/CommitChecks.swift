@@ -1,0 +1,146 @@
+import CPatchCore
+import Glibc
+import Memory
+import PatchPlan
+import TestSupport
+
+@testable import RemoteTarget
+
+private let nop: [UInt8] = [0x1f, 0x20, 0x03, 0xd5]
+private let branchToItself: [UInt8] = [0, 0, 0, 0x14]
+
+let commitChecks: [Check] = [
+    Check(name: "a branch is written while threads call the function, and taken back") {
+        let victim = try Victim("aa")
+        let detour = try Array(jump(from: victim.alpha, to: victim.beta))
+        for round in 0..<20 {
+            try commit(victim, [text(victim.alpha, nop, detour)])
+            try victim.mustGoOn(after: "in round \(round)")
+            try expect(victim.shared.value == 2, "round \(round): the branch is not taken: \(victim.shared.value)")
+            try commit(victim, [text(victim.alpha, detour, nop)])
+            try victim.mustGoOn(after: "in round \(round)")
+            try expect(victim.shared.value == 1, "round \(round): the branch is still taken")
+        }
+    },
+    Check(name: "text is poked where /proc/PID/mem may not write") {
+        let victim = try Victim("a")
+        let memory = try ProcMemory(path: "/proc/\(victim.pid)/mem", writable: false)
+        let around = try memory.bytes(at: victim.alpha - 16, count: 48)
+        let detour = try jump(from: victim.alpha, to: victim.beta)
+        let report = try commit(victim, [text(victim.alpha, nop, detour)], memory: memory)
+        try expect(report.pokedWrites == 1, "\(report.pokedWrites) writes were poked")
+        let after = try memory.bytes(at: victim.alpha - 16, count: 48)
+        try expect(after == around[..<16] + detour + around[20...], "bytes beside the branch have changed")
+        try victim.mustGoOn()
+        try expect(victim.shared.value == 2, "the branch is not taken")
+    },
+    Check(name: "unexpected bytes, and a write across pages, are refused") {
+        let victim = try Victim("a")
+        try refused(.mismatch(address: victim.alpha, expected: [1, 2, 3, 4], found: nop)) {
+            try commit(victim, [text(victim.alpha, [1, 2, 3, 4], nop)])
+        }
+        try refused(.crossesPage(address: victim.atPageEnd, length: 8)) {
+            try commit(victim, [text(victim.atPageEnd, nil, nop + nop)])
+        }
+        try victim.mustGoOn()
+    },
+    Check(name: "what was written is undone when a later write fails") {
+        let victim = try Victim("a")
+        let detour = try jump(from: victim.alpha, to: victim.beta)
+        do {
+            try commit(victim, [text(victim.alpha, nop, detour), text(victim.sealed, nil, nop)])
+            throw TestFailure("committed")
+        } catch CommitError.rolledBack {}
+        let now = try victim.process().memory().bytes(at: victim.alpha, count: 4)
+        try expect(now == nop, "the entry holds \(now)")
+        try victim.mustGoOn()
+    },
+    Check(name: "a PC inside an entry goes on in the copy") {
+        let victim = try Victim("h")
+        let report = try commit(
+            victim, [text(victim.beta, nil, branchToItself), text(victim.spin, nil, nop + branchToItself)],
+            moves: [hp_pc_move(from: (victim.spin + 4).rawValue, to: victim.beta.rawValue)])
+        try expect(report.movedThreads == 1, "\(report.movedThreads) threads were moved")
+        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+        try expect(stopped.threads.contains { $0.pc == victim.beta }, "the thread is elsewhere")
+        _ = stopped.resume()
+        try victim.mustBeUnharmed()
+    },
+    // PSTATE.BTYPE says that an indirect branch has come: in a guarded page only a `bti` may follow.
+    Check(name: "a PC that is moved off a landing pad may go on anywhere") {
+        let victim = try Victim("i")
+        var moved = 0
+        var tries = 0
+        while moved < 10, tries < 3000 {
+            tries += 1
+            let move = hp_pc_move(from: victim.pad.rawValue, to: victim.padCopy.rawValue)
+            moved += try commit(victim, [], moves: [move]).movedThreads
+        }
+        say("    \(moved) times of \(tries) the thread stood on the landing pad")
+        try expect(moved > 0, "the thread was never met on the landing pad")
+        try victim.mustGoOn()
+    },
+    Check(name: "a PC in a signal frame is found") {
+        let victim = try Victim("h")
+        Calls.tgkill(victim.pid, try victim.tasks[1], SIGUSR1)
+        for _ in 0..<100 where victim.shared.inHandler == 0 { usleep(10_000) }
+        let hazard = hp_hazard(start: victim.spin.rawValue + 4, end: victim.spin.rawValue + 8)
+        do {
+            try commit(victim, [text(victim.spin, nil, nop)], hazards: [hazard])
+            throw TestFailure("committed")
+        } catch CommitError.busy(_, let address, let foundAt) {
+            try expect(address == victim.spin + 4 && foundAt != nil, "found \(address)")
+        }
+        try victim.mustBeUnharmed()
+    },
+]
+
+private func jump(from: Address, to: Address) throws -> [UInt8] {
+    guard let bytes = Architecture.current.jump(from: from, to: to) else { throw TestFailure("out of reach") }
+    return bytes
+}
+
+private func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_write {
+    var write = hp_write()
+    write.address = address.rawValue
+    write.length = UInt8(new.count)
+    write.kind = UInt8(HP_WRITE_TEXT.rawValue)
+    write.compared = old == nil ? 0 : 1
+    withUnsafeMutableBytes(of: &write.expected) { $0.copyBytes(from: old ?? []) }
+    withUnsafeMutableBytes(of: &write.bytes) { $0.copyBytes(from: new) }
+    return write
+}
+
+@discardableResult
+private func commit(
+    _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
+    memory: ProcMemory? = nil
+) throws -> CommitReport {
+    let process = try victim.process()
+    let memory = try memory ?? process.memory()
+    var writes = writes
+    return try writes.withUnsafeMutableBufferPointer { writes in
+        try moves.withUnsafeBufferPointer { moves in
+            try hazards.withUnsafeBufferPointer { hazards in
+                var block = hp_commit_block()
+                block.writes = writes.baseAddress
+                block.write_count = writes.count
+                block.moves = moves.baseAddress
+                block.move_count = moves.count
+                block.hazards = hazards.baseAddress
+                block.hazard_count = hazards.count
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+                return try stopped.commit(&block, memory: memory)
+            }
+        }
+    }
+}
+
+private func refused(_ expected: CommitError, _ body: () throws -> Void) throws {
+    do {
+        try body()
+        throw TestFailure("committed, instead of \(expected)")
+    } catch let error as CommitError {
+        try expect(error == expected, "\(error)")
+    }
+}

@@ -1,0 +1,2 @@
+/// Another process, stopped and changed from outside: Sources/RemoteTarget on a real kernel.
+let remoteChecks: [Check] = stopChecks + commitChecks + agentChecks + deathChecks
