@@ -50,6 +50,9 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
         return length > 0 ? Array(bytes.prefix(length)) : nil
     }
 
+    /// Bytes of the first instruction of `code`; 0 where it is unknown.
+    public func instructionLength(of code: [UInt8]) -> Int { hp_instruction_length(core, code, code.count) }
+
     /// Whether a word of a stack is a PC that the kernel has saved in a signal frame.
     /// - Parameter neighbours: `HP_NEIGHBOURS` words, of which this one is number `HP_NEIGHBOURS_BELOW`.
     public func isSavedPC(between neighbours: UnsafePointer<UInt64>) -> Bool { hp_is_saved_pc(core, neighbours) }
