@@ -1,8 +1,11 @@
+// What RemoteTarget asks of the machine beyond its registers.
+
 #include "hp_remote.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
+#include <string.h>
+
+#include "cpatch_core.h"
+#include "raw.h"
 
 _Static_assert(offsetof(hp_agent_stub, magic) == HP_STUB_MAGIC, "");
 _Static_assert(offsetof(hp_agent_stub, area) == HP_STUB_AREA, "");
@@ -17,13 +20,45 @@ _Static_assert(offsetof(hp_agent_stub, stack_top) == HP_STUB_STACK_TOP, "");
 _Static_assert(offsetof(hp_agent_stub, registers) == HP_STUB_REGISTERS, "");
 _Static_assert(sizeof(hp_agent_stub) == HP_STUB_ENTRY, "");
 
-size_t hp_xsave_size(void) {
-#if defined(__x86_64__)
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
-    if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d)) return 0;
-    return b;
-#else
-    return 0;
+// inject.S: where in the code the branch belongs with which the borrowed thread leaves; 0 where none needs to be encoded.
+extern const uint32_t hp_agent_return_offset __attribute__((visibility("hidden")));
+
+bool hp_agent_set_return(uint8_t *stub, uint64_t address, uint64_t pc) {
+    if (hp_agent_return_offset == 0) return true;
+    uint64_t offset = HP_STUB_ENTRY + hp_agent_return_offset;
+    uint8_t jump[HP_DETOUR_CAPACITY];
+    size_t length = hp_encode_jump(HP_MACHINE_ARCH, address + offset, pc, jump);
+    memcpy(stub + offset, jump, length);
+    return length > 0;
+}
+
+const char *hp_call_name(long number) {
+    static const struct {
+        long number;
+        const char *name;
+    } names[] = {
+#define NAMED(name) {SYS_##name, #name}
+        // Those of every architecture (asm-generic/unistd.h).
+        NAMED(read), NAMED(write), NAMED(pread64), NAMED(pselect6), NAMED(ppoll), NAMED(nanosleep), NAMED(accept),
+        NAMED(sendto), NAMED(recvfrom), NAMED(sendmsg), NAMED(recvmsg), NAMED(clone), NAMED(wait4), NAMED(semop),
+        NAMED(fcntl), NAMED(fsync), NAMED(fdatasync), NAMED(rt_sigtimedwait), NAMED(rt_sigsuspend), NAMED(futex),
+        NAMED(restart_syscall), NAMED(semtimedop), NAMED(clock_nanosleep), NAMED(waitid), NAMED(epoll_pwait), NAMED(accept4),
+        // Numbers that newer kernels share.
+        {435, "clone3"}, {441, "epoll_pwait2"}, {449, "futex_waitv"},
+#if defined(SYS_poll)
+        // Older ones, which newer architectures do without.
+        NAMED(poll), NAMED(select), NAMED(pause), NAMED(fork), NAMED(vfork), NAMED(epoll_wait),
 #endif
+#undef NAMED
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].number == number) return names[i].name;
+    return 0;
+}
+
+bool hp_call_starts_process(long number) {
+#if defined(SYS_vfork)
+    if (number == SYS_vfork) return true;
+#endif
+    return number == SYS_clone || number == 435 /* clone3 */;
 }

@@ -5,7 +5,7 @@
 //   2. list again, until a listing that began after all had stopped shows nobody new
 //   3. check: expected bytes, stacks; set PCs
 //   4. write
-//   5. mend interrupted calls, detach
+//   5. mend interrupted calls where that is possible, detach
 //
 // Should the helper die, the kernel detaches and the threads run on.
 
@@ -31,6 +31,7 @@ typedef struct tracee {
     int32_t tid;
     int32_t signal;      // to be delivered on detach
     uint32_t held;
+    uint32_t failed;     // the stop made its call fail, for good
     uint64_t pc;         // where it was, if it was moved; else 0
 } tracee;
 
@@ -166,10 +167,22 @@ static bool set_pc(int32_t tid, uint64_t pc) {
     return set_registers(tid, &registers);
 }
 
-// Makes a call that our stop alone has interrupted start again.
-static void mend(tracing *tracing, const tracee *tracee, hp_registers *registers) {
-    if (!tracee->signal && hp_registers_mend_interrupted(registers) && set_registers(tracee->tid, registers))
-        tracing->job->report->restarted_calls++;
+// Whether the instruction before the PC makes a system call. The memory is shared, and text readable.
+static bool is_behind_call(const hp_registers *registers) {
+    uint32_t instruction;
+    hp_copy(&instruction, (const void *)(uintptr_t)(hp_registers_pc(registers) - 4), sizeof instruction);
+    return hp_is_system_call(instruction);
+}
+
+// Makes a call that our stop alone has interrupted start again; counts it where that is not possible.
+static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
+    if (tracee->signal) return;
+    if (hp_registers_mend(registers)) {
+        if (set_registers(tracee->tid, registers)) tracing->job->report->restarted_calls++;
+    } else if (!tracee->failed && hp_registers_failed(registers) && is_behind_call(registers)) {
+        tracee->failed = 1;
+        tracing->job->report->interrupted_calls++;
+    }
 }
 
 static hp_commit_status check_and_write(tracing *tracing) {
@@ -177,7 +190,7 @@ static hp_commit_status check_and_write(tracing *tracing) {
     hp_commit_status status = hp_check_expected(job);
     hp_registers registers;
     for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
-        const tracee *tracee = &tracing->tracees[i];
+        tracee *tracee = &tracing->tracees[i];
         if (!tracee->held) continue;
         if (!get_registers(tracee->tid, &registers)) return hp_fail(job, HP_COMMIT_SYSTEM, tracee->tid, 0, ESRCH);
         mend(tracing, tracee, &registers);

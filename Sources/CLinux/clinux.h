@@ -86,23 +86,10 @@ static inline struct linux_library_info linux_library_counters(void) {
 #include <sys/user.h>
 #include <sys/wait.h>
 
-// The general registers as PTRACE_GETREGSET with NT_PRSTATUS gives them.
-#if defined(__x86_64__)
-typedef struct user_regs_struct linux_registers;
-static inline uint64_t linux_registers_pc(const linux_registers *r) { return r->rip; }
-static inline void linux_registers_set_pc(linux_registers *r, uint64_t pc) { r->rip = pc; }
-static inline uint64_t linux_registers_sp(const linux_registers *r) { return r->rsp; }
-// The thread pointer; 0 where it is not among these registers.
-static inline uint64_t linux_registers_tp(const linux_registers *r) { return r->fs_base; }
-#elif defined(__aarch64__)
-typedef struct user_regs_struct linux_registers;
-static inline uint64_t linux_registers_pc(const linux_registers *r) { return r->pc; }
-static inline void linux_registers_set_pc(linux_registers *r, uint64_t pc) { r->pc = pc; }
-static inline uint64_t linux_registers_sp(const linux_registers *r) { return r->sp; }
-static inline uint64_t linux_registers_tp(const linux_registers *r) { (void)r; return 0; }
-#endif
-
-static inline int linux_ptrace_seize(pid_t tid) { return (int)ptrace(PTRACE_SEIZE, tid, (void *)0, (void *)0); }
+// A stop at a system call is told from one for SIGTRAP (PTRACE_O_TRACESYSGOOD).
+static inline int linux_ptrace_seize(pid_t tid) {
+    return (int)ptrace(PTRACE_SEIZE, tid, (void *)0, (void *)PTRACE_O_TRACESYSGOOD);
+}
 static inline int linux_ptrace_interrupt(pid_t tid) { return (int)ptrace(PTRACE_INTERRUPT, tid, (void *)0, (void *)0); }
 
 // `signal` is delivered on resume; 0 for none.
@@ -113,11 +100,14 @@ static inline int linux_ptrace_detach(pid_t tid, int signal) {
 static inline int linux_ptrace_continue(pid_t tid, int signal) {
     return (int)ptrace(PTRACE_CONT, tid, (void *)0, (void *)(long)signal);
 }
-static inline int linux_ptrace_get_registers(pid_t tid, linux_registers *registers) {
+// Resumes until the next system call is entered or left.
+static inline int linux_ptrace_system_call(pid_t tid) { return (int)ptrace(PTRACE_SYSCALL, tid, (void *)0, (void *)0); }
+// The general registers (NT_PRSTATUS).
+static inline int linux_ptrace_get_registers(pid_t tid, struct user_regs_struct *registers) {
     struct iovec io = {registers, sizeof *registers};
     return (int)ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &io);
 }
-static inline int linux_ptrace_set_registers(pid_t tid, const linux_registers *registers) {
+static inline int linux_ptrace_set_registers(pid_t tid, const struct user_regs_struct *registers) {
     struct iovec io = {(void *)registers, sizeof *registers};
     return (int)ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &io);
 }
@@ -135,7 +125,8 @@ static inline uint64_t linux_ptrace_rseq_address(pid_t tid) {
 static inline int linux_status_stopped(int status) { return WIFSTOPPED(status); }
 static inline int linux_status_stop_signal(int status) { return WSTOPSIG(status); }
 static inline int linux_status_stop_event(int status) { return status >> 16; }
-enum { LINUX_PTRACE_EVENT_STOP = 128, LINUX_WAIT_ALL = 0x40000000 };
+// PTRACE_EVENT_STOP; __WALL; what PTRACE_O_TRACESYSGOOD adds to SIGTRAP.
+enum { LINUX_PTRACE_EVENT_STOP = 128, LINUX_WAIT_ALL = 0x40000000, LINUX_STOP_AT_CALL = 0x80 };
 
 static inline int linux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0U); }
 static inline int linux_pidfd_getfd(int pidfd, int target) { return (int)syscall(SYS_pidfd_getfd, pidfd, target, 0U); }

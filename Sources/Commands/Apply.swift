@@ -182,7 +182,8 @@ extension Apply {
                 + pauseText(receipt.summary)
         ]
         for function in functions { lines += function.lines }
-        lines += receipt.notes.map { "note: \($0)" }
+        let notes = receipt.notes + (interruptionText(receipt.summary).map { [$0] } ?? [])
+        lines += notes.map { "note: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),
             json: .object([
@@ -190,7 +191,7 @@ extension Apply {
                 "functions": .array(functions.map(\.json)),
                 "pause_ns": .number(Int(receipt.summary.pauseNanoseconds)),
                 "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
-                "notes": .array(receipt.notes.map(JSON.string)),
+                "interrupted": .number(receipt.summary.interruptedCalls), "notes": .array(notes.map(JSON.string)),
             ]))
     }
 

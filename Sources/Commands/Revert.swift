@@ -57,12 +57,15 @@ public struct Revert: Sendable {
         lines += reverted.vanished.map {
             "note: \(displayName($0.name)) is no longer loaded; nothing was written there"
         }
+        let notes = interruptionText(reverted.summary).map { [$0] } ?? []
+        lines += notes.map { "note: \($0)" }
         lines += problems.map { "warning: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),
             json: .object([
                 "pid": .number(Int(pid)), "reverted": .array(reverted.patches.map { .number(Int($0.id)) }),
                 "pause_ns": .number(Int(reverted.summary.pauseNanoseconds)),
+                "interrupted": .number(reverted.summary.interruptedCalls),
                 "warnings": .array(problems.map(JSON.string)),
             ]))
     }
@@ -74,4 +77,13 @@ func pauseText(_ summary: CommitSummary) -> String {
     let fraction = hundredths % 100
     return "\(summary.heldThreads) thread\(summary.heldThreads == 1 ? "" : "s") held for "
         + "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+}
+
+/// "2 system calls returned EINTR …"; nil where none did.
+func interruptionText(_ summary: CommitSummary) -> String? {
+    let count = summary.interruptedCalls
+    guard count > 0 else { return nil }
+    return
+        "\(count) system call\(count == 1 ? "" : "s") of the process returned EINTR for being held: epoll_wait and its like "
+        + "cannot be restarted on this architecture"
 }

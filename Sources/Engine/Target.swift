@@ -42,13 +42,20 @@ public struct CommitSummary: Sendable, Hashable {
     public var movedThreads: Int
     /// System calls that would have failed with EINTR and were restarted.
     public var restartedCalls: Int
+    /// System calls that have failed with EINTR although no signal was meant for the program, where the kernel lets nobody mend
+    /// them (arm64).
+    public var interruptedCalls: Int
     /// From the first thread disturbed to the last released, in nanoseconds.
     public var pauseNanoseconds: UInt64
 
-    public init(heldThreads: Int = 0, movedThreads: Int = 0, restartedCalls: Int = 0, pauseNanoseconds: UInt64 = 0) {
+    public init(
+        heldThreads: Int = 0, movedThreads: Int = 0, restartedCalls: Int = 0, interruptedCalls: Int = 0,
+        pauseNanoseconds: UInt64 = 0
+    ) {
         self.heldThreads = heldThreads
         self.movedThreads = movedThreads
         self.restartedCalls = restartedCalls
+        self.interruptedCalls = interruptedCalls
         self.pauseNanoseconds = pauseNanoseconds
     }
 }

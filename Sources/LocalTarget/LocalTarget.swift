@@ -106,7 +106,8 @@ public final class LocalTarget: Target {
         if let error = failure(report, block: block) { throw error }
         return CommitSummary(
             heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),
-            restartedCalls: Int(report.restarted_calls), pauseNanoseconds: report.pause_ns)
+            restartedCalls: Int(report.restarted_calls), interruptedCalls: Int(report.interrupted_calls),
+            pauseNanoseconds: report.pause_ns)
     }
 
     private func failure(_ report: hp_commit_report, block: CommitBlock) -> PatchError? {

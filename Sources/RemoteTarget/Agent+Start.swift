@@ -24,305 +24,346 @@ extension Agent {
         in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline, idle: UInt64,
         phase: @escaping (AgentPhase) -> Void
     ) throws(AgentError) -> Agent {
-        #if arch(x86_64)
-            guard AgentStub.count > 0 else { throw .refused(.noAgentOnThisArchitecture(pid: process.pid)) }
-            let xsaveSize = hp_xsave_size()
-            guard xsaveSize > 0 else { throw .refused(.noXsave(pid: process.pid)) }
-            guard symbols.pthreadCreate != .null, symbols.pthreadDetach != .null, symbols.errnoLocation != .null else {
-                throw .invalidSymbols
-            }
-            do {
-                let lock = try PatcherLock.take(process, deadline: deadline)
-                let starter = try AgentStarter(
-                    process: process, memory: memory, symbols: symbols, xsaveSize: xsaveSize, deadline: deadline,
-                    idle: idle,
-                    lock: lock, phase: phase)
-                return try starter.start()
-            } catch let error as RemoteRefusal {
-                throw .refused(error)
-            } catch let error as AgentError {
-                throw error
-            } catch {
-                throw .unwinder("\(error)")
-            }
-        #else
-            throw .refused(.noAgentOnThisArchitecture(pid: process.pid))
-        #endif
+        let vectorStateSize = hp_vector_state_size()
+        guard vectorStateSize > 0 else { throw .refused(.noVectorState(pid: process.pid)) }
+        guard symbols.pthreadCreate != .null, symbols.pthreadDetach != .null, symbols.errnoLocation != .null else {
+            throw .invalidSymbols
+        }
+        do {
+            let lock = try PatcherLock.take(process, deadline: deadline)
+            let starter = try AgentStarter(
+                process: process, memory: memory, symbols: symbols, vectorStateSize: vectorStateSize,
+                deadline: deadline, idle: idle, lock: lock, phase: phase)
+            return try starter.start()
+        } catch let error as RemoteRefusal {
+            throw .refused(error)
+        } catch let error as AgentError {
+            throw error
+        } catch {
+            throw .unwinder("\(error)")
+        }
     }
 }
 
-#if arch(x86_64)
-    /// What `Agent.start` knows while it looks for a thread.
-    private struct AgentStarter {
-        let process: RemoteProcess
-        let memory: ProcMemory
-        let symbols: AgentSymbols
-        let xsaveSize: Int
-        let deadline: Deadline
-        let idle: UInt64
-        let lock: PatcherLock
-        let phase: (AgentPhase) -> Void
-        let unwinder: StackUnwinder
-        let area: AgentArea
-        /// The area of a predecessor that died, to be unmapped.
-        private var abandonedArea: (address: UInt64, count: UInt64)?
-        private var stub: Range<Address>
+/// What `Agent.start` knows while it looks for a thread.
+private struct AgentStarter {
+    let process: RemoteProcess
+    let memory: ProcMemory
+    let symbols: AgentSymbols
+    let vectorStateSize: Int
+    let deadline: Deadline
+    let idle: UInt64
+    let lock: PatcherLock
+    let phase: (AgentPhase) -> Void
+    let unwinder: StackUnwinder
+    let area: AgentArea
+    /// The areas of predecessors that died, to be unmapped.
+    private var abandonedAreas: [(address: UInt64, count: UInt64)] = []
+    /// Where a stub can go, best first. Which of them depends on the thread: its last jump must reach where that was.
+    private var places: [Range<Address>] = []
 
-        init(
-            process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, xsaveSize: Int, deadline: Deadline,
-            idle: UInt64,
-            lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
-        ) throws {
-            self.process = process
-            self.memory = memory
-            self.symbols = symbols
-            self.xsaveSize = xsaveSize
-            self.deadline = deadline
-            self.idle = idle
-            self.lock = lock
-            self.phase = phase
-            do { unwinder = try StackUnwinder(pid: process.pid) } catch { throw AgentError.unwinder(error.description) }
-            if let library = unwinder.foreignLibrary {
-                throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
-            }
-            let size = AgentArea(base: .null, xsaveSize: xsaveSize).count
-            guard let base = try Mappings(of: process).roomyAddress(count: size) else {
-                throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: size)
-            }
-            area = AgentArea(base: base, xsaveSize: xsaveSize)
-            stub = .null ..< .null
-            try chooseSlack()
+    init(
+        process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, vectorStateSize: Int, deadline: Deadline,
+        idle: UInt64, lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
+    ) throws {
+        self.process = process
+        self.memory = memory
+        self.symbols = symbols
+        self.vectorStateSize = vectorStateSize
+        self.deadline = deadline
+        self.idle = idle
+        self.lock = lock
+        self.phase = phase
+        do { unwinder = try StackUnwinder(pid: process.pid) } catch { throw AgentError.unwinder(error.description) }
+        if let library = unwinder.foreignLibrary {
+            throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }
+        let size = AgentArea(base: .null, vectorStateSize: vectorStateSize).count
+        guard let base = try Mappings(of: process).roomyAddress(count: size) else {
+            throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: size)
+        }
+        area = AgentArea(base: base, vectorStateSize: vectorStateSize)
+        try findPlaces()
+    }
 
-        // MARK: Where the stub goes
+    // MARK: Where the stub goes
 
-        private mutating func chooseSlack() throws {
-            let count = AgentStub.count
-            for slack in symbols.slack {
-                let start = slack.lowerBound.roundedUp(to: 64)
-                guard start < slack.upperBound, slack.upperBound - start >= count else { continue }
-                // One write inside one page is whole or absent.
-                guard start.roundedDown(to: MemoryPage.size) == (start + (count - 1)).roundedDown(to: MemoryPage.size),
-                    let bytes = try? memory.bytes(at: start, count: count)
-                else { continue }
-                stub = start..<start + count
-                if bytes.allSatisfy({ $0 == 0 }) { return }
+    private mutating func findPlaces() throws {
+        let count = AgentStub.count
+        for slack in symbols.slack {
+            let start = slack.lowerBound.roundedUp(to: 64)
+            guard start < slack.upperBound, slack.upperBound - start >= count else { continue }
+            // One write inside one page is whole or absent.
+            guard start.roundedDown(to: MemoryPage.size) == (start + (count - 1)).roundedDown(to: MemoryPage.size),
+                let bytes = try? memory.bytes(at: start, count: count)
+            else { continue }
+            let place = start..<start + count
+            if !bytes.allSatisfy({ $0 == 0 }) {
                 let magic = bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
                 guard magic == AgentStub.magic else { continue }
-                try evictPredecessor()
-                return
+                try evictPredecessor(from: place)
             }
-            throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: count)
+            places.append(place)
         }
+        if places.isEmpty { throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: count) }
+    }
 
-        /// A stub stands there: its patcher has died (it would hold the lock), or could not tell that the stub was free. Its
-        /// agent is waited for, and then all threads are stopped to see that none is inside.
-        private mutating func evictPredecessor() throws {
-            let header = try memory.value(hp_agent_stub.self, at: stub.lowerBound)
-            let old = Address(header.area)
-            var backoff = Backoff(first: 1000, longest: 20_000)
-            while let agent = livingAgent(area: old) {
-                if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: agent) }
-                backoff.sleep()
-            }
-            while true {
-                let stopped = try StoppedProcess(process, deadline: deadline)
-                guard let thread = stopped.firstThread(in: stub) else {
-                    try memory.write(
-                        [UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
-                    _ = stopped.resume()
-                    break
-                }
+    /// A stub stands there: its patcher has died (it would hold the lock), or could not tell that the stub was free. Its
+    /// agent is waited for, and then all threads are stopped to see that none is inside.
+    private mutating func evictPredecessor(from stub: Range<Address>) throws {
+        let header = try memory.value(hp_agent_stub.self, at: stub.lowerBound)
+        let old = Address(header.area)
+        var backoff = Backoff(first: 1000, longest: 20_000)
+        while let agent = livingAgent(area: old) {
+            if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: agent) }
+            backoff.sleep()
+        }
+        while true {
+            let stopped = try StoppedProcess(process, deadline: deadline)
+            guard let thread = stopped.firstThread(in: stub) else {
+                try memory.write(
+                    [UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
                 _ = stopped.resume()
-                if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: thread) }
-                backoff.sleep()
+                break
             }
-            // No thread is in the stub, so none uses the area: but only an area that says what it is is unmapped.
-            if (try? memory.value(UInt64.self, at: old + Int(HP_AREA_MAGIC))) == AgentStub.magic,
-                let size = try? memory.value(UInt64.self, at: old + Int(HP_AREA_SIZE)), size == header.area_size,
-                size <= 1 << 24
-            {
-                abandonedArea = (old.rawValue, size)
-            }
+            _ = stopped.resume()
+            if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: thread) }
+            backoff.sleep()
         }
-
-        private func livingAgent(area: Address) -> Int32? {
-            guard (try? memory.value(UInt64.self, at: area + Int(HP_AREA_MAGIC))) == AgentStub.magic,
-                let tid = try? memory.value(Int32.self, at: area + Int(HP_AREA_AGENT_TID)), tid > 0,
-                access("/proc/\(process.pid)/task/\(tid)", F_OK) == 0
-            else { return nil }
-            return tid
+        // No thread is in the stub, so none uses the area: but only an area that says what it is is unmapped.
+        if (try? memory.value(UInt64.self, at: old + Int(HP_AREA_MAGIC))) == AgentStub.magic,
+            let size = try? memory.value(UInt64.self, at: old + Int(HP_AREA_SIZE)), size == header.area_size,
+            size <= 1 << 24
+        {
+            abandonedAreas.append((old.rawValue, size))
         }
+    }
 
-        // MARK: Which thread goes there
+    private func livingAgent(area: Address) -> Int32? {
+        guard (try? memory.value(UInt64.self, at: area + Int(HP_AREA_MAGIC))) == AgentStub.magic,
+            let tid = try? memory.value(Int32.self, at: area + Int(HP_AREA_AGENT_TID)), tid > 0,
+            access("/proc/\(process.pid)/task/\(tid)", F_OK) == 0
+        else { return nil }
+        return tid
+    }
 
-        func start() throws -> Agent {
-            phase(.prepared)
-            var verdicts: [Int32: String] = [:]
-            var round = 0
-            var pause: UInt32 = 200
-            repeat {
-                for tid in try candidates(round: round) {
-                    switch try attempt(tid) {
-                    case .borrowed(let nanoseconds): return try awaitAgent(thread: tid, nanoseconds: nanoseconds)
-                    case .unsafe(let reason): verdicts[tid] = reason
-                    case .late(let reason): verdicts[tid] = verdicts[tid] ?? reason
-                    case .gone: verdicts[tid] = nil
-                    }
-                    if deadline.hasPassed { break }
+    // MARK: Which thread goes there
+
+    func start() throws -> Agent {
+        phase(.prepared)
+        var verdicts: [Int32: String] = [:]
+        var interruptedCalls = 0
+        var round = 0
+        var pause: UInt32 = 200
+        let halfway = Deadline(nanoseconds: Deadline.now / 2 + deadline.nanoseconds / 2)
+        repeat {
+            for tid in try candidates(round: round, isLate: halfway.hasPassed) {
+                let (outcome, interrupted) = try attempt(tid)
+                interruptedCalls += interrupted
+                switch outcome {
+                case .borrowed(let loan): return try awaitAgent(loan, interruptedCalls: interruptedCalls)
+                case .unsafe(let reason): verdicts[tid] = reason
+                case .late(let reason): verdicts[tid] = verdicts[tid] ?? reason
+                case .gone: verdicts[tid] = nil
                 }
-                guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
-                round += 1
-                // Jitter: a loop of the program must not be met in the same place each time. A thread that will not come to a safe
-                // place, asleep in an unsafe one, is not to be stopped a thousand times a second.
-                usleep(UInt32.random(in: pause...4 * pause))
-                pause = min(pause * 11 / 10, 5_000)
-            } while !deadline.hasPassed
-            // None could even be tried: all are in uninterruptible sleep, as the parent in vfork is.
-            if verdicts.isEmpty, let tid = try? TaskList(pid: process.pid).scan().first {
-                throw RemoteRefusal.deadline(pid: process.pid, RemoteRefusal.BlockingThread(pid: process.pid, tid: tid))
+                if deadline.hasPassed { break }
             }
-            throw RemoteRefusal.noThreadToBorrow(
-                pid: process.pid, verdicts.sorted { $0.key < $1.key }.map { .init(tid: $0.key, reason: $0.value) })
+            guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
+            round += 1
+            // Jitter: a loop of the program must not be met in the same place each time. A thread that will not come to a safe
+            // place, asleep in an unsafe one, is not to be stopped a thousand times a second.
+            usleep(UInt32.random(in: pause...4 * pause))
+            pause = min(pause * 11 / 10, 5_000)
+        } while !deadline.hasPassed
+        // None could even be tried: all are in uninterruptible sleep, as the parent in vfork is.
+        if verdicts.isEmpty, let tid = try? TaskList(pid: process.pid).scan().first {
+            throw RemoteRefusal.deadline(pid: process.pid, RemoteRefusal.BlockingThread(pid: process.pid, tid: tid))
         }
+        throw RemoteRefusal.noThreadToBorrow(
+            pid: process.pid, verdicts.sorted { $0.key < $1.key }.map { .init(tid: $0.key, reason: $0.value) })
+    }
 
-        /// Threads that sleep where a stop disturbs nothing, then threads in calls that must be mended, then those that run; the
-        /// main thread first among its equals. Sixteen at most per round: each is held while it is looked at.
-        private func candidates(round: Int) throws -> [Int32] {
-            let tasks: TaskList
-            do { tasks = try TaskList(pid: process.pid) } catch { throw RemoteRefusal.vanished(pid: process.pid) }
-            let ranked = tasks.scan().compactMap { tid -> (rank: Int, tid: Int32)? in
-                let glance = TaskGlance(pid: process.pid, tid: tid)
-                guard let state = glance.stat?.state, !"ZXDTt".contains(state) else { return nil }
-                guard let call = glance.systemCall else { return (2, tid) }
-                return (SystemCall.mendable.contains(call) ? 1 : 0, tid)
-            }.sorted { ($0.rank, $0.tid) < ($1.rank, $1.tid) }
-            if ranked.isEmpty {
-                // All in D or stopped: no stop would be reached.
-                try RemoteProcess.refuseIfHeld(process.pid)
+    /// Threads that sleep where a stop disturbs nothing, then threads in calls that must be mended, then those that run; the
+    /// main thread first among its equals. Sixteen at most per round: each is held while it is looked at.
+    ///
+    /// Where nothing can be mended, a stop makes those calls fail: such a thread is left alone as long as there are others and time.
+    private func candidates(round: Int, isLate: Bool) throws -> [Int32] {
+        let tasks: TaskList
+        do { tasks = try TaskList(pid: process.pid) } catch { throw RemoteRefusal.vanished(pid: process.pid) }
+        let lastResort = 3
+        var ranked = tasks.scan().compactMap { tid -> (rank: Int, tid: Int32)? in
+            let glance = TaskGlance(pid: process.pid, tid: tid)
+            guard let state = glance.stat?.state, !"ZXDTt".contains(state) else { return nil }
+            guard let call = glance.systemCall else { return (2, tid) }
+            guard SystemCall.failsWhenStopped(call) else { return (0, tid) }
+            return (hp_calls_can_be_mended() ? 1 : lastResort, tid)
+        }.sorted { ($0.rank, $0.tid) < ($1.rank, $1.tid) }
+        if let first = ranked.first, first.rank < lastResort, !isLate { ranked.removeAll { $0.rank == lastResort } }
+        if ranked.isEmpty {
+            // All in D or stopped: no stop would be reached.
+            try RemoteProcess.refuseIfHeld(process.pid)
+        }
+        let offset = ranked.count > 16 ? round * 16 % ranked.count : 0
+        return (Array(ranked[offset...]) + ranked[..<offset]).prefix(16).map(\.tid)
+    }
+
+    private struct Loan {
+        var thread: Int32
+        var stub: Range<Address>
+        var nanoseconds: UInt64
+    }
+
+    private enum Attempt {
+        case borrowed(Loan)
+        case unsafe(String)
+        /// Not stopped in time.
+        case late(String)
+        case gone
+    }
+
+    private enum Redirection {
+        case made(stub: Range<Address>)
+        case unsafe(String)
+    }
+
+    /// - Returns: also how many calls the stop has made fail.
+    private func attempt(_ tid: Int32) throws -> (Attempt, interruptedCalls: Int) {
+        let session = try StopSession(pid: process.pid, maximumPause: nil)
+        let limit = min(deadline, .after(milliseconds: 50))
+        var result: Result<Redirection, any Error> = .success(.unsafe("it ended"))
+        do throws(RemoteRefusal) {
+            // Looked at, sent away and let go on the tracing thread: a change of threads would hold it longer.
+            try session.stopOne(tid, deadline: limit) { tracees in
+                phase(.stopped)
+                do { result = .success(try redirect(tracees, deadline: limit)) } catch { result = .failure(error) }
+                tracees.detachAll()
             }
-            let offset = ranked.count > 16 ? round * 16 % ranked.count : 0
-            return (Array(ranked[offset...]) + ranked[..<offset]).prefix(16).map(\.tid)
-        }
-
-        private enum Attempt {
-            case borrowed(nanoseconds: UInt64)
-            case unsafe(String)
-            /// Not stopped in time.
-            case late(String)
-            case gone
-        }
-
-        private func attempt(_ tid: Int32) throws -> Attempt {
-            let session = try StopSession(pid: process.pid, maximumPause: nil)
-            var result: Result<String?, any Error> = .success(nil)
-            do throws(RemoteRefusal) {
-                // Looked at, sent away and let go on the tracing thread: a change of threads would hold it longer.
-                try session.stopOne(tid, deadline: min(deadline, .after(milliseconds: 50))) { tracees in
-                    phase(.stopped)
-                    do { result = .success(try redirect(tracees)) } catch { result = .failure(error) }
-                    tracees.detachAll()
-                }
-            } catch {
-                switch error {
-                case .vanished: return .gone
-                case .deadline(_, let thread): return .late("did not stop: " + thread.reason)
-                default: throw error
-                }
+        } catch {
+            switch error {
+            case .vanished: return (.gone, 0)
+            case .deadline(_, let thread): return (.late("did not stop: " + thread.reason), 0)
+            default: throw error
             }
-            let report = session.release()
-            if let objection = try result.get() { return .unsafe(objection) }
+        }
+        let report = session.release()
+        switch try result.get() {
+        case .unsafe(let objection): return (.unsafe(objection), report.interruptedCalls)
+        case .made(let stub):
             phase(.released)
-            return .borrowed(nanoseconds: report.nanoseconds)
+            return (
+                .borrowed(Loan(thread: tid, stub: stub, nanoseconds: report.nanoseconds)), report.interruptedCalls
+            )
         }
+    }
 
-        /// Sends the one stopped thread into the stub, or says why not.
-        private func redirect(_ tracees: Tracees) throws -> String? {
-            guard let tracee = tracees.tracees.first else { return "it ended" }
-            if tracee.signal != 0 { return "about to receive signal \(tracee.signal)" }
-            let isBlocked = tracee.registers.restartsSystemCall
-            if !isBlocked, Int64(bitPattern: UInt64(tracee.registers.orig_rax)) >= 0 { return "leaving a system call" }
-            if isInRestartableSequence(tracee) { return "in a restartable sequence" }
-            let stack = unwinder.unwind(tracee.tid)
-            if let objection = FrameVetting.objection(
-                frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked)
-            {
-                return objection
-            }
-            // Where the unwinding ends early, a handler may hide what it has interrupted.
-            if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: process.pid) {
-                return "in a signal handler whose stack could not be unwound"
-            }
-            if hasPendingSignal(tracee.tid) { return "about to receive a signal" }
-            phase(.vetted)
+    /// Sends the one stopped thread into the stub, or says why not.
+    private func redirect(_ tracees: Tracees, deadline: Deadline) throws -> Redirection {
+        guard let first = tracees.tracees.first else { return .unsafe("it ended") }
+        if first.signal != 0 { return .unsafe("about to receive signal \(first.signal)") }
+        let call: hp_call_state
+        switch try callState(of: tracees, deadline: deadline) {
+        case .known(let state): call = state
+        case .unsafe(let reason): return .unsafe(reason)
+        }
+        let tracee = tracees.tracees[0]
+        // One whose call the stop has made fail has run nothing since: it is as safe as one that is in the call.
+        let isBlocked = call == HP_CALL_RESTARTS || tracees.hasFailedCall(0)
+        if !isBlocked, call == HP_CALL_LEAVING { return .unsafe("leaving a system call") }
+        if isInRestartableSequence(tracee) { return .unsafe("in a restartable sequence") }
+        if let objection = hp_vector_objection(tracee.tid, isBlocked) { return .unsafe(String(cString: objection)) }
+        let stack = unwinder.unwind(tracee, signatureBits: tracees.signatureBits)
+        if let objection = FrameVetting.objection(
+            frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked)
+        {
+            return .unsafe(objection)
+        }
+        // Where the unwinding ends early, a handler may hide what it has interrupted.
+        if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: process.pid) {
+            return .unsafe("in a signal handler whose stack could not be unwound")
+        }
+        if hasPendingSignal(tracee.tid) { return .unsafe("about to receive a signal") }
+        phase(.vetted)
+        for stub in places {
+            guard
+                let bytes = AgentStub.bytes(
+                    at: stub.lowerBound, symbols: symbols, area: area, registers: tracee.registers, call: call,
+                    idle: idle)
+            else { continue }
             // Looked at again: a patcher in another network namespace does not see our lock.
             guard try memory.bytes(at: stub.lowerBound, count: AgentStub.count).allSatisfy({ $0 == 0 }) else {
                 throw RemoteRefusal.anotherPatcher(pid: process.pid)
             }
-            try memory.write(
-                AgentStub.bytes(symbols: symbols, area: area, registers: tracee.registers, idle: idle),
-                at: stub.lowerBound)
+            try memory.write(bytes, at: stub.lowerBound)
             phase(.written)
             guard tracees.setRegisters(0, AgentStub.entering(tracee.registers, stub: stub.lowerBound)) else {
-                return "it was killed"
+                return .unsafe("it was killed")
             }
             phase(.redirected)
-            return nil
+            return .made(stub: stub)
         }
+        return .unsafe("out of reach of the stub")
+    }
 
-        /// The kernel aborts a restartable sequence (rseq(2)) that is left by preemption, by looking at the PC. It would look
-        /// at the stub's, and let the sequence go on later as if nothing had happened.
-        private func isInRestartableSequence(_ tracee: Tracees.Tracee) -> Bool {
-            let address = linux_ptrace_rseq_address(tracee.tid)
-            // struct rseq: rseq_cs at 8. struct rseq_cs: version, flags, start_ip at 8, post_commit_offset at 16.
-            guard address != 0, let sequence = try? memory.value(UInt64.self, at: Address(address) + 8), sequence != 0
-            else { return false }
-            guard let start = try? memory.value(UInt64.self, at: Address(sequence) + 8),
-                let length = try? memory.value(UInt64.self, at: Address(sequence) + 16)
-            else { return true }
-            return tracee.registers.rip &- start < length
-        }
-
-        /// A handler that is about to run belongs before the stub: the system call it interrupts must not be restarted.
-        private func hasPendingSignal(_ tid: Int32) -> Bool {
-            guard let text = try? ProcText.readString("/proc/\(process.pid)/task/\(tid)/status") else { return true }
-            let status = ProcStatus(parsing: text)
-            func mask(_ key: Substring) -> UInt64 { status.text(key).flatMap { UInt64($0, radix: 16) } ?? 0 }
-            return (mask("SigPnd") | mask("ShdPnd")) & ~mask("SigBlk") != 0
-        }
-
-        // MARK: Until it serves
-
-        private func awaitAgent(thread: Int32, nanoseconds: UInt64) throws -> Agent {
-            var backoff = Backoff(first: 20, longest: 500)
-            while true {
-                if (try? memory.value(UInt64.self, at: area.field(HP_AREA_MAGIC))) == AgentStub.magic {
-                    let state = try memory.value(UInt32.self, at: area.field(HP_AREA_STATE))
-                    let result = try memory.value(Int64.self, at: area.field(HP_AREA_CREATE_RESULT))
-                    if state >= HP_STUB_CREATED.rawValue, result != 0 {
-                        throw AgentError.threadNotCreated(pid: process.pid, code: Int32(clamping: result))
-                    }
-                    let agentState = try memory.value(UInt32.self, at: area.field(HP_AREA_AGENT_STATE))
-                    if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue { break }
-                    if agentState == HP_AGENT_LEFT.rawValue { throw AgentError.left(pid: process.pid) }
-                }
-                if deadline.hasPassed {
-                    guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
-                    throw AgentError.notStarted(pid: process.pid, thread: thread)
-                }
-                backoff.sleep()
+    private func callState(of tracees: Tracees, deadline: Deadline) throws -> Tracees.CallState {
+        do throws(Tracees.Failure) { return try tracees.callState(0, deadline: deadline) } catch {
+            switch error {
+            case .late: return .unsafe("it did not stop in a system call in time")
+            case .refused(let refusal): throw refusal
             }
-            let agent = Agent(
-                process: process, memory: memory, area: area, stub: stub, borrowedThread: thread,
-                agentThread: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID)),
-                borrowedNanoseconds: nanoseconds,
-                lock: lock, phase: phase)
-            phase(.serving)
-            if let abandonedArea {
-                try agent.systemCall(
-                    "munmap", SystemCall.munmap, abandonedArea.address, abandonedArea.count, deadline: deadline)
-            }
-            return agent
         }
     }
-#endif
+
+    /// The kernel aborts a restartable sequence (rseq(2)) that is left by preemption, by looking at the PC. It would look
+    /// at the stub's, and let the sequence go on later as if nothing had happened.
+    private func isInRestartableSequence(_ tracee: Tracees.Tracee) -> Bool {
+        let address = linux_ptrace_rseq_address(tracee.tid)
+        // struct rseq: rseq_cs at 8. struct rseq_cs: version, flags, start_ip at 8, post_commit_offset at 16.
+        guard address != 0, let sequence = try? memory.value(UInt64.self, at: Address(address) + 8), sequence != 0
+        else { return false }
+        guard let start = try? memory.value(UInt64.self, at: Address(sequence) + 8),
+            let length = try? memory.value(UInt64.self, at: Address(sequence) + 16)
+        else { return true }
+        var registers = tracee.registers
+        return hp_registers_pc(&registers) &- start < length
+    }
+
+    /// A handler that is about to run belongs before the stub: the system call it interrupts must not be restarted.
+    private func hasPendingSignal(_ tid: Int32) -> Bool {
+        guard let text = try? ProcText.readString("/proc/\(process.pid)/task/\(tid)/status") else { return true }
+        let status = ProcStatus(parsing: text)
+        func mask(_ key: Substring) -> UInt64 { status.text(key).flatMap { UInt64($0, radix: 16) } ?? 0 }
+        return (mask("SigPnd") | mask("ShdPnd")) & ~mask("SigBlk") != 0
+    }
+
+    // MARK: Until it serves
+
+    private func awaitAgent(_ loan: Loan, interruptedCalls: Int) throws -> Agent {
+        var backoff = Backoff(first: 20, longest: 500)
+        while true {
+            if (try? memory.value(UInt64.self, at: area.field(HP_AREA_MAGIC))) == AgentStub.magic {
+                let state = try memory.value(UInt32.self, at: area.field(HP_AREA_STATE))
+                let result = try memory.value(Int64.self, at: area.field(HP_AREA_CREATE_RESULT))
+                if state >= HP_STUB_CREATED.rawValue, result != 0 {
+                    throw AgentError.threadNotCreated(pid: process.pid, code: Int32(clamping: result))
+                }
+                let agentState = try memory.value(UInt32.self, at: area.field(HP_AREA_AGENT_STATE))
+                if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue { break }
+                if agentState == HP_AGENT_LEFT.rawValue { throw AgentError.left(pid: process.pid) }
+            }
+            if deadline.hasPassed {
+                guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
+                throw AgentError.notStarted(pid: process.pid, thread: loan.thread)
+            }
+            backoff.sleep()
+        }
+        let agent = Agent(
+            process: process, memory: memory, area: area, stub: loan.stub, borrowedThread: loan.thread,
+            agentThread: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID)),
+            borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, phase: phase)
+        phase(.serving)
+        for area in abandonedAreas {
+            try agent.systemCall("munmap", SystemCall.munmap, area.address, area.count, deadline: deadline)
+        }
+        return agent
+    }
+}

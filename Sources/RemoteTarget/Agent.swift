@@ -23,9 +23,13 @@ public final class Agent {
     /// Nanoseconds for which the borrowed thread was stopped.
     public let borrowedNanoseconds: UInt64
 
+    /// System calls that the search for a thread has made fail with EINTR, where nothing can be mended (arm64).
+    public let interruptedCalls: Int
+
     init(
         process: RemoteProcess, memory: ProcMemory, area: AgentArea, stub: Range<Address>, borrowedThread: Int32,
-        agentThread: Int32, borrowedNanoseconds: UInt64, lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
+        agentThread: Int32, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
+        phase: @escaping (AgentPhase) -> Void
     ) {
         self.process = process
         self.memory = memory
@@ -34,6 +38,7 @@ public final class Agent {
         self.borrowedThread = borrowedThread
         self.agentThread = agentThread
         self.borrowedNanoseconds = borrowedNanoseconds
+        self.interruptedCalls = interruptedCalls
         self.lock = lock
         self.phase = phase
     }
@@ -92,7 +97,9 @@ public final class Agent {
         return try read(HP_AREA_RESULT, UInt64.self)
     }
 
-    /// The arguments first, then the number that makes them count: the agent sees the writes in this order.
+    /// The arguments first, then the number that makes them count: the agent sees the writes in this order. Each is a system call
+    /// that takes and drops a reference to the page, which orders it before the next on weakly ordered memory too
+    /// (Documentation/atomic_t.txt).
     private func send(_ function: UInt64, _ arguments: [UInt64]) throws(AgentError) {
         if try hasLeft() { throw .left(pid: process.pid) }
         sequence &+= 1
@@ -162,11 +169,11 @@ public final class Agent {
             try session.stopOne(borrowedThread, deadline: .after(milliseconds: 20)) { tracees in
                 if let tracee = tracees.tracees.first {
                     var registers = tracee.registers
-                    var scan = StackScan(pid: pid, limit: 1 << 18)
+                    var scan = StackScan(pid: pid, limit: 1 << 18, signatureBits: tracees.signatureBits)
                     let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
                     let isInside =
-                        stub.contains(Address(linux_registers_pc(&registers)))
-                        || scan.first(from: linux_registers_sp(&registers), in: words, where: { _, _ in true }) != nil
+                        stub.contains(Address(hp_registers_pc(&registers)))
+                        || scan.first(from: hp_registers_sp(&registers), in: words, where: { _, _ in true }) != nil
                     if !isInside { clear() }
                 }
                 tracees.detachAll()

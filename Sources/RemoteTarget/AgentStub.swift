@@ -25,9 +25,9 @@ struct AgentArea {
     static let scratchSize = 1 << 16
 
     let base: Address
-    let xsaveSize: Int
+    let vectorStateSize: Int
 
-    var stackTop: Address { base + Int(HP_AREA_XSAVE) + xsaveSize.roundedUp(to: 4096) + Self.stackSize }
+    var stackTop: Address { base + Int(HP_AREA_VECTORS) + vectorStateSize.roundedUp(to: 4096) + Self.stackSize }
     var scratch: Address { stackTop }
     var count: Int { (scratch + Self.scratchSize - base).roundedUp(to: MemoryPage.size) }
 
@@ -39,56 +39,48 @@ extension Int {
 }
 
 enum AgentStub {
-    /// Bytes of header and code; 0 where this architecture has no agent.
-    static var count: Int {
-        let code = hp_agent_code_size()
-        return code == 0 ? 0 : Int(HP_STUB_ENTRY) + code
-    }
+    /// Bytes of header and code.
+    static var count: Int { Int(HP_STUB_ENTRY) + hp_agent_code_size() }
 
     static let magic = UInt64(HP_AGENT_MAGIC)
 
-    #if arch(x86_64)
-        /// The stub for one thread: its registers as they will be restored, with the restart of a system call in them.
-        static func bytes(symbols: AgentSymbols, area: AgentArea, registers: linux_registers, idle: UInt64) -> [UInt8] {
-            var header = hp_agent_stub()
-            header.magic = magic
-            header.area = area.base.rawValue
-            header.area_size = UInt64(area.count)
-            header.pthread_create = symbols.pthreadCreate.rawValue
-            header.pthread_detach = symbols.pthreadDetach.rawValue
-            header.errno_location = symbols.errnoLocation.rawValue
-            header.idle = idle
-            header.sleep = (0, 50_000)
-            header.stack_top = area.stackTop.rawValue
-            withUnsafeMutableBytes(of: &header.name) { $0.copyBytes(from: Array("hotpatch".utf8)) }
-            var saved = restarting(registers)
-            saved.eflags &= ~0x100  // TF: a single step that was under way is over
-            withUnsafeMutableBytes(of: &header.registers) { target in
-                withUnsafeBytes(of: saved) {
-                    target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(target.count)))
-                }
+    /// The stub for one thread: its registers as they will be restored, with the restart of a system call in them.
+    ///
+    /// - Parameters:
+    ///   - place: where the stub will be.
+    ///   - call: how the thread stands to a system call.
+    /// - Returns: nil where the stub's last jump would not reach the thread's PC from there.
+    static func bytes(
+        at place: Address, symbols: AgentSymbols, area: AgentArea, registers: hp_registers, call: hp_call_state,
+        idle: UInt64
+    ) -> [UInt8]? {
+        var header = hp_agent_stub()
+        header.magic = magic
+        header.area = area.base.rawValue
+        header.area_size = UInt64(area.count)
+        header.pthread_create = symbols.pthreadCreate.rawValue
+        header.pthread_detach = symbols.pthreadDetach.rawValue
+        header.errno_location = symbols.errnoLocation.rawValue
+        header.idle = idle
+        header.sleep = (0, 50_000)
+        header.stack_top = area.stackTop.rawValue
+        withUnsafeMutableBytes(of: &header.name) { $0.copyBytes(from: Array("hotpatch".utf8)) }
+        var saved = registers
+        hp_registers_settle(&saved, call)
+        withUnsafeMutableBytes(of: &header.registers) { target in
+            withUnsafeBytes(of: saved) {
+                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(target.count)))
             }
-            let code = UnsafeRawBufferPointer(start: hp_agent_code_pointer(), count: hp_agent_code_size())
-            return withUnsafeBytes(of: header) { Array($0) } + code
         }
+        let code = UnsafeRawBufferPointer(start: hp_agent_code_pointer(), count: hp_agent_code_size())
+        var bytes = withUnsafeBytes(of: header) { Array($0) } + code
+        return hp_agent_set_return(&bytes, place.rawValue, hp_registers_pc(&saved)) ? bytes : nil
+    }
 
-        /// The registers with which the interrupted system call is entered again, as the kernel would have set them on
-        /// resume (signal(7), "Interruption of system calls"): ours is not a resume, for the thread leaves elsewhere first.
-        static func restarting(_ registers: linux_registers) -> linux_registers {
-            var registers = registers
-            guard registers.restartsSystemCall else { return registers }
-            registers.rip -= 2
-            // -516, ERESTART_RESTARTBLOCK: the kernel remembers how to go on, restart_syscall(2).
-            registers.rax = Int64(bitPattern: UInt64(registers.rax)) == -516 ? 219 : registers.orig_rax
-            return registers
-        }
-
-        /// The registers with which the thread enters the stub. An orig_rax of -1 says: not in a system call, restart nothing.
-        static func entering(_ registers: linux_registers, stub: Address) -> linux_registers {
-            var registers = registers
-            registers.rip = (stub + Int(HP_STUB_ENTRY)).rawValue
-            registers.orig_rax = UInt64(bitPattern: -1)
-            return registers
-        }
-    #endif
+    /// The registers with which the thread enters the stub.
+    static func entering(_ registers: hp_registers, stub: Address) -> hp_registers {
+        var registers = registers
+        hp_registers_enter(&registers, (stub + Int(HP_STUB_ENTRY)).rawValue)
+        return registers
+    }
 }

@@ -44,7 +44,8 @@ struct Mappings {
     func roomyAddress(count: Int) -> Address? {
         var best: Range<UInt64>?
         var previous: UInt64 = 0x1_0000_0000
-        for region in regions where region.range.lowerBound.rawValue < 0x7fff_ffff_f000 {
+        // What the kernel shows in its own half of the addresses (vsyscall) ends no gap.
+        for region in regions where region.range.lowerBound.rawValue < 1 << 63 {
             let start = region.range.lowerBound.rawValue
             if start > previous, start - previous > (best.map { $0.upperBound - $0.lowerBound } ?? 0) {
                 best = previous..<start

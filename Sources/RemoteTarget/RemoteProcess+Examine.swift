@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Memory
+import PatchPlan
 
 extension RemoteProcess {
     /// Looks whether a process can be patched from outside. Attaches to nothing.
@@ -41,12 +42,7 @@ extension RemoteProcess {
             throw refusal(pid: pid, path: "/proc/\(pid)/exe", code: error.code, status: status)
         }
         let machine = try readMachine(pid: pid, thread: living, status: status)
-        #if arch(x86_64)
-            let ours: UInt16 = 62
-        #else
-            let ours: UInt16 = 183
-        #endif
-        if machine != ours { throw .otherArchitecture(pid: pid, machine: machine) }
+        if machine != Architecture.current.elfMachine { throw .otherArchitecture(pid: pid, machine: machine) }
         do { _ = try ProcMemory(path: "/proc/\(pid)/task/\(living)/mem", writable: true) } catch {
             throw refusal(pid: pid, path: "/proc/\(pid)/mem", code: error.code, status: status)
         }

@@ -20,8 +20,7 @@ public enum RemoteRefusal: Error, Hashable, Sendable {
     case seccomp(pid: Int32, mode: Int)
     case staticallyLinked(pid: Int32)
     case unsupportedLibrary(pid: Int32, name: String)
-    case noAgentOnThisArchitecture(pid: Int32)
-    case noXsave(pid: Int32)
+    case noVectorState(pid: Int32)
     /// A thread did not stop in time.
     case deadline(pid: Int32, BlockingThread)
     /// Every thread was looked at, none could be borrowed.
@@ -108,10 +107,8 @@ extension RemoteRefusal: CustomStringConvertible {
             "process \(pid) is statically linked. It has no dynamic loader to load a library with. Patch it with object files, or relink it dynamically."
         case .unsupportedLibrary(let pid, let name):
             "process \(pid) runs on \(name). The agent knows glibc's thread and loader rules only. Run it on glibc, or patch it from inside."
-        case .noAgentOnThisArchitecture(let pid):
-            "process \(pid) cannot be given an agent. The agent is written for x86_64 only. Patch it from inside."
-        case .noXsave(let pid):
-            "process \(pid) cannot be given an agent. This processor or kernel has no xsave, so vector registers cannot be kept. Patch it from inside."
+        case .noVectorState(let pid):
+            "process \(pid) cannot be given an agent. This processor or kernel has no instruction that keeps all vector registers (xsave). Patch it from inside."
         case .deadline(let pid, let thread):
             "thread \(thread.tid) (\(thread.name)) of process \(pid) did not stop in time. \(thread.reason). \(thread.mend)."
         case .noThreadToBorrow(let pid, let verdicts):
@@ -169,7 +166,7 @@ extension RemoteRefusal.BlockingThread {
 
     var isInVfork: Bool {
         guard state == "D" || state == "S", let systemCall else { return false }
-        return systemCall == SystemCall.vfork || systemCall == SystemCall.clone || systemCall == SystemCall.clone3
+        return SystemCall.startsProcess(systemCall)
     }
 
     var mend: String {

@@ -18,6 +18,8 @@ public final class RemoteTarget: Target {
     /// Begins with the first thing that is asked of the target.
     private lazy var deadline = Deadline.after(milliseconds: options.timeout)
     private var agent: Agent?
+    /// Of all stops so far.
+    private var interruptedCalls = 0
 
     /// - Parameter symbols: of the process, where the agent finds libc's functions.
     /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
@@ -54,6 +56,7 @@ public final class RemoteTarget: Target {
                 pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack),
             deadline: deadline)
         self.agent = agent
+        interruptedCalls += agent.interruptedCalls
         return agent
     }
 
@@ -192,10 +195,11 @@ public final class RemoteTarget: Target {
             maximumPause: options.maximumPause.map { UInt64($0) * 1_000_000 })
         let result = Result { try block.withUnsafeBlock { try stopped.commit($0, memory: mem) } }
         let report = stopped.resume()
+        interruptedCalls += report.interruptedCalls
         let commit = try result.get()
         return CommitSummary(
             heldThreads: report.threads, movedThreads: commit.movedThreads, restartedCalls: report.mendedCalls,
-            pauseNanoseconds: report.nanoseconds)
+            interruptedCalls: interruptedCalls, pauseNanoseconds: report.nanoseconds)
     }
 
     private func translated(_ error: CommitError) -> any Error {

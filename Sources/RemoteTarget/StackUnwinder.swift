@@ -1,12 +1,21 @@
 import CLibDw
+import CLinux
+import CPatch
 import Glibc
 import Memory
+import PatchPlan
 
 /// Unwinds stopped threads with libdw. Everything slow (finding the images, their symbols and call frame information) is done
 /// by `init`, while the threads run.
+///
+/// libdw asks us for registers and memory, instead of the process: so that return addresses can be stripped of the signature
+/// that an arm64 processor puts into them, and so that what a signal handler has interrupted can be unwound from the registers
+/// in its signal frame, where libdw knows no way across.
 final class StackUnwinder {
     private let session: OpaquePointer
     private let callbacks: UnsafeMutablePointer<Dwfl_Callbacks>
+    private let threadCallbacks: UnsafeMutablePointer<Dwfl_Thread_Callbacks>
+    private let subject: Subject
     let map: FrameMap
     /// Whether a C library was found that is not glibc.
     let foreignLibrary: String?
@@ -18,17 +27,22 @@ final class StackUnwinder {
         callbacks.pointee.find_elf = dwfl_linux_proc_find_elf
         // No separate debug files: they would be read while a thread waits, or fetched from a server.
         callbacks.pointee.find_debuginfo = { _, _, _, _, _, _, _, _ in -1 }
+        subject = Subject(pid: pid)
+        threadCallbacks = .allocate(capacity: 1)
+        threadCallbacks.initialize(to: Subject.callbacks)
         guard let session = dwfl_begin(callbacks) else {
             callbacks.deallocate()
+            threadCallbacks.deallocate()
             throw UnwinderError()
         }
         self.session = session
         guard dwfl_linux_proc_report(session, pid) == 0, dwfl_report_end(session, nil, nil) == 0,
-            dwfl_linux_proc_attach(session, pid, true) == 0
+            dwfl_attach_state(session, nil, pid, threadCallbacks, Unmanaged.passUnretained(subject).toOpaque())
         else {
             let error = UnwinderError()
             dwfl_end(session)
             callbacks.deallocate()
+            threadCallbacks.deallocate()
             throw error
         }
         let collector = ImageCollector()
@@ -45,6 +59,7 @@ final class StackUnwinder {
     deinit {
         dwfl_end(session)
         callbacks.deallocate()
+        threadCallbacks.deallocate()
     }
 
     struct Stack {
@@ -54,37 +69,177 @@ final class StackUnwinder {
         var isComplete = false
     }
 
-    /// Unwinds a thread that this very thread has stopped.
-    func unwind(_ tid: Int32, limit: Int = 512) -> Stack {
-        let walk = Walk(map: map, limit: limit)
-        let result = dwfl_getthread_frames(
-            session, tid,
-            { frame, context in
-                let walk = Unmanaged<Walk>.fromOpaque(context!).takeUnretainedValue()
-                var pc: Dwarf_Addr = 0
-                var isActivation = false
-                guard let frame else { return 1 }
-                guard walk.frames.count < walk.limit, dwfl_frame_pc(frame, &pc, &isActivation) else { return 1 }
-                // libdw calls two frames activations beside the innermost: what a handler returns to, and what was interrupted.
-                let isReturn = isActivation && !walk.frames.isEmpty && walk.frames.last != .signalReturn
-                // A return with no interrupted frame behind it: the return itself was stopped or interrupted.
-                if !isActivation, walk.frames.last == .signalReturn { walk.isAmbiguous = true }
-                // Of a caller, an address inside the call.
-                walk.frames.append(isReturn ? .signalReturn : walk.map.kind(at: isActivation ? pc : pc &- 1))
-                return 0
-            }, Unmanaged.passUnretained(walk).toOpaque())
-        return Stack(frames: walk.isAmbiguous ? [] : walk.frames, isComplete: result == 0)
+    /// Unwinds a stopped thread.
+    /// - Parameter signatureBits: of code addresses.
+    func unwind(_ tracee: Tracees.Tracee, signatureBits: UInt64, limit: Int = 512) -> Stack {
+        subject.signatureBits = signatureBits
+        subject.registers = tracee.registers
+        subject.begin()
+        var frames: [FrameKind] = []
+        while true {
+            let walk = Walk(map: map, subject: subject, limit: limit - frames.count)
+            let result = dwfl_getthread_frames(
+                session, tracee.tid,
+                { frame, context in
+                    guard let frame else { return 1 }
+                    return Unmanaged<Walk>.fromOpaque(context!).takeUnretainedValue().add(frame)
+                }, Unmanaged.passUnretained(walk).toOpaque())
+            frames += walk.frames
+            if walk.isAmbiguous { return Stack() }
+            guard let interrupted = walk.interrupted else {
+                return Stack(frames: frames, isComplete: result == 0 && !subject.hasFailed)
+            }
+            guard subject.enter(signalFrame: interrupted) else { return Stack() }
+            frames.append(.signalReturn)
+        }
     }
 
+    /// What libdw unwinds: registers of a thread, or of what one of its signal handlers has interrupted, and memory.
+    private final class Subject {
+        let pid: Int32
+        var registers = hp_registers()
+        var signatureBits: UInt64 = 0
+        /// The part of a page that was read last: frames lie side by side.
+        private var chunk: (address: UInt64, words: [UInt64]) = (0, [])
+
+        init(pid: Int32) { self.pid = pid }
+
+        /// Memory could not be read. libdw takes that for the thread's start, unless its own error is set, which we cannot.
+        private(set) var hasFailed = false
+
+        func begin() {
+            chunk.words = []
+            hasFailed = false
+        }
+
+        /// A word without the signature that it has if it is a return address. What else is saved on a stack may lose bits by this,
+        /// but nothing by which frames are found.
+        func word(at address: UInt64) -> UInt64? {
+            let offset = address &- chunk.address
+            if address % 8 == 0, offset / 8 < chunk.words.count { return chunk.words[Int(offset / 8)] & ~signatureBits }
+            // To the end of a kibibyte, which no page boundary cuts.
+            let room = address % 8 == 0 ? 1024 - Int(address % 1024) : 8
+            var words = [UInt64](repeating: 0, count: room / 8)
+            let count = words.withUnsafeMutableBytes { linux_process_vm_read(pid, address, $0.baseAddress, $0.count) }
+            guard count >= 8 else {
+                hasFailed = true
+                return nil
+            }
+            words.removeLast(words.count - count / 8)
+            chunk = (address, words)
+            return words[0] & ~signatureBits
+        }
+
+        /// Whether the instruction there returns from a signal handler in a way that libdw does not see through.
+        func isSignalReturn(at address: UInt64) -> Bool {
+            guard hp_signal_frames_are_ours() else { return false }
+            var instructions: (UInt32, UInt32) = (0, 0)
+            guard read(&instructions, at: address) else { return false }
+            return withUnsafeBytes(of: instructions) {
+                hp_is_signal_return($0.baseAddress!.assumingMemoryBound(to: UInt32.self))
+            }
+        }
+
+        private func read<T: BitwiseCopyable>(_ value: inout T, at address: UInt64) -> Bool {
+            withUnsafeMutableBytes(of: &value) { read($0, at: address) }
+        }
+
+        private func read(_ buffer: UnsafeMutableRawBufferPointer, at address: UInt64) -> Bool {
+            linux_process_vm_read(pid, address, buffer.baseAddress, buffer.count) == buffer.count
+        }
+
+        /// Goes on with the registers that the kernel has saved in a signal frame.
+        /// - Returns: whether that is one: it holds a PC as the kernel saves them, and the stack continues above it.
+        func enter(signalFrame stackPointer: UInt64) -> Bool {
+            var saved = hp_registers()
+            var neighbours = [UInt64](repeating: 0, count: Int(HP_NEIGHBOURS))
+            let pc = stackPointer &+ UInt64(HP_SIGNAL_FRAME_PC)
+            guard read(&saved, at: stackPointer &+ UInt64(HP_SIGNAL_FRAME_REGISTERS)),
+                neighbours.withUnsafeMutableBytes({ read($0, at: pc &- UInt64(HP_NEIGHBOURS_BELOW * 8)) }),
+                Architecture.current.isSavedPC(between: neighbours), hp_registers_sp(&saved) > stackPointer
+            else { return false }
+            registers = saved
+            return true
+        }
+
+        static let callbacks: Dwfl_Thread_Callbacks = {
+            var callbacks = Dwfl_Thread_Callbacks()
+            // One thread at a time: it is in `registers`.
+            callbacks.next_thread = { _, _, _ in 0 }
+            callbacks.get_thread = { _, _, context, argument in
+                argument?.pointee = context
+                return true
+            }
+            callbacks.memory_read = { _, address, result, context in
+                guard let word = subject(context).word(at: address) else { return false }
+                result?.pointee = word
+                return true
+            }
+            callbacks.set_initial_registers = { thread, context in
+                let subject = subject(context)
+                var words = [UInt64](repeating: 0, count: Int(HP_DWARF_REGISTERS))
+                hp_registers_to_dwarf(&subject.registers, &words)
+                for index in words.indices { words[index] &= ~subject.signatureBits }
+                guard dwfl_thread_state_registers(thread!, 0, UInt32(words.count), words) else { return false }
+                dwfl_thread_state_register_pc(thread!, hp_registers_pc(&subject.registers))
+                return true
+            }
+            return callbacks
+        }()
+
+        private static func subject(_ context: UnsafeMutableRawPointer?) -> Subject {
+            Unmanaged<Subject>.fromOpaque(context!).takeUnretainedValue()
+        }
+    }
+
+    /// The frames up to the thread's start, or to the next signal frame.
     private final class Walk {
         var frames: [FrameKind] = []
         var isAmbiguous = false
+        /// Where the stack pointer was when a handler returned.
+        var interrupted: UInt64?
         let map: FrameMap
+        let subject: Subject
         let limit: Int
 
-        init(map: FrameMap, limit: Int) {
+        init(map: FrameMap, subject: Subject, limit: Int) {
             self.map = map
+            self.subject = subject
             self.limit = limit
+        }
+
+        func add(_ frame: OpaquePointer) -> Int32 {
+            var pc: Dwarf_Addr = 0
+            var isActivation = false
+            guard frames.count < limit, dwfl_frame_pc(frame, &pc, &isActivation) else { return 1 }
+            if subject.isSignalReturn(at: pc) {
+                // Stopped in the return itself, or the handler is this function's caller.
+                var stackPointer: Dwarf_Word = 0
+                if dwfl_frame_reg(frame, UInt32(HP_DWARF_SP), &stackPointer) != 0 { isAmbiguous = true }
+                interrupted = stackPointer
+                return 1
+            }
+            // libdw calls two frames activations beside the innermost: what a handler returns to, and what was interrupted.
+            let isReturn = isActivation && !frames.isEmpty && frames.last != .signalReturn
+            // A return with no interrupted frame behind it: the return itself was stopped or interrupted.
+            if !isActivation, frames.last == .signalReturn { isAmbiguous = true }
+            // Of a caller, an address inside the call.
+            let place = isActivation ? pc : pc &- 1
+            frames.append(isReturn ? .signalReturn : map.kind(at: place))
+            return hasFrameInformation(frame, at: place) ? 0 : 1
+        }
+
+        /// Without call frame information libdw follows frame pointers, and on some machines those lead across signal frames.
+        private func hasFrameInformation(_ frame: OpaquePointer, at address: UInt64) -> Bool {
+            guard hp_signal_frames_are_ours() else { return true }
+            var bias: Dwarf_Addr = 0
+            var information: OpaquePointer?
+            let session = dwfl_thread_dwfl(dwfl_frame_thread(frame))
+            guard let module = dwfl_addrmodule(session, address), let table = dwfl_module_eh_cfi(module, &bias),
+                dwarf_cfi_addrframe(table, address &- bias, &information) == 0
+            else { return false }
+            free(UnsafeMutableRawPointer(information))
+            return true
         }
     }
 }

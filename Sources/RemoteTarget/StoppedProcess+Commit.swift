@@ -1,4 +1,5 @@
 import CLinux
+import CPatch
 import CPatchCore
 import Glibc
 import Memory
@@ -15,7 +16,7 @@ extension StoppedProcess {
     ///    harmless: the copies run the same code.
     /// 4. The copies, which nothing reaches yet; then the writes in their order, each one pwrite. Where one fails, those before
     ///    it are undone in reverse, and the PCs put back.
-    /// 5. (System calls were mended when the registers were read.)
+    /// 5. (System calls were mended, where that is possible, when the registers were read.)
     /// 6. (The threads go on when the process is resumed.)
     ///
     /// - Parameters:
@@ -41,10 +42,10 @@ extension StoppedProcess {
         let pid = session.tracees.pid
         for tracee in session.tracees.tracees {
             var registers = tracee.registers
-            if range.contains(Address(linux_registers_pc(&registers))) { return tracee.tid }
-            var scan = StackScan(pid: pid, limit: stackBytes)
+            if range.contains(Address(hp_registers_pc(&registers))) { return tracee.tid }
+            var scan = StackScan(pid: pid, limit: stackBytes, signatureBits: session.tracees.signatureBits)
             let words = range.lowerBound.rawValue..<range.upperBound.rawValue
-            if scan.first(from: linux_registers_sp(&registers), in: words, where: { _, _ in true }) != nil {
+            if scan.first(from: hp_registers_sp(&registers), in: words, where: { _, _ in true }) != nil {
                 return tracee.tid
             }
         }
@@ -56,11 +57,14 @@ extension StoppedProcess {
 struct StackScan {
     let pid: Int32
     let limit: Int
+    /// Left out of the comparison: the bits that sign a return address. A PC that the kernel has saved is not signed.
+    let signatureBits: UInt64
     private(set) var scannedBytes = 0
 
-    init(pid: Int32, limit: Int) {
+    init(pid: Int32, limit: Int, signatureBits: UInt64 = 0) {
         self.pid = pid
         self.limit = limit
+        self.signatureBits = signatureBits
     }
 
     /// The first 8-byte word of a range that matches, with its address. The range comes first: nearly no word lies in it.
@@ -79,9 +83,11 @@ struct StackScan {
                 linux_process_vm_read(pid, address, $0.baseAddress, Int(size))
             }
             guard count >= 8 else { return nil }
+            let significant = ~signatureBits
             let found = chunk.withUnsafeBufferPointer { words in
                 (0..<count / 8).first {
-                    words[$0] &- range.lowerBound < UInt64(range.count) && matches(words[$0], address &+ UInt64($0 * 8))
+                    (words[$0] & significant) &- range.lowerBound < UInt64(range.count)
+                        && matches(words[$0], address &+ UInt64($0 * 8))
                 }
             }
             if let found { return (chunk[found], address &+ UInt64(found * 8)) }
@@ -96,7 +102,7 @@ extension StackScan {
     /// Whether the stack of a stopped thread holds what looks like the kernel's signal frame.
     static func holdsSignalFrame(_ tracee: Tracees.Tracee, in pid: Int32) -> Bool {
         var registers = tracee.registers
-        let sp = linux_registers_sp(&registers) & ~7
+        let sp = hp_registers_sp(&registers) & ~7
         let page = UInt64(MemoryPage.size)
         var words: [UInt64] = []
         // Page by page: what lies above the stack may not be readable.
@@ -199,7 +205,7 @@ private struct RemoteCommit {
             var registers = tracee.registers
             // glibc keeps a thread's control block at the top of its stack, and no stack reaches across it. The libraries
             // may be mapped right above, and reading on through them takes most of a millisecond.
-            let (sp, tp) = (linux_registers_sp(&registers), linux_registers_tp(&registers))
+            let (sp, tp) = (hp_registers_sp(&registers), hp_registers_tp(&registers))
             let isBounded = tp > sp && tp - sp < UInt64(max(0, limit))
             // The search begins 128 bytes below SP.
             let bound = isBounded ? min(limit, Int(tp - sp) + 128) : limit
@@ -225,20 +231,20 @@ private struct RemoteCommit {
     }
 
     /// 3, decided before anything is done.
-    private func planMoves() throws(CommitError) -> [(index: Int, registers: linux_registers)] {
-        var moves: [(index: Int, registers: linux_registers)] = []
+    private func planMoves() throws(CommitError) -> [(index: Int, registers: hp_registers)] {
+        var moves: [(index: Int, registers: hp_registers)] = []
         for (index, tracee) in session.tracees.tracees.enumerated() {
             var registers = tracee.registers
-            let pc = linux_registers_pc(&registers)
-            // A system call that will be entered again resumes two bytes earlier, at its `syscall`: that is the
-            // instruction whose copy counts. On arm64 the kernel has moved the PC back before the stop.
-            let step: UInt64 = registers.restartsSystemCall ? 2 : 0
+            let pc = hp_registers_pc(&registers)
+            // A system call that will be entered again resumes at the instruction that made it, and that is the one whose
+            // copy counts.
+            let step = hp_registers_restart_step(&registers)
             let target = hp_moved_pc(block, pc &- step)
             if target == pc &- step {
                 if hp_is_hazard(block, target) { throw .busy(thread: tracee.tid, address: Address(pc), foundAt: nil) }
                 continue
             }
-            linux_registers_set_pc(&registers, target &+ step)
+            hp_registers_set_pc(&registers, target &+ step)
             moves.append((index, registers))
         }
         return moves
@@ -300,17 +306,5 @@ private struct RemoteCommit {
             if linux_ptrace_poke_word(thread, (first + offset).rawValue, word) != 0 { return false }
         }
         return true
-    }
-}
-
-extension linux_registers {
-    /// The kernel will enter the interrupted system call again on resume, unless a handler runs.
-    var restartsSystemCall: Bool {
-        #if arch(x86_64)
-            let result = Int64(bitPattern: UInt64(rax))
-            return Int64(bitPattern: UInt64(orig_rax)) >= 0 && (-514 ... -512 ~= result || result == -516)
-        #else
-            return false
-        #endif
     }
 }

@@ -1,4 +1,5 @@
 import CLinux
+import CPatch
 import Glibc
 import Memory
 
@@ -42,7 +43,7 @@ public struct StoppedProcess: ~Copyable {
         session.tracees.tracees.map { tracee in
             var registers = tracee.registers
             return (
-                tracee.tid, Address(linux_registers_pc(&registers)), Address(linux_registers_sp(&registers))
+                tracee.tid, Address(hp_registers_pc(&registers)), Address(hp_registers_sp(&registers))
             )
         }
     }
@@ -58,6 +59,8 @@ public struct PauseReport: Hashable, Sendable {
     public var nanoseconds: UInt64
     /// System calls that the stop would have made fail with EINTR and that were entered again; their timeouts began anew.
     public var mendedCalls: Int
+    /// System calls that the stop has made fail with EINTR, where nothing can be mended (arm64).
+    public var interruptedCalls: Int
     /// Threads born while the stop was under way.
     public var lateThreads: Int
     /// The patcher held real-time priority.
@@ -128,7 +131,7 @@ final class StopSession {
         tracer.end()
         let report = PauseReport(
             threads: threads, nanoseconds: tracees.lastDetach &- tracees.firstInterrupt,
-            mendedCalls: tracees.mendedCalls,
+            mendedCalls: tracees.mendedCalls, interruptedCalls: tracees.interruptedCalls,
             lateThreads: tracees.lateThreads, wasBoosted: boost.isActive)
         boost.restore()
         self.report = report

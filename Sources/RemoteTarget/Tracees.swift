@@ -1,4 +1,5 @@
 import CLinux
+import CPatch
 import Glibc
 
 /// The attached threads of one process. Everything here runs on a `TracerThread`.
@@ -7,7 +8,7 @@ import Glibc
 /// 1. SEIZE every thread while all run, rescanning until nothing is new.
 /// 2. INTERRUPT all, then wait for each thread id by itself.
 /// 3. Rescan until a scan that began after all known threads had stopped finds none.
-/// 4. Read the registers; mend what the stop itself has done to system calls.
+/// 4. Read the registers; mend what the stop itself has done to system calls, or count it where nothing can be mended.
 /// 5. (the caller's work)
 /// 6. DETACH, with the signal that a thread was about to receive.
 final class Tracees {
@@ -16,7 +17,7 @@ final class Tracees {
         var isStopped = false
         /// To be delivered on resume: the stop came between the kernel's choosing the signal and its delivery.
         var signal: Int32 = 0
-        var registers = linux_registers()
+        var registers = hp_registers()
     }
 
     enum Failure: Error {
@@ -29,6 +30,10 @@ final class Tracees {
     private(set) var tracees: [Tracee] = []
     private var known: Set<Int32> = []
     private(set) var mendedCalls = 0
+    /// Calls that the stop has made fail, and that cannot be mended.
+    private(set) var interruptedCalls = 0
+    /// Of a code address, the bits that may hold a signature.
+    private(set) var signatureBits: UInt64 = 0
     /// Threads that appeared while the stop was under way.
     private(set) var lateThreads = 0
     private(set) var firstInterrupt: UInt64 = 0
@@ -59,6 +64,7 @@ final class Tracees {
         }
         for index in tracees.indices { readRegisters(index) }
         tracees.removeAll { !$0.isStopped }
+        if let first = tracees.first { signatureBits = hp_signature_bits(first.tid) }
         if tracees.isEmpty { throw .refused(.vanished(pid: pid)) }
     }
 
@@ -70,6 +76,7 @@ final class Tracees {
         try wait(0, until: deadline)
         readRegisters(0)
         guard tracees[0].isStopped else { throw .refused(.vanished(pid: tid)) }
+        signatureBits = hp_signature_bits(tid)
     }
 
     private func check(_ deadline: Deadline) throws(Failure) {
@@ -105,30 +112,48 @@ final class Tracees {
         throw .refused(RemoteProcess.refusal(pid: pid, path: "thread \(tid)", code: code, status: status))
     }
 
-    /// Waits for one thread id: waiting for any child would make the kernel walk all of them each time.
+    /// Waits for a thread to stop; an end is none.
     private func wait(_ index: Int, until deadline: Deadline) throws(Failure) {
-        let tid = tracees[index].tid
+        switch try nextStop(of: tracees[index].tid, until: deadline) {
+        case .ended: break
+        case .event, .systemCall: tracees[index].isStopped = true
+        case .signal(let signal):
+            tracees[index].isStopped = true
+            tracees[index].signal = signal
+        }
+    }
+
+    private enum Stop: Equatable {
+        /// Ours, or a group stop: nothing is to be delivered.
+        case event
+        case systemCall
+        /// A signal is on its way.
+        case signal(Int32)
+        case ended
+    }
+
+    /// Waits for one thread id: waiting for any child would make the kernel walk all of them each time.
+    private func nextStop(of tid: Int32, until deadline: Deadline) throws(Failure) -> Stop {
         var backoff = Backoff()
         var turns = 0
         while true {
             var status: Int32 = 0
             let result = waitpid(tid, &status, Int32(LINUX_WAIT_ALL) | WNOHANG)
             if result == tid, linux_status_stopped(status) != 0 {
-                tracees[index].isStopped = true
-                // An event stop is ours (or a group stop): nothing is to be delivered. Else a signal is on its way.
-                if linux_status_stop_event(status) == 0 { tracees[index].signal = linux_status_stop_signal(status) }
-                return
+                if linux_status_stop_event(status) != 0 { return .event }
+                let signal = linux_status_stop_signal(status)
+                return signal == SIGTRAP | Int32(LINUX_STOP_AT_CALL) ? .systemCall : .signal(signal)
             }
             if result == tid || (result < 0 && errno != EINTR) {
                 // Ended, or exec in another thread has taken its id away. The id may be used again.
                 known.remove(tid)
-                return
+                return .ended
             }
             // A main thread that ended while it was seized stays as a zombie, and never stops.
             turns += 1
             if turns % 32 == 0, hasEnded(tid) {
                 known.remove(tid)
-                return
+                return .ended
             }
             if deadline.hasPassed { throw .late(tid: tid) }
             backoff.sleep()
@@ -152,24 +177,86 @@ final class Tracees {
         mend(index)
     }
 
-    /// The stop makes epoll_wait and its like return EINTR, which no signal handler can have caused. ERESTARTNOHAND lets the
-    /// kernel enter the call again, and still becomes EINTR where a handler does run on resume (signal(7)). At once, so that
-    /// even a patcher that is killed in the next moment leaves no EINTR behind. The timeout begins anew.
+    /// The stop makes epoll_wait and its like return EINTR, which no signal handler can have caused. Mended at once, where that is
+    /// possible, so that even a patcher that is killed in the next moment leaves no EINTR behind. The timeout begins anew.
     private func mend(_ index: Int) {
-        #if arch(x86_64)
-            guard tracees[index].signal == 0 else { return }
-            let call = Int64(bitPattern: UInt64(tracees[index].registers.orig_rax))
-            let result = Int64(bitPattern: UInt64(tracees[index].registers.rax))
-            guard call >= 0, result == -Int64(EINTR), SystemCall.mendable.contains(Int(call)) else { return }
-            tracees[index].registers.rax = UInt64(bitPattern: -514)
+        guard tracees[index].signal == 0 else { return }
+        if hp_registers_mend(&tracees[index].registers) {
             if linux_ptrace_set_registers(tracees[index].tid, &tracees[index].registers) == 0 { mendedCalls += 1 }
-        #endif
+        } else if hasFailedCall(index) {
+            interruptedCalls += 1
+        }
+    }
+
+    /// Whether the stop has made the thread's call fail, and nothing has run since.
+    func hasFailedCall(_ index: Int) -> Bool {
+        var registers = tracees[index].registers
+        return tracees[index].signal == 0 && hp_registers_failed(&registers)
+            && hp_is_system_call(instruction(at: hp_registers_pc(&registers) &- 4))
+    }
+
+    /// Four bytes of code; 0, which is no instruction of use here, where they cannot be read.
+    private func instruction(at address: UInt64) -> UInt32 {
+        var word: UInt32 = 0
+        let count = withUnsafeMutableBytes(of: &word) { linux_process_vm_read(pid, address, $0.baseAddress, $0.count) }
+        return count == 4 ? word : 0
+    }
+
+    // MARK: 4, of one thread
+
+    enum CallState: Equatable {
+        case known(hp_call_state)
+        /// It has not come to rest in a call.
+        case unsafe(String)
+    }
+
+    /// How a stopped thread stands to a system call. Where its registers do not say whether it is in one, it is let run into the
+    /// call and stopped again there:
+    ///
+    /// 1. It is stopped at an instruction that makes a call: it has not made it, or is to make it again.
+    /// 2. It runs until it enters the call: the number is certain.
+    /// 3. It is interrupted before it goes on, so that no instruction of the program can run. If its PC is still there, it is in
+    ///    that very call, and the kernel is about to enter it again.
+    func callState(_ index: Int, deadline: Deadline) throws(Failure) -> CallState {
+        var registers = tracees[index].registers
+        let tid = tracees[index].tid
+        let pc = hp_registers_pc(&registers)
+        let state = hp_registers_call(&registers, instruction(at: pc), instruction(at: pc &- 4))
+        guard state == HP_CALL_UNCERTAIN else { return .known(state) }
+        // 2.
+        guard linux_ptrace_system_call(tid) == 0 else { return .unsafe("it ended") }
+        guard try restStops(index, until: deadline) == .systemCall,
+            linux_ptrace_get_registers(tid, &registers) == 0
+        else { return .unsafe("interrupted on its way into a system call") }
+        let number = hp_registers_call_number(&registers)
+        if SystemCall.failsWhenStopped(number) || SystemCall.startsProcess(number) {
+            return .unsafe("about to call \(SystemCall.name(number))")
+        }
+        // 3.
+        _ = linux_ptrace_interrupt(tid)
+        guard linux_ptrace_continue(tid, 0) == 0 else { return .unsafe("it ended") }
+        guard try restStops(index, until: deadline) == .event else {
+            return .unsafe("interrupted in " + SystemCall.name(number))
+        }
+        guard linux_ptrace_get_registers(tid, &tracees[index].registers) == 0 else { return .unsafe("it ended") }
+        registers = tracees[index].registers
+        let isThere = hp_registers_pc(&registers) == pc && hp_registers_call_number(&registers) == number
+        return isThere ? .known(HP_CALL_RESTARTS) : .unsafe("leaving " + SystemCall.name(number))
+    }
+
+    /// Waits for a thread that has been resumed. One that is late is not stopped, and not to be detached from.
+    private func restStops(_ index: Int, until deadline: Deadline) throws(Failure) -> Stop {
+        tracees[index].isStopped = false
+        let stop = try nextStop(of: tracees[index].tid, until: deadline)
+        tracees[index].isStopped = stop != .ended
+        if case .signal(let signal) = stop { tracees[index].signal = signal }
+        return stop
     }
 
     // MARK: 5
 
     /// Sets the registers of a stopped thread; false where it has been killed.
-    func setRegisters(_ index: Int, _ registers: linux_registers) -> Bool {
+    func setRegisters(_ index: Int, _ registers: hp_registers) -> Bool {
         var registers = registers
         guard linux_ptrace_set_registers(tracees[index].tid, &registers) == 0 else { return false }
         tracees[index].registers = registers

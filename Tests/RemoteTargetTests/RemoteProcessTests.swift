@@ -182,7 +182,7 @@ extension RemoteTargetTests {
                 .alreadyTraced(pid: 1, tracer: 2, tracerName: "gdb"), .stopped(pid: 1), .frozen(pid: 1),
                 .notPermitted(pid: 1, hint),
                 .seccomp(pid: 1, mode: 2), .staticallyLinked(pid: 1), .unsupportedLibrary(pid: 1, name: "musl"),
-                .noAgentOnThisArchitecture(pid: 1), .noXsave(pid: 1), .deadline(pid: 1, thread),
+                .noVectorState(pid: 1), .deadline(pid: 1, thread),
                 .noThreadToBorrow(pid: 1, [.init(tid: 1, reason: "in malloc of libc")]),
                 .noRoomForStub(pid: 1, needed: 1000),
                 .anotherPatcher(pid: 1), .stubInUse(pid: 1, thread: 2),

@@ -1,17 +1,16 @@
-// What the commit needs to know of the machine: system calls, a saved thread's PC and stack pointer, and how to
+// What the commit needs to know of the machine: system calls, a parked thread's PC and stack pointer, and how to
 // serialise a core. Twin of x86_64/machine.h: same names, same order.
 #pragma once
 
 #include <errno.h>
 #include <stdint.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <ucontext.h>
+
+#include "registers.h"
 
 #define HP_MACHINE_ARCH HP_ARCH_ARM64
 #define HP_MACHINE_PAGE_ALIGN 65536
-
-typedef struct user_regs_struct hp_registers;
 
 // Number in x8, arguments in x0 to x5, result in x0 (kernel: arch/arm64/kernel/entry.S).
 static inline __attribute__((always_inline)) long hp_syscall(
@@ -29,22 +28,10 @@ static inline __attribute__((always_inline)) long hp_syscall(
 
 static inline uint64_t hp_context_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }
 static inline uint64_t hp_context_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
-static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) { context->uc_mcontext.pc = pc; }
-
-static inline uint64_t hp_registers_pc(const hp_registers *registers) { return registers->pc; }
-static inline uint64_t hp_registers_sp(const hp_registers *registers) { return registers->sp; }
-static inline void hp_registers_set_pc(hp_registers *registers, uint64_t pc) { registers->pc = pc; }
-
-// The kernel has moved the PC back before the stop.
-static inline uint64_t hp_registers_restart_step(const hp_registers *registers) {
-    (void)registers;
-    return 0;
-}
-
-// The kernel has already written pc and x0 at the stop: nothing can be mended here.
-static inline int hp_registers_mend_interrupted(hp_registers *registers) {
-    (void)registers;
-    return 0;
+// PSTATE.BTYPE: see hp_registers_set_pc.
+static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
+    context->uc_mcontext.pc = pc;
+    context->uc_mcontext.pstate &= ~(3ull << 10);
 }
 
 // isb discards what was fetched before it (Arm ARM B2.2.5).

@@ -57,6 +57,7 @@ typedef struct hp_commit_report {
     uint32_t held_threads;        // threads parked or stopped, without the caller
     uint32_t moved_threads;       // threads whose PC was moved
     uint32_t restarted_calls;     // system calls that would have failed with EINTR and were restarted
+    uint32_t interrupted_calls;   // system calls that have failed with EINTR, where nothing can be mended (arm64)
     uint64_t address;
     uint8_t found[HP_WRITE_CAPACITY];
     uint64_t pause_ns;            // from the first thread disturbed to the last released

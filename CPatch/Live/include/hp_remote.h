@@ -1,5 +1,5 @@
 // The agent stub: what a patcher writes into a process it does not run in, to get a thread there that works for it.
-// Shared by the assembly (x86_64/inject.S), which is why the layout is in macros, and by RemoteTarget, which fills it in.
+// Shared by the assembly (inject.S), which is why the layout is in macros, and by RemoteTarget, which fills it in.
 #pragma once
 
 // "HPAGENT1", at the first byte of the stub.
@@ -17,7 +17,7 @@
 #define HP_STUB_NAME 72
 #define HP_STUB_STACK_TOP 88
 #define HP_STUB_REGISTERS 96
-#define HP_STUB_ENTRY 320
+#define HP_STUB_ENTRY 368
 
 // The area: private read-write memory that the stub maps at an address the patcher chose.
 #define HP_AREA_MAGIC 0
@@ -38,14 +38,21 @@
 #define HP_AREA_ARGUMENTS 120   // seven
 #define HP_AREA_RESULT 176
 #define HP_AREA_ERRNO 184
-#define HP_AREA_XSAVE 4096
+#define HP_AREA_VECTORS 4096    // aligned for xsave64: 64
 
 #define HP_COMMAND_EXIT 0
 #define HP_COMMAND_SYSCALL 1
 
 #ifndef __ASSEMBLER__
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#if defined(__x86_64__)
+#include "../x86_64/registers.h"
+#elif defined(__aarch64__)
+#include "../arm64/registers.h"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -73,21 +80,25 @@ typedef struct hp_agent_stub {
     uint64_t sleep[2];       // struct timespec: between two looks for a command
     char name[16];           // of the agent thread
     uint64_t stack_top;      // of the borrowed thread while it is in the stub
-    uint64_t registers[28];  // struct user_regs_struct (27 words), the restart of a system call already in it
+    uint64_t registers[34];  // hp_registers (27 words on x86_64, 34 on arm64), the restart of a system call already in them
 } hp_agent_stub;
 
-// The code that follows the header, position-independent. Empty on an architecture without an agent.
+// The code that follows the header, position-independent.
 extern const uint8_t hp_agent_code[];
 extern const uint8_t hp_agent_code_end[];
 
-// Bytes of the code; 0 where this architecture has no agent.
 static inline size_t hp_agent_code_size(void) { return (size_t)(hp_agent_code_end - hp_agent_code); }
-
 static inline const uint8_t *hp_agent_code_pointer(void) { return hp_agent_code; }
 
-// Bytes that xsave64 with every feature the processor has enabled writes (Intel SDM 1, 13.2: CPUID leaf 0xD, EBX);
-// 0 where the processor or the kernel does not support it.
-size_t hp_xsave_size(void);
+// Makes a stub, header and code, that will run at `address` go on at `pc` when the borrowed thread leaves it. False where
+// `pc` is out of its reach.
+bool hp_agent_set_return(uint8_t *stub, uint64_t address, uint64_t pc);
+
+// The name of a system call, or null.
+const char *hp_call_name(long number);
+
+// Whether a system call starts a process or a thread: in vfork it cannot be interrupted.
+bool hp_call_starts_process(long number);
 
 #ifdef __cplusplus
 }

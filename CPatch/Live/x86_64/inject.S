@@ -1,4 +1,5 @@
 // The agent stub, x86_64: copied behind its header (hp_remote.h) into the zero slack of an executable page of the target.
+// Twin of arm64/inject.S.
 //
 // A thread of the target is borrowed: the patcher saves its registers into the header, points its PC at the first
 // instruction here and detaches at once. From then on nothing depends on the patcher being alive:
@@ -73,7 +74,7 @@ hp_agent_code:
         movq    HEADER(STACK_TOP), %rsp
         movl    $-1, %eax
         movl    $-1, %edx
-        xsave64 AREA(XSAVE)
+        xsave64 AREA(VECTORS)
         cld
         call    *HEADER(ERRNO_LOCATION)
         movq    %rax, %rbp
@@ -95,7 +96,7 @@ hp_agent_code:
         movl    %eax, (%rbp)
         movl    $-1, %eax
         movl    $-1, %edx
-        xrstor64 AREA(XSAVE)
+        xrstor64 AREA(VECTORS)
         pushq   REGISTER(18)
         popfq
         movq    REGISTER(19), %rsp
@@ -260,6 +261,12 @@ hp_agent_code:
         addq    HP_AREA_TIME + 8(%rbx), %rax
         ret
 hp_agent_code_end:
+
+        .balign 4
+        .globl  hp_agent_return_offset
+        .hidden hp_agent_return_offset
+hp_agent_return_offset:
+        .long   0                               // none: the stub jumps through its header
 #endif
 
         .section .note.GNU-stack,"",%progbits

@@ -1,0 +1,145 @@
+// The registers of a stopped thread, and what they say of the system call that the stop has interrupted. For the commit, which
+// traces its own process, and for RemoteTarget, which traces others. Twin of arm64/registers.h: same names, same order.
+#pragma once
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+// As PTRACE_GETREGSET with NT_PRSTATUS gives them.
+typedef struct user_regs_struct hp_registers;
+
+static inline uint64_t hp_registers_pc(const hp_registers *registers) { return registers->rip; }
+static inline uint64_t hp_registers_sp(const hp_registers *registers) { return registers->rsp; }
+static inline void hp_registers_set_pc(hp_registers *registers, uint64_t pc) { registers->rip = pc; }
+
+// The thread pointer; 0 where it is not among these registers.
+static inline uint64_t hp_registers_tp(const hp_registers *registers) { return registers->fs_base; }
+
+// Whether the kernel will enter the interrupted call again unless a handler runs (-ERESTARTSYS, -ERESTARTNOINTR,
+// -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK; signal(7)).
+static inline bool hp_registers_restart(const hp_registers *registers) {
+    long result = (long)registers->rax;
+    return (long)registers->orig_rax >= 0 && ((result >= -514 && result <= -512) || result == -516);
+}
+
+// How far behind the PC such a thread goes on: at its `syscall`.
+static inline uint64_t hp_registers_restart_step(const hp_registers *registers) {
+    return hp_registers_restart(registers) ? 2 : 0;
+}
+
+// Calls that a stop makes fail with EINTR although no handler runs, and that mean the same when they are entered again.
+// connect and close are none of them: they have begun something.
+static inline bool hp_call_is_mendable(long number) {
+    switch (number) {
+    case SYS_epoll_wait:
+    case SYS_epoll_pwait:
+    case 441:  // epoll_pwait2
+    case SYS_rt_sigtimedwait:
+    case SYS_semop:
+    case SYS_semtimedop:
+    case SYS_recvfrom:  // with SO_RCVTIMEO; without, the kernel restarts it by itself
+    case SYS_recvmsg:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Whether that can be undone.
+static inline bool hp_calls_can_be_mended(void) { return true; }
+
+// Makes such a call restartable: -ERESTARTNOHAND restarts unless a handler does run. Its timeout begins anew.
+static inline bool hp_registers_mend(hp_registers *registers) {
+    enum { ERESTARTNOHAND = 514 };
+    if ((long)registers->rax != -EINTR || !hp_call_is_mendable((long)registers->orig_rax)) return false;
+    registers->rax = (unsigned long)-ERESTARTNOHAND;
+    return true;
+}
+
+// Such a call is mended, and fails nobody.
+static inline bool hp_registers_failed(const hp_registers *registers) {
+    (void)registers;
+    return false;
+}
+
+// Whether an instruction makes a system call.
+static inline bool hp_is_system_call(uint32_t instruction) { return (instruction & 0xffff) == 0x050f; }
+
+// How a stopped thread stands to a system call. `at` and `before` are the instruction at its PC and the four bytes before it.
+typedef enum hp_call_state {
+    HP_CALL_NONE = 0,       // in none
+    HP_CALL_RESTARTS = 1,   // in one that the kernel will enter again
+    HP_CALL_LEAVING = 2,    // its result is there
+    HP_CALL_UNCERTAIN = 3,  // about to make one, or in one
+} hp_call_state;
+
+static inline hp_call_state hp_registers_call(const hp_registers *registers, uint32_t at, uint32_t before) {
+    (void)at;
+    (void)before;
+    if ((long)registers->orig_rax < 0) return HP_CALL_NONE;
+    return hp_registers_restart(registers) ? HP_CALL_RESTARTS : HP_CALL_LEAVING;
+}
+
+// The number of the call, where the state is HP_CALL_RESTARTS.
+static inline long hp_registers_call_number(const hp_registers *registers) { return (long)registers->orig_rax; }
+
+// Prepares the registers for being restored elsewhere than by the kernel, which then restarts nothing: those of a thread in
+// HP_CALL_RESTARTS enter the call again as it would have.
+static inline void hp_registers_settle(hp_registers *registers, hp_call_state state) {
+    registers->eflags &= ~0x100ul;  // TF: a single step that was under way is over
+    if (state != HP_CALL_RESTARTS) return;
+    bool remembered = (long)registers->rax == -516;  // -ERESTART_RESTARTBLOCK: the kernel remembers how to go on
+    registers->rip -= 2;
+    registers->rax = remembered ? SYS_restart_syscall : registers->orig_rax;
+}
+
+// Sends the thread to `entry`; an interrupted call is not restarted there.
+static inline void hp_registers_enter(hp_registers *registers, uint64_t entry) {
+    registers->rip = entry;
+    registers->orig_rax = (unsigned long)-1;
+}
+
+// The bits of a code address that may hold a signature; 0 where addresses are not signed.
+static inline uint64_t hp_signature_bits(pid_t tid) {
+    (void)tid;
+    return 0;
+}
+
+// Bytes that xsave64 with every feature the processor has enabled writes (Intel SDM 1, 13.2: CPUID leaf 0xD, EBX); 0 where the
+// processor or the kernel does not support it.
+static inline size_t hp_vector_state_size(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+    if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d)) return 0;
+    return b;
+}
+
+// Why the stub could not keep the vector state of a stopped thread; null where it can. `is_behind_call`: it has run nothing since
+// it made a system call.
+static inline const char *hp_vector_objection(pid_t tid, bool is_behind_call) {
+    (void)tid;
+    (void)is_behind_call;
+    return 0;
+}
+
+// The registers by their numbers in DWARF (psABI for x86-64, figure 3.36): 0 to 15, and the return address.
+enum { HP_DWARF_REGISTERS = 17, HP_DWARF_SP = 7 };
+static inline void hp_registers_to_dwarf(const hp_registers *r, uint64_t out[HP_DWARF_REGISTERS]) {
+    const uint64_t values[HP_DWARF_REGISTERS] = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi, r->rbp, r->rsp, r->r8,
+                                                 r->r9,  r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip};
+    for (int i = 0; i < HP_DWARF_REGISTERS; i++) out[i] = values[i];
+}
+
+// Signal frames have call frame information, and are crossed like any other.
+static inline bool hp_signal_frames_are_ours(void) { return false; }
+enum { HP_SIGNAL_FRAME_REGISTERS = 0, HP_SIGNAL_FRAME_PC = 0 };
+static inline bool hp_is_signal_return(const uint32_t instructions[2]) {
+    (void)instructions;
+    return false;
+}
