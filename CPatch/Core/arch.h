@@ -13,6 +13,8 @@ bool hp_refuse(
     /* relocate.c */                                                                                                   \
     bool hp_##arch##_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);          \
     uint64_t hp_##arch##_detour_reach(void);                                                                           \
+    uint64_t hp_##arch##_far_detour_reach(void);                                                                       \
+    bool hp_##arch##_may_skip_island(void);                                                                            \
     size_t hp_##arch##_instruction_length(const uint8_t *code, size_t length);                                         \
                                                                                                                        \
     /* frame.c */                                                                                                      \
@@ -20,7 +22,6 @@ bool hp_refuse(
                                                                                                                        \
     /* encode.c: each writes at `out` what shall run at `from`, and returns its length; 0: out of reach */             \
     size_t hp_##arch##_encode_jump(uint8_t *out, uint64_t from, uint64_t to);                                          \
-    size_t hp_##arch##_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to);          \
     size_t hp_##arch##_encode_island(uint8_t *out, uint64_t from, uint64_t slot);                                      \
     size_t hp_##arch##_encode_constant(uint8_t *out, unsigned register_number, uint64_t value);                        \
     size_t hp_##arch##_encode_return_address(uint8_t *out, uint64_t value);

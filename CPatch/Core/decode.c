@@ -2,6 +2,7 @@
 
 #include <capstone.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 // The first instruction that a Capstone 4 handle decodes costs 9 µs (it builds an index), the next ones 0.3 µs. So a
@@ -81,7 +82,14 @@ size_t hp_disassemble(
 ) {
     if (text_capacity > 0) text[0] = '\0';
     const cs_insn *instruction = decode(arch, code, length, address);
-    if (instruction == NULL) return 0;
+    if (instruction == NULL) {
+        // An arm64 instruction is a word, and most that a decoder does not know are only newer than it.
+        uint32_t word;
+        if (arch != HP_ARCH_ARM64 || length < sizeof word) return 0;
+        memcpy(&word, code, sizeof word);
+        snprintf(text, text_capacity, ".word 0x%08x", word);
+        return sizeof word;
+    }
     size_t at = append(text, text_capacity, 0, instruction->mnemonic);
     if (instruction->op_str[0] != '\0') {
         at = append(text, text_capacity, at, " ");

@@ -21,6 +21,22 @@ uint64_t hp_detour_reach(hp_arch arch) {
     return 0;
 }
 
+uint64_t hp_far_detour_reach(hp_arch arch) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_far_detour_reach();
+    case HP_ARCH_ARM64: return hp_arm64_far_detour_reach();
+    }
+    return 0;
+}
+
+bool hp_may_skip_island(hp_arch arch) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_may_skip_island();
+    case HP_ARCH_ARM64: return hp_arm64_may_skip_island();
+    }
+    return false;
+}
+
 size_t hp_instruction_length(hp_arch arch, const uint8_t *code, size_t length) {
     switch (arch) {
     case HP_ARCH_X86_64: return hp_x86_64_instruction_length(code, length);

@@ -169,17 +169,11 @@ private struct Planning {
         return site
     }
 
-    /// A pool within reach that has room, or a new one.
+    /// A pool within the shortest detour's reach that has room, or a new one; where there is no place for one, and the
+    /// architecture has longer detours, the nearest.
     private mutating func poolIndex(for function: FunctionSymbol) throws(PatchError) -> Int {
-        let reach = engine.target.architecture.detourReach
-        for (index, pool) in pools.enumerated() {
-            guard pool.record.text.upperBound - pool.text >= Self.stubReserve,
-                pool.record.data.upperBound - pool.data >= 8,
-                pool.record.text.lowerBound.distance(to: function.address) < reach,
-                pool.record.data.upperBound.distance(to: function.address) < reach
-            else { continue }
-            return index
-        }
+        let architecture = engine.target.architecture
+        if let near = nearestPool(to: function.address, reach: architecture.detourReach) { return near }
         let page = engine.target.pageSize
         let text = (Self.textSize + page - 1) / page * page
         let data = (Self.dataSize + page - 1) / page * page
@@ -188,14 +182,40 @@ private struct Planning {
             regions.append(Region(range: pool.record.text.lowerBound..<pool.record.data.upperBound, permissions: .read))
         }
         regions.sort { $0.range.lowerBound < $1.range.lowerBound }
-        guard
-            let address = PoolPlacement.address(
+        func place(reach: UInt64) -> Address? {
+            PoolPlacement.address(
                 near: function.address, size: text + data, reach: reach, regions: regions, program: engine.program,
-                pageSize: page)
-        else { throw .noPool(function: name(function), address: function.address, reach: reach) }
+                pageSize: page, limit: PoolPlacement.limit(architecture, regions: map.regions))
+        }
+        var found = place(reach: architecture.detourReach)
+        if found == nil, architecture.farDetourReach > architecture.detourReach {
+            found = place(reach: architecture.farDetourReach)
+            if let far = nearestPool(to: function.address, reach: architecture.farDetourReach),
+                found.map({ pools[far].text.distance(to: function.address) <= $0.distance(to: function.address) })
+                    ?? true
+            {
+                return far
+            }
+        }
+        guard let address = found else {
+            throw .noPool(function: name(function), address: function.address, reach: architecture.farDetourReach)
+        }
         let record = PoolRecord(address: address, textSize: text, dataSize: data)
         pools.append(Pool(record: record, text: address, data: address + text, isNew: true))
         return pools.count - 1
+    }
+
+    /// The first pool within reach that has room; of those beyond the shortest detour's reach, the nearest.
+    private func nearestPool(to entry: Address, reach: UInt64) -> Int? {
+        let usable = pools.indices.filter { index in
+            let pool = pools[index]
+            return pool.record.text.upperBound - pool.text >= Self.stubReserve
+                && pool.record.data.upperBound - pool.data >= 8
+                && pool.record.text.lowerBound.distance(to: entry) < reach
+                && pool.record.data.upperBound.distance(to: entry) < reach
+        }
+        guard reach > engine.target.architecture.detourReach else { return usable.first }
+        return usable.min { pools[$0].text.distance(to: entry) < pools[$1].text.distance(to: entry) }
     }
 
     /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, entries.

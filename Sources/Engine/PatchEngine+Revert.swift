@@ -55,8 +55,7 @@ extension PatchEngine {
                 changes.lead(site, to: next.replacement, from: found)
             } else if isKnown {
                 if found == site.original { continue }
-                changes.writes.append(
-                    Write(address: site.patchAddress, kind: .text, expected: found, bytes: site.original))
+                changes.restore(site, from: found)
             } else {
                 // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
                 if try isMapped(site) {

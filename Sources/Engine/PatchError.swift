@@ -82,8 +82,9 @@ extension PatchError: CustomStringConvertible {
                 "cannot patch \(function) at \(address): its first instructions hold a call, and the process runs with a shadow "
                 + "stack, which a moved call does not match. Patch the function that it calls, or one that calls it."
         case .noPool(let function, let address, let reach):
-            return "cannot patch \(function) at \(address): no free address range within \(reach >> 20) MiB of it "
-                + "for a stub. The address space around the image is full. Load less beside it."
+            let within = reach == .max ? "" : " within \(reach >> 20) MiB of it"
+            return "cannot patch \(function) at \(address): no free address range\(within) for a stub. "
+                + "The address space around the image is full. Load less beside it."
         case .addressTaken(let address):
             return "\(address) is taken by another mapping. It appeared while the patch was planned. Try again."
         case .restless(let pid, let attempts):

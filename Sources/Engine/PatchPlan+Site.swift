@@ -10,6 +10,12 @@ extension SiteRecord {
         else { return detour }
         return jump
     }
+
+    /// The bytes of the detour that a PC may point to once it is in force: none but the first where it is one instruction.
+    fileprivate var insideDetour: Range<Address>? {
+        let first = Architecture(elfMachine: machine)?.instructionLength(of: detour) ?? 0
+        return first == detour.count ? nil : patchAddress + 1..<patchAddress + detour.count
+    }
 }
 
 extension PatchPlan {
@@ -20,7 +26,6 @@ extension PatchPlan {
         let wanted = site.entry(for: replacement)
         if found == wanted { return }
         writes.append(Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted))
-        // Nothing can point inside a jump, which is a single instruction.
         guard found == site.original else { return }
         let inside = site.patchAddress + 1..<site.patchAddress + site.detour.count
         let moved = site.moved.filter { inside.contains(site.entry + Int($0.entryOffset)) }
@@ -28,5 +33,12 @@ extension PatchPlan {
         moves += moved.map {
             PCMove(from: site.entry + Int($0.entryOffset), to: site.stub.lowerBound + Int($0.stubOffset))
         }
+    }
+
+    /// Puts the function's own bytes back.
+    /// - Parameter found: what stands at the entry, one of our jumps.
+    mutating func restore(_ site: SiteRecord, from found: [UInt8]) {
+        writes.append(Write(address: site.patchAddress, kind: .text, expected: found, bytes: site.original))
+        if let inside = site.insideDetour { hazards.append(inside) }
     }
 }

@@ -1,4 +1,5 @@
 import Memory
+import PatchPlan
 
 /// Where a stub pool may lie: near the functions it serves, and where nothing else wants to grow.
 public enum PoolPlacement {
@@ -7,8 +8,19 @@ public enum PoolPlacement {
     static let stackRoom = 256 << 20
     /// Nothing is placed below: the kernel's mmap_min_addr, with a margin for programs that map low pages.
     static let lowest = Address(1 << 20)
-    /// User addresses with 47 bits; higher ones are only given on request.
+    /// x86_64 gives user addresses of 47 bits; higher ones only on request.
     static let highest = Address(1 << 47)
+
+    /// The first address that a process cannot have.
+    ///
+    /// arm64 gives 48 bits, but kernels are built for fewer, too (Documentation/arch/arm64/memory.rst): there the highest
+    /// mapping, which is the stack or near it, tells how high addresses go.
+    static func limit(_ architecture: Architecture, regions: [Region]) -> Address {
+        switch architecture {
+        case .x86_64: highest
+        case .arm64: min(Address(1 << 48), regions.last?.range.upperBound ?? highest)
+        }
+    }
 
     /// The start of a free range of `size` bytes, every byte of it within `reach` of `entry`, or nil where there is none.
     ///
@@ -18,11 +30,14 @@ public enum PoolPlacement {
     ///   - regions: the mappings, ascending.
     ///   - program: the path of the main program.
     ///   - size: a multiple of `pageSize`.
+    ///   - limit: where addresses end.
     public static func address(
-        near entry: Address, size: Int, reach: UInt64, regions: [Region], program: String, pageSize: Int
+        near entry: Address, size: Int, reach: UInt64, regions: [Region], program: String, pageSize: Int,
+        limit: Address
     ) -> Address? {
-        let low = entry.rawValue > reach ? max(lowest, entry - Int(reach)) : lowest
-        let high = min(highest, entry + Int(reach))
+        let low = entry.rawValue > reach ? max(lowest, Address(entry.rawValue - reach)) : lowest
+        let (end, isBeyond) = entry.rawValue.addingReportingOverflow(reach)
+        let high = isBeyond ? limit : min(limit, Address(end))
         var best: Address?
         func consider(_ candidate: Address) {
             if let best, best.distance(to: entry) <= candidate.distance(to: entry) { return }
@@ -30,7 +45,7 @@ public enum PoolPlacement {
         }
         var free = lowest
         var room = 0
-        for region in regions + [Region(range: highest..<highest, permissions: [])] {
+        for region in regions + [Region(range: limit..<limit, permissions: [])] {
             var start = free + room
             var end = region.range.lowerBound
             if region.path.hasPrefix("[stack"), end - start >= 0 { end = end - min(stackRoom, end - start) }

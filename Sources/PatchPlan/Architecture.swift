@@ -35,15 +35,23 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
         }
     }
 
-    /// How far a detour's jump reaches, in bytes, either way from its own address.
+    /// How far the shortest detour's jump reaches, in bytes, either way from its own address.
     public var detourReach: UInt64 { hp_detour_reach(core) }
 
-    /// The jump from one address to another, as a detour has it; nil where it does not reach.
+    /// How far the longest detour reaches: `detourReach` where there is only one.
+    public var farDetourReach: UInt64 { hp_far_detour_reach(core) }
+
+    /// The jump from an entry straight to its replacement, past the island; nil where it does not reach, and on arm64, where an
+    /// island may have to undo what the entry did before.
     public func jump(from: Address, to: Address) -> [UInt8]? {
+        guard hp_may_skip_island(core) else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
         let length = hp_encode_jump(core, from.rawValue, to.rawValue, &bytes)
         return length > 0 ? Array(bytes.prefix(length)) : nil
     }
+
+    /// Bytes of the first instruction of `code`; 0 where it is unknown.
+    public func instructionLength(of code: [UInt8]) -> Int { hp_instruction_length(core, code, code.count) }
 
     /// Whether a word of a stack is a PC that the kernel has saved in a signal frame.
     /// - Parameter neighbours: `HP_NEIGHBOURS` words, of which this one is number `HP_NEIGHBOURS_BELOW`.

@@ -16,7 +16,7 @@ public struct PCPair: Hashable, Sendable {
 public struct Detour: Hashable, Sendable {
     public var architecture: Architecture
     public var entry: Address
-    /// Where the jump is written: the entry, or behind its `endbr64`.
+    /// Where the jump is written: the entry, or behind its landing pad (`endbr64`, `bti`, `paciasp`).
     public var patchAddress: Address
     /// What stands there now.
     public var expected: [UInt8]
@@ -32,7 +32,8 @@ public struct Detour: Hashable, Sendable {
     /// The bytes that no return address and no saved PC may point to while the jump is written; nil if none can, because
     /// the jump replaces a single instruction.
     public var hazard: Range<Address>?
-    /// The entry holds a call, re-made as a push of the original return address and a jump.
+    /// The stub breaks the pairing of calls and returns, to which a shadow stack objects: the entry holds a call, re-made as a
+    /// jump, or the stub lies so far away that it is left by a return (arm64).
     public var movesCall: Bool
     /// The body has a computed jump whose table could not be found or read. It most likely is a call in tail position.
     public var hasUncheckedIndirectJump: Bool
@@ -42,8 +43,9 @@ public struct Detour: Hashable, Sendable {
     /// - Parameters:
     ///   - code: the bytes at `entry`: the function, and its padding up to the next symbol.
     ///   - functionLength: how many of them belong to the function (symbol size or FDE); 0 where unknown.
-    ///   - stub: where the stub will be, 16-byte aligned and within `architecture.detourReach`.
-    ///   - slot: where the stub's retarget slot will be, within ±2 GiB of the stub.
+    ///   - stub: where the stub will be, 16-byte aligned and within `architecture.farDetourReach`; within `detourReach` the
+    ///     fewest bytes are overwritten.
+    ///   - slot: where the stub's retarget slot will be, 8-byte aligned and within ±2 GiB of the stub.
     ///   - tables: the memory of the process or file that `code` is from, to read jump tables.
     /// - Throws: `Refusal` where the function cannot be patched.
     public init(

@@ -32,6 +32,36 @@ import Testing
                 == "ldr x16, #0x402000; br x16")
     }
 
+    @Test func arm64IslandsReachFourGigabytes() {
+        let from: UInt64 = 0x10_0000_1000
+        func text(_ slot: UInt64) -> String {
+            disassemble(island(HP_ARCH_ARM64, from, slot), at: from, arch: HP_ARCH_ARM64)
+        }
+        #expect(text(from + (1 << 20) - 8) == "ldr x16, #0x1000100ff8; br x16")
+        #expect(text(from - (1 << 20)) == "ldr x16, #0xffff01000; br x16")
+        #expect(text(from + (1 << 20)) == "adrp x16, #0x1000101000; ldr x16, [x16]; br x16")
+        #expect(text(from + (4 << 30) - 8) == "adrp x16, #0x1100000000; ldr x16, [x16, #0xff8]; br x16")
+        #expect(text(from - (4 << 30)) == "adrp x16, #0xf00001000; ldr x16, [x16]; br x16")
+        #expect(text(from + (4 << 30)).isEmpty)
+        #expect(text(from - (4 << 30) - 8).isEmpty)
+    }
+
+    @Test func farReach() {
+        #expect(hp_far_detour_reach(HP_ARCH_X86_64) == hp_detour_reach(HP_ARCH_X86_64))
+        #expect(hp_far_detour_reach(HP_ARCH_ARM64) == UInt64.max)
+        #expect(hp_far_detour_reach(hp_arch(rawValue: 77)) == 0)
+        #expect(hp_may_skip_island(HP_ARCH_X86_64) && !hp_may_skip_island(HP_ARCH_ARM64))
+        #expect(!hp_may_skip_island(hp_arch(rawValue: 77)))
+    }
+
+    /// An arm64 word is an instruction, whether the decoder knows it or not.
+    @Test func wordsThatNoDecoderKnows() {
+        #expect(
+            disassemble(words("d503201f 00000007 d65f03c0"), at: 0, arch: HP_ARCH_ARM64) == "nop; .word 0x00000007; ret"
+        )
+        #expect(disassembleOne([1, 2, 3], at: 0, arch: HP_ARCH_ARM64) == ("", 0))
+    }
+
     @Test(arguments: [HP_ARCH_X86_64.rawValue, HP_ARCH_ARM64.rawValue]) func reach(_ raw: UInt32) {
         let arch = hp_arch(rawValue: raw)
         let from: UInt64 = 0x10_0000_0000
@@ -44,7 +74,7 @@ import Testing
 
     @Test func arm64AddressesMustBeAligned() {
         #expect(jump(HP_ARCH_ARM64, 0x401000, 0x402002).isEmpty)
-        #expect(island(HP_ARCH_ARM64, 0x401000, 0x401000 + (1 << 20)).isEmpty)
+        #expect(island(HP_ARCH_ARM64, 0x401000, 0x402004).isEmpty)
     }
 
     @Test func disassemblyIsCutNotOverrun() {

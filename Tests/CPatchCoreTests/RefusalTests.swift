@@ -94,15 +94,6 @@ import Testing
         #expect(!String(cString: hp_reason_text(refusal.reason)).isEmpty)
     }
 
-    @Test func refusesArm64ByName() {
-        let code = hex("fd 7b bf a9 fd 03 00 91 c0 03 5f d6")  // stp x29, x30, [sp, #-16]!; mov x29, sp; ret
-        let relocation = Relocation(code, arch: HP_ARCH_ARM64)
-        #expect(!relocation.succeeded)
-        #expect(relocation.refusal.reason == HP_UNSUPPORTED_ARCHITECTURE)
-        #expect(relocation.refusal.address == Relocation.entry)
-        #expect(hp_detour_reach(HP_ARCH_ARM64) == 128 << 20)
-    }
-
     @Test func refusesAnUnknownArchitecture() {
         let relocation = Relocation([0x90, 0x90, 0x90, 0x90, 0x90], arch: hp_arch(rawValue: 77))
         #expect(!relocation.succeeded)

@@ -1,4 +1,5 @@
 import Memory
+import PatchPlan
 import TestSupport
 import Testing
 
@@ -16,7 +17,8 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
     -> Address?
 {
     PoolPlacement.address(
-        near: Address(entry), size: size, reach: reach, regions: regions, program: program, pageSize: page)
+        near: Address(entry), size: size, reach: reach, regions: regions, program: program, pageSize: page,
+        limit: PoolPlacement.highest)
 }
 
 @Suite struct PoolPlacementTests {
@@ -56,6 +58,34 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
     @Test func nothingWithinReachIsNil() {
         let regions = [region(1 << 20, 0x9000_0000, "/bin/app")]
         #expect(place(near: 0x400_0000, regions, reach: 1 << 24) == nil)
+    }
+
+    /// What an arm64 detour falls back on: the nearest place, however far.
+    @Test func withoutALimitTheNearestIsTaken() throws {
+        let full = [region(1 << 20, 0x4000_0000, "/bin/app")]
+        let entry: UInt64 = 0x3000_0000
+        #expect(place(near: entry, full, reach: 128 << 20) == nil)
+        let address = try #require(place(near: entry, full, reach: .max))
+        #expect(address >= Address(0x4000_0000) + PoolPlacement.heapRoom)
+        #expect(address < Address(0x4000_0000) + PoolPlacement.heapRoom + 4 * page)
+        #expect(place(near: .max - 15, full, reach: .max) != nil)
+        #expect(place(near: 0, full, reach: .max) != nil)
+    }
+
+    @Test func addressesEndWhereTheKernelSays() throws {
+        let stack = region(0xffff_f000_0000, 0xffff_f002_0000, "[stack]")
+        let small = region(0x7f_fff0_0000, 0x7f_fff2_0000, "[stack]")  // 39 bits
+        #expect(PoolPlacement.limit(.x86_64, regions: [small]) == Address(1 << 47))
+        #expect(PoolPlacement.limit(.arm64, regions: [stack]) == stack.range.upperBound)
+        #expect(PoolPlacement.limit(.arm64, regions: [small]) == small.range.upperBound)
+        #expect(PoolPlacement.limit(.arm64, regions: [region(1 << 50, 1 << 51)]) == Address(1 << 48))
+        // Libraries of arm64 lie above what x86_64 can address.
+        let library = region(0xffff_8000_0000, 0xffff_8001_0000, "/lib/libx.so")
+        let address = PoolPlacement.address(
+            near: Address(0xffff_8000_8000), size: size, reach: 128 << 20, regions: [library, stack],
+            program: "/bin/app",
+            pageSize: page, limit: PoolPlacement.limit(.arm64, regions: [library, stack]))
+        #expect(try #require(address).distance(to: library.range.lowerBound) < 1 << 20)
     }
 
     @Test func everyByteIsWithinReachAndFree() throws {

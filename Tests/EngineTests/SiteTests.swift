@@ -44,4 +44,26 @@ import Testing
         same.lead(site, to: far, from: site.detour)
         #expect(same.isEmpty)
     }
+
+    /// A branch is one instruction, which nothing can point into. A stub farther away takes three, and a thread between them
+    /// has a register that means nothing to the function.
+    @Test(arguments: [
+        (hexadecimal: "ff0f0014", hazards: []), ("f08f00901042009100021fd6", [Address(0x401005)..<Address(0x401010)]),
+    ])
+    func anArm64EntryIsLedThroughItsIslandAndPutBack(detour: String, hazards: [Range<Address>]) {
+        let digits = Array(detour.utf8)
+        let bytes = stride(from: 0, to: digits.count, by: 2).map {
+            UInt8(String(decoding: digits[$0..<$0 + 2], as: UTF8.self), radix: 16)!
+        }
+        var site = site
+        (site.machine, site.patchAddress) = (183, Address(0x401004))
+        (site.detour, site.original) = (bytes, [UInt8](repeating: 0x1f, count: bytes.count))
+        #expect(site.entry(for: near) == site.detour, "the slot leads on, wherever the replacement is")
+
+        var back = PatchPlan(architecture: .arm64)
+        back.restore(site, from: site.detour)
+        #expect(back.writes.map(\.bytes) == [site.original])
+        #expect(back.moves.isEmpty)
+        #expect(back.hazards == hazards)
+    }
 }

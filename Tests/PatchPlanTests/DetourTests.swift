@@ -23,6 +23,34 @@ import Testing
         #expect(try Detour(code: hex("f3 0f 1e fa 48 81 ec 00 10 00 00 c3")).hazard == nil)
     }
 
+    /// stp x29, x30, [sp, #-16]!; mov x29, sp; ret
+    static let arm64 = hex("fd 7b bf a9 fd 03 00 91 c0 03 5f d6")
+
+    @Test func arm64Values() throws {
+        let detour = try Detour(code: Self.arm64, architecture: .arm64)
+        #expect(detour.patchAddress == Address(0x401000))
+        #expect(detour.expected == hex("fd 7b bf a9") && detour.bytes == hex("00 fc 03 14"))
+        #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401004].map { Address($0) })
+        #expect(detour.hazard == nil && !detour.movesCall)
+        // A thread behind paciasp goes on behind the stub's own.
+        let signed = try Detour(code: hex("3f 23 03 d5") + Self.arm64, architecture: .arm64)
+        #expect(signed.patchAddress == Address(0x401004))
+        #expect(signed.pcMap.first == PCPair(entry: Address(0x401004), stub: signed.stub.originalAddress + 4))
+    }
+
+    @Test func aFarArm64DetourHasAHazard() throws {
+        let detour = try Detour(code: Self.arm64, architecture: .arm64, stub: Address(0x1040_1040))
+        #expect(detour.bytes.count == 12)
+        #expect(detour.hazard == Address(0x401001)..<Address(0x40100c))
+        #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401004, 0x401008].map { Address($0) })
+    }
+
+    @Test func onArm64AnEntryLeadsToItsIslandOnly() {
+        // Past it, a replacement would be given a signed return address.
+        #expect(Architecture.arm64.jump(from: Address(0x401000), to: Address(0x402000)) == nil)
+        #expect(Architecture.x86_64.jump(from: Address(0x401000), to: Address(0x402000)) == hex("e9 fb 0f 00 00"))
+    }
+
     @Test func notes() throws {
         #expect(try Detour(code: hex("e8 00 10 00 00 c3")).movesCall)
         #expect(try Detour(code: prologue + hex("ff e0")).hasUncheckedIndirectJump)
@@ -53,8 +81,16 @@ import Testing
         } throws: { error in
             "\(error)".hasPrefix("cannot move the bytes 06 90 90 90 90 90 at 0x401000: the decoder does not know")
         }
-        #expect(throws: Refusal(reason: .unsupportedArchitecture, address: Address(0x401000))) {
-            try Detour(architecture: .arm64)
+        #expect {
+            // str wzr, [x0]; b .-4: a loop at the entry
+            try Detour(code: hex("1f 00 00 b9 ff ff ff 17"), architecture: .arm64)
+        } throws: { error in
+            "\(error)".hasPrefix("cannot patch, because of `b #0x401000` (ff ff ff 17) at 0x401004: a jump leads back")
+        }
+        #expect {
+            try Detour(code: hex("07 00 00 00"), architecture: .arm64)
+        } throws: { error in
+            "\(error)".hasPrefix("cannot move `.word 0x00000007` (07 00 00 00) at 0x401000: the decoder")
         }
     }
 
@@ -93,7 +129,8 @@ import Testing
         for architecture in Architecture.allCases {
             #expect(Architecture(elfMachine: architecture.elfMachine) == architecture)
         }
-        #expect(Architecture.arm64.detourReach == 128 << 20)
+        #expect(Architecture.arm64.detourReach == 128 << 20 && Architecture.arm64.farDetourReach == .max)
+        #expect(Architecture.x86_64.farDetourReach == Architecture.x86_64.detourReach)
         #expect(Architecture.x86_64.detourReach > 0x7fff_0000 && Architecture.x86_64.detourReach < 0x8000_0000)
     }
 }

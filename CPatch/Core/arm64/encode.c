@@ -1,64 +1,97 @@
 // The arm64 instructions that detours and stubs are made of. Encodings: Arm ARM, chapter C6; every displacement counts
 // words from the instruction itself. Twin: x86_64/encode.c.
-#include "../arch.h"
+#include "encode.h"
 
-#include <string.h>
+#include "instruction.h"
 
-// (S − P) / 4 in the low `bits` bits, where P is the instruction.
-static bool displacement(uint64_t from, uint64_t to, unsigned bits, uint32_t *out) {
-    int64_t distance = (int64_t)(to - from);
-    int64_t limit = (int64_t)1 << (bits + 1);
-    if ((distance & 3) != 0 || distance < -limit || distance >= limit) return false;
-    *out = (uint32_t)((uint64_t)distance >> 2) & (uint32_t)((1u << bits) - 1);
-    return true;
+static size_t put(uint8_t *out, const uint32_t *code, size_t count) {
+    memcpy(out, code, count * sizeof *code);
+    return count * sizeof *code;
 }
 
 size_t hp_arm64_encode_jump(uint8_t *out, uint64_t from, uint64_t to) {
-    uint32_t words;
-    if (!displacement(from, to, 26, &words)) return 0;
     uint32_t code[] = {
-        0x14000000 | words,  // b to
+        0x14000000,  // b to
     };
-    memcpy(out, code, sizeof code);
-    return sizeof code;
+    return hp_arm64_retarget(&code[0], ARM64_JUMP, from, to) ? put(out, code, 1) : 0;
 }
 
-// `condition` is the architecture's code: 0 is eq, 1 is ne, …
-size_t hp_arm64_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to) {
-    uint32_t words;
-    if (!displacement(from, to, 19, &words)) return 0;
-    uint32_t code[] = {
-        0x54000000 | words << 5 | (condition & 15),  // b.cond to
-    };
-    memcpy(out, code, sizeof code);
-    return sizeof code;
-}
-
-// x16 is the register that the procedure-call standard leaves to veneers (AAPCS64 section 6.1.1).
+// x16 is the register that the procedure-call standard leaves to veneers (AAPCS64 section 6.1.1). A single aligned load
+// reads the slot, so that whoever jumps while it is rewritten goes to the old place or to the new one.
 size_t hp_arm64_encode_island(uint8_t *out, uint64_t from, uint64_t slot) {
-    uint32_t words;
-    if (!displacement(from, slot, 19, &words)) return 0;
+    if (slot % sizeof slot != 0) return 0;
     uint32_t code[] = {
-        0x58000010 | words << 5,  // ldr x16, slot
-        0xd61f0200,               // br x16
+        0x58000010,  // ldr x16, slot
+        0xd61f0200,  // br x16
     };
-    memcpy(out, code, sizeof code);
-    return sizeof code;
+    if (hp_arm64_retarget(&code[0], ARM64_LITERAL, from, slot)) return put(out, code, 2);
+    uint32_t far[] = {
+        0x90000010,                                      // adrp x16, slot
+        0xf9400210 | (uint32_t)(slot & 0xfff) >> 3 << 10,  // ldr x16, [x16, #:lo12:slot]
+        0xd61f0200,                                      // br x16
+    };
+    return hp_arm64_retarget(&far[0], ARM64_PAGE, from, slot & ~(uint64_t)0xfff) ? put(out, far, 3) : 0;
 }
 
+// As many instructions as `value` has 16-bit parts that are not zero.
 size_t hp_arm64_encode_constant(uint8_t *out, unsigned register_number, uint64_t value) {
     uint32_t rd = register_number & 31;
-    uint32_t code[] = {
-        0xd2800000 | (uint32_t)(value & 0xffff) << 5 | rd,        // movz xd, #value[15:0]
-        0xf2a00000 | (uint32_t)(value >> 16 & 0xffff) << 5 | rd,  // movk xd, #value[31:16], lsl #16
-        0xf2c00000 | (uint32_t)(value >> 32 & 0xffff) << 5 | rd,  // movk xd, #value[47:32], lsl #32
-        0xf2e00000 | (uint32_t)(value >> 48 & 0xffff) << 5 | rd,  // movk xd, #value[63:48], lsl #48
-    };
-    memcpy(out, code, sizeof code);
-    return sizeof code;
+    uint32_t code[4];
+    size_t count = 0;
+    for (uint32_t half = 0; half < 4; half++) {
+        uint32_t part = value >> (16 * half) & 0xffff;
+        if (part == 0 && (value != 0 || half > 0)) continue;
+        uint32_t mov = count == 0 ? 0xd2800000 : 0xf2800000;  // movz for the first, movk for the others
+        code[count++] = mov | half << 21 | part << 5 | rd;    // mov xd, #part, lsl #(16 * half)
+    }
+    return put(out, code, count);
 }
 
 // Makes `value` the return address, as a `bl` at another place would have.
 size_t hp_arm64_encode_return_address(uint8_t *out, uint64_t value) {
     return hp_arm64_encode_constant(out, 30, value);
+}
+
+size_t hp_arm64_encode_address(uint8_t *out, uint64_t from, unsigned register_number, uint64_t value) {
+    uint32_t rd = register_number & 31;
+    uint32_t adr = 0x10000000 | rd;   // adr xd, value
+    uint32_t code[] = {
+        0x90000000 | rd,                                                // adrp xd, value
+        0x91000000 | (uint32_t)(value & 0xfff) << 10 | rd << 5 | rd,    // add xd, xd, #:lo12:value
+    };
+    if (hp_arm64_retarget(&adr, ARM64_ADDRESS, from, value)) return put(out, &adr, 1);
+    if (!hp_arm64_retarget(&code[0], ARM64_PAGE, from, value & ~(uint64_t)0xfff)) {
+        return hp_arm64_encode_constant(out, rd, value);
+    }
+    return put(out, code, (value & 0xfff) == 0 ? 1 : 2);
+}
+
+size_t hp_arm64_encode_far_jump(uint8_t *out, uint64_t from, unsigned register_number, uint64_t to) {
+    size_t length = hp_arm64_encode_address(out, from, register_number, to);
+    uint32_t code[] = {
+        0xd65f0000 | (register_number & 31) << 5,  // ret xn
+    };
+    return length + put(out + length, code, 1);
+}
+
+size_t hp_arm64_encode_detour(uint8_t *out, uint64_t from, uint64_t to) {
+    if ((to & 3) != 0) return 0;
+    size_t length = hp_arm64_encode_jump(out, from, to);
+    if (length != 0) return length;
+    uint32_t near[] = {
+        0x90000010,                                        // adrp x16, to
+        0x91000210 | (uint32_t)(to & 0xfff) << 10,         // add x16, x16, #:lo12:to
+        0xd61f0200,                                        // br x16
+    };
+    if (hp_arm64_retarget(&near[0], ARM64_PAGE, from, to & ~(uint64_t)0xfff)) {
+        if ((to & 0xfff) != 0) return put(out, near, 3);
+        near[1] = near[2];
+        return put(out, near, 2);
+    }
+    uint32_t far[] = {
+        0x58000050,                                        // ldr x16, 1f
+        0xd61f0200,                                        // br x16
+        (uint32_t)to, (uint32_t)(to >> 32),                // 1: .quad to
+    };
+    return put(out, far, 4);
 }

@@ -1,16 +1,332 @@
-// arm64 entries are not moved in this release: hp_relocate refuses by name. What does not need moving (reach, lengths,
-// the encoders next door) is real, so that plans and dry runs name the architecture's own limits. Twin: x86_64/relocate.c.
-#include "../arch.h"
+// Moving an arm64 entry.
+//
+// A function's first instruction, the window, makes way for a branch, the detour. It is made anew in a stub, so that calling
+// `stub + original_offset` runs the function as it was:
+//
+//     entry          bti c               kept where it is; indirect calls must find it (on a guarded page)
+//     patch address  b stub              the detour: one word, written whole
+//                    …                   the rest of the function
+//
+//     stub           ldr x16, slot       the island; the slot holds the replacement's address
+//                    br  x16
+//     original       bti c               if the entry has one
+//                    the window's instructions, made to do at their new address what they did at the old one
+//                    b   entry + window end
+//
+// An entry that begins with paciasp keeps it, for it is a landing pad as well. Whoever comes to the detour has signed the
+// return address, which the replacement does not expect; so the island begins with autiasp, at the same stack pointer. The
+// moved prologue begins with a paciasp of its own, for whoever calls the original.
+//
+// Where the stub lies farther away than the 128 MiB that `b` reaches, the detour is the shortest that reaches:
+//
+//     adrp x16, stub; br x16                                   8 bytes, a stub at the start of a page, within 4 GiB
+//     adrp x16, stub; add x16, x16, #:lo12:stub; br x16       12 bytes, within 4 GiB
+//     ldr x16, 1f; br x16; 1: .quad stub                      16 bytes
+//
+// and the window as long. x16 and x17 are dead at an entry (AAPCS64 section 6.1.1).
+//
+// What becomes of an instruction:
+//
+//   - No relation to its own address: copied.
+//   - adr, adrp: the same address, by adr, adrp, adrp and add, or a constant. An address inside the overwritten bytes is
+//     refused; the address of the entry itself stays the entry's.
+//   - A literal load: the same with a new displacement; out of reach, through its own register, or x16 or x17. A literal
+//     inside the overwritten bytes is refused.
+//   - b, b.cond, cbz, tbz and their like: to the same address. A jump to another moved instruction goes to its copy, and so
+//     does a jump to the entry: a loop that began in the old function stays in it. Out of reach, the opposite condition
+//     leads over a jump; compare-and-branch has no opposite for every operand, so it leads over a jump over a jump.
+//   - bl, blr: the return address must be the original one, for the reasons that x86_64/relocate.c gives; so x30 is set,
+//     and the call becomes a jump. Nothing is left to jump back to. A call of the function's own entry remains one.
+//   - A jump out of reach goes through x16, or x17, whichever the window does not use; if it uses both, it is refused.
+//   - Authenticated calls, instructions that sign with their own address, and a debugger's breakpoint are refused.
+//
+// The passes: read the window (window.c); scan the body for references into it (scan.c); write the stub, twice, because only
+// then all copies have their place; read it again and compare it with what was meant.
+#include "mover.h"
+
+// ---------------------------------------------------------------------------------------------------------
+// Write the stub and the detour.
+
+static uint64_t here(const mover *mover) { return mover->request->stub + mover->out->stub_length; }
+
+static void append(mover *mover, uint32_t word, meant meant) {
+    hp_relocation *out = mover->out;
+    if (out->stub_length + ARM64_WORD > HP_STUB_CAPACITY) {
+        mover->overflowed = true;
+        return;
+    }
+    mover->meant[out->stub_length / ARM64_WORD] = meant;
+    memcpy(out->stub + out->stub_length, &word, sizeof word);
+    out->stub_length += ARM64_WORD;
+}
+
+static void write_word(mover *mover, uint32_t word) { append(mover, word, (meant){.how = ITSELF, .word = word}); }
+
+static bool write_reference(mover *mover, uint32_t word, arm64_kind kind, uint64_t target) {
+    if (!hp_arm64_retarget(&word, kind, here(mover), target)) return false;
+    append(mover, word, (meant){.how = REFERENCE, .target = target});
+    return true;
+}
+
+// Takes note of instructions that make a register hold an address.
+static void append_address(mover *mover, const uint8_t *code, size_t length, unsigned reg, uint64_t value) {
+    if (mover->address_count == ARM64_ADDRESS_CAPACITY) {
+        mover->overflowed = true;
+        return;
+    }
+    mover->addresses[mover->address_count++] =
+        (meant_address){mover->out->stub_length, (uint32_t)length, reg, value};
+    for (size_t at = 0; at < length; at += ARM64_WORD) {
+        append(mover, arm64_word(code + at), (meant){.how = PART_OF_ADDRESS});
+    }
+}
+
+static void write_address(mover *mover, unsigned reg, uint64_t value) {
+    uint8_t code[16];
+    append_address(mover, code, hp_arm64_encode_address(code, here(mover), reg, value), reg, value);
+}
+
+// How many bytes a jump at `from` takes. 0: out of reach, and no register to go through.
+static size_t jump_length(const mover *mover, uint64_t from, uint64_t target) {
+    uint8_t code[20];
+    size_t length = hp_arm64_encode_jump(code, from, target);
+    if (length != 0 || mover->scratch == 0) return length;
+    return hp_arm64_encode_far_jump(code, from, mover->scratch, target);
+}
+
+static bool write_jump(mover *mover, uint64_t target) {
+    uint8_t code[20];
+    if (write_reference(mover, 0x14000000, ARM64_JUMP, target)) return true;  // b target
+    if (mover->scratch == 0) return false;
+    size_t length = hp_arm64_encode_far_jump(code, here(mover), mover->scratch, target);
+    append_address(mover, code, length - ARM64_WORD, mover->scratch, target);
+    write_word(mover, arm64_word(code + length - ARM64_WORD));
+    mover->out->moves_call = true;
+    return true;
+}
+
+static bool write_conditional_jump(mover *mover, const moved *moved, uint64_t target) {
+    if (write_reference(mover, moved->word, moved->kind, target)) return true;
+    uint64_t from = here(mover);
+    if (moved->kind == ARM64_COMPARE) {
+        uint64_t taken = from + 2 * ARM64_WORD;
+        write_reference(mover, moved->word, moved->kind, taken);                      // cbgt taken
+        write_jump(mover, taken + jump_length(mover, taken, target));                 // b next
+    } else {                                                                          // b.!cond next
+        uint64_t next = from + ARM64_WORD + jump_length(mover, from + ARM64_WORD, target);
+        write_reference(mover, hp_arm64_inverted(moved->word, moved->kind), moved->kind, next);
+    }
+    return write_jump(mover, target);                                                 // taken: b target; next:
+}
+
+static bool write_literal_load(mover *mover, const moved *moved) {
+    if (write_reference(mover, moved->word, ARM64_LITERAL, moved->target)) return true;
+    bool vector = (moved->word & 1 << 26) != 0, prefetch = hp_arm64_literal_size(moved->word) == 0;
+    bool own = !vector && !prefetch && arm64_rd(moved->word) != 31;
+    if (!own && mover->scratch == 0) {
+        if (prefetch) write_word(mover, ARM64_NOP);  // it is but a hint
+        return prefetch;
+    }
+    unsigned reg = own ? arm64_rd(moved->word) : mover->scratch;
+    write_address(mover, reg, moved->target);
+    write_word(mover, hp_arm64_load_through(moved->word, reg));
+    return true;
+}
+
+// Makes the original return address the return address.
+static void write_return_address(mover *mover, const moved *moved) {
+    uint8_t code[16];
+    uint64_t address = mover->request->entry + moved->offset + ARM64_WORD;
+    append_address(mover, code, hp_arm64_encode_return_address(code, address), 30, address);
+    mover->out->moves_call = true;
+}
+
+// Through x16 or x17: an entry on a guarded page accepts `br` only from these (from a stub that is guarded, too).
+static bool write_indirect_call(mover *mover, const moved *moved) {
+    unsigned reg = arm64_rn(moved->word);
+    bool through_veneer = reg == 16 || reg == 17;
+    if (!through_veneer && mover->scratch == 0) return false;
+    unsigned target = through_veneer ? reg : mover->scratch;
+    if (!through_veneer) write_word(mover, 0xaa0003e0 | reg << 16 | target);          // mov x16, xn
+    write_return_address(mover, moved);
+    write_word(mover, 0xd61f0000 | target << 5);                                      // br x16
+    return true;
+}
+
+static bool write_moved(mover *mover, const moved *moved) {
+    bool jumps = moved->form == JUMP || moved->form == CONDITIONAL_JUMP;
+    const struct moved *copied = jumps ? hp_arm64_moved_at(mover, moved->target - mover->request->entry) : NULL;
+    uint64_t target = copied != NULL ? mover->request->stub + copied->stub_offset : moved->target;
+    switch (moved->form) {
+    case COPY: write_word(mover, moved->word); return true;
+    case ADDRESS:
+        // adr xzr, which has no effect, has no register for add: there it would be the stack pointer.
+        if (arm64_rd(moved->word) == 31) write_word(mover, ARM64_NOP);
+        else write_address(mover, arm64_rd(moved->word), target);
+        return true;
+    case LITERAL: return write_literal_load(mover, moved);
+    case JUMP: return write_jump(mover, target);
+    case CONDITIONAL_JUMP: return write_conditional_jump(mover, moved, target);
+    case CALL: write_return_address(mover, moved); return write_jump(mover, target);
+    case CALL_INDIRECT: return write_indirect_call(mover, moved);
+    }
+    return false;
+}
+
+static unsigned scratch_register(const mover *mover) {
+    uint32_t touched = 0;
+    for (size_t i = 0; i < mover->moved_count; i++) touched |= hp_arm64_touched(mover->moved[i].word);
+    return (touched & 1 << 16) == 0 ? 16 : (touched & 1 << 17) == 0 ? 17 : 0;
+}
+
+static bool write_island(mover *mover) {
+    uint8_t code[HP_DETOUR_CAPACITY];
+    if (mover->authentication != 0) write_word(mover, mover->authentication);
+    size_t length = hp_arm64_encode_island(code, here(mover), mover->request->slot);
+    for (size_t at = 0; at < length; at += ARM64_WORD) {
+        // Read again by island_is_good.
+        append(mover, arm64_word(code + at), (meant){.how = PART_OF_ADDRESS});
+    }
+    mover->out->original_offset = mover->out->stub_length;
+    return length != 0 || hp_arm64_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, mover->request->slot);
+}
+
+static bool write_stub(mover *mover) {
+    const hp_relocation_request *request = mover->request;
+    hp_relocation *out = mover->out;
+    out->stub_length = out->pc_count = 0;
+    mover->address_count = 0;
+    if (!write_island(mover)) return false;
+    for (size_t i = 0; i < mover->moved_count; i++) {
+        moved *moved = &mover->moved[i];
+        if (mover->is_laid_out && moved->stub_offset != out->stub_length) mover->shifted = true;
+        moved->stub_offset = out->stub_length;
+        if (moved->offset >= out->patch_offset) {
+            out->pc_map[out->pc_count++] = (hp_pc_pair){moved->offset, out->stub_length};
+        }
+        if (!write_moved(mover, moved)) {
+            return hp_arm64_refuse(mover, moved->form == CALL_INDIRECT ? HP_UNMOVABLE : HP_OUT_OF_REACH, moved);
+        }
+    }
+    if (!mover->flow_ended) {
+        uint64_t back = request->entry + mover->end;
+        out->pc_map[out->pc_count++] = (hp_pc_pair){mover->end, out->stub_length};
+        if (!write_jump(mover, back)) return hp_arm64_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, back);
+    }
+    mover->is_laid_out = true;
+    return !mover->overflowed || hp_arm64_refuse_entry(mover, HP_STUB_OVERFLOW, 0);
+}
+
+static bool write_all(mover *mover) {
+    hp_relocation *out = mover->out;
+    mover->scratch = scratch_register(mover);
+    memcpy(out->expected, mover->request->code + out->patch_offset, out->detour_length);
+    out->window_length = mover->end - out->patch_offset;
+    return write_stub(mover) && write_stub(mover);
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Read what was written.
+
+// Whether the words at `address` jump to `target` through x16: an address or a literal of it, and br.
+static bool jumps_through_x16(const uint8_t *code, size_t length, uint64_t address, uint64_t target) {
+    if (length < 2 * ARM64_WORD) return false;
+    uint32_t first = arm64_word(code);
+    arm64_kind kind = hp_arm64_kind(first);
+    uint64_t value;
+    if (kind == ARM64_LITERAL) {
+        if (length != 16 || first >> 24 != 0x58 || arm64_rd(first) != 16 || arm64_word(code + 4) != 0xd61f0200) return false;
+        if (hp_arm64_target(first, kind, address) != address + 8) return false;
+        memcpy(&value, code + 8, sizeof value);
+        return value == target;
+    }
+    size_t jump = length - ARM64_WORD;
+    return arm64_word(code + jump) == 0xd61f0200 && hp_arm64_evaluate(code, jump, address, 16, &value) &&
+           value == target;
+}
+
+static bool detour_is_good(const mover *mover) {
+    const hp_relocation *out = mover->out;
+    uint64_t address = mover->request->entry + out->patch_offset;
+    uint32_t word = arm64_word(out->detour);
+    if (out->detour_length != ARM64_WORD) {
+        return jumps_through_x16(out->detour, out->detour_length, address, mover->request->stub);
+    }
+    return hp_arm64_kind(word) == ARM64_JUMP && hp_arm64_target(word, ARM64_JUMP, address) == mover->request->stub;
+}
+
+static bool island_is_good(const mover *mover) {
+    const uint8_t *code = mover->out->stub;
+    uint64_t address = mover->request->stub, page;
+    if (mover->authentication != 0) {
+        if (arm64_word(code) != mover->authentication) return false;
+        code += ARM64_WORD;
+        address += ARM64_WORD;
+    }
+    uint32_t first = arm64_word(code), second = arm64_word(code + 4);
+    if (hp_arm64_kind(first) == ARM64_LITERAL) {
+        return first >> 24 == 0x58 && arm64_rd(first) == 16 && second == 0xd61f0200 &&
+               hp_arm64_target(first, ARM64_LITERAL, address) == mover->request->slot;
+    }
+    bool loads = (second & 0xffc003ff) == 0xf9400210;                 // ldr x16, [x16, #offset]
+    uint64_t offset = (second >> 10 & 0xfff) * sizeof(uint64_t);
+    return hp_arm64_evaluate(code, ARM64_WORD, address, 16, &page) && loads && page + offset == mover->request->slot &&
+           arm64_word(code + 8) == 0xd61f0200;
+}
+
+static bool reads_as(uint32_t word, uint64_t address, const meant *meant) {
+    arm64_kind kind = hp_arm64_kind(word);
+    bool refers = kind != ARM64_PLAIN && kind != ARM64_RESERVED && kind != ARM64_OWN_ADDRESS;
+    switch (meant->how) {
+    case ITSELF: return kind == ARM64_PLAIN && word == meant->word;
+    case REFERENCE: return refers && hp_arm64_target(word, kind, address) == meant->target;
+    case PART_OF_ADDRESS: return true;
+    }
+    return false;
+}
+
+// Never false, unless this file is wrong; and then better here than in a process that was to be patched.
+static bool check_written(const mover *mover) {
+    const hp_relocation_request *request = mover->request;
+    const hp_relocation *out = mover->out;
+    bool good = !mover->shifted && mover->end <= HP_WINDOW_CAPACITY && detour_is_good(mover) && island_is_good(mover);
+    for (uint32_t at = 0; good && at < out->stub_length; at += ARM64_WORD) {
+        good = reads_as(arm64_word(out->stub + at), request->stub + at, &mover->meant[at / ARM64_WORD]);
+    }
+    for (size_t i = 0; good && i < mover->address_count; i++) {
+        const meant_address *meant = &mover->addresses[i];
+        uint64_t value;
+        good = hp_arm64_evaluate(
+                   out->stub + meant->offset, meant->length, request->stub + meant->offset, meant->reg, &value) &&
+               value == meant->value;
+    }
+    return good || hp_arm64_refuse_entry(mover, HP_UNMOVABLE, 0);
+}
 
 bool hp_arm64_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
-    (void)out;
-    return hp_refuse(HP_ARCH_ARM64, refusal, HP_UNSUPPORTED_ARCHITECTURE, request, 0, 0, 0);
+    mover mover = {.request = request, .out = out, .refusal = refusal};
+    // Addresses come from files; none of what follows shall have to think of one that wraps around.
+    if (request->entry + request->code_length < request->entry || request->entry % ARM64_WORD != 0) {
+        return hp_arm64_refuse_entry(&mover, HP_UNREADABLE_ENTRY, 0);
+    }
+    if (request->stub > UINT64_MAX - HP_STUB_CAPACITY) {
+        return hp_arm64_refuse_entry(&mover, HP_DETOUR_OUT_OF_REACH, request->stub);
+    }
+    return hp_arm64_read_window(&mover) && hp_arm64_check_window(&mover) &&
+           hp_arm64_scan_body(request, mover.end, out, refusal) && write_all(&mover) && check_written(&mover);
 }
 
 // `b` has a signed 26-bit word displacement: 128 MiB (Arm ARM C6.2, B).
 uint64_t hp_arm64_detour_reach(void) { return (uint64_t)1 << 27; }
 
+// A literal holds any address.
+uint64_t hp_arm64_far_detour_reach(void) { return UINT64_MAX; }
+
+// The replacement of an entry that keeps its paciasp needs the island; and whether an entry does cannot be told from the
+// jump that is to be written.
+bool hp_arm64_may_skip_island(void) { return false; }
+
 size_t hp_arm64_instruction_length(const uint8_t *code, size_t length) {
     (void)code;
-    return length >= 4 ? 4 : 0;
+    return length >= ARM64_WORD ? ARM64_WORD : 0;
 }

@@ -29,7 +29,7 @@ typedef enum hp_reason {
     HP_OK = 0,
     HP_UNSUPPORTED_ARCHITECTURE,      // this release has no encoder for it
     HP_UNREADABLE_ENTRY,              // fewer bytes given than the detour needs
-    HP_UNDECODABLE,                   // an instruction of the window is unknown to the decoder
+    HP_UNDECODABLE,                   // an instruction of the window is unknown
     HP_TOO_SHORT,                     // the function and its padding end inside the detour
     HP_BRANCH_INTO_WINDOW,            // the body, or a neighbour, jumps into the overwritten bytes
     HP_BRANCH_TO_ENTRY,               // the body jumps back to the entry: its loop would go on in the replacement
@@ -95,7 +95,8 @@ typedef struct hp_relocation {
     hp_table_candidate tables[HP_TABLE_CAPACITY];
     bool tables_overflowed;                   // more candidates than fit: treat the indirect jump as unchecked
     bool unchecked_indirect_jump;             // an indirect jump whose table could not be found
-    bool moves_call;                          // the window holds a call, re-made as push + jump (see x86_64/relocate.c)
+    bool moves_call;                          // the stub breaks the pairing of calls and returns, to which a shadow stack
+                                              // objects: a call re-made as a jump, or (arm64) a far jump made by `ret`
 } hp_relocation;
 
 // Plans the detour of one function. Returns true and fills `out`, or false and fills `refusal`.
@@ -104,13 +105,21 @@ bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocati
 // One sentence for a reason, without the instruction: "the function is shorter than the jump that would replace its entry".
 const char *hp_reason_text(hp_reason reason);
 
-// Distance, in bytes, that a detour of this architecture reaches in either direction from its own address.
+// Distance, in bytes, that a detour of this architecture reaches in either direction from its own address. A stub within
+// it has the shortest detour.
 uint64_t hp_detour_reach(hp_arch arch);
+
+// The same for the longest detour; equal where there is but one.
+uint64_t hp_far_detour_reach(hp_arch arch);
+
+// Whether an entry may jump straight to a replacement (hp_encode_jump), past its island.
+bool hp_may_skip_island(hp_arch arch);
 
 // Bytes that a stub needs at most for the planner to reserve before relocation: a multiple of 16.
 size_t hp_stub_stride(hp_arch arch, size_t stub_length);
 
-// Decodes one instruction into `text` ("mov rax, rbx"); returns its length in bytes, 0 if it is undecodable.
+// Decodes one instruction into `text` ("mov rax, rbx"); returns its length in bytes, 0 if it is undecodable. Where lengths do
+// not depend on the decoder (arm64), what it does not know is ".word 0x00000000".
 size_t hp_disassemble(hp_arch arch, const uint8_t *code, size_t length, uint64_t address, char *text, size_t text_capacity);
 
 // Length of one instruction in bytes, by the core's own table of encodings and without the decoder; 0 if it is

@@ -1,6 +1,6 @@
 // The x86_64 instructions that detours and stubs are made of. Encodings: Intel SDM volume 2; every displacement counts
 // from the end of its instruction. Twin: arm64/encode.c.
-#include "../arch.h"
+#include "mover.h"
 
 #include <string.h>
 
@@ -22,7 +22,6 @@ size_t hp_x86_64_encode_jump(uint8_t *out, uint64_t from, uint64_t to) {
     return sizeof code;
 }
 
-// `condition` is the low half of the opcode: 4 is e, 5 is ne, …
 size_t hp_x86_64_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to) {
     uint8_t code[] = {
         0x0f, (uint8_t)(0x80 | (condition & 15)), 0, 0, 0, 0,  // jcc to

@@ -66,6 +66,9 @@ const moved *hp_x86_moved_at(const mover *mover, uint64_t offset);
 bool hp_x86_refuse(const mover *mover, hp_reason reason, const moved *moved);
 bool hp_x86_refuse_entry(const mover *mover, hp_reason reason, uint64_t operand);
 
+// encode.c, beyond what both architectures do: `condition` is the low half of the opcode, 4 is e, 5 is ne, …
+size_t hp_x86_64_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to);
+
 static inline const uint8_t *x86_code_of(const mover *mover, const moved *moved) {
     return mover->request->code + moved->offset;
 }

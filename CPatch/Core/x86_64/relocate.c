@@ -259,6 +259,10 @@ bool hp_x86_64_relocate(const hp_relocation_request *request, hp_relocation *out
 // `jmp rel32`: a signed 32-bit displacement, from the end of the jump's 5 bytes. Less the 5, so that both ways hold.
 uint64_t hp_x86_64_detour_reach(void) { return (uint64_t)INT32_MAX - X86_DETOUR_LENGTH; }
 
+uint64_t hp_x86_64_far_detour_reach(void) { return hp_x86_64_detour_reach(); }
+
+bool hp_x86_64_may_skip_island(void) { return true; }
+
 size_t hp_x86_64_instruction_length(const uint8_t *code, size_t length) {
     x86_instruction parsed;
     return hp_x86_parse(code, length, &parsed) == X86_PARSED ? parsed.length : 0;
