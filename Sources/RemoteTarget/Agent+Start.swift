@@ -235,6 +235,8 @@ private struct AgentStarter {
             // Looked at, sent away and let go on the tracing thread: a change of threads would hold it longer.
             try session.stopOne(tid, deadline: limit) { tracees in
                 phase(.stopped)
+                // Where it is let run into its call, it has to wait for a processor like everybody else.
+                let limit = min(deadline, .after(milliseconds: 250))
                 do { result = .success(try redirect(tracees, deadline: limit)) } catch { result = .failure(error) }
                 tracees.detachAll()
             }
@@ -272,8 +274,10 @@ private struct AgentStarter {
         if isInRestartableSequence(tracee) { return .unsafe("in a restartable sequence") }
         if let objection = hp_vector_objection(tracee.tid, isBlocked) { return .unsafe(String(cString: objection)) }
         let stack = unwinder.unwind(tracee, signatureBits: tracees.signatureBits)
+        var registers = tracee.registers
         if let objection = FrameVetting.objection(
-            frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked)
+            frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked,
+            call: isBlocked ? SystemCall.name(hp_registers_call_number(&registers)) : nil)
         {
             return .unsafe(objection)
         }
