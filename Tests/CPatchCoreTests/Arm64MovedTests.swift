@@ -85,7 +85,7 @@ import Testing
         Row("d65f0bff", "retaa", ".word 0xd65f0bff"),
         Row("d71f0822", "braa x1, x2", ".word 0xd71f0822"),
         Row("d4000001 d65f03c0", "svc #0; ret", "svc #0; b #0x401004"),
-        Row("d4200020", "brk #1", "brk #0x1; b #0x401004"),
+        Row("d4200020", "brk #1", ".word 0xd4200020; b #0x401004"),
         Row("b8200041 d65f03c0", "ldadd w0, w1, [x2]; ret", ".word 0xb8200041; b #0x401004"),
         Row("2518e3e0 d65f03c0", "ptrue p0.b; ret", ".word 0x2518e3e0; b #0x401004"),
         Row("d65f0200", "ret x16", "ret x16"),
@@ -227,16 +227,16 @@ import Testing
             "stp x29, x30, [sp, #-0x10]!; mov x29, sp; nop; adrp x16, #0x401000; add x16, x16, #0xc; ret x16", stub: far
         ),
         Row(
-            "b4000040 d65f03c0 52800020 d65f03c0", "cbz x0, .+8; ret; mov w0, #1; ret",
-            "cbz x0, #0x10401050; ret; mov w0, #0x1; adrp x16, #0x401000; add x16, x16, #0xc; ret x16", stub: far),
+            "b4000040 d65f03c0 52800400 d65f03c0", "cbz x0, .+8; ret; mov w0, #32; ret",
+            "cbz x0, #0x10401050; ret; mov w0, #0x20; adrp x16, #0x401000; add x16, x16, #0xc; ret x16", stub: far),
         Row("aa0003f0 aa0103f1 d65f03c0", "mov x16, x0; mov x17, x1; ret", "mov x16, x0; mov x17, x1; ret", stub: far),
         Row(
             "a9bf7bfd 910003fd d503201f d503201f d65f03c0", "stp x29, x30, [sp, #-16]!; mov x29, sp; nop; nop; ret",
             "stp x29, x30, [sp, #-0x10]!; mov x29, sp; nop; nop; mov x16, #0x1010; movk x16, #0x40, lsl #16; ret x16",
             stub: anywhere),
         Row(
-            "b4000040 d65f03c0 52800020 d65f03c0", "cbz x0, .+8; ret; mov w0, #1; ret",
-            "cbz x0, #0x400401050; ret; mov w0, #0x1; ret", stub: anywhere),
+            "b4000040 d65f03c0 52800400 d65f03c0", "cbz x0, .+8; ret; mov w0, #32; ret",
+            "cbz x0, #0x400401050; ret; mov w0, #0x20; ret", stub: anywhere),
         Row(
             "9c000200 1c000280 36080200 74020201 d65f03c0",
             "ldr q0, .+64; ldr s0, .+80; tbz w0, #1, .+64; cbgt w1, w2, .+64; ret",
