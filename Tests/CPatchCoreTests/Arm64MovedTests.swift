@@ -84,6 +84,10 @@ import Testing
         Row("d65f03c0", "ret", "ret"),
         Row("d65f0bff", "retaa", ".word 0xd65f0bff"),
         Row("d71f0822", "braa x1, x2", ".word 0xd71f0822"),
+        Row(
+            "aa0103e0 d65f03c0 aa0203e0", "mov x0, x1; ret, and a neighbour", "mov x0, x1; b #0x401004",
+            functionLength: 8),
+        Row("d65f03c0 aa0203e0", "ret, a 4-byte function, and a neighbour", "ret", functionLength: 4),
         Row("d4000001 d65f03c0", "svc #0; ret", "svc #0; b #0x401004"),
         Row("d4200020", "brk #1", ".word 0xd4200020; b #0x401004"),
         Row("b8200041 d65f03c0", "ldadd w0, w1, [x2]; ret", ".word 0xb8200041; b #0x401004"),
@@ -212,6 +216,8 @@ import Testing
         Row(
             "d503201f 3607ffe0 d65f03c0", "nop; tbz w0, #0, .-4; ret",
             "nop; tbz w0, #0, #0x10401008; adrp x16, #0x401000; add x16, x16, #8; ret x16", stub: page),
+        Row(
+            "d503201f 14000000", "nop; b ., a block that ends in a jump to itself", "nop; b #0x1040100c", stub: page),
         Row("14000001 d65f03c0", "b .+4; ret", "b #0x1040100c; ret", stub: page),
         Row("d2800000 d61f0020", "mov x0, #0; br x1", "mov x0, #0; br x1", stub: page),
         Row("d65f03c0 d503201f", "ret; nop", "ret; nop; adrp x16, #0x401000; add x16, x16, #8; ret x16", stub: page),

@@ -131,6 +131,8 @@ import Testing
         for stub in [0, 16, raw, raw & ~15, ~15] {
             let detour = try? Detour(entry: Address(raw), stub: Address(stub))
             if let detour { #expect(detour.expected.count == 5) }
+            let other = try? Detour(code: Self.arm64, architecture: .arm64, entry: Address(raw), stub: Address(stub))
+            if let other { #expect((4...16).contains(other.expected.count)) }
         }
         #expect(throws: Refusal.self) { try Detour(code: []) }
         #expect(throws: Refusal.self) { try Detour(code: [0x55], functionLength: -5) }
