@@ -43,8 +43,6 @@ const char *hp_call_name(long number) {
         NAMED(sendto), NAMED(recvfrom), NAMED(sendmsg), NAMED(recvmsg), NAMED(clone), NAMED(wait4), NAMED(semop),
         NAMED(fcntl), NAMED(fsync), NAMED(fdatasync), NAMED(rt_sigtimedwait), NAMED(rt_sigsuspend), NAMED(futex),
         NAMED(restart_syscall), NAMED(semtimedop), NAMED(clock_nanosleep), NAMED(waitid), NAMED(epoll_pwait), NAMED(accept4),
-        NAMED(readv), NAMED(writev), NAMED(pwrite64), NAMED(connect), NAMED(recvmmsg), NAMED(sendmmsg), NAMED(msgrcv),
-        NAMED(msgsnd), NAMED(flock),
         // Numbers that newer kernels share.
         {435, "clone3"}, {441, "epoll_pwait2"}, {449, "futex_waitv"},
 #if defined(SYS_poll)

@@ -274,10 +274,8 @@ private struct AgentStarter {
         if isInRestartableSequence(tracee) { return .unsafe("in a restartable sequence") }
         if let objection = hp_vector_objection(tracee.tid, isBlocked) { return .unsafe(String(cString: objection)) }
         let stack = unwinder.unwind(tracee, signatureBits: tracees.signatureBits)
-        var registers = tracee.registers
         if let objection = FrameVetting.objection(
-            frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked,
-            call: isBlocked ? SystemCall.name(hp_registers_call_number(&registers)) : nil)
+            frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked)
         {
             return .unsafe(objection)
         }

@@ -70,22 +70,12 @@ enum FrameVetting {
         "fgets_unlocked", "gets", "_IO_gets",
     ]
 
-    /// System calls in which libc does not block on its own account, under a lock: what is blocked in one was called by the
-    /// program. From glibc 2.41 on, that is all there is to know it by: the wrapper jumps to a helper and leaves no frame.
-    static let waits: Set<String> = [
-        "read", "readv", "pread64", "write", "writev", "pwrite64", "poll", "ppoll", "select", "pselect6", "epoll_wait",
-        "epoll_pwait", "epoll_pwait2", "accept", "accept4", "connect", "recvfrom", "recvmsg", "recvmmsg", "sendto",
-        "sendmsg", "sendmmsg", "nanosleep", "clock_nanosleep", "restart_syscall", "pause", "rt_sigsuspend",
-        "rt_sigtimedwait", "wait4", "waitid", "semop", "semtimedop", "msgrcv", "msgsnd", "flock", "fsync", "fdatasync",
-    ]
-
     /// - Parameters:
     ///   - frames: innermost first.
     ///   - isComplete: the unwinding ended at the thread's start.
     ///   - isBlocked: the thread is in a system call that will be entered again.
-    ///   - call: its name.
     /// - Returns: why the thread must not be borrowed; nil where it may.
-    static func objection(frames: [FrameKind], isComplete: Bool, isBlocked: Bool, call: String? = nil) -> String? {
+    static func objection(frames: [FrameKind], isComplete: Bool, isBlocked: Bool) -> String? {
         guard let first = frames.first else { return "its stack could not be read" }
         for frame in frames {
             switch frame {
@@ -103,7 +93,6 @@ enum FrameVetting {
             let isInterrupted = depth > 0
             if let objection = objection(
                 to: activation, isComplete: isComplete, isWaiting: isInterrupted || isBlocked,
-                isInWait: !isInterrupted && isBlocked && call.map(waits.contains) ?? false,
                 wrappers: isInterrupted ? wrappers.subtracting(joins) : wrappers)
             {
                 return depth == 0 ? objection : "in a signal handler that interrupted it " + objection
@@ -115,9 +104,8 @@ enum FrameVetting {
     /// - Parameters:
     ///   - frames: of a handler, or of what it has interrupted.
     ///   - isWaiting: where the innermost is of libc, it must be a wrapper.
-    ///   - isInWait: or the helper of one that has left no frame.
     private static func objection(
-        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool, isInWait: Bool, wrappers: Set<String>
+        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool, wrappers: Set<String>
     ) -> String? {
         guard let first = frames.first else { return "at an unknown place" }
         var rest = frames
@@ -128,13 +116,9 @@ enum FrameVetting {
                 rest.removeFirst()
                 helpers += 1
             }
-            if isInWait, helpers > 0 {
-                // Whoever called the wrapper comes next, or the wrapper.
-            } else {
-                guard case .libc(let names)? = rest.first else { return "in an unknown function of libc" }
-                guard !names.isDisjoint(with: wrappers) else { return "in \(shown(names)) of libc" }
-                rest.removeFirst()
-            }
+            guard case .libc(let names)? = rest.first else { return "in an unknown function of libc" }
+            guard !names.isDisjoint(with: wrappers) else { return "in \(shown(names)) of libc" }
+            rest.removeFirst()
             if !isComplete, rest.first != .user { return incomplete }
         } else if isLibc(first) {
             return "running in " + (name(first) ?? "an unknown function") + " of libc"

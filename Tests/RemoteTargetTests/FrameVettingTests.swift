@@ -8,18 +8,13 @@ extension RemoteTargetTests {
             var frames: [FrameKind]
             var isComplete = true
             var isBlocked = true
-            var call: String?
             var isSafe: Bool
             var line: Int
 
-            init(
-                _ frames: [FrameKind], complete: Bool = true, blocked: Bool = true, call: String? = nil, safe: Bool,
-                line: Int = #line
-            ) {
+            init(_ frames: [FrameKind], complete: Bool = true, blocked: Bool = true, safe: Bool, line: Int = #line) {
                 self.frames = frames
                 isComplete = complete
                 isBlocked = blocked
-                self.call = call
                 isSafe = safe
                 self.line = line
             }
@@ -56,22 +51,6 @@ extension RemoteTargetTests {
             Row([.libcUnnamed, .user] + start, blocked: false, safe: false),
             Row([named("read"), .user] + start, blocked: false, safe: false),
             Row([.nowhere, .user] + start, blocked: false, safe: false),
-            // glibc 2.41: the wrapper has jumped to its helpers. Which call it is tells that nothing of libc waits there.
-            Row([.libcUnnamed, .libcUnnamed, .user] + start, call: "read", safe: true),
-            Row([.libcUnnamed, .libcUnnamed, .libcUnnamed, .user], complete: false, call: "ppoll", safe: true),
-            Row(
-                [.libcUnnamed, named("_IO_file_underflow"), named("fgets"), .user] + mainStart, call: "read", safe: true
-            ),
-            Row(
-                [.libcUnnamed, named("clock_nanosleep"), named("usleep"), .user] + start, call: "clock_nanosleep",
-                safe: true),
-            Row([.libcUnnamed, .libcUnnamed, .user] + start, call: "futex", safe: false),
-            Row([.libcUnnamed, .libcUnnamed, .user] + start, call: "mmap", safe: false),
-            Row([.libcUnnamed, .libcUnnamed, .user] + start, blocked: false, call: "read", safe: false),
-            Row([.libcUnnamed, named("getaddrinfo"), .user] + start, call: "connect", safe: false),
-            Row([.libcUnnamed, named("malloc"), .user] + start, call: "read", safe: false),
-            Row([.libcUnnamed, .user, .signalReturn, .libcUnnamed, .user] + start, call: "read", safe: false),
-            Row([.libcUnnamed, .libcUnnamed], complete: false, call: "read", safe: false),
             // In a handler, which interrupted what follows.
             Row([named("read"), .user, .signalReturn, .user] + mainStart, safe: true),
             Row([.user, .signalReturn, named("select"), .user] + mainStart, blocked: false, safe: true),
@@ -98,7 +77,7 @@ extension RemoteTargetTests {
 
         @Test(arguments: rows) func decides(row: Row) {
             let objection = FrameVetting.objection(
-                frames: row.frames, isComplete: row.isComplete, isBlocked: row.isBlocked, call: row.call)
+                frames: row.frames, isComplete: row.isComplete, isBlocked: row.isBlocked)
             #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 
