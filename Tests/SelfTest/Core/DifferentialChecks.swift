@@ -64,11 +64,11 @@
             }
             moved[index] += 1
         }
-        for (place, count) in zip(Machine.places, moved) { print("    \(place.name): \(count) moved") }
+        for (place, count) in zip(Machine.places, moved) { say("    \(place.name): \(count) moved") }
         for (reason, count) in refused.sorted(by: { $0.key < $1.key }) {
-            print("    refused \(count): \(String(cString: hp_reason_text(hp_reason(reason))))")
+            say("    refused \(count): \(String(cString: hp_reason_text(hp_reason(reason))))")
         }
-        print("    \(resumed) continued in the middle; pages guarded: \(Machine.isGuarding)")
+        say("    \(resumed) continued in the middle; pages guarded: \(Machine.isGuarding)")
         try expect(moved.reduce(0, +) > count / 2, "most can be moved")
     }
 
@@ -118,7 +118,7 @@
 
     /// Shows that the page of entries is guarded, so that the checks above can fail.
     private func guardedPages() throws {
-        guard Machine.isGuarding else { return print("    this machine has no guarded pages") }
+        guard Machine.isGuarding else { return say("    this machine has no guarded pages") }
         let machine = try Machine()
         machine.load([0xd503_201f, 0xd65f_03c0])  // nop; ret
         _ = machine.run(at: Machine.entry, Registers(), indirect: false)

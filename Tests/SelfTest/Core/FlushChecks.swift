@@ -19,7 +19,7 @@
     private func returning(_ value: UInt32) -> [UInt32] { [0x5280_0000 | value << 5, 0xd65f_03c0] }
 
     /// A function, its replacement, and the stub between: one page, with the slot in the next.
-    private struct Victim {
+    private struct Subject {
         static let (entry, replacement, stub, slot) = (0, 0x100, 0x200, 0x1_0000)
         let code: UnsafeMutableRawPointer
 
@@ -68,7 +68,7 @@
                 flush(Self.entry, expected.count)
                 try expect(function() == 1, "the function does not run again")
             }
-            print("    without a flush, \(stale) of \(2 * rounds) calls ran the old code")
+            say("    without a flush, \(stale) of \(2 * rounds) calls ran the old code")
         }
     }
 
@@ -86,7 +86,7 @@
             munmap(code, size)
             munmap(alias, size)
         }
-        try Victim(code: code).check { bytes, offset in (alias + offset).copyMemory(from: bytes, byteCount: bytes.count)
+        try Subject(code: code).check { bytes, offset in (alias + offset).copyMemory(from: bytes, byteCount: bytes.count)
         }
     }
 
@@ -98,7 +98,7 @@
         let file = open("/proc/self/mem", O_RDWR | O_CLOEXEC)
         try expect(file >= 0, "/proc/self/mem: errno \(errno)")
         defer { close(file) }
-        try Victim(code: code).check { bytes, offset in
+        try Subject(code: code).check { bytes, offset in
             let place = off_t(Int(bitPattern: code + offset))
             try expect(pwrite(file, bytes, bytes.count, place) == bytes.count, "/proc/self/mem: errno \(errno)")
         }
