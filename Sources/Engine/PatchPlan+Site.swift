@@ -10,12 +10,6 @@ extension SiteRecord {
         else { return detour }
         return jump
     }
-
-    /// The bytes of the detour that a PC may point to once it is in force: none but the first where it is one instruction.
-    fileprivate var insideDetour: Range<Address>? {
-        let first = Architecture(elfMachine: machine)?.instructionLength(of: detour) ?? 0
-        return first == detour.count ? nil : patchAddress + 1..<patchAddress + detour.count
-    }
 }
 
 extension PatchPlan {
@@ -35,10 +29,13 @@ extension PatchPlan {
         }
     }
 
-    /// Puts the function's own bytes back.
+    /// Puts the function's own bytes back. Threads found inside a jump of several instructions start the function anew.
     /// - Parameter found: what stands at the entry, one of our jumps.
     mutating func restore(_ site: SiteRecord, from found: [UInt8]) {
         writes.append(Write(address: site.patchAddress, kind: .text, expected: found, bytes: site.original))
-        if let inside = site.insideDetour { hazards.append(inside) }
+        let restarts = Architecture(elfMachine: site.machine)?.restarts(of: found, at: site.patchAddress) ?? []
+        if restarts.isEmpty { return }
+        moves += restarts
+        hazards.append(site.patchAddress + 1..<site.patchAddress + found.count)
     }
 }

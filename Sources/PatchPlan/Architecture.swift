@@ -50,8 +50,21 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
         return length > 0 ? Array(bytes.prefix(length)) : nil
     }
 
-    /// Bytes of the first instruction of `code`; 0 where it is unknown.
-    public func instructionLength(of code: [UInt8]) -> Int { hp_instruction_length(core, code, code.count) }
+    /// Where threads go that are found inside a jump which is to be overwritten: back to its start, which is then the start of
+    /// what replaces it. Nothing for a jump of one instruction; a longer one has only changed a register that is dead there.
+    /// - Parameter jump: a detour's bytes, at `address`.
+    public func restarts(of jump: [UInt8], at address: Address) -> [PCMove] {
+        var moves: [PCMove] = []
+        var offset = 0
+        while offset < jump.count {
+            let rest = Array(jump[offset...])
+            let length = hp_instruction_length(core, rest, rest.count)
+            if offset > 0 { moves.append(PCMove(from: address + offset, to: address)) }
+            guard length > 0 else { break }
+            offset += length
+        }
+        return moves
+    }
 
     /// Whether a word of a stack is a PC that the kernel has saved in a signal frame.
     /// - Parameter neighbours: `HP_NEIGHBOURS` words, of which this one is number `HP_NEIGHBOURS_BELOW`.

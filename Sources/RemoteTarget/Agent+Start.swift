@@ -241,6 +241,8 @@ private struct AgentStarter {
             // Looked at, sent away and let go on the tracing thread: a change of threads would hold it longer.
             try session.stopOne(tid, deadline: limit) { tracees in
                 phase(.stopped)
+                // Where it is let run into its call, it has to wait for a processor like everybody else.
+                let limit = min(deadline, .after(milliseconds: 250))
                 do { result = .success(try redirect(tracees, deadline: limit)) } catch { result = .failure(error) }
                 tracees.detachAll()
             }

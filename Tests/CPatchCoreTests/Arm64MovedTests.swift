@@ -84,8 +84,12 @@ import Testing
         Row("d65f03c0", "ret", "ret"),
         Row("d65f0bff", "retaa", ".word 0xd65f0bff"),
         Row("d71f0822", "braa x1, x2", ".word 0xd71f0822"),
+        Row(
+            "aa0103e0 d65f03c0 aa0203e0", "mov x0, x1; ret, and a neighbour", "mov x0, x1; b #0x401004",
+            functionLength: 8),
+        Row("d65f03c0 aa0203e0", "ret, a 4-byte function, and a neighbour", "ret", functionLength: 4),
         Row("d4000001 d65f03c0", "svc #0; ret", "svc #0; b #0x401004"),
-        Row("d4200020", "brk #1", "brk #0x1; b #0x401004"),
+        Row("d4200020", "brk #1", ".word 0xd4200020; b #0x401004"),
         Row("b8200041 d65f03c0", "ldadd w0, w1, [x2]; ret", ".word 0xb8200041; b #0x401004"),
         Row("2518e3e0 d65f03c0", "ptrue p0.b; ret", ".word 0x2518e3e0; b #0x401004"),
         Row("d65f0200", "ret x16", "ret x16"),
@@ -212,6 +216,8 @@ import Testing
         Row(
             "d503201f 3607ffe0 d65f03c0", "nop; tbz w0, #0, .-4; ret",
             "nop; tbz w0, #0, #0x10401008; adrp x16, #0x401000; add x16, x16, #8; ret x16", stub: page),
+        Row(
+            "d503201f 14000000", "nop; b ., a block that ends in a jump to itself", "nop; b #0x1040100c", stub: page),
         Row("14000001 d65f03c0", "b .+4; ret", "b #0x1040100c; ret", stub: page),
         Row("d2800000 d61f0020", "mov x0, #0; br x1", "mov x0, #0; br x1", stub: page),
         Row("d65f03c0 d503201f", "ret; nop", "ret; nop; adrp x16, #0x401000; add x16, x16, #8; ret x16", stub: page),
@@ -227,16 +233,16 @@ import Testing
             "stp x29, x30, [sp, #-0x10]!; mov x29, sp; nop; adrp x16, #0x401000; add x16, x16, #0xc; ret x16", stub: far
         ),
         Row(
-            "b4000040 d65f03c0 52800020 d65f03c0", "cbz x0, .+8; ret; mov w0, #1; ret",
-            "cbz x0, #0x10401050; ret; mov w0, #0x1; adrp x16, #0x401000; add x16, x16, #0xc; ret x16", stub: far),
+            "b4000040 d65f03c0 52800400 d65f03c0", "cbz x0, .+8; ret; mov w0, #32; ret",
+            "cbz x0, #0x10401050; ret; mov w0, #0x20; adrp x16, #0x401000; add x16, x16, #0xc; ret x16", stub: far),
         Row("aa0003f0 aa0103f1 d65f03c0", "mov x16, x0; mov x17, x1; ret", "mov x16, x0; mov x17, x1; ret", stub: far),
         Row(
             "a9bf7bfd 910003fd d503201f d503201f d65f03c0", "stp x29, x30, [sp, #-16]!; mov x29, sp; nop; nop; ret",
             "stp x29, x30, [sp, #-0x10]!; mov x29, sp; nop; nop; mov x16, #0x1010; movk x16, #0x40, lsl #16; ret x16",
             stub: anywhere),
         Row(
-            "b4000040 d65f03c0 52800020 d65f03c0", "cbz x0, .+8; ret; mov w0, #1; ret",
-            "cbz x0, #0x400401050; ret; mov w0, #0x1; ret", stub: anywhere),
+            "b4000040 d65f03c0 52800400 d65f03c0", "cbz x0, .+8; ret; mov w0, #32; ret",
+            "cbz x0, #0x400401050; ret; mov w0, #0x20; ret", stub: anywhere),
         Row(
             "9c000200 1c000280 36080200 74020201 d65f03c0",
             "ldr q0, .+64; ldr s0, .+80; tbz w0, #1, .+64; cbgt w1, w2, .+64; ret",

@@ -119,12 +119,13 @@ import Testing
             "ldr x16, #0x401008"),
         Row("90000051 91004231 d61f0220 aa0103e0", "a detour through adrp", HP_ALREADY_PATCHED, "adrp x17, #0x409000"),
         Row(
-            "d2800030 f2a00050 f2c00070 d61f0200 d65f03c0", "a detour through a constant", HP_ALREADY_PATCHED,
-            "mov x16, #0x1"),
-        Row("d4200000 d65f03c0", "a debugger's breakpoint", HP_ALREADY_PATCHED, "brk #0"),
-        Row("d503201f d4200000 d65f03c0", "a breakpoint further on", HP_ALREADY_PATCHED, "brk #0", stub: page),
-        Row("d42000a0 d65f03c0", "a uprobe", HP_ALREADY_PATCHED, "brk #0x5"),
-        Row("d503233f d4200000 d65f03c0", "a breakpoint behind paciasp", HP_ALREADY_PATCHED, "brk #0"),
+            "d2800410 f2a00050 f2c00070 d61f0200 d65f03c0", "a detour through a constant", HP_ALREADY_PATCHED,
+            "mov x16, #0x20"),
+        Row("d4200000 d65f03c0", "a debugger's breakpoint", HP_ALREADY_PATCHED, ".word 0xd4200000"),
+        Row(
+            "d503201f d4200000 d65f03c0", "a breakpoint further on", HP_ALREADY_PATCHED, ".word 0xd4200000", stub: page),
+        Row("d42000a0 d65f03c0", "a uprobe", HP_ALREADY_PATCHED, ".word 0xd42000a0"),
+        Row("d503233f d4200000 d65f03c0", "a breakpoint behind paciasp", HP_ALREADY_PATCHED, ".word 0xd4200000"),
         Row("aa0003f1 aa0103f0 d503201f", "no register to come back through", HP_DETOUR_OUT_OF_REACH, stub: page),
         Row("aa0003f1 aa0103f0 54000200", "no register to leave through", HP_OUT_OF_REACH, "b.eq #0x401048", stub: far),
         Row(

@@ -45,6 +45,19 @@ import Testing
         #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401004, 0x401008].map { Address($0) })
     }
 
+    /// A jump of several instructions changes nothing but a register that is dead: who is inside starts over.
+    @Test func whoIsInsideALongJumpStartsOver() throws {
+        let address = Address(0x401000)
+        let far = try Detour(code: Self.arm64, architecture: .arm64, stub: Address(0x1040_1040))
+        #expect(
+            Architecture.arm64.restarts(of: far.bytes, at: address)
+                == [4, 8].map { PCMove(from: address + $0, to: address) })
+        let near = try Detour(code: Self.arm64, architecture: .arm64)
+        #expect(Architecture.arm64.restarts(of: near.bytes, at: address).isEmpty)
+        #expect(try Architecture.x86_64.restarts(of: Detour().bytes, at: address).isEmpty)
+        #expect(Architecture.x86_64.restarts(of: [], at: address).isEmpty)
+    }
+
     @Test func onArm64AnEntryLeadsToItsIslandOnly() {
         // Past it, a replacement would be given a signed return address.
         #expect(Architecture.arm64.jump(from: Address(0x401000), to: Address(0x402000)) == nil)
@@ -90,7 +103,7 @@ import Testing
         #expect {
             try Detour(code: hex("07 00 00 00"), architecture: .arm64)
         } throws: { error in
-            "\(error)".hasPrefix("cannot move `.word 0x00000007` (07 00 00 00) at 0x401000: the decoder")
+            "\(error)".contains("(07 00 00 00) at 0x401000: the decoder does not know")
         }
     }
 
@@ -118,6 +131,8 @@ import Testing
         for stub in [0, 16, raw, raw & ~15, ~15] {
             let detour = try? Detour(entry: Address(raw), stub: Address(stub))
             if let detour { #expect(detour.expected.count == 5) }
+            let other = try? Detour(code: Self.arm64, architecture: .arm64, entry: Address(raw), stub: Address(stub))
+            if let other { #expect((4...16).contains(other.expected.count)) }
         }
         #expect(throws: Refusal.self) { try Detour(code: []) }
         #expect(throws: Refusal.self) { try Detour(code: [0x55], functionLength: -5) }

@@ -7,7 +7,7 @@ import TestSupport
 @main
 struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
-        ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
+        ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
     ]
 
     static func main() {
@@ -29,22 +29,19 @@ struct SelfTest {
         func seconds() -> String { "\((monotonic() - start) / 10_000_000)".hundredths }
         do {
             try check.run()
-            say("✔ Test \"\(Self.machine) \(group): \(check.name)\" passed after \(seconds()) seconds.")
+            say("✔ Test \"\(Self.machine)\(group): \(check.name)\" passed after \(seconds()) seconds.")
             return true
         } catch {
             say("    \(error)")
-            say("✘ Test \"\(Self.machine) \(group): \(check.name)\" failed after \(seconds()) seconds.")
+            say("✘ Test \"\(Self.machine)\(group): \(check.name)\" failed after \(seconds()) seconds.")
             return false
         }
     }
 
-    /// What the kernel says, with the size of its pages: "aarch64, 4 KiB pages".
-    private static let machine: String = {
-        var name = utsname()
-        uname(&name)
-        let machine = withUnsafeBytes(of: name.machine) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        return "\(machine), \(sysconf(Int32(_SC_PAGESIZE)) >> 10) KiB pages,"
-    }()
+    /// What runs here, as the script tells that started it, and the size of its pages: "qemu-user 10.0.8, 4 KiB pages".
+    private static let machine =
+        (getenv("HOTPATCH_MACHINE").map { String(cString: $0) } ?? "this machine")
+        + ", \(sysconf(Int32(_SC_PAGESIZE)) >> 10) KiB pages, "
 
     /// Nanoseconds.
     private static func monotonic() -> Int {

@@ -3,7 +3,7 @@
 # Usage: boot.sh KERNEL SECONDS COMMAND FILE…
 #   KERNEL   a part of its file's name: cloud, 16k
 #   COMMAND  run by a shell in /tests, which holds every FILE
-# Ends with 0 where the command did. Some processors of the machine may be taken away by CPU=name (default max).
+# Ends with 0 where the command did. CPU=name chooses the processor (default max).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -33,6 +33,7 @@ done
 cat > "$root/init" <<X
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
+export HOTPATCH_MACHINE="arm64 Linux \$(uname -r | sed 's/+.*//')"
 export PATH=/bin:/tests LD_LIBRARY_PATH=/usr/lib HOTPATCH_VICTIMS=/tests HOME=/tmp
 mount -t proc proc /proc
 mount -t sysfs sys /sys

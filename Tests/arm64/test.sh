@@ -24,6 +24,7 @@ case $? in
 *) echo "$reason"; fail "the SDK is made" ;;
 esac
 
+ulimit -c 0
 began=$SECONDS
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -35,11 +36,13 @@ echo "built for arm64 in $((SECONDS - began)) s; $("$sdk/emulator/qemu-aarch64" 
     "$(qemu-system-aarch64 --version | head -n 1)"
 
 status=0
+HOTPATCH_MACHINE="arm64 qemu-user $("$sdk/emulator/qemu-aarch64" --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')"
+export HOTPATCH_MACHINE
 emulate "$products/SelfTest" core || status=1
 for scenario in "libc signal procMem" "hammer signal mprotect" "stub signal procMem" "fork signal procMem"; do
     # shellcheck disable=SC2086
     if emulate "$products/Scenarios" $scenario >"$log" 2>&1; then verdict="✔" word=passed; else verdict="✘" word=failed; cat "$log"; status=1; fi
-    echo "$verdict Test \"arm64, user-mode emulation: $scenario\" $word after 0 seconds."
+    echo "$verdict Test \"$HOTPATCH_MACHINE, scenarios: $scenario\" $word after 0 seconds."
 done
 
 programs=("$products/SelfTest" "$products/Scenarios" "$scratch"/victims/*)

@@ -80,7 +80,7 @@ typedef struct hp_relocation_request {
 //     stub + original_offset    the moved prologue             (what calling the original runs)
 //     …                         jump back to the first instruction not moved
 typedef struct hp_relocation {
-    uint32_t patch_offset;                    // where the detour is written, from the entry: past endbr64 / bti
+    uint32_t patch_offset;                    // where the detour is written, from the entry: past endbr64, bti, paciasp
     uint32_t window_length;                   // bytes moved, from patch_offset: whole instructions
     uint32_t detour_length;                   // bytes written; the rest of the window stays as it was
     uint8_t expected[HP_DETOUR_CAPACITY];     // what stands at patch_offset now, detour_length bytes

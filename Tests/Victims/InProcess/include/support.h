@@ -14,6 +14,11 @@ int victim_gettid(void);
 int victim_fork(void);
 int victim_trace(int tid);
 int victim_system(const char *command);
+// Makes the machine run what was written there; nothing to do on x86_64.
+void victim_flush_code(const void *code, long length);
+// getauxval(3), memfd_create(2).
+unsigned long victim_auxiliary(unsigned long type);
+int victim_memory_file(void);
 // In a vfork child, which holds its parent's thread, for so long.
 void victim_vfork_sleep(int seconds);
 
