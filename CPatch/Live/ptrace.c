@@ -56,6 +56,41 @@ const char *hp_call_name(long number) {
     return 0;
 }
 
+bool hp_call_only_waits(long number) {
+    switch (number) {
+    case SYS_read:
+    case SYS_readv:
+    case SYS_pread64:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_pwrite64:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_epoll_pwait:
+    case SYS_rt_sigtimedwait:
+    case SYS_rt_sigsuspend:
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_msgrcv:
+    case SYS_msgsnd:
+    case SYS_semtimedop:
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+    case SYS_fsync:
+    case SYS_fdatasync:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool hp_call_starts_process(long number) {
 #if defined(SYS_vfork)
     if (number == SYS_vfork) return true;

@@ -60,7 +60,7 @@ private struct AgentStarter {
     /// The areas of predecessors that died, to be unmapped.
     private var abandonedAreas: [(address: UInt64, count: UInt64)] = []
     /// Where a stub can go, best first. Which of them depends on the thread: its last jump must reach where that was.
-    private var places: [Range<Address>] = []
+    private var places: [StubPlace] = []
 
     init(
         process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, vectorStateSize: Int, deadline: Deadline,
@@ -90,6 +90,7 @@ private struct AgentStarter {
 
     private mutating func findPlaces() throws {
         let count = AgentStub.count
+        let mappings = try Mappings(of: process)
         for slack in symbols.slack {
             let start = slack.lowerBound.roundedUp(to: 64)
             guard start < slack.upperBound, slack.upperBound - start >= count else { continue }
@@ -97,11 +98,16 @@ private struct AgentStarter {
             guard start.roundedDown(to: MemoryPage.size) == (start + (count - 1)).roundedDown(to: MemoryPage.size),
                 let bytes = try? memory.bytes(at: start, count: count)
             else { continue }
-            let place = start..<start + count
-            if !bytes.allSatisfy({ $0 == 0 }) {
+            // The linker may have let the rest of the page be the file's next bytes; nobody refers to them there.
+            var place = StubPlace(range: start..<start + count, vacant: [UInt8](repeating: 0, count: count))
+            if bytes != place.vacant {
+                if let file = mappings.fileBytes(at: start, count: count, of: process) { place.vacant = file }
                 let magic = bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
-                guard magic == AgentStub.magic else { continue }
-                try evictPredecessor(from: place)
+                if magic == AgentStub.magic {
+                    try evictPredecessor(from: place)
+                } else if bytes != place.vacant {
+                    continue
+                }
             }
             places.append(place)
         }
@@ -110,7 +116,8 @@ private struct AgentStarter {
 
     /// A stub stands there: its patcher has died (it would hold the lock), or could not tell that the stub was free. Its
     /// agent is waited for, and then all threads are stopped to see that none is inside.
-    private mutating func evictPredecessor(from stub: Range<Address>) throws {
+    private mutating func evictPredecessor(from place: StubPlace) throws {
+        let stub = place.range
         let header = try memory.value(hp_agent_stub.self, at: stub.lowerBound)
         let old = Address(header.area)
         var backoff = Backoff(first: 1000, longest: 20_000)
@@ -121,8 +128,7 @@ private struct AgentStarter {
         while true {
             let stopped = try StoppedProcess(process, deadline: deadline)
             guard let thread = stopped.firstThread(in: stub) else {
-                try memory.write(
-                    [UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
+                try memory.write(place.vacant, at: stub.lowerBound)
                 _ = stopped.resume()
                 break
             }
@@ -209,7 +215,7 @@ private struct AgentStarter {
 
     private struct Loan {
         var thread: Int32
-        var stub: Range<Address>
+        var place: StubPlace
         var nanoseconds: UInt64
     }
 
@@ -222,7 +228,7 @@ private struct AgentStarter {
     }
 
     private enum Redirection {
-        case made(stub: Range<Address>)
+        case made(StubPlace)
         case unsafe(String)
     }
 
@@ -250,10 +256,10 @@ private struct AgentStarter {
         let report = session.release()
         switch try result.get() {
         case .unsafe(let objection): return (.unsafe(objection), report.interruptedCalls)
-        case .made(let stub):
+        case .made(let place):
             phase(.released)
             return (
-                .borrowed(Loan(thread: tid, stub: stub, nanoseconds: report.nanoseconds)), report.interruptedCalls
+                .borrowed(Loan(thread: tid, place: place, nanoseconds: report.nanoseconds)), report.interruptedCalls
             )
         }
     }
@@ -275,7 +281,7 @@ private struct AgentStarter {
         if let objection = hp_vector_objection(tracee.tid, isBlocked) { return .unsafe(String(cString: objection)) }
         let stack = unwinder.unwind(tracee, signatureBits: tracees.signatureBits)
         if let objection = FrameVetting.objection(
-            frames: stack.frames, isComplete: stack.isComplete, isBlocked: isBlocked)
+            frames: stack.frames, isComplete: stack.isComplete, call: isBlocked ? callNumber(tracee) : nil)
         {
             return .unsafe(objection)
         }
@@ -285,14 +291,15 @@ private struct AgentStarter {
         }
         if hasPendingSignal(tracee.tid) { return .unsafe("about to receive a signal") }
         phase(.vetted)
-        for stub in places {
+        for place in places {
+            let stub = place.range
             guard
                 let bytes = AgentStub.bytes(
                     at: stub.lowerBound, symbols: symbols, area: area, registers: tracee.registers, call: call,
                     idle: idle)
             else { continue }
             // Looked at again: a patcher in another network namespace does not see our lock.
-            guard try memory.bytes(at: stub.lowerBound, count: AgentStub.count).allSatisfy({ $0 == 0 }) else {
+            guard try memory.bytes(at: stub.lowerBound, count: AgentStub.count) == place.vacant else {
                 throw RemoteRefusal.anotherPatcher(pid: process.pid)
             }
             try memory.write(bytes, at: stub.lowerBound)
@@ -301,9 +308,14 @@ private struct AgentStarter {
                 return .unsafe("it was killed")
             }
             phase(.redirected)
-            return .made(stub: stub)
+            return .made(place)
         }
         return .unsafe("out of reach of the stub")
+    }
+
+    private func callNumber(_ tracee: Tracees.Tracee) -> Int {
+        var registers = tracee.registers
+        return hp_registers_call_number(&registers)
     }
 
     private func callState(of tracees: Tracees, deadline: Deadline) throws -> Tracees.CallState {
@@ -359,7 +371,7 @@ private struct AgentStarter {
             backoff.sleep()
         }
         let agent = Agent(
-            process: process, memory: memory, area: area, stub: loan.stub, borrowedThread: loan.thread,
+            process: process, memory: memory, area: area, place: loan.place, borrowedThread: loan.thread,
             agentThread: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID)),
             borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, phase: phase)
         phase(.serving)

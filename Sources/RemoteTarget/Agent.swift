@@ -12,7 +12,7 @@ public final class Agent {
     let process: RemoteProcess
     let memory: ProcMemory
     let area: AgentArea
-    let stub: Range<Address>
+    let place: StubPlace
     let borrowedThread: Int32
     let agentThread: Int32
     let phase: (AgentPhase) -> Void
@@ -27,14 +27,14 @@ public final class Agent {
     public let interruptedCalls: Int
 
     init(
-        process: RemoteProcess, memory: ProcMemory, area: AgentArea, stub: Range<Address>, borrowedThread: Int32,
+        process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowedThread: Int32,
         agentThread: Int32, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
         phase: @escaping (AgentPhase) -> Void
     ) {
         self.process = process
         self.memory = memory
         self.area = area
-        self.stub = stub
+        self.place = place
         self.borrowedThread = borrowedThread
         self.agentThread = agentThread
         self.borrowedNanoseconds = borrowedNanoseconds
@@ -170,6 +170,7 @@ public final class Agent {
                 if let tracee = tracees.tracees.first {
                     var registers = tracee.registers
                     var scan = StackScan(pid: pid, limit: 1 << 18, signatureBits: tracees.signatureBits)
+                    let stub = place.range
                     let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
                     let isInside =
                         stub.contains(Address(hp_registers_pc(&registers)))
@@ -185,7 +186,7 @@ public final class Agent {
     }
 
     private func clear() {
-        try? memory.write([UInt8](repeating: 0, count: stub.upperBound - stub.lowerBound), at: stub.lowerBound)
+        try? memory.write(place.vacant, at: place.range.lowerBound)
     }
 }
 

@@ -8,7 +8,7 @@ public struct AgentSymbols: Sendable {
     public var pthreadCreate: Address
     public var pthreadDetach: Address
     public var errnoLocation: Address
-    /// Executable memory that is zero and unused, best first: see `ExecutableSlack`.
+    /// Executable memory that is unused, best first: see `ExecutableSlack`.
     public var slack: [Range<Address>]
 
     public init(pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address, slack: [Range<Address>]) {
@@ -36,6 +36,13 @@ struct AgentArea {
 
 extension Int {
     fileprivate func roundedUp(to alignment: Int) -> Int { (self + alignment - 1) / alignment * alignment }
+}
+
+/// Where a stub is put, or can be.
+struct StubPlace {
+    var range: Range<Address>
+    /// What stands there when nobody uses it.
+    var vacant: [UInt8]
 }
 
 enum AgentStub {

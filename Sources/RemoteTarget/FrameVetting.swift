@@ -1,3 +1,4 @@
+import CPatch
 import Memory
 
 /// Decides from a thread's stack whether it may be borrowed for one pthread_create.
@@ -73,9 +74,10 @@ enum FrameVetting {
     /// - Parameters:
     ///   - frames: innermost first.
     ///   - isComplete: the unwinding ended at the thread's start.
-    ///   - isBlocked: the thread is in a system call that will be entered again.
+    ///   - call: the number of the system call that the thread is in, and that will be entered again; nil where it is in none.
     /// - Returns: why the thread must not be borrowed; nil where it may.
-    static func objection(frames: [FrameKind], isComplete: Bool, isBlocked: Bool) -> String? {
+    static func objection(frames: [FrameKind], isComplete: Bool, call: Int?) -> String? {
+        let isBlocked = call != nil
         guard let first = frames.first else { return "its stack could not be read" }
         for frame in frames {
             switch frame {
@@ -93,7 +95,7 @@ enum FrameVetting {
             let isInterrupted = depth > 0
             if let objection = objection(
                 to: activation, isComplete: isComplete, isWaiting: isInterrupted || isBlocked,
-                wrappers: isInterrupted ? wrappers.subtracting(joins) : wrappers)
+                call: isInterrupted ? nil : call, wrappers: isInterrupted ? wrappers.subtracting(joins) : wrappers)
             {
                 return depth == 0 ? objection : "in a signal handler that interrupted it " + objection
             }
@@ -104,8 +106,9 @@ enum FrameVetting {
     /// - Parameters:
     ///   - frames: of a handler, or of what it has interrupted.
     ///   - isWaiting: where the innermost is of libc, it must be a wrapper.
+    ///   - call: the system call it waits in, if that is known.
     private static func objection(
-        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool, wrappers: Set<String>
+        to frames: ArraySlice<FrameKind>, isComplete: Bool, isWaiting: Bool, call: Int?, wrappers: Set<String>
     ) -> String? {
         guard let first = frames.first else { return "at an unknown place" }
         var rest = frames
@@ -116,9 +119,16 @@ enum FrameVetting {
                 rest.removeFirst()
                 helpers += 1
             }
-            guard case .libc(let names)? = rest.first else { return "in an unknown function of libc" }
-            guard !names.isDisjoint(with: wrappers) else { return "in \(shown(names)) of libc" }
-            rest.removeFirst()
+            // A wrapper that ends in a jump to its helper leaves no frame: glibc 2.41 has such for calls that cancel a thread.
+            // Of what an allocator, the loader or a lock of theirs waits in, none is among them.
+            let hasVanished = helpers > 0 && call.map { hp_call_only_waits($0) } == true
+            switch rest.first {
+            case .libc(let names)? where !names.isDisjoint(with: wrappers): rest.removeFirst()
+            case .libc(let names)? where hasVanished && !names.isDisjoint(with: streamReaders): break
+            case .user? where hasVanished: break
+            case .libc(let names)?: return "in \(shown(names)) of libc"
+            default: return "in an unknown function of libc"
+            }
             if !isComplete, rest.first != .user { return incomplete }
         } else if isLibc(first) {
             return "running in " + (name(first) ?? "an unknown function") + " of libc"

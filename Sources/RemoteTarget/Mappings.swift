@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Memory
 
@@ -39,6 +40,20 @@ struct Mappings {
 
     func region(at address: Address) -> Region? { regions.first { $0.range.contains(address) } }
 
+    /// What the file that is mapped at an address holds there; zeros where it ends. Nil where it cannot be read, or is another by
+    /// now.
+    func fileBytes(at address: Address, count: Int, of process: RemoteProcess) -> [UInt8]? {
+        guard let region = region(at: address), region.inode != 0 else { return nil }
+        let file = open("/proc/\(process.pid)/root" + region.path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, UInt64(status.st_ino) == region.inode else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let offset = Int64(region.fileOffset) + Int64(address - region.range.lowerBound)
+        return linux_pread(file, &bytes, count, offset) >= 0 ? bytes : nil
+    }
+
     /// An address for `count` bytes in the middle of the widest gap: terabytes from the heap, the stacks and where mmap goes
     /// on, so that none of them will ever meet it.
     func roomyAddress(count: Int) -> Address? {
@@ -59,7 +74,8 @@ struct Mappings {
     }
 }
 
-/// Bytes between the end of an image's code and the end of its last page: mapped, executable, zero, and used by nobody.
+/// Bytes between the end of an image's code and the end of its last page: mapped, executable, and used by nobody. They are zero, or
+/// what comes next in the file.
 public enum ExecutableSlack {
     /// The slack of each image of a process, libc's first, the executable's next.
     ///

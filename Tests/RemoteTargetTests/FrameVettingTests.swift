@@ -1,3 +1,4 @@
+import CLinux
 import Testing
 
 @testable import RemoteTarget
@@ -7,14 +8,17 @@ extension RemoteTargetTests {
         struct Row: Sendable {
             var frames: [FrameKind]
             var isComplete = true
-            var isBlocked = true
+            var call: Int?
             var isSafe: Bool
             var line: Int
 
-            init(_ frames: [FrameKind], complete: Bool = true, blocked: Bool = true, safe: Bool, line: Int = #line) {
+            init(
+                _ frames: [FrameKind], complete: Bool = true, blocked: Bool = true, in call: Int32 = SYS_futex,
+                safe: Bool, line: Int = #line
+            ) {
                 self.frames = frames
                 isComplete = complete
-                isBlocked = blocked
+                self.call = blocked ? Int(call) : nil
                 isSafe = safe
                 self.line = line
             }
@@ -34,6 +38,14 @@ extension RemoteTargetTests {
             Row([.libcUnnamed, named("pthread_mutex_lock"), .user] + start, safe: false),
             Row([.libcUnnamed, .libcUnnamed, named("malloc"), .user] + start, safe: false),
             Row([.libcUnnamed, .user] + start, safe: false),
+            // A wrapper that jumps to its helpers: then the call says what it was.
+            Row([.libcUnnamed, .libcUnnamed, .user] + start, in: SYS_read, safe: true),
+            Row([.libcUnnamed, named("_IO_file_underflow"), named("fgets"), .user] + start, in: SYS_read, safe: true),
+            Row([.libcUnnamed, .libcUnnamed, .user] + start, in: SYS_mmap, safe: false),
+            Row([.libcUnnamed, .libcUnnamed, named("getpwnam"), .user] + start, in: SYS_read, safe: false),
+            Row([.libcUnnamed, .libcUnnamed, .loader, .user] + start, in: SYS_read, safe: false),
+            Row([.libcUnnamed] + start, in: SYS_read, safe: false),
+            Row([.libcUnnamed, .user] + start, blocked: false, safe: false),
             Row([named("mmap"), .libcUnnamed, named("malloc"), .user] + start, safe: false),
             Row([named("read"), named("malloc"), .user] + start, safe: false),
             Row([named("read"), .loader, .user] + start, safe: false),
@@ -77,7 +89,7 @@ extension RemoteTargetTests {
 
         @Test(arguments: rows) func decides(row: Row) {
             let objection = FrameVetting.objection(
-                frames: row.frames, isComplete: row.isComplete, isBlocked: row.isBlocked)
+                frames: row.frames, isComplete: row.isComplete, call: row.call)
             #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 

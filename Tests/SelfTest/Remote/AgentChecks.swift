@@ -28,7 +28,7 @@ let agentChecks: [Check] =
         },
         Check(name: "registers, flags and vectors survive being borrowed") {
             let victim = try Victim("rr", main: "r")
-            for _ in 0..<30 { try victim.startAgent().finish() }
+            for _ in 0..<12 { try victim.startAgent().finish() }
             try victim.mustGoOn(counting: [0, 1, 2])
         },
     ]
@@ -109,7 +109,7 @@ let agentChecks: [Check] =
             for threads in ["mmsen", "mmmmsserp"] {
                 let victim = try Victim(threads, main: "m")
                 var nanoseconds: [UInt64] = []
-                for index in 1...8 {
+                for index in 1...3 {
                     let library = try Victim.copy("counted.so", as: "counted-\(threads)-\(index)")
                     let agent = try victim.startAgent()
                     nanoseconds.append(agent.borrowedNanoseconds)
@@ -124,7 +124,7 @@ let agentChecks: [Check] =
                     try agent.finish()
                 }
                 nanoseconds.sort()
-                say("    stopped for \(nanoseconds[4] / 1000) µs, median; \(nanoseconds[7] / 1000) µs, worst")
+                say("    stopped for \(nanoseconds[1] / 1000) µs, median; \(nanoseconds[2] / 1000) µs, worst")
                 try victim.mustGoOn()
             }
         },
@@ -145,21 +145,27 @@ let agentChecks: [Check] =
             let process = try victim.process()
             let memory = try process.memory()
             let slack = try ExecutableSlack.find(in: process, memory: memory)
+            func contents() throws -> [[UInt8]] {
+                try slack.map { try memory.bytes(at: $0.lowerBound, count: $0.upperBound - $0.lowerBound) }
+            }
+            let unused = try contents()
             try victim.startAgent().finish()  // glibc keeps the first stack, and an arena
             let before = try mappings(victim).regions.count
-            for _ in 0..<10 { try victim.startAgent().finish() }
+            for _ in 0..<5 { try victim.startAgent().finish() }
             try expect(try mappings(victim).regions.count <= before, "mappings were left")
-            for range in slack {
-                let bytes = try memory.bytes(at: range.lowerBound, count: range.upperBound - range.lowerBound)
-                try expect(bytes.allSatisfy { $0 == 0 }, "bytes were left at \(range.lowerBound)")
-            }
+            try expect(try contents() == unused, "bytes were left in the slack")
         },
         Check(name: "an agent that is asked nothing leaves by itself") {
             let victim = try Victim("n")
-            let agent = try victim.startAgent(idle: 300_000_000)
-            usleep(900_000)
+            let agent = try victim.startAgent(idle: 1_500_000_000)
+            usleep(2_500_000)
             try expect(try !victim.tasks.contains(agent.agentThread), "it is still there")
+            do {
+                _ = try agent.call(victim.beta, deadline: .after(milliseconds: 1000))
+                throw TestFailure("it answers")
+            } catch AgentError.left {}
             try agent.finish()
+            // Its stub is still there: the next one removes it, and the area.
             let second = try victim.startAgent()
             try expect(try second.call(victim.beta, deadline: .after(milliseconds: 5000)) == 2, "beta")
             try expect(try mappings(victim).region(at: agent.area.base) == nil, "its area is still there")
@@ -174,7 +180,7 @@ private func mappings(_ victim: Victim) throws -> Mappings {
 
 private func mustNotStart(_ victim: Victim, because reason: String, line: Int = #line) throws {
     do {
-        try victim.startAgent(deadline: 600).finish()
+        try victim.startAgent(deadline: 3000).finish()
         throw TestFailure("line \(line): started")
     } catch let error as AgentError {
         try expect("\(error)".contains(reason), "\(error)", line: line)

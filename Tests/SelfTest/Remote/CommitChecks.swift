@@ -1,7 +1,6 @@
 import CPatchCore
 import Glibc
 import Memory
-import PatchPlan
 import TestSupport
 
 @testable import RemoteTarget
@@ -96,8 +95,10 @@ let commitChecks: [Check] = [
 ]
 
 private func jump(from: Address, to: Address) throws -> [UInt8] {
-    guard let bytes = Architecture.current.jump(from: from, to: to) else { throw TestFailure("out of reach") }
-    return bytes
+    var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
+    let length = hp_encode_jump(HP_ARCH_ARM64, from.rawValue, to.rawValue, &bytes)
+    guard length > 0 else { throw TestFailure("out of reach") }
+    return Array(bytes.prefix(length))
 }
 
 private func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_write {

@@ -19,7 +19,7 @@ let deathChecks: [Check] = [
         var generator = SeededGenerator(seed: testSeed("death"))
         let victim = try Victim("rnps")
         var reached: [Int: Int] = [:]
-        for index in 0..<20 {
+        for index in 0..<10 {
             let delay = UInt32.random(in: 0..<60_000, using: &generator)
             let phase = try patchAndDie(victim, after: delay, waiting: index % 3 != 0)
             reached[phase, default: 0] += 1
@@ -30,7 +30,7 @@ let deathChecks: [Check] = [
     },
 ]
 
-private let idle: UInt64 = 150_000_000
+private let idle: UInt64 = 400_000_000
 
 /// - Returns: the phase that the child has reached; 20 and more are behind the last.
 private func patchAndDie(

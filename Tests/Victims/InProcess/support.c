@@ -74,6 +74,17 @@ long victim_passed(int slot) { return __atomic_load_n(&passed[slot], __ATOMIC_AC
 
 static _Atomic int step_wanted, step_waiting, step_released, step_offset;
 
+static void wait_inside(uintptr_t pc) {
+    step_offset = (int)(pc - (uintptr_t)&victim_stepped);
+    step_released = 0;
+    step_waiting = 1;
+    while (!step_released) {
+        struct timespec span = {0, 1000000};
+        syscall(SYS_nanosleep, &span, 0);
+    }
+    step_waiting = 0;
+}
+
 #if defined(__x86_64__)
 static void on_step(int number, siginfo_t *info, void *context) {
     (void)number;
@@ -83,21 +94,11 @@ static void on_step(int number, siginfo_t *info, void *context) {
     uintptr_t start = (uintptr_t)&victim_stepped;
     if (pc < start || pc >= start + 16) return;
     if (step_wanted-- > 0) return;
-    step_offset = (int)(pc - start);
-    step_released = 0;
-    step_waiting = 1;
-    while (!step_released) {
-        struct timespec span = {0, 1000000};
-        syscall(SYS_nanosleep, &span, 0);
-    }
-    step_waiting = 0;
+    wait_inside(pc);
     frame->uc_mcontext.gregs[REG_EFL] &= ~0x100;  // no more single steps
 }
 
-int victim_step_into(int instructions) {
-    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
-    sigaction(SIGTRAP, &action, 0);
-    step_wanted = instructions;
+static int call_stepped(void) {
     int result;
     __asm__ volatile(
         "subq $128, %%rsp\n\t"
@@ -116,7 +117,38 @@ int victim_step_into(int instructions) {
         : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
     return result;
 }
+#elif defined(__aarch64__)
+// No flag that a program could set steps through its instructions. Instead a breakpoint's handler sends itself the signal once
+// more, which stays pending, and sets the PC as if the first instructions had run, which do nothing: the kernel delivers the
+// second signal there.
+static void on_step(int number, siginfo_t *info, void *context) {
+    ucontext_t *frame = context;
+    if (info->si_code != SI_TKILL) {
+        frame->uc_mcontext.pc = (uintptr_t)&victim_stepped + 4 * (uintptr_t)step_wanted;
+        syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), number);
+    } else {
+        wait_inside(frame->uc_mcontext.pc);
+    }
+}
+
+int call_stepped(void);
+__asm__(".text\n.balign 4\n"
+        "call_stepped: stp x29, x30, [sp, #-16]!\n"
+        "mov x29, sp\n"
+        "mov w0, #30\n"
+        "mov w1, #3\n"
+        "adr x30, 1f\n"
+        "brk #1\n"
+        "1: ldp x29, x30, [sp], #16\n"
+        "ret\n");
 #endif
+
+int victim_step_into(int instructions) {
+    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+    sigaction(SIGTRAP, &action, 0);
+    step_wanted = instructions;
+    return call_stepped();
+}
 
 int victim_step_waiting(void) { return step_waiting; }
 int victim_step_offset(void) { return step_offset; }

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 extern volatile long *loaded_counter(void) __attribute__((weak));
 __attribute__((constructor)) static void begin(void) {
-    free(malloc(100000));
+    volatile char *p = malloc(100000);
+    p[0] = 1;
+    free((void *)p);
     if (loaded_counter) __sync_fetch_and_add(loaded_counter(), 1);
 }
 int replacement(void) { return 42; }

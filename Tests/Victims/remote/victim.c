@@ -48,11 +48,16 @@ long check_registers(void);
 #include "entries_arm64.h"
 #endif
 
+// A compiler leaves out what allocates and is not looked at.
+static void *used(void *p) {
+    __asm__ volatile("" : "+r"(p) : : "memory");
+    return p;
+}
 static void *t_malloc(void *a) {
     long k = (long)a;
     for (;;) {
         void *p[16];
-        for (int i = 0; i < 16; i++) { p[i] = malloc(40 + i * 700 + k * 17000 * (i == 7)); memset(p[i], i, 40); }
+        for (int i = 0; i < 16; i++) { p[i] = used(malloc(40 + i * 700 + k * 17000 * (i == 7))); memset(p[i], i, 40); }
         for (int i = 0; i < 16; i++) free(p[i]);
         S->rounds[k]++;
     }
@@ -116,9 +121,9 @@ static void fault(int s) {
 }
 static void *fault_in_malloc(void *a, void (*handler)(int)) {
     signal(SIGSEGV, handler);
-    free(malloc(100));
+    free(used(malloc(100)));
     mprotect((char *)sbrk(0) - 8 * 4096, 8 * 4096, PROT_NONE);
-    for (S->rounds[(long)a] = 1;;) memset(malloc(1000), 1, 8);
+    for (S->rounds[(long)a] = 1;;) memset(used(malloc(1000)), 1, 8);
 }
 static void *t_fault_in_malloc(void *a) { return fault_in_malloc(a, fault); }
 static void *t_blind_fault_in_malloc(void *a) { return fault_in_malloc(a, blind_fault); }

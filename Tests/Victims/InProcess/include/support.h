@@ -27,7 +27,7 @@ const void *victim_passthrough(int slot);
 const void **victim_original(int slot);
 long victim_passed(int slot);
 
-// a + b, in an entry of one-byte instructions.
+// a + b, in an entry of short instructions.
 int victim_stepped(int a, int b);
 // Calls victim_stepped(30, 3) and stops in a signal handler after so many of its instructions, until released.
 int victim_step_into(int instructions);
