@@ -7,7 +7,7 @@ import LocalTarget
 /// SIGTRAP handler, which waits inside while the function is replaced.
 func interrupted() throws {
     // In bytes: of `jmp`, or of `b`.
-    let detourLength = LocalTarget().architecture.name == "arm64" ? 4 : 5
+    let detourLength: Int32 = LocalTarget().architecture.name == "arm64" ? 4 : 5
     for offset in 0..<4 {
         let state = Counter()
         startThread {
@@ -21,13 +21,16 @@ func interrupted() throws {
         let inside = victim_step_offset()
         do {
             let patch = try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
-            try expect(inside == 0 || inside >= detourLength, "patched though a handler returns to byte \(inside) of the entry")
+            try expect(
+                inside == 0 || inside >= detourLength, "patched though a handler returns to byte \(inside) of the entry"
+            )
             victim_step_release()
             while state.value == 0 { usleep(1000) }
             try patch.revert()
         } catch let error as PatchError {
             guard case .busy(_, _, let address) = error else { throw error }
-            try expect((1..<detourLength).contains(inside), "refused though the handler returns to byte \(inside): \(address)")
+            try expect(
+                (1..<detourLength).contains(inside), "refused though the handler returns to byte \(inside): \(address)")
             victim_step_release()
             while state.value == 0 { usleep(1000) }
         }
