@@ -47,7 +47,8 @@ X
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet) > "$work/initramfs"
 
-timeout "$seconds" qemu-system-aarch64 -M virt -cpu "${CPU:-max,pauth-impdef=on}" -smp 2 -m 2048 -kernel "$kernel" \
+timeout "$seconds" "$sdk/emulator/qemu-system-aarch64" -L "$sdk/emulator/usr/share/qemu" -M virt \
+    -cpu "${CPU:-max,pauth-impdef=on}" -smp 2 -m 2048 -kernel "$kernel" \
     -initrd "$work/initramfs" -nographic -no-reboot -nodefaults -serial stdio -append "console=ttyAMA0 quiet panic=-1" \
     </dev/null 2>&1 | tr -d '\r' | tee "$work/log" || true
 grep -q '^the command ended with 0$' "$work/log" || { echo "error: $(basename "$kernel"): the command did not end well"; exit 1; }

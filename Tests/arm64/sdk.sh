@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes what arm64 code is built and run with, on an x86_64 Debian machine: a cross SDK for the installed Swift toolchain,
-# user-mode qemu, kernels, and the libraries of the machine that is emulated. Usage: sdk.sh DIRECTORY
+# both emulators, kernels, and the libraries of the machine that is emulated. Usage: sdk.sh DIRECTORY
 #
 # All of it are packages of Debian trixie, from the mirror and under the keyring of this machine's own apt sources: only the
-# suite differs. Bookworm's user-mode qemu (7.2) is no use: it runs stale code after a write through another mapping.
+# suite differs. Bookworm's qemu (7.2) is no use: in user mode it runs stale code after a write through another mapping, and
+# as a machine it loses track of which pages are guarded.
 # Nothing is installed. Ends with 77 where it cannot be made here.
 set -euo pipefail
 
@@ -79,10 +80,22 @@ dpkg-deb --fsys-tarfile swiftlang_*.deb | tar -x -C "$out/swift" --strip-compone
     ./usr/libexec/swift/lib/swift/linux ./usr/libexec/swift/lib/swift/shims \
     ./usr/libexec/swift/lib/swift_static/linux ./usr/libexec/swift/lib/swift_static/shims
 
+# With all that they depend on: what is installed here is of another release.
 packages amd64
-apt-get -qq download qemu-user || fail "qemu-user is missing from $suite."
-dpkg-deb --fsys-tarfile qemu-user_*.deb | tar -x -C "$out/emulator" --strip-components=3 ./usr/bin/qemu-aarch64
+apt-get -qq install -y --no-install-recommends --download-only qemu-user qemu-system-arm >/dev/null \
+    || fail "qemu is missing from $suite."
+for deb in ../var/cache/apt/archives/*.deb; do dpkg-deb -x "$deb" "$out/emulator"; done
 unset APT_CONFIG
+rm -rf "$out"/emulator/usr/share/{doc,man,locale,info} "$out"/emulator/{etc,var}
+find "$out/emulator/usr/bin" ! -name qemu-aarch64 ! -name qemu-system-aarch64 -type f -delete
+for name in qemu-aarch64 qemu-system-aarch64; do
+    cat > "$out/emulator/$name" <<X
+#!/bin/sh
+libraries=$out/emulator/usr/lib/x86_64-linux-gnu
+exec "\$libraries/ld-linux-x86-64.so.2" --library-path "\$libraries" "$out/emulator/usr/bin/$name" "\$@"
+X
+    chmod +x "$out/emulator/$name"
+done
 
 # Binary modules are of another compiler: only the interfaces are kept, and compiled anew by this one.
 cd "$out/swift"
