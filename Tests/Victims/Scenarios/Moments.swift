@@ -168,6 +168,30 @@ func noPageLeftOpen() throws {
     try expect(readFile("/proc/self/maps").contains("hotpatch-ledger"), "the ledger is not in the maps")
 }
 
+/// A page whose branch targets are guarded stays so, whatever way its text is written (Arm ARM D8.4.6).
+func guardedPage() throws {
+    guard victim_guard() != 0 else { return }
+    func check(_ moment: String) throws {
+        // The mapping of the page, up to its flags: "bt" is PROT_BTI.
+        let lines = readFile("/proc/self/smaps").split(separator: "\n")
+        let address = UInt(bitPattern: dlsym(nil, "victim_guarded"))
+        let mapping = lines.firstIndex { line in
+            let ends = line.split(separator: " ")[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+            return ends.count == 2 && ends[0] <= address && address < ends[1]
+        }
+        let flags = lines[(mapping ?? 0)...].first { $0.hasPrefix("VmFlags:") } ?? ""
+        try expect(flags.contains(" bt"), "\(moment): the page has \(flags)")
+        try expect(victim_guard_holds() != 0, "\(moment): a branch into the function is let through")
+    }
+    try check("before")
+    let patch = try Patch.replace(symbol: "victim_guarded", with: { 7 } as @convention(c) () -> Int32)
+    try expect(victim_guarded() == 7, "the replacement does not run")
+    try check("patched")
+    try patch.revert()
+    try expect(victim_guarded() == 1, "the original does not run")
+    try check("reverted")
+}
+
 /// A thread that is inside the original, called through the stub, when it is reverted finishes there.
 func revertInsideOriginal() throws {
     var ends: [Int32] = [0, 0]
