@@ -3,6 +3,7 @@
 
 #include "commit.h"
 
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 // Bytes read at `address`, or a negative errno.
@@ -36,6 +37,66 @@ static long read_write(const hp_commit_job *job, window *window, const hp_write 
     }
     hp_copy(found, window->bytes + (start - window->start), write->length);
     return write->length;
+}
+
+// The number at `*text` in hexadecimal, which is moved behind it.
+static uint64_t parse_hexadecimal(const char **text) {
+    uint64_t value = 0;
+    for (;; ++*text) {
+        char c = **text;
+        if (c >= '0' && c <= '9') value = value << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f') value = value << 4 | (uint64_t)(c - 'a' + 10);
+        else return value;
+    }
+}
+
+static void guard_writes(hp_commit_job *job, uint64_t start, uint64_t end, long guards) {
+    for (size_t i = 0; i < job->block->write_count; i++) {
+        hp_write *write = &job->block->writes[i];
+        if (write->kind == HP_WRITE_TEXT && write->address >= start && write->address < end)
+            write->protection = (uint8_t)(PROT_READ | PROT_EXEC | guards);
+    }
+}
+
+// A line of /proc/self/smaps: `START-END PERMISSIONS …`, or `VmFlags: rd ex …` of the mapping named last.
+static void learn_from(hp_commit_job *job, const char *line, uint64_t *start, uint64_t *end) {
+    static const char key[] = "VmFlags:";
+    const char *text = line;
+    uint64_t first = parse_hexadecimal(&text);
+    if (text > line && *text == '-') {
+        text++;
+        *start = first;
+        *end = parse_hexadecimal(&text);
+    } else if (hp_equal(line, key, sizeof key - 1)) {
+        long guards = 0;
+        for (text = line + sizeof key - 1; text[0] == ' ' && text[1] && text[2]; text += 3) guards |= hp_machine_guard(text + 1);
+        if (guards) guard_writes(job, *start, *end, guards);
+    }
+}
+
+// What a writer by mprotect must put back. Asked before anybody is held: the kernel walks all pages to answer. Where it has no
+// such file there is nothing to put back.
+void hp_learn_guards(hp_commit_job *job) {
+    if (!HP_MACHINE_HAS_GUARDS) return;
+    char text[4096], line[256];
+    size_t length = 0;
+    uint64_t start = 0, end = 0;
+    hp_clear(line, sizeof line);
+    long file = HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/smaps", O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0) return;
+    for (long count; (count = HP_SYSCALL3(SYS_read, file, text, sizeof text)) > 0;) {
+        for (long i = 0; i < count; i++) {
+            if (text[i] == '\n') {
+                line[length] = 0;
+                learn_from(job, line, &start, &end);
+                hp_clear(line, sizeof line);
+                length = 0;
+            } else if (length < sizeof line - 1) {
+                line[length++] = text[i];  // what is behind a long path does not matter
+            }
+        }
+    }
+    HP_SYSCALL1(SYS_close, file);
 }
 
 hp_commit_status hp_check_expected(hp_commit_job *job) {

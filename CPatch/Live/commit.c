@@ -61,6 +61,7 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
         hp_fail(&job, HP_COMMIT_SYSTEM, 0, 0, -job.memory);
         return;
     }
+    if (job.writer == HP_WRITER_MPROTECT) hp_learn_guards(&job);
     scheduling before = hurry();
     hp_commit_report busy;
     hp_clear(&busy, sizeof busy);
@@ -72,6 +73,7 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
         if (report->status == HP_COMMIT_ROLLED_BACK && options->writer == HP_WRITER_AUTOMATIC
             && job.writer == HP_WRITER_PROC_MEM) {
             job.writer = report->writer = HP_WRITER_MPROTECT;  // a kernel that forbids writing text through /proc
+            hp_learn_guards(&job);
             continue;
         }
         // A signal handler that interrupted an entry will leave it. A thread that could not be held, in vfork say, must not

@@ -20,6 +20,11 @@ typedef struct hp_commit_job {
     uint64_t pause_began_ns;    // 0 until the first thread is disturbed
 } hp_commit_job;
 
+// Whether a thread, or what the name of a directory of threads stands for, is one to hold.
+HP_INLINE bool hp_is_to_be_held(const hp_commit_job *job, int32_t tid) {
+    return tid > 0 && tid != job->caller && tid != job->options->ignored_thread;
+}
+
 HP_INLINE hp_commit_status hp_fail(
     hp_commit_job *job, hp_commit_status status, int32_t thread, uint64_t address, int error) {
     job->report->status = status;
@@ -45,6 +50,7 @@ void hp_park_restorer(void);
 #endif
 
 // check.c: reads only.
+void hp_learn_guards(hp_commit_job *job);
 hp_commit_status hp_check_expected(hp_commit_job *job);
 hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp);
 

@@ -17,6 +17,10 @@ enum { FIRST_CAPACITY = 1024 };
 // meet the default action, which ends the process.
 static int park_signal;
 
+// Above it, signals that can be given a handler but not be sent: an emulator keeps some for itself.
+enum { LOWEST_SIGNAL = 35, HIGHEST_SIGNAL = 64 };
+static int highest_signal = HIGHEST_SIGNAL;
+
 static bool handler_is_ours(int number) {
     hp_kernel_sigaction action;
     return HP_SYSCALL4(SYS_rt_sigaction, number, 0, &action, sizeof action.mask) == 0 && action.handler == hp_park_handler;
@@ -25,7 +29,7 @@ static bool handler_is_ours(int number) {
 // A real-time signal nobody has a handler for, with ours installed. glibc keeps 32 and 33 for itself.
 static int claim_signal(void) {
     if (park_signal && handler_is_ours(park_signal)) return park_signal;
-    for (int number = 64; number >= 35; number--) {
+    for (int number = highest_signal; number >= LOWEST_SIGNAL; number--) {
         hp_kernel_sigaction action;
         if (HP_SYSCALL4(SYS_rt_sigaction, number, 0, &action, sizeof action.mask) != 0) continue;
         if ((void *)action.handler != (void *)SIG_DFL) continue;
@@ -41,6 +45,14 @@ static int claim_signal(void) {
         if (HP_SYSCALL4(SYS_rt_sigaction, number, &action, 0, sizeof action.mask) == 0) return park_signal = number;
     }
     return 0;
+}
+
+static void give_up_signal(int number) {
+    hp_kernel_sigaction action;
+    hp_clear(&action, sizeof action);
+    HP_SYSCALL4(SYS_rt_sigaction, number, &action, 0, sizeof action.mask);
+    park_signal = 0;
+    highest_signal = number - 1;
 }
 
 typedef struct parking {
@@ -111,7 +123,7 @@ static long signal_new_threads(parking *parking) {
             hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
             at += entry->length;
             int32_t tid = hp_parse_decimal(entry->name);
-            if (tid <= 0 || tid == parking->job->caller) continue;
+            if (!hp_is_to_be_held(parking->job, tid)) continue;
             if (listed(parking, tid, position++)) continue;
             if (parking->count == hp_parking_lot.capacity) return -E2BIG;
             int error = send(parking, tid);
@@ -250,7 +262,7 @@ static int32_t deaf_thread(const parking *parking) {
             hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
             at += entry->length;
             int32_t tid = hp_parse_decimal(entry->name);
-            if (tid > 0 && tid != parking->job->caller && stays_deaf(parking, tid)) return tid;
+            if (hp_is_to_be_held(parking->job, tid) && stays_deaf(parking, tid)) return tid;
         }
     }
 }
@@ -276,6 +288,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
         uint64_t everything = ~0ull, before = 0;
         HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &everything, &before, sizeof before);
         uint32_t wanted = FIRST_CAPACITY;
+        bool again;
         do {
             if (!reserve_lot(wanted)) {
                 status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
@@ -290,7 +303,14 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             release_everyone(&parking);
             job->report->pause_ns = hp_now_ns() - job->pause_began_ns;
             wanted = hp_parking_lot.capacity * 2;
-        } while (status == HP_COMMIT_SYSTEM && job->report->error == E2BIG);
+            again = status == HP_COMMIT_SYSTEM && job->report->error == E2BIG;
+            if (status == HP_COMMIT_SYSTEM && job->report->error == EINVAL && parking.count == 0) {
+                give_up_signal(parking.number);
+                parking.number = claim_signal();
+                again = parking.number != 0;
+                if (!again) status = hp_fail(job, HP_COMMIT_NO_SIGNAL, 0, 0, EBUSY);
+            }
+        } while (again);
         HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
     }
     HP_SYSCALL1(SYS_close, parking.directory);

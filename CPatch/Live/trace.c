@@ -78,7 +78,7 @@ static long seize_new(tracing *tracing) {
             hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
             at += entry->length;
             int32_t tid = hp_parse_decimal(entry->name);
-            if (tid <= 0 || tid == tracing->job->caller || known(tracing, tid, position++)) continue;
+            if (!hp_is_to_be_held(tracing->job, tid) || known(tracing, tid, position++)) continue;
             if (!make_room(tracing)) {
                 tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
                 return -1;

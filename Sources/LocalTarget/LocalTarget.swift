@@ -57,7 +57,12 @@ public final class LocalTarget: Target {
         }
     }
 
-    public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
+    public func processMap() throws -> ProcessMap {
+        let map = try ProcessMap(pid: pid)
+        // What the emulator has mapped for itself is taken too, and not in the map that it shows.
+        guard Emulation.isActive, let all = Emulation.wholeMap() else { return map }
+        return map.occupied(by: all)
+    }
 
     public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
         try map(address, size: textSize, executable: true)
@@ -101,6 +106,7 @@ public final class LocalTarget: Target {
         wanted.parking = options.parking.rawValue
         wanted.stack_bytes = options.stackBytes
         wanted.page_size = pageSize
+        wanted.ignored_thread = Emulation.ownThread() ?? 0
         var report = hp_commit_report()
         block.withUnsafeBlock { hp_commit($0, &wanted, &report) }
         if let error = failure(report, block: block) { throw error }

@@ -58,6 +58,13 @@ public struct ProcessMap: Sendable {
         self.pid = pid
     }
 
+    /// This map with what another view of the same memory shows beside it: taken, but not accessible.
+    public func occupied(by other: ProcessMap) -> ProcessMap {
+        let added = other.regions.flatMap { gaps(within: $0.range) }.map { Region(range: $0, permissions: []) }
+        return ProcessMap(
+            regions: (regions + added).sorted { $0.range.lowerBound < $1.range.lowerBound }, pid: pid)
+    }
+
     /// The mapping an address lies in.
     public func region(containing address: Address) -> Region? {
         let index = firstIndex(endingAfter: address)

@@ -34,6 +34,15 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
     context->uc_mcontext.pstate &= ~(3ull << 10);
 }
 
+// Protections that mprotect takes away unless it is given them again, by their names among the VmFlags of /proc/PID/smaps
+// (proc_pid_smaps(5)); /proc/PID/maps does not show them.
+enum { HP_MACHINE_HAS_GUARDS = 1 };
+static inline long hp_machine_guard(const char flag[2]) {
+    if (flag[0] == 'b' && flag[1] == 't') return 0x10;  // PROT_BTI (Documentation/arch/arm64/elf_hwcaps.rst, HWCAP2_BTI)
+    if (flag[0] == 'm' && flag[1] == 't') return 0x20;  // PROT_MTE
+    return 0;
+}
+
 // isb discards what was fetched before it (Arm ARM B2.2.5).
 static inline __attribute__((always_inline)) void hp_serialise_core(void) {
     __asm__ volatile("isb" : : : "memory");

@@ -46,6 +46,7 @@ typedef struct hp_commit_options {
     uint32_t parking;             // hp_parking
     size_t stack_bytes;           // of each thread's stack, from its stack pointer up, searched for hazards
     size_t page_size;
+    int32_t ignored_thread;       // one that runs none of the code to be patched, and cannot be held; 0 for none
 } hp_commit_options;
 
 typedef struct hp_commit_report {

@@ -37,6 +37,13 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
     context->uc_mcontext.gregs[REG_RIP] = (greg_t)pc;
 }
 
+// Protections that mprotect takes away unless it is given them again: none.
+enum { HP_MACHINE_HAS_GUARDS = 0 };
+static inline long hp_machine_guard(const char flag[2]) {
+    (void)flag;
+    return 0;
+}
+
 // cpuid is serialising (Intel SDM 9.3): the core fetches what was written meanwhile.
 static inline __attribute__((always_inline)) void hp_serialise_core(void) {
     uint32_t a = 0, b, c = 0, d;

@@ -5,7 +5,7 @@ import TestSupport
 let scenarioChecks: [Check] =
     [
         "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "reloaded", "stub", "interrupted",
-        "busy",
+        "guarded", "busy",
         "littered", "forks", "mocks",
     ].flatMap { name in
         [["signal", "procMem"], ["signal", "mprotect"], ["ptrace", "procMem"], ["ptrace", "mprotect"]].map {

@@ -99,5 +99,14 @@ victim victim_stepped
     ret
 done victim_stepped
 
+// Alone in its pages, of whatever size, which a test guards.
+    .balign 65536
+victim victim_guarded
+    hint #34                    // bti c
+    mov w0, #1
+    ret
+done victim_guarded
+    .balign 65536
+
 #endif
     .section .note.GNU-stack, "", %progbits

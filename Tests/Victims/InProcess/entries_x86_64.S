@@ -96,5 +96,13 @@ victim victim_stepped
     ret
 done victim_stepped
 
+    .balign 4096
+victim victim_guarded
+    endbr64
+    movl $1, %eax
+    ret
+done victim_guarded
+    .balign 4096
+
 #endif
     .section .note.GNU-stack, "", %progbits

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,6 +46,27 @@ void victim_vfork_sleep(int seconds) {
         _exit(0);
     }
     waitpid(child, 0, 0);
+}
+
+// ---- Guarded pages.
+
+#if defined(__aarch64__)
+int victim_guard(void) {
+    enum { GUARDED = 0x10 /* PROT_BTI */, HAS_GUARDS = 1 << 17 /* HWCAP2_BTI */ };
+    return getauxval(AT_HWCAP2) & HAS_GUARDS && mprotect((void *)victim_guarded, 65536, PROT_READ | PROT_EXEC | GUARDED) == 0;
+}
+#else
+int victim_guard(void) { return 0; }
+#endif
+
+int victim_guard_holds(void) {
+    int status = 0, child = fork();
+    if (child == 0) {
+        int (*volatile inside)(void) = (int (*)(void))((char *)victim_guarded + 4);
+        _exit(inside());
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGILL;
 }
 
 // ---- Replacements that count and pass on, for functions of up to six integer arguments.

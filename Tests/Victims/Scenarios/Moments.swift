@@ -7,7 +7,7 @@ import LocalTarget
 /// SIGTRAP handler, which waits inside while the function is replaced.
 func interrupted() throws {
     // In bytes: of `jmp`, or of `b`.
-    let detourLength = LocalTarget().architecture.name == "arm64" ? 4 : 5
+    let detourLength: Int32 = LocalTarget().architecture.name == "arm64" ? 4 : 5
     for offset in 0..<4 {
         let state = Counter()
         startThread {
@@ -21,13 +21,16 @@ func interrupted() throws {
         let inside = victim_step_offset()
         do {
             let patch = try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
-            try expect(inside == 0 || inside >= detourLength, "patched though a handler returns to byte \(inside) of the entry")
+            try expect(
+                inside == 0 || inside >= detourLength, "patched though a handler returns to byte \(inside) of the entry"
+            )
             victim_step_release()
             while state.value == 0 { usleep(1000) }
             try patch.revert()
         } catch let error as PatchError {
             guard case .busy(_, _, let address) = error else { throw error }
-            try expect((1..<detourLength).contains(inside), "refused though the handler returns to byte \(inside): \(address)")
+            try expect(
+                (1..<detourLength).contains(inside), "refused though the handler returns to byte \(inside): \(address)")
             victim_step_release()
             while state.value == 0 { usleep(1000) }
         }
@@ -163,6 +166,30 @@ func noPageLeftOpen() throws {
     try patch.revert()
     try expect(open().isEmpty && text() == before, "after the revert: \(text())")
     try expect(readFile("/proc/self/maps").contains("hotpatch-ledger"), "the ledger is not in the maps")
+}
+
+/// A page whose branch targets are guarded stays so, whatever way its text is written (Arm ARM D8.4.6).
+func guardedPage() throws {
+    guard victim_guard() != 0 else { return }
+    func check(_ moment: String) throws {
+        // The mapping of the page, up to its flags: "bt" is PROT_BTI.
+        let lines = readFile("/proc/self/smaps").split(separator: "\n")
+        let address = UInt(bitPattern: dlsym(nil, "victim_guarded"))
+        let mapping = lines.firstIndex { line in
+            let ends = line.split(separator: " ")[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+            return ends.count == 2 && ends[0] <= address && address < ends[1]
+        }
+        let flags = lines[(mapping ?? 0)...].first { $0.hasPrefix("VmFlags:") } ?? ""
+        try expect(flags.contains(" bt"), "\(moment): the page has \(flags)")
+        try expect(victim_guard_holds() != 0, "\(moment): a branch into the function is let through")
+    }
+    try check("before")
+    let patch = try Patch.replace(symbol: "victim_guarded", with: { 7 } as @convention(c) () -> Int32)
+    try expect(victim_guarded() == 7, "the replacement does not run")
+    try check("patched")
+    try patch.revert()
+    try expect(victim_guarded() == 1, "the original does not run")
+    try check("reverted")
 }
 
 /// A thread that is inside the original, called through the stub, when it is reverted finishes there.

@@ -12,7 +12,8 @@ struct Scenarios {
         ("vfork", patchDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads), ("births", births),
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
-        ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching), ("mocks", mocksThatFail),
+        ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
+        ("mocks", mocksThatFail),
     ]
 
     static func main() {

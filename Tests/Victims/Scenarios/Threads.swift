@@ -19,7 +19,8 @@ func hammer() throws {
             }
         }
     }
-    for round in 0..<60 {
+    let enough = time(nil) + 25
+    for round in 0..<60 where round < 6 || time(nil) < enough {  // an emulator is slow
         let before = calls.value
         let patches = try Patch.transaction {
             try $0.replace(symbol: "victim_add", withSymbol: "victim_subtract")

@@ -27,6 +27,13 @@ const void *victim_passthrough(int slot);
 const void **victim_original(int slot);
 long victim_passed(int slot);
 
+// 1, in pages that hold nothing else.
+int victim_guarded(void);
+// Has its pages guarded: an indirect branch may land at a `bti` only. Nonzero where the processor can.
+int victim_guard(void);
+// Whether a child process that branches to the second instruction of victim_guarded is killed for it.
+int victim_guard_holds(void);
+
 // a + b, in an entry of short instructions.
 int victim_stepped(int a, int b);
 // Calls victim_stepped(30, 3) and stops in a signal handler after so many of its instructions, until released.
