@@ -69,18 +69,18 @@ int victim_guard_holds(void) {
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGILL;
 }
 
-// ---- Replacements that count and pass on, for functions of up to six integer arguments.
+// ---- Replacements that count and pass on, for functions of up to seven integer arguments, as many as syscall(2) has.
 
 enum { SLOTS = 32 };
 static long passed[SLOTS];
 static const void *volatile originals[SLOTS];
 
-typedef long (*any_function)(long, long, long, long, long, long);
+typedef long (*any_function)(long, long, long, long, long, long, long);
 
 #define SLOT(n) \
-    static long pass_##n(long a, long b, long c, long d, long e, long f) { \
+    static long pass_##n(long a, long b, long c, long d, long e, long f, long g) { \
         __atomic_add_fetch(&passed[n], 1, __ATOMIC_RELAXED); \
-        return ((any_function)originals[n])(a, b, c, d, e, f); \
+        return ((any_function)originals[n])(a, b, c, d, e, f, g); \
     }
 #define ALL(X) \
     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) \

@@ -22,7 +22,7 @@ int victim_memory_file(void);
 // In a vfork child, which holds its parent's thread, for so long.
 void victim_vfork_sleep(int seconds);
 
-// Replacements that count and call the original, for functions of up to six integer arguments.
+// Replacements that count and call the original, for functions of up to seven integer arguments.
 const void *victim_passthrough(int slot);
 const void **victim_original(int slot);
 long victim_passed(int slot);
