@@ -164,6 +164,7 @@ public final class Agent {
     /// that returns into it. Where it cannot be told the stub stays: the next patcher looks again.
     private func removeStub() {
         let pid = process.pid
+        if sleepsElsewhere() { return clear() }
         guard let session = try? StopSession(pid: pid, maximumPause: nil) else { return }
         do throws(RemoteRefusal) {
             try session.stopOne(borrowedThread, deadline: .after(milliseconds: 20)) { tracees in
@@ -183,6 +184,25 @@ public final class Agent {
             if access("/proc/\(pid)/task/\(borrowedThread)", F_OK) != 0 { clear() }
         }
         session.release()
+    }
+
+    /// Whether the borrowed thread can be seen to have left without being stopped, which would disturb its sleep: it is blocked
+    /// elsewhere, its stack leads back into the stub nowhere, and it has not run meanwhile. Nobody returns into a stub once left.
+    private func sleepsElsewhere() -> Bool {
+        func switches() -> [Int?] {
+            let status = (try? ProcText.readString("/proc/\(process.pid)/task/\(borrowedThread)/status")) ?? ""
+            let fields = ProcStatus(parsing: status)
+            return [fields.number("voluntary_ctxt_switches"), fields.number("nonvoluntary_ctxt_switches")]
+        }
+        let before = switches()
+        let glance = TaskGlance(pid: process.pid, tid: borrowedThread)
+        guard glance.systemCall != nil, let pc = glance.pc, let sp = glance.sp, !place.range.contains(Address(pc)),
+            !before.contains(nil)
+        else { return false }
+        var scan = StackScan(pid: process.pid, limit: 1 << 18)
+        let words = place.range.lowerBound.rawValue..<place.range.upperBound.rawValue
+        return scan.first(from: sp, in: words, where: { _, _ in true }) == nil && switches() == before
+            && TaskGlance(pid: process.pid, tid: borrowedThread).systemCall != nil
     }
 
     private func clear() {
