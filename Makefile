@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 sdk-arm64 sanitize format lint bench clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 sdk-arm64 sanitize format lint bench clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -36,6 +36,9 @@ test: setup lint ## Run all tests, arm64's too; the last line has the totals
 
 test-arm64: sdk-arm64 ## Run the arm64 tests under emulation
 	@Tests/arm64/test.sh
+
+prove-arm64: sdk-arm64 ## The same at length: 20,000 programs, all scenarios, more kernels and processors
+	@LONG=yes PROGRAMS=20000 Tests/arm64/test.sh
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those.

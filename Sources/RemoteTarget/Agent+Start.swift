@@ -230,6 +230,7 @@ private struct AgentStarter {
     private enum Redirection {
         case made(StubPlace)
         case unsafe(String)
+        case late(String)
     }
 
     /// - Returns: also how many calls the stop has made fail.
@@ -256,6 +257,7 @@ private struct AgentStarter {
         let report = session.release()
         switch try result.get() {
         case .unsafe(let objection): return (.unsafe(objection), report.interruptedCalls)
+        case .late(let reason): return (.late(reason), report.interruptedCalls)
         case .made(let place):
             phase(.released)
             return (
@@ -269,9 +271,16 @@ private struct AgentStarter {
         guard let first = tracees.tracees.first else { return .unsafe("it ended") }
         if first.signal != 0 { return .unsafe("about to receive signal \(first.signal)") }
         let call: hp_call_state
-        switch try callState(of: tracees, deadline: deadline) {
-        case .known(let state): call = state
-        case .unsafe(let reason): return .unsafe(reason)
+        do throws(Tracees.Failure) {
+            switch try tracees.callState(0, deadline: deadline) {
+            case .known(let state): call = state
+            case .unsafe(let reason): return .unsafe(reason)
+            }
+        } catch {
+            switch error {
+            case .late: return .late("did not stop in a system call in time")
+            case .refused(let refusal): throw refusal
+            }
         }
         let tracee = tracees.tracees[0]
         // One whose call the stop has made fail has run nothing since: it is as safe as one that is in the call.
@@ -316,15 +325,6 @@ private struct AgentStarter {
     private func callNumber(_ tracee: Tracees.Tracee) -> Int {
         var registers = tracee.registers
         return hp_registers_call_number(&registers)
-    }
-
-    private func callState(of tracees: Tracees, deadline: Deadline) throws -> Tracees.CallState {
-        do throws(Tracees.Failure) { return try tracees.callState(0, deadline: deadline) } catch {
-            switch error {
-            case .late: return .unsafe("it did not stop in a system call in time")
-            case .refused(let refusal): throw refusal
-            }
-        }
     }
 
     /// The kernel aborts a restartable sequence (rseq(2)) that is left by preemption, by looking at the PC. It would look

@@ -86,7 +86,8 @@
             munmap(code, size)
             munmap(alias, size)
         }
-        try Subject(code: code).check { bytes, offset in (alias + offset).copyMemory(from: bytes, byteCount: bytes.count)
+        try Subject(code: code).check { bytes, offset in
+            (alias + offset).copyMemory(from: bytes, byteCount: bytes.count)
         }
     }
 

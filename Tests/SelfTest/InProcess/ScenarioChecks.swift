@@ -3,21 +3,34 @@ import TestSupport
 
 /// Programs that patch themselves (Tests/Victims/Scenarios). Not here: `reloaded`, which compiles libraries of x86_64 code.
 private let scenarios = [
-    "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "stub", "interrupted", "guarded", "busy",
-    "littered", "forks", "mocks",
+    "libc", "sleepers", "vfork", "fork", "heap", "mapped", "stub", "interrupted", "guarded", "busy", "littered", "mocks",
 ]
+/// These patch for seconds.
+private let longScenarios = ["hammer", "births", "forks"]
 
 /// By two of the ways to hold threads and to write text.
 let scenarioChecks: [Check] =
     scenarios.flatMap { name in
         [["signal", "procMem"], ["ptrace", "mprotect"]].map { scenario([name] + $0) }
-    } + [scenario(["deaf", "automatic", "procMem"]), scenario(["traced", "ptrace"])]
+    } + [
+        scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
+        scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
+        scenario(["traced", "ptrace"]),
+    ]
 
-/// By the others.
+/// By all others.
 let otherScenarioChecks: [Check] =
-    scenarios.flatMap { name in
+    (scenarios + longScenarios).flatMap { name in
         [["signal", "mprotect"], ["ptrace", "procMem"]].map { scenario([name] + $0) }
+    }
+    + longScenarios.flatMap { name in
+        [["signal", "procMem"], ["ptrace", "mprotect"]].map { scenario([name] + $0) }
     } + [scenario(["deaf", "automatic", "mprotect"])]
+
+/// What depends on the size of pages.
+let briefScenarioChecks: [Check] = ["libc", "mapped", "guarded", "stub"].flatMap { name in
+    [["signal", "procMem"], ["ptrace", "mprotect"]].map { scenario([name] + $0) }
+}
 
 private func scenario(_ arguments: [String]) -> Check {
     Check(name: arguments.joined(separator: " ")) {
