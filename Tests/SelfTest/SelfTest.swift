@@ -7,7 +7,8 @@ import TestSupport
 @main
 struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
-        ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks), ("other-scenarios", otherScenarioChecks),
+        ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
+        ("other-scenarios", otherScenarioChecks),
     ]
 
     static func main() {
