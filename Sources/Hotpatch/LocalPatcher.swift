@@ -126,27 +126,32 @@ final class SharedOptions: Sendable {
     private let writer: Atomic<UInt32>
     private let parking: Atomic<UInt32>
     private let stackBytes: Atomic<Int>
+    private let pageSize: Atomic<Int>
 
     init(_ value: LocalTarget.Options = .init()) {
         timeout = Atomic(value.timeout)
         writer = Atomic(value.writer.rawValue)
         parking = Atomic(value.parking.rawValue)
         stackBytes = Atomic(value.stackBytes)
+        pageSize = Atomic(value.pageSize)
     }
 
     var value: LocalTarget.Options {
         get {
-            .init(
+            var value = LocalTarget.Options(
                 timeout: timeout.load(ordering: .relaxed),
                 writer: .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic,
                 parking: .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic,
                 stackBytes: stackBytes.load(ordering: .relaxed))
+            value.pageSize = pageSize.load(ordering: .relaxed)
+            return value
         }
         set {
             timeout.store(newValue.timeout, ordering: .relaxed)
             writer.store(newValue.writer.rawValue, ordering: .relaxed)
             parking.store(newValue.parking.rawValue, ordering: .relaxed)
             stackBytes.store(newValue.stackBytes, ordering: .relaxed)
+            pageSize.store(newValue.pageSize, ordering: .relaxed)
         }
     }
 }

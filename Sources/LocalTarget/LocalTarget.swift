@@ -20,6 +20,8 @@ public final class LocalTarget: Target {
         public var parking: Parking
         /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
         public var stackBytes: Int
+        /// In bytes, a power of two. Tests pretend that it is more than the kernel's.
+        package var pageSize = sysconf(Int32(_SC_PAGESIZE))
 
         public init(
             timeout: Int = 2000, writer: Writer = .automatic, parking: Parking = .automatic, stackBytes: Int = 64 << 10
@@ -33,7 +35,7 @@ public final class LocalTarget: Target {
 
     public var options: Options
     public let architecture: Architecture
-    public let pageSize = sysconf(Int32(_SC_PAGESIZE))
+    public var pageSize: Int { options.pageSize }
     private let reader = LocalMemory()
 
     public init(options: Options = Options()) {

@@ -7,11 +7,18 @@ import Testing
     @Test(
         arguments: [
             "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "reloaded", "stub",
-            "interrupted", "busy", "littered", "forks", "mocks",
+            "interrupted", "busy", "littered", "forks", "mocks", "pages",
         ],
         [["signal", "procMem"], ["signal", "mprotect"], ["ptrace", "procMem"], ["ptrace", "mprotect"]])
     func scenario(name: String, options: [String]) throws {
         let result = try run(program: "Scenarios", [name] + options)
+        #expect(result.status == 0, "\(result)")
+    }
+
+    /// The kernel's pages stay as they are, so writes go without mprotect.
+    @Test(arguments: ["libc", "hammer", "mapped", "stub", "fork", "pages"], ["16384", "65536"])
+    func largerPages(name: String, pageSize: String) throws {
+        let result = try run(program: "Scenarios", [name, "signal", "procMem", pageSize])
         #expect(result.status == 0, "\(result)")
     }
 

@@ -40,8 +40,10 @@ HOTPATCH_MACHINE="arm64 qemu-user $(qemu_version)"
 export HOTPATCH_MACHINE
 emulate "$products/SelfTest" core || status=1
 # Not here: what ptraces, what needs vfork or a heap of brk, which this emulation does without.
-for scenario in libc sleepers fork mapped stub interrupted busy littered; do
-    if emulate "$products/Scenarios" $scenario signal procMem >"$log" 2>&1; then
+scenarios=(libc sleepers fork mapped stub interrupted busy littered "pages signal procMem 65536")
+for scenario in "${scenarios[@]}"; do
+    # shellcheck disable=SC2086
+    if emulate "$products/Scenarios" $scenario >"$log" 2>&1; then
         echo "✔ Test \"$HOTPATCH_MACHINE, scenarios: $scenario\" passed after 0 seconds."
     else
         cat "$log"
@@ -56,9 +58,8 @@ if [ -z "${LONG:-}" ]; then
     # Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
     Tests/arm64/boot.sh 16k 120 "SelfTest commands brief-scenarios" "${programs[@]}" || status=1
 else
-    for kernel in cloud 16k; do
-        Tests/arm64/boot.sh $kernel 1200 "SelfTest core remote commands scenarios other-scenarios" "${programs[@]}" || status=1
-    done
+    Tests/arm64/boot.sh cloud 1200 "SelfTest core remote commands scenarios other-scenarios" "${programs[@]}" || status=1
+    Tests/arm64/boot.sh 16k 1200 "SelfTest core remote commands mprotect-scenarios" "${programs[@]}" || status=1
     # A processor without BTI, pointer authentication and SVE.
     CPU=cortex-a72 Tests/arm64/boot.sh cloud 1200 "SelfTest core remote commands scenarios" "${programs[@]}" || status=1
 fi

@@ -168,6 +168,38 @@ func noPageLeftOpen() throws {
     try expect(readFile("/proc/self/maps").contains("hotpatch-ledger"), "the ledger is not in the maps")
 }
 
+/// All that is mapped for patches begins and ends with a page, text and data in pages of their own.
+func wholePages() throws {
+    struct Mapping: Hashable {
+        var start, end: UInt
+        var permissions, name: Substring
+    }
+    func mappings() -> [Mapping] {
+        readFile("/proc/self/maps").split(separator: "\n").map { line in
+            let fields = line.split(separator: " ", maxSplits: 5)
+            let ends = fields[0].split(separator: "-").map { UInt($0, radix: 16)! }
+            return Mapping(start: ends[0], end: ends[1], permissions: fields[1], name: fields.dropFirst(5).first ?? "")
+        }
+    }
+    let before = Set(mappings().map(\.start))
+    for name in ["victim_add", "getppid", "clock_getres", "cos"] {
+        try Patch.replace(symbol: name, withSymbol: "victim_subtract")
+    }
+    try expect(victim_add(40, 2) == 38, "the replacement does not run")
+    let new = mappings().filter { mapping in !before.contains(mapping.start) }
+    let stubs = new.filter { mapping in mapping.permissions == "r-xp" && mapping.name.allSatisfy { $0 == " " } }
+    try expect(!stubs.isEmpty, "nothing was mapped for stubs: \(new)")
+    let slots = stubs.map { text in mappings().first { $0.start == text.end } }
+    try expect(slots.allSatisfy { $0?.permissions == "rw-p" }, "no data behind the stubs \(stubs): \(slots)")
+    let ledgers = new.filter { $0.name.contains("hotpatch-ledger") }
+    try expect(!ledgers.isEmpty, "the ledger is not in the maps")
+    for mapping in stubs + slots.compactMap({ $0 }) + ledgers {
+        try expect((mapping.start | mapping.end) % UInt(pageSize) == 0, "\(mapping) in pages of \(pageSize)")
+    }
+    try Patch.revertAll()
+    try expect(victim_add(40, 2) == 42, "the original does not run")
+}
+
 /// A page whose branch targets are guarded stays so, whatever way its text is written (Arm ARM D8.4.6).
 func guardedPage() throws {
     guard victim_guard() != 0 else { return }

@@ -3,8 +3,8 @@ import Glibc
 import Hotpatch
 import LocalTarget
 
-/// A program that patches itself. `Scenarios NAME [PARKING [WRITER]]` runs one scenario and exits with 0 where all it expects
-/// holds; otherwise it says what did not, and exits with 1. A fault or a hang stays inside.
+/// A program that patches itself. `Scenarios NAME [PARKING [WRITER [PAGE-SIZE]]]` runs one scenario and exits with 0 where all
+/// it expects holds; otherwise it says what did not, and exits with 1. A fault or a hang stays inside.
 @main
 struct Scenarios {
     static let all: [(name: String, run: @Sendable () throws -> Void)] = [
@@ -13,7 +13,7 @@ struct Scenarios {
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
-        ("mocks", mocksThatFail),
+        ("mocks", mocksThatFail), ("pages", wholePages),
     ]
 
     static func main() {
@@ -28,8 +28,10 @@ struct Scenarios {
         var options = LocalTarget.Options()
         options.parking = arguments.dropFirst().first.flatMap { parkings[$0] } ?? .automatic
         options.writer = arguments.dropFirst(2).first.flatMap { writers[$0] } ?? .automatic
+        if let size = arguments.dropFirst(3).first.flatMap({ Int($0) }) { options.pageSize = size }
         do {
             try Patch.configure(options)
+            pageSize = options.pageSize
             try scenario.run()
         } catch {
             print("\(scenario.name): \(error)")
@@ -40,6 +42,9 @@ struct Scenarios {
         _exit(0)
     }
 }
+
+/// The size of pages that patching goes by.
+nonisolated(unsafe) var pageSize = 0
 
 struct Unexpected: Error, CustomStringConvertible {
     var description: String
