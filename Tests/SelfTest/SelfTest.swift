@@ -8,8 +8,7 @@ import TestSupport
 struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
         ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
-        ("other-scenarios", otherScenarioChecks), ("mprotect-scenarios", mprotectScenarioChecks),
-        ("brief-scenarios", briefScenarioChecks),
+        ("other-scenarios", otherScenarioChecks), ("brief-scenarios", briefScenarioChecks),
     ]
 
     static func main() {

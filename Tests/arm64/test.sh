@@ -58,8 +58,9 @@ if [ -z "${LONG:-}" ]; then
     # Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
     Tests/arm64/boot.sh 16k 120 "SelfTest commands brief-scenarios" "${programs[@]}" || status=1
 else
-    Tests/arm64/boot.sh cloud 1200 "SelfTest core remote commands scenarios other-scenarios" "${programs[@]}" || status=1
-    Tests/arm64/boot.sh 16k 1200 "SelfTest core remote commands mprotect-scenarios" "${programs[@]}" || status=1
+    for kernel in cloud 16k; do
+        Tests/arm64/boot.sh $kernel 1200 "SelfTest core remote commands scenarios other-scenarios" "${programs[@]}" || status=1
+    done
     # A processor without BTI, pointer authentication and SVE.
     CPU=cortex-a72 Tests/arm64/boot.sh cloud 1200 "SelfTest core remote commands scenarios" "${programs[@]}" || status=1
 fi

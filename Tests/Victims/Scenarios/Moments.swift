@@ -187,7 +187,15 @@ func wholePages() throws {
     }
     try expect(victim_add(40, 2) == 38, "the replacement does not run")
     let new = mappings().filter { mapping in !before.contains(mapping.start) }
-    let stubs = new.filter { mapping in mapping.permissions == "r-xp" && mapping.name.allSatisfy { $0 == " " } }
+    // The kernel may show what was written and what was not as two mappings.
+    var stubs: [Mapping] = []
+    for text in new where text.permissions == "r-xp" && text.name.allSatisfy({ $0 == " " }) {
+        if let last = stubs.indices.last, stubs[last].end == text.start {
+            stubs[last].end = text.end
+        } else {
+            stubs.append(text)
+        }
+    }
     try expect(!stubs.isEmpty, "nothing was mapped for stubs: \(new)")
     let slots = stubs.map { text in mappings().first { $0.start == text.end } }
     try expect(slots.allSatisfy { $0?.permissions == "rw-p" }, "no data behind the stubs \(stubs): \(slots)")
