@@ -15,6 +15,7 @@ fail() {
     exit 1
 }
 
+began=$SECONDS
 command -v cpio >/dev/null || skip "there is no cpio (make setup)"
 reason=$(Tests/arm64/sdk.sh "$sdk" 2>&1 >/dev/null)
 case $? in
@@ -26,14 +27,14 @@ esac
 ulimit -c 0
 qemu_version() { "$sdk/emulator/qemu-aarch64" --version | sed -n '1s/.*version \([0-9.]*\).*/\1/p'; }
 
-began=$SECONDS
+had=$SECONDS
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for product in SelfTest Scenarios; do
     build_arm64 --product $product >"$log" 2>&1 || { cat "$log"; fail "$product builds"; }
 done
 Tests/arm64/victims.sh "$scratch/victims" >"$log" 2>&1 || { cat "$log"; fail "the victims build"; }
-echo "built for arm64 in $((SECONDS - began)) s; qemu $(qemu_version)"
+echo "SDK $((had - began)) s; built for arm64 in $((SECONDS - had)) s; qemu $(qemu_version)"
 
 status=0
 HOTPATCH_MACHINE="arm64 qemu-user $(qemu_version)"
@@ -54,9 +55,9 @@ done
 
 programs=("$products/SelfTest" "$products/Scenarios" "$scratch"/victims/*)
 if [ -z "${LONG:-}" ]; then
-    Tests/arm64/boot.sh cloud 240 "SelfTest core remote commands scenarios" "${programs[@]}" || status=1
+    Tests/arm64/boot.sh cloud 400 "SelfTest core remote commands scenarios" "${programs[@]}" || status=1
     # Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
-    Tests/arm64/boot.sh 16k 120 "SelfTest commands brief-scenarios" "${programs[@]}" || status=1
+    Tests/arm64/boot.sh 16k 200 "SelfTest commands brief-scenarios" "${programs[@]}" || status=1
 else
     for kernel in cloud 16k; do
         Tests/arm64/boot.sh $kernel 1200 "SelfTest core remote commands scenarios other-scenarios" "${programs[@]}" || status=1
@@ -64,4 +65,5 @@ else
     # A processor without BTI, pointer authentication and SVE.
     CPU=cortex-a72 Tests/arm64/boot.sh cloud 1200 "SelfTest core remote commands scenarios" "${programs[@]}" || status=1
 fi
+echo "arm64, all of it: $((SECONDS - began)) s"
 exit $status
