@@ -90,19 +90,25 @@ public struct Detour: Hashable, Sendable {
         for candidate in candidates {
             let table = JumpTable(address: Address(candidate.table), function: entry..<max(entry, end), memory: tables)
             if !table.isReadable { hasUncheckedIndirectJump = true }
-            guard let target = table.target(in: inside) else { continue }
-            throw Self.refusal(of: Address(candidate.jump), target: target, code: code, entry: entry, architecture)
+            let jump = Address(candidate.jump)
+            if let target = table.target(where: inside.contains) {
+                throw Self.refusal(.branchIntoWindow, jump, target: target, code: code, entry: entry, architecture)
+            }
+            if let target = table.target(where: [entry, patchAddress].contains) {
+                throw Self.refusal(.branchToEntry, jump, target: target, code: code, entry: entry, architecture)
+            }
         }
     }
 
     private static func refusal(
-        of jump: Address, target: Address, code: [UInt8], entry: Address, _ architecture: Architecture
+        _ reason: Refusal.Reason, _ jump: Address, target: Address, code: [UInt8], entry: Address,
+        _ architecture: Architecture
     ) -> Refusal {
         let offset = min(max(0, jump - entry), code.count)
         let length = min(15, code.count - offset)
         let instruction = architecture.disassemble(Array(code[offset..<offset + length]), at: jump).first
         return Refusal(
-            reason: .branchIntoWindow, address: jump, operand: target, bytes: instruction?.bytes ?? [],
+            reason: reason, address: jump, operand: target, bytes: instruction?.bytes ?? [],
             instruction: instruction?.text ?? "")
     }
 }

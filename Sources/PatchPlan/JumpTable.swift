@@ -19,7 +19,7 @@ struct JumpTable {
         targets += Self.entries(at: address, function, memory) { (target: UInt64) in Address(target) }
     }
 
-    func target(in range: Range<Address>) -> Address? { targets.first { range.contains($0) } }
+    func target(where isWanted: (Address) -> Bool) -> Address? { targets.first(where: isWanted) }
 
     private static func entries<Entry: FixedWidthInteger & BitwiseCopyable>(
         at address: Address, _ function: Range<Address>, _ memory: any MemoryReader,

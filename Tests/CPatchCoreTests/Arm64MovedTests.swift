@@ -220,6 +220,13 @@ import Testing
             "d503201f 14000000", "nop; b ., a block that ends in a jump to itself", "nop; b #0x1040100c", stub: page),
         Row("14000001 d65f03c0", "b .+4; ret", "b #0x1040100c; ret", stub: page),
         Row("d2800000 d61f0020", "mov x0, #0; br x1", "mov x0, #0; br x1", stub: page),
+        Row(
+            "19010440 19410440 19810440 d65f03c0", "cpyfp, cpyfm, cpyfe [x0]!, [x1]!, x2!; ret",
+            ".word 0x19010440; .word 0x19410440; .word 0x19810440; adrp x16, #0x401000; add x16, x16, #0xc; ret x16",
+            stub: far),
+        Row(
+            "19810440 d503201f d65f03c0", "cpyfe; nop; ret",
+            ".word 0x19810440; nop; adrp x16, #0x401000; add x16, x16, #8; ret x16", stub: page),
         Row("d65f03c0 d503201f", "ret; nop", "ret; nop; adrp x16, #0x401000; add x16, x16, #8; ret x16", stub: page),
         Row("d65f03c0 d503201f", "ret; nop", "ret", stub: page, functionLength: 4),
         Row("d65f03c0 00000000", "ret; udf #0", "ret", stub: page, functionLength: 4),

@@ -56,6 +56,18 @@ import Testing
         Row("dc000100 d65f03c0", "an unallocated literal load", HP_UNMOVABLE, ".word 0xdc000100"),
         Row("d73f0822 d65f03c0", "blraa x1, x2", HP_UNMOVABLE, ".word 0xd73f0822"),
         Row("d63f083f d65f03c0", "blraaz x1", HP_UNMOVABLE, ".word 0xd63f083f"),
+        // What clang -O2 -march=armv8.8-a makes of a call of memcpy. Where a thread comes to a core that copies differently, the
+        // kernel sends it from cpyfm back by one word, from cpyfe by two: to the detour, had cpyfp been moved without them.
+        Row("19010440 19410440 19810440 d65f03c0", "cpyfp | cpyfm; cpyfe", HP_UNMOVABLE, ".word 0x19010440"),
+        Row(
+            "19010440 19410440 19810440 d65f03c0", "cpyfp; cpyfm | cpyfe", HP_UNMOVABLE, ".word 0x19410440", stub: page),
+        Row("d503245f 19df0420 19df4420 19df8420", "bti c; setp | setm; sete", HP_UNMOVABLE, ".word 0x19df0420"),
+        Row(
+            "d503201f d503201f 1d05d440 1d45d440 1d85d440", "cpyptn | cpymtn", HP_UNMOVABLE, ".word 0x1d05d440",
+            stub: far
+        ),
+        Row(
+            "d503201f 1ddf0420 1ddf4420 1ddf8420", "setgp; setgm | setge", HP_UNMOVABLE, ".word 0x1ddf4420", stub: far),
         Row("14000000", "while (1)", HP_SELF_LOOP, "b #0x401000"),
         Row("d503245f 17ffffff", "while (1) from bti c", HP_SELF_LOOP, "b #0x401000"),
         Row("d503245f 14000000", "while (1) behind bti c", HP_SELF_LOOP, "b #0x401004"),

@@ -22,7 +22,7 @@ import Testing
     }
 
     @Test func targetsBeyondTheDetourAreFine() throws {
-        let detour = try Detour(code: Array(Self.relative), tables: memory(relative: [6, 13, 20, 5, 0]))
+        let detour = try Detour(code: Array(Self.relative), tables: memory(relative: [6, 13, 20, 5]))
         #expect(!detour.hasUncheckedIndirectJump)
         #expect(try !Detour(code: Array(Self.absolute), tables: memory(absolute: [6, 5])).hasUncheckedIndirectJump)
     }
@@ -37,6 +37,23 @@ import Testing
         }
         #expect(throws: Refusal.self) {
             try Detour(code: Array(Self.absolute), tables: memory(absolute: [6, UInt64(inside)]))
+        }
+    }
+
+    /// What gcc -Os -fno-pic makes of `again: switch (*p) { case 0: goto again; … }`: the table leads back to the entry, and the
+    /// loop would go on in the replacement.
+    @Test func targetsAtTheEntryAreRefused() {
+        // movzx eax, [rdi]; cmp al, 6; ja; jmp [0x402000 + rax * 8]; mov eax, 7; ret
+        let code = hex("0f b6 07 3c 06 77 22 ff 24 c5 00 20 40 00 b8 07 00 00 00 c3")
+        let landingPad = hex("f3 0f 1e fa")
+        for (code, target) in [(code, 0), (landingPad + code, 4), (landingPad + code, 0)] {
+            #expect {
+                try Detour(code: code, tables: memory(absolute: [14, UInt64(target), 14]))
+            } throws: { error in
+                guard let refusal = error as? Refusal else { return false }
+                return refusal.reason == .branchToEntry && refusal.operand == Address(0x401000) + target
+                    && refusal.instruction.hasPrefix("jmp")
+            }
         }
     }
 

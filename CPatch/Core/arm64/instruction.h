@@ -76,6 +76,16 @@ static inline bool arm64_is_authenticated_blr(uint32_t word) { return (word & 0x
 static inline bool arm64_is_bti(uint32_t word) { return (word & 0xffffff3f) == 0xd503241f; }
 static inline bool arm64_signs(uint32_t word) { return (word & 0xffffffbf) == 0xd503233f; }
 
+// The first or second of the three instructions of a memory copy or set (FEAT_MOPS, Arm ARM C6.2, CPYFP and SETP). A thread
+// that comes to a core which does these differently is sent by the kernel from the second or third to where the first must
+// stand, one or two words before (arm64_mops_reset_regs in arch/arm64/include/asm/traps.h).
+static inline bool arm64_is_continued(uint32_t word) {
+    enum { COPY_OR_SET = 0x19000400, SET = 3 };
+    unsigned stage = word >> 22 & 3;
+    if (stage == SET) stage = word >> 14 & 3;
+    return (word & 0xfb200c00) == COPY_OR_SET && stage < 2;
+}
+
 static inline bool arm64_is_brk(uint32_t word) { return (word & 0xffe0001f) == 0xd4200000; }
 static inline unsigned arm64_brk_operand(uint32_t word) { return word >> 5 & 0xffff; }
 

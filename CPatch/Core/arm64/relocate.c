@@ -38,7 +38,8 @@
 //   - bl, blr: the return address must be the original one, for the reasons that x86_64/relocate.c gives; so x30 is set,
 //     and the call becomes a jump. Nothing is left to jump back to. A call of the function's own entry remains one.
 //   - A jump out of reach goes through x16, or x17, whichever the window does not use; if it uses both, it is refused.
-//   - Authenticated calls, instructions that sign with their own address, and a debugger's breakpoint are refused.
+//   - Authenticated calls, instructions that sign with their own address, and a debugger's breakpoint are refused; so is the
+//     first part of a memory copy or set (FEAT_MOPS) whose last part would stay behind.
 //
 // The passes: read the window (window.c); scan the body for references into it (scan.c); write the stub, twice, because only
 // then all copies have their place; read it again and compare it with what was meant.

@@ -181,6 +181,12 @@ static bool check_first(const mover *mover) {
     return true;
 }
 
+// A memory copy moves as a whole, or not at all.
+static bool check_last(const mover *mover) {
+    const moved *last = &mover->moved[mover->moved_count - 1];
+    return !arm64_is_continued(last->word) || hp_arm64_refuse(mover, HP_UNMOVABLE, last);
+}
+
 static bool check_targets(const mover *mover) {
     uint64_t patch = mover->out->patch_offset;
     for (size_t i = 0; i < mover->moved_count; i++) {
@@ -210,4 +216,6 @@ static bool check_targets(const mover *mover) {
     return true;
 }
 
-bool hp_arm64_check_window(const mover *mover) { return check_first(mover) && check_targets(mover); }
+bool hp_arm64_check_window(const mover *mover) {
+    return check_first(mover) && check_last(mover) && check_targets(mover);
+}
