@@ -86,7 +86,12 @@ let package = Package(
         tests("CPatchCoreTests", ["CPatchCore", "TestSupport"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
         tests("SymbolsTests", ["Symbols", "Memory", "TestSupport"]),
-        tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "TestSupport"]),
+        // A process to be patched, for RemoteTargetTests and SelfTest.
+        .target(
+            name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "TestSupport"],
+            path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
+        tests(
+            "RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),
         tests(
             "HotpatchTests",
             [
@@ -99,8 +104,7 @@ let package = Package(
             name: "SelfTest",
             dependencies: [
                 "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore",
-                "CPatch",
-                "CLinux", "CVictims", "TestSupport",
+                "CPatch", "CLinux", "CVictims", "RemoteSupport", "TestSupport",
             ],
             path: "Tests/SelfTest", swiftSettings: swiftSettings),
 

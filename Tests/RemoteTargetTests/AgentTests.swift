@@ -2,6 +2,7 @@ import CPatch
 import Dispatch
 import Glibc
 import Memory
+import RemoteSupport
 import Synchronization
 import Testing
 

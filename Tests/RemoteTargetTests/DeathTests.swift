@@ -1,5 +1,6 @@
 import Glibc
 import Memory
+import RemoteSupport
 import Testing
 
 @testable import RemoteTarget
@@ -57,7 +58,7 @@ extension RemoteTargetTests {
             try agent.finish()
             #expect(victim.makesProgress(), "\(what)")
             #expect(victim.shared.errors == 0, "\(what): \(victim.shared.message)")
-            #expect(victim.tracers() == [0], "\(what)")
+            #expect(try victim.tracers() == [0], "\(what)")
         }
 
         @Test(arguments: AgentPhase.allCases, ["rneps", "n"]) func diesAtAPhase(phase: AgentPhase, threads: String)

@@ -1,5 +1,6 @@
 import Glibc
 import Memory
+import RemoteSupport
 import TestSupport
 import Testing
 

@@ -1,6 +1,7 @@
 import CPatch
 import Glibc
 import Memory
+import RemoteSupport
 import TestSupport
 
 @testable import RemoteTarget

@@ -1,6 +1,7 @@
 import CPatchCore
 import Glibc
 import Memory
+import RemoteSupport
 import TestSupport
 
 @testable import RemoteTarget

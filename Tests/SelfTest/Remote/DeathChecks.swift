@@ -1,4 +1,5 @@
 import Glibc
+import RemoteSupport
 import TestSupport
 
 @testable import RemoteTarget

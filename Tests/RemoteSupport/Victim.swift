@@ -1,0 +1,154 @@
+import Glibc
+import Memory
+import TestSupport
+
+@testable import RemoteTarget
+
+/// The memory a victim shares with the test: `struct shared` of Tests/Victims/remote/victim.c.
+public struct Shared: @unchecked Sendable {
+    let words: UnsafeMutablePointer<Int>
+    public var errors: Int { words[0] }
+    public var interrupted: Int { words[1] }
+    public var value: Int { words[2] }
+    public var inHandler: Int { words[3] }
+    public var loaded: Int { words[4] }
+    public var births: Int { words[5] }
+    public func stop() { words[6] = 1 }
+    public func rounds(_ thread: Int) -> Int { words[7 + thread] }
+    public var message: String {
+        String(cString: UnsafeRawPointer(words + 127).assumingMemoryBound(to: CChar.self))
+    }
+}
+
+/// A running Tests/Victims/remote/victim.c; killed when it goes out of scope.
+public final class Victim {
+    public let pid: Int32
+    public let shared: Shared
+    public let threads: Int
+    /// alpha, beta, spin, at_page_end, a page that nobody can write; on arm64 pad and pad_copy.
+    private let places: [Address]
+
+    /// - Parameters:
+    ///   - threads: a letter each, as in victim.c.
+    ///   - main: what the main thread does.
+    ///   - wrapper: a program that starts it, and its arguments.
+    public init(program: String, threads: String, main: String, wrapper: [String] = []) throws {
+        self.threads = threads.utf8.count
+        let file = "/tmp/victim-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        let output = try makePipe()
+        defer { close(output.read) }
+        pid = try spawn(wrapper + [program, file, threads, main], output: output.write)
+        close(output.write)
+        var text: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(output.read, &byte, 1) == 1, byte != 10 { text.append(byte) }
+        places = String(decoding: text, as: UTF8.self).split(separator: " ").compactMap {
+            UInt64($0.dropFirst(2), radix: 16).map { Address($0) }
+        }
+        let descriptor = open(file, O_RDWR | O_CLOEXEC)
+        guard places.count >= 5, descriptor >= 0,
+            let memory = mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), memory != MAP_FAILED
+        else {
+            kill(pid, SIGKILL)
+            throw TestFailure("the victim did not start")
+        }
+        close(descriptor)
+        unlink(file)
+        shared = Shared(words: memory.bindMemory(to: Int.self, capacity: 512))
+        usleep(50_000)
+    }
+
+    deinit {
+        shared.stop()
+        usleep(30_000)
+        kill(pid, SIGKILL)
+        reap(pid)
+        munmap(UnsafeMutableRawPointer(shared.words), 4096)
+    }
+
+    public var alpha: Address { places[0] }
+    public var beta: Address { places[1] }
+    public var spin: Address { places[2] }
+    public var atPageEnd: Address { places[3] }
+    public var sealed: Address { places[4] }
+    public var pad: Address { places[5] }
+    public var padCopy: Address { places[6] }
+
+    /// Its exit is not collected.
+    public var isAlive: Bool {
+        var info = siginfo_t()
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0
+            && kill(pid, 0) == 0
+    }
+
+    public func process() throws -> RemoteProcess { try RemoteProcess.examine(pid: pid) }
+
+    /// The ids of its threads, the main one's first.
+    public var tasks: [Int32] { get throws { try TaskList(pid: pid).scan() } }
+
+    /// Who traces its threads; 0 for nobody.
+    public func tracers() throws -> Set<Int> {
+        Set(
+            try tasks.compactMap { tid in
+                (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).flatMap {
+                    ProcStatus(parsing: $0).number("TracerPid")
+                }
+            })
+    }
+
+    /// Whether all threads that count rounds, or those named, do so within five seconds.
+    public func makesProgress(counting: Set<Int>? = nil) -> Bool {
+        let watched = counting ?? Set(threads > 0 ? 1...threads : 0...0)
+        let before = (0...119).map { shared.rounds($0) }
+        for _ in 0..<500 {
+            if watched.allSatisfy({ shared.rounds($0) > before[$0] }) { return isAlive }
+            usleep(10_000)
+        }
+        return false
+    }
+
+    /// libc's functions are as far from its base there as they are here: the same file.
+    public func libc(_ name: String) throws -> Address {
+        guard let here = dlsym(nil, name) else { throw TestFailure("no \(name)") }
+        return Address(UnsafeRawPointer(here)) + (try libcBase(pid) - libcBase(getpid()))
+    }
+
+    private func libcBase(_ pid: Int32) throws -> Address {
+        let maps = Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
+        // By its code: the file may be mapped once more, to be read (ElfImage).
+        let code = maps.regions.first { $0.path.contains("/libc.so.6") && $0.permissions.contains(.execute) }
+        guard let code else { throw TestFailure("no libc in \(pid)") }
+        return code.range.lowerBound - Int(code.fileOffset)
+    }
+
+    public func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
+        AgentSymbols(
+            pthreadCreate: try libc("pthread_create"), pthreadDetach: try libc("pthread_detach"),
+            errnoLocation: try libc("__errno_location"), slack: try ExecutableSlack.find(in: process, memory: memory))
+    }
+
+    public func startAgent(
+        deadline: Int = 10_000, idle: UInt64 = 2_000_000_000, phase: @escaping (AgentPhase) -> Void = { _ in }
+    ) throws -> Agent {
+        let process = try process()
+        let memory = try process.memory()
+        return try Agent.start(
+            in: process, memory: memory, symbols: try symbols(process, memory),
+            deadline: .after(milliseconds: deadline), idle: idle, phase: phase)
+    }
+}
+
+/// Calls that Swift does not import, found by name.
+public enum Calls {
+    public static func function<T>(_ name: String, as type: T.Type) -> T { unsafeBitCast(dlsym(nil, name)!, to: type) }
+
+    public static func tgkill(_ pid: Int32, _ tid: Int32, _ signal: Int32) {
+        _ = function("tgkill", as: (@convention(c) (Int32, Int32, Int32) -> Int32).self)(pid, tid, signal)
+    }
+
+    public static func fork() -> Int32 { function("fork", as: (@convention(c) () -> Int32).self)() }
+
+    public static func syscall(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0) -> Int {
+        function("syscall", as: (@convention(c) (Int, Int, Int, Int) -> Int).self)(number, a, b, c)
+    }
+}
