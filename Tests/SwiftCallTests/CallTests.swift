@@ -1,0 +1,9 @@
+import CallChecks
+import Testing
+
+/// Patches functions of this very process, and counts the objects that live in it.
+@Suite(.serialized) struct CallTests {
+    @Test(arguments: functionChecks) func aFunction(check: CallCheck) throws { try check.run() }
+    @Test(arguments: methodChecks) func aMember(check: CallCheck) throws { try check.run() }
+    @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
+}
