@@ -51,6 +51,8 @@ let package = Package(
         module("Memory", ["CLinux"]),
         module("Symbols", ["Memory", "CLinux", "CLibElf", "CLibDw"]),
         module("PatchPlan", ["Memory", "CPatchCore"]),
+        // How a Swift function is called: its signature and its convention.
+        module("SwiftCall", ["Memory"]),
         module("Engine", ["Memory", "Symbols", "PatchPlan", "CPatchCore", "CLinux"]),
         module(
             "LocalTarget", ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux"]),
@@ -86,6 +88,7 @@ let package = Package(
         tests("CPatchCoreTests", ["CPatchCore", "TestSupport"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
         tests("SymbolsTests", ["Symbols", "Memory", "TestSupport"]),
+        tests("SwiftCallTests", ["SwiftCall", "TestSupport"]),
         tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "TestSupport"]),
         tests(
             "HotpatchTests",
