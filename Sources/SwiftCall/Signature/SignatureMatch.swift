@@ -10,9 +10,9 @@ public struct FunctionFacts: Hashable, Sendable {
     }
     /// From DWARF, or the caller's word. Nil: unknown.
     public var selfUse: SelfUse?
-    /// Of an accessor. From DWARF, or the caller's word. Nil: unknown.
+    /// Of a getter. From DWARF, or the caller's word. Nil: unknown.
     public var throwsError: Bool?
-    /// Of an accessor: whether the image defines the symbol with `Tu` behind it.
+    /// Of a getter: whether the image defines the symbol with `Tu` behind it.
     public var isAsync: Bool?
     /// Whether the function's compilation unit is optimised, from DWARF. Nil: unknown.
     public var isOptimised: Bool?
@@ -235,7 +235,8 @@ extension SwiftSignature {
             .refused(SymbolRefusal(reason: reason, function: text))
         }
         var type = function
-        if kind.isAccessor {
+        // Only a property that cannot be set may throw or be async (SE-0310).
+        if kind == .getter || kind == .subscriptGetter {
             guard let isAsync = facts.isAsync else { throw refused(.unknownAsync) }
             guard let throwsError = facts.throwsError else { throw refused(.unknownThrows) }
             type.isAsync = isAsync

@@ -1,7 +1,7 @@
 /// What the symbol of a Swift function says about it: its kind, and the types of what it takes and returns.
 ///
 /// Read from the symbol and from what the runtime's demangler makes of it. The symbol leaves out: `mutating`, `consuming` and
-/// `nonmutating`; whether an accessor throws or is async; the actor a function is isolated to; `nonisolated(nonsending)`,
+/// `nonmutating`; whether a getter throws or is async; the actor a function is isolated to; `nonisolated(nonsending)`,
 /// which adds a hidden parameter; `sending`; and `@escaping` of parameters.
 public struct SwiftSignature: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
@@ -18,12 +18,6 @@ public struct SwiftSignature: Hashable, Sendable {
         case subscriptGetter
         case subscriptSetter
 
-        public var isAccessor: Bool {
-            switch self {
-            case .getter, .setter, .subscriptGetter, .subscriptSetter: true
-            case .function, .operator, .initialiser, .allocatingInitialiser: false
-            }
-        }
     }
 
     /// The type that a function is a member of.

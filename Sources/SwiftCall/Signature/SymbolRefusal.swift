@@ -45,9 +45,9 @@ public struct SymbolRefusal: Error, Hashable, Sendable {
         case compilerGenerated(String)
         /// A member of a struct or enum; nothing tells whether it is `mutating` or `consuming`.
         case unknownMutating
-        /// An accessor; nothing tells whether it throws.
+        /// A getter; nothing tells whether it throws.
         case unknownThrows
-        /// An accessor; nothing tells whether it is async.
+        /// A getter; nothing tells whether it is async.
         case unknownAsync
         /// A type called `Type` or `Protocol` reads like a metatype.
         case ambiguousMetatype
@@ -101,8 +101,8 @@ extension SymbolRefusal.Reason {
         case .privateType(let type): "its signature has \(type), a type that two files can each have one of"
         case .compilerGenerated(let sort): "it is a \(sort), made by the compiler, not a function of the source"
         case .unknownMutating: "nothing tells whether it is mutating, which its name leaves out"
-        case .unknownThrows: "nothing tells whether it throws, which the name of an accessor leaves out"
-        case .unknownAsync: "nothing tells whether it is async, which the name of an accessor leaves out"
+        case .unknownThrows: "nothing tells whether it throws, which the name of a getter leaves out"
+        case .unknownAsync: "nothing tells whether it is async, which the name of a getter leaves out"
         case .ambiguousMetatype: "a type that is called Type or Protocol reads like a metatype in its name"
         }
     }
