@@ -60,9 +60,11 @@ let package = Package(
         module(
             "RemoteTarget",
             ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
-        // Function types: metadata to plan to adapter.
+        // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
         module("SwiftCall", ["CSwiftCall"]),
-        module("Hotpatch", ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "CLinux", "CPatch"]),
+        module(
+            "Hotpatch",
+            ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "SwiftCall", "CLinux", "CPatch"]),
         module(
             "Commands",
             [

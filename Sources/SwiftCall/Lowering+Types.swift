@@ -221,7 +221,7 @@ extension Lowering {
     private static func isResilient(_ type: TypeMetadata) -> Bool {
         let path = NominalType(type).descriptor.path
         guard let module = path.first else { return false }
-        return SwiftCall.isResilient(module: module, name: path.dropFirst().joined(separator: "."))
+        return ResilientTypes.isResilient(module: module, name: path.dropFirst().joined(separator: "."))
     }
 }
 
