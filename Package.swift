@@ -103,7 +103,7 @@ let package = Package(
             "HotpatchTests",
             [
                 "Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios",
-                "TestSupport",
+                "Calls", "TestSupport",
             ]),
 
         // Functions to be called through adapters, and what must hold then, for every machine.

@@ -60,6 +60,8 @@ struct LocalPatcher: ~Copyable {
         var address: Address
         var name: String
         var original: Address?
+        /// Of a method that a closure replaces.
+        var selfUse: Patch.SelfUse?
     }
 
     mutating func apply(_ wanted: [Wanted]) throws(PatchError) -> Receipt {

@@ -3,25 +3,34 @@ import Memory
 import Symbols
 
 extension Patch {
-    /// Replaces a function by a C function.
+    /// Replaces a function by a closure or another function value.
     ///
     ///     let patch = try Patch.replace(
-    ///         symbol: "getpid", with: { 42 } as @convention(c) () -> Int32)
+    ///         symbol: "Shop.price(of:)", with: { (item: String) -> Int in 42 })
+    ///     let pid = try Patch.replace(symbol: "getpid", with: { 42 } as @convention(c) () -> Int32)
+    ///
+    /// The type of a Swift closure must be the function's, and is checked: `self` comes first (`inout` for a mutating method,
+    /// `Self.Type` for a static one or an initialiser), then the parameters; of a setter the new value, then the indices. What the
+    /// closure captures is kept for good: a call may be under way at any time.
     ///
     /// - Parameters:
     ///   - symbol: a mangled name (`getpid`, `memcpy@GLIBC_2.2.5`), or a demangled Swift or C++ name
     ///     (`Shop.price(of: Swift.String) -> Swift.Int`), whose result and argument types may be left out where that is unique.
     ///   - image: the file name or path of the executable or library that defines it, where several do.
-    ///   - function: a value of `@convention(c)` type. Its signature must be the function's; this is not checked.
+    ///   - function: a value of Swift function type; or, of a C function, of `@convention(c)` type, which must be the function's:
+    ///     that is not checked.
     ///   - original: a variable that receives the address of the original before the replacement can first run: what a
     ///     replacement that any thread may enter at once (`malloc`) calls. Must stay allocated.
+    ///   - selfUse: what a method of a struct or enum does with `self`, where the program has no DWARF to tell.
     /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
-        symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil
+        symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil,
+        selfUse: SelfUse? = nil
     ) throws(PatchError) -> Patch {
         try single { (transaction) throws(PatchError) in
-            try transaction.replace(symbol: symbol, in: image, with: function, original: original)
+            try transaction.replace(
+                symbol: symbol, in: image, with: function, original: original, selfUse: selfUse)
         }
     }
 
@@ -81,7 +90,8 @@ extension Patch {
             let receipt = try patcher.apply(wanted)
             return wanted.enumerated().map {
                 Patch(
-                    receipt: receipt, member: $0.offset, function: $0.element.function, replacement: $0.element.address)
+                    receipt: receipt, member: $0.offset, function: $0.element.function,
+                    replacement: $0.element.address, selfUse: $0.element.selfUse)
             }
         }
     }
@@ -92,13 +102,25 @@ extension Patch {
 
         fileprivate init() {}
 
-        /// See `Patch.replace(symbol:in:with:original:)`.
+        /// See `Patch.replace(symbol:in:with:original:selfUse:)`.
         public mutating func replace<F>(
-            symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil
+            symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil,
+            selfUse: SelfUse? = nil
         ) throws(PatchError) {
-            try requireC(F.self)
-            let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
-            try replace(symbol: symbol, in: image, with: address, original: original)
+            guard FunctionConvention(F.self) == .swift else {
+                try requireC(F.self)
+                let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
+                return try replace(symbol: symbol, in: image, with: address, original: original)
+            }
+            let original = original.map { Address(UnsafeRawPointer($0)) }
+            let (symbol, typed) = try LocalPatcher.with { (patcher) throws(PatchError) in
+                let symbol = try patcher.function(symbol, in: image)
+                return (symbol, try TypedFunction(symbol, as: F.self, selfUse: selfUse, index: patcher.index()))
+            }
+            wanted.append(
+                .init(
+                    function: symbol, address: try typed.replacement(function), name: "closure \(F.self)",
+                    original: original, selfUse: selfUse))
         }
 
         /// See `Patch.replace(symbol:in:with:original:)`.

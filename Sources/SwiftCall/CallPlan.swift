@@ -7,7 +7,7 @@
 public struct CallPlan: Sendable {
     public let architecture: CallArchitecture
     public let shape: CallShape
-    let isAsync: Bool
+    public let isAsync: Bool
     let isThrowing: Bool
     let arguments: [Argument]
     let result: Result
@@ -116,8 +116,8 @@ public struct CallPlan: Sendable {
         for index in order {
             let isSelf = hasSelf && index == 0
             arguments[index] = try Self.planArgument(
-                type.parameters[index], of: type, abstract: abstractPlaces[index], isSelf: isSelf, shape: shape,
-                &natural)
+                type.parameters[index], of: type, abstract: abstractPlaces[index], isSelf: isSelf,
+                isOwned: shape.owns(index), &natural)
         }
         self.arguments = arguments.compactMap { $0 }
         naturalStackSize = natural.stackSize.roundedUp(to: 16)
@@ -146,7 +146,7 @@ public struct CallPlan: Sendable {
     // MARK: Arguments
 
     private static func planArgument(
-        _ parameter: FunctionType.Parameter, of type: FunctionType, abstract: Place, isSelf: Bool, shape: CallShape,
+        _ parameter: FunctionType.Parameter, of type: FunctionType, abstract: Place, isSelf: Bool, isOwned: Bool,
         _ natural: inout PlaceAllocator
     ) throws(CallRefusal) -> Argument {
         guard parameter.type.alignment <= 16 else {
@@ -166,10 +166,9 @@ public struct CallPlan: Sendable {
                 }
             }
         }
-        let isOwnedBySymbol = isSelf ? shape.selfConvention == .consuming : shape.ownsParameters
         return Argument(
             type: parameter.type, abstract: abstract, leaves: leaves,
-            isOwned: parameter.ownership == .owned || (parameter.ownership == .standard && isOwnedBySymbol),
+            isOwned: parameter.ownership == .owned || (parameter.ownership == .standard && isOwned),
             isAbstractlyOwned: parameter.ownership == .owned)
     }
 

@@ -35,6 +35,8 @@ public enum CallRefusal: Error, Hashable, Sendable {
     case selfIsNotInout(String)
     case selfIsInout(String)
     case selfIsNotMetatype(String)
+    /// The function is a protocol extension's.
+    case existentialSelf(String)
 
     // Async functions.
     case asyncStackArguments(String)
@@ -82,6 +84,8 @@ extension CallRefusal: CustomStringConvertible {
         case .selfIsNotInout(let type): "the method is mutating, and the first parameter of \(type) is not inout"
         case .selfIsInout(let type): "the method is not mutating, and the first parameter of \(type) is inout"
         case .selfIsNotMetatype(let type): "the member is static, and the first parameter of \(type) is not a metatype"
+        case .existentialSelf(let function):
+            "\(function) is a protocol extension's: it takes any type that conforms, and its conformance"
         case .asyncStackArguments(let type):
             "\(type) is async and has more arguments than there are registers"
         case .asyncRecord(let type): "the code and the async record that go with \(type) do not fit together"

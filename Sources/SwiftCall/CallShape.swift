@@ -13,12 +13,23 @@ public struct CallShape: Hashable, Sendable {
     }
 
     public var selfConvention: SelfConvention
-    /// Whether the parameters, but not self, are handed over to the function, as they are to initialisers and setters.
-    public var ownsParameters: Bool
+    /// Bit n: parameter n of the function type, self not among them, is handed over to the function, whatever the type says. So
+    /// are all of initialisers and setters.
+    public var ownedParameters: UInt32
 
-    public init(self selfConvention: SelfConvention = .none, ownsParameters: Bool = false) {
+    public init(self selfConvention: SelfConvention = .none, ownedParameters: UInt32) {
         self.selfConvention = selfConvention
-        self.ownsParameters = ownsParameters
+        self.ownedParameters = ownedParameters
+    }
+
+    /// - Parameter ownsParameters: all of them, but not self.
+    public init(self selfConvention: SelfConvention = .none, ownsParameters: Bool = false) {
+        self.init(self: selfConvention, ownedParameters: ownsParameters ? .max : 0)
+    }
+
+    func owns(_ parameter: Int) -> Bool {
+        if parameter == 0, selfConvention != .none { return selfConvention == .consuming }
+        return ownedParameters >> UInt32(parameter) & 1 != 0
     }
 
     public static let function = CallShape()

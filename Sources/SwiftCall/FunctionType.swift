@@ -1,7 +1,7 @@
 /// A function type, read from its metadata (swift/include/swift/ABI/MetadataValues.h, FunctionTypeFlags).
 struct FunctionType {
     enum Ownership: UInt32 {
-        /// Borrowed, except where the function's kind says otherwise (`CallShape.ownsParameters`).
+        /// Borrowed, except where the function's kind says otherwise (`CallShape.ownedParameters`).
         case standard = 0
         case `inout` = 1
         case shared = 2

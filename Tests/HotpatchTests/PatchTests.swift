@@ -2,6 +2,7 @@ import CVictims
 import Glibc
 import Hotpatch
 import Memory
+import TestSupport
 import Testing
 
 typealias Binary = @Sendable @convention(c) (Int32, Int32) -> Int32
@@ -14,6 +15,10 @@ private let zero: Binary = { _, _ in 0 }
 
 /// Everything below patches this very process, whose other threads belong to libdispatch and block signals.
 @Suite(.serialized) final class PatchTests {
+    private let turn: PatchingTurn
+
+    init() async { turn = await PatchingTurn() }
+
     deinit { try? Patch.revertAll() }
 
     @Test func aCFunctionRunsInstead() throws {

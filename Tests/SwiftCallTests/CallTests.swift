@@ -1,8 +1,13 @@
 import CallChecks
+import TestSupport
 import Testing
 
 /// Patches functions of this very process, and counts the objects that live in it.
 @Suite(.serialized) struct CallTests {
+    private let turn: PatchingTurn
+
+    init() async { turn = await PatchingTurn() }
+
     @Test(arguments: functionChecks) func aFunction(check: CallCheck) throws { try check.run() }
     @Test(arguments: methodChecks) func aMember(check: CallCheck) throws { try check.run() }
     @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
