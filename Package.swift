@@ -88,7 +88,7 @@ let package = Package(
         tests("CPatchCoreTests", ["CPatchCore", "TestSupport"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
         tests("SymbolsTests", ["Symbols", "Memory", "TestSupport"]),
-        tests("SwiftCallTests", ["SwiftCall", "TestSupport"]),
+        tests("SwiftCallTests", ["SwiftCall", "Memory", "Symbols", "TestSupport"]),
         tests("RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "TestSupport"]),
         tests(
             "HotpatchTests",
