@@ -147,4 +147,14 @@ import Testing
         #expect(
             try ownership("$s3Zoo4CartV5itemsACSayAA4ItemVG_tcfC", "([Zoo.Item]) -> Zoo.Cart", "concrete") == [.owned])
     }
+
+    /// The same symbol, whether the function takes a hidden actor or not.
+    @Test func hiddenActors() throws {
+        func mayTake(_ symbol: String, _ closure: String) throws -> Bool {
+            try SignatureTests.match(symbol, closure).mayTakeHiddenActor
+        }
+        #expect(try mayTake("$s3Zoo14concurrentFreeSiyYaF", "() async -> Swift.Int"))
+        #expect(try !mayTake("$s3Zoo13callIsolation1aSiScA_pSgYi_tYaF", "(isolated Swift.Actor?) async -> Swift.Int"))
+        #expect(try !mayTake("$s3Zoo3addyS2i_SitF", "(Swift.Int, Swift.Int) -> Swift.Int"))
+    }
 }
