@@ -113,7 +113,9 @@ let package = Package(
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
         .testTarget(
             name: "SwiftCallTests",
-            dependencies: ["SwiftCall", "CSwiftCall", "Calls", "CallChecks", "Hotpatch", "TestSupport"],
+            dependencies: [
+                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "Hotpatch", "Memory", "Symbols", "TestSupport",
+            ],
             exclude: ["Checks"], swiftSettings: swiftSettings),
 
         // The tests of the machine that has no Swift Testing: arm64, compiled on another.

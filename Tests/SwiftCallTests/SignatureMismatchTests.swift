@@ -147,4 +147,48 @@ import Testing
         #expect(
             try ownership("$s3Zoo4CartV5itemsACSayAA4ItemVG_tcfC", "([Zoo.Item]) -> Zoo.Cart", "concrete") == [.owned])
     }
+
+    /// The same symbol, whether the function takes a hidden actor or not.
+    @Test func hiddenActors() throws {
+        func mayTake(_ symbol: String, _ closure: String) throws -> Bool {
+            try SignatureTests.match(symbol, closure).mayTakeHiddenActor
+        }
+        #expect(try mayTake("$s3Zoo14concurrentFreeSiyYaF", "() async -> Swift.Int"))
+        #expect(try !mayTake("$s3Zoo13callIsolation1aSiScA_pSgYi_tYaF", "(isolated Swift.Actor?) async -> Swift.Int"))
+        #expect(try !mayTake("$s3Zoo3addyS2i_SitF", "(Swift.Int, Swift.Int) -> Swift.Int"))
+    }
+
+    @Test(arguments: ["malloc", "_ZN4shop5priceEi", "$s", ""])
+    func otherNames(_ name: String) {
+        #expect(throws: SymbolRefusal(reason: .notSwift, function: name)) { try SwiftSignature(mangled: name) }
+    }
+
+    /// With the types of this process: a struct's `Self.Type` may be left out, a generic one's may not.
+    @Test func types() throws {
+        let make = try SwiftSignature(mangled: "$s14SwiftCallTests10SampleCartV4makeyACSiFZ")
+        #expect(try make.match(type: ((Int) -> SampleCart).self, FunctionFacts()).selfParameter == .leftOut)
+        #expect(
+            try make.match(type: ((SampleCart.Type, Int) -> SampleCart).self, FunctionFacts()).selfParameter
+                == .metatype)
+        let shout = try SwiftSignature(mangled: "$sSS14SwiftCallTestsE6sampleyS2iFZ")
+        #expect(try shout.match(type: ((Int) -> Int).self, FunctionFacts()).selfParameter == .leftOut)
+        let generic = try SwiftSignature(mangled: "$s14SwiftCallTests9SampleBoxV6sampleyS2iFZ")
+        #expect(throws: SignatureError.self) { try generic.match(type: ((Int) -> Int).self, FunctionFacts()) }
+        let object = try SwiftSignature(mangled: "$s14SwiftCallTests10SampleShopC4makeyACSiFZ")
+        #expect(throws: SignatureError.self) { try object.match(type: ((Int) -> SampleShop).self, FunctionFacts()) }
+        #expect(
+            try object.match(type: ((SampleShop.Type, Int) -> SampleShop).self, FunctionFacts()).selfParameter
+                == .metatype)
+        let actor = try SwiftSignature(mangled: "$s14SwiftCallTests11SampleActorC3addyS2iF")
+        #expect(try actor.match(type: Isolated.self, FunctionFacts()).selfParameter == .object)
+        for type in [Int.self, String.self, (Int, Int).self, (@convention(c) (Int) -> Int).self] as [Any.Type] {
+            #expect(throws: SignatureError.self) { try make.match(type: type, FunctionFacts()) }
+        }
+    }
 }
+
+struct SampleCart {}
+struct SampleBox<Element> {}
+class SampleShop {}
+actor SampleActor {}
+private typealias Isolated = (isolated SampleActor, Int) -> Int

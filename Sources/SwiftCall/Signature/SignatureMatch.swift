@@ -75,6 +75,14 @@ public struct SignatureMatch: Hashable, Sendable {
     public var ownership: [Ownership]
     public var isAsync: Bool
     public var throwsError: Bool
+
+    /// Whether the function may take a hidden actor before its parameters: an async one that is `nonisolated(nonsending)`, as all
+    /// nonisolated ones are in a module built with NonisolatedNonsendingByDefault (SE-0461). Neither the symbol nor DWARF says
+    /// so. True of every async function without an `isolated` parameter: one that is isolated to an actor in another way takes
+    /// no such parameter, but that cannot be seen either.
+    public var mayTakeHiddenActor: Bool {
+        isAsync && !signature.function.parameters.contains { $0.isIsolated }
+    }
 }
 
 /// That a closure's type is not a function's.

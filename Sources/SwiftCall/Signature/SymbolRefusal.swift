@@ -1,7 +1,7 @@
 /// Why a closure cannot stand for a function, whatever the closure's type: what the symbol is.
 public struct SymbolRefusal: Error, Hashable, Sendable {
     public enum Reason: Hashable, Sendable {
-        /// Not the name of something in Swift source.
+        /// Not a Swift name, or one that this process's runtime, being older than the compiler, cannot read.
         case notSwift
         /// The demangled name says something that is not known here; the offset is in its bytes.
         case unreadable(offset: Int)
@@ -62,7 +62,7 @@ extension SymbolRefusal.Reason {
     /// What it is, as the end of "… cannot be replaced by a closure: ", without a full stop.
     public var text: String {
         switch self {
-        case .notSwift: "its name is not one that the Swift compiler gives to a function in source"
+        case .notSwift: "its name is not a Swift name that this process's runtime can read"
         case .unreadable(let offset): "its readable name cannot be understood from byte \(offset) on"
         case .generic(let parameters):
             "it is generic (<\(parameters)>): its callers pass types and witness tables that a closure does not take"
@@ -111,7 +111,7 @@ extension SymbolRefusal.Reason {
     public var advice: String {
         let symbols = "replace it by a function of the same signature: Patch.replace(symbol:withSymbol:)"
         switch self {
-        case .notSwift: return "Pass a closure of @convention(c) type, or \(symbols)."
+        case .notSwift: return "If it is a C function, pass a closure of @convention(c) type; or \(symbols)."
         case .unreadable, .generic, .genericContext, .opaqueResult, .typedThrows, .localType, .ambiguousMetatype:
             return Self.sentence(symbols)
         case .closure, .localFunction: return "Replace the function that makes it, or move its code into a function."
