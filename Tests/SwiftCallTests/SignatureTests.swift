@@ -142,6 +142,27 @@ import Testing
                 _ = try? parser.type()
             }
         }
+        var random = SeededGenerator(seed: testSeed())
+        let bytes = Array("()[]<>.,:?@&#-_ A0`$".utf8)
+        for row in Self.table("accepted.txt") + Self.table("refused.txt") {
+            for text in [ClosureType.demangle(row.symbol) ?? ""] + row.rest.suffix(1) {
+                for _ in 0..<20 {
+                    var changed = Array(text.utf8)
+                    for _ in 0..<Int.random(in: 1...4, using: &random) where !changed.isEmpty {
+                        let index = Int.random(in: changed.indices, using: &random)
+                        changed[index] = bytes.randomElement(using: &random)!
+                    }
+                    let piece = String(decoding: changed, as: UTF8.self)
+                    let signature = try? SwiftSignature(mangled: row.symbol) {
+                        $0 == row.symbol ? piece : ClosureType.demangle($0)
+                    }
+                    _ = try? signature?.match(
+                        closure: piece, FunctionFacts(selfUse: .borrowed), isConcreteContext: true)
+                    _ = try? signature?.match(closure: text, FunctionFacts(selfUse: .borrowed), isConcreteContext: true)
+                    _ = FunctionValueOrigin(entry: piece)
+                }
+            }
+        }
         for piece in ["(", "<", "[", "@", "any ", "A & ", "() -> "] {
             var parser = SignatureParser(String(repeating: piece, count: 100_000))
             let type = try? parser.type()
