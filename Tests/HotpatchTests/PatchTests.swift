@@ -261,7 +261,7 @@ private let zero: Binary = { _, _ in 0 }
         let closure = refusal { try Patch.replace(symbol: "victim_add", with: { (a: Int32, b: Int32) -> Int32 in a }) }
         #expect(closure.contains("@convention(c)"), "\(closure)")
         let number = refusal { try Patch.replace(symbol: "victim_add", with: 42) }
-        #expect(number.contains("Int is not a C function"), "\(number)")
+        #expect(number.contains("Int is neither a Swift nor a C function"), "\(number)")
     }
 
     // MARK: Libraries
