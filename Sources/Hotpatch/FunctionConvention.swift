@@ -17,15 +17,21 @@ func requireC<F>(_ type: F.Type) throws(PatchError) {
 
 /// How values of a function type are called. Nil for any other type, and for other conventions.
 ///
-/// Function type metadata is its kind, 0x302, then flags, whose bits 16–23 are the convention (Swift ABI, TypeMetadata.rst,
-/// "Function Metadata").
+/// Function type metadata is its kind, 0x302, then flags, whose bits 16–23 are the convention, and bit 29 says async (Swift ABI,
+/// TypeMetadata.rst, "Function Metadata"; swift/include/swift/ABI/MetadataValues.h, FunctionTypeFlags).
 enum FunctionConvention: UInt {
     case swift = 0
     case c = 3
 
     init?<F>(_ type: F.Type) {
+        guard let flags = Self.flags(type) else { return nil }
+        self.init(rawValue: flags >> 16 & 0xff)
+    }
+
+    static func isAsync<F>(_ type: F.Type) -> Bool { flags(type).map { $0 >> 29 & 1 != 0 } ?? false }
+
+    private static func flags<F>(_ type: F.Type) -> UInt? {
         let metadata = unsafeBitCast(type as Any.Type, to: UnsafePointer<UInt>.self)
-        guard metadata[0] == 0x302 else { return nil }
-        self.init(rawValue: metadata[1] >> 16 & 0xff)
+        return metadata[0] == 0x302 ? metadata[1] : nil
     }
 }

@@ -34,6 +34,32 @@ extension Patch {
         }
     }
 
+    /// Replaces a Swift function by a closure that is made with the original, which it may call.
+    ///
+    ///     try Patch.replace(symbol: "Shop.price(of:)", wrapping: { (original: @escaping (String) -> Int) in
+    ///         { item in original(item) + 1 }
+    ///     })
+    ///
+    /// - Parameter wrap: called once, before the patch is made. The original must not be called before the closure is.
+    /// - Throws: `PatchError`, as `replace(symbol:in:with:original:selfUse:)` does.
+    @discardableResult
+    public static func replace<F>(
+        symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
+    ) throws(PatchError) -> Patch {
+        try single { (transaction) throws(PatchError) in
+            try transaction.replace(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse)
+        }
+    }
+
+    /// Replaces the Swift function that a function value comes from: `Patch.replace(Shop.price, with: { … })`.
+    ///
+    /// - Parameter function: a free function. Of a method, initialiser or operator the value does not tell; it is refused.
+    /// - Throws: `PatchError.type` where the function cannot be told, with the reason.
+    @discardableResult
+    public static func replace<F>(_ function: F, with replacement: F) throws(PatchError) -> Patch {
+        try single { (transaction) throws(PatchError) in try transaction.replace(function, with: replacement) }
+    }
+
     /// Replaces a function by the code at an address.
     @discardableResult
     public static func replace(
@@ -90,8 +116,7 @@ extension Patch {
             let receipt = try patcher.apply(wanted)
             return wanted.enumerated().map {
                 Patch(
-                    receipt: receipt, member: $0.offset, function: $0.element.function,
-                    replacement: $0.element.address, selfUse: $0.element.selfUse)
+                    receipt: receipt, member: $0.offset, of: $0.element)
             }
         }
     }
@@ -112,15 +137,47 @@ extension Patch {
                 let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
                 return try replace(symbol: symbol, in: image, with: address, original: original)
             }
-            let original = original.map { Address(UnsafeRawPointer($0)) }
-            let (symbol, typed) = try LocalPatcher.with { (patcher) throws(PatchError) in
-                let symbol = try patcher.function(symbol, in: image)
-                return (symbol, try TypedFunction(symbol, as: F.self, selfUse: selfUse, index: patcher.index()))
+            try replace(selfUse) { (patcher) throws(PatchError) in
+                try patcher.function(symbol, in: image)
+            } with: { (_: TypedFunction<F>) in
+                (function, original)
             }
+        }
+
+        /// See `Patch.replace(symbol:in:wrapping:selfUse:)`.
+        public mutating func replace<F>(
+            symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
+        ) throws(PatchError) {
+            try replace(selfUse) { (patcher) throws(PatchError) in
+                try patcher.function(symbol, in: image)
+            } with: { (typed: TypedFunction<F>) throws(PatchError) in
+                let original = try typed.unboundOriginal()
+                return (wrap(original.function), original.code)
+            }
+        }
+
+        /// See `Patch.replace(_:with:)`.
+        public mutating func replace<F>(_ function: F, with replacement: F) throws(PatchError) {
+            let symbol = try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.function(of: function) }
+            try replace(nil) { (_) throws(PatchError) in
+                symbol
+            } with: { (_: TypedFunction<F>) in
+                (replacement, nil)
+            }
+        }
+
+        private mutating func replace<F>(
+            _ selfUse: SelfUse?, _ find: (inout LocalPatcher) throws(PatchError) -> FunctionSymbol,
+            with make: (TypedFunction<F>) throws(PatchError) -> (closure: F, original: OriginalPointer?)
+        ) throws(PatchError) {
+            let typed = try LocalPatcher.with { (patcher) throws(PatchError) in
+                try TypedFunction(find(&patcher), as: F.self, selfUse: selfUse, index: patcher.index())
+            }
+            let (closure, original) = try make(typed)
             wanted.append(
                 .init(
-                    function: symbol, address: try typed.replacement(function), name: "closure \(F.self)",
-                    original: original, selfUse: selfUse))
+                    function: typed.function, address: try typed.replacement(closure), name: "closure \(F.self)",
+                    original: original.map { Address(UnsafeRawPointer($0)) }, selfUse: selfUse, note: typed.note))
         }
 
         /// See `Patch.replace(symbol:in:with:original:)`.

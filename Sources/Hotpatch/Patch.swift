@@ -34,13 +34,13 @@ public struct Patch: Sendable, Identifiable {
     public let notes: [String]
     private let selfUse: SelfUse?
 
-    init(receipt: Receipt, member: Int, function: FunctionSymbol, replacement: Address, selfUse: SelfUse?) {
+    init(receipt: Receipt, member: Int, of wanted: LocalPatcher.Wanted) {
         id = receipt.id
-        self.function = function
-        self.selfUse = selfUse
-        replacementAddress = replacement
+        function = wanted.function
+        selfUse = wanted.selfUse
+        replacementAddress = wanted.address
         originalAddress = receipt.sites[member].originalAddress
-        notes = receipt.notes
+        notes = receipt.notes + (wanted.note.map { [$0] } ?? [])
     }
 
     /// What a method of a struct, an enum or a protocol extension does with `self`.

@@ -5,10 +5,12 @@ import Symbols
 
 /// A Swift function of this process, and a function type that has been found to be its own.
 struct TypedFunction<F>: Sendable {
-    private let function: FunctionSymbol
+    let function: FunctionSymbol
     private let adapter: Adapter<F>
     /// Bytes of the context that callers of an async function make for it.
     private let asyncContextSize: Int?
+    /// What could not be verified.
+    let note: String?
 
     /// - Parameter selfUse: the caller's word, where DWARF does not say.
     /// - Throws: `PatchError.closure` where no value of the type can stand for the function.
@@ -23,6 +25,7 @@ struct TypedFunction<F>: Sendable {
                 function, debug: index.debugFacts(of: function), selfUse: selfUse, isAsync: record != nil)
             let match = try signature.match(type: type, facts)
             adapter = try Adapter(shape: try CallShape(match, of: function.demangledName))
+            note = match.mayTakeHiddenActor ? Self.hiddenActor(function.demangledName) : nil
         } catch let error as SymbolRefusal {
             throw .closure(SignatureError.refused(error))
         } catch {
@@ -35,9 +38,21 @@ struct TypedFunction<F>: Sendable {
         }
     }
 
+    private static func hiddenActor(_ function: String) -> String {
+        "\(function) is async: in a module built with NonisolatedNonsendingByDefault, and where it is declared "
+            + "nonisolated(nonsending), it takes an actor that no symbol shows. Then it must not be replaced by a closure"
+    }
+
     /// Code to which callers of the function can be led. It keeps `closure` for good: a call may be under way at any time.
     func replacement(_ closure: F) throws(PatchError) -> Address {
         do { return Address(try adapter.replacement(closure)) } catch { throw .closure(error) }
+    }
+
+    /// A value that calls the function's code, whose address is written to `code` before the first call.
+    func unboundOriginal() throws(PatchError) -> (function: F, code: Patch.OriginalPointer) {
+        do { return try adapter.unboundOriginal(asyncContextSize: asyncContextSize ?? 0) } catch {
+            throw .closure(error)
+        }
     }
 
     /// A value that calls the function's code at an address.

@@ -42,9 +42,25 @@ public struct Adapter<F>: Sendable {
         return function(calling: code, asyncContextSize: asyncContextSize)
     }
 
-    private func function(calling code: UnsafeRawPointer, asyncContextSize: Int) -> F {
+    /// A function value that calls the code whose address is written to `code` before the first call. That word stays allocated.
+    public func unboundOriginal(
+        asyncContextSize: Int
+    ) throws(CallRefusal) -> (function: F, code: UnsafeMutablePointer<UnsafeRawPointer?>) {
+        guard plan.isAsync == (asyncContextSize > 0) else { throw .asyncRecord("\(F.self)") }
         let program = programs.original
-        let box = hp_call_make_box(program.pointer, code, nil, nil, UInt64(asyncContextSize))
+        let nowhere = UnsafeRawPointer(bitPattern: -1)!
+        let box = hp_call_make_box(program.pointer, nowhere, nil, nil, UInt64(asyncContextSize))
+        _ = Unmanaged<AnyObject>.fromOpaque(box).retain()
+        let code = UnsafeMutableRawPointer(box) + Int(HP_CALL_BOX_TARGET)
+        return (value(box), code.assumingMemoryBound(to: UnsafeRawPointer?.self))
+    }
+
+    private func function(calling code: UnsafeRawPointer, asyncContextSize: Int) -> F {
+        value(hp_call_make_box(programs.original.pointer, code, nil, nil, UInt64(asyncContextSize)))
+    }
+
+    private func value(_ box: UnsafeMutablePointer<hp_call_box>) -> F {
+        let program = programs.original
         return withUnsafeTemporaryAllocation(of: F.self, capacity: 1) { buffer in
             // A function value is its code and its context, which it owns.
             let words = UnsafeMutableRawBufferPointer(buffer)

@@ -78,6 +78,34 @@ import Testing
         #expect(throws: PatchError.self) { try patch.original(as: ((Int) -> Int).self) }
     }
 
+    @Test func aClosureMadeWithTheOriginal() throws {
+        let patch = try Patch.replace(
+            symbol: "Calls.add",
+            wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) * 10 } })
+        defer { try? patch.revert() }
+        #expect(add(40, 2) == 420)
+        // On top of the other.
+        let second = try Patch.replace(
+            symbol: "Calls.add",
+            wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) + 1 } })
+        #expect(add(40, 2) == 43)
+        try second.revert()
+        #expect(add(40, 2) == 420)
+    }
+
+    @Test func aFunctionAsAValue() throws {
+        let patch = try Patch.replace(isEven, with: { $0 == 3 })
+        defer { try? patch.revert() }
+        #expect(isEven(3) && !isEven(2))
+        #expect(patch.function.demangledName == "Calls.isEven(Swift.Int8) -> Swift.Bool")
+    }
+
+    @Test func aMethodAsAValueSaysWhyNot() {
+        #expect {
+            try Patch.replace(Account.deposit, with: { _ in { _, _ in 0 } })
+        } throws: { error in "\(error)".contains("Pass its name") }
+    }
+
     /// Together, in one transaction, with a C function.
     @Test func aTransaction() throws {
         let patches = try Patch.transaction {
