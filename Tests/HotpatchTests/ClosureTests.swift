@@ -16,6 +16,9 @@ import Testing
         #expect(try describe("four", 1, 2, true) == 4)
         let original = try patch.original(as: ((String, Int, Double, Bool) throws -> Int).self)
         #expect(try original("four", 1, 2, true) == 1007)
+        let same = try Patch.callOriginal(
+            symbol: "Calls.describe", as: ((String, Int, Double, Bool) throws -> Int).self)
+        #expect(try same("four", 1, 2, true) == 1007)
         #expect(throws: Failure.self) { try original("four", -1, 2, true) }
         try patch.revert()
         #expect(try describe("four", 1, 2, true) == 1007)
