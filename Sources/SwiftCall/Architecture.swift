@@ -1,11 +1,11 @@
 /// The registers of Swift's calling convention on a machine, in the order in which they are used, and where the frame of an
 /// adapter keeps them (CPatch/Call/include/hp_call.h). A plan for either can be computed on any.
 public enum CallArchitecture: String, Sendable, CaseIterable {
-    case x86_64
+    case x8664 = "x86_64"
     case arm64
 
     #if arch(x86_64)
-        public static let current = x86_64
+        public static let current = x8664
     #else
         public static let current = arm64
     #endif
@@ -13,7 +13,7 @@ public enum CallArchitecture: String, Sendable, CaseIterable {
     /// General registers that hold arguments.
     var generals: [String] {
         switch self {
-        case .x86_64: ["rdi", "rsi", "rdx", "rcx", "r8", "r9"]
+        case .x8664: ["rdi", "rsi", "rdx", "rcx", "r8", "r9"]
         case .arm64: ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"]
         }
     }
@@ -21,17 +21,17 @@ public enum CallArchitecture: String, Sendable, CaseIterable {
     /// General registers that hold results; those of async functions come as arguments.
     var resultGenerals: [String] {
         switch self {
-        case .x86_64: ["rax", "rdx", "rcx", "r8"]
+        case .x8664: ["rax", "rdx", "rcx", "r8"]
         case .arm64: ["x0", "x1", "x2", "x3"]
         }
     }
 
     /// Vector registers are numbered from 0, for arguments and for results.
-    var vector: String { self == .x86_64 ? "xmm" : "v" }
-    var context: String { self == .x86_64 ? "r13" : "x20" }
-    var indirectResult: String { self == .x86_64 ? "rax" : "x8" }
+    var vector: String { self == .x8664 ? "xmm" : "v" }
+    var context: String { self == .x8664 ? "r13" : "x20" }
+    var indirectResult: String { self == .x8664 ? "rax" : "x8" }
 
-    var generalCount: Int { self == .x86_64 ? 6 : 8 }
+    var generalCount: Int { self == .x8664 ? 6 : 8 }
     static let vectorCount = 8
 }
 

@@ -10,5 +10,6 @@ import Testing
 
     @Test(arguments: functionChecks) func aFunction(check: CallCheck) throws { try check.run() }
     @Test(arguments: methodChecks) func aMember(check: CallCheck) throws { try check.run() }
+    @Test(arguments: asyncChecks) func anAsyncFunction(check: AsyncCallCheck) async throws { try await check.run() }
     @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
 }

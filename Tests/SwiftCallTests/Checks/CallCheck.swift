@@ -49,7 +49,7 @@ func check<F>(
     _ call: @escaping @Sendable (F) -> String, replacement: @autoclosure @escaping @Sendable () -> F
 ) -> CallCheck { check(symbol, .function, natural, as: type, call, replacement: replacement()) }
 
-private func equal(_ found: String, _ expected: String, _ what: String) throws {
+func equal(_ found: String, _ expected: String, _ what: String) throws {
     guard found == expected else { throw TestFailure("\(what): \(found) instead of \(expected)") }
 }
 
