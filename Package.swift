@@ -123,7 +123,7 @@ let package = Package(
             name: "SelfTest",
             dependencies: [
                 "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore",
-                "CPatch", "CLinux", "CVictims", "RemoteSupport", "TestSupport",
+                "CPatch", "CLinux", "CVictims", "CallChecks", "RemoteSupport", "TestSupport",
             ],
             path: "Tests/SelfTest", swiftSettings: swiftSettings),
 

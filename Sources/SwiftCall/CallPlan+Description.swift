@@ -58,7 +58,7 @@ extension CallPlan: CustomStringConvertible {
         case .opaque, .integer: return "i\(8 * range.count)\(suffix)"
         case .bit: return "i1\(suffix)"
         case .float: return "f\(8 * range.count)\(suffix)"
-        case .vector: return "v\(8 * range.count)\(suffix)"
+        case .vector, .shortVector: return "v\(8 * range.count)\(suffix)"
         }
     }
 

@@ -209,7 +209,7 @@ public struct CallPlan: Sendable {
             let isEscaping = try FunctionType(closure).isEscaping || type.kind == .optional
             return .closure(code: natural.place(), context: natural.place(), isEscaping: isEscaping, plan)
         }
-        let lowering = try Lowering(of: type)
+        let lowering = try Lowering(of: type, on: natural.architecture)
         guard !lowering.isAddressOnly, let components = lowering.components() else {
             return .pointer(isSelf ? .context : natural.place())
         }
@@ -249,7 +249,7 @@ public struct CallPlan: Sendable {
         appendParts(of: type.result, at: 0, to: &parts)
 
         // The direct leaves are lowered together, as a tuple of their own.
-        var image = Lowering()
+        var image = Lowering(on: natural.architecture)
         var imageSize = 0
         var leaves: [ResultLeaf] = []
         var pointerCount = 0
@@ -259,7 +259,7 @@ public struct CallPlan: Sendable {
             if let closure = try closure(in: part.type) {
                 passing = .closure(try CallPlan(closure, shape: .function, architecture: natural.architecture))
             }
-            let lowering = try Lowering(of: part.type)
+            let lowering = try Lowering(of: part.type, on: natural.architecture)
             if lowering.isAddressOnly {
                 passing = .whole
                 pointerCount += 1

@@ -1,23 +1,31 @@
 import Synchronization
 
 /// Lowerings that were computed before: types do not change, and most functions use few of them.
-private let known = Mutex<[TypeMetadata: Lowering]>([:])
+private let known = Mutex<[Known: Lowering]>([:])
+
+private struct Known: Hashable {
+    let type: TypeMetadata
+    let architecture: CallArchitecture
+}
 
 extension Lowering {
-    init(of type: TypeMetadata) throws(CallRefusal) {
-        if let lowering = known.withLock({ $0[type] }) {
+    init(of type: TypeMetadata, on architecture: CallArchitecture) throws(CallRefusal) {
+        let key = Known(type: type, architecture: architecture)
+        if let lowering = known.withLock({ $0[key] }) {
             self = lowering
             return
         }
-        let lowering = try Self.compute(type)
-        known.withLock { $0[type] = lowering }
+        let lowering = try Self.compute(type, on: architecture)
+        known.withLock { $0[key] = lowering }
         self = lowering
     }
 
     private static let word = 8
 
-    private static func compute(_ type: TypeMetadata) throws(CallRefusal) -> Lowering {
-        var lowering = Lowering()
+    private static func compute(
+        _ type: TypeMetadata, on architecture: CallArchitecture
+    ) throws(CallRefusal) -> Lowering {
+        var lowering = Lowering(on: architecture)
         guard type.isCopyable else { throw .noncopyable("\(type)") }
         guard type.isBitwiseTakable else {
             lowering.isAddressOnly = true
@@ -64,7 +72,7 @@ extension Lowering {
         case .fixedArray:
             let element = TypeMetadata(type.metadata(2).address)
             for index in 0..<Int(type.word(1)) where !lowering.isDecided {
-                try lowering.add(Lowering(of: element), at: index * element.stride)
+                try lowering.add(Lowering(of: element, on: architecture), at: index * element.stride)
             }
         case .opaque, .objectiveCClassWrapper, nil:
             throw .unknownKind("\(type)")
@@ -80,7 +88,7 @@ extension Lowering {
         _ member: TypeMetadata, of type: TypeMetadata, at offset: Int
     ) throws(CallRefusal) {
         guard !member.isThinMetatype else { throw .metatypeInside("\(type)") }
-        try add(Lowering(of: member), at: offset)
+        try add(Lowering(of: member, on: architecture), at: offset)
     }
 
     // MARK: Structs
@@ -143,13 +151,16 @@ extension Lowering {
         return true
     }
 
-    /// Only vectors of 16 bytes are one register each: smaller ones are their elements, larger ones are cut.
+    /// Vectors of 16 bytes are one register each, on arm64 those of 8 bytes too; smaller ones are their elements, larger ones are
+    /// cut (clang's isLegalVectorType of SwiftABIInfo and AArch64SwiftABIInfo).
     private mutating func addVector(
         of element: UInt8, width: Int, count: Int, type: TypeMetadata, at offset: Int
     ) throws(CallRefusal) {
         guard width % 8 == 0, width <= 64, width > 0 else { throw .unusualVector("\(type)") }
         let size = width / 8 * count
-        if size < 16 {
+        if size == 8, architecture == .arm64, count > 1 {
+            try add(.shortVector, offset, offset + size)
+        } else if size < 16 {
             let kind: Kind = element == UInt8(ascii: "f") ? .float : .integer
             for index in 0..<count { try add(kind, offset + index * width / 8, offset + (index + 1) * width / 8) }
         } else {
@@ -163,7 +174,7 @@ extension Lowering {
     private mutating func addOptional(_ type: TypeMetadata) throws(CallRefusal) {
         let payload = type.wrappedType
         guard !payload.isThinMetatype else { throw .metatypeInside("\(type)") }
-        if try Lowering(of: payload).isAddressOnly { isAddressOnly = true }
+        if try Lowering(of: payload, on: architecture).isAddressOnly { isAddressOnly = true }
         try addPayload(size: payload.size, of: type)
     }
 
@@ -183,14 +194,14 @@ extension Lowering {
                 continue
             }
             guard let name = one.name else { continue }
-            var payload = Lowering()
+            var payload = Lowering(on: architecture)
             var size = 0
             if try payload.addBuiltin(name, of: type, at: 0) {
                 size = payload.ranges.last?.end ?? 0
             } else {
                 let payloadType = try nominal.type(of: name)
                 guard !payloadType.isThinMetatype else { throw .metatypeInside("\(type)") }
-                payload = try Lowering(of: payloadType)
+                payload = try Lowering(of: payloadType, on: architecture)
                 size = payloadType.size
             }
             // An enum with one case is its payload.

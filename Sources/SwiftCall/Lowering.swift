@@ -7,9 +7,12 @@ struct Lowering: Sendable {
         /// A Bool. In a register only its lowest bit is defined.
         case bit
         case float
+        /// Of 16 bytes.
         case vector
+        /// Of 8 bytes.
+        case shortVector
 
-        var isVector: Bool { self == .float || self == .vector }
+        var isVector: Bool { self == .float || self == .vector || self == .shortVector }
     }
 
     /// Bytes of the value.
@@ -27,11 +30,14 @@ struct Lowering: Sendable {
     /// More than this never fits into registers: even single bytes would be more than 32.
     private static let maximumRangeCount = 40
 
+    let architecture: CallArchitecture
     /// In ascending order, as the fields are.
     private(set) var ranges: [Range] = []
     /// Passed by address whatever its size: it can only be moved by its own type, or its size is a secret of its module.
     var isAddressOnly = false
     private(set) var isTooLarge = false
+
+    init(on architecture: CallArchitecture) { self.architecture = architecture }
 
     /// Whether nothing needs to be looked at further.
     var isDecided: Bool { isAddressOnly || isTooLarge }

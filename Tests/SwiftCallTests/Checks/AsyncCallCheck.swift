@@ -59,7 +59,8 @@ func check<F>(
             let patch = try Patch.replace(symbol: symbol, with: try adapter.replacement(replacement()))
             defer { try? patch.revert() }
             try equal(await natural(), replaced, "replaced")
-            try equal(await call(try original(patch.originalAddress, patch.function.name)), expected, "the patch's original")
+            try equal(
+                await call(try original(patch.originalAddress, patch.function.name)), expected, "the patch's original")
             try patch.revert()
             try equal(await natural(), expected, "reverted")
             try equal(await call(try original(unpatched, patch.function.name)), expected, "an original")

@@ -93,7 +93,8 @@ public let asyncChecks: [AsyncCallCheck] = [
             return "replaced \(Task.isCancelled) \(token)"
         }),
     check(
-        "Calls.Bank.deposit", method, callBank, as: ((Bank, Item) async -> String).self, { await $0(Bank(), Item(1, 2)) },
+        "Calls.Bank.deposit", method, callBank, as: ((Bank, Item) async -> String).self,
+        { await $0(Bank(), Item(1, 2)) },
         replacement: { bank, item in
             await Task.yield()
             return "replaced \(item)"

@@ -46,7 +46,9 @@ public func attempt<T>(_ body: () async throws -> T) async -> String {
     await attempt { try await anyLater(Token(1), Item(2, 3)) } + attempt { try await anyLater(1, Item(2, 0)) }
 }
 
-@inline(never) @_optimize(none) public func numbersLater(_ a: Float, _ b: Point, _ c: SIMD4<Float>) async -> (Point, Float) {
+@inline(never) @_optimize(none) public func numbersLater(_ a: Float, _ b: Point, _ c: SIMD4<Float>) async -> (
+    Point, Float
+) {
     await Task.yield()
     return (Point(b.y, Double(c.w)), a)
 }

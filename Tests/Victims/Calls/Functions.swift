@@ -1,5 +1,6 @@
 // Functions to be replaced, and natural callers of each: the same module calls them as the compiler chose.
-// Not optimised, so that what is called is what the symbol names.
+// Not optimised, so that what is called is what the symbol names. Each uses all it is given: where a function ignores an argument,
+// LLVM lets the optimised callers of its module pass anything (DeadArgumentElimination), and a replacement would see that.
 
 import Synchronization
 
@@ -83,7 +84,9 @@ public func attempt<T>(_ body: () throws -> T) -> String {
     "\(vectors([1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7, 8], [2, 3], [10, 20]))"
 }
 
-@inline(never) @_optimize(none) public func item(_ a: Item, _ b: Token) -> Item { Item(b.id, a.price) }
+@inline(never) @_optimize(none) public func item(_ a: Item, _ b: Token) -> Item {
+    Item(a.token.id * 10 + b.id, a.price)
+}
 @inline(never) public func callItem() -> String { "\(item(Item(1, 2), Token(3)))" }
 
 @inline(never) @_optimize(none) public func large(_ a: Large, _ b: Int) -> Large { Large(a.e + b) }
