@@ -2,12 +2,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 sdk-arm64 sanitize format lint bench clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 sdk-arm64 sanitize format lint resilient-types bench clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (apt), or say what to install
 	@command -v swift >/dev/null || { echo "error: no swift on the PATH. Install a Swift 6 toolchain (https://www.swift.org/install)."; exit 1; }
@@ -52,6 +52,9 @@ lint: ## Check the format
 
 format: ## Put the sources in shape
 	swift format format --in-place --recursive --parallel Package.swift Sources Tests $(wildcard Benchmarks)
+
+resilient-types: ## List the toolchain's resilient types anew (Sources/SwiftCall/ResilientTypes.swift)
+	@Tests/resilient-types.sh
 
 bench: setup ## Measure; ratios in one run
 	Benchmarks/run.sh

@@ -48,6 +48,9 @@ let package = Package(
             name: "CPatch", dependencies: ["CPatchCore"], path: "CPatch/Live",
             cSettings: cSettings),
 
+        // Between the conventions of Swift functions: entries in assembly, and the moves that they have run.
+        .target(name: "CSwiftCall", path: "CPatch/Call", cSettings: cSettings),
+
         module("Memory", ["CLinux"]),
         module("Symbols", ["Memory", "CLinux", "CLibElf", "CLibDw"]),
         module("PatchPlan", ["Memory", "CPatchCore"]),
@@ -57,7 +60,11 @@ let package = Package(
         module(
             "RemoteTarget",
             ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
-        module("Hotpatch", ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "CLinux", "CPatch"]),
+        // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
+        module("SwiftCall", ["CSwiftCall"]),
+        module(
+            "Hotpatch",
+            ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "SwiftCall", "CLinux", "CPatch"]),
         module(
             "Commands",
             [
@@ -96,15 +103,27 @@ let package = Package(
             "HotpatchTests",
             [
                 "Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios",
-                "TestSupport",
+                "Calls", "TestSupport",
             ]),
+
+        // Functions to be called through adapters, and what must hold then, for every machine.
+        .target(name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings),
+        .target(
+            name: "CallChecks", dependencies: ["Calls", "SwiftCall", "Hotpatch", "Memory", "Symbols", "TestSupport"],
+            path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SwiftCallTests",
+            dependencies: [
+                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "Hotpatch", "Memory", "Symbols", "TestSupport",
+            ],
+            exclude: ["Checks"], swiftSettings: swiftSettings),
 
         // The tests of the machine that has no Swift Testing: arm64, compiled on another.
         .executableTarget(
             name: "SelfTest",
             dependencies: [
                 "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore",
-                "CPatch", "CLinux", "CVictims", "RemoteSupport", "TestSupport",
+                "CPatch", "CLinux", "CVictims", "CallChecks", "RemoteSupport", "TestSupport",
             ],
             path: "Tests/SelfTest", swiftSettings: swiftSettings),
 

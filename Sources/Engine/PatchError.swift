@@ -31,6 +31,8 @@ public enum PatchError: Error, Sendable {
     case notInForce(id: UInt32, state: PatchRecord.State)
     /// The value is not a function the engine can install or call.
     case type(String)
+    /// A closure cannot stand for the function: a `SignatureError` (its type is another, or none would do), or a `CallRefusal`.
+    case closure(any Error)
     /// A thread could not be held in time.
     case deadline(pid: Int32, thread: Int32, detail: String)
     /// A thread is, and stays, inside an entry to be overwritten: in a signal handler that interrupted it.
@@ -62,6 +64,7 @@ extension PatchError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .symbol(let error): return error.description
+        case .closure(let error): return "\(error)"
         case .refused(let function, let address, let image, let refusal):
             return "cannot patch \(function) at \(address) in \(image): \(refusal)"
         case .ownFunction(let function, let address):

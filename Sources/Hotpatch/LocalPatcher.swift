@@ -4,6 +4,7 @@ import Engine
 import Glibc
 import LocalTarget
 import Memory
+import SwiftCall
 import Symbols
 import Synchronization
 
@@ -54,12 +55,52 @@ struct LocalPatcher: ~Copyable {
         do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
     }
 
+    /// The function that a function value comes from.
+    /// - Throws: `PatchError.type` where that cannot be told.
+    mutating func function<F>(of value: F) throws(PatchError) -> FunctionSymbol {
+        guard let words = FunctionValue(value) else {
+            throw .type("\(F.self) is not a Swift function type. Pass the function's name.")
+        }
+        let index = try index()
+        let isAsync = FunctionConvention.isAsync(F.self)
+        func symbol(_ value: FunctionValue) -> FunctionSymbol? {
+            let found = index.function(containing: Address(UInt64(value.entry(isAsync: isAsync))))
+            return found?.offset == 0 ? found?.symbol : nil
+        }
+        func refusal(_ why: String) -> PatchError { .type("the function of a value cannot be told. \(why)") }
+        var value = words
+        var symbolOfValue = symbol(value)
+        var origin = FunctionValueOrigin(entry: symbolOfValue?.demangledName)
+        if origin == .captured {
+            guard let captured = value.captured else {
+                throw refusal("Its context is unknown. Pass the function's name.")
+            }
+            value = captured
+            symbolOfValue = symbol(value)
+            origin = FunctionValueOrigin(entry: symbolOfValue?.demangledName)
+        }
+        switch origin {
+        case .itself:
+            guard let symbolOfValue, value.context == 0 else {
+                throw refusal("It has a context. Pass the function's name.")
+            }
+            return symbolOfValue
+        case .named(let name): return try function(name, in: nil)
+        case .captured: throw refusal("It is converted twice. Pass the function's name.")
+        case .unknown(let why): throw refusal(why)
+        }
+    }
+
     /// A replacement by names and addresses of this process.
     struct Wanted: Sendable {
         var function: FunctionSymbol
         var address: Address
         var name: String
         var original: Address?
+        /// Of a method that a closure replaces.
+        var selfUse: Patch.SelfUse?
+        /// What could not be verified of it.
+        var note: String?
     }
 
     mutating func apply(_ wanted: [Wanted]) throws(PatchError) -> Receipt {

@@ -24,15 +24,24 @@ extension Patch {
         }
     }
 
-    /// The original of a function, patched or not, as a C function.
+    /// The original of a function, patched or not, as a function value.
     ///
     /// It looks the name up each time: in a hot path, or in a replacement of a function that this library itself uses
     /// (`malloc`, `read`, …), take it from the handle once.
-    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name, `PatchError.type` unless `F` is `@convention(c)`.
+    /// - Parameters:
+    ///   - type: as `original(as:)` takes it.
+    ///   - selfUse: as `replace(symbol:in:with:original:selfUse:)` takes it.
+    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name, `PatchError.closure` where a Swift function is of another
+    ///   type, `PatchError.type` where `F` is no function type.
     public static func callOriginal<F>(
-        symbol: String, in image: String? = nil, as type: F.Type = F.self
+        symbol: String, in image: String? = nil, as type: F.Type = F.self, selfUse: SelfUse? = nil
     ) throws(PatchError) -> F {
-        try cFunction(at: originalAddress(symbol: symbol, in: image), as: type)
+        let address = try originalAddress(symbol: symbol, in: image)
+        guard FunctionConvention(type) == .swift else { return try cFunction(at: address, as: type) }
+        return try LocalPatcher.with { (patcher) throws(PatchError) in
+            let function = try patcher.function(symbol, in: image)
+            return try TypedFunction(function, as: type, selfUse: selfUse, index: patcher.index())
+        }.original(at: address)
     }
 
     /// Where the original of a function can be called, patched or not.

@@ -3,26 +3,61 @@ import Memory
 import Symbols
 
 extension Patch {
-    /// Replaces a function by a C function.
+    /// Replaces a function by a closure or another function value.
     ///
     ///     let patch = try Patch.replace(
-    ///         symbol: "getpid", with: { 42 } as @convention(c) () -> Int32)
+    ///         symbol: "Shop.price(of:)", with: { (item: String) -> Int in 42 })
+    ///     let pid = try Patch.replace(symbol: "getpid", with: { 42 } as @convention(c) () -> Int32)
+    ///
+    /// The type of a Swift closure must be the function's, and is checked: `self` comes first (`inout` for a mutating method,
+    /// `Self.Type` for a static one or an initialiser), then the parameters; of a setter the new value, then the indices. What the
+    /// closure captures is kept for good: a call may be under way at any time.
     ///
     /// - Parameters:
     ///   - symbol: a mangled name (`getpid`, `memcpy@GLIBC_2.2.5`), or a demangled Swift or C++ name
     ///     (`Shop.price(of: Swift.String) -> Swift.Int`), whose result and argument types may be left out where that is unique.
     ///   - image: the file name or path of the executable or library that defines it, where several do.
-    ///   - function: a value of `@convention(c)` type. Its signature must be the function's; this is not checked.
+    ///   - function: a value of Swift function type; or, of a C function, of `@convention(c)` type, which must be the function's:
+    ///     that is not checked.
     ///   - original: a variable that receives the address of the original before the replacement can first run: what a
     ///     replacement that any thread may enter at once (`malloc`) calls. Must stay allocated.
+    ///   - selfUse: what a method of a struct or enum does with `self`, where the program has no DWARF to tell.
     /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
-        symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil
+        symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil,
+        selfUse: SelfUse? = nil
     ) throws(PatchError) -> Patch {
         try single { (transaction) throws(PatchError) in
-            try transaction.replace(symbol: symbol, in: image, with: function, original: original)
+            try transaction.replace(
+                symbol: symbol, in: image, with: function, original: original, selfUse: selfUse)
         }
+    }
+
+    /// Replaces a Swift function by a closure that is made with the original, which it may call.
+    ///
+    ///     try Patch.replace(symbol: "Shop.price(of:)", wrapping: { (original: @escaping (String) -> Int) in
+    ///         { item in original(item) + 1 }
+    ///     })
+    ///
+    /// - Parameter wrap: called once, before the patch is made. The original must not be called before the closure is.
+    /// - Throws: `PatchError`, as `replace(symbol:in:with:original:selfUse:)` does.
+    @discardableResult
+    public static func replace<F>(
+        symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
+    ) throws(PatchError) -> Patch {
+        try single { (transaction) throws(PatchError) in
+            try transaction.replace(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse)
+        }
+    }
+
+    /// Replaces the Swift function that a function value comes from: `Patch.replace(Shop.price, with: { … })`.
+    ///
+    /// - Parameter function: a free function. Of a method, initialiser or operator the value does not tell; it is refused.
+    /// - Throws: `PatchError.type` where the function cannot be told, with the reason.
+    @discardableResult
+    public static func replace<F>(_ function: F, with replacement: F) throws(PatchError) -> Patch {
+        try single { (transaction) throws(PatchError) in try transaction.replace(function, with: replacement) }
     }
 
     /// Replaces a function by the code at an address.
@@ -81,7 +116,7 @@ extension Patch {
             let receipt = try patcher.apply(wanted)
             return wanted.enumerated().map {
                 Patch(
-                    receipt: receipt, member: $0.offset, function: $0.element.function, replacement: $0.element.address)
+                    receipt: receipt, member: $0.offset, of: $0.element)
             }
         }
     }
@@ -92,13 +127,57 @@ extension Patch {
 
         fileprivate init() {}
 
-        /// See `Patch.replace(symbol:in:with:original:)`.
+        /// See `Patch.replace(symbol:in:with:original:selfUse:)`.
         public mutating func replace<F>(
-            symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil
+            symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil,
+            selfUse: SelfUse? = nil
         ) throws(PatchError) {
-            try requireC(F.self)
-            let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
-            try replace(symbol: symbol, in: image, with: address, original: original)
+            guard FunctionConvention(F.self) == .swift else {
+                try requireC(F.self)
+                let address = Address(UInt64(unsafeBitCast(function, to: UInt.self)))
+                return try replace(symbol: symbol, in: image, with: address, original: original)
+            }
+            try replace(selfUse) { (patcher) throws(PatchError) in
+                try patcher.function(symbol, in: image)
+            } with: { (_: TypedFunction<F>) in
+                (function, original)
+            }
+        }
+
+        /// See `Patch.replace(symbol:in:wrapping:selfUse:)`.
+        public mutating func replace<F>(
+            symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
+        ) throws(PatchError) {
+            try replace(selfUse) { (patcher) throws(PatchError) in
+                try patcher.function(symbol, in: image)
+            } with: { (typed: TypedFunction<F>) throws(PatchError) in
+                let original = try typed.unboundOriginal()
+                return (wrap(original.function), original.code)
+            }
+        }
+
+        /// See `Patch.replace(_:with:)`.
+        public mutating func replace<F>(_ function: F, with replacement: F) throws(PatchError) {
+            let symbol = try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.function(of: function) }
+            try replace(nil) { (_) throws(PatchError) in
+                symbol
+            } with: { (_: TypedFunction<F>) in
+                (replacement, nil)
+            }
+        }
+
+        private mutating func replace<F>(
+            _ selfUse: SelfUse?, _ find: (inout LocalPatcher) throws(PatchError) -> FunctionSymbol,
+            with make: (TypedFunction<F>) throws(PatchError) -> (closure: F, original: OriginalPointer?)
+        ) throws(PatchError) {
+            let typed = try LocalPatcher.with { (patcher) throws(PatchError) in
+                try TypedFunction(find(&patcher), as: F.self, selfUse: selfUse, index: patcher.index())
+            }
+            let (closure, original) = try make(typed)
+            wanted.append(
+                .init(
+                    function: typed.function, address: try typed.replacement(closure), name: "closure \(F.self)",
+                    original: original.map { Address(UnsafeRawPointer($0)) }, selfUse: selfUse, note: typed.note))
         }
 
         /// See `Patch.replace(symbol:in:with:original:)`.

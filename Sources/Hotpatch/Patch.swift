@@ -1,8 +1,13 @@
 import Engine
 import Memory
+import SwiftCall
 import Symbols
 
 public typealias PatchError = Engine.PatchError
+/// In `PatchError.closure`.
+public typealias SignatureError = SwiftCall.SignatureError
+/// In `PatchError.closure`.
+public typealias CallRefusal = SwiftCall.CallRefusal
 public typealias FunctionSymbol = Symbols.FunctionSymbol
 public typealias UnreachedCopies = Symbols.UnreachedCopies
 
@@ -27,20 +32,32 @@ public struct Patch: Sendable, Identifiable {
     public let originalAddress: Address
     /// What could not be verified, in words; usually empty.
     public let notes: [String]
+    private let selfUse: SelfUse?
 
-    init(receipt: Receipt, member: Int, function: FunctionSymbol, replacement: Address) {
+    init(receipt: Receipt, member: Int, of wanted: LocalPatcher.Wanted) {
         id = receipt.id
-        self.function = function
-        replacementAddress = replacement
+        function = wanted.function
+        selfUse = wanted.selfUse
+        replacementAddress = wanted.address
         originalAddress = receipt.sites[member].originalAddress
-        notes = receipt.notes
+        notes = receipt.notes + (wanted.note.map { [$0] } ?? [])
     }
 
-    /// The original, as a C function.
-    /// - Parameter type: a `@convention(c)` function type: the signature of the function, which is not checked.
-    /// - Throws: `PatchError.type` for any other type.
+    /// What a method of a struct, an enum or a protocol extension does with `self`.
+    public typealias SelfUse = FunctionFacts.SelfUse
+
+    /// The original, as a function value.
+    ///
+    ///     let price = try patch.original(as: ((String) -> Int).self)
+    ///
+    /// - Parameter type: of a Swift function, the type that `replace(symbol:with:)` takes: checked. Of a C function, a
+    ///   `@convention(c)` type: not checked.
+    /// - Throws: `PatchError.closure` where the function is of another type, `PatchError.type` where `F` is no function type.
     public func original<F>(as type: F.Type = F.self) throws(PatchError) -> F {
-        try cFunction(at: originalAddress, as: type)
+        guard FunctionConvention(type) == .swift else { return try cFunction(at: originalAddress, as: type) }
+        return try LocalPatcher.with { (patcher) throws(PatchError) in
+            try TypedFunction(function, as: type, selfUse: selfUse, index: patcher.index())
+        }.original(at: originalAddress)
     }
 
     /// Whether the patch is in force. Another, newer one of the same function may be running instead.
@@ -64,25 +81,5 @@ public struct Patch: Sendable, Identifiable {
         get throws(PatchError) {
             try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.index().unreachedCopies(of: function) }
         }
-    }
-}
-
-/// The C function at an address.
-func cFunction<F>(at address: Address, as type: F.Type) throws(PatchError) -> F {
-    try requireC(type)
-    return unsafeBitCast(UInt(address.rawValue), to: type)
-}
-
-/// Refuses every type but C functions: the one-word function pointers.
-///
-/// Function type metadata is its kind, 0x302, then flags, whose bits 16–23 are the convention; 3 is C
-/// (Swift ABI, TypeMetadata.rst, "Function Metadata").
-func requireC<F>(_ type: F.Type) throws(PatchError) {
-    let metadata = unsafeBitCast(type as Any.Type, to: UnsafePointer<UInt>.self)
-    let isC = metadata[0] == 0x302 && metadata[1] >> 16 & 0xff == 3
-    guard isC else {
-        throw .type(
-            "\(type) is not a C function type. Only C functions, code addresses and other symbols can replace a function here. "
-                + "Write it as a @convention(c) closure, or use withSymbol:.")
     }
 }

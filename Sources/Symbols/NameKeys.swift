@@ -32,6 +32,12 @@ struct NameKeys {
 
     // MARK: Swift
 
+    /// The bare name in the text of a Swift function, and where its arguments, or ` : ` and a type, begin. Nil for a phrase.
+    mutating func path(of text: UnsafeRawBufferPointer) -> (bare: String, end: Int)? {
+        guard let end = swiftPath(text, text.starts(with: "static ") ? 7 : 0) else { return nil }
+        return (String(decoding: bare, as: UTF8.self), end)
+    }
+
     private mutating func swiftKeys(
         _ text: UnsafeRawBufferPointer, _ body: (NameKeyLevel, UnsafeRawBufferPointer) -> Void
     ) {
@@ -41,6 +47,7 @@ struct NameKeys {
             // An accessor or deinit; `path` stops before " : Type".
             if path < text.count { body(.arguments, UnsafeRawBufferPointer(rebasing: text[..<path])) }
             bare.withUnsafeBytes { body(.bare, $0) }
+            if path < text.count { propertyKeys(text, path, body) }
             return
         }
         guard let end = Self.closing(text, path) else { return }
@@ -60,6 +67,24 @@ struct NameKeys {
         swiftLabels(text, path + 1, end - 1)
         scratch.withUnsafeBytes { body(.labels, $0) }
         bare.withUnsafeBytes { body(.bare, $0) }
+    }
+
+    /// `Shop.Cart.total` names the getter and the setter, `Shop.Cart.subscript(named:).getter` one of several subscripts.
+    private mutating func propertyKeys(
+        _ text: UnsafeRawBufferPointer, _ path: Int, _ body: (NameKeyLevel, UnsafeRawBufferPointer) -> Void
+    ) {
+        let accessor = Array(bare.suffix(7))
+        guard accessor.elementsEqual(".getter".utf8) || accessor.elementsEqual(".setter".utf8) else { return }
+        bare.removeLast(7)
+        bare.withUnsafeBytes { body(.bare, $0) }
+        guard bare.suffix(10).elementsEqual(".subscript".utf8), text.starts(with: " : (", at: path),
+            let end = Self.closing(text, path + 3), text.starts(with: " -> ", at: end)
+        else { return }
+        body(.arguments, UnsafeRawBufferPointer(rebasing: text[..<end]))
+        swiftLabels(text, path + 4, end - 1)
+        scratch.withUnsafeBytes { body(.labels, $0) }
+        scratch.append(contentsOf: accessor)
+        scratch.withUnsafeBytes { body(.labels, $0) }
     }
 
     /// Fills `bare` and returns where the path ends: at `(`, before ` : `, or at the end. Nil for a phrase.
@@ -148,7 +173,7 @@ struct NameKeys {
         switch byte {
         case UInt8(ascii: "/"), UInt8(ascii: "="), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "!"),
             UInt8(ascii: "*"), UInt8(ascii: "%"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"),
-            UInt8(ascii: "|"), UInt8(ascii: "^"), UInt8(ascii: "~"), UInt8(ascii: "?"):
+            UInt8(ascii: "|"), UInt8(ascii: "^"), UInt8(ascii: "~"), UInt8(ascii: "?"), UInt8(ascii: "."):
             return true
         default: return false
         }

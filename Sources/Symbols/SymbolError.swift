@@ -40,15 +40,22 @@ extension SymbolError: CustomStringConvertible {
                 : "Spelled alike: \(nearest.joined(separator: ", "))."
             return "no function named '\(name)' in \(place). \(hint)"
         case .ambiguous(let name, let candidates):
-            let list = candidates.prefix(10).map { candidate in
-                let readable = Demangling.demangle(candidate.name).map { " (\($0))" } ?? ""
-                return "\(candidate.name)\(readable) at \(candidate.address) in \(candidate.image)"
+            // The readable name is what to write, where it is not another one's too.
+            let readable = candidates.map { Demangling.demangle($0.name) ?? $0.name }
+            let list = zip(candidates, readable).prefix(10).map { candidate, text in
+                let mangled = text == candidate.name ? "" : " (\(candidate.name))"
+                return "\(text)\(mangled) at \(candidate.address) in \(candidate.image)"
             }
             let rest = candidates.count > 10 ? "; and \(candidates.count - 10) more" : ""
             let images = Set(candidates.map(\.image)).count
-            let mend =
-                images > 1
-                ? "Say which image is meant." : "Use the full mangled name of the one that is meant, or its version."
+            let mend: String
+            if Set(readable).count == candidates.count, !readable.contains(name) {
+                mend = "Write the name of the one that is meant as it stands here."
+            } else if images > 1 {
+                mend = "Say which image is meant."
+            } else {
+                mend = "Write the mangled name of the one that is meant, or its version."
+            }
             return "'\(name)' names \(candidates.count) functions: \(list.joined(separator: "; "))\(rest). \(mend)"
         case .malformed(let path, let offset, let what):
             return "\(path) is malformed at file offset 0x\(String(offset, radix: 16)): \(what)."

@@ -121,6 +121,7 @@ extension SymbolIndex {
     func query(_ name: String, _ allowed: [Bool]?) -> [Definition] {
         var found = versioned(name, allowed, all: false)
         if found.isEmpty { found = demangledMatches(name, allowed, all: false) }
+        if found.isEmpty { found = spelledMatches(name, allowed) }
         if found.count > 1, !found.allSatisfy({ images[$0.image].isDynamicLinker }) {
             found.removeAll { images[$0.image].isDynamicLinker }
         }
@@ -197,7 +198,7 @@ extension SymbolIndex {
         return result
     }
 
-    private func demangledMatches(_ name: String, _ allowed: [Bool]?, all: Bool) -> [Definition] {
+    func demangledMatches(_ name: String, _ allowed: [Bool]?, all: Bool) -> [Definition] {
         var best: UInt8 = .max
         var matches: [(level: UInt8, image: Int, function: Int)] = []
         var keys = NameKeys()

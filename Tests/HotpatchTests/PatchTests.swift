@@ -2,6 +2,7 @@ import CVictims
 import Glibc
 import Hotpatch
 import Memory
+import TestSupport
 import Testing
 
 typealias Binary = @Sendable @convention(c) (Int32, Int32) -> Int32
@@ -14,6 +15,10 @@ private let zero: Binary = { _, _ in 0 }
 
 /// Everything below patches this very process, whose other threads belong to libdispatch and block signals.
 @Suite(.serialized) final class PatchTests {
+    private let turn: PatchingTurn
+
+    init() async { turn = await PatchingTurn() }
+
     deinit { try? Patch.revertAll() }
 
     @Test func aCFunctionRunsInstead() throws {
@@ -256,7 +261,7 @@ private let zero: Binary = { _, _ in 0 }
         let closure = refusal { try Patch.replace(symbol: "victim_add", with: { (a: Int32, b: Int32) -> Int32 in a }) }
         #expect(closure.contains("@convention(c)"), "\(closure)")
         let number = refusal { try Patch.replace(symbol: "victim_add", with: 42) }
-        #expect(number.contains("Int is not a C function"), "\(number)")
+        #expect(number.contains("Int is neither a Swift nor a C function"), "\(number)")
     }
 
     // MARK: Libraries

@@ -9,6 +9,7 @@ struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
         ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
         ("other-scenarios", otherScenarioChecks), ("brief-scenarios", briefScenarioChecks),
+        ("calls", callingChecks),
     ]
 
     static func main() {

@@ -69,7 +69,29 @@ import Testing
                 "Swift.String.shout",
             ]
         ),
-        ("Shop.Cart.total.getter : Swift.Int", ["Shop.Cart.total.getter", "Shop.Cart.total.getter"]),
+        (
+            "Shop.Cart.total.getter : Swift.Int",
+            ["Shop.Cart.total.getter", "Shop.Cart.total.getter", "Shop.Cart.total"]
+        ),
+        (
+            "static Shop.Cart.count.setter : Swift.Int",
+            ["static Shop.Cart.count.setter", "Shop.Cart.count.setter", "Shop.Cart.count"]
+        ),
+        ("Shop.Cart.total.modify : Swift.Int", ["Shop.Cart.total.modify", "Shop.Cart.total.modify"]),
+        (
+            "Shop.Cart.subscript.getter : (Swift.Int, named: Swift.String) -> Shop.Item",
+            [
+                "Shop.Cart.subscript.getter", "Shop.Cart.subscript.getter", "Shop.Cart.subscript",
+                "Shop.Cart.subscript.getter : (Swift.Int, named: Swift.String)", "Shop.Cart.subscript(_:named:)",
+                "Shop.Cart.subscript(_:named:).getter",
+            ]
+        ),
+        (
+            "Shop.... infix(Shop.Cart, Shop.Cart) -> Swift.Bool",
+            [
+                "Shop.... infix(Shop.Cart, Shop.Cart)", "Shop....(Shop.Cart, Shop.Cart)", "Shop....(_:_:)", "Shop....",
+            ]
+        ),
         ("Shop.Cart.deinit", ["Shop.Cart.deinit"]),
         ("merged Shop.price(of: Swift.String) -> Swift.Int", []),
         ("closure #1 (Swift.Int) -> () in Shop.run() -> ()", []),

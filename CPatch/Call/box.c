@@ -1,0 +1,51 @@
+// Boxes: objects that the Swift runtime counts, so that a function value can have one as its context.
+
+#include <stdatomic.h>
+
+#include "call.h"
+
+static _Atomic int64_t living;
+
+// The runtime calls it when the last reference is gone, with the object as self.
+static __attribute__((swiftcall)) void destroy_box(__attribute__((swift_context)) hp_call_box *box) {
+    if (box->owned) swift_release(box->owned);
+    atomic_fetch_sub_explicit(&living, 1, memory_order_relaxed);
+    swift_deallocObject(box, sizeof *box, 15);
+}
+
+// What the compiler emits for the context of a closure: the kind HeapLocalVariable, and before it no value witnesses and how the
+// object is destroyed (swift/include/swift/ABI/MetadataKind.def; TypeMetadata.rst).
+static const struct {
+    __attribute__((swiftcall)) void (*destroy)(__attribute__((swift_context)) hp_call_box *);
+    const void *value_witnesses;
+    uint64_t kind;
+} metadata = {destroy_box, 0, 0x400};
+
+hp_call_box *hp_call_make_box(
+    const hp_call_program *program, const void *target, void *context, void *owned, uint64_t async_context_size) {
+    hp_call_box *box = swift_allocObject(&metadata.kind, sizeof *box, 15);
+    box->program = program;
+    box->target = target;
+    box->context = context;
+    box->owned = owned;
+    box->async_context_size = async_context_size;
+    atomic_fetch_add_explicit(&living, 1, memory_order_relaxed);
+    return box;
+}
+
+hp_call_box *hp_call_make_closure_box(
+    const hp_call_program *program, const void *function, void *context, hp_call_ownership ownership) {
+    if (ownership == HP_CALL_RETAINS && context) swift_retain(context);
+    void *owned = ownership == HP_CALL_BORROWS ? NULL : context;
+    if (!program->is_async) return hp_call_make_box(program, function, context, owned, 0);
+    // An async function pointer: where the code is, relative to the record, and how large a context it wants
+    // (swift/include/swift/ABI/Task.h, AsyncFunctionPointer).
+    const int32_t *record = function;
+    return hp_call_make_box(program, (const uint8_t *)record + record[0], context, owned, (uint32_t)record[1]);
+}
+
+const void *hp_call_box_function(const hp_call_program *program) {
+    return program->is_async ? (const void *)hp_call_async_function : (const void *)(uintptr_t)hp_call_closure_entry;
+}
+
+int64_t hp_call_living_boxes(void) { return atomic_load_explicit(&living, memory_order_relaxed); }

@@ -1,0 +1,161 @@
+// Adapters between two conventions of one Swift function type.
+//
+// A Swift function has a *natural* convention: values in the registers of the machine, as its callers and its symbol have it. A
+// function value that was passed as a generic `F` has the *abstract* one: a pointer for each parameter, and one for the result
+// (swift/docs/ABI/CallingConvention.rst; the compiler calls them abstraction patterns). An adapter is called in one and calls in
+// the other.
+//
+// There is no code per signature. A program, made by SwiftCall from a plan, is two lists of moves: what to do with what came in
+// before the target is called, and with what it returned. The entry, in assembly, saves the registers into a frame, has the first
+// list run, calls the target with the registers that it left in the frame, and has the second list run. Nothing of this
+// is on the stack during the call but the frame of the entry, which unwinders can read.
+#ifndef HP_CALL_H
+#define HP_CALL_H
+
+#if defined(__x86_64__)
+#define HP_CALL_GENERALS 6
+#elif defined(__aarch64__)
+#define HP_CALL_GENERALS 8
+#endif
+
+// The frame. Moves address it by offset: what the caller left on the stack lies above it, room for values and the stack of the
+// target below it. HP_CALL_GENERALS is all that differs between machines.
+#define HP_CALL_GENERAL(n) ((n) * 8)
+#define HP_CALL_CONTEXT (HP_CALL_GENERALS * 8)
+#define HP_CALL_INDIRECT (HP_CALL_CONTEXT + 8)
+#define HP_CALL_VECTOR(n) (HP_CALL_INDIRECT + 8 + (n) * 16)
+#define HP_CALL_REGISTERS_SIZE HP_CALL_VECTOR(8)
+#define HP_CALL_OUT HP_CALL_REGISTERS_SIZE
+#define HP_CALL_RESULT (2 * HP_CALL_REGISTERS_SIZE)
+#define HP_CALL_RESULT_VECTOR(n) (HP_CALL_RESULT + 32 + (n) * 16)
+#define HP_CALL_FRAME_BOX HP_CALL_RESULT_VECTOR(4)
+#define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_BOX + 16)
+
+// Of an async function the entries save the registers on the stack, and behind them its context; the frame is elsewhere. So far
+// before the context of the target it says where.
+#define HP_CALL_ASYNC_CONTEXT HP_CALL_REGISTERS_SIZE
+#define HP_CALL_ASYNC_SIZE (HP_CALL_ASYNC_CONTEXT + 16)
+#define HP_CALL_ASYNC_LINK 16
+
+// hp_call_box and hp_call_program, for the assembly.
+#define HP_CALL_BOX_PROGRAM 16
+#define HP_CALL_BOX_TARGET 24
+#define HP_CALL_PROGRAM_ROOM 8
+#define HP_CALL_PROGRAM_FLAGS 12
+
+// Which conventions a program leads from and to, and which registers it needs.
+#define HP_CALL_TO_NATURAL_BIT 0      // the target is natural and returns in registers; else the caller is
+#define HP_CALL_VECTORS_IN_BIT 1      // vector registers hold arguments of the caller
+#define HP_CALL_VECTORS_OUT_BIT 2     // vector registers hold arguments for the target
+#define HP_CALL_VECTORS_RESULT_BIT 3  // vector registers hold results
+#define HP_CALL_FINISHES_BIT 4        // there are moves for after the call
+#define HP_CALL_THROWS_BIT 5
+#define HP_CALL_TO_NATURAL (1 << HP_CALL_TO_NATURAL_BIT)
+#define HP_CALL_VECTORS_IN (1 << HP_CALL_VECTORS_IN_BIT)
+#define HP_CALL_VECTORS_OUT (1 << HP_CALL_VECTORS_OUT_BIT)
+#define HP_CALL_VECTORS_RESULT (1 << HP_CALL_VECTORS_RESULT_BIT)
+#define HP_CALL_FINISHES (1 << HP_CALL_FINISHES_BIT)
+#define HP_CALL_THROWS (1 << HP_CALL_THROWS_BIT)
+
+#ifndef __ASSEMBLER__
+#include <stddef.h>
+#include <stdint.h>
+
+// A move. `frame[n]` is what lies n bytes from the frame, and `at(n)` what the pointer there points to.
+typedef enum hp_call_op {
+    HP_CALL_COPY_1,       // frame[to] = frame[from], so many bytes
+    HP_CALL_COPY_2,
+    HP_CALL_COPY_4,
+    HP_CALL_COPY_8,
+    HP_CALL_COPY_16,
+    HP_CALL_COPY,         // the same, `count` bytes
+    HP_CALL_COPY_BIT,     // a Bool: the bits above its lowest are undefined in a register
+    HP_CALL_LOAD_1,       // frame[to] = at(from)[offset], so many bytes; the rest of the 8 becomes 0
+    HP_CALL_LOAD_2,
+    HP_CALL_LOAD_4,
+    HP_CALL_LOAD_8,
+    HP_CALL_LOAD_16,
+    HP_CALL_LOAD_PART,    // the same, `count` bytes, fewer than 8
+    HP_CALL_LOAD,         // `count` bytes and nothing else
+    HP_CALL_STORE_1,      // at(to)[offset] = frame[from], so many bytes
+    HP_CALL_STORE_2,
+    HP_CALL_STORE_4,
+    HP_CALL_STORE_8,
+    HP_CALL_STORE_16,
+    HP_CALL_STORE,        // the same, `count` bytes
+    HP_CALL_STORE_BIT,
+    HP_CALL_ADDRESS,      // frame[to] = the address of frame[from]
+    HP_CALL_ADVANCE,      // frame[to] = the pointer at frame[from], plus `offset`
+    HP_CALL_WORD,         // frame[to] = datum
+    HP_CALL_COPY_VALUE,   // frame[to] = a copy of at(from), a value of the type `datum`
+    HP_CALL_DESTROY,      // destroys at(from), a value of the type `datum`
+    HP_CALL_CLOSURE,      // converts the function value frame[to] by the program `datum`; `count` is an hp_call_ownership
+    HP_CALL_RELEASE,      // releases the object at frame[from]
+} hp_call_op;
+
+// What a converted function value does with the context of the one it was made from.
+typedef enum hp_call_ownership {
+    HP_CALL_BORROWS,   // not escaping: the context need not even be an object
+    HP_CALL_RETAINS,   // the one it was made from stays its owner's
+    HP_CALL_CONSUMES,  // takes it over
+} hp_call_ownership;
+
+typedef struct hp_call_step {
+    uint32_t op;
+    int32_t from;
+    int32_t to;
+    int32_t offset;
+    uint64_t count;
+    const void *_Nullable datum;
+} hp_call_step;
+
+// Immutable once made, and never freed: code that runs may be using it.
+typedef struct hp_call_program {
+    const hp_call_step *_Nullable steps;  // prepare_count, cleanup_count, result_count of them
+    uint32_t room;                        // bytes below the frame, a multiple of 16
+    uint32_t flags;
+    uint32_t prepare_count;  // before the call
+    uint32_t cleanup_count;  // after it
+    uint32_t result_count;   // after that, unless an error was thrown
+    uint32_t is_async;
+} hp_call_program;
+
+// An adapter: the context of a function value, or what a thunk names. An object of the Swift runtime.
+typedef struct hp_call_box {
+    const void *_Nonnull metadata;
+    uint64_t reference_count;
+    const hp_call_program *_Nonnull program;
+    const void *_Nonnull target;        // code
+    void *_Nullable context;            // the target's, where it is a function value
+    void *_Nullable owned;              // released with the box
+    uint64_t async_context_size;        // bytes the target needs, where it is async
+} hp_call_box;
+
+// A new adapter, owned by the caller. It takes over `owned`.
+hp_call_box *_Nonnull hp_call_make_box(
+    const hp_call_program *_Nonnull program, const void *_Nonnull target, void *_Nullable context, void *_Nullable owned,
+    uint64_t async_context_size);
+
+// A new adapter to a function value in memory: its code, or its async function pointer, and its context.
+hp_call_box *_Nonnull hp_call_make_closure_box(
+    const hp_call_program *_Nonnull program, const void *_Nonnull function, void *_Nullable context,
+    hp_call_ownership ownership);
+
+// The first word of a function value whose context is a box.
+const void *_Nonnull hp_call_box_function(const hp_call_program *_Nonnull program);
+
+// Code that callers may jump to as if it were a function, and which enters the adapter. The box is kept for good, as is the code.
+// NULL where there is no memory: errno says why.
+const void *_Nullable hp_call_make_thunk(hp_call_box *_Nonnull box);
+
+// Fills `size` bytes with thunks, for pages of the given size: thunk n reads its box and its entry at n * 16 in the page that
+// follows. Pure: any machine encodes for any.
+#define HP_CALL_THUNK_SIZE 16
+void hp_call_encode_thunks_x86_64(uint8_t *_Nonnull code, size_t size);
+void hp_call_encode_thunks_arm64(uint8_t *_Nonnull code, size_t size);
+
+// Boxes that are alive. For tests.
+int64_t hp_call_living_boxes(void);
+
+#endif
+#endif

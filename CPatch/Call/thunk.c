@@ -1,0 +1,57 @@
+// Thunks: what gives an adapter an address of its own. A page of code, written once and sealed before anybody sees it, is followed
+// by a page of data: so nothing is ever writable and executable.
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "call.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint8_t *page;  // the newest
+static size_t used;    // thunks of it
+
+#if defined(__x86_64__)
+#define hp_call_encode_thunks hp_call_encode_thunks_x86_64
+#elif defined(__aarch64__)
+#define hp_call_encode_thunks hp_call_encode_thunks_arm64
+#endif
+
+static uint8_t *make_page(size_t size) {
+    uint8_t *code = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED) return NULL;
+    hp_call_encode_thunks(code, size);
+    if (mprotect(code, size, PROT_READ | PROT_EXEC) != 0) {
+        int error = errno;
+        munmap(code, 2 * size);
+        errno = error;
+        return NULL;
+    }
+    __builtin___clear_cache((char *)code, (char *)code + size);
+    return code;
+}
+
+const void *hp_call_make_thunk(hp_call_box *box) {
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    const void *thunk = NULL;
+    pthread_mutex_lock(&lock);
+    if (!page || used == size / HP_CALL_THUNK_SIZE) {
+        uint8_t *fresh = make_page(size);
+        if (fresh) {
+            page = fresh;
+            used = 0;
+        }
+    }
+    if (page && used < size / HP_CALL_THUNK_SIZE) {
+        const void *entry =
+            (const void *)(uintptr_t)(box->program->is_async ? hp_call_async_entry : hp_call_entry);
+        const void *words[2] = {box, entry};
+        thunk = page + used * HP_CALL_THUNK_SIZE;
+        memcpy(page + size + used * HP_CALL_THUNK_SIZE, words, sizeof words);
+        used++;
+    }
+    pthread_mutex_unlock(&lock);
+    return thunk;
+}

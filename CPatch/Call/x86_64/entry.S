@@ -1,0 +1,108 @@
+// The entries of adapters, x86_64. Twin of arm64/entry.S.
+//
+// A Swift function (swift/docs/ABI/CallConvSummary.rst, "x86-64"; LLVM's swiftcc) has its arguments in rdi rsi rdx rcx r8 r9, xmm0
+// to xmm7 and on the stack; where the result goes in rax; self or a closure's context in r13, which it keeps; an error in r12. It
+// returns in rax rdx rcx r8 and xmm0 to xmm3. r12 is left alone here: what the caller put there is for the target, and what the
+// target left there for the caller.
+#if defined(__x86_64__)
+#include "../include/hp_call.h"
+#include "registers.h"
+
+// From %rbp, which lies at the end of the frame.
+#define FRAME(offset) ((offset) - HP_CALL_FRAME_SIZE)(%rbp)
+
+        .text
+        .globl  hp_call_entry, hp_call_closure_entry
+        .hidden hp_call_entry, hp_call_closure_entry
+        .type   hp_call_closure_entry, @function
+        .type   hp_call_entry, @function
+        .p2align 5
+hp_call_closure_entry:                          // the box is the context
+        .cfi_startproc
+        endbr64
+        movq    %r13, %r11
+        jmp     .Lentry
+        .cfi_endproc
+        .size   hp_call_closure_entry, . - hp_call_closure_entry
+
+        .p2align 5
+hp_call_entry:                                  // a thunk put the box into r11
+        .cfi_startproc
+        endbr64
+.Lentry:
+        pushq   %rbp
+        .cfi_def_cfa_offset 16
+        .cfi_offset %rbp, -16
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        subq    $HP_CALL_FRAME_SIZE, %rsp
+        save_generals 0, %rsp
+        movq    %r13, HP_CALL_CONTEXT(%rsp)
+        .cfi_offset %r13, HP_CALL_CONTEXT - HP_CALL_FRAME_SIZE - 16
+        movq    %rax, HP_CALL_INDIRECT(%rsp)
+        movq    %r11, HP_CALL_FRAME_BOX(%rsp)
+        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        testb   $HP_CALL_VECTORS_IN, HP_CALL_PROGRAM_FLAGS(%r10)
+        jz      1f
+        save_vectors HP_CALL_VECTOR(0), %rsp, 8
+1:      movq    %r11, %rdi
+        movq    %rsp, %rsi
+        movl    HP_CALL_PROGRAM_ROOM(%r10), %eax
+        subq    %rax, %rsp
+        call    hp_call_prepare
+
+        movq    FRAME(HP_CALL_FRAME_BOX), %r11
+        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        testb   $HP_CALL_VECTORS_OUT, HP_CALL_PROGRAM_FLAGS(%r10)
+        jz      2f
+        load_vectors HP_CALL_OUT + HP_CALL_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 8
+2:      load_generals HP_CALL_OUT - HP_CALL_FRAME_SIZE, %rbp
+        movq    FRAME(HP_CALL_OUT + HP_CALL_INDIRECT), %rax
+        movq    FRAME(HP_CALL_OUT + HP_CALL_CONTEXT), %r13
+        call    *HP_CALL_BOX_TARGET(%r11)
+
+        movq    FRAME(HP_CALL_FRAME_BOX), %r11
+        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movl    HP_CALL_PROGRAM_FLAGS(%r10), %r10d
+        testb   $HP_CALL_TO_NATURAL, %r10b
+        jz      4f
+        movq    %rax, FRAME(HP_CALL_RESULT)
+        movq    %rdx, FRAME(HP_CALL_RESULT + 8)
+        movq    %rcx, FRAME(HP_CALL_RESULT + 16)
+        movq    %r8, FRAME(HP_CALL_RESULT + 24)
+        testb   $HP_CALL_VECTORS_RESULT, %r10b
+        jz      3f
+        save_vectors HP_CALL_RESULT_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 4
+3:      testb   $HP_CALL_FINISHES, %r10b
+        jz      6f
+        leaq    FRAME(0), %rdi
+        movq    %r12, %rsi
+        call    hp_call_finish
+        jmp     6f
+
+4:      testb   $HP_CALL_FINISHES, %r10b
+        jz      5f
+        leaq    FRAME(0), %rdi
+        movq    %r12, %rsi
+        call    hp_call_finish
+        movq    FRAME(HP_CALL_FRAME_BOX), %r11
+        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movl    HP_CALL_PROGRAM_FLAGS(%r10), %r10d
+5:      movq    FRAME(HP_CALL_RESULT), %rax
+        movq    FRAME(HP_CALL_RESULT + 8), %rdx
+        movq    FRAME(HP_CALL_RESULT + 16), %rcx
+        movq    FRAME(HP_CALL_RESULT + 24), %r8
+        testb   $HP_CALL_VECTORS_RESULT, %r10b
+        jz      6f
+        load_vectors HP_CALL_RESULT_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 4
+6:      movq    FRAME(HP_CALL_CONTEXT), %r13
+        leave
+        .cfi_def_cfa %rsp, 8
+        .cfi_restore %rbp
+        .cfi_restore %r13
+        ret
+        .cfi_endproc
+        .size   hp_call_entry, . - hp_call_entry
+
+#endif
+        .section .note.GNU-stack, "", %progbits

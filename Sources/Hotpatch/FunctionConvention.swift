@@ -1,0 +1,37 @@
+import Memory
+
+/// The C function at an address.
+func cFunction<F>(at address: Address, as type: F.Type) throws(PatchError) -> F {
+    try requireC(type)
+    return unsafeBitCast(UInt(address.rawValue), to: type)
+}
+
+/// Refuses every type but C functions: the one-word function pointers.
+func requireC<F>(_ type: F.Type) throws(PatchError) {
+    guard FunctionConvention(type) == .c else {
+        throw .type(
+            "\(type) is neither a Swift nor a C function type. Only functions, closures, code addresses and other symbols can "
+                + "replace a function. Write it as a closure, or use withSymbol:.")
+    }
+}
+
+/// How values of a function type are called. Nil for any other type, and for other conventions.
+///
+/// Function type metadata is its kind, 0x302, then flags, whose bits 16–23 are the convention, and bit 29 says async (Swift ABI,
+/// TypeMetadata.rst, "Function Metadata"; swift/include/swift/ABI/MetadataValues.h, FunctionTypeFlags).
+enum FunctionConvention: UInt {
+    case swift = 0
+    case c = 3
+
+    init?<F>(_ type: F.Type) {
+        guard let flags = Self.flags(type) else { return nil }
+        self.init(rawValue: flags >> 16 & 0xff)
+    }
+
+    static func isAsync<F>(_ type: F.Type) -> Bool { flags(type).map { $0 >> 29 & 1 != 0 } ?? false }
+
+    private static func flags<F>(_ type: F.Type) -> UInt? {
+        let metadata = unsafeBitCast(type as Any.Type, to: UnsafePointer<UInt>.self)
+        return metadata[0] == 0x302 ? metadata[1] : nil
+    }
+}

@@ -1,0 +1,105 @@
+import Engine
+import Memory
+import SwiftCall
+import Symbols
+
+/// A Swift function of this process, and a function type that has been found to be its own.
+struct TypedFunction<F>: Sendable {
+    let function: FunctionSymbol
+    private let adapter: Adapter<F>
+    /// Bytes of the context that callers of an async function make for it.
+    private let asyncContextSize: Int?
+    /// What could not be verified.
+    let note: String?
+
+    /// - Parameter selfUse: the caller's word, where DWARF does not say.
+    /// - Throws: `PatchError.closure` where no value of the type can stand for the function.
+    init(
+        _ function: FunctionSymbol, as type: F.Type, selfUse: FunctionFacts.SelfUse?, index: SymbolIndex
+    ) throws(PatchError) {
+        self.function = function
+        let record = try? index.dataSymbol(named: function.name + "Tu", in: function.image.path)
+        do {
+            let signature = try SwiftSignature(mangled: function.name)
+            let facts = FunctionFacts(
+                function, debug: index.debugFacts(of: function), selfUse: selfUse, isAsync: record != nil)
+            let match = try signature.match(type: type, facts)
+            adapter = try Adapter(shape: try CallShape(match, of: function.demangledName))
+            note = match.mayTakeHiddenActor ? Self.hiddenActor(function.demangledName) : nil
+        } catch let error as SymbolRefusal {
+            throw .closure(SignatureError.refused(error))
+        } catch {
+            throw .closure(error)
+        }
+        // An async function's record: where its code is, and how large its context (swift/include/swift/ABI/Executor.h,
+        // AsyncFunctionPointer).
+        asyncContextSize = record.map {
+            Int($0.address.pointer!.load(fromByteOffset: 4, as: UInt32.self))
+        }
+    }
+
+    private static func hiddenActor(_ function: String) -> String {
+        "\(function) is async: in a module built with NonisolatedNonsendingByDefault, and where it is declared "
+            + "nonisolated(nonsending), it takes an actor that no symbol shows. Then it must not be replaced by a closure"
+    }
+
+    /// Code to which callers of the function can be led. It keeps `closure` for good: a call may be under way at any time.
+    func replacement(_ closure: F) throws(PatchError) -> Address {
+        do { return Address(try adapter.replacement(closure)) } catch { throw .closure(error) }
+    }
+
+    /// A value that calls the function's code, whose address is written to `code` before the first call.
+    func unboundOriginal() throws(PatchError) -> (function: F, code: Patch.OriginalPointer) {
+        do { return try adapter.unboundOriginal(asyncContextSize: asyncContextSize ?? 0) } catch {
+            throw .closure(error)
+        }
+    }
+
+    /// A value that calls the function's code at an address.
+    func original(at address: Address) throws(PatchError) -> F {
+        do {
+            guard adapter.plan.isAsync else { return try adapter.original(at: address.pointer!) }
+            return try adapter.original(at: address.pointer!, asyncContextSize: asyncContextSize ?? 0)
+        } catch {
+            throw .closure(error)
+        }
+    }
+}
+
+extension FunctionFacts {
+    init(_ function: FunctionSymbol, debug: DebugFacts?, selfUse: SelfUse?, isAsync: Bool) {
+        let described: SelfUse? =
+            switch debug?.selfUse {
+            case .borrowed: .borrowed
+            case .mutated: .mutated
+            case .consumed: .consumed
+            case nil: nil
+            }
+        self.init(
+            selfUse: described ?? selfUse, throwsError: debug?.throwsError, isAsync: isAsync,
+            isOptimised: debug?.isOptimised,
+            isFileLocal: function.binding == .local && function.visibility == .default)
+    }
+}
+
+extension CallShape {
+    /// What a symbol says about a call, and its type does not.
+    init(_ match: SignatureMatch, of function: String) throws(CallRefusal) {
+        let convention: SelfConvention =
+            switch match.selfParameter {
+            case .none, .leftOut: .none
+            case .metatype: .metatype
+            case .existential: throw .existentialSelf(function)
+            case .value, .object:
+                switch match.ownership.first {
+                case .inout: .inout
+                case .owned: .consuming
+                case .borrowed, nil: .borrowed
+                }
+            }
+        let owned = match.ownership.enumerated().reduce(into: UInt32(0)) { bits, parameter in
+            if parameter.element == .owned { bits |= 1 << UInt32(parameter.offset) }
+        }
+        self.init(self: convention, ownedParameters: owned)
+    }
+}

@@ -1,0 +1,106 @@
+import CSwiftCall
+
+extension CallProgram.Flags {
+    static let toNatural = Self(rawValue: UInt32(HP_CALL_TO_NATURAL))
+    static let vectorsIn = Self(rawValue: UInt32(HP_CALL_VECTORS_IN))
+    static let vectorsOut = Self(rawValue: UInt32(HP_CALL_VECTORS_OUT))
+    static let vectorsResult = Self(rawValue: UInt32(HP_CALL_VECTORS_RESULT))
+    static let finishes = Self(rawValue: UInt32(HP_CALL_FINISHES))
+    static let throwing = Self(rawValue: UInt32(HP_CALL_THROWS))
+}
+
+/// A program as C runs it. It is never freed, for code that runs may be using it.
+struct FlatProgram: @unchecked Sendable {
+    let pointer: UnsafePointer<hp_call_program>
+
+    init(_ plan: CallPlan, _ direction: CallProgram.Direction) {
+        let program = CallProgram(plan, direction)
+        let moves = program.prepare.count + program.cleanup.count + program.results.count
+        let steps = UnsafeMutablePointer<hp_call_step>.allocate(capacity: max(moves, 1))
+        var next = steps
+        for list in [program.prepare, program.cleanup, program.results] {
+            for move in list {
+                next.initialize(to: Self.step(move))
+                next += 1
+            }
+        }
+        var flags = program.flags
+        if moves > program.prepare.count { flags.insert(.finishes) }
+        let flat = UnsafeMutablePointer<hp_call_program>.allocate(capacity: 1)
+        flat.initialize(
+            to: hp_call_program(
+                steps: steps, room: UInt32(program.room), flags: flags.rawValue,
+                prepare_count: UInt32(program.prepare.count), cleanup_count: UInt32(program.cleanup.count),
+                result_count: UInt32(program.results.count), is_async: plan.isAsync ? 1 : 0))
+        pointer = UnsafePointer(flat)
+    }
+
+    private static func step(_ move: CallProgram.Move) -> hp_call_step {
+        switch move {
+        case .copy(let from, let to, let count):
+            let op =
+                switch count {
+                case 1: HP_CALL_COPY_1
+                case 2: HP_CALL_COPY_2
+                case 4: HP_CALL_COPY_4
+                case 8: HP_CALL_COPY_8
+                case 16: HP_CALL_COPY_16
+                default: HP_CALL_COPY
+                }
+            return step(op, from: from, to: to, count: count)
+        case .copyBit(let from, let to):
+            return step(HP_CALL_COPY_BIT, from: from, to: to)
+        case .loadRegister(let pointer, let offset, let to, let count):
+            let op =
+                switch count {
+                case 1: HP_CALL_LOAD_1
+                case 2: HP_CALL_LOAD_2
+                case 4: HP_CALL_LOAD_4
+                case 8: HP_CALL_LOAD_8
+                case 16: HP_CALL_LOAD_16
+                default: HP_CALL_LOAD_PART
+                }
+            return step(op, from: pointer, to: to, offset: offset, count: count)
+        case .load(let pointer, let offset, let to, let count):
+            return step(HP_CALL_LOAD, from: pointer, to: to, offset: offset, count: count)
+        case .store(let from, let pointer, let offset, let count):
+            let op =
+                switch count {
+                case 1: HP_CALL_STORE_1
+                case 2: HP_CALL_STORE_2
+                case 4: HP_CALL_STORE_4
+                case 8: HP_CALL_STORE_8
+                case 16: HP_CALL_STORE_16
+                default: HP_CALL_STORE
+                }
+            return step(op, from: from, to: pointer, offset: offset, count: count)
+        case .storeBit(let from, let pointer, let offset):
+            return step(HP_CALL_STORE_BIT, from: from, to: pointer, offset: offset)
+        case .address(let of, let to):
+            return step(HP_CALL_ADDRESS, from: of, to: to)
+        case .advance(let pointer, let offset, let to):
+            return offset == 0
+                ? step(HP_CALL_COPY_8, from: pointer, to: to)
+                : step(HP_CALL_ADVANCE, from: pointer, to: to, offset: offset)
+        case .metadata(let type, let to):
+            return step(HP_CALL_WORD, to: to, datum: type.address)
+        case .copyValue(let type, let pointer, let to):
+            return step(HP_CALL_COPY_VALUE, from: pointer, to: to, datum: type.address)
+        case .destroy(let type, let pointer):
+            return step(HP_CALL_DESTROY, from: pointer, datum: type.address)
+        case .convert(let at, let plan, let direction, let ownership):
+            let program = FlatProgram(plan, direction)
+            return step(HP_CALL_CLOSURE, to: at, count: Int(ownership.rawValue), datum: program.pointer)
+        case .release(let at):
+            return step(HP_CALL_RELEASE, from: at)
+        }
+    }
+
+    private static func step(
+        _ op: hp_call_op, from: Int = 0, to: Int = 0, offset: Int = 0, count: Int = 0, datum: UnsafeRawPointer? = nil
+    ) -> hp_call_step {
+        hp_call_step(
+            op: op.rawValue, from: Int32(from), to: Int32(to), offset: Int32(offset), count: UInt64(count), datum: datum
+        )
+    }
+}

@@ -1,0 +1,85 @@
+/// The moves that lead from one convention to the other: what C runs (CPatch/Call/include/hp_call.h). Offsets are from the start
+/// of the adapter's frame.
+struct CallProgram {
+    /// What a closure made of another does with that one's context.
+    enum ClosureOwnership: UInt64 {
+        /// It does not escape: its context need not even be an object.
+        case borrows
+        case retains
+        case consumes
+    }
+
+    enum Move {
+        case copy(from: Int, to: Int, count: Int)
+        case copyBit(from: Int, to: Int)
+        /// From where the pointer at `pointer` leads, plus `offset`, into a register: its other bytes become 0.
+        case loadRegister(pointer: Int, offset: Int, to: Int, count: Int)
+        case load(pointer: Int, offset: Int, to: Int, count: Int)
+        case store(from: Int, pointer: Int, offset: Int, count: Int)
+        case storeBit(from: Int, pointer: Int, offset: Int)
+        /// The address of what lies at an offset.
+        case address(of: Int, to: Int)
+        case advance(pointer: Int, by: Int, to: Int)
+        case metadata(TypeMetadata, to: Int)
+        /// A copy of the value that the pointer leads to.
+        case copyValue(TypeMetadata, pointer: Int, to: Int)
+        /// The end of the value that the pointer leads to.
+        case destroy(TypeMetadata, pointer: Int)
+        /// Converts the closure at an offset, in place.
+        case convert(at: Int, CallPlan, Direction, ClosureOwnership)
+        /// Releases the object that the pointer is.
+        case release(at: Int)
+    }
+
+    enum Direction: Hashable {
+        /// Called as the symbol is, calls a closure.
+        case replacement
+        /// Called as a closure is, calls the symbol.
+        case original
+    }
+
+    let direction: Direction
+    /// Before the call.
+    var prepare: [Move] = []
+    /// After it.
+    var cleanup: [Move] = []
+    /// After that, unless an error was thrown.
+    var results: [Move] = []
+    /// Bytes below the frame.
+    var room = 0
+    var flags: Flags = []
+
+    struct Flags: OptionSet {
+        let rawValue: UInt32
+    }
+
+    init(_ plan: CallPlan, _ direction: Direction) {
+        self.direction = direction
+        switch direction {
+        case .replacement: buildReplacement(plan)
+        case .original: buildOriginal(plan)
+        }
+    }
+
+    /// Takes room for a value. It lies below the frame, so its offset is negative.
+    mutating func takeRoom(_ size: Int) -> Int {
+        room += max(size, 8).roundedUp(to: 16)
+        return -room
+    }
+}
+
+extension CallPlan {
+    var usesVectorArguments: Bool {
+        arguments.contains { argument in
+            argument.leaves.contains { leaf in
+                guard case .direct(let components) = leaf.passing else { return false }
+                return components.contains { if case .vector = $0.place { true } else { false } }
+            }
+        }
+    }
+
+    var usesVectorResults: Bool {
+        guard case .registers(let components) = result.form else { return false }
+        return components.contains { if case .vector = $0.place { true } else { false } }
+    }
+}

@@ -1,0 +1,109 @@
+/// Why no adapter is made for a function type. Each says what to do instead.
+///
+/// These depend on the type alone, or on the type and what is said of its first parameter.
+public enum CallRefusal: Error, Hashable, Sendable {
+    // The function type itself.
+    case notAFunction(String)
+    case convention(String)
+    case differentiable(String)
+    case typedThrows(String)
+    case isolatedAny(String)
+    case nonsending(String)
+    case sendingResult(String)
+    /// A flag that is newer than this code.
+    case unknownFlags(String)
+    case tooManyParameters(String, Int)
+
+    // Its parameters and its result.
+    case noncopyable(String)
+    case wideInteger(String)
+    case wideFloat(String)
+    case unusualVector(String)
+    case overAligned(String, Int)
+    /// A C union, an opaque C struct, or another type whose fields Swift cannot see.
+    case cType(String)
+    case noReflectionMetadata(String)
+    case unknownKind(String)
+    case metatypeInside(String)
+    case metatypeResult(String)
+    case closureInside(String)
+    case inoutClosure(String)
+    case tupleMember(String, of: String)
+
+    // What is said of the first parameter.
+    case noSelf(String)
+    case selfIsNotInout(String)
+    case selfIsInout(String)
+    case selfIsNotMetatype(String)
+    /// The function is a protocol extension's.
+    case existentialSelf(String)
+
+    // Async functions.
+    case asyncStackArguments(String)
+    /// The function is async and only its code is known, not the size of its context; or the other way round.
+    case asyncRecord(String)
+
+    /// No memory for the code that callers jump to; the errno.
+    case noMemory(Int32)
+}
+
+extension CallRefusal: CustomStringConvertible {
+    public var description: String {
+        "\(reason). \(wayOut)"
+    }
+
+    private var reason: String {
+        switch self {
+        case .notAFunction(let type): "\(type) is not a function type"
+        case .convention(let type): "\(type) is not a Swift closure: @convention(c), thin or block"
+        case .differentiable(let type): "\(type) is @differentiable: a bundle of functions"
+        case .typedThrows(let type):
+            "\(type) throws a type of its own, which is returned in ways that its metadata does not tell"
+        case .isolatedAny(let type):
+            "\(type) is @isolated(any): it carries an actor that the function's callers do not pass"
+        case .nonsending(let type): "\(type) is nonisolated(nonsending): it takes an actor that its type does not show"
+        case .sendingResult(let type): "\(type) returns a sending result, which a symbol does not show"
+        case .unknownFlags(let type): "\(type) has a property that this version does not know"
+        case .tooManyParameters(let type, let count):
+            "\(type) has \(count) parameters, more than \(FunctionType.maximumParameterCount)"
+        case .noncopyable(let type): "\(type) is not copyable"
+        case .wideInteger(let type): "\(type) holds an integer of more than 64 bits"
+        case .wideFloat(let type): "\(type) holds a floating-point number of more than 64 bits"
+        case .unusualVector(let type): "\(type) holds a vector of an unusual shape"
+        case .overAligned(let type, let alignment): "\(type) is aligned to \(alignment) bytes, more than 16"
+        case .cType(let type): "\(type) is a C type whose fields Swift does not see"
+        case .noReflectionMetadata(let type): "\(type) was compiled without reflection metadata"
+        case .unknownKind(let type): "\(type) is of a kind that this version does not know"
+        case .metatypeInside(let type): "\(type) holds the metatype of a struct or an enum"
+        case .metatypeResult(let type): "\(type) returns the metatype of a struct or an enum"
+        case .closureInside(let type): "\(type) holds a closure inside an optional tuple or a nested optional"
+        case .inoutClosure(let type): "a closure or a metatype is inout in \(type)"
+        case .tupleMember(let member, let tuple):
+            "\(member), in the tuple \(tuple), can only be moved by its own type"
+        case .noSelf(let type): "\(type) has no first parameter to be self"
+        case .selfIsNotInout(let type): "the method is mutating, and the first parameter of \(type) is not inout"
+        case .selfIsInout(let type): "the method is not mutating, and the first parameter of \(type) is inout"
+        case .selfIsNotMetatype(let type): "the member is static, and the first parameter of \(type) is not a metatype"
+        case .existentialSelf(let function):
+            "\(function) is a protocol extension's: it takes any type that conforms, and its conformance"
+        case .asyncStackArguments(let type):
+            "\(type) is async and has more arguments than there are registers"
+        case .asyncRecord(let type): "the code and the async record that go with \(type) do not fit together"
+        case .noMemory(let code): "there is no memory for code (errno \(code))"
+        }
+    }
+
+    private var wayOut: String {
+        switch self {
+        case .notAFunction: "Give a closure or a function."
+        case .convention: "Leave the convention out, or give the C function's address."
+        case .noReflectionMetadata:
+            "Compile without -disable-reflection-metadata, or replace the function by another symbol (withSymbol:)."
+        case .noSelf, .selfIsNotInout, .selfIsInout, .selfIsNotMetatype:
+            "Write the type that self has as the first parameter: Self, inout Self or Self.Type."
+        case .noMemory: "Free some."
+        case .asyncRecord: "Give the function's async record, the symbol that ends with Tu."
+        default: "Replace the function by another symbol (withSymbol:)."
+        }
+    }
+}

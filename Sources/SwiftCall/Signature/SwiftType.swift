@@ -1,0 +1,178 @@
+/// A type as the demangler writes it. Sugar is gone: `[T]`, `[K : V]` and `T?` are `Array`, `Dictionary` and `Optional`.
+public indirect enum SwiftType: Hashable, Sendable {
+    /// A struct, enum, class, protocol or imported type, with its module first: `Swift.Int`, `Shop.Box<Swift.Int>.Line`. Also
+    /// what has no module: `Any`, `Self`, `some`, and the generic parameters `A`, `B1`.
+    case nominal(Nominal)
+    /// `()` is the tuple of nothing.
+    case tuple([Element])
+    case function(Function)
+    /// `P & Q`.
+    case composition([SwiftType])
+    /// `T.Type`: of a protocol, the metatype of what conforms to it.
+    case metatype(SwiftType)
+    /// `P.Protocol`: the type of the protocol itself.
+    case protocolMetatype(SwiftType)
+    /// `Self.P.Element == Int`, an argument of a constrained existential.
+    case sameType(SwiftType, SwiftType)
+    /// A generic argument that is a number: `InlineArray<4, Int>`.
+    case number(String)
+
+    public struct Nominal: Hashable, Sendable {
+        /// Of a type declared in an extension in another module than its own: `(extension in Shop):Swift.String.Line`.
+        public var extensionModule: String?
+        public var components: [Component]
+    }
+
+    public struct Component: Hashable, Sendable {
+        public var name: String
+        /// The hash of the file of a private type; the address that the runtime gives instead, for a function type's.
+        public var discriminator: String?
+        public var arguments: [SwiftType] = []
+    }
+
+    public struct Element: Hashable, Sendable {
+        public var label: String?
+        public var type: SwiftType
+    }
+
+    public struct Function: Hashable, Sendable {
+        /// Without `@`: `Sendable`, `Swift.MainActor`, `convention(c)`; and `nonisolated(nonsending)`.
+        public var attributes: [String] = []
+        public var parameters: [Parameter]
+        public var isAsync = false
+        public var thrown: Thrown = .nothing
+        public var sendsResult = false
+        public var result: SwiftType
+    }
+
+    public enum Thrown: Hashable, Sendable {
+        case nothing
+        /// `throws`.
+        case anyError
+        /// `throws(E)`.
+        case typed(SwiftType)
+    }
+
+    public struct Parameter: Hashable, Sendable {
+        public enum Ownership: String, Hashable, Sendable {
+            case byConvention = ""
+            case `inout` = "inout "
+            case owned = "__owned "
+            case shared = "__shared "
+        }
+
+        public var label: String?
+        public var ownership = Ownership.byConvention
+        public var isIsolated = false
+        public var isSending = false
+        /// `T...`; the type is the `T`.
+        public var isVariadic = false
+        public var type: SwiftType
+    }
+
+    public static func swift(_ name: String, _ arguments: [SwiftType] = []) -> SwiftType {
+        .nominal(Nominal(components: [Component(name: "Swift"), Component(name: name, arguments: arguments)]))
+    }
+
+    public static let any = SwiftType.nominal(Nominal(components: [Component(name: "Any")]))
+    public static let void = SwiftType.tuple([])
+
+    /// `Any`, `Self`, `some`, `A1`: what has no module.
+    public var bareName: String? {
+        guard case .nominal(let nominal) = self, nominal.components.count == 1 else { return nil }
+        return nominal.components[0].name
+    }
+}
+
+extension SwiftType {
+    /// The type, with what one side of a comparison cannot say, or what does not change how a value is passed, taken out:
+    ///
+    /// - marker protocols leave an existential: a symbol has `any P & Sendable`, metadata `any P`;
+    /// - members of an existential are in one order;
+    /// - `@Sendable`, `@autoclosure` and `@escaping` leave function types;
+    /// - a variadic parameter is an array.
+    ///
+    /// - Parameter replacingSelf: what stands for the dynamic `Self` of a class.
+    func normalised(replacingSelf own: SwiftType? = nil) -> SwiftType {
+        func inner(_ type: SwiftType) -> SwiftType { type.normalised(replacingSelf: own) }
+        switch self {
+        case .nominal(var nominal):
+            if let own, bareName == "Self" { return own }
+            if Self.markers.contains(self) { return .any }
+            for index in nominal.components.indices {
+                nominal.components[index].arguments = nominal.components[index].arguments.map(inner)
+            }
+            return .nominal(nominal)
+        case .tuple(let elements):
+            return .tuple(elements.map { Element(label: $0.label, type: inner($0.type)) })
+        case .function(let function): return .function(function.normalised(replacingSelf: own))
+        case .composition(let members):
+            let kept = members.filter { !Self.markers.contains($0) }.map(inner)
+            if kept.count < 2 { return kept.first ?? .any }
+            return .composition(kept.sorted { $0.description < $1.description })
+        case .metatype(let type): return .metatype(inner(type))
+        case .protocolMetatype(let type): return .protocolMetatype(inner(type))
+        case .sameType(let left, let right): return .sameType(inner(left), inner(right))
+        case .number: return self
+        }
+    }
+
+    /// Protocols without a witness table (`@_marker` in the standard library).
+    private static let markers: Set<SwiftType> = [
+        .swift("Sendable"), .swift("Copyable"), .swift("Escapable"), .swift("BitwiseCopyable"),
+        .swift("SendableMetatype"),
+    ]
+
+    /// Whether another type, or the type whose metatype it is, is this one with generic arguments.
+    func isUnbound(_ other: SwiftType) -> Bool {
+        switch (self, other) {
+        case (_, .metatype(let type)): return isUnbound(type)
+        case (.nominal(let own), .nominal(let other)):
+            var bare = other
+            for index in bare.components.indices { bare.components[index].arguments = [] }
+            return bare != other && bare == own
+        default: return false
+        }
+    }
+
+    /// Whether a type inside it fulfils a condition, or the type itself.
+    func contains(where condition: (SwiftType) -> Bool) -> Bool {
+        if condition(self) { return true }
+        switch self {
+        case .nominal(let nominal):
+            return nominal.components.contains { $0.arguments.contains { $0.contains(where: condition) } }
+        case .tuple(let elements): return elements.contains { $0.type.contains(where: condition) }
+        case .function(let function):
+            return function.result.contains(where: condition)
+                || function.parameters.contains { $0.type.contains(where: condition) }
+        case .composition(let members): return members.contains { $0.contains(where: condition) }
+        case .metatype(let type), .protocolMetatype(let type): return type.contains(where: condition)
+        case .sameType(let left, let right): return left.contains(where: condition) || right.contains(where: condition)
+        case .number: return false
+        }
+    }
+}
+
+extension SwiftType.Function {
+    func normalised(replacingSelf own: SwiftType? = nil) -> Self {
+        var function = self
+        function.attributes.removeAll { ["Sendable", "autoclosure", "escaping"].contains($0) }
+        function.attributes.sort()
+        function.parameters = parameters.map { $0.normalised(replacingSelf: own) }
+        function.result = result.normalised(replacingSelf: own)
+        if case .typed(let error) = thrown { function.thrown = .typed(error.normalised(replacingSelf: own)) }
+        return function
+    }
+}
+
+extension SwiftType.Parameter {
+    func normalised(replacingSelf own: SwiftType? = nil) -> Self {
+        var parameter = self
+        parameter.type = type.normalised(replacingSelf: own)
+        if isVariadic {
+            parameter.isVariadic = false
+            parameter.type = .swift("Array", [parameter.type])
+        }
+        return parameter
+    }
+}

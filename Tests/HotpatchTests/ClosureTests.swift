@@ -1,0 +1,122 @@
+import Calls
+import Hotpatch
+import TestSupport
+import Testing
+
+/// Swift functions replaced by closures, by the names that users write.
+@Suite(.serialized) struct ClosureTests {
+    private let turn: PatchingTurn
+
+    init() async { turn = await PatchingTurn() }
+
+    @Test func theFirstExample() throws {
+        let patch = try Patch.replace(
+            symbol: "Calls.describe", with: { (name: String, _: Int, _: Double, _: Bool) throws -> Int in name.count })
+        defer { try? patch.revert() }
+        #expect(try describe("four", 1, 2, true) == 4)
+        let original = try patch.original(as: ((String, Int, Double, Bool) throws -> Int).self)
+        #expect(try original("four", 1, 2, true) == 1007)
+        let same = try Patch.callOriginal(
+            symbol: "Calls.describe", as: ((String, Int, Double, Bool) throws -> Int).self)
+        #expect(try same("four", 1, 2, true) == 1007)
+        #expect(throws: Failure.self) { try original("four", -1, 2, true) }
+        try patch.revert()
+        #expect(try describe("four", 1, 2, true) == 1007)
+    }
+
+    @Test func aMutatingMethod() throws {
+        let patch = try Patch.replace(
+            symbol: "Calls.Counter.increment(by:)",
+            with: { (counter: inout Counter, step: Int) -> Counter in
+                counter.value -= step
+                return counter
+            })
+        defer { try? patch.revert() }
+        var counter = Counter(unpatched: Token(1), 10)
+        #expect(counter.increment(by: 3).value == 7)
+        #expect(counter.value == 7)
+        let original = try patch.original(as: ((inout Counter, Int) -> Counter).self)
+        _ = original(&counter, 3)
+        #expect(counter.value == 10)
+    }
+
+    @Test func aMethodOfAClass() throws {
+        let account = Account(7)
+        let patch = try Patch.replace(
+            symbol: "Calls.Account.deposit",
+            with: { (account: Account, amount: Int, note: String) throws -> Int in
+                account.balance -= amount
+                return account.balance
+            })
+        defer { try? patch.revert() }
+        #expect(try account.deposit(100, "note") == 600)
+    }
+
+    @Test func anInitialiser() throws {
+        let patch = try Patch.replace(
+            symbol: "Calls.Counter.init(_:from:)",
+            with: { (type: Counter.Type, token: Token, value: Int) -> Counter in
+                Counter(unpatched: token, value * 2)
+            })
+        defer { try? patch.revert() }
+        #expect(Counter(Token(1), from: 21).value == 42)
+    }
+
+    @Test func anotherTypeIsRefused() throws {
+        #expect {
+            try Patch.replace(symbol: "Calls.add", with: { (a: Int32, b: Int) -> Int in b })
+        } throws: { error in
+            guard case .closure(let reason) = error as? PatchError,
+                case .mismatch(let mismatch) = reason as? SignatureError
+            else { return false }
+            return mismatch.expected == "(Int, Int) -> Int" && mismatch.closure == "(Int32, Int) -> Int"
+        }
+        #expect(add(40, 2) == 42)
+    }
+
+    @Test func theOriginalOfAnotherTypeIsRefused() throws {
+        let patch = try Patch.replace(symbol: "Calls.add", with: { (a: Int, b: Int) -> Int in a - b })
+        defer { try? patch.revert() }
+        #expect(add(40, 2) == 38)
+        #expect(throws: PatchError.self) { try patch.original(as: ((Int) -> Int).self) }
+    }
+
+    @Test func aClosureMadeWithTheOriginal() throws {
+        let patch = try Patch.replace(
+            symbol: "Calls.add",
+            wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) * 10 } })
+        defer { try? patch.revert() }
+        #expect(add(40, 2) == 420)
+        // On top of the other.
+        let second = try Patch.replace(
+            symbol: "Calls.add",
+            wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) + 1 } })
+        #expect(add(40, 2) == 43)
+        try second.revert()
+        #expect(add(40, 2) == 420)
+    }
+
+    @Test func aFunctionAsAValue() throws {
+        let patch = try Patch.replace(isEven, with: { $0 == 3 })
+        defer { try? patch.revert() }
+        #expect(isEven(3) && !isEven(2))
+        #expect(patch.function.demangledName == "Calls.isEven(Swift.Int8) -> Swift.Bool")
+    }
+
+    @Test func aMethodAsAValueSaysWhyNot() {
+        #expect {
+            try Patch.replace(Account.deposit, with: { _ in { _, _ in 0 } })
+        } throws: { error in "\(error)".contains("Pass its name") }
+    }
+
+    /// Together, in one transaction, with a C function.
+    @Test func aTransaction() throws {
+        let patches = try Patch.transaction {
+            try $0.replace(symbol: "Calls.add", with: { (a: Int, b: Int) -> Int in a * b })
+            try $0.replace(symbol: "Calls.isEven", with: { (a: Int8) -> Bool in a == 3 })
+        }
+        defer { try? patches.first?.revert() }
+        #expect(add(4, 5) == 20)
+        #expect(isEven(3))
+    }
+}

@@ -1,0 +1,6 @@
+import CallChecks
+
+/// Swift functions of this process called through adapters: what SwiftCallTests runs.
+let callingChecks: [Check] =
+    (functionChecks + methodChecks + closureChecks).map { Check(name: $0.description, run: $0.run) }
+    + asyncChecks.map { Check(name: $0.description, run: $0.runAndWait) }

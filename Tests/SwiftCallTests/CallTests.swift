@@ -1,0 +1,15 @@
+import CallChecks
+import TestSupport
+import Testing
+
+/// Patches functions of this very process, and counts the objects that live in it.
+@Suite(.serialized) struct CallTests {
+    private let turn: PatchingTurn
+
+    init() async { turn = await PatchingTurn() }
+
+    @Test(arguments: functionChecks) func aFunction(check: CallCheck) throws { try check.run() }
+    @Test(arguments: methodChecks) func aMember(check: CallCheck) throws { try check.run() }
+    @Test(arguments: asyncChecks) func anAsyncFunction(check: AsyncCallCheck) async throws { try await check.run() }
+    @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
+}

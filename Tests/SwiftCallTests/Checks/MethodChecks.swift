@@ -1,0 +1,120 @@
+import Calls
+import SwiftCall
+
+private let method = CallShape(self: .borrowed)
+private let mutating = CallShape(self: .inout)
+private let setter = CallShape(self: .inout, ownsParameters: true)
+private let initialiser = CallShape(self: .metatype, ownsParameters: true)
+
+public let methodChecks: [CallCheck] = [
+    check(
+        "Calls.Account.deposit", method, callDeposit, as: ((Account, Int, String) throws -> Int).self,
+        { f in attempt { try f(Account(1), 5, "six") } + attempt { try f(Account(2), -1, "") } },
+        replacement: { account, amount, note in
+            if amount > 0 { throw Failure(account.balance + note.count) }
+            return amount
+        }),
+    check(
+        "Calls.Account.make", CallShape(self: .metatype), callMake, as: ((Account.Type, Int) -> Account).self,
+        { $0(Account.self, 3).summary },
+        replacement: { type, id in type == Account.self ? Account(id * 10) : Account(0) }),
+    check(
+        "Calls.Account.summary.getter", method, callMake, as: ((Account) -> String).self, { $0(Account.make(3)) },
+        replacement: { "replaced \($0.balance)" }),
+    check(
+        "Calls.Account.owner.setter", CallShape(self: .borrowed, ownsParameters: true), callOwner,
+        as: ((Account, Item) -> Void).self,
+        { f in
+            let account = Account(1)
+            f(account, Item(2, 30))
+            return "\(account.owner) \(account.balance)"
+        },
+        replacement: { $0.balance = $1.token.id * 1000 }),
+    check(
+        "Calls.Counter.init(_:from:)", initialiser, callInit, as: ((Counter.Type, Token, Int) -> Counter).self,
+        { "\($0(Counter.self, Token(1), 2))" },
+        replacement: { _, token, value in
+            Counter(unpatched: Token(value), token.id)
+        }),
+    check(
+        "Calls.Counter.distance", method, callDistance, as: ((Counter, Int, Double) -> Double).self,
+        { "\($0(Counter(Token(1), from: 2), 12, 0.5))" }, replacement: { Double($0.value * $1) / $2 }),
+    check(
+        "Calls.Counter.increment", mutating, callIncrement, as: ((inout Counter, Int) -> Counter).self,
+        { f in
+            var counter = Counter(Token(1), from: 2)
+            let old = f(&counter, 3)
+            return "\(old) \(counter)"
+        },
+        replacement: { counter, step in
+            counter = Counter(Token(step), from: counter.value * step)
+            return counter
+        }),
+    check(
+        "Calls.Counter.finish", CallShape(self: .consuming), callFinish, as: ((Counter, String) -> Item).self,
+        { "\($0(Counter(Token(1), from: 2), "abc"))" }, replacement: { Item($1.count, $0.value + $0.token.id) }),
+    check(
+        "Calls.Counter.sum", CallShape(self: .metatype), callSum, as: ((Counter.Type, Counter, Counter) -> Int).self,
+        { "\($0(Counter.self, Counter(Token(1), from: 2), Counter(Token(3), from: 4)))" },
+        replacement: { $1.token.id * $2.token.id * 100 }),
+    check(
+        "Calls.Counter.+", CallShape(self: .metatype), callPlus,
+        as: ((Counter.Type, Counter, Counter) -> Counter).self,
+        { "\($0(Counter.self, Counter(Token(1), from: 2), Counter(Token(3), from: 4)))" },
+        replacement: { Counter($1.token, from: $2.value * 10) }),
+    check(
+        "Calls.Counter.label.getter", method, callLabel, as: ((Counter) -> String).self,
+        { f in
+            var counter = Counter(Token(1), from: 2)
+            counter.label = "four, and long enough for the heap"
+            return "\(counter) \(f(counter))"
+        },
+        replacement: { "replaced \($0)" }),
+    check(
+        "Calls.Counter.label.setter", setter, callLabel, as: ((inout Counter, String) -> Void).self,
+        { f in
+            var counter = Counter(Token(1), from: 2)
+            f(&counter, "four, and long enough for the heap")
+            return "\(counter) \(counter.label)"
+        },
+        replacement: { $0.value = -$1.count }),
+    check(
+        "Calls.Counter.subscript.setter", setter, callSubscript, as: ((inout Counter, Token, Int, String) -> Void).self,
+        { f in
+            var counter = Counter(Token(1), from: 2)
+            f(&counter, Token(4), 3, "note")
+            return "\(counter) \(counter[7, ""]) \(counter[8, "abc"])"
+        },
+        replacement: { counter, token, index, note in counter = Counter(token, from: index * 10 + note.count) }),
+    check(
+        "Calls.Counter.subscript.getter", method, callSubscript, as: ((Counter, Int, String) -> Token).self,
+        { f in
+            var counter = Counter(Token(1), from: 2)
+            counter[3, "note"] = Token(4)
+            return "\(counter) \(f(counter, 7, "")) \(f(counter, 8, "abc"))"
+        },
+        replacement: { Token($0.token.id * $1 + $2.count) }),
+    check(
+        "Calls.Large.total", method, callTotal, as: ((Large, Int) -> Int).self, { "\($0(Large(1), 100))" },
+        replacement: { $0.e * $1 }),
+    check(
+        "Calls.Large.shift", mutating, callShift, as: ((inout Large, Item) -> Void).self,
+        { f in
+            var large = Large(1)
+            f(&large, Item(2, 3))
+            return "\(large)"
+        },
+        replacement: { $0 = Large($1.token.id) }),
+    check(
+        "Calls.Observer.seen", method, callSeen, as: ((Observer, Int) -> String).self, { $0(Observer(nil, 1), 2) },
+        replacement: { "\($0) \($1)" }),
+    check(
+        "Calls.Shape.scaled", method, callScaled, as: ((Shape, Double) -> Shape).self,
+        { f in "\(f(.circle(2), 3)) \(f(.named("a", Token(1)), 0))" },
+        replacement: { shape, by in
+            if case .named(let name, _) = shape { .named(name, Token(Int(by))) } else { .nothing }
+        }),
+    check(
+        "Calls.Point.moved", method, callMoved, as: ((Point, Double, String) -> Point).self,
+        { "\($0(Point(1, 2), 3, "four"))" }, replacement: { Point($0.y * $1, Double($2.count)) }),
+]
