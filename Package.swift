@@ -107,7 +107,8 @@ let package = Package(
             ]),
 
         // Functions to be called through adapters, and what must hold then, for every machine.
-        .target(name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings),
+        .target(
+            name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings + [.unsafeFlags(["-Onone"])]),
         .target(
             name: "CallChecks", dependencies: ["Calls", "SwiftCall", "Hotpatch", "Memory", "Symbols", "TestSupport"],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),

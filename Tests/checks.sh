@@ -40,7 +40,7 @@ compiles_for_arm64() {
     [ -d "$headers" ] || { echo "no $headers: install libc6-dev-arm64-cross"; return 1; }
     while read -r file; do
         "$clang" --target=aarch64-linux-gnu -isystem "$headers" $(pkg-config --cflags-only-I capstone) \
-            -ICPatch/Core/include -ICPatch/Live/include -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -c -o /dev/null "$file" || return 1
+            -ICPatch/Core/include -ICPatch/Call/include -ICPatch/Live/include -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -c -o /dev/null "$file" || return 1
     done < <(git ls-files 'CPatch/*.c' 'CPatch/*.S')
 }
 
