@@ -22,7 +22,8 @@ let package = Package(
     products: [
         .library(name: "Hotpatch", targets: ["Hotpatch"]),
         // The parts below it, for Benchmarks.
-        .library(name: "HotpatchEngine", targets: ["Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory"]),
+        .library(
+            name: "HotpatchEngine", targets: ["Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory", "SwiftCall"]),
         .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
         .executable(name: "LiveServer", targets: ["LiveServer"]),
     ],

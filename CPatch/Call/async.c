@@ -18,67 +18,43 @@ typedef struct async_context {
     const void *resume;
 } async_context;
 
-// In front of the room below the frame.
-typedef struct async_block {
+_Static_assert(offsetof(async_context, resume) == HP_CALL_ASYNC_RESUME, "for the entries");
+
+// Before the target's context: hp_call_async_resumed finds the frame there.
+typedef struct async_link {
+    uint8_t *frame;
     async_context *caller;
-    uint64_t spare;
-} async_block;
+} async_link;
+_Static_assert(sizeof(async_link) == HP_CALL_ASYNC_LINK, "for the entries");
 
-// Before the target's context lies where the frame is: hp_call_async_resumed finds it there.
-enum { LINK = HP_CALL_ASYNC_LINK };
+// One after the other lie the context that a caller provides, or nothing in its place; room for values; the frame; the link; the
+// target's context.
+static size_t before_frame(const hp_call_box *box) { return sizeof(async_context) + box->program->room; }
 
-static void *at(uint8_t *registers, size_t offset) {
-    void *value;
-    memcpy(&value, registers + offset, sizeof value);
-    return value;
+size_t hp_call_async_size(const hp_call_box *box) {
+    return before_frame(box) + HP_CALL_FRAME_SIZE + sizeof(async_link) + box->async_context_size;
 }
 
-static void set(uint8_t *registers, size_t offset, const void *value) {
-    memcpy(registers + offset, &value, sizeof value);
+static void set(uint8_t *at, const void *value) { memcpy(at, &value, sizeof value); }
+
+// The entries copy the registers, by words, as they were saved: what is loaded in larger parts has to wait for the stores.
+uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room) {
+    if (!room) room = swift_task_alloc(hp_call_async_size(box));
+    uint8_t *frame = (uint8_t *)room + before_frame(box);
+    async_link *link = (async_link *)(frame + HP_CALL_FRAME_SIZE);
+    async_context *context = (async_context *)(link + 1);
+    *link = (async_link){frame, caller};
+    *context = (async_context){caller, (const void *)(uintptr_t)hp_call_async_resumed};
+    set(frame + HP_CALL_FRAME_BOX, box);
+    set(frame + HP_CALL_OUT + HP_CALL_CONTEXT, box->context);
+    return frame;
 }
 
-static size_t used(const hp_call_program *program, uint32_t vectors) {
-    return program->flags & vectors ? HP_CALL_REGISTERS_SIZE : HP_CALL_VECTOR(0);
-}
-
-hp_call_next hp_call_async_begin(hp_call_box *box, uint8_t *registers) {
-    const hp_call_program *program = box->program;
-    size_t before = sizeof(async_block) + program->room;
-    async_block *block = swift_task_alloc(before + HP_CALL_FRAME_SIZE + LINK + box->async_context_size);
-    uint8_t *frame = (uint8_t *)block + before;
-    async_context *context = (async_context *)(frame + HP_CALL_FRAME_SIZE + LINK);
-    block->caller = at(registers, HP_CALL_ASYNC_CONTEXT);
-    set((uint8_t *)context - LINK, 0, frame);
-    context->parent = block->caller;
-    context->resume = (const void *)(uintptr_t)hp_call_async_resumed;
-
-    memcpy(frame, registers, used(program, HP_CALL_VECTORS_IN));
-    set(frame, HP_CALL_FRAME_BOX, box);
-    hp_call_prepare(box, frame);
-    memcpy(registers, frame + HP_CALL_OUT, used(program, HP_CALL_VECTORS_OUT));
-    set(registers, HP_CALL_ASYNC_CONTEXT, context);
-    return (hp_call_next){box->target, program->flags & HP_CALL_VECTORS_OUT};
-}
-
-hp_call_next hp_call_async_end(uint8_t *frame, uint8_t *registers) {
-    const hp_call_program *program = ((hp_call_box *)at(frame, HP_CALL_FRAME_BOX))->program;
-    async_block *block = (async_block *)(frame - program->room - sizeof(async_block));
-    const void *error = program->flags & HP_CALL_THROWS ? at(registers, HP_CALL_CONTEXT) : NULL;
-    uint32_t vectors = program->flags & HP_CALL_VECTORS_RESULT;
-    enum { GENERALS = HP_CALL_RESULT_VECTOR(0) - HP_CALL_RESULT, VECTORS = HP_CALL_FRAME_BOX - HP_CALL_RESULT_VECTOR(0) };
-
-    if (program->flags & HP_CALL_TO_NATURAL) {
-        memcpy(frame + HP_CALL_RESULT, registers, GENERALS);
-        if (vectors) memcpy(frame + HP_CALL_RESULT_VECTOR(0), registers + HP_CALL_VECTOR(0), VECTORS);
-    }
-    if (program->flags & HP_CALL_FINISHES) hp_call_finish(frame, error);
-    if (!(program->flags & HP_CALL_TO_NATURAL)) {
-        memcpy(registers, frame + HP_CALL_RESULT, GENERALS);
-        if (vectors) memcpy(registers + HP_CALL_VECTOR(0), frame + HP_CALL_RESULT_VECTOR(0), VECTORS);
-    }
-    async_context *caller = block->caller;
-    swift_task_dealloc(block);
-    set(registers, HP_CALL_CONTEXT, error);
-    set(registers, HP_CALL_ASYNC_CONTEXT, caller);
-    return (hp_call_next){caller->resume, vectors};
+void *hp_call_async_end(uint8_t *frame) {
+    const hp_call_box *box;
+    memcpy(&box, frame + HP_CALL_FRAME_BOX, sizeof box);
+    async_context *caller = ((async_link *)(frame + HP_CALL_FRAME_SIZE))->caller;
+    void *room = frame - before_frame(box);
+    if (room != caller) swift_task_dealloc(room);
+    return caller;
 }

@@ -38,14 +38,17 @@ hp_call_box *hp_call_make_closure_box(
     if (ownership == HP_CALL_RETAINS && context) swift_retain(context);
     void *owned = ownership == HP_CALL_BORROWS ? NULL : context;
     if (!program->is_async) return hp_call_make_box(program, function, context, owned, 0);
-    // An async function pointer: where the code is, relative to the record, and how large a context it wants
-    // (swift/include/swift/ABI/Task.h, AsyncFunctionPointer).
-    const int32_t *record = function;
-    return hp_call_make_box(program, (const uint8_t *)record + record[0], context, owned, (uint32_t)record[1]);
+    const hp_call_async_function *record = function;
+    return hp_call_make_box(program, (const uint8_t *)record + record->code, context, owned, record->context_size);
 }
 
-const void *hp_call_box_function(const hp_call_program *program) {
-    return program->is_async ? (const void *)hp_call_async_function : (const void *)(uintptr_t)hp_call_closure_entry;
+const void *hp_call_box_function(const hp_call_box *box) {
+    if (!box->program->is_async) return (const void *)(uintptr_t)hp_call_closure_entry;
+    static const size_t sizes[] = {HP_CALL_ASYNC_SIZES};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (hp_call_async_size(box) <= sizes[i]) return &hp_call_async_functions[i + 1];
+    }
+    return &hp_call_async_functions[0];
 }
 
 int64_t hp_call_living_boxes(void) { return atomic_load_explicit(&living, memory_order_relaxed); }

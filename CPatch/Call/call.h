@@ -11,20 +11,21 @@ HIDDEN void hp_call_entry(void);
 HIDDEN void hp_call_closure_entry(void);
 HIDDEN void hp_call_async_entry(void);
 HIDDEN void hp_call_async_resumed(void);
-// The async function pointer of a function value whose context is a box: the entry, relative to itself, and the size of its context.
-HIDDEN extern const int32_t hp_call_async_function[2];
+// Async function pointers of function values whose context is a box (swift/include/swift/ABI/Task.h, AsyncFunctionPointer). A
+// caller allocates the context of a call in the size that is written there: where that has room for the adapter's frame and the
+// target's context, nothing more need be allocated. The first has no room, and the others as much as HP_CALL_ASYNC_SIZES.
+typedef struct hp_call_async_function {
+    int32_t code;  // relative to this
+    uint32_t context_size;
+} hp_call_async_function;
+HIDDEN extern const hp_call_async_function hp_call_async_functions[];
 
-// What the entries call.
-HIDDEN void hp_call_prepare(hp_call_box *box, uint8_t *frame);
-HIDDEN void hp_call_finish(uint8_t *frame, const void *error);
-
-// Where an async entry goes on, and whether vector registers hold anything then.
-typedef struct hp_call_next {
-    const void *code;
-    uint64_t vectors;
-} hp_call_next;
-HIDDEN hp_call_next hp_call_async_begin(hp_call_box *box, uint8_t *registers);
-HIDDEN hp_call_next hp_call_async_end(uint8_t *frame, uint8_t *registers);
+// What the async entries call. The first lays out the frame of a call, in `room` or in memory of its own, and returns it. The second
+// frees what was allocated and returns the caller's context.
+HIDDEN uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room);
+HIDDEN void *hp_call_async_end(uint8_t *frame);
+// Bytes from the start of the room for a call to the end of the target's context.
+HIDDEN size_t hp_call_async_size(const hp_call_box *box);
 
 // The Swift runtime (swift/stdlib/public/runtime/HeapObject.cpp).
 extern void *swift_allocObject(const void *metadata, size_t size, size_t alignment_mask);

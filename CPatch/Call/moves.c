@@ -1,14 +1,19 @@
-// The moves of a program, run one after the other.
+// The moves of a program. Each ends with a jump to the next: no loop, no table of cases, nothing saved in between.
 
 #include <string.h>
 
 #include "call.h"
 
-_Static_assert(sizeof(hp_call_step) == 32, "SwiftCall lays steps out");
 _Static_assert(offsetof(hp_call_box, program) == HP_CALL_BOX_PROGRAM, "for the entries");
 _Static_assert(offsetof(hp_call_box, target) == HP_CALL_BOX_TARGET, "for the entries");
+_Static_assert(offsetof(hp_call_box, context) == HP_CALL_BOX_CONTEXT, "for the entries");
+_Static_assert(offsetof(hp_call_program, prepare) == HP_CALL_PROGRAM_PREPARE, "for the entries");
+_Static_assert(offsetof(hp_call_program, success) == HP_CALL_PROGRAM_SUCCESS, "for the entries");
+_Static_assert(offsetof(hp_call_program, failure) == HP_CALL_PROGRAM_FAILURE, "for the entries");
+_Static_assert(HP_CALL_PROGRAM_FAILURE == HP_CALL_PROGRAM_SUCCESS + 8, "arm64 loads both at once");
 _Static_assert(offsetof(hp_call_program, room) == HP_CALL_PROGRAM_ROOM, "for the entries");
 _Static_assert(offsetof(hp_call_program, flags) == HP_CALL_PROGRAM_FLAGS, "for the entries");
+_Static_assert(offsetof(hp_call_step, run) == HP_CALL_STEP_RUN, "for the entries");
 _Static_assert(HP_CALL_FRAME_SIZE % 16 == 0, "the stack pointer stays aligned");
 
 // The value witness table lies before the metadata (swift/docs/ABI/TypeMetadata.rst).
@@ -33,73 +38,157 @@ static void convert_closure(uint8_t *value, const hp_call_program *program, hp_c
     void *words[2];
     memcpy(words, value, sizeof words);
     if (words[0]) {
-        words[1] = hp_call_make_closure_box(program, words[0], words[1], ownership);
-        words[0] = (void *)(uintptr_t)hp_call_box_function(program);
+        hp_call_box *box = hp_call_make_closure_box(program, words[0], words[1], ownership);
+        words[0] = (void *)(uintptr_t)hp_call_box_function(box);
+        words[1] = box;
     } else {
         words[1] = NULL;
     }
     memcpy(value, words, sizeof words);
 }
 
-// Copies a register's worth, and clears what is left of the register.
-#define LOAD(type)                                                        \
-    do {                                                                  \
-        type part;                                                        \
-        memcpy(&part, pointer(frame, step->from) + step->offset, sizeof part); \
-        uint64_t whole = part;                                            \
-        memcpy(frame + step->to, &whole, sizeof whole);                   \
-    } while (0)
+typedef void move(const hp_call_step *step, uint8_t *frame);
 
-static inline __attribute__((always_inline)) void run(const hp_call_step *step, size_t count, uint8_t *frame) {
-    for (const hp_call_step *end = step + count; step != end; step++) {
-        switch ((hp_call_op)step->op) {
-        case HP_CALL_COPY_1: memcpy(frame + step->to, frame + step->from, 1); break;
-        case HP_CALL_COPY_2: memcpy(frame + step->to, frame + step->from, 2); break;
-        case HP_CALL_COPY_4: memcpy(frame + step->to, frame + step->from, 4); break;
-        case HP_CALL_COPY_8: memcpy(frame + step->to, frame + step->from, 8); break;
-        case HP_CALL_COPY_16: memcpy(frame + step->to, frame + step->from, 16); break;
-        case HP_CALL_COPY: memcpy(frame + step->to, frame + step->from, step->count); break;
-        case HP_CALL_COPY_BIT: frame[step->to] = frame[step->from] & 1; break;
-        case HP_CALL_LOAD_1: LOAD(uint8_t); break;
-        case HP_CALL_LOAD_2: LOAD(uint16_t); break;
-        case HP_CALL_LOAD_4: LOAD(uint32_t); break;
-        case HP_CALL_LOAD_8: memcpy(frame + step->to, pointer(frame, step->from) + step->offset, 8); break;
-        case HP_CALL_LOAD_16: memcpy(frame + step->to, pointer(frame, step->from) + step->offset, 16); break;
-        case HP_CALL_LOAD_PART:
-            memset(frame + step->to, 0, 8);
-            memcpy(frame + step->to, pointer(frame, step->from) + step->offset, step->count);
-            break;
-        case HP_CALL_LOAD: memcpy(frame + step->to, pointer(frame, step->from) + step->offset, step->count); break;
-        case HP_CALL_STORE_1: memcpy(pointer(frame, step->to) + step->offset, frame + step->from, 1); break;
-        case HP_CALL_STORE_2: memcpy(pointer(frame, step->to) + step->offset, frame + step->from, 2); break;
-        case HP_CALL_STORE_4: memcpy(pointer(frame, step->to) + step->offset, frame + step->from, 4); break;
-        case HP_CALL_STORE_8: memcpy(pointer(frame, step->to) + step->offset, frame + step->from, 8); break;
-        case HP_CALL_STORE_16: memcpy(pointer(frame, step->to) + step->offset, frame + step->from, 16); break;
-        case HP_CALL_STORE: memcpy(pointer(frame, step->to) + step->offset, frame + step->from, step->count); break;
-        case HP_CALL_STORE_BIT: pointer(frame, step->to)[step->offset] = frame[step->from] & 1; break;
-        case HP_CALL_ADDRESS: set_pointer(frame, step->to, frame + step->from); break;
-        case HP_CALL_ADVANCE: set_pointer(frame, step->to, pointer(frame, step->from) + step->offset); break;
-        case HP_CALL_WORD: set_pointer(frame, step->to, step->datum); break;
-        case HP_CALL_COPY_VALUE:
-            witnesses(step->datum)->initialize_with_copy(frame + step->to, pointer(frame, step->from), step->datum);
-            break;
-        case HP_CALL_DESTROY: witnesses(step->datum)->destroy(pointer(frame, step->from), step->datum); break;
-        case HP_CALL_CLOSURE: convert_closure(frame + step->to, step->datum, (hp_call_ownership)step->count); break;
-        case HP_CALL_RELEASE: swift_release(pointer(frame, step->from)); break;
-        }
+#define MOVE(name) static void name(const hp_call_step *step, uint8_t *frame)
+#define NEXT                                                     \
+    step++;                                                      \
+    __attribute__((musttail)) return ((move *)step->run)(step, frame)
+
+#define COPY(name, count)                                   \
+    MOVE(name) {                                            \
+        memcpy(frame + step->to, frame + step->from, count); \
+        NEXT;                                               \
     }
+COPY(copy_1, 1)
+COPY(copy_2, 2)
+COPY(copy_4, 4)
+COPY(copy_8, 8)
+COPY(copy_16, 16)
+COPY(copy, step->count)
+
+MOVE(copy_bit) {
+    frame[step->to] = frame[step->from] & 1;
+    NEXT;
 }
 
-void hp_call_prepare(hp_call_box *box, uint8_t *frame) {
-    const hp_call_program *program = box->program;
-    set_pointer(frame, HP_CALL_OUT + HP_CALL_CONTEXT, box->context);
-    run(program->steps, program->prepare_count, frame);
+// Loads so much of a register, and clears what is left of it.
+#define LOAD(name, type)                                                       \
+    MOVE(name) {                                                               \
+        type part;                                                             \
+        memcpy(&part, pointer(frame, step->from) + step->offset, sizeof part); \
+        uint64_t whole = part;                                                 \
+        memcpy(frame + step->to, &whole, sizeof whole);                        \
+        NEXT;                                                                  \
+    }
+LOAD(load_1, uint8_t)
+LOAD(load_2, uint16_t)
+LOAD(load_4, uint32_t)
+LOAD(load_8, uint64_t)
+
+MOVE(load_16) {
+    memcpy(frame + step->to, pointer(frame, step->from) + step->offset, 16);
+    NEXT;
 }
 
-void hp_call_finish(uint8_t *frame, const void *error) {
-    const hp_call_program *program = ((hp_call_box *)pointer(frame, HP_CALL_FRAME_BOX))->program;
-    const hp_call_step *steps = program->steps + program->prepare_count;
-    // In a function that does not throw, the register of the error is like any other.
-    int failed = error && program->flags & HP_CALL_THROWS;
-    run(steps, program->cleanup_count + (failed ? 0 : program->result_count), frame);
+MOVE(load_part) {
+    memset(frame + step->to, 0, 8);
+    memcpy(frame + step->to, pointer(frame, step->from) + step->offset, step->count);
+    NEXT;
+}
+
+MOVE(load) {
+    memcpy(frame + step->to, pointer(frame, step->from) + step->offset, step->count);
+    NEXT;
+}
+
+#define STORE(name, count)                                                         \
+    MOVE(name) {                                                                   \
+        memcpy(pointer(frame, step->to) + step->offset, frame + step->from, count); \
+        NEXT;                                                                      \
+    }
+STORE(store_1, 1)
+STORE(store_2, 2)
+STORE(store_4, 4)
+STORE(store_8, 8)
+STORE(store_16, 16)
+STORE(store, step->count)
+
+MOVE(store_bit) {
+    pointer(frame, step->to)[step->offset] = frame[step->from] & 1;
+    NEXT;
+}
+
+MOVE(address) {
+    set_pointer(frame, step->to, frame + step->from);
+    NEXT;
+}
+
+MOVE(advance) {
+    set_pointer(frame, step->to, pointer(frame, step->from) + step->offset);
+    NEXT;
+}
+
+MOVE(word) {
+    set_pointer(frame, step->to, step->datum);
+    NEXT;
+}
+
+MOVE(copy_value) {
+    witnesses(step->datum)->initialize_with_copy(frame + step->to, pointer(frame, step->from), step->datum);
+    NEXT;
+}
+
+MOVE(destroy) {
+    witnesses(step->datum)->destroy(pointer(frame, step->from), step->datum);
+    NEXT;
+}
+
+MOVE(closure) {
+    convert_closure(frame + step->to, step->datum, (hp_call_ownership)step->count);
+    NEXT;
+}
+
+MOVE(release) {
+    swift_release(pointer(frame, step->from));
+    NEXT;
+}
+
+static void end(const hp_call_step *step, uint8_t *frame) {
+    (void)step;
+    (void)frame;
+}
+
+const void *hp_call_move(hp_call_op op) {
+    static move *const moves[] = {
+        [HP_CALL_COPY_1] = copy_1,
+        [HP_CALL_COPY_2] = copy_2,
+        [HP_CALL_COPY_4] = copy_4,
+        [HP_CALL_COPY_8] = copy_8,
+        [HP_CALL_COPY_16] = copy_16,
+        [HP_CALL_COPY] = copy,
+        [HP_CALL_COPY_BIT] = copy_bit,
+        [HP_CALL_LOAD_1] = load_1,
+        [HP_CALL_LOAD_2] = load_2,
+        [HP_CALL_LOAD_4] = load_4,
+        [HP_CALL_LOAD_8] = load_8,
+        [HP_CALL_LOAD_16] = load_16,
+        [HP_CALL_LOAD_PART] = load_part,
+        [HP_CALL_LOAD] = load,
+        [HP_CALL_STORE_1] = store_1,
+        [HP_CALL_STORE_2] = store_2,
+        [HP_CALL_STORE_4] = store_4,
+        [HP_CALL_STORE_8] = store_8,
+        [HP_CALL_STORE_16] = store_16,
+        [HP_CALL_STORE] = store,
+        [HP_CALL_STORE_BIT] = store_bit,
+        [HP_CALL_ADDRESS] = address,
+        [HP_CALL_ADVANCE] = advance,
+        [HP_CALL_WORD] = word,
+        [HP_CALL_COPY_VALUE] = copy_value,
+        [HP_CALL_DESTROY] = destroy,
+        [HP_CALL_CLOSURE] = closure,
+        [HP_CALL_RELEASE] = release,
+        [HP_CALL_END] = end,
+    };
+    return (const void *)(uintptr_t)moves[op];
 }

@@ -60,11 +60,10 @@ public struct Adapter<F>: Sendable {
     }
 
     private func value(_ box: UnsafeMutablePointer<hp_call_box>) -> F {
-        let program = programs.original
-        return withUnsafeTemporaryAllocation(of: F.self, capacity: 1) { buffer in
+        withUnsafeTemporaryAllocation(of: F.self, capacity: 1) { buffer in
             // A function value is its code and its context, which it owns.
             let words = UnsafeMutableRawBufferPointer(buffer)
-            words.storeBytes(of: hp_call_box_function(program.pointer), as: UnsafeRawPointer.self)
+            words.storeBytes(of: hp_call_box_function(box), as: UnsafeRawPointer.self)
             words.storeBytes(of: UnsafeMutableRawPointer(box), toByteOffset: 8, as: UnsafeMutableRawPointer.self)
             return buffer.moveElement(from: 0)
         }

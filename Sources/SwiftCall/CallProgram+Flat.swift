@@ -6,7 +6,6 @@ extension CallProgram.Flags {
     static let vectorsOut = Self(rawValue: UInt32(HP_CALL_VECTORS_OUT))
     static let vectorsResult = Self(rawValue: UInt32(HP_CALL_VECTORS_RESULT))
     static let finishes = Self(rawValue: UInt32(HP_CALL_FINISHES))
-    static let throwing = Self(rawValue: UInt32(HP_CALL_THROWS))
 }
 
 /// A program as C runs it. It is never freed, for code that runs may be using it.
@@ -15,24 +14,23 @@ struct FlatProgram: @unchecked Sendable {
 
     init(_ plan: CallPlan, _ direction: CallProgram.Direction) {
         let program = CallProgram(plan, direction)
-        let moves = program.prepare.count + program.cleanup.count + program.results.count
-        let steps = UnsafeMutablePointer<hp_call_step>.allocate(capacity: max(moves, 1))
-        var next = steps
-        for list in [program.prepare, program.cleanup, program.results] {
-            for move in list {
-                next.initialize(to: Self.step(move))
-                next += 1
-            }
-        }
+        let success = program.cleanup + program.results
         var flags = program.flags
-        if moves > program.prepare.count { flags.insert(.finishes) }
+        if !success.isEmpty { flags.insert(.finishes) }
+        let afterwards = Self.list(success)
         let flat = UnsafeMutablePointer<hp_call_program>.allocate(capacity: 1)
         flat.initialize(
             to: hp_call_program(
-                steps: steps, room: UInt32(program.room), flags: flags.rawValue,
-                prepare_count: UInt32(program.prepare.count), cleanup_count: UInt32(program.cleanup.count),
-                result_count: UInt32(program.results.count), is_async: plan.isAsync ? 1 : 0))
+                prepare: Self.list(program.prepare), success: afterwards,
+                failure: plan.isThrowing ? Self.list(program.cleanup) : afterwards,
+                room: UInt32(program.room), flags: flags.rawValue, is_async: plan.isAsync ? 1 : 0))
         pointer = UnsafePointer(flat)
+    }
+
+    private static func list(_ moves: [CallProgram.Move]) -> UnsafePointer<hp_call_step> {
+        let steps = UnsafeMutableBufferPointer<hp_call_step>.allocate(capacity: moves.count + 1)
+        _ = steps.initialize(from: moves.map(step) + [step(HP_CALL_END)])
+        return UnsafePointer(steps.baseAddress!)
     }
 
     private static func step(_ move: CallProgram.Move) -> hp_call_step {
@@ -100,7 +98,7 @@ struct FlatProgram: @unchecked Sendable {
         _ op: hp_call_op, from: Int = 0, to: Int = 0, offset: Int = 0, count: Int = 0, datum: UnsafeRawPointer? = nil
     ) -> hp_call_step {
         hp_call_step(
-            op: op.rawValue, from: Int32(from), to: Int32(to), offset: Int32(offset), count: UInt64(count), datum: datum
-        )
+            run: hp_call_move(op), from: Int32(from), to: Int32(to), offset: Int32(offset), count: UInt32(count),
+            datum: datum)
     }
 }

@@ -8,7 +8,6 @@ extension CallProgram {
         flags.insert(.toNatural)
         if plan.usesVectorArguments { flags.insert(.vectorsOut) }
         if plan.usesVectorResults { flags.insert(.vectorsResult) }
-        if plan.isThrowing { flags.insert(.throwing) }
 
         // What takes room, first: the arguments on the stack lie below it.
         let copies = plan.arguments.map { argument in

@@ -15,7 +15,6 @@ extension CallProgram {
         let layout = FrameLayout(plan.architecture)
         if plan.usesVectorArguments { flags.insert(.vectorsIn) }
         if plan.usesVectorResults { flags.insert(.vectorsResult) }
-        if plan.isThrowing { flags.insert(.throwing) }
 
         var images: [Image] = []
         for argument in plan.arguments { images.append(makeImage(of: argument, layout)) }

@@ -14,11 +14,17 @@ struct Measure {
             try Calls.measure(&table)
             return table.print()
         }
+        if arguments.first == "closures" {
+            var table = Table()
+            try Closures.measure(&table)
+            return table.print()
+        }
         var options: [String: String] = [:]
         while let name = arguments.popFirst() { options[name] = arguments.popFirst() }
 
         var table = Table()
         try Calls.measure(&table)
+        try Closures.measure(&table)
         try Install.measure(&table)
         try Footprint.measure(&table)
         try Names.measure(&table, harness: options["--harness"])

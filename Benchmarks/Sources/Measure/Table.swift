@@ -37,6 +37,18 @@ struct Table {
         rows.append(row)
     }
 
+    /// A duration, and what it is more than another one of the same rounds.
+    mutating func add(
+        _ what: String, _ state: String, _ sample: Sample, minus reference: Sample, unit: String, goal: Double? = nil
+    ) {
+        let difference = sample - reference
+        var row = Row(
+            what: what, state: state, value: "\(Self.text(sample.median)) \(unit)", spread: Self.spread(sample),
+            ratio: "+\(Self.text(difference.median)) \(unit) (\(Self.spread(difference)))")
+        if let goal { (row.goal, row.verdict) = Self.judge(difference.median, goal, unit: " \(unit)") }
+        rows.append(row)
+    }
+
     mutating func note(_ what: String, _ state: String) {
         rows.append(Row(what: what, state: state, value: "", spread: ""))
     }
@@ -60,7 +72,7 @@ struct Table {
     }
 
     func print() {
-        let heads = ["what", "target, state", "median", "p10–p90", "ratio (p10–p90)", "goal", "result"]
+        let heads = ["what", "target, state", "median", "p10–p90", "ratio, or more (p10–p90)", "goal", "result"]
         let lines = rows.map { [$0.what, $0.state, $0.value, $0.spread, $0.ratio, $0.goal, $0.verdict] }
         let widths = heads.indices.map { column in ([heads] + lines).map { $0[column].count }.max() ?? 0 }
         func line(_ cells: [String]) -> String {

@@ -27,6 +27,11 @@ public struct Sample: Sendable {
         Sample(zip(left.values, right.values).map { $0 / $1 })
     }
 
+    /// Each figure less the one of the same round.
+    public static func - (left: Sample, right: Sample) -> Sample {
+        Sample(zip(left.values, right.values).map { $0 - $1 })
+    }
+
     public static func / (left: Sample, right: Double) -> Sample { Sample(left.values.map { $0 / right }) }
 }
 

@@ -6,10 +6,10 @@
 #include "registers.h"
 
         .text
-        .globl  hp_call_async_entry, hp_call_async_resumed, hp_call_async_function
-        .hidden hp_call_async_entry, hp_call_async_resumed, hp_call_async_function
+        .globl  hp_call_async_entry, hp_call_async_resumed, hp_call_async_functions
+        .hidden hp_call_async_entry, hp_call_async_resumed, hp_call_async_functions
 
-.macro begin
+.macro enter
         stp     x29, x30, [sp, #-16]!
         .cfi_def_cfa_offset 16
         .cfi_offset x29, -16
@@ -17,27 +17,16 @@
         mov     x29, sp
         .cfi_def_cfa x29, 16
         sub     sp, sp, #HP_CALL_ASYNC_SIZE
-        save_generals sp
-        str     x20, [sp, #HP_CALL_CONTEXT]
-        str     x22, [sp, #HP_CALL_ASYNC_CONTEXT]
 .endm
 
-// To x0, with the registers as they lie on the stack; x1 says whether vectors are among them. x30 is what it was: whoever is jumped
-// to returns to whoever called first.
-.macro go_on
-        mov     x16, x0
-        cbz     x1, 1f
-        load_vectors sp, HP_CALL_VECTOR(0)
-        load_other_vectors sp, HP_CALL_VECTOR(0)
-1:      load_generals sp
-        ldr     x20, [sp, #HP_CALL_CONTEXT]
-        ldr     x22, [sp, #HP_CALL_ASYNC_CONTEXT]
+// x30 is what it was: whoever is jumped to returns to whoever called first.
+.macro leave_to target
         mov     sp, x29
         ldp     x29, x30, [sp], #16
         .cfi_def_cfa sp, 0
         .cfi_restore x29
         .cfi_restore x30
-        br      x16
+        br      \target
 .endm
 
         .type   hp_call_async_closure_entry, %function
@@ -46,26 +35,71 @@ hp_call_async_closure_entry:                    // the box is the context
         .cfi_startproc
         hint    #34
         mov     x17, x20
+        mov     x16, #0
         b       .Lasync_entry
         .cfi_endproc
         .size   hp_call_async_closure_entry, . - hp_call_async_closure_entry
+
+        .type   hp_call_async_roomy_entry, %function
+        .p2align 5
+hp_call_async_roomy_entry:                      // the same, and the context of the call has room for the frame
+        .cfi_startproc
+        hint    #34
+        mov     x17, x20
+        mov     x16, x22
+        b       .Lasync_entry
+        .cfi_endproc
+        .size   hp_call_async_roomy_entry, . - hp_call_async_roomy_entry
 
         .type   hp_call_async_entry, %function
         .p2align 5
 hp_call_async_entry:                            // a thunk put the box into x17
         .cfi_startproc
         hint    #34
+        mov     x16, #0
 .Lasync_entry:
-        begin
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
-        ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
-        tbz     w9, #HP_CALL_VECTORS_IN_BIT, 2f
+        enter
+        save_generals sp
+        ldr     x10, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     w9, [x10, #HP_CALL_PROGRAM_FLAGS]
+        str     x9, [sp, #HP_CALL_ASYNC_FLAGS]
+        tbz     w9, #HP_CALL_VECTORS_IN_BIT, 1f
         save_vectors sp, HP_CALL_VECTOR(0)
         save_other_vectors sp, HP_CALL_VECTOR(0)
-2:      mov     x0, x17
-        mov     x1, sp
+1:      mov     x0, x17
+        mov     x1, x22
+        mov     x2, x16
         bl      hp_call_async_begin
-        go_on
+        mov     x10, x0
+        str     x10, [sp, #HP_CALL_ASYNC_FRAME]
+        load_generals sp
+        save_generals x10
+        str     x20, [x10, #HP_CALL_CONTEXT]
+        ldr     x9, [sp, #HP_CALL_ASYNC_FLAGS]
+        tbz     w9, #HP_CALL_VECTORS_IN_BIT, 2f
+        load_vectors sp, HP_CALL_VECTOR(0)
+        load_other_vectors sp, HP_CALL_VECTOR(0)
+        save_vectors x10, HP_CALL_VECTOR(0)
+        save_other_vectors x10, HP_CALL_VECTOR(0)
+2:      ldr     x17, [x10, #HP_CALL_FRAME_BOX]
+        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x0, [x16, #HP_CALL_PROGRAM_PREPARE]
+        mov     x1, x10
+        ldr     x9, [x0, #HP_CALL_STEP_RUN]
+        blr     x9
+
+        ldr     x11, [sp, #HP_CALL_ASYNC_FRAME]
+        ldr     x9, [sp, #HP_CALL_ASYNC_FLAGS]
+        add     x10, x11, #HP_CALL_OUT
+        tbz     w9, #HP_CALL_VECTORS_OUT_BIT, 3f
+        load_vectors x10, HP_CALL_VECTOR(0)
+        load_other_vectors x10, HP_CALL_VECTOR(0)
+3:      load_generals x10
+        ldr     x20, [x10, #HP_CALL_CONTEXT]
+        add     x22, x11, #HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK
+        ldr     x17, [x11, #HP_CALL_FRAME_BOX]
+        ldr     x16, [x17, #HP_CALL_BOX_TARGET]
+        leave_to x16
         .cfi_endproc
         .size   hp_call_async_entry, . - hp_call_async_entry
 
@@ -74,27 +108,60 @@ hp_call_async_entry:                            // a thunk put the box into x17
 hp_call_async_resumed:                          // results are arguments, an error is in x20
         .cfi_startproc
         hint    #34
-        begin
-        ldr     x0, [x22, #-HP_CALL_ASYNC_LINK]
-        ldr     x17, [x0, #HP_CALL_FRAME_BOX]
+        enter
+        ldr     x11, [x22, #-HP_CALL_ASYNC_LINK]
+        str     x11, [sp, #HP_CALL_ASYNC_FRAME]
+        ldr     x17, [x11, #HP_CALL_FRAME_BOX]
         ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
-        tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 2f
+        str     x9, [sp, #HP_CALL_ASYNC_FLAGS]
+        tbz     w9, #HP_CALL_TO_NATURAL_BIT, 1f
+        save_results x11, HP_CALL_RESULT
+        tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 1f
+        add     x10, x11, #HP_CALL_RESULT
+        save_vectors x10, 32
+1:      tbz     w9, #HP_CALL_FINISHES_BIT, 2f
+        choose_list x0, x20
+        mov     x1, x11
+        ldr     x9, [x0, #HP_CALL_STEP_RUN]
+        blr     x9
+
+        // The frame ends before the caller goes on: what is returned crosses that on the stack.
+2:      ldr     x0, [sp, #HP_CALL_ASYNC_FRAME]
+        ldr     x9, [sp, #HP_CALL_ASYNC_FLAGS]
+        tbnz    w9, #HP_CALL_TO_NATURAL_BIT, 3f
+        add     x10, x0, #HP_CALL_RESULT
+        ldp     x11, x12, [x10]
+        stp     x11, x12, [sp]
+        ldp     x11, x12, [x10, #16]
+        stp     x11, x12, [sp, #16]
+        tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 3f
+        load_vectors x10, 32
         save_vectors sp, HP_CALL_VECTOR(0)
-2:      mov     x1, sp
-        bl      hp_call_async_end
-        go_on
+3:      bl      hp_call_async_end
+        mov     x22, x0
+        ldr     x9, [sp, #HP_CALL_ASYNC_FLAGS]
+        tbnz    w9, #HP_CALL_TO_NATURAL_BIT, 5f
+        tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 4f
+        load_vectors sp, HP_CALL_VECTOR(0)
+4:      load_results sp, 0
+5:      ldr     x16, [x22, #HP_CALL_ASYNC_RESUME]
+        leave_to x16
         .cfi_endproc
         .size   hp_call_async_resumed, . - hp_call_async_resumed
 
-        // An async function pointer: the distance to the code, and the size of the context that it wants: a bare one.
+        // Async function pointers: the distance to the code, and the size of the context that it wants. See call.h.
         .section .rodata
-        .type   hp_call_async_function, %object
+        .type   hp_call_async_functions, %object
         .p2align 3
-hp_call_async_function:
-        .word   hp_call_async_closure_entry - hp_call_async_function
+hp_call_async_functions:
+        .word   hp_call_async_closure_entry - hp_call_async_functions
         .word   16
-        .size   hp_call_async_function, . - hp_call_async_function
+        .irp    size, HP_CALL_ASYNC_SIZES
+1:      .word   hp_call_async_roomy_entry - 1b
+        .word   \size
+        .endr
+        .size   hp_call_async_functions, . - hp_call_async_functions
 
 #endif
         .section .note.GNU-stack, "", %progbits

@@ -42,16 +42,19 @@ hp_call_entry:                                  // a thunk put the box into x17
         stp     x20, x8, [sp, #HP_CALL_CONTEXT]
         .cfi_offset x20, HP_CALL_CONTEXT - HP_CALL_FRAME_SIZE - 16
         str     x17, [sp, #HP_CALL_FRAME_BOX]
+        ldr     x9, [x17, #HP_CALL_BOX_CONTEXT]
+        str     x9, [sp, #HP_CALL_OUT + HP_CALL_CONTEXT]
         ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         tbz     w9, #HP_CALL_VECTORS_IN_BIT, 1f
         save_vectors sp, HP_CALL_VECTOR(0)
         save_other_vectors sp, HP_CALL_VECTOR(0)
-1:      mov     x0, x17
+1:      ldr     x0, [x16, #HP_CALL_PROGRAM_PREPARE]
         mov     x1, sp
         ldr     w9, [x16, #HP_CALL_PROGRAM_ROOM]
         sub     sp, sp, x9
-        bl      hp_call_prepare
+        ldr     x9, [x0, #HP_CALL_STEP_RUN]
+        blr     x9
 
         ldr     x17, FRAME(HP_CALL_FRAME_BOX)
         ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
@@ -69,29 +72,23 @@ hp_call_entry:                                  // a thunk put the box into x17
         ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         sub     x10, x29, #HP_CALL_FRAME_SIZE - HP_CALL_RESULT
-        tbz     w9, #HP_CALL_TO_NATURAL_BIT, 4f
-        stp     x0, x1, [x10]
-        stp     x2, x3, [x10, #16]
+        tbz     w9, #HP_CALL_TO_NATURAL_BIT, 3f
+        save_results x10, 0
         tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 3f
         save_vectors x10, 32
-3:      tbz     w9, #HP_CALL_FINISHES_BIT, 6f
-        sub     x0, x29, #HP_CALL_FRAME_SIZE
-        mov     x1, x21
-        bl      hp_call_finish
-        b       6f
-
-4:      tbz     w9, #HP_CALL_FINISHES_BIT, 5f
-        sub     x0, x29, #HP_CALL_FRAME_SIZE
-        mov     x1, x21
-        bl      hp_call_finish
+3:      tbz     w9, #HP_CALL_FINISHES_BIT, 4f
+        choose_list x0, x21
+        sub     x1, x29, #HP_CALL_FRAME_SIZE
+        ldr     x9, [x0, #HP_CALL_STEP_RUN]
+        blr     x9
         ldr     x17, FRAME(HP_CALL_FRAME_BOX)
         ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         sub     x10, x29, #HP_CALL_FRAME_SIZE - HP_CALL_RESULT
-5:      ldp     x0, x1, [x10]
-        ldp     x2, x3, [x10, #16]
-        tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 6f
+4:      tbnz    w9, #HP_CALL_TO_NATURAL_BIT, 6f
+        tbz     w9, #HP_CALL_VECTORS_RESULT_BIT, 5f
         load_vectors x10, 32
+5:      load_results x10, 0
 6:      sub     x10, x29, #HP_CALL_FRAME_SIZE
         ldr     x20, [x10, #HP_CALL_CONTEXT]
         mov     sp, x29

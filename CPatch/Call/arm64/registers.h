@@ -15,6 +15,24 @@
         ldp     x6, x7, [\base, #HP_CALL_GENERAL(6)]
 .endm
 
+// The registers of results, of async functions too: they return by calling, with results as arguments.
+.macro save_results base, offset
+        stp     x0, x1, [\base, #\offset]
+        stp     x2, x3, [\base, #\offset + 16]
+.endm
+
+.macro load_results base, offset
+        ldp     x0, x1, [\base, #\offset]
+        ldp     x2, x3, [\base, #\offset + 16]
+.endm
+
+// What to run after the call, of the program in x16: whether it threw is in `error`.
+.macro choose_list list, error
+        ldp     \list, x10, [x16, #HP_CALL_PROGRAM_SUCCESS]
+        cmp     \error, #0
+        csel    \list, \list, x10, eq
+.endm
+
 .macro save_vectors base, offset
         stp     q0, q1, [\base, #\offset]
         stp     q2, q3, [\base, #\offset + 32]

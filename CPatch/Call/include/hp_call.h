@@ -5,10 +5,12 @@
 // (swift/docs/ABI/CallingConvention.rst; the compiler calls them abstraction patterns). An adapter is called in one and calls in
 // the other.
 //
-// There is no code per signature. A program, made by SwiftCall from a plan, is two lists of moves: what to do with what came in
+// There is no code per signature. A program, made by SwiftCall from a plan, is lists of moves: what to do with what came in
 // before the target is called, and with what it returned. The entry, in assembly, saves the registers into a frame, has the first
 // list run, calls the target with the registers that it left in the frame, and has the second list run. Nothing of this
 // is on the stack during the call but the frame of the entry, which unwinders can read.
+//
+// A list is threaded code: each move names the function that makes it, which goes on to the next move's with a jump.
 #ifndef HP_CALL_H
 #define HP_CALL_H
 
@@ -31,17 +33,26 @@
 #define HP_CALL_FRAME_BOX HP_CALL_RESULT_VECTOR(4)
 #define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_BOX + 16)
 
-// Of an async function the entries save the registers on the stack, and behind them its context; the frame is elsewhere. So far
-// before the context of the target it says where.
-#define HP_CALL_ASYNC_CONTEXT HP_CALL_REGISTERS_SIZE
-#define HP_CALL_ASYNC_SIZE (HP_CALL_ASYNC_CONTEXT + 16)
+// Of an async function the entries save the registers on the stack; the frame is elsewhere. So far before the context of the
+// target it says where.
+#define HP_CALL_ASYNC_FRAME HP_CALL_REGISTERS_SIZE
+#define HP_CALL_ASYNC_FLAGS (HP_CALL_ASYNC_FRAME + 8)
+#define HP_CALL_ASYNC_SIZE (HP_CALL_ASYNC_FRAME + 16)
 #define HP_CALL_ASYNC_LINK 16
+#define HP_CALL_ASYNC_RESUME 8
+// Of contexts that callers make room for: of call.h, hp_call_async_functions.
+#define HP_CALL_ASYNC_SIZES 640, 1024, 2048, 4096
 
-// hp_call_box and hp_call_program, for the assembly.
+// hp_call_box, hp_call_program and hp_call_step, for the assembly.
 #define HP_CALL_BOX_PROGRAM 16
 #define HP_CALL_BOX_TARGET 24
-#define HP_CALL_PROGRAM_ROOM 8
-#define HP_CALL_PROGRAM_FLAGS 12
+#define HP_CALL_BOX_CONTEXT 32
+#define HP_CALL_PROGRAM_PREPARE 0
+#define HP_CALL_PROGRAM_SUCCESS 8
+#define HP_CALL_PROGRAM_FAILURE 16
+#define HP_CALL_PROGRAM_ROOM 24
+#define HP_CALL_PROGRAM_FLAGS 28
+#define HP_CALL_STEP_RUN 0
 
 // Which conventions a program leads from and to, and which registers it needs.
 #define HP_CALL_TO_NATURAL_BIT 0      // the target is natural and returns in registers; else the caller is
@@ -49,13 +60,11 @@
 #define HP_CALL_VECTORS_OUT_BIT 2     // vector registers hold arguments for the target
 #define HP_CALL_VECTORS_RESULT_BIT 3  // vector registers hold results
 #define HP_CALL_FINISHES_BIT 4        // there are moves for after the call
-#define HP_CALL_THROWS_BIT 5
 #define HP_CALL_TO_NATURAL (1 << HP_CALL_TO_NATURAL_BIT)
 #define HP_CALL_VECTORS_IN (1 << HP_CALL_VECTORS_IN_BIT)
 #define HP_CALL_VECTORS_OUT (1 << HP_CALL_VECTORS_OUT_BIT)
 #define HP_CALL_VECTORS_RESULT (1 << HP_CALL_VECTORS_RESULT_BIT)
 #define HP_CALL_FINISHES (1 << HP_CALL_FINISHES_BIT)
-#define HP_CALL_THROWS (1 << HP_CALL_THROWS_BIT)
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -91,6 +100,7 @@ typedef enum hp_call_op {
     HP_CALL_DESTROY,      // destroys at(from), a value of the type `datum`
     HP_CALL_CLOSURE,      // converts the function value frame[to] by the program `datum`; `count` is an hp_call_ownership
     HP_CALL_RELEASE,      // releases the object at frame[from]
+    HP_CALL_END,          // the end of a list
 } hp_call_op;
 
 // What a converted function value does with the context of the one it was made from.
@@ -101,22 +111,24 @@ typedef enum hp_call_ownership {
 } hp_call_ownership;
 
 typedef struct hp_call_step {
-    uint32_t op;
+    const void *_Nonnull run;  // code: of hp_call_move
     int32_t from;
     int32_t to;
     int32_t offset;
-    uint64_t count;
+    uint32_t count;
     const void *_Nullable datum;
 } hp_call_step;
 
-// Immutable once made, and never freed: code that runs may be using it.
+// What makes a move, for hp_call_step.run.
+const void *_Nonnull hp_call_move(hp_call_op op);
+
+// Immutable once made, and never freed: code that runs may be using it. Each list ends with HP_CALL_END.
 typedef struct hp_call_program {
-    const hp_call_step *_Nullable steps;  // prepare_count, cleanup_count, result_count of them
-    uint32_t room;                        // bytes below the frame, a multiple of 16
+    const hp_call_step *_Nonnull prepare;  // before the call
+    const hp_call_step *_Nonnull success;  // after it
+    const hp_call_step *_Nonnull failure;  // after it if it threw; where it cannot throw, the same list
+    uint32_t room;                         // bytes below the frame, a multiple of 16
     uint32_t flags;
-    uint32_t prepare_count;  // before the call
-    uint32_t cleanup_count;  // after it
-    uint32_t result_count;   // after that, unless an error was thrown
     uint32_t is_async;
 } hp_call_program;
 
@@ -141,8 +153,8 @@ hp_call_box *_Nonnull hp_call_make_closure_box(
     const hp_call_program *_Nonnull program, const void *_Nonnull function, void *_Nullable context,
     hp_call_ownership ownership);
 
-// The first word of a function value whose context is a box.
-const void *_Nonnull hp_call_box_function(const hp_call_program *_Nonnull program);
+// The first word of a function value whose context is the box.
+const void *_Nonnull hp_call_box_function(const hp_call_box *_Nonnull box);
 
 // Code that callers may jump to as if it were a function, and which enters the adapter. The box is kept for good, as is the code.
 // NULL where there is no memory: errno says why.

@@ -6,34 +6,23 @@
 #include "registers.h"
 
         .text
-        .globl  hp_call_async_entry, hp_call_async_resumed, hp_call_async_function
-        .hidden hp_call_async_entry, hp_call_async_resumed, hp_call_async_function
+        .globl  hp_call_async_entry, hp_call_async_resumed, hp_call_async_functions
+        .hidden hp_call_async_entry, hp_call_async_resumed, hp_call_async_functions
 
-.macro begin
+.macro enter
         pushq   %rbp
         .cfi_def_cfa_offset 16
         .cfi_offset %rbp, -16
         movq    %rsp, %rbp
         .cfi_def_cfa_register %rbp
         subq    $HP_CALL_ASYNC_SIZE, %rsp
-        save_generals 0, %rsp
-        movq    %r13, HP_CALL_CONTEXT(%rsp)
-        movq    %r14, HP_CALL_ASYNC_CONTEXT(%rsp)
 .endm
 
-// To rax, with the registers as they lie on the stack; rdx says whether vectors are among them.
-.macro go_on
-        movq    %rax, %r11
-        testq   %rdx, %rdx
-        jz      1f
-        load_vectors HP_CALL_VECTOR(0), %rsp, 8
-1:      load_generals 0, %rsp
-        movq    HP_CALL_CONTEXT(%rsp), %r13
-        movq    HP_CALL_ASYNC_CONTEXT(%rsp), %r14
+.macro leave_to target
         leave
         .cfi_def_cfa %rsp, 8
         .cfi_restore %rbp
-        jmp     *%r11
+        jmp     *\target
 .endm
 
         .type   hp_call_async_closure_entry, @function
@@ -42,25 +31,66 @@ hp_call_async_closure_entry:                    // the box is the context
         .cfi_startproc
         endbr64
         movq    %r13, %r11
+        xorl    %eax, %eax
         jmp     .Lasync_entry
         .cfi_endproc
         .size   hp_call_async_closure_entry, . - hp_call_async_closure_entry
+
+        .type   hp_call_async_roomy_entry, @function
+        .p2align 5
+hp_call_async_roomy_entry:                      // the same, and the context of the call has room for the frame
+        .cfi_startproc
+        endbr64
+        movq    %r13, %r11
+        movq    %r14, %rax
+        jmp     .Lasync_entry
+        .cfi_endproc
+        .size   hp_call_async_roomy_entry, . - hp_call_async_roomy_entry
 
         .type   hp_call_async_entry, @function
         .p2align 5
 hp_call_async_entry:                            // a thunk put the box into r11
         .cfi_startproc
         endbr64
+        xorl    %eax, %eax
 .Lasync_entry:
-        begin
+        enter
+        movq    %rax, HP_CALL_ASYNC_FRAME(%rsp)
+        save_generals 0, %rsp
         movq    HP_CALL_BOX_PROGRAM(%r11), %r10
-        testb   $HP_CALL_VECTORS_IN, HP_CALL_PROGRAM_FLAGS(%r10)
-        jz      2f
+        movzbl  HP_CALL_PROGRAM_FLAGS(%r10), %eax
+        movl    %eax, HP_CALL_ASYNC_FLAGS(%rsp)
+        testb   $HP_CALL_VECTORS_IN, %al
+        jz      1f
         save_vectors HP_CALL_VECTOR(0), %rsp, 8
-2:      movq    %r11, %rdi
-        movq    %rsp, %rsi
+1:      movq    %r11, %rdi
+        movq    %r14, %rsi
+        movq    HP_CALL_ASYNC_FRAME(%rsp), %rdx
         call    hp_call_async_begin
-        go_on
+        movq    %rax, HP_CALL_ASYNC_FRAME(%rsp)
+        load_generals 0, %rsp
+        save_generals 0, %rax
+        movq    %r13, HP_CALL_CONTEXT(%rax)
+        testb   $HP_CALL_VECTORS_IN, HP_CALL_ASYNC_FLAGS(%rsp)
+        jz      2f
+        load_vectors HP_CALL_VECTOR(0), %rsp, 8
+        save_vectors HP_CALL_VECTOR(0), %rax, 8
+2:      movq    HP_CALL_FRAME_BOX(%rax), %r11
+        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movq    HP_CALL_PROGRAM_PREPARE(%r10), %rdi
+        movq    %rax, %rsi
+        call    *HP_CALL_STEP_RUN(%rdi)
+
+        movq    HP_CALL_ASYNC_FRAME(%rsp), %r10
+        testb   $HP_CALL_VECTORS_OUT, HP_CALL_ASYNC_FLAGS(%rsp)
+        jz      3f
+        load_vectors HP_CALL_OUT + HP_CALL_VECTOR(0), %r10, 8
+3:      load_generals HP_CALL_OUT, %r10
+        movq    HP_CALL_OUT + HP_CALL_CONTEXT(%r10), %r13
+        leaq    HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK(%r10), %r14
+        movq    HP_CALL_FRAME_BOX(%r10), %r11
+        movq    HP_CALL_BOX_TARGET(%r11), %r11
+        leave_to %r11
         .cfi_endproc
         .size   hp_call_async_entry, . - hp_call_async_entry
 
@@ -69,27 +99,62 @@ hp_call_async_entry:                            // a thunk put the box into r11
 hp_call_async_resumed:                          // results are arguments, an error is in r13
         .cfi_startproc
         endbr64
-        begin
-        movq    -HP_CALL_ASYNC_LINK(%r14), %rdi
-        movq    HP_CALL_FRAME_BOX(%rdi), %r11
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
-        testb   $HP_CALL_VECTORS_RESULT, HP_CALL_PROGRAM_FLAGS(%r10)
+        enter
+        movq    -HP_CALL_ASYNC_LINK(%r14), %r11
+        movq    %r11, HP_CALL_ASYNC_FRAME(%rsp)
+        movq    HP_CALL_FRAME_BOX(%r11), %r10
+        movq    HP_CALL_BOX_PROGRAM(%r10), %r10
+        movzbl  HP_CALL_PROGRAM_FLAGS(%r10), %eax
+        movl    %eax, HP_CALL_ASYNC_FLAGS(%rsp)
+        testb   $HP_CALL_TO_NATURAL, %al
+        jz      1f
+        save_async_results HP_CALL_RESULT, %r11
+        testb   $HP_CALL_VECTORS_RESULT, %al
+        jz      1f
+        save_vectors HP_CALL_RESULT_VECTOR(0), %r11, 4
+1:      testb   $HP_CALL_FINISHES, %al
         jz      2f
+        movq    HP_CALL_PROGRAM_SUCCESS(%r10), %rdi
+        testq   %r13, %r13
+        cmovnzq HP_CALL_PROGRAM_FAILURE(%r10), %rdi
+        movq    %r11, %rsi
+        call    *HP_CALL_STEP_RUN(%rdi)
+
+        // The frame ends before the caller goes on: what is returned crosses that on the stack.
+2:      movq    HP_CALL_ASYNC_FRAME(%rsp), %r11
+        testb   $HP_CALL_TO_NATURAL, HP_CALL_ASYNC_FLAGS(%rsp)
+        jnz     3f
+        load_async_results HP_CALL_RESULT, %r11
+        save_async_results 0, %rsp
+        testb   $HP_CALL_VECTORS_RESULT, HP_CALL_ASYNC_FLAGS(%rsp)
+        jz      3f
+        load_vectors HP_CALL_RESULT_VECTOR(0), %r11, 4
         save_vectors HP_CALL_VECTOR(0), %rsp, 4
-2:      movq    %rsp, %rsi
+3:      movq    %r11, %rdi
         call    hp_call_async_end
-        go_on
+        movq    %rax, %r14
+        testb   $HP_CALL_TO_NATURAL, HP_CALL_ASYNC_FLAGS(%rsp)
+        jnz     5f
+        testb   $HP_CALL_VECTORS_RESULT, HP_CALL_ASYNC_FLAGS(%rsp)
+        jz      4f
+        load_vectors HP_CALL_VECTOR(0), %rsp, 4
+4:      load_async_results 0, %rsp
+5:      leave_to HP_CALL_ASYNC_RESUME(%r14)
         .cfi_endproc
         .size   hp_call_async_resumed, . - hp_call_async_resumed
 
-        // An async function pointer: the distance to the code, and the size of the context that it wants: a bare one.
+        // Async function pointers: the distance to the code, and the size of the context that it wants. See call.h.
         .section .rodata
-        .type   hp_call_async_function, @object
+        .type   hp_call_async_functions, @object
         .p2align 3
-hp_call_async_function:
-        .long   hp_call_async_closure_entry - hp_call_async_function
+hp_call_async_functions:
+        .long   hp_call_async_closure_entry - hp_call_async_functions
         .long   16
-        .size   hp_call_async_function, . - hp_call_async_function
+        .irp    size, HP_CALL_ASYNC_SIZES
+1:      .long   hp_call_async_roomy_entry - 1b
+        .long   \size
+        .endr
+        .size   hp_call_async_functions, . - hp_call_async_functions
 
 #endif
         .section .note.GNU-stack, "", %progbits

@@ -41,15 +41,17 @@ hp_call_entry:                                  // a thunk put the box into r11
         .cfi_offset %r13, HP_CALL_CONTEXT - HP_CALL_FRAME_SIZE - 16
         movq    %rax, HP_CALL_INDIRECT(%rsp)
         movq    %r11, HP_CALL_FRAME_BOX(%rsp)
+        movq    HP_CALL_BOX_CONTEXT(%r11), %rax
+        movq    %rax, HP_CALL_OUT + HP_CALL_CONTEXT(%rsp)
         movq    HP_CALL_BOX_PROGRAM(%r11), %r10
         testb   $HP_CALL_VECTORS_IN, HP_CALL_PROGRAM_FLAGS(%r10)
         jz      1f
         save_vectors HP_CALL_VECTOR(0), %rsp, 8
-1:      movq    %r11, %rdi
+1:      movq    HP_CALL_PROGRAM_PREPARE(%r10), %rdi
         movq    %rsp, %rsi
         movl    HP_CALL_PROGRAM_ROOM(%r10), %eax
         subq    %rax, %rsp
-        call    hp_call_prepare
+        call    *HP_CALL_STEP_RUN(%rdi)
 
         movq    FRAME(HP_CALL_FRAME_BOX), %r11
         movq    HP_CALL_BOX_PROGRAM(%r11), %r10
@@ -63,38 +65,27 @@ hp_call_entry:                                  // a thunk put the box into r11
 
         movq    FRAME(HP_CALL_FRAME_BOX), %r11
         movq    HP_CALL_BOX_PROGRAM(%r11), %r10
-        movl    HP_CALL_PROGRAM_FLAGS(%r10), %r10d
-        testb   $HP_CALL_TO_NATURAL, %r10b
-        jz      4f
-        movq    %rax, FRAME(HP_CALL_RESULT)
-        movq    %rdx, FRAME(HP_CALL_RESULT + 8)
-        movq    %rcx, FRAME(HP_CALL_RESULT + 16)
-        movq    %r8, FRAME(HP_CALL_RESULT + 24)
-        testb   $HP_CALL_VECTORS_RESULT, %r10b
+        testb   $HP_CALL_TO_NATURAL, HP_CALL_PROGRAM_FLAGS(%r10)
+        jz      3f
+        save_results HP_CALL_RESULT - HP_CALL_FRAME_SIZE, %rbp
+        testb   $HP_CALL_VECTORS_RESULT, HP_CALL_PROGRAM_FLAGS(%r10)
         jz      3f
         save_vectors HP_CALL_RESULT_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 4
-3:      testb   $HP_CALL_FINISHES, %r10b
-        jz      6f
-        leaq    FRAME(0), %rdi
-        movq    %r12, %rsi
-        call    hp_call_finish
-        jmp     6f
-
-4:      testb   $HP_CALL_FINISHES, %r10b
-        jz      5f
-        leaq    FRAME(0), %rdi
-        movq    %r12, %rsi
-        call    hp_call_finish
+3:      testb   $HP_CALL_FINISHES, HP_CALL_PROGRAM_FLAGS(%r10)
+        jz      4f
+        movq    HP_CALL_PROGRAM_SUCCESS(%r10), %rdi
+        testq   %r12, %r12
+        cmovnzq HP_CALL_PROGRAM_FAILURE(%r10), %rdi
+        leaq    FRAME(0), %rsi
+        call    *HP_CALL_STEP_RUN(%rdi)
         movq    FRAME(HP_CALL_FRAME_BOX), %r11
         movq    HP_CALL_BOX_PROGRAM(%r11), %r10
-        movl    HP_CALL_PROGRAM_FLAGS(%r10), %r10d
-5:      movq    FRAME(HP_CALL_RESULT), %rax
-        movq    FRAME(HP_CALL_RESULT + 8), %rdx
-        movq    FRAME(HP_CALL_RESULT + 16), %rcx
-        movq    FRAME(HP_CALL_RESULT + 24), %r8
-        testb   $HP_CALL_VECTORS_RESULT, %r10b
-        jz      6f
+4:      testb   $HP_CALL_TO_NATURAL, HP_CALL_PROGRAM_FLAGS(%r10)
+        jnz     6f
+        testb   $HP_CALL_VECTORS_RESULT, HP_CALL_PROGRAM_FLAGS(%r10)
+        jz      5f
         load_vectors HP_CALL_RESULT_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 4
+5:      load_results HP_CALL_RESULT - HP_CALL_FRAME_SIZE, %rbp
 6:      movq    FRAME(HP_CALL_CONTEXT), %r13
         leave
         .cfi_def_cfa %rsp, 8
