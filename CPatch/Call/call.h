@@ -30,6 +30,12 @@ HIDDEN size_t hp_call_async_size(const hp_call_box *box);
 // The Swift runtime (swift/stdlib/public/runtime/HeapObject.cpp).
 extern void *swift_allocObject(const void *metadata, size_t size, size_t alignment_mask);
 extern void swift_deallocObject(void *object, size_t size, size_t alignment_mask);
+extern const void *swift_getObjectType(void *object);
+typedef struct swift_box {
+    void *object;
+    void *value;
+} swift_box;
+extern __attribute__((swiftcall)) swift_box swift_allocBox(const void *type);
 extern void *swift_retain(void *object);
 extern void swift_release(void *object);
 

@@ -21,6 +21,10 @@ typedef struct value_witnesses {
     void *(*initialize_buffer_with_copy_of_buffer)(void *, void *, const void *);
     void (*destroy)(void *value, const void *type);
     void *(*initialize_with_copy)(void *to, void *from, const void *type);
+    void *others[5];
+    size_t size;
+    size_t stride;
+    uint32_t flags;
 } value_witnesses;
 
 static const value_witnesses *witnesses(const void *type) { return ((const value_witnesses *const *)type)[-1]; }
@@ -143,6 +147,46 @@ MOVE(destroy) {
     NEXT;
 }
 
+// An existential is three words for the value, then its type and its witness table. A value that does not fit, or is not moved by
+// copying its bytes, is in a box of the heap, after the object's header (swift/docs/ABI/TypeLayout.rst, "Existential Containers").
+enum { EXISTENTIAL_TYPE = 24, EXISTENTIAL_WITNESSES = 32, OBJECT_HEADER = 16 };
+
+static int is_inline(const void *type) { return !(witnesses(type)->flags & 0x20000); }
+
+MOVE(close_value) {
+    uint8_t *existential = frame + step->to;
+    const void *type = pointer(frame, step->offset);
+    set_pointer(existential, EXISTENTIAL_TYPE, type);
+    set_pointer(existential, EXISTENTIAL_WITNESSES, pointer(frame, step->count));
+    void *value = existential;
+    if (!is_inline(type)) {
+        swift_box box = swift_allocBox(type);
+        set_pointer(existential, 0, box.object);
+        value = box.value;
+    }
+    witnesses(type)->initialize_with_copy(value, pointer(frame, step->from), type);
+    NEXT;
+}
+
+MOVE(open_value) {
+    uint8_t *existential = pointer(frame, step->from);
+    const void *type = pointer(existential, EXISTENTIAL_TYPE);
+    uint8_t *value = existential;
+    if (!is_inline(type)) {
+        size_t mask = witnesses(type)->flags & 0xff;
+        value = pointer(existential, 0) + ((OBJECT_HEADER + mask) & ~mask);
+    }
+    set_pointer(frame, step->to, value);
+    set_pointer(frame, step->offset, type);
+    set_pointer(frame, step->count, pointer(existential, EXISTENTIAL_WITNESSES));
+    NEXT;
+}
+
+MOVE(object_type) {
+    set_pointer(frame, step->to, swift_getObjectType((void *)pointer(pointer(frame, step->from), 0)));
+    NEXT;
+}
+
 MOVE(closure) {
     convert_closure(frame + step->to, step->datum, (hp_call_ownership)step->count);
     NEXT;
@@ -186,6 +230,9 @@ const void *hp_call_move(hp_call_op op) {
         [HP_CALL_WORD] = word,
         [HP_CALL_COPY_VALUE] = copy_value,
         [HP_CALL_DESTROY] = destroy,
+        [HP_CALL_CLOSE] = close_value,
+        [HP_CALL_OPEN] = open_value,
+        [HP_CALL_OBJECT_TYPE] = object_type,
         [HP_CALL_CLOSURE] = closure,
         [HP_CALL_RELEASE] = release,
         [HP_CALL_END] = end,

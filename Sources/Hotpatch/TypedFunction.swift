@@ -24,7 +24,7 @@ struct TypedFunction<F>: Sendable {
             let facts = FunctionFacts(
                 function, debug: index.debugFacts(of: function), selfUse: selfUse, isAsync: record != nil)
             let match = try signature.match(type: type, facts)
-            adapter = try Adapter(shape: try CallShape(match, of: function.demangledName))
+            adapter = try Adapter(shape: CallShape(match))
             note = match.mayTakeHiddenActor ? Self.hiddenActor(function.demangledName) : nil
         } catch let error as SymbolRefusal {
             throw .closure(SignatureError.refused(error))
@@ -84,12 +84,12 @@ extension FunctionFacts {
 
 extension CallShape {
     /// What a symbol says about a call, and its type does not.
-    init(_ match: SignatureMatch, of function: String) throws(CallRefusal) {
+    init(_ match: SignatureMatch) {
         let convention: SelfConvention =
             switch match.selfParameter {
             case .none, .leftOut: .none
             case .metatype: .metatype
-            case .existential: throw .existentialSelf(function)
+            case .existential: .opened
             case .value, .object:
                 switch match.ownership.first {
                 case .inout: .inout

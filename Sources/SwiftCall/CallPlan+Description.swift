@@ -40,6 +40,9 @@ extension CallPlan: CustomStringConvertible {
             return joined(components.map { "\(name($0.place)) \(text($0.range, at: offset))" })
         case .pointer(let place): return "\(name(place)) pointer\(suffix)"
         case .inout(let place): return "\(name(place)) inout"
+        case .opened(let type, let witnesses, let isObject):
+            return "\(architecture.context) \(isObject ? "object" : "pointer"), \(name(type)) type, "
+                + "\(name(witnesses)) witnesses"
         case .closure(let code, let context, let isEscaping, _):
             return "\(name(code)) \(name(context)) \(isEscaping ? "closure" : "borrowed closure")\(suffix)"
         }

@@ -49,6 +49,8 @@ public struct CallPlan: Sendable {
         /// A pointer to the value.
         case pointer(Place)
         case `inout`(Place)
+        /// What an existential holds: a pointer to the value, or the object, as self; its type and its witness table.
+        case opened(type: Place, witnesses: Place, isObject: Bool)
         /// A closure, natural too, and its plan.
         indirect case closure(code: Place, context: Place, isEscaping: Bool, CallPlan)
     }
@@ -116,8 +118,8 @@ public struct CallPlan: Sendable {
         for index in order {
             let isSelf = hasSelf && index == 0
             arguments[index] = try Self.planArgument(
-                type.parameters[index], of: type, abstract: abstractPlaces[index], isSelf: isSelf,
-                isOwned: shape.owns(index), &natural)
+                type.parameters[index], of: type, abstract: abstractPlaces[index],
+                convention: isSelf ? shape.selfConvention : .none, isOwned: shape.owns(index), &natural)
         }
         self.arguments = arguments.compactMap { $0 }
         naturalStackSize = natural.stackSize.roundedUp(to: 16)
@@ -136,7 +138,8 @@ public struct CallPlan: Sendable {
         let isInout = first.ownership == .inout
         switch shape.selfConvention {
         case .inout where !isInout: throw .selfIsNotInout("\(type.metadata)")
-        case .borrowed where isInout, .consuming where isInout: throw .selfIsInout("\(type.metadata)")
+        case .borrowed where isInout, .consuming where isInout, .opened where isInout:
+            throw .selfIsInout("\(type.metadata)")
         case .metatype where first.type.kind != .metatype && first.type.kind != .existentialMetatype:
             throw .selfIsNotMetatype("\(type.metadata)")
         default: break
@@ -146,14 +149,17 @@ public struct CallPlan: Sendable {
     // MARK: Arguments
 
     private static func planArgument(
-        _ parameter: FunctionType.Parameter, of type: FunctionType, abstract: Place, isSelf: Bool, isOwned: Bool,
-        _ natural: inout PlaceAllocator
+        _ parameter: FunctionType.Parameter, of type: FunctionType, abstract: Place,
+        convention: CallShape.SelfConvention, isOwned: Bool, _ natural: inout PlaceAllocator
     ) throws(CallRefusal) -> Argument {
+        let isSelf = convention != .none
         guard parameter.type.alignment <= 16 else {
             throw .overAligned("\(parameter.type)", parameter.type.alignment)
         }
         var leaves: [Leaf] = []
-        if parameter.ownership == .inout {
+        if convention == .opened {
+            leaves = [Leaf(type: parameter.type, offset: 0, passing: try planOpened(parameter, of: type, &natural))]
+        } else if parameter.ownership == .inout {
             try checkInout(parameter.type, of: type)
             leaves = [
                 Leaf(type: parameter.type, offset: 0, passing: .inout(isSelf ? .context : natural.place()))
@@ -170,6 +176,17 @@ public struct CallPlan: Sendable {
             type: parameter.type, abstract: abstract, leaves: leaves,
             isOwned: parameter.ownership == .owned || (parameter.ownership == .standard && isOwned),
             isAbstractlyOwned: parameter.ownership == .owned)
+    }
+
+    /// What a generic function is passed for its only parameter Self, which is also its self (swift/docs/ABI/CallingConvention.rst,
+    /// "Generics").
+    private static func planOpened(
+        _ parameter: FunctionType.Parameter, of type: FunctionType, _ natural: inout PlaceAllocator
+    ) throws(CallRefusal) -> Passing {
+        guard let isObject = parameter.type.isClassExistential, parameter.ownership != .owned else {
+            throw .existentialSelf("\(type.metadata)")
+        }
+        return .opened(type: natural.place(), witnesses: natural.place(), isObject: isObject)
     }
 
     /// Closures and metatypes are in another form at the other side: they would have to be converted and converted back.

@@ -86,6 +86,12 @@ struct FlatProgram: @unchecked Sendable {
             return step(HP_CALL_COPY_VALUE, from: pointer, to: to, datum: type.address)
         case .destroy(let type, let pointer):
             return step(HP_CALL_DESTROY, from: pointer, datum: type.address)
+        case .close(let pointer, let type, let witnesses, let to):
+            return step(HP_CALL_CLOSE, from: pointer, to: to, offset: type, count: witnesses)
+        case .open(let pointer, let type, let witnesses, let to):
+            return step(HP_CALL_OPEN, from: pointer, to: to, offset: type, count: witnesses)
+        case .objectType(let pointer, let to):
+            return step(HP_CALL_OBJECT_TYPE, from: pointer, to: to)
         case .convert(let at, let plan, let direction, let ownership):
             let program = FlatProgram(plan, direction)
             return step(HP_CALL_CLOSURE, to: at, count: Int(ownership.rawValue), datum: program.pointer)
@@ -98,7 +104,7 @@ struct FlatProgram: @unchecked Sendable {
         _ op: hp_call_op, from: Int = 0, to: Int = 0, offset: Int = 0, count: Int = 0, datum: UnsafeRawPointer? = nil
     ) -> hp_call_step {
         hp_call_step(
-            run: hp_call_move(op), from: Int32(from), to: Int32(to), offset: Int32(offset), count: UInt32(count),
+            run: hp_call_move(op), from: Int32(from), to: Int32(to), offset: Int32(offset), count: Int32(count),
             datum: datum)
     }
 }

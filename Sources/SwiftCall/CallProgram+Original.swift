@@ -56,6 +56,13 @@ extension CallProgram {
             }
         case .pointer(let place), .inout(let place):
             prepare.append(.advance(pointer: pointer, by: leaf.offset, to: outgoing(place)))
+        case .opened(let type, let witnesses, isObject: false):
+            prepare.append(
+                .open(pointer: pointer, type: outgoing(type), witnesses: outgoing(witnesses), to: outgoing(.context)))
+        case .opened(let type, let witnesses, isObject: true):
+            prepare.append(.loadRegister(pointer: pointer, offset: 0, to: outgoing(.context), count: 8))
+            prepare.append(.loadRegister(pointer: pointer, offset: 8, to: outgoing(witnesses), count: 8))
+            prepare.append(.objectType(pointer: pointer, to: outgoing(type)))
         case .closure(let code, let context, let isEscaping, let plan):
             prepare.append(.load(pointer: pointer, offset: leaf.offset, to: closure, count: 16))
             let ownership: ClosureOwnership = !isEscaping ? .borrows : argument.isOwned ? .consumes : .retains

@@ -95,6 +95,14 @@ extension CallProgram {
             }
         case .pointer(let place), .inout(let place):
             prepare.append(.load(pointer: layout.incoming(place), offset: 0, to: image, count: leaf.type.size))
+        case .opened(let type, let witnesses, isObject: false):
+            prepare.append(
+                .close(
+                    pointer: layout.incoming(.context), type: layout.incoming(type),
+                    witnesses: layout.incoming(witnesses), to: image))
+        case .opened(_, let witnesses, isObject: true):
+            prepare.append(.copy(from: layout.incoming(.context), to: image, count: 8))
+            prepare.append(.copy(from: layout.incoming(witnesses), to: image + 8, count: 8))
         case .closure(let code, let context, let isEscaping, let plan):
             prepare.append(.copy(from: layout.incoming(code), to: image, count: 8))
             prepare.append(.copy(from: layout.incoming(context), to: image + 8, count: 8))
@@ -104,9 +112,11 @@ extension CallProgram {
         }
     }
 
-    /// A closure borrows what the function it stands for owns: then it is for the adapter to destroy.
+    /// A closure borrows what the function it stands for owns, and the copy in an existential: then it is for the adapter to
+    /// destroy.
     private mutating func finish(_ argument: CallPlan.Argument, _ image: Image, _ layout: FrameLayout) {
-        guard argument.isOwned, !argument.isAbstractlyOwned, !argument.type.isTrivial else { return }
+        let isCopy = if case .opened(_, _, isObject: false)? = argument.leaves.first?.passing { true } else { false }
+        guard isCopy || (argument.isOwned && !argument.isAbstractlyOwned && !argument.type.isTrivial) else { return }
         switch image {
         case .behind(let pointer): cleanup.append(.destroy(argument.type, pointer: pointer))
         case .at(let offset):

@@ -25,6 +25,12 @@ struct CallProgram {
         case copyValue(TypeMetadata, pointer: Int, to: Int)
         /// The end of the value that the pointer leads to.
         case destroy(TypeMetadata, pointer: Int)
+        /// An existential with a copy of the value that the pointer leads to; the type and the witness table lie at offsets.
+        case close(pointer: Int, type: Int, witnesses: Int, to: Int)
+        /// The address of the value in the existential that the pointer leads to; its type and its witness table too.
+        case open(pointer: Int, type: Int, witnesses: Int, to: Int)
+        /// The type of the object that lies where the pointer leads.
+        case objectType(pointer: Int, to: Int)
         /// Converts the closure at an offset, in place.
         case convert(at: Int, CallPlan, Direction, ClosureOwnership)
         /// Releases the object that the pointer is.

@@ -35,7 +35,7 @@ public enum CallRefusal: Error, Hashable, Sendable {
     case selfIsNotInout(String)
     case selfIsInout(String)
     case selfIsNotMetatype(String)
-    /// The function is a protocol extension's.
+    /// The function is a protocol extension's, and what it takes for self cannot be made from the closure's first parameter.
     case existentialSelf(String)
 
     // Async functions.
@@ -85,7 +85,8 @@ extension CallRefusal: CustomStringConvertible {
         case .selfIsInout(let type): "the method is not mutating, and the first parameter of \(type) is inout"
         case .selfIsNotMetatype(let type): "the member is static, and the first parameter of \(type) is not a metatype"
         case .existentialSelf(let function):
-            "\(function) is a protocol extension's: it takes any type that conforms, and its conformance"
+            "\(function) stands for a protocol extension's: its first parameter must be `any P` with one witness table, borrowed, "
+                + "and not any Error"
         case .asyncStackArguments(let type):
             "\(type) is async and has more arguments than there are registers"
         case .asyncRecord(let type): "the code and the async record that go with \(type) do not fit together"

@@ -66,6 +66,17 @@ struct TypeMetadata: Hashable, @unchecked Sendable {
     func elementType(_ index: Int) -> TypeMetadata { metadata(3 + 2 * index) }
     func elementOffset(_ index: Int) -> Int { Int(truncatingIfNeeded: UInt32(truncatingIfNeeded: word(4 + 2 * index))) }
 
+    // MARK: Existentials
+
+    /// Of an existential with one witness table: whether it holds an object, rather than any value. Nil for any other type, and for
+    /// `any Error`, whose layout is its own (swift/include/swift/ABI/MetadataValues.h, ExistentialTypeFlags).
+    var isClassExistential: Bool? {
+        guard kind == .existential else { return nil }
+        let flags = word(1)
+        guard flags & 0xff_ffff == 1, flags >> 24 & 0x3f == 0, flags & 0x4000_0000 == 0 else { return nil }
+        return flags & 0x8000_0000 == 0
+    }
+
     // MARK: Others
 
     /// The type that a metatype is of, or an optional's payload.

@@ -52,6 +52,20 @@ import Testing
         #expect(try account.deposit(100, "note") == 600)
     }
 
+    @Test func aMethodOfAProtocolExtension() throws {
+        let patch = try Patch.replace(
+            symbol: "Calls.Named.greet",
+            with: { (named: any Named, greeting: String, times: Int) throws -> String in "\(times) \(named.name)" })
+        defer { try? patch.revert() }
+        #expect(try Item(1, 2).greet("", 2) == "2 \(Item(1, 2).name)")
+        let original = try patch.original(as: ((any Named, String, Int) throws -> String).self)
+        #expect(try original(Item(1, 2), "good day", 2) == "good day \(Item(1, 2).name) 2 times")
+        let mutating = #expect(throws: PatchError.self) {
+            try Patch.replace(symbol: "Calls.Named.rename", with: { (_: any Named, _: Int) -> String in "" })
+        }
+        #expect(mutating?.description.contains("protocol") == true, "\(String(describing: mutating))")
+    }
+
     @Test func anInitialiser() throws {
         let patch = try Patch.replace(
             symbol: "Calls.Counter.init(_:from:)",

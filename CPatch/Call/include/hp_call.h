@@ -98,6 +98,9 @@ typedef enum hp_call_op {
     HP_CALL_WORD,         // frame[to] = datum
     HP_CALL_COPY_VALUE,   // frame[to] = a copy of at(from), a value of the type `datum`
     HP_CALL_DESTROY,      // destroys at(from), a value of the type `datum`
+    HP_CALL_CLOSE,        // frame[to] = an existential: a copy of at(from), its type frame[offset], its witnesses frame[count]
+    HP_CALL_OPEN,         // the inverse: frame[to] = the address of the value in the existential at(from)
+    HP_CALL_OBJECT_TYPE,  // frame[to] = the type of the object at(from)[0]
     HP_CALL_CLOSURE,      // converts the function value frame[to] by the program `datum`; `count` is an hp_call_ownership
     HP_CALL_RELEASE,      // releases the object at frame[from]
     HP_CALL_END,          // the end of a list
@@ -115,7 +118,7 @@ typedef struct hp_call_step {
     int32_t from;
     int32_t to;
     int32_t offset;
-    uint32_t count;
+    int32_t count;
     const void *_Nullable datum;
 } hp_call_step;
 

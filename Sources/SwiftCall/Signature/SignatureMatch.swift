@@ -278,7 +278,7 @@ extension SwiftSignature {
         guard let use = facts.selfUse else { throw refused(.unknownMutating) }
         switch use {
         case .borrowed: break
-        case .mutated where context.kind == .protocolType:
+        case .mutated where context.kind == .protocolType, .consumed where context.kind == .protocolType:
             throw refused(.genericContext("extension of the protocol \(context.type)"))
         case .mutated:
             own.type.ownership = .inout

@@ -2,6 +2,7 @@ import Calls
 import SwiftCall
 
 private let method = CallShape(self: .borrowed)
+private let opened = CallShape(self: .opened)
 private let mutating = CallShape(self: .inout)
 private let setter = CallShape(self: .inout, ownsParameters: true)
 private let initialiser = CallShape(self: .metatype, ownsParameters: true)
@@ -117,4 +118,36 @@ public let methodChecks: [CallCheck] = [
     check(
         "Calls.Point.moved", method, callMoved, as: ((Point, Double, String) -> Point).self,
         { "\($0(Point(1, 2), 3, "four"))" }, replacement: { Point($0.y * $1, Double($2.count)) }),
+    check(
+        "Calls.Named.greet", opened, callGreet,
+        as: ((any Named, String, Int) throws -> String).self,
+        { f in
+            attempt { try f(Item(1, 2), "good day", 3) } + attempt { try f(Large(4), "", 5) }
+                + attempt { try f(Item(6, 7), "hello", -8) }
+        },
+        replacement: { named, greeting, times in
+            if times == 5 { throw Failure(greeting.count) }
+            return named.name + greeting
+        }),
+    check(
+        "Calls.Named.pass", opened, callPass,
+        as: ((any Named, Int, Int, Int, Int, Int, Int, Int, Int) -> Item).self,
+        { "\($0(Large(9), 1, 2, 3, 4, 5, 6, 7, 8))" },
+        replacement: { named, a, b, c, d, e, f, g, h in Item(a - b - c - d - e - f - g - h, -named.name.count) }),
+    check(
+        "Calls.Named.initial.getter", opened, callInitial, as: ((any Named) -> Character).self,
+        { "\($0(Item(1, 2)))\($0(Large(4)))" }, replacement: { $0.name.last ?? "!" }),
+    check(
+        "Calls.Kept.greet", opened, callKept, as: ((any Kept, String) -> String).self,
+        { $0(Keeper(3), "good day") + $0(Keeper(4), "hello") },
+        replacement: { kept, greeting in kept.name + greeting }),
+    check(
+        "Calls.Kept.note.setter", CallShape(self: .opened, ownsParameters: true), callNote,
+        as: ((any Kept, String) -> Void).self,
+        { f in
+            unpatchedNotes = []
+            f(Keeper(3), "a note")
+            return Keeper(4).note + unpatchedNotes.joined()
+        },
+        replacement: { kept, note in unpatchedNotes.append("replaced \(note) \(kept.name)") }),
 ]

@@ -137,3 +137,37 @@ extension Point {
     }
 }
 @inline(never) public func callMoved() -> String { "\(Point(1, 2).moved(3, "four"))" }
+
+// Of protocols: the function takes the type of self and its witness table.
+extension Named {
+    @inline(never) @_optimize(none) public func greet(_ greeting: String, _ times: Int) throws -> String {
+        if times < 0 { throw Failure(times) }
+        return "\(greeting) \(name) \(times) times"
+    }
+    @inline(never) @_optimize(none) public mutating func rename(_ id: Int) -> String { "\(name) \(id)" }
+    @inline(never) @_optimize(none) public func pass(
+        _ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int, _ f: Int, _ g: Int, _ h: Int
+    ) -> Item { Item(a + b + c + d + e + f + g + h, name.count) }
+    public var initial: Character { @inline(never) @_optimize(none) get { name.first ?? "?" } }
+}
+extension Kept {
+    @inline(never) @_optimize(none) public func greet(_ greeting: String) -> String { "\(greeting) \(name)" }
+    public var note: String {
+        @inline(never) @_optimize(none) get { "\(name) is kept" }
+        @inline(never) @_optimize(none) set { unpatchedNotes.append("\(newValue) for \(name)") }
+    }
+}
+nonisolated(unsafe) public var unpatchedNotes: [String] = []
+
+@inline(never) public func callGreet() -> String {
+    attempt { try Item(1, 2).greet("good day", 3) } + attempt { try Large(4).greet("", 5) }
+        + attempt { try Item(6, 7).greet("hello", -8) }
+}
+@inline(never) public func callPass() -> String { "\(Large(9).pass(1, 2, 3, 4, 5, 6, 7, 8))" }
+@inline(never) public func callInitial() -> String { "\(Item(1, 2).initial)\(Large(4).initial)" }
+@inline(never) public func callKept() -> String { Keeper(3).greet("good day") + Keeper(4).greet("hello") }
+@inline(never) public func callNote() -> String {
+    unpatchedNotes = []
+    Keeper(3).note = "a note"
+    return Keeper(4).note + unpatchedNotes.joined()
+}
