@@ -120,6 +120,12 @@ let package = Package(
             ],
             exclude: ["Checks"], swiftSettings: swiftSettings),
 
+        // Random signatures, compiled and checked: Tests/calls/test.sh runs it. Kit/ is compiled with what it writes, and
+        // Hotpatch is linked with that.
+        .executableTarget(
+            name: "CallGenerator", dependencies: ["Hotpatch", "TestSupport"], path: "Tests/CallGenerator",
+            exclude: ["Kit"], swiftSettings: swiftSettings),
+
         // The tests of the machine that has no Swift Testing: arm64, compiled on another.
         .executableTarget(
             name: "SelfTest",
