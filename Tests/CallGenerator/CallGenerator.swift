@@ -47,11 +47,6 @@ import TestSupport
         return total.failed == 0
     }
 
-    /// What the runtime and its backtracer say of a crash, without registers and images.
-    private static func crash(in errors: String) -> String {
-        errors.split(separator: "\n").prefix { !$0.hasPrefix("Registers") }.suffix(40).joined(separator: "\n")
-    }
-
     private static func machine() throws -> Machine {
         guard let sdk = variable("ARM64_SDK"), let products = variable("ARM64_PRODUCTS"),
             let runner = variable("RUNNER")
@@ -70,35 +65,65 @@ import TestSupport
         var tally = Tally()
         var first = 0
         while first < count {
-            let result = try run(
-                machine.runner + [
-                    "FIRST=\(first)", "TASKS=\(machine.taskCount)", "TARGET=\(configuration.target)",
-                    "GLIBC_TUNABLES=glibc.malloc.tcache_count=0", program,
-                ], seconds: 600)
-            var current = first
-            var phase = ""
-            for line in result.output.split(separator: "\n", omittingEmptySubsequences: false) {
-                if line.hasPrefix("# ") {
-                    current = Int(line.dropFirst(2)) ?? current
-                    first += 1
-                } else if line.hasPrefix("@ ") {
-                    phase = String(line.dropFirst(2))
-                } else if line.hasPrefix("TALLY ") {
-                    tally.add(Tally(line))
-                } else if line.hasPrefix("FAIL ") {
-                    print("\(line)\n  \(reproduction(current))")
-                } else if !line.isEmpty {
-                    print(line)
-                }
+            let run = try Run(program, on: machine, configuration, from: first, count: count)
+            first += run.begun
+            tally.add(run.tally)
+            for line in run.lines { print(line.hasPrefix("FAIL ") ? "\(line)\n  \(reproduction(run.last))" : line) }
+            guard run.status != 0 else { continue }
+            // What crashes alone, and before anything is patched, is the compiler's doing.
+            if run.phase == "unpatched",
+                case let alone = try Run(program, on: machine, configuration, from: first - 1, count: 1),
+                alone.status != 0, alone.phase == "unpatched"
+            {
+                tally.refused["miscompiled", default: 0] += 1
+                continue
             }
-            guard result.status != 0 else { continue }
             tally.failed += 1
-            print(
-                "FAIL \(current), \(phase): status \(result.status)\n  \(reproduction(current))\n\(Self.crash(in: result.errors))"
-            )
-            if !result.output.contains("# ") { break }
+            print("FAIL \(run.last), \(run.phase): status \(run.status)\n  \(reproduction(run.last))\n\(run.crash)")
+            if run.begun == 0 { break }
         }
         return tally
+    }
+}
+
+/// What a program said.
+private struct Run {
+    var tally = Tally()
+    /// Signatures that it began with, and the last one.
+    var begun = 0
+    var last: Int
+    /// What it was at.
+    var phase = ""
+    let status: Int
+    /// What it said of failures.
+    var lines: [String] = []
+    /// What the runtime and its backtracer say of a crash, without registers and images.
+    let crash: String
+
+    init(_ program: String, on machine: Machine, _ configuration: Workshop.Configuration, from first: Int, count: Int)
+        throws
+    {
+        let result = try run(
+            machine.runner + [
+                "FIRST=\(first)", "COUNT=\(count)", "TASKS=\(machine.taskCount)", "TARGET=\(configuration.target)",
+                "GLIBC_TUNABLES=glibc.malloc.tcache_count=0", program,
+            ], seconds: 600)
+        status = Int(result.status)
+        crash = result.errors.split(separator: "\n").prefix { !$0.hasPrefix("Registers") }.suffix(40).joined(
+            separator: "\n")
+        last = first
+        for line in result.output.split(separator: "\n") {
+            if line.hasPrefix("# ") {
+                last = Int(line.dropFirst(2)) ?? last
+                begun += 1
+            } else if line.hasPrefix("@ ") {
+                phase = String(line.dropFirst(2))
+            } else if line.hasPrefix("TALLY ") {
+                tally.add(Tally(line))
+            } else {
+                lines.append(String(line))
+            }
+        }
     }
 }
 
