@@ -71,7 +71,9 @@ public final class CallRecorder<Result, each Argument>: AnyCallRecorder, @unchec
 
     override fileprivate func end(_ call: Int, _ error: any Error) { end(call, .threw(error)) }
 
-    private func end(_ call: Int, _ outcome: CallOutcome<Result>) { lock.withLock { _ in calls[call].outcome = outcome } }
+    private func end(_ call: Int, _ outcome: CallOutcome<Result>) {
+        lock.withLock { _ in calls[call].outcome = outcome }
+    }
 }
 
 /// What an adapter tells, told on to a recorder.
