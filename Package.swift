@@ -116,7 +116,8 @@ let package = Package(
         .testTarget(
             name: "SwiftCallTests",
             dependencies: [
-                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "Hotpatch", "Memory", "Symbols", "TestSupport",
+                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory", "Symbols",
+                "TestSupport",
             ],
             exclude: ["Checks"], swiftSettings: swiftSettings),
 
