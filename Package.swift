@@ -123,7 +123,8 @@ let package = Package(
         .testTarget(
             name: "SwiftCallTests",
             dependencies: [
-                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "Hotpatch", "Memory", "Symbols", "TestSupport",
+                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory", "Symbols",
+                "TestSupport",
             ],
             exclude: ["Checks"], swiftSettings: swiftSettings),
 
@@ -147,7 +148,8 @@ let package = Package(
             cxxSettings: [.unsafeFlags(["-O1", "-g"])]),
         // Programs that patch themselves, run by HotpatchTests: one that goes wrong takes nobody along.
         .executableTarget(
-            name: "Scenarios", dependencies: ["Hotpatch", "Engine", "LocalTarget", "CPatch", "CVictims"],
+            name: "Scenarios",
+            dependencies: ["Hotpatch", "Engine", "LocalTarget", "SwiftCall", "CPatch", "CVictims"],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.
         .executableTarget(

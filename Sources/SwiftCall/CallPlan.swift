@@ -210,24 +210,21 @@ public struct CallPlan: Sendable {
             }
             return
         }
-        let passing = try plan(type, isInTuple: offset > 0 || !leaves.isEmpty, isSelf: isSelf, &natural)
+        let passing = try plan(type, isSelf: isSelf, &natural)
         leaves.append(Leaf(type: type, offset: offset, passing: passing))
     }
 
     private static func plan(
-        _ type: TypeMetadata, isInTuple: Bool, isSelf: Bool, _ natural: inout PlaceAllocator
+        _ type: TypeMetadata, isSelf: Bool, _ natural: inout PlaceAllocator
     ) throws(CallRefusal) -> Passing {
-        if type.isThinMetatype {
-            guard !isInTuple else { throw .metatypeInside("a tuple with \(type)") }
-            return .thinMetatype
-        }
+        if type.isThinMetatype { return .thinMetatype }
         if let closure = try closure(in: type) {
             let plan = try CallPlan(closure, shape: .function, architecture: natural.architecture)
             let isEscaping = try FunctionType(closure).isEscaping || type.kind == .optional
             return .closure(code: natural.place(), context: natural.place(), isEscaping: isEscaping, plan)
         }
         let lowering = try Lowering(of: type, on: natural.architecture)
-        guard !lowering.isAddressOnly, let components = lowering.components() else {
+        guard !lowering.isAddressOnly, let components = try lowering.components() else {
             return .pointer(isSelf ? .context : natural.place())
         }
         if components.isEmpty { return .nothing }
@@ -301,7 +298,7 @@ public struct CallPlan: Sendable {
         if pointerCount == 1, image.ranges.isEmpty {
             form = .indirect(indirectPlace())
         } else {
-            if let components = image.components() {
+            if let components = try image.components() {
                 form = .registers(placeResults(components, natural.architecture))
             } else {
                 form = .memory(indirectPlace())

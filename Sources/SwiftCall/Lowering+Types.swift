@@ -98,9 +98,13 @@ extension Lowering {
         let fields = try nominal.fields()
         // C's structs come with those fields that Swift could import.
         guard fields.count == nominal.fieldCount, !fields.isEmpty || type.size == 0 else { throw .cType("\(type)") }
+        var end = 0
+        var hasGap = false
         for (index, field) in fields.enumerated() where !isDecided {
             guard let name = field.name else { throw .cType("\(type)") }
             let offset = nominal.fieldOffset(index)
+            if offset > end { hasGap = true }
+            defer { end = ranges.last?.end ?? offset }
             if name.hasSuffix("X", "w") {
                 isAddressOnly = true
             } else if name.hasSuffix("X", "o") || name.hasSuffix("X", "u") {
@@ -110,6 +114,7 @@ extension Lowering {
                 try addMember(nominal.type(of: name), of: type, at: offset)
             }
         }
+        if hasGap || end < type.size, nominal.isFromC { hidesFields = type }
     }
 
     /// A field of one of the compiler's own types, which have no metadata: `Bi64_`, `Bf32_Bv4_`
@@ -180,6 +185,8 @@ extension Lowering {
 
     private mutating func addCases(of type: TypeMetadata) throws(CallRefusal) {
         let nominal = NominalType(type)
+        // One that is closed (enum_extensibility) is the integer that it is in C, and has no records of its cases.
+        if nominal.isFromC { return try add(.integer, 0, type.size) }
         let cases = try nominal.fields()
         guard nominal.payloadCaseCount + nominal.emptyCaseCount == cases.count else { throw .cType("\(type)") }
         if nominal.payloadCaseCount == 0 {

@@ -36,6 +36,8 @@ struct Lowering: Sendable {
     /// Passed by address whatever its size: it can only be moved by its own type, or its size is a secret of its module.
     var isAddressOnly = false
     private(set) var isTooLarge = false
+    /// A C struct with bytes that belong to no field that Swift sees: a bit field may lie there, or one of a type that Swift lacks.
+    var hidesFields: TypeMetadata?
 
     init(on architecture: CallArchitecture) { self.architecture = architecture }
 
@@ -60,10 +62,11 @@ struct Lowering: Sendable {
         for range in other.ranges { try add(range.kind, range.begin + offset, range.end + offset) }
         if other.isAddressOnly { isAddressOnly = true }
         if other.isTooLarge { isTooLarge = true }
+        if let type = other.hidesFields { hidesFields = type }
     }
 
     /// What goes into registers, each into one; `nil` where that is more than four.
-    func components() -> [Range]? {
+    func components() throws(CallRefusal) -> [Range]? {
         if isTooLarge { return nil }
         let merged = mergedNeighbours()
         var components: [Range] = []
@@ -83,7 +86,10 @@ struct Lowering: Sendable {
             Self.append(opaque: range.begin, end, to: &components)
         }
         let count = components.reduce(0) { $0 + $1.registerCount }
-        return count <= Self.maximumRegisterCount ? components : nil
+        guard count <= Self.maximumRegisterCount else { return nil }
+        // Of what is not seen it depends which registers are used.
+        if let type = hidesFields { throw .cType("\(type)") }
+        return components
     }
 
     /// Integers that share a chunk of eight bytes lose their shape, and the padding between them belongs to them.

@@ -9,6 +9,9 @@ struct NominalType {
         descriptor = ContextDescriptor(address: UnsafeRawPointer(bitPattern: metadata.word(1)) ?? metadata.address)
     }
 
+    /// Imported by clang: such types are declared in a module of this name.
+    var isFromC: Bool { descriptor.path.first == "__C" }
+
     struct Field {
         /// `nil` for the case of an enum that has no payload.
         let name: MangledName?

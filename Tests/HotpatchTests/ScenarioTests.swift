@@ -29,6 +29,11 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    @Test func noMemoryForThunks() throws {
+        let result = try run(program: "Scenarios", ["thunks"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func aThreadUnderADebugger() throws {
         let result = try run(program: "Scenarios", ["traced", "ptrace"])
         #expect(result.status == 0, "\(result)")

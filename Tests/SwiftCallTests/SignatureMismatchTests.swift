@@ -117,6 +117,32 @@ import Testing
         #expect(reason(free, FunctionFacts(isOptimised: false, isFileLocal: true)) == nil)
     }
 
+    /// A reason that no symbol of the tables brings about, and no missing fact, is not known to work.
+    @Test func everyReasonHasARow() throws {
+        let tables = Set(SignatureTests.table("refused.txt").map { $0.rest[0] })
+        // needsFacts() and otherNames(_:).
+        let elsewhere: Set = [
+            "allocatingInitialiser", "notSwift", "privateCode", "unknownAsync", "unknownMutating", "unknownThrows",
+        ]
+        let reasons = try SourceText.cases(of: "SymbolRefusal")
+        #expect(reasons.count >= 28)
+        #expect(reasons == tables.union(elsewhere))
+    }
+
+    /// The way out stands in each, for those that depend on facts too.
+    @Test func factsThatAreMissingNameTheWayOut() {
+        for (reason, words) in [
+            (SymbolRefusal.Reason.unknownMutating, "Build with -g"), (.unknownThrows, "Build with -g"),
+            (.unknownAsync, "Build with -g"), (.privateCode(isKnownOptimised: true), "@inline(never)"),
+            (.privateCode(isKnownOptimised: false), "Build with -g"),
+            (.allocatingInitialiser(isKnownOptimised: true), "factory function"),
+            (.allocatingInitialiser(isKnownOptimised: false), "Build with -g"), (.notSwift, "withSymbol:"),
+        ] {
+            let text = SymbolRefusal(reason: reason, function: "f").description
+            #expect(text.contains(words) && text.hasPrefix("f cannot be replaced by a closure: "), "\(text)")
+        }
+    }
+
     /// A generic type's member reads as any other: the closure's own type tells.
     @Test func genericContexts() throws {
         for (symbol, closure) in [

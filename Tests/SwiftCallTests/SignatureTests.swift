@@ -74,6 +74,15 @@ import Testing
         }
     }
 
+    /// The letters that stand for types of the standard library do not say whether they are structs or protocols.
+    @Test(arguments: [
+        ("$sSO3ZooE14identifierNameSSyF", SwiftSignature.Context.Kind.structure),
+        ("$sScP3ZooE12priorityNameySSSiF", .structure), ("$sScf3ZooE12executorNameSSyF", .protocolType),
+    ])
+    func contexts(_ symbol: String, _ kind: SwiftSignature.Context.Kind) throws {
+        #expect(try SwiftSignature(mangled: symbol).context?.kind == kind)
+    }
+
     private static func parameterCount(_ text: String) -> Int {
         var parser = SignatureParser(text)
         return (try? parser.function().parameters.count) ?? -1

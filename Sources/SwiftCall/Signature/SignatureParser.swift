@@ -144,6 +144,8 @@ struct SignatureParser {
                 result.isIsolated = true
             } else if take("sending ") {
                 result.isSending = true
+            } else if take("_const ") {
+                // Known when compiling; passed as any other.
             } else {
                 break
             }
@@ -313,6 +315,8 @@ struct SignatureParser {
             guard result.form == .alone, take(".") else { break }
         }
         if result.form == .alone {
+            // A function that is declared @Sendable, which does not change how it is called.
+            _ = take("@Sendable ")
             if peek == UInt8(ascii: "(") {
                 result.form = .function
             } else if take(" : ") {

@@ -186,11 +186,14 @@ public struct SwiftSignature: Hashable, Sendable {
             let kind: Context.Kind
             let isStandard = end - start <= 2 && bytes[start] == UInt8(ascii: "S")
             switch bytes[end] {
+            // Before the others: SP and SO are structs of the standard library.
+            case let byte where isStandard: kind = standardKind(Array(bytes[start..<end]), byte)
             case UInt8(ascii: "V"): kind = .structure
             case UInt8(ascii: "O"): kind = .enumeration
             case UInt8(ascii: "C"): kind = .classType
             case UInt8(ascii: "P"): kind = .protocolType
-            case let byte where isStandard: kind = standardKind(Array(bytes[start..<end]), byte)
+            // A typedef of a C struct without a name.
+            case UInt8(ascii: "a") where bytes[start...].starts(with: "So".utf8): kind = .structure
             default: continue
             }
             let prefix = String(decoding: bytes[...end], as: UTF8.self)
@@ -206,7 +209,7 @@ public struct SwiftSignature: Hashable, Sendable {
     private static func standardKind(_ before: [UInt8], _ byte: UInt8) -> Context.Kind {
         let letter = Character(Unicode.Scalar(byte))
         if before == Array("Sc".utf8) {
-            if "AF".contains(letter) { return .protocolType }
+            if "AFfhIi".contains(letter) { return .protocolType }
             return letter == "M" ? .classType : .structure
         }
         if letter == "q" { return .enumeration }

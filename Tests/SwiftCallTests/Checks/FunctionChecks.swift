@@ -10,6 +10,7 @@ typealias Many = (
 typealias Vectors = (SIMD4<Float>, SIMD8<Float>, SIMD2<Float>, SIMD2<Double>) -> SIMD8<Float>
 typealias Optionals = (Int?, Double?, String?, Token?, Bool?, Item?) -> Double?
 typealias Tuples = ((Int8, Int), (String, (Bool, Double), Token), ()) -> (Int8, (Int8, Int32), Token, Double)
+typealias TypesInTuples = ((Int.Type, Int), (Bool, Item.Type, Token.Type, String), (Weekday.Type, Any.Type)) -> String
 typealias Inouts = (inout Int, inout String, inout Large, inout Any) -> Void
 typealias Consumes = (consuming Item, __owned Any, consuming Large) -> Item
 typealias Metatypes = (Int.Type, Token.Type, any Any.Type, any Named.Type) -> Any.Type
@@ -115,6 +116,10 @@ public let functionChecks: [CallCheck] = [
             "\(f(Int.self, Token.self, Int.self, Item.self)) \(f(Int.self, Token.self, String.self, Item.self))"
         },
         replacement: { a, b, c, d in c == a ? b as Any.Type : d }),
+    check(
+        "Calls.typesInTuples", callTypesInTuples, as: TypesInTuples.self,
+        { "\($0((Int.self, 1), (true, Item.self, Token.self, "two"), (Weekday.self, Int.self)))" },
+        replacement: { a, b, c in "replaced \(a.0) \(a.1) \(b.0) \(b.1) \(b.2) \(b.3) \(c.0) \(c.1)" }),
     check(
         "Calls.tuples", callTuples, as: Tuples.self, { "\($0((1, 2), ("three", (true, 4), Token(5)), ()))" },
         replacement: { a, b, _ in (Int8(b.0.count), (a.0, Int32(b.2.id)), Token(6), b.1.0 ? Double(a.1) : 0) }),

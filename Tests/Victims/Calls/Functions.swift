@@ -143,6 +143,14 @@ public func attempt<T>(_ body: () throws -> T) -> String {
     "\(metatypes(Int.self, Token.self, Int.self, Item.self)) \(metatypes(Int.self, Token.self, String.self, Item.self))"
 }
 
+/// Nothing is passed for the metatype of a struct or an enum.
+@inline(never) @_optimize(none) public func typesInTuples(
+    _ a: (Int.Type, Int), _ b: (Bool, Item.Type, Token.Type, String), _ c: (Weekday.Type, Any.Type)
+) -> String { "\(a.0) \(a.1) \(b.0) \(b.1) \(b.2) \(b.3) \(c.0) \(c.1)" }
+@inline(never) public func callTypesInTuples() -> String {
+    typesInTuples((Int.self, 1), (true, Item.self, Token.self, "two"), (Weekday.self, Int.self))
+}
+
 @inline(never) @_optimize(none) public func tuples(
     _ a: (Int8, Int), _ b: (String, (Bool, Double), Token), _ c: ()
 ) -> (Int8, (Int8, Int32), Token, Double) { (a.0, (1, Int32(a.1)), b.2, b.1.1) }

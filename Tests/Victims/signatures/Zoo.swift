@@ -379,3 +379,8 @@ public struct Cell {
     public func meta(_ type: Cell.Type, _ other: `Type`) -> Int { x }
     public func metatype(_ type: Int.Type) -> Int { x }
 }
+
+@Sendable public func sendable(_ a: Int, _ b: String) throws -> Int { a }
+extension SerialExecutor { public func executorName() -> String { "\(self)" } }
+extension TaskPriority { public func priorityName(_ a: Int) -> String { "\(self)" } }
+extension ObjectIdentifier { public func identifierName() -> String { "\(self)" } }
