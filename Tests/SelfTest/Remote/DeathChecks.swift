@@ -47,7 +47,7 @@ private func patchAndDie(
         do {
             let agent = try victim.startAgent(idle: idle) { phase in
                 progress[0] = phase.rawValue
-                if phase == last { kill(getpid(), SIGKILL) }
+                if phase == last { raise(SIGKILL) }
             }
             _ = try victim.load(library, with: agent)
             progress[0] = 20
