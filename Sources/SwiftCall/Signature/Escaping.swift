@@ -4,24 +4,15 @@
 
 /// For each function type in a type, the outermost first, whether it is marked: as one that does not escape.
 struct EscapeMarks: Hashable, Sendable {
-    var isFunction: Bool
     var marks: [Bool]
 
     init(_ type: SwiftType) {
-        isFunction = if case .function = type { true } else { false }
         var marks: [Bool] = []
         _ = type.contains { type in
             if case .function(let function) = type { marks.append(function.attributes.contains("convention(block)")) }
             return false
         }
         self.marks = marks
-    }
-
-    /// Whether a closure's parameter, with these marks, may stand for a function's.
-    func mayStand(for function: EscapeMarks) -> Bool {
-        guard isFunction, function.isFunction, marks.count == function.marks.count else { return self == function }
-        // What the function lets escape may be lent to the closure only; not the other way round, for it may lie on the stack.
-        return (marks[0] || !function.marks[0]) && marks.dropFirst() == function.marks.dropFirst()
     }
 
     /// The demangled text of a name, with `@convention(block)` before each function type that does not escape. Nil where there is
@@ -61,8 +52,8 @@ struct EscapeMarks: Hashable, Sendable {
 }
 
 extension SwiftSignature {
-    /// Throws where a closure parameter of the function does not escape, and that of a closure's type does: it would keep what may
-    /// lie on the stack of the function's caller.
+    /// Throws where a closure escapes in one and not in the other. A closure that replaces the function would keep what may lie on the
+    /// stack of the function's caller; or the original would, of what it is lent by a caller of the function value.
     func checkEscaping(of type: Any.Type) throws(SignatureError) {
         guard let name = _mangledTypeName(type) else { return }
         let text = EscapeMarks.text(of: "$s\(name)D", ClosureType.demangle) ?? ClosureType.text(of: type) ?? ""
@@ -71,7 +62,7 @@ extension SwiftSignature {
         let own = closure.parameters.count - function.parameters.count
         guard own == 0 || own == 1 else { return }
         for (index, pair) in zip(escapeMarks, closure.parameters.dropFirst(own)).enumerated()
-        where !EscapeMarks(pair.1.type).mayStand(for: pair.0) {
+        where EscapeMarks(pair.1.type) != pair.0 {
             throw .unsuitable(
                 type: String(describing: type),
                 why:
