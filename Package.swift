@@ -111,7 +111,8 @@ let package = Package(
         .target(
             name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings + [.unsafeFlags(["-Onone"])]),
         .target(
-            name: "CallChecks", dependencies: ["Calls", "SwiftCall", "Hotpatch", "Memory", "Symbols", "TestSupport"],
+            name: "CallChecks",
+            dependencies: ["Calls", "CVictims", "SwiftCall", "Hotpatch", "Memory", "Symbols", "TestSupport"],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
         .testTarget(
             name: "SwiftCallTests",
