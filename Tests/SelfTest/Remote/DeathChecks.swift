@@ -31,7 +31,7 @@ let deathChecks: [Check] = [
     },
 ]
 
-private let idle: UInt64 = 400_000_000
+private let idle: UInt64 = 1_000_000_000
 
 /// - Returns: the phase that the child has reached; 20 and more are behind the last.
 private func patchAndDie(
