@@ -1,6 +1,7 @@
 import CSwiftCall
 import Glibc
 import Hotpatch
+import Memory
 import SwiftCall
 import Synchronization
 
@@ -52,26 +53,33 @@ final class MockedFunctions: Sendable {
         /// While there are uses.
         var patch: Patch?
         var uses = 0
+
+        /// The dispatcher's.
+        var original: Patch.OriginalPointer {
+            let offset = MemoryLayout<hp_call_dispatcher>.offset(of: \.original)!
+            return (UnsafeMutableRawPointer(dispatcher) + offset).assumingMemoryBound(to: UnsafeRawPointer?.self)
+        }
     }
 
     /// By the function's address. Never removed: a call may be on its way through a dispatcher at any time.
     private let entries = Mutex<[UInt64: Entry]>([:])
 
-    /// Leads the function's entry to its dispatcher, if it does not lead there yet.
+    /// Leads the function's entry to its dispatcher, if it does not lead there yet, or no longer.
     func begin(_ function: FunctionSymbol) throws -> UnsafePointer<hp_call_dispatcher> {
         try entries.withLock { entries in
-            var entry = try entries[function.address.rawValue] ?? Self.makeEntry()
-            if entry.patch == nil {
-                if let other = try Patch.replacement(for: function.name, in: function.image.path) {
-                    throw MockError.alreadyPatched(function: function.demangledName, by: other.name)
-                }
-                let original = UnsafeMutableRawPointer(entry.dispatcher) + Int(HP_CALL_DISPATCHER_ORIGINAL)
-                entry.patch = try Patch.replace(
-                    symbol: function.name, in: function.image.path, with: entry.code,
-                    original: original.assumingMemoryBound(to: UnsafeRawPointer?.self))
-            }
-            entry.uses += 1
+            let entry = try entries[function.address.rawValue] ?? Self.makeEntry()
             entries[function.address.rawValue] = entry
+            // Anybody may have patched the function since, or reverted all patches.
+            let active = try Patch.replacement(for: function.name, in: function.image.path)
+            if active?.address != Address(entry.code) {
+                if let active {
+                    throw MockError.alreadyPatched(function: function.demangledName, by: active.name)
+                }
+                let patch = try Patch.replace(
+                    symbol: function.name, in: function.image.path, with: entry.code, original: entry.original)
+                entries[function.address.rawValue]?.patch = patch
+            }
+            entries[function.address.rawValue]?.uses += 1
             return UnsafePointer(entry.dispatcher)
         }
     }
