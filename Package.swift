@@ -118,7 +118,9 @@ let package = Package(
             name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings + [.unsafeFlags(["-Onone"])]),
         .target(
             name: "CallChecks",
-            dependencies: ["Calls", "SwiftCall", "Hotpatch", "HotpatchTesting", "Memory", "Symbols", "TestSupport"],
+            dependencies: [
+                "Calls", "CVictims", "SwiftCall", "Hotpatch", "HotpatchTesting", "Memory", "Symbols", "TestSupport",
+            ],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
         .testTarget(
             name: "SwiftCallTests",
@@ -149,7 +151,7 @@ let package = Package(
         // Programs that patch themselves, run by HotpatchTests: one that goes wrong takes nobody along.
         .executableTarget(
             name: "Scenarios",
-            dependencies: ["Hotpatch", "Engine", "LocalTarget", "SwiftCall", "CPatch", "CVictims"],
+            dependencies: ["Hotpatch", "Engine", "LocalTarget", "SwiftCall", "CPatch", "CVictims", "Calls"],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.
         .executableTarget(

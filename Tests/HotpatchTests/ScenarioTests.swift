@@ -39,6 +39,52 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// Swift's own backtracer, which is another process and knows adapters from nothing but their call frame information.
+    @Test(arguments: [
+        (
+            "crash",
+            [
+                "crash(_:)", "hp_call_entry", "callProbed(_:_:)", "probed(_:_:_:_:)", "hp_call_entry", "hp_call_entry",
+                "callProbed(_:_:)", "crashInside", "main()",
+            ]
+        ),
+        // The callers of an async function are where their calls go on.
+        ("crash-later", ["crash(_:)", "hp_call_async_resumed", "callProbedLater(_:_:)", "naturalCaller()"]),
+    ])
+    func aBacktraceOfACrash(name: String, names: [String]) throws {
+        let options = "enable=yes,output-to=stdout,color=no,interactive=no,threads=crashed,limit=100"
+        let result = try run(["env", "SWIFT_BACKTRACE=\(options)", products + "/Scenarios", name], seconds: 90)
+        #expect(result.status != 0)
+        expect(names, inThisOrderIn: result)
+    }
+
+    @Test(.enabled(if: hasDebugger)) func aBacktraceOfADebugger() throws {
+        let result = try run(
+            ["gdb", "-nx", "-batch", "-ex", "run", "-ex", "bt", "--args", products + "/Scenarios", "crash"], seconds: 90
+        )
+        expect(
+            [
+                "9Scenarios5crash", "hp_call_entry", "$s5Calls10callProbed", "$s5Calls6probed", "hp_call_entry",
+                "hp_call_entry", "$s5Calls10callProbed", "crashInside", "Scenarios_main",
+            ], inThisOrderIn: result)
+    }
+
+    private static let hasDebugger = (try? run(["gdb", "--version"]))?.status == 0
+
+    /// A line for each, with others between them.
+    private func expect(
+        _ names: [String], inThisOrderIn result: RunResult, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        var lines = result.output.split(separator: "\n")[...]
+        for name in names {
+            guard let index = lines.firstIndex(where: { $0.contains(name) }) else {
+                Issue.record("no \(name) in its place: \(result)", sourceLocation: sourceLocation)
+                return
+            }
+            lines = lines[(index + 1)...]
+        }
+    }
+
     /// A run that expects nothing passes always: an unknown name must fail.
     @Test func anUnknownScenarioFails() throws {
         #expect(try run(program: "Scenarios", ["nonsense"]).status == 64)

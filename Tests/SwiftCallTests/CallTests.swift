@@ -12,4 +12,9 @@ import Testing
     @Test(arguments: methodChecks) func aMember(check: CallCheck) throws { try check.run() }
     @Test(arguments: asyncChecks) func anAsyncFunction(check: AsyncCallCheck) async throws { try await check.run() }
     @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
+
+    @Test(arguments: unwindChecks + stepChecks) func unwinding(check: CallCheck) throws { try check.run() }
+    @Test(arguments: asyncUnwindChecks + asyncStepChecks) func unwindingLater(check: AsyncCallCheck) async throws {
+        try await check.run()
+    }
 }

@@ -218,6 +218,7 @@ enum DemanglerSpelling {
         case .metatype(.function(let function)): return "(\(text(function))).Type"
         case .metatype(let type): return text(type) + ".Type"
         case .protocolMetatype(.composition(let members)): return "(\(text(.composition(members)))).Protocol"
+        case .protocolMetatype(.function(let function)): return "(\(text(function))).Protocol"
         case .protocolMetatype(let type): return text(type) + ".Protocol"
         case .sameType(let left, let right): return "\(text(left)) == \(text(right))"
         case .number(let digits): return digits
@@ -226,7 +227,8 @@ enum DemanglerSpelling {
 
     static func text(_ function: SwiftType.Function) -> String {
         let parameters = function.parameters.map { parameter in
-            (parameter.isIsolated ? "isolated " : "") + (parameter.isSending ? "sending " : "")
+            (parameter.label.map { "\($0): " } ?? "") + (parameter.isIsolated ? "isolated " : "")
+                + (parameter.isSending ? "sending " : "")
                 + parameter.ownership.rawValue + text(parameter.type) + (parameter.isVariadic ? "..." : "")
         }.joined(separator: ", ")
         let attributes = function.attributes.map { $0.hasPrefix("nonisolated") ? "\($0) " : "@\($0) " }.joined()

@@ -45,6 +45,8 @@ extension SwiftSignature {
         }
         // The runtime makes a type of a name only where no generic arguments are missing.
         let isConcrete = context.map { _typeByName($0.mangled) != nil } ?? false
-        return try match(closure: text, facts, isConcreteContext: isConcrete)
+        let match = try match(closure: text, facts, isConcreteContext: isConcrete)
+        try checkEscaping(of: type)
+        return match
     }
 }

@@ -92,7 +92,8 @@ private func asyncContextSize(of name: String) throws -> Int {
     return Int(try memory.value(UInt32.self, at: record.address + 4))
 }
 
-private let symbols = Result { () throws -> SymbolIndex in
+/// Of this process.
+let symbols = Result { () throws -> SymbolIndex in
     try SymbolIndex(map: ProcessMap(pid: getpid()), memory: LocalMemory(), root: "")
 }
 

@@ -1,3 +1,4 @@
+#include "stacks.h"
 #include "victims.h"
 
 #include <stdexcept>
@@ -30,4 +31,19 @@ extern "C" __attribute__((noinline)) int victim_cxx_catch(int x) {
 extern "C" int victim_cxx_till(int item) {
     shop::Till till;
     return till.price(item) + till.price(item, 2);
+}
+
+// ---- stacks.h
+
+extern "C" __attribute__((noinline)) int32_t victim_cxx_call(int32_t (*function)(void *), void *argument) {
+    try {
+        return function(argument);
+    } catch (const std::runtime_error &) {
+        return -1;
+    }
+}
+
+extern "C" __attribute__((noinline)) int32_t victim_cxx_throwing(int32_t number) {
+    if (number % 2) throw std::runtime_error("odd");
+    return number / 2;
 }

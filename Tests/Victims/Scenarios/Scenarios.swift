@@ -13,7 +13,8 @@ struct Scenarios {
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
-        ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory),
+        ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
+        ("crash-later", crashInsideLater),
     ]
 
     static func main() {
