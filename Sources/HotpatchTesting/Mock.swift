@@ -28,6 +28,12 @@ final class Mock: @unchecked Sendable {
 
     func end() { isOver.store(true, ordering: .releasing) }
 
+    /// What the library itself needs is not mocked.
+    static func withoutAny<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+        let result = $current.withValue(nil) { Result { () throws(E) in try body() } }
+        return try result.get()
+    }
+
     /// For dispatchers. It allocates nothing and takes no lock: a call of any function may lead here.
     ///
     /// What it finds stays as long as the call needs it: the task that calls has the mock bound until the call returns.
@@ -66,22 +72,26 @@ final class MockedFunctions: Sendable {
 
     /// Leads the function's entry to its dispatcher, if it does not lead there yet, or no longer.
     func begin(_ function: FunctionSymbol) throws -> UnsafePointer<hp_call_dispatcher> {
-        try entries.withLock { entries in
-            let entry = try entries[function.address.rawValue] ?? Self.makeEntry()
-            entries[function.address.rawValue] = entry
-            // Anybody may have patched the function since, or reverted all patches.
-            let active = try Patch.replacement(for: function.name, in: function.image.path)
-            if active?.address != Address(entry.code) {
-                if let active {
-                    throw MockError.alreadyPatched(function: function.demangledName, by: active.name)
-                }
-                let patch = try Patch.replace(
-                    symbol: function.name, in: function.image.path, with: entry.code, original: entry.original)
-                entries[function.address.rawValue]?.patch = patch
+        try Mock.withoutAny { try entries.withLock { try begin(function, &$0) } }
+    }
+
+    private func begin(
+        _ function: FunctionSymbol, _ entries: inout [UInt64: Entry]
+    ) throws -> UnsafePointer<hp_call_dispatcher> {
+        let key = function.address.rawValue
+        let entry = try entries[key] ?? Self.makeEntry()
+        entries[key] = entry
+        // Anybody may have patched the function since, or reverted all patches.
+        let active = try Patch.replacement(for: function.name, in: function.image.path)
+        if active?.address != Address(entry.code) {
+            if let active {
+                throw MockError.alreadyPatched(function: function.demangledName, by: active.name)
             }
-            entries[function.address.rawValue]?.uses += 1
-            return UnsafePointer(entry.dispatcher)
+            entries[key]?.patch = try Patch.replace(
+                symbol: function.name, in: function.image.path, with: entry.code, original: entry.original)
         }
+        entries[key]?.uses += 1
+        return UnsafePointer(entry.dispatcher)
     }
 
     /// The counterpart of `begin`.
