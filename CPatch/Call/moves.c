@@ -13,8 +13,6 @@ _Static_assert(offsetof(hp_call_program, failure) == HP_CALL_PROGRAM_FAILURE, "f
 _Static_assert(HP_CALL_PROGRAM_FAILURE == HP_CALL_PROGRAM_SUCCESS + 8, "arm64 loads both at once");
 _Static_assert(offsetof(hp_call_program, room) == HP_CALL_PROGRAM_ROOM, "for the entries");
 _Static_assert(offsetof(hp_call_program, flags) == HP_CALL_PROGRAM_FLAGS, "for the entries");
-_Static_assert(offsetof(hp_call_dispatcher, look_up) == HP_CALL_DISPATCHER_LOOK_UP, "for the entries");
-_Static_assert(offsetof(hp_call_dispatcher, original) == HP_CALL_DISPATCHER_ORIGINAL, "for the entries");
 _Static_assert(offsetof(hp_call_step, run) == HP_CALL_STEP_RUN, "for the entries");
 _Static_assert(HP_CALL_FRAME_SIZE % 16 == 0, "the stack pointer stays aligned");
 

@@ -1,6 +1,7 @@
 import CSwiftCall
 import Glibc
 import Hotpatch
+import Memory
 import SwiftCall
 import Synchronization
 
@@ -27,6 +28,12 @@ final class Mock: @unchecked Sendable {
 
     func end() { isOver.store(true, ordering: .releasing) }
 
+    /// What the library itself needs is not mocked.
+    static func withoutAny<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+        let result = $current.withValue(nil) { Result { () throws(E) in try body() } }
+        return try result.get()
+    }
+
     /// For dispatchers. It allocates nothing and takes no lock: a call of any function may lead here.
     ///
     /// What it finds stays as long as the call needs it: the task that calls has the mock bound until the call returns.
@@ -52,28 +59,39 @@ final class MockedFunctions: Sendable {
         /// While there are uses.
         var patch: Patch?
         var uses = 0
+
+        /// The dispatcher's.
+        var original: Patch.OriginalPointer {
+            let offset = MemoryLayout<hp_call_dispatcher>.offset(of: \.original)!
+            return (UnsafeMutableRawPointer(dispatcher) + offset).assumingMemoryBound(to: UnsafeRawPointer?.self)
+        }
     }
 
     /// By the function's address. Never removed: a call may be on its way through a dispatcher at any time.
     private let entries = Mutex<[UInt64: Entry]>([:])
 
-    /// Leads the function's entry to its dispatcher, if it does not lead there yet.
+    /// Leads the function's entry to its dispatcher, if it does not lead there yet, or no longer.
     func begin(_ function: FunctionSymbol) throws -> UnsafePointer<hp_call_dispatcher> {
-        try entries.withLock { entries in
-            var entry = try entries[function.address.rawValue] ?? Self.makeEntry()
-            if entry.patch == nil {
-                if let other = try Patch.replacement(for: function.name, in: function.image.path) {
-                    throw MockError.alreadyPatched(function: function.demangledName, by: other.name)
-                }
-                let original = UnsafeMutableRawPointer(entry.dispatcher) + Int(HP_CALL_DISPATCHER_ORIGINAL)
-                entry.patch = try Patch.replace(
-                    symbol: function.name, in: function.image.path, with: entry.code,
-                    original: original.assumingMemoryBound(to: UnsafeRawPointer?.self))
+        try Mock.withoutAny { try entries.withLock { try begin(function, &$0) } }
+    }
+
+    private func begin(
+        _ function: FunctionSymbol, _ entries: inout [UInt64: Entry]
+    ) throws -> UnsafePointer<hp_call_dispatcher> {
+        let key = function.address.rawValue
+        let entry = try entries[key] ?? Self.makeEntry()
+        entries[key] = entry
+        // Anybody may have patched the function since, or reverted all patches.
+        let active = try Patch.replacement(for: function.name, in: function.image.path)
+        if active?.address != Address(entry.code) {
+            if let active {
+                throw MockError.alreadyPatched(function: function.demangledName, by: active.name)
             }
-            entry.uses += 1
-            entries[function.address.rawValue] = entry
-            return UnsafePointer(entry.dispatcher)
+            entries[key]?.patch = try Patch.replace(
+                symbol: function.name, in: function.image.path, with: entry.code, original: entry.original)
         }
+        entries[key]?.uses += 1
+        return UnsafePointer(entry.dispatcher)
     }
 
     /// The counterpart of `begin`.

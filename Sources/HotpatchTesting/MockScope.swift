@@ -17,7 +17,7 @@ struct MockScope {
             throw MockError.recorder("\(recorder.functionType)", function: "\(F.self)")
         }
         guard FunctionConvention(F.self) == .swift else {
-            function = try Patch.function(symbol: symbol, in: image)
+            function = try Mock.withoutAny { try Patch.function(symbol: symbol, in: image) }
             let dispatcher = try MockedFunctions.shared.begin(function)
             do {
                 let mock = try make { try cFunction(at: dispatcher.originalAddress, as: F.self) }
@@ -30,7 +30,7 @@ struct MockScope {
             }
             return
         }
-        let typed = try TypedFunction<F>(symbol: symbol, in: image, selfUse: selfUse)
+        let typed = try Mock.withoutAny { try TypedFunction<F>(symbol: symbol, in: image, selfUse: selfUse) }
         function = typed.function
         let dispatcher = try MockedFunctions.shared.begin(function)
         do {

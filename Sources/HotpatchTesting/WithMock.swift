@@ -11,7 +11,8 @@ import Hotpatch
 /// released after `body`.
 ///
 /// The function's entry is patched while mocks of it hold anywhere, once for all of them; each call then looks its task's mock up.
-/// What Swift's tasks and reference counts live on (`malloc`, `swift_retain`, …) cannot be mocked.
+/// What the library itself calls meanwhile is not mocked. `swift_retain` and its like cannot be: their callers keep values in registers
+/// that a C function may use.
 ///
 /// - Parameters:
 ///   - symbol, image, mock, selfUse: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.

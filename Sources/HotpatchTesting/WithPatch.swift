@@ -15,7 +15,7 @@ import Hotpatch
 public func withPatch<F, R>(
     symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil, _ body: () throws -> R
 ) throws -> R {
-    try Patch.replace(symbol: symbol, in: image, with: function, selfUse: selfUse).during(body)
+    try Mock.withoutAny { try Patch.replace(symbol: symbol, in: image, with: function, selfUse: selfUse) }.during(body)
 }
 
 /// The same for an async `body`.
@@ -23,7 +23,7 @@ public func withPatch<F, R>(
     symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil,
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
 ) async throws -> R {
-    try await Patch.replace(symbol: symbol, in: image, with: function, selfUse: selfUse)
+    try await Mock.withoutAny { try Patch.replace(symbol: symbol, in: image, with: function, selfUse: selfUse) }
         .during(isolation: isolation, body)
 }
 
@@ -32,7 +32,7 @@ public func withPatch<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: Patch.SelfUse? = nil,
     _ body: () throws -> R
 ) throws -> R {
-    try Patch.replace(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse).during(body)
+    try Mock.withoutAny { try Patch.replace(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse) }.during(body)
 }
 
 /// The same for an async `body`.
@@ -40,7 +40,7 @@ public func withPatch<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: Patch.SelfUse? = nil,
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
 ) async throws -> R {
-    try await Patch.replace(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse)
+    try await Mock.withoutAny { try Patch.replace(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse) }
         .during(isolation: isolation, body)
 }
 
@@ -59,6 +59,8 @@ extension Patch {
 
     /// What ran meanwhile may have reverted it.
     func revertIfInForce() throws(PatchError) {
-        do { try revert() } catch PatchError.notInForce {} catch { throw error }
+        try Mock.withoutAny { () throws(PatchError) in
+            do { try revert() } catch PatchError.notInForce {} catch { throw error }
+        }
     }
 }

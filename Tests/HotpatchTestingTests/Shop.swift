@@ -15,6 +15,7 @@ struct SoldOut: Error, Equatable { var item: String }
     if item.isEmpty { throw SoldOut(item: item) }
     return item.count * 10
 }
+@inline(never) @_optimize(none) func levy(_ amount: Int) -> Int { amount * 10 }
 @inline(never) @_optimize(none) func stamp(_ a: Int, _ b: Float, _ c: Double, _ d: String, _ e: [Int]) -> String {
     "\(a) \(b) \(c) \(d) \(e)"
 }

@@ -24,15 +24,12 @@ hp_call_dispatch_entry:                         // a thunk put the dispatcher in
         save_generals sp
         save_vectors sp, HP_CALL_VECTOR(0)
         save_other_vectors sp, HP_CALL_VECTOR(0)
-        stp     x17, x8, [sp, #HP_CALL_CONTEXT]
+        str     x8, [sp, #HP_CALL_INDIRECT]
         mov     x0, x17
-        ldr     x9, [x17, #HP_CALL_DISPATCHER_LOOK_UP]
-        blr     x9
+        bl      hp_call_dispatch
         mov     x16, x0
-        ldp     x17, x8, [sp, #HP_CALL_CONTEXT]
-        cbnz    x16, 1f
-        ldr     x16, [x17, #HP_CALL_DISPATCHER_ORIGINAL]
-1:      mov     x17, x1
+        mov     x17, x1
+        ldr     x8, [sp, #HP_CALL_INDIRECT]
         load_generals sp
         load_vectors sp, HP_CALL_VECTOR(0)
         load_other_vectors sp, HP_CALL_VECTOR(0)

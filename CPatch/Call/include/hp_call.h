@@ -55,8 +55,6 @@
 #define HP_CALL_PROGRAM_ROOM 24
 #define HP_CALL_PROGRAM_FLAGS 28
 #define HP_CALL_STEP_RUN 0
-#define HP_CALL_DISPATCHER_LOOK_UP 0
-#define HP_CALL_DISPATCHER_ORIGINAL 8
 
 // Which conventions a program leads from and to, and which registers it needs.
 #define HP_CALL_TO_NATURAL_BIT 0      // the target is natural and returns in registers; else the caller is
@@ -192,6 +190,7 @@ hp_call_destination hp_call_box_destination(const hp_call_box *_Nonnull box);
 // A function whose calls are looked up one by one.
 typedef struct hp_call_dispatcher {
     // What the call at hand runs. No code: the original. Runs on the caller's thread, between the call and its first instruction.
+    // What it calls itself is not looked up.
     hp_call_destination (*_Nonnull look_up)(const void *_Nonnull dispatcher);
     const void *_Nullable original;  // code; written before the first call
 } hp_call_dispatcher;

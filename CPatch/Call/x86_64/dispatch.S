@@ -23,15 +23,10 @@ hp_call_dispatch_entry:                         // a thunk put the dispatcher in
         save_generals 0, %rsp
         save_vectors HP_CALL_VECTOR(0), %rsp, 8
         movq    %rax, HP_CALL_INDIRECT(%rsp)
-        movq    %r11, HP_CALL_CONTEXT(%rsp)
         movq    %r11, %rdi
-        call    *HP_CALL_DISPATCHER_LOOK_UP(%r11)
+        call    hp_call_dispatch
         movq    %rax, %r10
-        testq   %r10, %r10
-        jnz     1f
-        movq    HP_CALL_CONTEXT(%rsp), %r11
-        movq    HP_CALL_DISPATCHER_ORIGINAL(%r11), %r10
-1:      movq    %rdx, %r11
+        movq    %rdx, %r11
         load_generals 0, %rsp
         load_vectors HP_CALL_VECTOR(0), %rsp, 8
         movq    HP_CALL_INDIRECT(%rsp), %rax
