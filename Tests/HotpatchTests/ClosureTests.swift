@@ -88,6 +88,19 @@ import Testing
         #expect(add(40, 2) == 42)
     }
 
+    /// The demangled names are the same; the closure's context is a piece of its caller's stack in one.
+    @Test func anEscapingClosureForOneThatIsNot() throws {
+        typealias Escaping = (@escaping (Int) -> Int, Int) -> Int
+        #expect {
+            try Patch.replace(symbol: "Calls.apply", with: { f, x in f(x) } as Escaping)
+        } throws: { "\($0)".contains("Leave out @escaping") }
+        typealias Composed = ((Item) throws -> Item, Int) -> (Item, Bool) throws -> Item
+        #expect {
+            try Patch.callOriginal(symbol: "Calls.compose", as: Composed.self)
+        } throws: { "\($0)".contains("Write @escaping") }
+        #expect(callApply() == "13")
+    }
+
     @Test func theOriginalOfAnotherTypeIsRefused() throws {
         let patch = try Patch.replace(symbol: "Calls.add", with: { (a: Int, b: Int) -> Int in a - b })
         defer { try? patch.revert() }

@@ -119,6 +119,9 @@ import Testing
                 continue
             }
             counts.accepted += 1
+            // In each, as many closures as its text has.
+            let closures = ClosureEscapes.ofFunction(symbol)
+            #expect(closures?.count == Self.closureCount(signature.function), "\(symbol) \(signature.text)")
             #expect(tree.isFunction || tree.kinds.contains("DynamicSelf"), "\(symbol) is accepted: \(signature.text)")
             #expect(signature.isStatic == (tree.top == ["Static"]), "\(symbol)")
             let isAccessor = [.getter, .setter].contains(signature.kind)
@@ -141,6 +144,31 @@ import Testing
             #expect(isContext, "\(symbol) \(signature.text) \(tree.context) \(String(describing: signature.context))")
         }
         return counts
+    }
+
+    private static func closureCount(_ function: SwiftType.Function) -> Int {
+        var count = 0
+        // A type with generic arguments is mangled once.
+        var seen: Set<SwiftType> = []
+        func visit(_ type: SwiftType) {
+            switch type {
+            case .nominal(let nominal):
+                guard seen.insert(type).inserted else { return }
+                for component in nominal.components { component.arguments.forEach(visit) }
+            case .tuple(let elements): for element in elements { visit(element.type) }
+            case .function(let function):
+                if !function.attributes.contains(where: { $0.hasPrefix("convention(") }) { count += 1 }
+                visit(function.result)
+                for parameter in function.parameters { visit(parameter.type) }
+            case .composition(let members): members.forEach(visit)
+            case .metatype(let type), .protocolMetatype(let type): visit(type)
+            case .sameType(_, let right): visit(right)
+            case .number: break
+            }
+        }
+        for parameter in function.parameters { visit(parameter.type) }
+        visit(function.result)
+        return count
     }
 
     @Test(arguments: [["-Onone"], ["-O"], ["-O", "-enable-library-evolution"]])
