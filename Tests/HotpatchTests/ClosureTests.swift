@@ -52,6 +52,22 @@ import Testing
         #expect(try account.deposit(100, "note") == 600)
     }
 
+    /// DWARF tells that the method ends its object's life.
+    @Test func aConsumingMethodOfAClass() throws {
+        let before = Token.living
+        for _ in 0..<3 {
+            let patch = try Patch.replace(
+                symbol: "Calls.Account.close",
+                wrapping: { (original: @escaping (Account, Token) -> Item) in
+                    { Item(original($0, $1).token.id, $0.balance) }
+                })
+            defer { try? patch.revert() }
+            #expect(callClose() == "item 3 at 300")
+        }
+        // What a patch keeps, its closure, has no token.
+        #expect(Token.living == before)
+    }
+
     @Test func aMethodOfAProtocolExtension() throws {
         let patch = try Patch.replace(
             symbol: "Calls.Named.greet",
