@@ -120,7 +120,7 @@ let package = Package(
                 "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory", "Symbols",
                 "TestSupport",
             ],
-            exclude: ["Checks"], swiftSettings: swiftSettings),
+            exclude: ["Checks", "Golden"], swiftSettings: swiftSettings),
 
         // The tests of the machine that has no Swift Testing: arm64, compiled on another.
         .executableTarget(
