@@ -42,7 +42,7 @@ prove-arm64: sdk-arm64 ## The same at length: 20,000 programs, all scenarios, mo
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those.
-PURE := CPatchCoreTests|PatchPlanTests|EngineTests|SymbolsTests
+PURE := CPatchCoreTests|PatchPlanTests|EngineTests|SymbolsTests|SwiftCallTests
 sanitize: setup ## Run what parses and computes under AddressSanitizer, with traps for undefined behaviour in C
 	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=undefined \
 	    --scratch-path .build-asan --filter "$(PURE)" --skip LookupTests

@@ -104,6 +104,13 @@ import Testing
         #expect(add(40, 2) == 42)
     }
 
+    @Test(arguments: ["Calls.sendableAdd", "Calls.sendableAdd(_:to:)", "sendableAdd"])
+    func aSendableFunction(name: String) throws {
+        let patch = try Patch.replace(symbol: name, with: { (a: Int, b: Int) -> Int in a * b })
+        defer { try? patch.revert() }
+        #expect(sendableAdd(4, to: 5) == 20)
+    }
+
     /// The demangled names are the same; the closure's context is a piece of its caller's stack in one.
     @Test func anEscapingClosureForOneThatIsNot() throws {
         typealias Escaping = (@escaping (Int) -> Int, Int) -> Int
