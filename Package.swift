@@ -21,6 +21,8 @@ let package = Package(
     name: "swift-hotpatch",
     products: [
         .library(name: "Hotpatch", targets: ["Hotpatch"]),
+        // For test targets: patches and mocks that end with a scope or a test.
+        .library(name: "HotpatchTesting", targets: ["HotpatchTesting"]),
         // The parts below it, for Benchmarks.
         .library(
             name: "HotpatchEngine", targets: ["Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory", "SwiftCall"]),
@@ -66,6 +68,7 @@ let package = Package(
         module(
             "Hotpatch",
             ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "SwiftCall", "CLinux", "CPatch"]),
+        module("HotpatchTesting", ["Hotpatch", "Memory", "SwiftCall", "CSwiftCall"]),
         module(
             "Commands",
             [
@@ -107,12 +110,17 @@ let package = Package(
                 "Calls", "TestSupport",
             ]),
 
+        tests(
+            "HotpatchTestingTests", ["HotpatchTesting", "Hotpatch", "Calls", "CVictims", "CSwiftCall", "TestSupport"]),
+
         // Functions to be called through adapters, and what must hold then, for every machine.
         .target(
             name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings + [.unsafeFlags(["-Onone"])]),
         .target(
             name: "CallChecks",
-            dependencies: ["Calls", "CVictims", "SwiftCall", "Hotpatch", "Memory", "Symbols", "TestSupport"],
+            dependencies: [
+                "Calls", "CVictims", "SwiftCall", "Hotpatch", "HotpatchTesting", "Memory", "Symbols", "TestSupport",
+            ],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
         .testTarget(
             name: "SwiftCallTests",
@@ -121,6 +129,12 @@ let package = Package(
                 "TestSupport",
             ],
             exclude: ["Checks", "Golden"], swiftSettings: swiftSettings),
+
+        // Random signatures, compiled and checked: Tests/calls/test.sh runs it. Kit/ is compiled with what it writes, and
+        // Hotpatch is linked with that.
+        .executableTarget(
+            name: "CallGenerator", dependencies: ["Hotpatch", "TestSupport"], path: "Tests/CallGenerator",
+            exclude: ["Kit"], swiftSettings: swiftSettings),
 
         // The tests of the machine that has no Swift Testing: arm64, compiled on another.
         .executableTarget(

@@ -26,6 +26,9 @@ let package = Package(
             name: "Suite", dependencies: ["Workload", .product(name: "Benchmark", package: "benchmark")], path: "Suite",
             swiftSettings: settings, plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
         // Ratios, which need rounds interleaved in one process; memory; the command. Prints the table of both.
-        .executableTarget(name: "Measure", dependencies: ["Workload"], swiftSettings: settings),
+        .executableTarget(
+            name: "Measure",
+            dependencies: ["Workload", .product(name: "HotpatchTesting", package: "swift-hotpatch")],
+            swiftSettings: settings),
     ]
 )

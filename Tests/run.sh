@@ -11,6 +11,8 @@ trap 'rm -f "$log"' EXIT
 Tests/checks.sh | tee "$log"
 swift test --skip-build 2>&1 | tee -a "$log"
 status=${PIPESTATUS[0]}
+SEED=1 SIGNATURES=150 Tests/calls/test.sh 2>&1 | tee -a "$log"
+[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 Tests/arm64/test.sh 2>&1 | tee -a "$log"
 [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 

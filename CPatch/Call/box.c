@@ -9,6 +9,7 @@ static _Atomic int64_t living;
 // The runtime calls it when the last reference is gone, with the object as self.
 static __attribute__((swiftcall)) void destroy_box(__attribute__((swift_context)) hp_call_box *box) {
     if (box->owned) swift_release(box->owned);
+    if (box->observer) swift_release(box->observer);
     atomic_fetch_sub_explicit(&living, 1, memory_order_relaxed);
     swift_deallocObject(box, sizeof *box, 15);
 }
@@ -29,6 +30,7 @@ hp_call_box *hp_call_make_box(
     box->context = context;
     box->owned = owned;
     box->async_context_size = async_context_size;
+    box->observer = NULL;
     atomic_fetch_add_explicit(&living, 1, memory_order_relaxed);
     return box;
 }
@@ -49,6 +51,13 @@ const void *hp_call_box_function(const hp_call_box *box) {
         if (hp_call_async_size(box) <= sizes[i]) return &hp_call_async_functions[i + 1];
     }
     return &hp_call_async_functions[0];
+}
+
+void hp_call_box_set_observer(hp_call_box *box, void *observer) { box->observer = observer; }
+
+hp_call_destination hp_call_box_destination(const hp_call_box *box) {
+    return (hp_call_destination){
+        (const void *)(uintptr_t)(box->program->is_async ? hp_call_async_entry : hp_call_entry), box};
 }
 
 int64_t hp_call_living_boxes(void) { return atomic_load_explicit(&living, memory_order_relaxed); }

@@ -10,6 +10,7 @@
 HIDDEN void hp_call_entry(void);
 HIDDEN void hp_call_closure_entry(void);
 HIDDEN void hp_call_async_entry(void);
+HIDDEN void hp_call_dispatch_entry(void);
 HIDDEN void hp_call_async_resumed(void);
 // Async function pointers of function values whose context is a box (swift/include/swift/ABI/Task.h, AsyncFunctionPointer). A
 // caller allocates the context of a call in the size that is written there: where that has room for the adapter's frame and the

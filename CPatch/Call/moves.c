@@ -13,6 +13,8 @@ _Static_assert(offsetof(hp_call_program, failure) == HP_CALL_PROGRAM_FAILURE, "f
 _Static_assert(HP_CALL_PROGRAM_FAILURE == HP_CALL_PROGRAM_SUCCESS + 8, "arm64 loads both at once");
 _Static_assert(offsetof(hp_call_program, room) == HP_CALL_PROGRAM_ROOM, "for the entries");
 _Static_assert(offsetof(hp_call_program, flags) == HP_CALL_PROGRAM_FLAGS, "for the entries");
+_Static_assert(offsetof(hp_call_dispatcher, look_up) == HP_CALL_DISPATCHER_LOOK_UP, "for the entries");
+_Static_assert(offsetof(hp_call_dispatcher, original) == HP_CALL_DISPATCHER_ORIGINAL, "for the entries");
 _Static_assert(offsetof(hp_call_step, run) == HP_CALL_STEP_RUN, "for the entries");
 _Static_assert(HP_CALL_FRAME_SIZE % 16 == 0, "the stack pointer stays aligned");
 
@@ -197,6 +199,11 @@ MOVE(release) {
     NEXT;
 }
 
+MOVE(observe) {
+    ((hp_call_observe *)step->datum)(frame, step->count);
+    NEXT;
+}
+
 static void end(const hp_call_step *step, uint8_t *frame) {
     (void)step;
     (void)frame;
@@ -235,6 +242,7 @@ const void *hp_call_move(hp_call_op op) {
         [HP_CALL_OBJECT_TYPE] = object_type,
         [HP_CALL_CLOSURE] = closure,
         [HP_CALL_RELEASE] = release,
+        [HP_CALL_OBSERVE] = observe,
         [HP_CALL_END] = end,
     };
     return (const void *)(uintptr_t)moves[op];

@@ -1,4 +1,4 @@
-// Thunks: what gives an adapter an address of its own. A page of code, written once and sealed before anybody sees it, is followed
+// Thunks: what gives an adapter, or a dispatcher, an address of its own. A page of code, written once and sealed before anybody sees it, is followed
 // by a page of data: so nothing is ever writable and executable.
 //
 // Unwinders know nothing of them, and need not: a thunk pushes nothing and calls nobody, so no stack has one on it. Only where a
@@ -37,7 +37,7 @@ static uint8_t *make_page(size_t size) {
     return code;
 }
 
-const void *hp_call_make_thunk(hp_call_box *box) {
+static const void *make_thunk(const void *datum, const void *entry) {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     const void *thunk = NULL;
     pthread_mutex_lock(&lock);
@@ -49,13 +49,17 @@ const void *hp_call_make_thunk(hp_call_box *box) {
         }
     }
     if (page && used < size / HP_CALL_THUNK_SIZE) {
-        const void *entry =
-            (const void *)(uintptr_t)(box->program->is_async ? hp_call_async_entry : hp_call_entry);
-        const void *words[2] = {box, entry};
+        const void *words[2] = {datum, entry};
         thunk = page + used * HP_CALL_THUNK_SIZE;
         memcpy(page + size + used * HP_CALL_THUNK_SIZE, words, sizeof words);
         used++;
     }
     pthread_mutex_unlock(&lock);
     return thunk;
+}
+
+const void *hp_call_make_thunk(hp_call_box *box) { return make_thunk(box, hp_call_box_destination(box).code); }
+
+const void *hp_call_make_dispatch_thunk(const hp_call_dispatcher *dispatcher) {
+    return make_thunk(dispatcher, (const void *)(uintptr_t)hp_call_dispatch_entry);
 }

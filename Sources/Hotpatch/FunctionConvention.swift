@@ -1,13 +1,13 @@
 import Memory
 
 /// The C function at an address.
-func cFunction<F>(at address: Address, as type: F.Type) throws(PatchError) -> F {
+package func cFunction<F>(at address: Address, as type: F.Type) throws(PatchError) -> F {
     try requireC(type)
     return unsafeBitCast(UInt(address.rawValue), to: type)
 }
 
 /// Refuses every type but C functions: the one-word function pointers.
-func requireC<F>(_ type: F.Type) throws(PatchError) {
+package func requireC<F>(_ type: F.Type) throws(PatchError) {
     guard FunctionConvention(type) == .c else {
         throw .type(
             "\(type) is neither a Swift nor a C function type. Only functions, closures, code addresses and other symbols can "
@@ -19,11 +19,11 @@ func requireC<F>(_ type: F.Type) throws(PatchError) {
 ///
 /// Function type metadata is its kind, 0x302, then flags, whose bits 16–23 are the convention, and bit 29 says async (Swift ABI,
 /// TypeMetadata.rst, "Function Metadata"; swift/include/swift/ABI/MetadataValues.h, FunctionTypeFlags).
-enum FunctionConvention: UInt {
+package enum FunctionConvention: UInt {
     case swift = 0
     case c = 3
 
-    init?<F>(_ type: F.Type) {
+    package init?<F>(_ type: F.Type) {
         guard let flags = Self.flags(type) else { return nil }
         self.init(rawValue: flags >> 16 & 0xff)
     }

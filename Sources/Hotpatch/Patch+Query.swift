@@ -24,6 +24,10 @@ extension Patch {
         }
     }
 
+    package static func function(symbol: String, in image: String?) throws(PatchError) -> FunctionSymbol {
+        try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.function(symbol, in: image) }
+    }
+
     /// The original of a function, patched or not, as a function value.
     ///
     /// It looks the name up each time: in a hot path, or in a replacement of a function that this library itself uses

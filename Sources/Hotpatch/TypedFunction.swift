@@ -4,13 +4,13 @@ import SwiftCall
 import Symbols
 
 /// A Swift function of this process, and a function type that has been found to be its own.
-struct TypedFunction<F>: Sendable {
-    let function: FunctionSymbol
-    private let adapter: Adapter<F>
+package struct TypedFunction<F>: Sendable {
+    package let function: FunctionSymbol
+    package let adapter: Adapter<F>
     /// Bytes of the context that callers of an async function make for it.
     private let asyncContextSize: Int?
     /// What could not be verified.
-    let note: String?
+    package let note: String?
 
     /// - Parameter selfUse: the caller's word, where DWARF does not say.
     /// - Throws: `PatchError.closure` where no value of the type can stand for the function.
@@ -38,6 +38,14 @@ struct TypedFunction<F>: Sendable {
         }
     }
 
+    /// The function of that name, of whichever image it is.
+    package init(symbol: String, in image: String?, selfUse: FunctionFacts.SelfUse?) throws(PatchError) {
+        self = try LocalPatcher.with { (patcher) throws(PatchError) in
+            try TypedFunction(
+                patcher.function(symbol, in: image), as: F.self, selfUse: selfUse, index: patcher.index())
+        }
+    }
+
     private static func hiddenActor(_ function: String) -> String {
         "\(function) is async: in a module built with NonisolatedNonsendingByDefault, and where it is declared "
             + "nonisolated(nonsending), it takes an actor that no symbol shows. Then it must not be replaced by a closure"
@@ -56,7 +64,7 @@ struct TypedFunction<F>: Sendable {
     }
 
     /// A value that calls the function's code at an address.
-    func original(at address: Address) throws(PatchError) -> F {
+    package func original(at address: Address) throws(PatchError) -> F {
         do {
             guard adapter.plan.isAsync else { return try adapter.original(at: address.pointer!) }
             return try adapter.original(at: address.pointer!, asyncContextSize: asyncContextSize ?? 0)

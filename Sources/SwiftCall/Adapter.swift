@@ -18,14 +18,25 @@ public struct Adapter<F>: Sendable {
 
     /// Code that callers of the symbol may jump to, and which calls `function`. The function value is kept for good, as is the code.
     public func replacement(_ function: F) throws(CallRefusal) -> UnsafeRawPointer {
-        let program = programs.replacement
-        let box = withUnsafeBytes(of: function) { value in
+        guard let thunk = hp_call_make_thunk(box(function, programs.replacement)) else { throw .noMemory(errno) }
+        return thunk
+    }
+
+    /// The same without code of its own: what a dispatcher may lead a call to. It lives as long as it is held.
+    /// - Parameter observer: is told of each call.
+    public func replacementBox(_ function: F, observer: (any CallObserver)? = nil) -> CallBox {
+        guard let observer else { return CallBox(box(function, programs.replacement)) }
+        let box = box(function, programs.observed)
+        hp_call_box_set_observer(box, Observation(observer, plan: plan).retained())
+        return CallBox(box)
+    }
+
+    private func box(_ function: F, _ program: FlatProgram) -> UnsafeMutablePointer<hp_call_box> {
+        withUnsafeBytes(of: function) { value in
             hp_call_make_closure_box(
                 program.pointer, value.load(as: UnsafeRawPointer.self),
                 value.load(fromByteOffset: 8, as: UnsafeMutableRawPointer?.self), HP_CALL_RETAINS)
         }
-        guard let thunk = hp_call_make_thunk(box) else { throw .noMemory(errno) }
-        return thunk
     }
 
     /// A function value that calls the code at an address. It may be called as long as that code is there.
@@ -96,6 +107,7 @@ private final class Programs: Sendable {
     }
 
     var replacement: FlatProgram { program(.replacement) }
+    var observed: FlatProgram { program(.observedReplacement) }
     var original: FlatProgram { program(.original) }
 
     private func program(_ direction: CallProgram.Direction) -> FlatProgram {

@@ -50,8 +50,11 @@ struct FrameLayout {
     var registersSize: Int { vector(CallArchitecture.vectorCount) }
     /// Four general and four vector registers.
     var resultOffset: Int { 2 * registersSize }
-    /// After the results, the box and a word that is spare.
-    var size: Int { resultOffset + 4 * 8 + 4 * 16 + 16 }
+    /// After the results, the box, an error, a word of an observer, and one that is spare.
+    var size: Int { box + 32 }
+    var box: Int { resultOffset + 4 * 8 + 4 * 16 }
+    var error: Int { box + 8 }
+    var call: Int { box + 16 }
 
     private func register(_ place: Place) -> Int? {
         switch place {

@@ -189,9 +189,9 @@ public struct CallPlan: Sendable {
         return .opened(type: natural.place(), witnesses: natural.place(), isObject: isObject)
     }
 
-    /// Closures and metatypes are in another form at the other side: they would have to be converted and converted back.
+    /// Closures and thin metatypes are in another form at the other side: they would have to be converted and converted back.
     private static func checkInout(_ type: TypeMetadata, of function: FunctionType) throws(CallRefusal) {
-        func isConverted(_ type: TypeMetadata) -> Bool { type.kind == .function || type.kind == .metatype }
+        func isConverted(_ type: TypeMetadata) -> Bool { type.kind == .function || type.isThinMetatype }
         let inner = type.kind == .optional ? type.wrappedType : type
         var members = [inner]
         if inner.kind == .tuple { members = (0..<inner.elementCount).map { inner.elementType($0) } }

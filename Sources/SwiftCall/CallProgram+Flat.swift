@@ -14,7 +14,7 @@ struct FlatProgram: @unchecked Sendable {
 
     init(_ plan: CallPlan, _ direction: CallProgram.Direction) {
         let program = CallProgram(plan, direction)
-        let success = program.cleanup + program.results
+        let success = program.success
         var flags = program.flags
         if !success.isEmpty { flags.insert(.finishes) }
         let afterwards = Self.list(success)
@@ -22,7 +22,7 @@ struct FlatProgram: @unchecked Sendable {
         flat.initialize(
             to: hp_call_program(
                 prepare: Self.list(program.prepare), success: afterwards,
-                failure: plan.isThrowing ? Self.list(program.cleanup) : afterwards,
+                failure: plan.isThrowing ? Self.list(program.failure) : afterwards,
                 room: UInt32(program.room), flags: flags.rawValue, is_async: plan.isAsync ? 1 : 0))
         pointer = UnsafePointer(flat)
     }
@@ -95,6 +95,8 @@ struct FlatProgram: @unchecked Sendable {
         case .convert(let at, let plan, let direction, let ownership):
             let program = FlatProgram(plan, direction)
             return step(HP_CALL_CLOSURE, to: at, count: Int(ownership.rawValue), datum: program.pointer)
+        case .observe(let event):
+            return step(HP_CALL_OBSERVE, count: Int(event.rawValue), datum: Observation.function)
         case .release(let at):
             return step(HP_CALL_RELEASE, from: at)
         }

@@ -69,7 +69,7 @@ extension CallProgram {
             prepare.append(.convert(at: closure, plan, .replacement, ownership))
             prepare.append(.copy(from: closure, to: outgoing(code), count: 8))
             prepare.append(.copy(from: closure + 8, to: outgoing(context), count: 8))
-            if !argument.isOwned { cleanup.append(.release(at: closure + 8)) }
+            if !argument.isOwned || !isEscaping { cleanup.append(.release(at: closure + 8)) }
         }
     }
 

@@ -108,7 +108,7 @@ extension CallProgram {
             prepare.append(.copy(from: layout.incoming(context), to: image + 8, count: 8))
             let ownership: ClosureOwnership = !isEscaping ? .borrows : argument.isOwned ? .consumes : .retains
             prepare.append(.convert(at: image, plan, .original, ownership))
-            if !argument.isOwned { cleanup.append(.release(at: image + 8)) }
+            if !argument.isOwned || !isEscaping { cleanup.append(.release(at: image + 8)) }
         }
     }
 

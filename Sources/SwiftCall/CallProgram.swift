@@ -33,6 +33,7 @@ struct CallProgram {
         case objectType(pointer: Int, to: Int)
         /// Converts the closure at an offset, in place.
         case convert(at: Int, CallPlan, Direction, ClosureOwnership)
+        case observe(ObservedEvent)
         /// Releases the object that the pointer is.
         case release(at: Int)
     }
@@ -40,17 +41,20 @@ struct CallProgram {
     enum Direction: Hashable {
         /// Called as the symbol is, calls a closure.
         case replacement
+        /// The same, and tells an observer.
+        case observedReplacement
         /// Called as a closure is, calls the symbol.
         case original
     }
 
-    let direction: Direction
     /// Before the call.
     var prepare: [Move] = []
     /// After it.
     var cleanup: [Move] = []
     /// After that, unless an error was thrown.
     var results: [Move] = []
+    /// Whether an observer is told of the end first of all.
+    private var isObserved = false
     /// Bytes below the frame.
     var room = 0
     var flags: Flags = []
@@ -60,12 +64,19 @@ struct CallProgram {
     }
 
     init(_ plan: CallPlan, _ direction: Direction) {
-        self.direction = direction
         switch direction {
         case .replacement: buildReplacement(plan)
+        case .observedReplacement:
+            buildReplacement(plan)
+            prepare.append(.observe(.call))
+            isObserved = true
         case .original: buildOriginal(plan)
         }
     }
+
+    /// All that is to be done after the call.
+    var success: [Move] { (isObserved ? [.observe(.returned)] : []) + cleanup + results }
+    var failure: [Move] { (isObserved ? [.observe(.threw)] : []) + cleanup }
 
     /// Takes room for a value. It lies below the frame, so its offset is negative.
     mutating func takeRoom(_ size: Int) -> Int {

@@ -116,11 +116,11 @@ import Testing
         typealias Escaping = (@escaping (Int) -> Int, Int) -> Int
         #expect {
             try Patch.replace(symbol: "Calls.apply", with: { f, x in f(x) } as Escaping)
-        } throws: { "\($0)".contains("Leave out @escaping") }
+        } throws: { "\($0)".contains("Write @escaping where the function does") }
         typealias Composed = ((Item) throws -> Item, Int) -> (Item, Bool) throws -> Item
         #expect {
             try Patch.callOriginal(symbol: "Calls.compose", as: Composed.self)
-        } throws: { "\($0)".contains("Write @escaping") }
+        } throws: { "\($0)".contains("Write @escaping where the function does") }
         #expect(callApply() == "13")
     }
 

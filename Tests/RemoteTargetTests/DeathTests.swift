@@ -9,7 +9,7 @@ extension RemoteTargetTests {
     /// The patcher is a forked child that is killed in the middle of its work. The target must live, go on, and take a new
     /// patcher.
     @Suite struct DeathTests {
-        private static let idle: UInt64 = 150_000_000
+        private static let idle: UInt64 = 500_000_000
         private static let random = UInt64.random(in: 0...UInt64.max)
 
         /// A page shared with the child: how far it came.
@@ -25,7 +25,7 @@ extension RemoteTargetTests {
             do {
                 let agent = try victim.startAgent(idle: Self.idle) { phase in
                     progress[0] = phase.rawValue
-                    if phase == diesAt { kill(getpid(), SIGKILL) }
+                    if phase == diesAt { raise(SIGKILL) }
                 }
                 _ = try LibraryTests.load(agent, victim, library)
                 progress[0] = 20

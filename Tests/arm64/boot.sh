@@ -3,7 +3,7 @@
 # Usage: boot.sh KERNEL SECONDS COMMAND FILE…
 #   KERNEL   a part of its file's name: cloud, 16k
 #   COMMAND  run by a shell in /tests, which holds every FILE
-# Ends with 0 where the command did. CPU=name chooses the processor (default max).
+# Ends with 0 where the command did. CPU=name chooses the processor (default max), KEEP_DEBUG=yes leaves DWARF in the files.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -27,8 +27,12 @@ done
 ln -s ../usr/lib/ld-linux-aarch64.so.1 "$root/lib/ld-linux-aarch64.so.1"
 for file; do
     # The symbols are what the tests are about; what is for debuggers takes ten times as long to load.
-    "$toolchain/llvm-objcopy" --strip-debug "$file" "$root/tests/$(basename "$file")" 2>/dev/null \
-        || cp "$file" "$root/tests/"
+    if [ -n "${KEEP_DEBUG:-}" ]; then
+        cp "$file" "$root/tests/"
+    else
+        "$toolchain/llvm-objcopy" --strip-debug "$file" "$root/tests/$(basename "$file")" 2>/dev/null \
+            || cp "$file" "$root/tests/"
+    fi
 done
 cat > "$root/init" <<X
 #!/bin/busybox sh

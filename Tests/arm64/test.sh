@@ -65,5 +65,11 @@ else
     # A processor without BTI, pointer authentication and SVE.
     CPU=cortex-a72 Tests/arm64/boot.sh cloud 1200 "SelfTest core calls remote commands scenarios" "${programs[@]}" || status=1
 fi
+
+# Random signatures, compiled for arm64 too.
+signatures=25
+[ -z "${LONG:-}" ] || signatures=200
+ARM64_SDK=$(readlink -f "$sdk") ARM64_PRODUCTS=$(readlink -f "$products") RUNNER=$PWD/Tests/calls/run-arm64.sh \
+    CONFIGURATIONS="Onone/Onone O/O" SEED=1 SIGNATURES=$signatures BATCH=25 MACHINE="arm64, " Tests/calls/test.sh || status=1
 echo "arm64, all of it: $((SECONDS - began)) s"
 exit $status

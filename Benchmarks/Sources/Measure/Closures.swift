@@ -1,5 +1,6 @@
 import Dispatch
 import Hotpatch
+import HotpatchTesting
 import SwiftCall
 import Synchronization
 import Workload
@@ -28,6 +29,7 @@ enum Closures {
         try measureOne(&table)
         try measureFour(&table)
         try measureAsync(&table)
+        try measureMocks(&table)
         try Patch.revertAll()
     }
 
@@ -87,6 +89,24 @@ enum Closures {
                     _ = await ClosureLoops.value(original, calls)
                 },
             ])
+    }
+
+    /// A mock of one task: what its calls cost, and those of everybody else meanwhile.
+    private static func measureMocks(_ table: inout Table) throws {
+        let variants = [
+            Variant(name: "direct") { _ = ClosureLoops.plain(calls) },
+            Variant(name: "mocked for this task") { _ = ClosureLoops.mocked(calls) },
+            Variant(name: "mocked for another task") { await Task.detached { _ = ClosureLoops.mocked(calls) }.value },
+        ]
+        let samples = try blocking {
+            try await withMock(symbol: "Workload.ClosureSubjects.mocked", with: { (a: Int) -> Int in a &* 3 ^ 8 }) {
+                try await sample(variants)
+            }
+        }
+        table.add("(Int) -> Int, direct, beside mocks", state, samples[0], unit: "ns")
+        for (variant, sample) in zip(variants, samples).dropFirst() {
+            table.add("(Int) -> Int, \(variant.name)", state, sample, minus: samples[0], unit: "ns")
+        }
     }
 
     /// The first variant is the one that the others are compared with.

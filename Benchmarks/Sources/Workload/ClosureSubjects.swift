@@ -6,6 +6,7 @@ public enum ClosureSubjects {
     @inline(never) @_optimize(none) public static func bySymbol(_ a: Int) -> Int { a &* 3 ^ 2 }
     @inline(never) @_optimize(none) public static func byClosure(_ a: Int) -> Int { a &* 3 ^ 3 }
     @inline(never) @_optimize(none) public static func replacement(_ a: Int) -> Int { a &* 3 ^ 5 }
+    @inline(never) @_optimize(none) public static func mocked(_ a: Int) -> Int { a &* 3 ^ 9 }
     @inline(never) @_optimize(none) public dynamic static func dynamic(_ a: Int) -> Int { a &* 3 ^ 6 }
 
     public struct Failure: Error {
@@ -82,6 +83,11 @@ public enum ClosureLoops {
     @inline(never) public static func byClosure(_ count: Int) -> Int {
         var sum = 3
         for _ in 0..<count { sum = ClosureSubjects.byClosure(sum) }
+        return sum
+    }
+    @inline(never) public static func mocked(_ count: Int) -> Int {
+        var sum = 6
+        for _ in 0..<count { sum = ClosureSubjects.mocked(sum) }
         return sum
     }
     @inline(never) public static func dynamic(_ count: Int) -> Int {

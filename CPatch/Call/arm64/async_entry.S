@@ -123,6 +123,7 @@ hp_call_async_resumed:                          // results are arguments, an err
 1:      tbz     w9, #HP_CALL_FINISHES_BIT, 2f
         choose_list x0, x20
         mov     x1, x11
+        str     x20, [x1, #HP_CALL_FRAME_ERROR]
         ldr     x9, [x0, #HP_CALL_STEP_RUN]
         blr     x9
 

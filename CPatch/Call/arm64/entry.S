@@ -79,6 +79,7 @@ hp_call_entry:                                  // a thunk put the box into x17
 3:      tbz     w9, #HP_CALL_FINISHES_BIT, 4f
         choose_list x0, x21
         sub     x1, x29, #HP_CALL_FRAME_SIZE
+        str     x21, [x1, #HP_CALL_FRAME_ERROR]
         ldr     x9, [x0, #HP_CALL_STEP_RUN]
         blr     x9
         ldr     x17, FRAME(HP_CALL_FRAME_BOX)

@@ -31,7 +31,9 @@
 #define HP_CALL_RESULT (2 * HP_CALL_REGISTERS_SIZE)
 #define HP_CALL_RESULT_VECTOR(n) (HP_CALL_RESULT + 32 + (n) * 16)
 #define HP_CALL_FRAME_BOX HP_CALL_RESULT_VECTOR(4)
-#define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_BOX + 16)
+#define HP_CALL_FRAME_ERROR (HP_CALL_FRAME_BOX + 8)  // what was thrown, once the moves after the call run
+#define HP_CALL_FRAME_CALL (HP_CALL_FRAME_BOX + 16)  // an observer's own
+#define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_BOX + 32)
 
 // Of an async function the entries save the registers on the stack; the frame is elsewhere. So far before the context of the
 // target it says where.
@@ -43,7 +45,7 @@
 // Of contexts that callers make room for: of call.h, hp_call_async_functions.
 #define HP_CALL_ASYNC_SIZES 640, 1024, 2048, 4096
 
-// hp_call_box, hp_call_program and hp_call_step, for the assembly.
+// hp_call_box and the others, for the assembly.
 #define HP_CALL_BOX_PROGRAM 16
 #define HP_CALL_BOX_TARGET 24
 #define HP_CALL_BOX_CONTEXT 32
@@ -53,6 +55,8 @@
 #define HP_CALL_PROGRAM_ROOM 24
 #define HP_CALL_PROGRAM_FLAGS 28
 #define HP_CALL_STEP_RUN 0
+#define HP_CALL_DISPATCHER_LOOK_UP 0
+#define HP_CALL_DISPATCHER_ORIGINAL 8
 
 // Which conventions a program leads from and to, and which registers it needs.
 #define HP_CALL_TO_NATURAL_BIT 0      // the target is natural and returns in registers; else the caller is
@@ -103,6 +107,7 @@ typedef enum hp_call_op {
     HP_CALL_OBJECT_TYPE,  // frame[to] = the type of the object at(from)[0]
     HP_CALL_CLOSURE,      // converts the function value frame[to] by the program `datum`; `count` is an hp_call_ownership
     HP_CALL_RELEASE,      // releases the object at frame[from]
+    HP_CALL_OBSERVE,      // tells the function `datum`, an hp_call_observe, of the event `count`
     HP_CALL_END,          // the end of a list
 } hp_call_op;
 
@@ -112,6 +117,9 @@ typedef enum hp_call_ownership {
     HP_CALL_RETAINS,   // the one it was made from stays its owner's
     HP_CALL_CONSUMES,  // takes it over
 } hp_call_ownership;
+
+// Is told that the target is about to be called (0), that it returned (1), or that it threw (2).
+typedef void hp_call_observe(uint8_t *_Nonnull frame, int32_t event);
 
 typedef struct hp_call_step {
     const void *_Nonnull run;  // code: of hp_call_move
@@ -144,6 +152,7 @@ typedef struct hp_call_box {
     void *_Nullable context;            // the target's, where it is a function value
     void *_Nullable owned;              // released with the box
     uint64_t async_context_size;        // bytes the target needs, where it is async
+    void *_Nullable observer;           // released with the box
 } hp_call_box;
 
 // A new adapter, owned by the caller. It takes over `owned`.
@@ -155,6 +164,9 @@ hp_call_box *_Nonnull hp_call_make_box(
 hp_call_box *_Nonnull hp_call_make_closure_box(
     const hp_call_program *_Nonnull program, const void *_Nonnull function, void *_Nullable context,
     hp_call_ownership ownership);
+
+// Gives the box an observer, which it takes over. Before the box is used.
+void hp_call_box_set_observer(hp_call_box *_Nonnull box, void *_Nonnull observer);
 
 // The first word of a function value whose context is the box.
 const void *_Nonnull hp_call_box_function(const hp_call_box *_Nonnull box);
@@ -168,6 +180,25 @@ const void *_Nullable hp_call_make_thunk(hp_call_box *_Nonnull box);
 #define HP_CALL_THUNK_SIZE 16
 void hp_call_encode_thunks_x86_64(uint8_t *_Nonnull code, size_t size);
 void hp_call_encode_thunks_arm64(uint8_t *_Nonnull code, size_t size);
+
+// What a call runs: code, and where that is an adapter's entry the box that it finds in the register of thunks.
+typedef struct hp_call_destination {
+    const void *_Nullable code;
+    const void *_Nullable box;
+} hp_call_destination;
+
+hp_call_destination hp_call_box_destination(const hp_call_box *_Nonnull box);
+
+// A function whose calls are looked up one by one.
+typedef struct hp_call_dispatcher {
+    // What the call at hand runs. No code: the original. Runs on the caller's thread, between the call and its first instruction.
+    hp_call_destination (*_Nonnull look_up)(const void *_Nonnull dispatcher);
+    const void *_Nullable original;  // code; written before the first call
+} hp_call_dispatcher;
+
+// Code that callers may jump to as if it were the function, whatever its convention is, as long as it passes no vectors of more than
+// 16 bytes. The dispatcher must stay, as does the code. NULL where there is no memory: errno says why.
+const void *_Nullable hp_call_make_dispatch_thunk(const hp_call_dispatcher *_Nonnull dispatcher);
 
 // Boxes that are alive. For tests.
 int64_t hp_call_living_boxes(void);

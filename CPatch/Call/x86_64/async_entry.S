@@ -114,6 +114,7 @@ hp_call_async_resumed:                          // results are arguments, an err
         save_vectors HP_CALL_RESULT_VECTOR(0), %r11, 4
 1:      testb   $HP_CALL_FINISHES, %al
         jz      2f
+        movq    %r13, HP_CALL_FRAME_ERROR(%r11)
         movq    HP_CALL_PROGRAM_SUCCESS(%r10), %rdi
         testq   %r13, %r13
         cmovnzq HP_CALL_PROGRAM_FAILURE(%r10), %rdi

@@ -73,6 +73,7 @@ hp_call_entry:                                  // a thunk put the box into r11
         save_vectors HP_CALL_RESULT_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 4
 3:      testb   $HP_CALL_FINISHES, HP_CALL_PROGRAM_FLAGS(%r10)
         jz      4f
+        movq    %r12, FRAME(HP_CALL_FRAME_ERROR)
         movq    HP_CALL_PROGRAM_SUCCESS(%r10), %rdi
         testq   %r12, %r12
         cmovnzq HP_CALL_PROGRAM_FAILURE(%r10), %rdi

@@ -46,30 +46,7 @@ extension SwiftSignature {
         // The runtime makes a type of a name only where no generic arguments are missing.
         let isConcrete = context.map { _typeByName($0.mangled) != nil } ?? false
         let match = try match(closure: text, facts, isConcreteContext: isConcrete)
-        try checkEscapes(type, text)
+        try checkEscaping(of: type)
         return match
-    }
-
-    /// Neither text says which closures are `@escaping`, both manglings do. A closure of a piece of stack must not be kept, and one
-    /// that may be kept must not be passed as such.
-    private func checkEscapes(_ type: Any.Type, _ text: String) throws(SignatureError) {
-        guard let own = ClosureEscapes.ofFunction(mangled),
-            let closure = _mangledTypeName(type).flatMap(ClosureEscapes.ofType)
-        else { return }
-        let isEscaping: Bool?
-        if own.count == closure.count {
-            isEscaping = zip(own, closure).first { $0 != $1 }?.0
-        } else {
-            // A type that is named twice is mangled once. All closures inside generic types escape.
-            let (left, right) = (own.count { !$0 }, closure.count { !$0 })
-            isEscaping = left == right ? nil : left < right
-        }
-        if let isEscaping {
-            throw .unsuitable(
-                type: text,
-                why: isEscaping
-                    ? "a closure in it is not @escaping, and the function's is. Write @escaping before its type."
-                    : "a closure in it is @escaping, and the function's is not. Leave out @escaping.")
-        }
     }
 }

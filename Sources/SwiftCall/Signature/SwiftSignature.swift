@@ -2,7 +2,7 @@
 ///
 /// Read from the symbol and from what the runtime's demangler makes of it. The symbol leaves out: `mutating`, `consuming` and
 /// `nonmutating`; whether a getter throws or is async; the actor a function is isolated to; `nonisolated(nonsending)`,
-/// which adds a hidden parameter; `sending`; and `@escaping` of parameters.
+/// which adds a hidden parameter; and `sending`.
 public struct SwiftSignature: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// A free function, or a method.
@@ -48,6 +48,8 @@ public struct SwiftSignature: Hashable, Sendable {
     /// Parameters in the symbol's order, effects and result. Of a getter the indices and the value; of a setter the new
     /// value, then the indices.
     public var function: SwiftType.Function
+    /// Of its parameters.
+    let escapeMarks: [EscapeMarks]
 
     /// - Parameter demangle: the runtime's demangler; nil for what is not mangled.
     public init(mangled: String, demangle: (String) -> String?) throws(SymbolRefusal) {
@@ -90,6 +92,14 @@ public struct SwiftSignature: Hashable, Sendable {
         } catch {
             throw error as? SymbolRefusal ?? refusal(.unreadable(offset: parser.position))
         }
+        var marked = function
+        if let text = EscapeMarks.text(of: mangled, demangle) {
+            var parser = SignatureParser(text)
+            if (try? parser.declaration()) != nil, let read = try? Self.function(kind, &parser, refusal) {
+                marked = read
+            }
+        }
+        escapeMarks = marked.parameters.map { EscapeMarks($0.type) }
         self.mangled = mangled
         self.text = text
         self.kind = kind

@@ -90,7 +90,9 @@ extension SwiftType {
     /// - marker protocols leave an existential: a symbol has `any P & Sendable`, metadata `any P`;
     /// - members of an existential are in one order;
     /// - `@Sendable`, `@autoclosure` and `@escaping` leave function types;
-    /// - a variadic parameter is an array.
+    /// - a variadic parameter is an array;
+    /// - an associated type has no protocol: of a protocol extension's, a symbol has `any P<Self.Item == Int>`, elsewhere and in
+    ///   metadata it is `Self.Shop.P.Item`.
     ///
     /// - Parameter replacingSelf: what stands for the dynamic `Self` of a class.
     func normalised(replacingSelf own: SwiftType? = nil) -> SwiftType {
@@ -112,6 +114,9 @@ extension SwiftType {
             return .composition(kept.sorted { $0.description < $1.description })
         case .metatype(let type): return .metatype(inner(type))
         case .protocolMetatype(let type): return .protocolMetatype(inner(type))
+        case .sameType(.nominal(var left), let right):
+            left.components = left.components.suffix(1)
+            return .sameType(.nominal(left), inner(right))
         case .sameType(let left, let right): return .sameType(inner(left), inner(right))
         case .number: return self
         }

@@ -31,7 +31,7 @@ let deathChecks: [Check] = [
     },
 ]
 
-private let idle: UInt64 = 400_000_000
+private let idle: UInt64 = 1_000_000_000
 
 /// - Returns: the phase that the child has reached; 20 and more are behind the last.
 private func patchAndDie(
@@ -47,7 +47,7 @@ private func patchAndDie(
         do {
             let agent = try victim.startAgent(idle: idle) { phase in
                 progress[0] = phase.rawValue
-                if phase == last { kill(getpid(), SIGKILL) }
+                if phase == last { raise(SIGKILL) }
             }
             _ = try victim.load(library, with: agent)
             progress[0] = 20

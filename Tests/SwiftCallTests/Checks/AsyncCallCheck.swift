@@ -1,6 +1,7 @@
 import Calls
 import Glibc
 import Hotpatch
+import HotpatchTesting
 import Memory
 import SwiftCall
 import Symbols
@@ -64,6 +65,13 @@ func check<F>(
             try patch.revert()
             try equal(await natural(), expected, "reverted")
             try equal(await call(try original(unpatched, patch.function.name)), expected, "an original")
+
+            guard shape == .function else { return }
+            try await withMock(symbol: symbol, with: replacement()) {
+                try equal(await natural(), replaced, "mocked")
+                try equal(await Task.detached { await natural() }.value, expected, "a detached task, mocked")
+            }
+            try equal(await natural(), expected, "no longer mocked")
         }
     }
 }

@@ -1,7 +1,10 @@
 import Calls
+import Glibc
 import Hotpatch
+import HotpatchTesting
 import Memory
 import SwiftCall
+import Synchronization
 import TestSupport
 
 /// A function of Calls, called four ways: as it is, through an original, replaced, and through the original of the patch.
@@ -40,6 +43,14 @@ func check<F>(
             try equal(call(try original(patch.originalAddress)), expected, "the patch's original")
             try patch.revert()
             try equal(natural(), expected, "reverted")
+
+            // Of members, DWARF must tell what is known here.
+            guard shape == .function else { return }
+            try withMock(symbol: symbol, with: replacement()) {
+                try equal(natural(), replaced, "mocked")
+                try equal(onAnotherThread(natural), expected, "another thread, mocked")
+            }
+            try equal(natural(), expected, "no longer mocked")
         }
     }
 }
@@ -48,6 +59,28 @@ func check<F>(
     _ symbol: String, _ natural: @escaping @Sendable () -> String, as type: F.Type = F.self,
     _ call: @escaping @Sendable (F) -> String, replacement: @autoclosure @escaping @Sendable () -> F
 ) -> CallCheck { check(symbol, .function, natural, as: type, call, replacement: replacement()) }
+
+/// Where no task is.
+func onAnotherThread(_ body: @escaping @Sendable () -> String) -> String {
+    final class Call: Sendable {
+        let body: @Sendable () -> String
+        let result = Mutex("")
+        init(_ body: @escaping @Sendable () -> String) { self.body = body }
+    }
+    let call = Call(body)
+    var thread = pthread_t()
+    let error = pthread_create(
+        &thread, nil,
+        { argument in
+            let call = Unmanaged<Call>.fromOpaque(argument!).takeRetainedValue()
+            let result = call.body()
+            call.result.withLock { $0 = result }
+            return nil
+        }, Unmanaged.passRetained(call).toOpaque())
+    guard error == 0 else { return "no thread: \(error)" }
+    pthread_join(thread, nil)
+    return call.result.withLock { $0 }
+}
 
 func equal(_ found: String, _ expected: String, _ what: String) throws {
     guard found == expected else { throw TestFailure("\(what): \(found) instead of \(expected)") }

@@ -313,6 +313,7 @@ extension Box where T == Int { public func sum() -> Int { value } }
 extension Box { public func inExtension(_ a: Int) -> Int { a } }
 public func takesBox(_ a: Box<Int>, _ b: Box<Box<String>>.In, _ c: GBox<[Int?]>) -> Box<(Int, String)> { fatalError() }
 extension Named {
+    public func constrained(_ a: inout any Collection<Int>) -> any Sequence<[String]> { [] }
     public func greet(_ a: Int) -> String { name }
     public var length: Int { name.count }
     public static func kind(_ a: Int) -> String { "" }

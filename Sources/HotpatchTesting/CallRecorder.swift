@@ -1,0 +1,88 @@
+import SwiftCall
+import Synchronization
+
+/// A `CallRecorder`, whatever function it is for.
+public class AnyCallRecorder: @unchecked Sendable {
+    let functionType: Any.Type
+
+    fileprivate init(_ type: Any.Type) { functionType = type }
+
+    fileprivate func callBegan(_ arguments: [UnsafeRawPointer]) -> Int { fatalError("a recorder has a type") }
+    fileprivate func end(_ call: Int, _ result: UnsafeRawPointer) {}
+    fileprivate func end(_ call: Int, _ error: any Error) {}
+}
+
+/// A call that a recorder was told of.
+public struct RecordedCall<Arguments, Result> {
+    /// In the order of the function type, `self` first. A tuple where there are several.
+    public let arguments: Arguments
+    public internal(set) var outcome: CallOutcome<Result>
+
+    /// What it returned, if it did.
+    public var result: Result? { if case .returned(let result) = outcome { result } else { nil } }
+    /// What it threw, if it did.
+    public var error: (any Error)? { if case .threw(let error) = outcome { error } else { nil } }
+}
+
+/// How a recorded call ended.
+public enum CallOutcome<Result> {
+    /// It has not ended.
+    case running
+    case returned(Result)
+    case threw(any Error)
+}
+
+/// The calls of a mock, in the order in which they began, on whichever threads.
+///
+///     let calls = CallRecorder(((String, Int) throws -> Double).self)
+///     try withRecording(symbol: "Shop.total(of:count:)", calls) { … }
+///     #expect(calls.all[0].arguments == ("apple", 2))
+///
+/// It keeps what it recorded, arguments and results, as long as it lives. A function with an `inout` parameter or with a closure
+/// that does not escape cannot be recorded.
+public final class CallRecorder<Result, each Argument>: AnyCallRecorder, @unchecked Sendable {
+    public typealias Call = RecordedCall<(repeat each Argument), Result>
+
+    private let lock = Mutex(())
+    private var calls: [Call] = []
+
+    /// - Parameter type: the function's, as mocks have it.
+    public init(_ type: ((repeat each Argument) -> Result).Type) { super.init(type) }
+    public init(_ type: ((repeat each Argument) throws -> Result).Type) { super.init(type) }
+    public init(_ type: ((repeat each Argument) async -> Result).Type) { super.init(type) }
+    public init(_ type: ((repeat each Argument) async throws -> Result).Type) { super.init(type) }
+
+    /// The calls so far.
+    public var all: [Call] { lock.withLock { _ in calls } }
+
+    override fileprivate func callBegan(_ arguments: [UnsafeRawPointer]) -> Int {
+        var next = arguments.makeIterator()
+        func value<T>(_ type: T.Type) -> T { next.next()!.assumingMemoryBound(to: type).pointee }
+        let call = Call(arguments: (repeat value((each Argument).self)), outcome: .running)
+        return lock.withLock { _ in
+            calls.append(call)
+            return calls.count - 1
+        }
+    }
+
+    override fileprivate func end(_ call: Int, _ result: UnsafeRawPointer) {
+        end(call, .returned(result.assumingMemoryBound(to: Result.self).pointee))
+    }
+
+    override fileprivate func end(_ call: Int, _ error: any Error) { end(call, .threw(error)) }
+
+    private func end(_ call: Int, _ outcome: CallOutcome<Result>) {
+        lock.withLock { _ in calls[call].outcome = outcome }
+    }
+}
+
+/// What an adapter tells, told on to a recorder.
+final class RecorderObserver: CallObserver {
+    private let recorder: AnyCallRecorder
+
+    init(_ recorder: AnyCallRecorder) { self.recorder = recorder }
+
+    func callBegan(_ arguments: [UnsafeRawPointer]) -> Int { recorder.callBegan(arguments) }
+    func call(_ call: Int, returned result: UnsafeRawPointer) { recorder.end(call, result) }
+    func call(_ call: Int, threw error: any Error) { recorder.end(call, error) }
+}

@@ -1,0 +1,76 @@
+import Hotpatch
+
+/// Mocks a function for the current task and its children, while `body` runs.
+///
+///     try withMock(symbol: "Shop.price(of:)", with: { (item: String) -> Int in 42 }) {
+///         #expect(cart.total == 84)
+///     }
+///
+/// Detached tasks, other threads and dispatch queues run the original, so that tests that mock the same function may run at the
+/// same time. So do tasks that outlive `body`, once it has ended. The innermost mock of a function holds. What the mock captures is
+/// released after `body`.
+///
+/// The function's entry is patched while mocks of it hold anywhere, once for all of them; each call then looks its task's mock up.
+/// What Swift's tasks and reference counts live on (`malloc`, `swift_retain`, …) cannot be mocked.
+///
+/// - Parameters:
+///   - symbol, image, mock, selfUse: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.
+///   - recorder: is told of each call of the mock.
+/// - Throws: `PatchError`, and then `body` has not run; `MockError`; what `body` throws.
+public func withMock<F, R>(
+    symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
+    recorder: AnyCallRecorder? = nil, _ body: () throws -> R
+) throws -> R {
+    try MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { _ in mock }.run(body)
+}
+
+/// The same for an async `body`.
+public func withMock<F, R>(
+    symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
+    recorder: AnyCallRecorder? = nil, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+) async throws -> R {
+    try await MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { _ in mock }
+        .run(isolation: isolation, body)
+}
+
+/// The same with a mock that is made with the original, which it may call.
+///
+///     try withMock(symbol: "Shop.price(of:)", wrapping: { (original: @escaping (String) -> Int) in
+///         { item in original(item) + 1 }
+///     }) { … }
+///
+public func withMock<F, R>(
+    symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
+    recorder: AnyCallRecorder? = nil, _ body: () throws -> R
+) throws -> R {
+    try MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { try wrap($0()) }.run(body)
+}
+
+/// The same for an async `body`.
+public func withMock<F, R>(
+    symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
+    recorder: AnyCallRecorder? = nil, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+) async throws -> R {
+    try await MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { try wrap($0()) }
+        .run(isolation: isolation, body)
+}
+
+/// Records the calls that the current task and its children make to a Swift function, while `body` runs.
+///
+///     let calls = CallRecorder(((String) -> Int).self)
+///     try withRecording(symbol: "Shop.price(of:)", calls) { _ = cart.total }
+///     #expect(calls.all.map(\.arguments) == ["apple", "pear"])
+public func withRecording<R>(
+    symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,
+    _ body: () throws -> R
+) throws -> R {
+    try MockScope(recording: symbol, in: image, selfUse: selfUse, recorder).run(body)
+}
+
+/// The same for an async `body`.
+public func withRecording<R>(
+    symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,
+    isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+) async throws -> R {
+    try await MockScope(recording: symbol, in: image, selfUse: selfUse, recorder).run(isolation: isolation, body)
+}

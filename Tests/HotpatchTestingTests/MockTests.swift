@@ -1,0 +1,225 @@
+import CVictims
+import Dispatch
+import Foundation
+import Hotpatch
+import HotpatchTesting
+import Testing
+
+extension HotpatchTestingTests {
+    /// Mocks that hold for a task. All of these may run at the same time.
+    @Suite struct MockTests {
+        private static let name = "HotpatchTestingTests.price(of:)"
+
+        @Test func holdsInItsScope() throws {
+            let total = try withMock(symbol: Self.name, with: { (item: String) -> Int in item.count * 100 }) {
+                price(of: "tea")
+            }
+            #expect(total == 300)
+            #expect(price(of: "tea") == 3)
+        }
+
+        @Test func holdsForNobodyElse() async throws {
+            try await withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
+                #expect(price(of: "tea") == 42)
+                #expect(await Task.detached { price(of: "tea") }.value == 3)
+                #expect(await onAThread { price(of: "tea") } == 3)
+                let queued = await withCheckedContinuation { continuation in
+                    DispatchQueue.global().async { continuation.resume(returning: price(of: "tea")) }
+                }
+                #expect(queued == 3)
+            }
+        }
+
+        @Test func holdsForChildren() async throws {
+            try await withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
+                async let child = price(of: "tea")
+                #expect(await child == 42)
+                let sum = await withTaskGroup(of: Int.self) { group in
+                    for _ in 0..<10 { group.addTask { price(of: "tea") } }
+                    return await group.reduce(0, +)
+                }
+                #expect(sum == 420)
+                #expect(await Task { price(of: "tea") }.value == 42)
+            }
+        }
+
+        @Test func endsForTasksThatOutliveIt() async throws {
+            let (signals, begin) = AsyncStream<Void>.makeStream()
+            let task = try withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
+                Task {
+                    for await _ in signals {}
+                    return price(of: "tea")
+                }
+            }
+            begin.finish()
+            #expect(await task.value == 3)
+        }
+
+        @Test func theInnermostHolds() throws {
+            try withMock(symbol: Self.name, with: { (_: String) -> Int in 1 }) {
+                try withMock(symbol: Self.name, with: { (_: String) -> Int in 2 }) {
+                    #expect(price(of: "tea") == 2)
+                    try withMock(
+                        symbol: "HotpatchTestingTests.discount(_:on:)",
+                        with: { (_: Double, _: String) throws -> Double in 9 }
+                    ) {
+                        #expect(price(of: "tea") == 2)
+                        try #expect(discount(1, on: "") == 9)
+                    }
+                }
+                #expect(price(of: "tea") == 1)
+            }
+        }
+
+        @Test func aThousandTasksWithMocksOfTheirOwn() async throws {
+            let wrong = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<1000 {
+                    group.addTask {
+                        try await withMock(symbol: Self.name, with: { (_: String) -> Int in number }) {
+                            var isRight = price(of: "tea") == number
+                            await Task.yield()
+                            async let child = price(of: "tea")
+                            if await child != number { isRight = false }
+                            return isRight && price(of: "tea") == number
+                        }
+                    }
+                }
+                return try await group.reduce(0) { $0 + ($1 ? 0 : 1) }
+            }
+            #expect(wrong == 0)
+        }
+
+        @Test func callsTheOriginal() throws {
+            try withMock(
+                symbol: "HotpatchTestingTests.discount(_:on:)",
+                wrapping: { (original: @escaping (Double, String) throws -> Double) in
+                    { percent, item in try original(percent * 2, item) + 1000 }
+                }
+            ) {
+                try #expect(discount(25, on: "teas") == 1002)
+                #expect(throws: SoldOut(item: "")) { try discount(25, on: "") }
+            }
+        }
+
+        @Test func ofAnAsyncFunction() async throws {
+            let name = "HotpatchTestingTests.stock(of:)"
+            try await withMock(
+                symbol: name,
+                wrapping: { (original: @escaping (String) async throws -> Int) in
+                    { item in
+                        await Task.yield()
+                        return try await original(item) + 1
+                    }
+                }
+            ) {
+                try await #expect(stock(of: "tea") == 31)
+                await #expect(throws: SoldOut(item: "")) { try await stock(of: "") }
+                try await #expect(Task.detached { try await stock(of: "tea") }.value == 30)
+            }
+            #expect(try await stock(of: "tea") == 30)
+        }
+
+        @Test func inATaskThatIsCancelled() async throws {
+            let task = Task {
+                try await withMock(
+                    symbol: "HotpatchTestingTests.stock(of:)",
+                    with: { (_: String) async throws -> Int in
+                        try Task.checkCancellation()
+                        return 1
+                    }
+                ) {
+                    withUnsafeCurrentTask { $0?.cancel() }
+                    return try await stock(of: "tea")
+                }
+            }
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+
+        @Test func ofMembers() async throws {
+            try withMock(
+                symbol: "HotpatchTestingTests.Till.put(_:)",
+                with: { (till: inout Till, coins: Int) in till.amount -= coins }
+            ) {
+                var till = Till()
+                till.put(5)
+                #expect(till.amount == -5)
+            }
+            try await withMock(
+                symbol: "HotpatchTestingTests.Warehouse.shelf(_:)",
+                with: { (_: Warehouse, number: Int) -> Int in -number }
+            ) {
+                #expect(await Warehouse(1).shelf(7) == -7)
+            }
+            #expect(await Warehouse(1).shelf(7) == 107)
+        }
+
+        /// The dispatcher keeps every register that arguments may be in.
+        @Test func passesArgumentsOn() async throws {
+            let name = "HotpatchTestingTests.stamp(_:_:_:_:_:)"
+            typealias Stamp = (Int, Float, Double, String, [Int]) -> String
+            let long = String(repeating: "long ", count: 10)
+            try await withMock(
+                symbol: name, wrapping: { (original: @escaping Stamp) in { "<" + original($0, $1, $2, $3, $4) + ">" } }
+            ) {
+                #expect(stamp(1, 2.5, 3.25, long, [4, 5]) == "<1 2.5 3.25 \(long) [4, 5]>")
+                #expect(await onAThread { stamp(1, 2.5, 3.25, long, [4, 5]) } == "1 2.5 3.25 \(long) [4, 5]")
+            }
+        }
+
+        @Test func ofACFunction() async throws {
+            try await withMock(symbol: "getppid", with: { 42 } as @convention(c) () -> Int32) {
+                #expect(getppid() == 42)
+                #expect(await onAThread { getppid() } != 42)
+            }
+            #expect(getppid() != 42)
+        }
+
+        // MARK: Ends
+
+        @Test func endsWhereTheBodyThrows() async throws {
+            // A function that no test mocks meanwhile.
+            let name = "HotpatchTestingTests.Till.counted(_:)"
+            #expect(throws: Stopped.self) {
+                try withMock(symbol: name, with: { (_: Till, _: Int) -> Int in 42 }) {
+                    #expect(Till(amount: 2).counted(3) == 42)
+                    throw Stopped()
+                }
+            }
+            #expect(try Patch.replacement(for: name) == nil)
+            await #expect(throws: Stopped.self) {
+                try await withMock(symbol: name, with: { (_: Till, _: Int) -> Int in 42 }) {
+                    await Task.yield()
+                    throw Stopped()
+                }
+            }
+            #expect(try Patch.replacement(for: name) == nil)
+            #expect(Till(amount: 2).counted(3) == 6)
+        }
+
+        @Test func releasesWhatItCaptures() throws {
+            weak var released: Counted?
+            for _ in 0..<10 {
+                let counted = Counted(3)
+                released = counted
+                try withMock(symbol: Self.name, with: { (_: String) -> Int in counted.value }) {
+                    #expect(price(of: "tea") == 3)
+                }
+            }
+            #expect(released == nil)
+        }
+
+        // MARK: Refusals
+
+        @Test func refusesAnotherType() throws {
+            #expect(throws: PatchError.self) {
+                try withMock(symbol: Self.name, with: { (_: Int) -> Int in 42 }) { Issue.record("it ran") }
+            }
+            #expect(throws: PatchError.self) {
+                try withMock(symbol: "HotpatchTestingTests.nothing", with: { () -> Int in 42 }) {
+                    Issue.record("it ran")
+                }
+            }
+            #expect(price(of: "tea") == 3)
+        }
+    }
+}
