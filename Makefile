@@ -45,7 +45,7 @@ prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those.
-PURE := CPatchCoreTests|PatchPlanTests|EngineTests|SymbolsTests
+PURE := CPatchCoreTests|PatchPlanTests|EngineTests|SymbolsTests|SwiftCallTests
 sanitize: setup ## Run what parses and computes under AddressSanitizer, with traps for undefined behaviour in C
 	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=undefined \
 	    --scratch-path .build-asan --filter "$(PURE)" --skip LookupTests

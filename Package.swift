@@ -128,7 +128,7 @@ let package = Package(
                 "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory", "Symbols",
                 "TestSupport",
             ],
-            exclude: ["Checks"], swiftSettings: swiftSettings),
+            exclude: ["Checks", "Golden"], swiftSettings: swiftSettings),
 
         // Random signatures, compiled and checked: Tests/calls/test.sh runs it. Kit/ is compiled with what it writes, and
         // Hotpatch is linked with that.

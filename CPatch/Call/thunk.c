@@ -1,5 +1,9 @@
 // Thunks: what gives an adapter, or a dispatcher, an address of its own. A page of code, written once and sealed before anybody sees it, is followed
 // by a page of data: so nothing is ever writable and executable.
+//
+// Unwinders know nothing of them, and need not: a thunk pushes nothing and calls nobody, so no stack has one on it. Only where a
+// signal comes inside one, a profiler's, does what looks at the stack from there see no callers. To describe them
+// with __register_frame would cost more: libgcc before 13 then takes a lock for each frame, which that signal may find taken.
 
 #include <errno.h>
 #include <pthread.h>

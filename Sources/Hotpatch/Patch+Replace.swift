@@ -21,7 +21,8 @@ extension Patch {
     ///     that is not checked.
     ///   - original: a variable that receives the address of the original before the replacement can first run: what a
     ///     replacement that any thread may enter at once (`malloc`) calls. Must stay allocated.
-    ///   - selfUse: what a method of a struct or enum does with `self`, where the program has no DWARF to tell.
+    ///   - selfUse: what a method of a struct or enum, or a consuming one of a class, does with `self`, where the program has no
+    ///     DWARF to tell.
     /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(

@@ -174,7 +174,7 @@ public struct CallPlan: Sendable {
         }
         return Argument(
             type: parameter.type, abstract: abstract, leaves: leaves,
-            isOwned: parameter.ownership == .owned || (parameter.ownership == .standard && isOwned),
+            isOwned: parameter.ownership == .owned || (parameter.ownership != .inout && isOwned),
             isAbstractlyOwned: parameter.ownership == .owned)
     }
 

@@ -91,7 +91,7 @@ struct NameKeys {
     private mutating func swiftPath(_ text: UnsafeRawBufferPointer, _ start: Int) -> Int? {
         bare.removeAll(keepingCapacity: true)
         var index = start
-        while index < text.count {
+        scan: while index < text.count {
             let byte = text[index]
             let isComponentStart =
                 index == start || text[index - 1] == UInt8(ascii: ".") || text[index - 1] == UInt8(ascii: ":")
@@ -112,11 +112,15 @@ struct NameKeys {
                 }
             case UInt8(ascii: " "):
                 if text.starts(with: " : ", at: index) { return index }
-                for fix in [" infix(", " prefix(", " postfix("] as [StaticString]
+                for fix in [" infix", " prefix", " postfix"] as [StaticString]
                 where text.starts(with: fix, at: index) {
-                    return index + fix.utf8CodeUnitCount - 1
+                    index += fix.utf8CodeUnitCount
+                    continue scan
                 }
                 return nil
+            case UInt8(ascii: "@") where !isComponentStart:
+                // The one attribute of functions that stands in their names.
+                return text.starts(with: "@Sendable (", at: index) ? index + 10 : nil
             case UInt8(ascii: "<") where !isComponentStart:
                 guard let end = Self.closing(text, index) else { return nil }
                 // Parameters of the function itself go; those of a generic type are part of its name.

@@ -52,6 +52,22 @@ import Testing
         #expect(try account.deposit(100, "note") == 600)
     }
 
+    /// DWARF tells that the method ends its object's life.
+    @Test func aConsumingMethodOfAClass() throws {
+        let before = Token.living
+        for _ in 0..<3 {
+            let patch = try Patch.replace(
+                symbol: "Calls.Account.close",
+                wrapping: { (original: @escaping (Account, Token) -> Item) in
+                    { Item(original($0, $1).token.id, $0.balance) }
+                })
+            defer { try? patch.revert() }
+            #expect(callClose() == "item 3 at 300")
+        }
+        // What a patch keeps, its closure, has no token.
+        #expect(Token.living == before)
+    }
+
     @Test func aMethodOfAProtocolExtension() throws {
         let patch = try Patch.replace(
             symbol: "Calls.Named.greet",
@@ -86,6 +102,26 @@ import Testing
             return mismatch.expected == "(Int, Int) -> Int" && mismatch.closure == "(Int32, Int) -> Int"
         }
         #expect(add(40, 2) == 42)
+    }
+
+    @Test(arguments: ["Calls.sendableAdd", "Calls.sendableAdd(_:to:)", "sendableAdd"])
+    func aSendableFunction(name: String) throws {
+        let patch = try Patch.replace(symbol: name, with: { (a: Int, b: Int) -> Int in a * b })
+        defer { try? patch.revert() }
+        #expect(sendableAdd(4, to: 5) == 20)
+    }
+
+    /// The demangled names are the same; the closure's context is a piece of its caller's stack in one.
+    @Test func anEscapingClosureForOneThatIsNot() throws {
+        typealias Escaping = (@escaping (Int) -> Int, Int) -> Int
+        #expect {
+            try Patch.replace(symbol: "Calls.apply", with: { f, x in f(x) } as Escaping)
+        } throws: { "\($0)".contains("Write @escaping where the function does") }
+        typealias Composed = ((Item) throws -> Item, Int) -> (Item, Bool) throws -> Item
+        #expect {
+            try Patch.callOriginal(symbol: "Calls.compose", as: Composed.self)
+        } throws: { "\($0)".contains("Write @escaping where the function does") }
+        #expect(callApply() == "13")
     }
 
     @Test func theOriginalOfAnotherTypeIsRefused() throws {

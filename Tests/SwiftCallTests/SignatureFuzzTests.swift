@@ -132,6 +132,7 @@ import Testing
                 symbols.randomElement(using: &random)!, with: Self.fragments, others: symbols, using: &random)
             Self.timed(symbol) {
                 if ClosureType.demangle(symbol) != nil { demangled += 1 }
+                _ = EscapeMarks.text(of: symbol, ClosureType.demangle)
                 do {
                     _ = try SwiftSignature(mangled: symbol).match(
                         closure: Self.closures.randomElement(using: &random)!, Self.facts, isConcreteContext: true)

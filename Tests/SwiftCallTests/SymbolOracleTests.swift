@@ -17,6 +17,8 @@ import Testing
         var isThrowing = false
         var throwsTyped = false
         var parameterCount = 0
+        /// How many function types in its parameters do not escape.
+        var lentCount = 0
         /// The first of what may be a function's context.
         var context = ""
 
@@ -43,6 +45,7 @@ import Testing
                 if depth == typeDepth + 1, kind == "TypedThrowsAnnotation" { throwsTyped = true }
                 if depth == typeDepth + 1 { isInParameters = kind == "ArgumentTuple" }
                 guard isInParameters else { continue }
+                if kind == "NoEscapeFunctionType" || kind == "AutoClosureType" { lentCount += 1 }
                 if depth == typeDepth + 3 { parameterCount = kind == "Tuple" ? 0 : 1 }
                 if depth == typeDepth + 4, kind == "TupleElement" { parameterCount += 1 }
             }
@@ -127,6 +130,8 @@ import Testing
                 #expect(
                     signature.function.parameters.count == tree.parameterCount + (isSetter ? 1 : 0),
                     "\(symbol) \(signature.text)")
+                let lent = signature.escapeMarks.flatMap(\.marks).count { $0 }
+                if !isSetter { #expect(lent == tree.lentCount, "\(symbol) \(signature.text)") }
                 #expect(signature.function.isAsync == tree.isAsync, "\(symbol) \(signature.text)")
                 #expect((signature.function.thrown != .nothing) == tree.isThrowing, "\(symbol) \(signature.text)")
             }

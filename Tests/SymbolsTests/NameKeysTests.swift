@@ -56,6 +56,20 @@ import Testing
             ]
         ),
         (
+            "static Shop.Cart.+ infix@Sendable (Shop.Cart, Shop.Cart) -> Shop.Cart",
+            [
+                "static Shop.Cart.+ infix@Sendable (Shop.Cart, Shop.Cart)", "Shop.Cart.+(Shop.Cart, Shop.Cart)",
+                "Shop.Cart.+(_:_:)", "Shop.Cart.+",
+            ]
+        ),
+        (
+            "Shop.price@Sendable (of: Swift.String) -> Swift.Int",
+            [
+                "Shop.price@Sendable (of: Swift.String)", "Shop.price(of: Swift.String)", "Shop.price(of:)",
+                "Shop.price",
+            ]
+        ),
+        (
             "Shop.(helper in _0123456789ABCDEF0123456789ABCDEF)(x: Swift.Int) -> ()",
             [
                 "Shop.(helper in _0123456789ABCDEF0123456789ABCDEF)(x: Swift.Int)", "Shop.helper(x: Swift.Int)",

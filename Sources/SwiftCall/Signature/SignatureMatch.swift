@@ -1,6 +1,6 @@
 /// What a symbol's name leaves out, as far as it is known.
 public struct FunctionFacts: Hashable, Sendable {
-    /// What a method does with `self`. Of a class's it is never needed.
+    /// What a method does with `self`. Of a class's it need not be known: then it is taken not to be `consuming`.
     public enum SelfUse: Hashable, Sendable {
         case borrowed
         /// `mutating`.
@@ -274,7 +274,11 @@ extension SwiftSignature {
             return (Expected(parameters: [own] + parameters, type: type), .metatype)
         }
         var own = Expected.Parameter(name: "self", type: SwiftType.Parameter(type: context.type), natural: .borrowed)
-        if context.kind == .classType { return (Expected(parameters: [own] + parameters, type: type), .object) }
+        if context.kind == .classType {
+            // An object is rarely consumed by its methods: where nothing tells, they borrow it.
+            if facts.selfUse == .consumed { own.natural = .owned }
+            return (Expected(parameters: [own] + parameters, type: type), .object)
+        }
         guard let use = facts.selfUse else { throw refused(.unknownMutating) }
         switch use {
         case .borrowed: break

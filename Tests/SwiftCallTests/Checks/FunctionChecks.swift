@@ -13,6 +13,7 @@ typealias Tuples = ((Int8, Int), (String, (Bool, Double), Token), ()) -> (Int8, 
 typealias TypesInTuples = ((Int.Type, Int), (Bool, Item.Type, Token.Type, String), (Weekday.Type, Any.Type)) -> String
 typealias Inouts = (inout Int, inout String, inout Large, inout Any) -> Void
 typealias Consumes = (consuming Item, __owned Any, consuming Large) -> Item
+typealias Borrows = (borrowing Item, __shared Any, borrowing Large) -> Item
 typealias Metatypes = (Int.Type, Token.Type, any Any.Type, any Named.Type) -> Any.Type
 
 public let functionChecks: [CallCheck] = [
@@ -140,6 +141,10 @@ public let functionChecks: [CallCheck] = [
             d = c
             c = Large(a)
         }),
+    // The function takes over what a closure of this type may only look at.
+    check(
+        "Calls.consumes", CallShape(ownedParameters: 0b111), callConsumes, as: Borrows.self,
+        { "\($0(Item(1, 2), Item(3, 4), Large(5)))" }, replacement: { a, b, c in Item(c.e, a.price * 10) }),
     check(
         "Calls.consumes", callConsumes, as: Consumes.self, { "\($0(Item(1, 2), Item(3, 4), Large(5)))" },
         replacement: { a, b, c in Item(a.token.id + c.token.id, "\(b)".count) }),

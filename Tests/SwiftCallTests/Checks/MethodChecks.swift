@@ -9,6 +9,9 @@ private let initialiser = CallShape(self: .metatype, ownsParameters: true)
 
 public let methodChecks: [CallCheck] = [
     check(
+        "Calls.Account.close", CallShape(self: .consuming), callClose, as: ((Account, Token) -> Item).self,
+        { "\($0(Account(3), Token(4)))" }, replacement: { Item($1.id, $0.token.id * 10) }),
+    check(
         "Calls.Account.deposit", method, callDeposit, as: ((Account, Int, String) throws -> Int).self,
         { f in attempt { try f(Account(1), 5, "six") } + attempt { try f(Account(2), -1, "") } },
         replacement: { account, amount, note in

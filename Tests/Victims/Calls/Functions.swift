@@ -7,6 +7,9 @@ import Synchronization
 @inline(never) @_optimize(none) public func add(_ a: Int, _ b: Int) -> Int { a + b }
 @inline(never) public func callAdd() -> String { "\(add(40, 2))" }
 
+/// Its readable name has the attribute in the middle.
+@Sendable @inline(never) @_optimize(none) public func sendableAdd(_ a: Int, to b: Int) -> Int { a + b }
+
 @inline(never) @_optimize(none) public func nothing() { Note.set("called") }
 @inline(never) public func callNothing() -> String {
     nothing()

@@ -11,6 +11,8 @@ public final class Account {
         return balance + note.count
     }
 
+    @inline(never) @_optimize(none) public consuming func close(_ note: Token) -> Item { Item(token.id, note.id) }
+
     @inline(never) @_optimize(none) public class func make(_ id: Int) -> Account { Account(id) }
 
     public var summary: String {
@@ -22,6 +24,7 @@ public final class Account {
         @inline(never) @_optimize(none) set { balance = newValue.price }
     }
 }
+@inline(never) public func callClose() -> String { "\(Account(3).close(Token(4)))" }
 @inline(never) public func callDeposit() -> String {
     attempt { try Account(1).deposit(5, "six") } + attempt { try Account(2).deposit(-1, "") }
 }
