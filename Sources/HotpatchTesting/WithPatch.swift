@@ -60,7 +60,9 @@ extension Patch {
     /// What ran meanwhile may have reverted it.
     func revertIfInForce() throws(PatchError) {
         try Mock.withoutAny { () throws(PatchError) in
-            do { try revert() } catch PatchError.notInForce {} catch { throw error }
+            do throws(PatchError) { try revert() } catch {
+                guard case .notInForce = error else { throw error }
+            }
         }
     }
 }

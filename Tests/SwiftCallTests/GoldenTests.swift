@@ -148,9 +148,10 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
     private static let arm64: [String]? = {
         let root = folder.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
         let sdk = getenv("HOTPATCH_ARM64_SDK").map { String(cString: $0) } ?? "\(root)/.sdk-arm64"
-        guard access("\(sdk)/modules", R_OK) == 0 else { return nil }
+        guard access("\(sdk)/stamp", R_OK) == 0 else { return nil }
         return [
             "-target", "aarch64-unknown-linux-gnu", "-sdk", "\(sdk)/root", "-resource-dir", "\(sdk)/swift",
+            "-module-cache-path", "\(sdk)/modules",
         ]
     }()
 
