@@ -9,26 +9,6 @@
         .globl  hp_call_async_entry, hp_call_async_resumed, hp_call_async_functions
         .hidden hp_call_async_entry, hp_call_async_resumed, hp_call_async_functions
 
-.macro enter
-        stp     x29, x30, [sp, #-16]!
-        .cfi_def_cfa_offset 16
-        .cfi_offset x29, -16
-        .cfi_offset x30, -8
-        mov     x29, sp
-        .cfi_def_cfa x29, 16
-        sub     sp, sp, #HP_CALL_ASYNC_SIZE
-.endm
-
-// x30 is what it was: whoever is jumped to returns to whoever called first.
-.macro leave_to target
-        mov     sp, x29
-        ldp     x29, x30, [sp], #16
-        .cfi_def_cfa sp, 0
-        .cfi_restore x29
-        .cfi_restore x30
-        br      \target
-.endm
-
         .type   hp_call_async_closure_entry, %function
         .p2align 5
 hp_call_async_closure_entry:                    // the box is the context
@@ -58,7 +38,7 @@ hp_call_async_entry:                            // a thunk put the box into x17
         hint    #34
         mov     x16, #0
 .Lasync_entry:
-        enter
+        enter   HP_CALL_ASYNC_SIZE
         save_generals sp
         ldr     x10, [x17, #HP_CALL_BOX_PROGRAM]
         ldr     w9, [x10, #HP_CALL_PROGRAM_FLAGS]
@@ -99,7 +79,8 @@ hp_call_async_entry:                            // a thunk put the box into x17
         add     x22, x11, #HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK
         ldr     x17, [x11, #HP_CALL_FRAME_BOX]
         ldr     x16, [x17, #HP_CALL_BOX_TARGET]
-        leave_to x16
+        leave                                   // x30 too: whoever is jumped to returns to whoever called first
+        br      x16
         .cfi_endproc
         .size   hp_call_async_entry, . - hp_call_async_entry
 
@@ -108,7 +89,7 @@ hp_call_async_entry:                            // a thunk put the box into x17
 hp_call_async_resumed:                          // results are arguments, an error is in x20
         .cfi_startproc
         hint    #34
-        enter
+        enter   HP_CALL_ASYNC_SIZE
         ldr     x11, [x22, #-HP_CALL_ASYNC_LINK]
         str     x11, [sp, #HP_CALL_ASYNC_FRAME]
         ldr     x17, [x11, #HP_CALL_FRAME_BOX]
@@ -147,7 +128,8 @@ hp_call_async_resumed:                          // results are arguments, an err
         load_vectors sp, HP_CALL_VECTOR(0)
 4:      load_results sp, 0
 5:      ldr     x16, [x22, #HP_CALL_ASYNC_RESUME]
-        leave_to x16
+        leave
+        br      x16
         .cfi_endproc
         .size   hp_call_async_resumed, . - hp_call_async_resumed
 

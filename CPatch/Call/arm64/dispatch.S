@@ -14,13 +14,7 @@
 hp_call_dispatch_entry:                         // a thunk put the dispatcher into x17
         .cfi_startproc
         hint    #34
-        stp     x29, x30, [sp, #-16]!
-        .cfi_def_cfa_offset 16
-        .cfi_offset x29, -16
-        .cfi_offset x30, -8
-        mov     x29, sp
-        .cfi_def_cfa x29, 16
-        sub     sp, sp, #HP_CALL_REGISTERS_SIZE
+        enter   HP_CALL_REGISTERS_SIZE
         save_generals sp
         save_vectors sp, HP_CALL_VECTOR(0)
         save_other_vectors sp, HP_CALL_VECTOR(0)
@@ -33,11 +27,7 @@ hp_call_dispatch_entry:                         // a thunk put the dispatcher in
         load_generals sp
         load_vectors sp, HP_CALL_VECTOR(0)
         load_other_vectors sp, HP_CALL_VECTOR(0)
-        mov     sp, x29
-        ldp     x29, x30, [sp], #16
-        .cfi_def_cfa sp, 0
-        .cfi_restore x29
-        .cfi_restore x30
+        leave
         br      x16
         .cfi_endproc
         .size   hp_call_dispatch_entry, . - hp_call_dispatch_entry

@@ -31,13 +31,7 @@ hp_call_entry:                                  // a thunk put the box into x17
         .cfi_startproc
         hint    #34
 .Lentry:
-        stp     x29, x30, [sp, #-16]!
-        .cfi_def_cfa_offset 16
-        .cfi_offset x29, -16
-        .cfi_offset x30, -8
-        mov     x29, sp
-        .cfi_def_cfa x29, 16
-        sub     sp, sp, #HP_CALL_FRAME_SIZE
+        enter   HP_CALL_FRAME_SIZE
         save_generals sp
         stp     x20, x8, [sp, #HP_CALL_CONTEXT]
         .cfi_offset x20, HP_CALL_CONTEXT - HP_CALL_FRAME_SIZE - 16
@@ -92,11 +86,7 @@ hp_call_entry:                                  // a thunk put the box into x17
 5:      load_results x10, 0
 6:      sub     x10, x29, #HP_CALL_FRAME_SIZE
         ldr     x20, [x10, #HP_CALL_CONTEXT]
-        mov     sp, x29
-        ldp     x29, x30, [sp], #16
-        .cfi_def_cfa sp, 0
-        .cfi_restore x29
-        .cfi_restore x30
+        leave
         .cfi_restore x20
         ret
         .cfi_endproc

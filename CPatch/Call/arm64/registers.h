@@ -1,5 +1,24 @@
 // Saving and loading the registers that pass arguments, for the assembly. Twin of x86_64/registers.h.
 
+// A frame with `size` bytes below the caller's frame pointer and return address; and back to the caller's.
+.macro enter size
+        stp     x29, x30, [sp, #-16]!
+        .cfi_def_cfa_offset 16
+        .cfi_offset x29, -16
+        .cfi_offset x30, -8
+        mov     x29, sp
+        .cfi_def_cfa x29, 16
+        sub     sp, sp, #\size
+.endm
+
+.macro leave
+        mov     sp, x29
+        ldp     x29, x30, [sp], #16
+        .cfi_def_cfa sp, 0
+        .cfi_restore x29
+        .cfi_restore x30
+.endm
+
 // Argument registers, to or from the place that begins at `base`.
 .macro save_generals base
         stp     x0, x1, [\base, #HP_CALL_GENERAL(0)]
