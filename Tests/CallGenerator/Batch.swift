@@ -26,7 +26,10 @@ struct Batch {
 
             \(signatures.map(\.testSource).joined())
             @main struct Main {
-                static func main() async { await runAll([\(checks)]) }
+                static func main() async throws {
+                    try useOneThread()
+                    await runAll([\(checks)])
+                }
             }
 
             """

@@ -66,12 +66,18 @@ else
     CPU=cortex-a72 Tests/arm64/boot.sh cloud 1200 "SelfTest core calls remote commands scenarios" "${programs[@]}" || status=1
 fi
 
-# Random signatures, compiled for arm64 too.
-signatures=25
-[ -z "${LONG:-}" ] || signatures=200
-# The generator itself is built for this machine, with this machine's libraries.
-env -u PKG_CONFIG_PATH -u PKG_CONFIG_LIBDIR -u PKG_CONFIG_SYSROOT_DIR \
-    ARM64_SDK="$(readlink -f "$sdk")" ARM64_PRODUCTS="$(readlink -f "$products")" RUNNER="$PWD/Tests/calls/run-arm64.sh" \
-    CONFIGURATIONS="Onone/Onone O/O" SEED=1 SIGNATURES=$signatures BATCH=25 MACHINE="arm64, " Tests/calls/test.sh || status=1
+# Random signatures, compiled for arm64 too. The generator itself is built for this machine, with this machine's libraries.
+# Usage: call_signatures MACHINE RUNNER SIGNATURES
+call_signatures() {
+    env -u PKG_CONFIG_PATH -u PKG_CONFIG_LIBDIR -u PKG_CONFIG_SYSROOT_DIR \
+        ARM64_SDK="$(readlink -f "$sdk")" ARM64_PRODUCTS="$(readlink -f "$products")" RUNNER="$PWD/Tests/calls/$2" \
+        CONFIGURATIONS="Onone/Onone O/O" SEED=1 SIGNATURES="$3" BATCH=25 MACHINE="arm64 $1, " Tests/calls/test.sh
+}
+if [ -z "${LONG:-}" ]; then
+    call_signatures "qemu-user" run-arm64-user.sh 25 || status=1
+else
+    call_signatures "qemu-user" run-arm64-user.sh 200 || status=1
+    call_signatures "Linux" run-arm64.sh 50 || status=1
+fi
 echo "arm64, all of it: $((SECONDS - began)) s"
 exit $status
