@@ -301,7 +301,8 @@ public struct CallPlan: Sendable {
             if let components = try image.components() {
                 form = .registers(placeResults(components, natural.architecture))
             } else {
-                form = .memory(indirectPlace())
+                // With several results in memory beside it, an argument like theirs (IRGen's SignatureExpansion::expandResult).
+                form = .memory(pointerCount > 1 ? natural.place() : indirectPlace())
             }
             // The other results are told where to go by the first arguments.
             leaves = leaves.map { leaf in

@@ -43,6 +43,9 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
         (([Int], [String: Int], Set<Int>, Substring) -> Character).self,
         ((Range<Int>, ClosedRange<Int8>, Unicode.Scalar, UnsafeRawBufferPointer) -> StaticString).self, Later.self,
         ((GoldenFive) async -> GoldenFive).self,
+        // Several results in memory.
+        (() -> (any GoldenProtocol, GoldenFive)).self, (() -> (GoldenFive, Any, any GoldenProtocol)).self,
+        ((Int) throws -> (Any, GoldenFive, Int, Any, GoldenObject.Type)).self, (() -> (Any, Any)).self,
         // C's.
         ((victim_plain, victim_packed) -> victim_plain).self, ((victim_single, Int) -> victim_packed).self,
         ((victim_hidden_bits?, victim_single?) -> victim_large_with_bits).self,
@@ -87,7 +90,7 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
         var results: [String] = []
         switch plan.result.form {
         case .registers(let components): results = components.map { text($0.range) }
-        case .memory, .indirect: arguments.append("sret")
+        case .memory(let place), .indirect(let place): arguments.append(place == .indirectResult ? "sret" : "i64")
         }
         for leaf in plan.result.leaves { if case .pointer = leaf.passing { arguments.append("i64") } }
         for leaf in plan.arguments.flatMap(\.leaves) {
