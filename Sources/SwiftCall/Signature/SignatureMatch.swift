@@ -188,6 +188,10 @@ extension SwiftSignature {
             case let actor where !actor.contains("("): break
             case "convention(c)":
                 throw unsuitable("it is a C function. Pass a closure, or replace a C function.")
+            case "nonisolated(nonsending)":
+                throw unsuitable(
+                    "a function that is so takes an actor that no closure's type shows. Replace it by another such function:"
+                        + " Patch.replace(symbol:withSymbol:).")
             default:
                 throw unsuitable(
                     "\(attribute) changes how it is called. Pass a closure without it.")

@@ -199,10 +199,23 @@ struct SignatureParser {
             result = SwiftType.Component(name: try identifier())
         }
         if take("<") {
-            repeat { result.arguments.append(try argument()) } while take(", ")
+            repeat {
+                if take("Pack{") {
+                    try pack(into: &result.arguments)
+                } else {
+                    result.arguments.append(try argument())
+                }
+            } while take(", ")
             try expect(">")
         }
         return result
+    }
+
+    /// What stands for `each T`. A type has no more than one, so that its arguments need no braces, as in Swift's own spelling.
+    private mutating func pack(into arguments: inout [SwiftType]) throws(Failure) {
+        if take("}") { return }
+        repeat { arguments.append(try argument()) } while take(", ")
+        try expect("}")
     }
 
     private mutating func argument() throws(Failure) -> SwiftType {
@@ -232,6 +245,16 @@ struct SignatureParser {
     private static func isWord(_ byte: UInt8) -> Bool {
         byte >= 0x80 || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "$") || (0x30...0x39).contains(byte)
             || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+    }
+
+    /// Whether a type in the text is called so: `Shop.Cell.Type`, not `Shop.Cell.TypeDescriptor`.
+    static func names(_ word: String, in text: String) -> Bool {
+        let text = Array(text.utf8)
+        let component = Array(".\(word)".utf8)
+        return text.indices.contains { start in
+            let end = start + component.count
+            return text[start...].starts(with: component) && (end == text.count || !isWord(text[end]))
+        }
     }
 
     /// The dot before another component: not `.Type` and not the dots of `T...`.

@@ -112,7 +112,7 @@ public struct SwiftSignature: Hashable, Sendable {
                 path: path, extensionModule: declaration.extensionModule, mangled: mangled, demangle: demangle)
             if context == nil { throw refusal(.unreadable(offset: declaration.pathStart)) }
         }
-        if let reason = refusedType() { throw refusal(reason) }
+        if let reason = refusedType(demangle) { throw refusal(reason) }
     }
 
     private static func function(
@@ -138,7 +138,7 @@ public struct SwiftSignature: Hashable, Sendable {
     }
 
     /// Which types in the signature rule a closure out.
-    private func refusedType() -> SymbolRefusal.Reason? {
+    private func refusedType(_ demangle: (String) -> String?) -> SymbolRefusal.Reason? {
         let types = function.parameters.map(\.type) + [function.result]
         if case .typed(let error) = function.thrown { return .typedThrows(error.description) }
         func any(_ condition: (SwiftType) -> Bool) -> Bool { types.contains { $0.contains(where: condition) } }
@@ -164,8 +164,25 @@ public struct SwiftSignature: Hashable, Sendable {
             default: false
             }
         }
-        if isMetatype, mangled.contains("4Type") || mangled.contains("8Protocol") { return .ambiguousMetatype }
+        if isMetatype, Self.namesTypeLikeMetatype(mangled, demangle) { return .ambiguousMetatype }
         return nil
+    }
+
+    /// Whether a type is called Type or Protocol. Where all that is called so is given another name of the same length, the text says
+    /// the same of a metatype, and not of such a type, however its name is abbreviated in the symbol.
+    private static func namesTypeLikeMetatype(_ mangled: String, _ demangle: (String) -> String?) -> Bool {
+        for (word, other) in [("Type", "Tipe"), ("Protocol", "Protokol")] {
+            var bytes = Array(mangled.utf8)
+            var isRenamed = false
+            for index in bytes.indices where bytes[index...].starts(with: word.utf8) {
+                bytes.replaceSubrange(index..<(index + word.utf8.count), with: other.utf8)
+                isRenamed = true
+            }
+            guard isRenamed else { continue }
+            guard let text = demangle(String(decoding: bytes, as: UTF8.self)) else { return true }
+            if SignatureParser.names(other, in: text) { return true }
+        }
+        return false
     }
 
     /// `A`, `B1`; `A.Element`, unless that is a type of the function's own module.

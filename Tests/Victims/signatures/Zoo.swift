@@ -378,7 +378,14 @@ public struct Cell {
     public func kind(_ type: `Type`) -> Int { x }
     public func meta(_ type: Cell.Type, _ other: `Type`) -> Int { x }
     public func metatype(_ type: Int.Type) -> Int { x }
+    public func abbreviated(_ type: CellType, _ other: `Type`) -> Int { x }
+    public struct TypeDescriptor {}
 }
+public struct CellType {}
+public struct ProtocolDescriptor {}
+public struct Packed<each T> { public init() {} }
+public func descriptors(_ a: Cell.TypeDescriptor, _ b: Cell.Type, _ c: ProtocolDescriptor) -> Any.Type { Int.self }
+public func packs(_ a: Packed<Int, String>, _ b: Packed< >) -> Packed<[Packed<Int>]> { Packed() }
 
 @Sendable public func sendable(_ a: Int, _ b: String) throws -> Int { a }
 extension SerialExecutor { public func executorName() -> String { "\(self)" } }
