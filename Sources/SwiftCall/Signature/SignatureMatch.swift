@@ -157,7 +157,9 @@ extension SwiftSignature {
             throw refused(.allocatingInitialiser(isKnownOptimised: facts.isOptimised == true))
         }
         let closure = try Self.closureType(text)
-        if let first = closure.parameters.first, let context, context.type.isUnbound(first.type) {
+        if let first = closure.parameters.first, let context,
+            context.type.isUnbound(first.type) || context.type.isPartlyBound(first.type)
+        {
             throw refused(.genericContext(first.type.description))
         }
         let (expected, selfParameter) = try expectedType(facts, closure, isConcreteContext)

@@ -293,6 +293,9 @@ struct SignatureParser {
         var context: [SwiftType.Component] = []
         /// Generic parameters between `<` and `>` that are not the function's own: `Swift.Array<A where A == Swift.Int>`.
         var contextGenerics: String?
+        /// Where they begin, at `<`, and how many types on the path have some.
+        var contextGenericsStart = 0
+        var genericContextCount = 0
         var name = ""
         var discriminator: String?
         /// The function's own, without `<` and `>`.
@@ -332,8 +335,15 @@ struct SignatureParser {
             for form in [" infix", " prefix", " postfix"] where take(form) {
                 result.form = .operator(String(form.dropFirst()))
             }
+            let start = position
             if let generics = angle() {
-                if peek == UInt8(ascii: ".") { result.contextGenerics = generics } else { result.generics = generics }
+                if peek == UInt8(ascii: ".") {
+                    result.contextGenerics = generics
+                    result.contextGenericsStart = start
+                    result.genericContextCount += 1
+                } else {
+                    result.generics = generics
+                }
             }
             guard result.form == .alone, take(".") else { break }
         }
@@ -356,6 +366,24 @@ struct SignatureParser {
         result.contextEnd = max(result.pathStart, starts[path.count] - 1)
         return result
     }
+
+    /// What an extension says that all parameters of its type are, in their order: `A where A == Swift.Int`. Where there are several,
+    /// the demangler leaves their names out: ` where A == Swift.Int, B == Swift.String`.
+    mutating func boundArguments() throws(Failure) -> [SwiftType] {
+        if !at(" where ") { repeat { _ = try identifier() } while take(", ") }
+        try expect(" where ")
+        var arguments: [SwiftType] = []
+        repeat {
+            guard arguments.count < 26, try identifier() == Self.parameterName(arguments.count) else { throw failure }
+            try expect(" == ")
+            arguments.append(try type())
+        } while take(", ")
+        guard isAtEnd else { throw failure }
+        return arguments
+    }
+
+    /// As the demangler calls a generic parameter: `A`, `B`.
+    private static func parameterName(_ index: Int) -> String { String(UnicodeScalar(UInt8(ascii: "A") + UInt8(index))) }
 
     /// An operator at the start of a component reaches up to ` infix`, ` prefix` or ` postfix`.
     private mutating func operatorName() -> String? {

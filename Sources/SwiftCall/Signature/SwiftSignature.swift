@@ -31,8 +31,18 @@ public struct SwiftSignature: Hashable, Sendable {
         }
         public var type: SwiftType
         public var kind: Kind
-        /// Mangled, without `$s`: what `_typeByName` takes.
+        /// Mangled, without `$s` and without generic arguments: what `_typeByName` takes.
         public var mangled: String
+
+        /// - Returns: whether they are the type's: those of a protocol are its Self, those of a nested type may be the outer one's.
+        fileprivate mutating func bind(_ arguments: [SwiftType]) -> Bool {
+            guard kind != .protocolType, case .nominal(var nominal) = type, nominal.components.count == 2 else {
+                return false
+            }
+            nominal.components[1].arguments = arguments
+            type = .nominal(nominal)
+            return true
+        }
     }
 
     public var mangled: String
@@ -63,7 +73,16 @@ public struct SwiftSignature: Hashable, Sendable {
         let declaration: SignatureParser.Declaration
         do { declaration = try parser.declaration() } catch { throw refusal(.unreadable(offset: error.offset)) }
         if let generics = declaration.generics { throw refusal(.generic(parameters: generics)) }
-        if let generics = declaration.contextGenerics { throw refusal(.genericContext("<\(generics)>")) }
+        // An extension of one type among those of a generic type (`where Element == Int`) has no generic parameters.
+        var bound: [SwiftType] = []
+        if let generics = declaration.contextGenerics {
+            var parser = SignatureParser(generics)
+            let end = declaration.contextGenericsStart + generics.utf8.count + 2
+            guard declaration.genericContextCount == 1, end == declaration.contextEnd,
+                let arguments = try? parser.boundArguments()
+            else { throw refusal(.genericContext("<\(generics)>")) }
+            bound = arguments
+        }
 
         // The text of a method called `init` or `subscript` is that of the real ones: the symbol's end tells them apart
         // (docs/ABI/Mangling.rst, "Entities").
@@ -107,10 +126,14 @@ public struct SwiftSignature: Hashable, Sendable {
         name = declaration.name
         module = declaration.extensionModule ?? declaration.context.first?.name ?? ""
         if declaration.context.count > 1 {
-            let path = parser.bytes(declaration.pathStart..<declaration.contextEnd)
+            let end = bound.isEmpty ? declaration.contextEnd : declaration.contextGenericsStart
+            let path = parser.bytes(declaration.pathStart..<end)
             context = Self.context(
                 path: path, extensionModule: declaration.extensionModule, mangled: mangled, demangle: demangle)
             if context == nil { throw refusal(.unreadable(offset: declaration.pathStart)) }
+            if !bound.isEmpty, let generics = declaration.contextGenerics {
+                guard context?.bind(bound) == true else { throw refusal(.genericContext("<\(generics)>")) }
+            }
         }
         if let reason = refusedType(demangle) { throw refusal(reason) }
     }
