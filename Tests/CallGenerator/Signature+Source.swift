@@ -91,7 +91,9 @@ extension Signature {
         case .initialiser:
             let body = body("target", own: nil, salt: index * 100 + 1, isInitialiser: true)
             return "\(attributes) public init(\(list)) \(effects){ \(body) }\n"
-        case .getter: return "public \(staticKeyword)var f\(index): \(result) { \(attributes) get \(effects){ \(functionBody) } }\n"
+        case .getter:
+            let getter = "\(attributes) get \(effects){ \(functionBody) }"
+            return "public \(staticKeyword)var f\(index): \(result) { \(getter) }\n"
         case .setter(let isMutating):
             let type = parameters[0].type
             return """
@@ -100,7 +102,8 @@ extension Signature {
 
                 """
         case .subscriptGetter:
-            return "public \(staticKeyword)subscript(\(list)) -> \(result) { \(attributes) get \(effects){ \(functionBody) } }\n"
+            let getter = "\(attributes) get \(effects){ \(functionBody) }"
+            return "public \(staticKeyword)subscript(\(list)) -> \(result) { \(getter) }\n"
         case .subscriptSetter:
             let type = parameters[0].type
             return """

@@ -383,7 +383,9 @@ struct SignatureParser {
     }
 
     /// As the demangler calls a generic parameter: `A`, `B`.
-    private static func parameterName(_ index: Int) -> String { String(UnicodeScalar(UInt8(ascii: "A") + UInt8(index))) }
+    private static func parameterName(_ index: Int) -> String {
+        String(UnicodeScalar(UInt8(ascii: "A") + UInt8(index)))
+    }
 
     /// An operator at the start of a component reaches up to ` infix`, ` prefix` or ` postfix`.
     private mutating func operatorName() -> String? {
