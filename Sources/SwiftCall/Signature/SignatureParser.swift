@@ -214,7 +214,11 @@ struct SignatureParser {
     /// What stands for `each T`. A type has no more than one, so that its arguments need no braces, as in Swift's own spelling.
     private mutating func pack(into arguments: inout [SwiftType]) throws(Failure) {
         if take("}") { return }
-        repeat { arguments.append(try argument()) } while take(", ")
+        repeat {
+            // A parameter of the function's own context: `Pack{repeat A}`.
+            _ = take("repeat ")
+            arguments.append(try argument())
+        } while take(", ")
         try expect("}")
     }
 
