@@ -191,11 +191,9 @@ public struct CallPlan: Sendable {
 
     /// Closures and thin metatypes are in another form at the other side: they would have to be converted and converted back.
     private static func checkInout(_ type: TypeMetadata, of function: FunctionType) throws(CallRefusal) {
-        func isConverted(_ type: TypeMetadata) -> Bool { type.kind == .function || type.isThinMetatype }
-        let inner = type.kind == .optional ? type.wrappedType : type
-        var members = [inner]
-        if inner.kind == .tuple { members = (0..<inner.elementCount).map { inner.elementType($0) } }
-        if members.contains(where: isConverted) { throw .inoutClosure("\(function.metadata)") }
+        if contains(type, where: { isClosure($0) || $0.isThinMetatype }) {
+            throw .inoutClosure("\(function.metadata)")
+        }
     }
 
     /// A tuple is passed as its elements, each lowered alone.
@@ -238,19 +236,28 @@ public struct CallPlan: Sendable {
     }
 
     /// The function type of a closure that a value of this type is, or is when it is not nil: such a closure is converted.
-    /// Those inside other types stay as they are.
+    /// Those inside other types stay as they are, but for optionals and tuples.
     private static func closure(in type: TypeMetadata) throws(CallRefusal) -> TypeMetadata? {
-        func isClosure(_ type: TypeMetadata) -> Bool { type.kind == .function && type.word(1) & 0xff_0000 == 0 }
         if isClosure(type) { return type }
         guard type.kind == .optional else { return nil }
-        let wrapped = type.wrappedType
-        if isClosure(wrapped) { return wrapped }
-        var inner: [TypeMetadata] = []
-        if wrapped.kind == .tuple { inner = (0..<wrapped.elementCount).map { wrapped.elementType($0) } }
-        if wrapped.kind == .optional { inner = [wrapped.wrappedType] }
-        for member in inner where isClosure(member) { throw .closureInside("\(type)") }
-        for member in inner where member.isThinMetatype { throw .metatypeInside("\(type)") }
+        if isClosure(type.wrappedType) { return type.wrappedType }
+        if contains(type, where: isClosure) { throw .closureInside("\(type)") }
+        if contains(type, where: \.isThinMetatype) { throw .metatypeInside("\(type)") }
         return nil
+    }
+
+    private static func isClosure(_ type: TypeMetadata) -> Bool {
+        type.kind == .function && type.word(1) & 0xff_0000 == 0
+    }
+
+    /// Whether it is so of the type, or of one that it is an optional or a tuple of. What is in those is converted with them
+    /// (swift/docs/ABI/CallingConvention.rst, "Abstraction patterns").
+    private static func contains(_ type: TypeMetadata, where condition: (TypeMetadata) -> Bool) -> Bool {
+        switch type.kind {
+        case .optional: contains(type.wrappedType, where: condition)
+        case .tuple: (0..<type.elementCount).contains { contains(type.elementType($0), where: condition) }
+        default: condition(type)
+        }
     }
 
     // MARK: The result

@@ -20,7 +20,7 @@ public enum CallRefusal: Error, Hashable, Sendable {
     case wideFloat(String)
     case unusualVector(String)
     case overAligned(String, Int)
-    /// A C union, an opaque C struct, or another type whose fields Swift cannot see.
+    /// A C union, an opaque C struct, or another type with bytes that belong to no field that Swift sees.
     case cType(String)
     case noReflectionMetadata(String)
     case unknownKind(String)
@@ -71,7 +71,8 @@ extension CallRefusal: CustomStringConvertible {
         case .wideFloat(let type): "\(type) holds a floating-point number of more than 64 bits"
         case .unusualVector(let type): "\(type) holds a vector of an unusual shape"
         case .overAligned(let type, let alignment): "\(type) is aligned to \(alignment) bytes, more than 16"
-        case .cType(let type): "\(type) is a C type whose fields Swift does not see"
+        case .cType(let type):
+            "\(type) is a C type with bytes that are no field to Swift: a union, a bit-field, or padding where one may lie"
         case .noReflectionMetadata(let type): "\(type) was compiled without reflection metadata"
         case .unknownKind(let type): "\(type) is of a kind that this version does not know"
         case .metatypeInside(let type): "\(type) holds the metatype of a struct or an enum"

@@ -33,7 +33,7 @@ extension Signature {
     private func body(_ name: String, own: String?, salt: Int, isInitialiser: Bool = false) -> String {
         var text = "note(\"\(name)\"); \(isAsync ? "await suspend(\(salt)); " : "")"
         // An optimised caller passes nothing for what a function leaves unused.
-        if case .staticMethod = shape, isObject { text += "note(\"\\(\(name == "target" ? "self" : "s"))\"); " }
+        if isStatic, isObject { text += "note(\"\\(\(name == "target" ? "self" : "s"))\"); " }
         if let own { text += "note(\(host!.described(own))); " }
         for (index, parameter) in parameters.enumerated() {
             text += "note(\(parameter.formal.described(copied(index)))); "
@@ -55,7 +55,7 @@ extension Signature {
     }
 
     var mutatesSelf: Bool {
-        guard !isObject else { return false }
+        guard !isObject, !isStatic else { return false }
         return switch shape {
         case .method(.mutated), .setter(true), .subscriptSetter: true
         default: false
@@ -65,9 +65,12 @@ extension Signature {
     private var hasSelf: Bool {
         switch shape {
         case .function, .operator, .staticMethod, .initialiser: false
-        default: true
+        default: !isStatic
         }
     }
+
+    private var isStatic: Bool { if case .staticMethod = shape { true } else { isStaticAccessor } }
+    private var staticKeyword: String { isStatic ? "static " : "" }
 
     private var functionBody: String { body("target", own: hasSelf ? "self" : nil, salt: index * 100 + 1) }
 
@@ -88,20 +91,23 @@ extension Signature {
         case .initialiser:
             let body = body("target", own: nil, salt: index * 100 + 1, isInitialiser: true)
             return "\(attributes) public init(\(list)) \(effects){ \(body) }\n"
-        case .getter: return "public var f\(index): \(result) { \(attributes) get \(effects){ \(functionBody) } }\n"
+        case .getter:
+            let getter = "\(attributes) get \(effects){ \(functionBody) }"
+            return "public \(staticKeyword)var f\(index): \(result) { \(getter) }\n"
         case .setter(let isMutating):
             let type = parameters[0].type
             return """
-                public var f\(index): \(type.spelling) { get { \(type.made("1")) } \
-                \(attributes) \(isMutating || isObject ? "" : "nonmutating ")set(a0) { \(functionBody) } }
+                public \(staticKeyword)var f\(index): \(type.spelling) { get { \(type.made("1")) } \
+                \(attributes) \(isMutating || isObject || isStatic ? "" : "nonmutating ")set(a0) { \(functionBody) } }
 
                 """
         case .subscriptGetter:
-            return "public subscript(\(list)) -> \(result) { \(attributes) get \(effects){ \(functionBody) } }\n"
+            let getter = "\(attributes) get \(effects){ \(functionBody) }"
+            return "public \(staticKeyword)subscript(\(list)) -> \(result) { \(getter) }\n"
         case .subscriptSetter:
             let type = parameters[0].type
             return """
-                public subscript(\(declared(parameters[1...]))) -> \(type.spelling) { get { \(type.made("1")) } \
+                public \(staticKeyword)subscript(\(declared(parameters[1...]))) -> \(type.spelling) { get { \(type.made("1")) } \
                 \(attributes) set(a0) { \(functionBody) } }
 
                 """
@@ -187,17 +193,17 @@ extension Signature {
         let list = parameters.enumerated().map { index, parameter in
             (parameter.label.map { $0 + ": " } ?? "") + argument(index, isValue: false)
         }.joined(separator: ", ")
+        let own = isStatic ? host!.spelling : "s"
         switch shape {
         case .function: return "f\(index)(\(list))"
         case .operator: return "(\(argument(0, isValue: false)) \(operatorName) \(argument(1, isValue: false)))"
-        case .method: return "s.f\(index)(\(list))"
-        case .staticMethod: return "\(host!.spelling).f\(index)(\(list))"
+        case .method, .staticMethod: return "\(own).f\(index)(\(list))"
         case .initialiser: return "\(host!.spelling)(\(list))"
-        case .getter: return "s.f\(index)"
-        case .setter: return "s.f\(index) = a0"
-        case .subscriptGetter: return "s[\(list)]"
+        case .getter: return "\(own).f\(index)"
+        case .setter: return "\(own).f\(index) = a0"
+        case .subscriptGetter: return "\(own)[\(list)]"
         case .subscriptSetter:
-            return "s[\(parameters.indices.dropFirst().map { "a\($0)" }.joined(separator: ", "))] = a0"
+            return "\(own)[\(parameters.indices.dropFirst().map { "a\($0)" }.joined(separator: ", "))] = a0"
         }
     }
 
@@ -219,9 +225,11 @@ extension Signature {
     private var selfParameter: SelfParameter? {
         switch shape {
         case .function: return nil
-        case .operator, .staticMethod, .initialiser: return leavesOutSelf && !isObject ? nil : .metatype
+        case .operator, .initialiser: return leavesOutSelf && !isObject ? nil : .metatype
         case .method(.consumed) where !isObject: return .consumed
-        default: return mutatesSelf ? .mutated : .borrowed
+        default:
+            if isStatic { return leavesOutSelf && !isObject ? nil : .metatype }
+            return mutatesSelf ? .mutated : .borrowed
         }
     }
 

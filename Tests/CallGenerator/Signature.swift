@@ -58,6 +58,8 @@ struct Signature {
     let isOptimised: Bool
     /// Whether it is declared in an extension of the host.
     let isInExtension: Bool
+    /// Whether it is an accessor of a static property or subscript.
+    let isStaticAccessor: Bool
     /// Whether its type has no `Self.Type`.
     let leavesOutSelf: Bool
     /// The parameter that it returns, if it does not return a value of its own.
@@ -157,6 +159,11 @@ extension Signature {
         }
         isOptimised = dice.percent(40)
         isInExtension = Self.isFixed(host) || (!isObject && dice.percent(40))
+        isStaticAccessor =
+            switch wanted {
+            case .getter, .setter, .subscriptGetter, .subscriptSetter: !Self.isFixed(host) && dice.percent(30)
+            default: false
+            }
         leavesOutSelf = dice.percent(50)
         let result = result
         let same = parameters.indices.filter {

@@ -40,9 +40,11 @@ extension TypeTable {
             isTakable: wrapped.isTakable)
     }
 
-    func tuple(of elements: [ValueType]) -> ValueType {
-        type(
-            "(" + elements.map(\.spelling).joined(separator: ", ") + ")", form: .tuple(elements),
+    func tuple(of elements: [ValueType], isLabelled: Bool = false) -> ValueType {
+        // Of several, one has no label.
+        let spellings = elements.enumerated().map { isLabelled && $0 != 1 ? "p\($0): \($1.spelling)" : $1.spelling }
+        return type(
+            "(" + spellings.joined(separator: ", ") + ")", form: .tuple(elements),
             make: "(" + elements.enumerated().map { $1.made("n &+ \($0 * 7)") }.joined(separator: ", ") + ")",
             describe: "join(" + elements.enumerated().map { $1.described("x.\($0)") }.joined(separator: ", ") + ")",
             parts: elements, isTakable: elements.allSatisfy(\.isTakable))
@@ -50,7 +52,7 @@ extension TypeTable {
 
     private func tuple(_ dice: inout Dice, depth: Int) -> ValueType {
         let count = dice.weighted([(5, 2), (3, 3), (1, 5)])
-        return tuple(of: (0..<count).map { _ in takable(&dice, depth: depth) })
+        return tuple(of: (0..<count).map { _ in takable(&dice, depth: depth) }, isLabelled: dice.percent(25))
     }
 
     /// A type that may be in a tuple.
@@ -87,7 +89,7 @@ extension TypeTable {
     private func generic(_ dice: inout Dice, depth: Int) -> ValueType {
         let first = value(&dice, depth: depth)
         let a = first.spelling
-        switch dice.below(6) {
+        switch dice.below(7) {
         case 0, 1:
             return type(
                 "Box<\(a)>", make: "Box(\(first.made("n")))", describe: "\"box \" + " + first.described("x.value"),
@@ -101,6 +103,13 @@ extension TypeTable {
                 "InlineArray<3, \(a)>", make: "[\(first.made("n")), \(first.made("n &+ 1")), \(first.made("n &+ 2"))]",
                 describe: "join(\((0..<3).map { first.described("x[\($0)]") }.joined(separator: ", ")))",
                 parts: [first], isTakable: first.isTakable)
+        case 4:
+            let second = value(&dice, depth: depth)
+            let name = "Outer<\(a)>.Inner<\(second.spelling)>"
+            return type(
+                name, make: "\(name)(\(first.made("n")), \(second.made("n &+ 1")))",
+                describe: "join(\(first.described("x.outer")), \(second.described("x.inner")))",
+                parts: [first, second], isTakable: first.isTakable && second.isTakable)
         default: break
         }
         let isPair = first.vectorSize > 8 || dice.percent(50)

@@ -14,7 +14,7 @@ extension TypeTable {
         case 7: resilient(&dice)
         case 8: library(&dice)
         case 9: metatype(&dice)
-        default: type("Nothing", make: "Nothing()", describe: "\"nothing\"")
+        default: dice.percent(50) ? void : type("Nothing", make: "Nothing()", describe: "\"nothing\"")
         }
     }
 
@@ -86,6 +86,10 @@ extension TypeTable {
             type(
                 "FloatingPointRoundingRule", make: "choose(n, 2) == 0 ? .up : .towardZero", describe: "\"\\(x)\""),
             type("CancellationError", make: "CancellationError()", describe: "\"\\(x)\""),
+            type("AsyncStream<Int>", make: "AsyncStream { $0.finish() }", describe: "\"stream\""),
+            type(
+                "Unicode.Scalar.Properties", make: "Unicode.Scalar(UInt8(choose(n, 100))).properties",
+                describe: "\"\\(x.generalCategory)\""),
         ])
     }
 
@@ -103,6 +107,19 @@ extension TypeTable {
             type("AnyHashable", make: "AnyHashable(makeString(n))", describe: "\"\\(x)\""),
             type("UnsafeRawPointer?", make: "UnsafeRawPointer(bitPattern: choose(n, 3))", describe: "\"\\(x as Any)\""),
             type("StaticString", make: "choose(n, 2) == 0 ? \"static\" : \"other\"", describe: "\"\\(x)\""),
+            type("KeyPath<Word, Int>", make: "\\Word.item", describe: "\"\\(Word(3)[keyPath: x])\""),
+            type(
+                "Result<Token, any Error>",
+                make: "choose(n, 2) == 0 ? .success(Token(n)) : .failure(makeError(n))",
+                describe: "switch x { case .success(let y): y.text; case .failure(let y): describe(y) }"),
+            type("Zip2Sequence<[Int], String>", make: "zip([n, 1], makeString(n))", describe: "\"\\(Array(x))\""),
+            type("ReversedCollection<String>", make: "makeString(n).reversed()", describe: "String(x)"),
+            type("PartialRangeFrom<Int>", make: "n...", describe: "\"\\(x.lowerBound)\""),
+            type("AnySequence<Int>", make: "AnySequence([n])", describe: "\"\\(Array(x))\""),
+            type(
+                "UnsafeBufferPointer<Int>",
+                make: "UnsafeBufferPointer(start: UnsafePointer(bitPattern: 8), count: choose(n, 9))",
+                describe: "\"\\(x.count)\""),
             type(
                 "ObjectIdentifier", make: "ObjectIdentifier(Token.self)",
                 describe: "\"\\(x == ObjectIdentifier(Token.self))\""),

@@ -92,8 +92,15 @@ private typealias Compositions = (any Named & Kept) -> Int
         Row("metatypeResult", (() -> Int.Type).self), Row("metatypeResult", ReturnsTypes.self),
         Row("closureInside", NestedOptional.self), Row("closureInside", OptionalTuple.self),
         Row("closureInside", ReturnsNestedOptional.self),
+        // At any depth: what is in optionals and tuples is converted with them.
+        Row("closureInside", (((() -> Int)???) -> Int).self),
+        Row("closureInside", (((Int, (() -> Int, Int))?) -> Int).self),
+        Row("closureInside", ((((() -> Int)?, Int)?) -> Int).self),
+        Row("closureInside", ((Int) -> (Int, (() -> Int, Int))?).self),
         Row("inoutClosure", InoutClosure.self), Row("inoutClosure", InoutOptionalClosure.self),
         Row("inoutClosure", InoutTuple.self), Row("inoutClosure", InoutMetatype.self),
+        Row("inoutClosure", ((inout (Int, (() -> Int, Int))) -> Int).self),
+        Row("inoutClosure", ((inout (() -> Int)??) -> Int).self),
         Row("tupleMember", Observers.self), Row("tupleMember", ReturnsObservers.self),
 
         Row("noSelf", (() -> Int).self, borrowed),

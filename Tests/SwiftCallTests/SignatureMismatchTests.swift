@@ -80,7 +80,7 @@ import Testing
     @Test(arguments: [
         ("@convention(c) (Swift.Int32) -> Swift.Int32", "it is a C function"),
         ("@isolated(any) (Swift.Int, Swift.Int) -> Swift.Int", "isolated(any) changes how it is called"),
-        ("nonisolated(nonsending) (Swift.Int) async -> Swift.Int", "nonisolated(nonsending) changes"),
+        ("nonisolated(nonsending) (Swift.Int) async -> Swift.Int", "takes an actor that no closure's type shows"),
         ("(Swift.Int, Swift.Int) throws(Zoo.ShopError) -> Swift.Int", "it throws a typed error"),
         ("(Zoo.(unknown context at $56476c9f05dc).P) -> Swift.Int", "private to a file"),
         ("Swift.Int", "it is not a function type"), ("", "it is not a function type"),
@@ -148,6 +148,9 @@ import Testing
         for (symbol, closure) in [
             ("$s3Zoo3BoxV11inExtensionyS2iF", "(Zoo.Box<Swift.Int>, Swift.Int) -> Swift.Int"),
             ("$s3Zoo3BoxV2InV2goSiyF", "(Zoo.Box<Swift.Int>.In) -> Swift.Int"),
+            // An extension that says what one parameter is, or that both are the same.
+            ("$sSD3ZooSSRszrlE8keyCountSiyF", "(Swift.Dictionary<Swift.String, Swift.Int>) -> Swift.Int"),
+            ("$s3Zoo6EitherOAAq_RszrlE5alikeSiyF", "(Zoo.Either<Swift.Int, Swift.Int>) -> Swift.Int"),
         ] {
             let error = signatureError { try SignatureTests.match(symbol, closure, "borrowed") }
             guard case .refused(let refusal)? = error, case .genericContext = refusal.reason else {

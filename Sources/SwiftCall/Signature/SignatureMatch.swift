@@ -157,7 +157,9 @@ extension SwiftSignature {
             throw refused(.allocatingInitialiser(isKnownOptimised: facts.isOptimised == true))
         }
         let closure = try Self.closureType(text)
-        if let first = closure.parameters.first, let context, context.type.isUnbound(first.type) {
+        if let first = closure.parameters.first, let context,
+            context.type.isUnbound(first.type) || context.type.isPartlyBound(first.type)
+        {
             throw refused(.genericContext(first.type.description))
         }
         let (expected, selfParameter) = try expectedType(facts, closure, isConcreteContext)
@@ -188,6 +190,10 @@ extension SwiftSignature {
             case let actor where !actor.contains("("): break
             case "convention(c)":
                 throw unsuitable("it is a C function. Pass a closure, or replace a C function.")
+            case "nonisolated(nonsending)":
+                throw unsuitable(
+                    "a function that is so takes an actor that no closure's type shows. Replace it by another such function:"
+                        + " Patch.replace(symbol:withSymbol:).")
             default:
                 throw unsuitable(
                     "\(attribute) changes how it is called. Pass a closure without it.")

@@ -199,10 +199,27 @@ struct SignatureParser {
             result = SwiftType.Component(name: try identifier())
         }
         if take("<") {
-            repeat { result.arguments.append(try argument()) } while take(", ")
+            repeat {
+                if take("Pack{") {
+                    try pack(into: &result.arguments)
+                } else {
+                    result.arguments.append(try argument())
+                }
+            } while take(", ")
             try expect(">")
         }
         return result
+    }
+
+    /// What stands for `each T`. A type has no more than one, so that its arguments need no braces, as in Swift's own spelling.
+    private mutating func pack(into arguments: inout [SwiftType]) throws(Failure) {
+        if take("}") { return }
+        repeat {
+            // A parameter of the function's own context: `Pack{repeat A}`.
+            _ = take("repeat ")
+            arguments.append(try argument())
+        } while take(", ")
+        try expect("}")
     }
 
     private mutating func argument() throws(Failure) -> SwiftType {
@@ -232,6 +249,16 @@ struct SignatureParser {
     private static func isWord(_ byte: UInt8) -> Bool {
         byte >= 0x80 || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "$") || (0x30...0x39).contains(byte)
             || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+    }
+
+    /// Whether a type in the text is called so: `Shop.Cell.Type`, not `Shop.Cell.TypeDescriptor`.
+    static func names(_ word: String, in text: String) -> Bool {
+        let text = Array(text.utf8)
+        let component = Array(".\(word)".utf8)
+        return text.indices.contains { start in
+            let end = start + component.count
+            return text[start...].starts(with: component) && (end == text.count || !isWord(text[end]))
+        }
     }
 
     /// The dot before another component: not `.Type` and not the dots of `T...`.
@@ -270,6 +297,9 @@ struct SignatureParser {
         var context: [SwiftType.Component] = []
         /// Generic parameters between `<` and `>` that are not the function's own: `Swift.Array<A where A == Swift.Int>`.
         var contextGenerics: String?
+        /// Where they begin, at `<`, and how many types on the path have some.
+        var contextGenericsStart = 0
+        var genericContextCount = 0
         var name = ""
         var discriminator: String?
         /// The function's own, without `<` and `>`.
@@ -309,8 +339,15 @@ struct SignatureParser {
             for form in [" infix", " prefix", " postfix"] where take(form) {
                 result.form = .operator(String(form.dropFirst()))
             }
+            let start = position
             if let generics = angle() {
-                if peek == UInt8(ascii: ".") { result.contextGenerics = generics } else { result.generics = generics }
+                if peek == UInt8(ascii: ".") {
+                    result.contextGenerics = generics
+                    result.contextGenericsStart = start
+                    result.genericContextCount += 1
+                } else {
+                    result.generics = generics
+                }
             }
             guard result.form == .alone, take(".") else { break }
         }
@@ -332,6 +369,26 @@ struct SignatureParser {
         result.context = path
         result.contextEnd = max(result.pathStart, starts[path.count] - 1)
         return result
+    }
+
+    /// What an extension says that all parameters of its type are, in their order: `A where A == Swift.Int`. Where there are several,
+    /// the demangler leaves their names out: ` where A == Swift.Int, B == Swift.String`.
+    mutating func boundArguments() throws(Failure) -> [SwiftType] {
+        if !at(" where ") { repeat { _ = try identifier() } while take(", ") }
+        try expect(" where ")
+        var arguments: [SwiftType] = []
+        repeat {
+            guard arguments.count < 26, try identifier() == Self.parameterName(arguments.count) else { throw failure }
+            try expect(" == ")
+            arguments.append(try type())
+        } while take(", ")
+        guard isAtEnd else { throw failure }
+        return arguments
+    }
+
+    /// As the demangler calls a generic parameter: `A`, `B`.
+    private static func parameterName(_ index: Int) -> String {
+        String(UnicodeScalar(UInt8(ascii: "A") + UInt8(index)))
     }
 
     /// An operator at the start of a component reaches up to ` infix`, ` prefix` or ` postfix`.

@@ -31,8 +31,18 @@ public struct SwiftSignature: Hashable, Sendable {
         }
         public var type: SwiftType
         public var kind: Kind
-        /// Mangled, without `$s`: what `_typeByName` takes.
+        /// Mangled, without `$s` and without generic arguments: what `_typeByName` takes.
         public var mangled: String
+
+        /// - Returns: whether they are the type's: those of a protocol are its Self, those of a nested type may be the outer one's.
+        fileprivate mutating func bind(_ arguments: [SwiftType]) -> Bool {
+            guard kind != .protocolType, case .nominal(var nominal) = type, nominal.components.count == 2 else {
+                return false
+            }
+            nominal.components[1].arguments = arguments
+            type = .nominal(nominal)
+            return true
+        }
     }
 
     public var mangled: String
@@ -63,7 +73,16 @@ public struct SwiftSignature: Hashable, Sendable {
         let declaration: SignatureParser.Declaration
         do { declaration = try parser.declaration() } catch { throw refusal(.unreadable(offset: error.offset)) }
         if let generics = declaration.generics { throw refusal(.generic(parameters: generics)) }
-        if let generics = declaration.contextGenerics { throw refusal(.genericContext("<\(generics)>")) }
+        // An extension of one type among those of a generic type (`where Element == Int`) has no generic parameters.
+        var bound: [SwiftType] = []
+        if let generics = declaration.contextGenerics {
+            var parser = SignatureParser(generics)
+            let end = declaration.contextGenericsStart + generics.utf8.count + 2
+            guard declaration.genericContextCount == 1, end == declaration.contextEnd,
+                let arguments = try? parser.boundArguments()
+            else { throw refusal(.genericContext("<\(generics)>")) }
+            bound = arguments
+        }
 
         // The text of a method called `init` or `subscript` is that of the real ones: the symbol's end tells them apart
         // (docs/ABI/Mangling.rst, "Entities").
@@ -107,12 +126,16 @@ public struct SwiftSignature: Hashable, Sendable {
         name = declaration.name
         module = declaration.extensionModule ?? declaration.context.first?.name ?? ""
         if declaration.context.count > 1 {
-            let path = parser.bytes(declaration.pathStart..<declaration.contextEnd)
+            let end = bound.isEmpty ? declaration.contextEnd : declaration.contextGenericsStart
+            let path = parser.bytes(declaration.pathStart..<end)
             context = Self.context(
                 path: path, extensionModule: declaration.extensionModule, mangled: mangled, demangle: demangle)
             if context == nil { throw refusal(.unreadable(offset: declaration.pathStart)) }
+            if !bound.isEmpty, let generics = declaration.contextGenerics {
+                guard context?.bind(bound) == true else { throw refusal(.genericContext("<\(generics)>")) }
+            }
         }
-        if let reason = refusedType() { throw refusal(reason) }
+        if let reason = refusedType(demangle) { throw refusal(reason) }
     }
 
     private static func function(
@@ -138,7 +161,7 @@ public struct SwiftSignature: Hashable, Sendable {
     }
 
     /// Which types in the signature rule a closure out.
-    private func refusedType() -> SymbolRefusal.Reason? {
+    private func refusedType(_ demangle: (String) -> String?) -> SymbolRefusal.Reason? {
         let types = function.parameters.map(\.type) + [function.result]
         if case .typed(let error) = function.thrown { return .typedThrows(error.description) }
         func any(_ condition: (SwiftType) -> Bool) -> Bool { types.contains { $0.contains(where: condition) } }
@@ -164,8 +187,25 @@ public struct SwiftSignature: Hashable, Sendable {
             default: false
             }
         }
-        if isMetatype, mangled.contains("4Type") || mangled.contains("8Protocol") { return .ambiguousMetatype }
+        if isMetatype, Self.namesTypeLikeMetatype(mangled, demangle) { return .ambiguousMetatype }
         return nil
+    }
+
+    /// Whether a type is called Type or Protocol. Where all that is called so is given another name of the same length, the text says
+    /// the same of a metatype, and not of such a type, however its name is abbreviated in the symbol.
+    private static func namesTypeLikeMetatype(_ mangled: String, _ demangle: (String) -> String?) -> Bool {
+        for (word, other) in [("Type", "Tipe"), ("Protocol", "Protokol")] {
+            var bytes = Array(mangled.utf8)
+            var isRenamed = false
+            for index in bytes.indices where bytes[index...].starts(with: word.utf8) {
+                bytes.replaceSubrange(index..<(index + word.utf8.count), with: other.utf8)
+                isRenamed = true
+            }
+            guard isRenamed else { continue }
+            guard let text = demangle(String(decoding: bytes, as: UTF8.self)) else { return true }
+            if SignatureParser.names(other, in: text) { return true }
+        }
+        return false
     }
 
     /// `A`, `B1`; `A.Element`, unless that is a type of the function's own module.

@@ -140,6 +140,20 @@ extension SwiftType {
         }
     }
 
+    /// Whether another type, or the type whose metatype it is, is this one with more generic arguments: an extension has told only
+    /// some.
+    func isPartlyBound(_ other: SwiftType) -> Bool {
+        switch (self, other) {
+        case (_, .metatype(let type)): return isPartlyBound(type)
+        case (.nominal(let own), .nominal(let other)):
+            guard own.components.count == other.components.count, let count = own.components.last?.arguments.count,
+                count > 0, own.components.map(\.name) == other.components.map(\.name)
+            else { return false }
+            return other.components.last?.arguments.count != count
+        default: return false
+        }
+    }
+
     /// Whether a type inside it fulfils a condition, or the type itself.
     func contains(where condition: (SwiftType) -> Bool) -> Bool {
         if condition(self) { return true }

@@ -7,7 +7,8 @@ public struct SymbolRefusal: Error, Hashable, Sendable {
         case unreadable(offset: Int)
         /// Has generic parameters of its own, `some` parameters among them.
         case generic(parameters: String)
-        /// A member of a generic type, of a constrained extension, or of a protocol extension where `Self` is needed.
+        /// A member of a generic type, of an extension that leaves one of its parameters open, or of a protocol extension where
+        /// `Self` is needed.
         case genericContext(String)
         /// Returns `some P`.
         case opaqueResult

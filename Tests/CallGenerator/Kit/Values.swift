@@ -89,6 +89,14 @@ public struct Pair<A, B> {
     public init(_ first: A, _ second: B) { (self.first, self.second) = (first, second) }
 }
 
+public struct Outer<A> {
+    public struct Inner<B> {
+        public var outer: A
+        public var inner: B
+        public init(_ outer: A, _ inner: B) { (self.outer, self.inner) = (outer, inner) }
+    }
+}
+
 public enum Either<A, B> {
     case first(A)
     case second(B)

@@ -310,6 +310,12 @@ public class GBox<T> {
     public func get(_ a: Int) -> T { v }
 }
 extension Box where T == Int { public func sum() -> Int { value } }
+extension Dictionary where Key == String { public func keyCount() -> Int { count } }
+extension Sequence where Self == [Int] { public func same() -> Int { 1 } }
+public enum Either<A, B> { case a(A), b(B) }
+extension Either where A == Int, B: Equatable { public func half() -> Int { 1 } }
+extension Either where A == B { public func alike() -> Int { 1 } }
+extension Either where A == [B], B == Int { public func both(_ x: A) -> B { 1 } }
 extension Box { public func inExtension(_ a: Int) -> Int { a } }
 public func takesBox(_ a: Box<Int>, _ b: Box<Box<String>>.In, _ c: GBox<[Int?]>) -> Box<(Int, String)> { fatalError() }
 extension Named {
@@ -378,7 +384,14 @@ public struct Cell {
     public func kind(_ type: `Type`) -> Int { x }
     public func meta(_ type: Cell.Type, _ other: `Type`) -> Int { x }
     public func metatype(_ type: Int.Type) -> Int { x }
+    public func abbreviated(_ type: CellType, _ other: `Type`) -> Int { x }
+    public struct TypeDescriptor {}
 }
+public struct CellType {}
+public struct ProtocolDescriptor {}
+public struct Packed<each T> { public init() {} }
+public func descriptors(_ a: Cell.TypeDescriptor, _ b: Cell.Type, _ c: ProtocolDescriptor) -> Any.Type { Int.self }
+public func packs(_ a: Packed<Int, String>, _ b: Packed< >) -> Packed<[Packed<Int>]> { Packed() }
 
 @Sendable public func sendable(_ a: Int, _ b: String) throws -> Int { a }
 extension SerialExecutor { public func executorName() -> String { "\(self)" } }
