@@ -380,7 +380,10 @@ struct SignatureParser {
         repeat {
             guard arguments.count < 26, try identifier() == Self.parameterName(arguments.count) else { throw failure }
             try expect(" == ")
-            arguments.append(try type())
+            let argument = try type()
+            // `A == B` says of neither what it is.
+            guard !argument.contains(where: { $0.bareName?.utf8.count == 1 }) else { throw failure }
+            arguments.append(argument)
         } while take(", ")
         guard isAtEnd else { throw failure }
         return arguments
