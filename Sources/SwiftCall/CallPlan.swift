@@ -222,7 +222,7 @@ public struct CallPlan: Sendable {
             return .closure(code: natural.place(), context: natural.place(), isEscaping: isEscaping, plan)
         }
         let lowering = try Lowering(of: type, on: natural.architecture)
-        guard !lowering.isAddressOnly, let components = try lowering.components() else {
+        guard !lowering.isAddressOnly, let components = try lowering.components(of: type) else {
             return .pointer(isSelf ? .context : natural.place())
         }
         if components.isEmpty { return .nothing }
@@ -305,7 +305,7 @@ public struct CallPlan: Sendable {
         if pointerCount == 1, image.ranges.isEmpty {
             form = .indirect(indirectPlace())
         } else {
-            if let components = try image.components() {
+            if let components = try image.components(of: type.result) {
                 form = .registers(placeResults(components, natural.architecture))
             } else {
                 // With several results in memory beside it, an argument like theirs (IRGen's SignatureExpansion::expandResult).

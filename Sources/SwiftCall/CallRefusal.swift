@@ -20,6 +20,9 @@ public enum CallRefusal: Error, Hashable, Sendable {
     case wideFloat(String)
     case unusualVector(String)
     case overAligned(String, Int)
+    /// Small integers share eight bytes with a `Float16` so that the register they are passed in would hold its bytes too: the
+    /// compiler, 6.3 at least, passes such values wrongly.
+    case overlappingRegisters(String)
     /// A C union, an opaque C struct, or another type with bytes that belong to no field that Swift sees.
     case cType(String)
     case noReflectionMetadata(String)
@@ -70,6 +73,8 @@ extension CallRefusal: CustomStringConvertible {
         case .wideInteger(let type): "\(type) holds an integer of more than 64 bits"
         case .wideFloat(let type): "\(type) holds a floating-point number of more than 64 bits"
         case .unusualVector(let type): "\(type) holds a vector of an unusual shape"
+        case .overlappingRegisters(let type):
+            "\(type) has small integers so close to a Float16 that the compiler itself passes them wrongly"
         case .overAligned(let type, let alignment): "\(type) is aligned to \(alignment) bytes, more than 16"
         case .cType(let type):
             "\(type) is a C type with bytes that are no field to Swift: a union, a bit-field, or padding where one may lie"

@@ -10,6 +10,14 @@ import _Differentiation
 private struct Lock: ~Copyable { let number: Int }
 private struct TypeHolder { let type: Int.Type }
 private struct Wide { let number: Int128 }
+private struct Close {
+    let half: Float16
+    let flags: (Bool, Bool, Bool)
+}
+private struct Before {
+    let numbers: (Int16, Int16, Int8)
+    let half: Float16
+}
 
 private typealias TwentyFive = (
     Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int,
@@ -75,6 +83,8 @@ private typealias Compositions = (any Named & Kept) -> Int
         Row("noncopyable", TakesLock.self), Row("noncopyable", ReturnsLock.self),
         Row("wideInteger", ((Int128) -> Int).self), Row("wideInteger", (() -> UInt128?).self),
         Row("wideInteger", ((Wide) -> Int).self),
+        Row("overlappingRegisters", ((Close) -> Int).self), Row("overlappingRegisters", (() -> Close).self),
+        Row("overlappingRegisters", ((Before) -> Int).self),
         Row("unusualVector", Compiled.builtins["odd_vector_function"] ?? nil),
         Row("unusualVector", Compiled.builtins["bit_vector_function"] ?? nil),
         Row("overAligned", Forged.takesOverAligned), Row("overAligned", Forged.returnsOverAligned),
