@@ -1,7 +1,8 @@
 // The code that may run while patched text is not executable, in pages that hold nothing else: a writer that makes its own
 // page non-executable kills the process, and so does a parked thread that wakes into one.
 //
-// All of this file goes to a section of its own, which starts and ends at a page boundary. Nothing here may call out of it.
+// All of this file goes to a section of its own, which starts and ends at a page boundary. Nothing here may call out of it: not
+// even for an atomic operation, which compilers for arm64 leave to libgcc (__aarch64_cas4_acq_rel and its like) unless told not to.
 
 #include "commit.h"
 
@@ -12,6 +13,9 @@
 hp_lot hp_parking_lot;
 
 #pragma clang section text = "hotpatch_text"
+#if defined(__aarch64__)
+#pragma clang attribute push(__attribute__((target("no-outline-atomics"))), apply_to = function)
+#endif
 
 // Entered on the parked thread, with every signal blocked. Stays until its generation is released.
 __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number, siginfo_t *info, void *context) {
@@ -233,3 +237,7 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN), used)) bool hp_is_own_code(uint64
     return address >= (uint64_t)(uintptr_t)&hp_park_handler
         && address < (uint64_t)(uintptr_t)&hp_is_own_code + HP_MACHINE_PAGE_ALIGN;
 }
+
+#if defined(__aarch64__)
+#pragma clang attribute pop
+#endif

@@ -167,11 +167,12 @@ static bool set_pc(int32_t tid, uint64_t pc) {
     return set_registers(tid, &registers);
 }
 
-// Whether the instruction before the PC makes a system call. The memory is shared, and text readable.
-static bool is_behind_call(const hp_registers *registers) {
+// Whether the instruction before the PC makes a system call. The memory is shared; but the page before may not be there, and a
+// helper that dies of that may take the process with it.
+static bool is_behind_call(const hp_commit_job *job, const hp_registers *registers) {
     uint32_t instruction;
-    hp_copy(&instruction, (const void *)(uintptr_t)(hp_registers_pc(registers) - 4), sizeof instruction);
-    return hp_is_system_call(instruction);
+    return hp_read_memory(job, hp_registers_pc(registers) - 4, &instruction, sizeof instruction) == sizeof instruction
+        && hp_is_system_call(instruction);
 }
 
 // Makes a call that our stop alone has interrupted start again; counts it where that is not possible.
@@ -179,7 +180,7 @@ static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
     if (tracee->signal) return;
     if (hp_registers_mend(registers)) {
         if (set_registers(tracee->tid, registers)) tracing->job->report->restarted_calls++;
-    } else if (!tracee->failed && hp_registers_failed(registers) && is_behind_call(registers)) {
+    } else if (!tracee->failed && hp_registers_failed(registers) && is_behind_call(tracing->job, registers)) {
         tracee->failed = 1;
         tracing->job->report->interrupted_calls++;
     }
