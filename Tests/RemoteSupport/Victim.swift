@@ -179,16 +179,19 @@ extension Victim {
         let process = try process()
         let child = Calls.fork()
         if child == 0 {
-            for _ in 0..<5000 {
+            let deadline = Deadline.after(milliseconds: 30_000)
+            while !deadline.hasPassed {
                 guard let stopped = try? StoppedProcess(process, deadline: .after(milliseconds: 3000)) else { continue }
                 if stopped.session.tracees.tracees.contains(where: { $0.signal != 0 }) { raise(SIGKILL) }
                 _ = stopped.resume()
+                // Others want the processor too: the thread has to run between being attached to and being interrupted.
+                usleep(UInt32.random(in: 0..<500))
             }
             _exit(1)
         }
         var status: Int32 = 0
         guard waitpid(child, &status, 0) == child, status & 0x7f == SIGKILL else {
-            throw TestFailure("no thread was met with a signal")
+            throw TestFailure("no thread was met with a signal: the patcher ended with \(status)")
         }
     }
 }

@@ -91,7 +91,7 @@ extension RemoteTargetTests {
         /// A signal that a thread was about to receive reaches it although nobody resumes it.
         @Test func diesBeforeASignal() throws {
             let victim = try Victim("t")
-            for round in 0..<20 {
+            for round in 0..<5 {
                 try victim.losePatcherBeforeASignal()
                 #expect(victim.makesProgress(), "round \(round)")
                 #expect(victim.shared.errors == 0, "round \(round): \(victim.shared.message)")
