@@ -227,14 +227,15 @@ static hp_commit_status check_and_write(tracing *tracing) {
     return job->report->status;
 }
 
+// Whoever was not seen to stop is detached by our end. It may have stopped all the same, for a signal that only whoever looks
+// could hand on, and that the kernel hands on by itself to a thread that nobody has looked at.
 static void let_go(tracing *tracing) {
     for (uint32_t i = 0; i < tracing->count; i++) {
         tracee *tracee = &tracing->tracees[i];
-        if (!tracee->tid) continue;
+        if (!tracee->tid || !tracee->held) continue;
         hp_registers registers;
-        if (tracee->held && get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
-        if (HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal) == 0) continue;
-        // Detaching needs a stop. Never stopped: our end detaches it.
+        if (get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
+        HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal);
     }
 }
 
