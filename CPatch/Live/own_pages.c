@@ -1,8 +1,7 @@
 // The code that may run while patched text is not executable, in pages that hold nothing else: a writer that makes its own
 // page non-executable kills the process, and so does a parked thread that wakes into one.
 //
-// All of this file goes to a section of its own, which starts and ends at a page boundary. Nothing here may call out of it: not
-// even for an atomic operation, which compilers for arm64 leave to libgcc (__aarch64_cas4_acq_rel and its like) unless told not to.
+// All of this file goes to a section of its own, which starts and ends at a page boundary. Nothing here may call out of it.
 
 #include "commit.h"
 
@@ -13,9 +12,6 @@
 hp_lot hp_parking_lot;
 
 #pragma clang section text = "hotpatch_text"
-#if defined(__aarch64__)
-#pragma clang attribute push(__attribute__((target("no-outline-atomics"))), apply_to = function)
-#endif
 
 // Entered on the parked thread, with every signal blocked. Stays until its generation is released.
 __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number, siginfo_t *info, void *context) {
@@ -26,13 +22,11 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number,
     if (index >= __atomic_load_n(&hp_parking_lot.capacity, __ATOMIC_ACQUIRE)) return;
     hp_parked *self = __atomic_load_n(&hp_parking_lot.threads, __ATOMIC_ACQUIRE) + index;
 
-    uint32_t sent = generation << 2 | HP_PHASE_SENT;
-    if (!__atomic_compare_exchange_n(
-            &self->state, &sent, generation << 2 | HP_PHASE_ARRIVING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!hp_compare_exchange(&self->state, generation << 2 | HP_PHASE_SENT, generation << 2 | HP_PHASE_ARRIVING))
         return;  // late: that commit has given up
     self->context = context;
     __atomic_store_n(&self->state, generation << 2 | HP_PHASE_PARKED, __ATOMIC_RELEASE);
-    __atomic_add_fetch(&hp_parking_lot.arrived, 1, __ATOMIC_ACQ_REL);
+    hp_increment(&hp_parking_lot.arrived);
     hp_futex_wake(&hp_parking_lot.arrived, 1);
 
     for (;;) {
@@ -42,9 +36,7 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number,
         hp_futex_wait(&hp_parking_lot.released, released, UINT64_MAX);
     }
     // Unless a later commit has the entry already, for another thread.
-    uint32_t parked = generation << 2 | HP_PHASE_PARKED;
-    __atomic_compare_exchange_n(
-        &self->state, &parked, generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    hp_compare_exchange(&self->state, generation << 2 | HP_PHASE_PARKED, generation << 2 | HP_PHASE_GONE);
     hp_serialise_core();
 }
 
@@ -237,7 +229,3 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN), used)) bool hp_is_own_code(uint64
     return address >= (uint64_t)(uintptr_t)&hp_park_handler
         && address < (uint64_t)(uintptr_t)&hp_is_own_code + HP_MACHINE_PAGE_ALIGN;
 }
-
-#if defined(__aarch64__)
-#pragma clang attribute pop
-#endif

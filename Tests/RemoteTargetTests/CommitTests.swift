@@ -198,7 +198,8 @@ extension RemoteTargetTests {
             let nowhere: UInt64 = 1 << 40
             try [UInt8](repeating: 0x90, count: 4).withUnsafeBufferPointer { bytes in
                 let copy = hp_copy_item(
-                    address: nowhere, bytes: bytes.baseAddress, length: bytes.count, kind: UInt32(HP_WRITE_TEXT.rawValue))
+                    address: nowhere, bytes: bytes.baseAddress, length: bytes.count,
+                    kind: UInt32(HP_WRITE_TEXT.rawValue))
                 try mustFail([], copies: [copy], copy: nowhere)
             }
         }

@@ -16,7 +16,8 @@
                 let word = UnsafePointer<UInt32>(bitPattern: UInt(address))!.pointee
                 if word >> 26 & 31 == 5 {
                     let target = address &+ UInt64(bitPattern: Int64(Int32(bitPattern: word << 6) >> 6) * 4)
-                    try expect(hp_is_own_code(target), "at \(String(address, radix: 16)): a branch to \(String(target, radix: 16))")
+                    let (from, to) = (String(address, radix: 16), String(target, radix: 16))
+                    try expect(hp_is_own_code(target), "at \(from): a branch to \(to)")
                     branches += 1
                 }
                 if word & 0xffff_fc1f == 0xd63f_0000 { calls += 1 }
