@@ -99,7 +99,7 @@ let package = Package(
         tests("SymbolsTests", ["Symbols", "Memory", "TestSupport"]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
-            name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "TestSupport"],
+            name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "CPatchCore", "TestSupport"],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
             "RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),

@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 
 // Bytes read at `address`, or a negative errno.
-static long read_memory(const hp_commit_job *job, uint64_t address, void *buffer, size_t length) {
+long hp_read_memory(const hp_commit_job *job, uint64_t address, void *buffer, size_t length) {
     if (job->memory >= 0) return HP_SYSCALL4(SYS_pread64, job->memory, buffer, length, address);
     struct iovec local = {buffer, length}, remote = {(void *)(uintptr_t)address, length};
     return HP_SYSCALL6(SYS_process_vm_readv, job->pid, &local, 1, &remote, 1, 0);
@@ -29,8 +29,8 @@ static long read_write(const hp_commit_job *job, window *window, const hp_write 
         // Not beyond the page, which may be the last.
         uint64_t length = SMALLEST_PAGE - start % SMALLEST_PAGE;
         if (length > WINDOW) length = WINDOW;
-        if (length < write->length) return read_memory(job, start, found, write->length);
-        long count = read_memory(job, start, window->bytes, length);
+        if (length < write->length) return hp_read_memory(job, start, found, write->length);
+        long count = hp_read_memory(job, start, window->bytes, length);
         if (count < 0) return count;
         window->end = start + (uint64_t)count;
         if (window->end < end) return count;
@@ -124,7 +124,7 @@ hp_commit_status hp_check_expected(hp_commit_job *job) {
 static bool is_saved_pc(const hp_commit_job *job, uint64_t address) {
     uint64_t neighbours[HP_NEIGHBOURS];
     uint64_t first = address - HP_NEIGHBOURS_BELOW * sizeof *neighbours;
-    if (read_memory(job, first, neighbours, sizeof neighbours) != sizeof neighbours) return true;
+    if (hp_read_memory(job, first, neighbours, sizeof neighbours) != sizeof neighbours) return true;
     return hp_is_saved_pc(HP_MACHINE_ARCH, neighbours);
 }
 
@@ -137,7 +137,7 @@ hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp)
     uint64_t end = address + job->options->stack_bytes;
     while (address < end) {
         uint64_t chunk = CHUNK - address % CHUNK;
-        long count = read_memory(job, address, words, chunk);
+        long count = hp_read_memory(job, address, words, chunk);
         if (count <= 0) break;
         for (long i = 0; i < count / 8; i++) {
             if (words[i] < job->lowest_hazard || words[i] >= job->highest_hazard) continue;

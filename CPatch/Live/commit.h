@@ -50,6 +50,7 @@ void hp_park_restorer(void);
 #endif
 
 // check.c: reads only.
+long hp_read_memory(const hp_commit_job *job, uint64_t address, void *buffer, size_t length);
 void hp_learn_guards(hp_commit_job *job);
 hp_commit_status hp_check_expected(hp_commit_job *job);
 hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp);

@@ -22,13 +22,11 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number,
     if (index >= __atomic_load_n(&hp_parking_lot.capacity, __ATOMIC_ACQUIRE)) return;
     hp_parked *self = __atomic_load_n(&hp_parking_lot.threads, __ATOMIC_ACQUIRE) + index;
 
-    uint32_t sent = generation << 2 | HP_PHASE_SENT;
-    if (!__atomic_compare_exchange_n(
-            &self->state, &sent, generation << 2 | HP_PHASE_ARRIVING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!hp_compare_exchange(&self->state, generation << 2 | HP_PHASE_SENT, generation << 2 | HP_PHASE_ARRIVING))
         return;  // late: that commit has given up
     self->context = context;
     __atomic_store_n(&self->state, generation << 2 | HP_PHASE_PARKED, __ATOMIC_RELEASE);
-    __atomic_add_fetch(&hp_parking_lot.arrived, 1, __ATOMIC_ACQ_REL);
+    hp_increment(&hp_parking_lot.arrived);
     hp_futex_wake(&hp_parking_lot.arrived, 1);
 
     for (;;) {
@@ -38,9 +36,7 @@ __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number,
         hp_futex_wait(&hp_parking_lot.released, released, UINT64_MAX);
     }
     // Unless a later commit has the entry already, for another thread.
-    uint32_t parked = generation << 2 | HP_PHASE_PARKED;
-    __atomic_compare_exchange_n(
-        &self->state, &parked, generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    hp_compare_exchange(&self->state, generation << 2 | HP_PHASE_PARKED, generation << 2 | HP_PHASE_GONE);
     hp_serialise_core();
 }
 

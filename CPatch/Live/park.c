@@ -134,6 +134,12 @@ static long signal_new_threads(parking *parking) {
     }
 }
 
+// Strikes off a thread that has not taken the signal; false where it has.
+static bool give_up(const parking *parking, hp_parked *entry) {
+    uint32_t generation = parking->generation << 2;
+    return hp_compare_exchange(&entry->state, generation | HP_PHASE_SENT, generation | HP_PHASE_GONE);
+}
+
 // Counts who is missing, and strikes off whoever has ended.
 static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
     parking->missing = 0;
@@ -143,12 +149,7 @@ static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
         if (phase == HP_PHASE_PARKED || phase == HP_PHASE_GONE) continue;
         if (look_closely && phase == HP_PHASE_SENT) {
             char state = hp_task_state(parking->directory, entry->tid);
-            uint32_t sent = parking->generation << 2 | HP_PHASE_SENT;
-            if ((state == 'Z' || state == 'X')
-                && __atomic_compare_exchange_n(
-                    &entry->state, &sent, parking->generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL,
-                    __ATOMIC_ACQUIRE))
-                continue;
+            if ((state == 'Z' || state == 'X') && give_up(parking, entry)) continue;
         }
         parking->missing++;
         *blamed = entry->tid;
@@ -190,12 +191,7 @@ static hp_commit_status park_everyone(parking *parking, uint64_t deadline) {
 }
 
 static void release_everyone(parking *parking) {
-    for (uint32_t i = 0; i < parking->count; i++) {
-        hp_parked *entry = &hp_parking_lot.threads[i];
-        uint32_t sent = parking->generation << 2 | HP_PHASE_SENT;
-        __atomic_compare_exchange_n(
-            &entry->state, &sent, parking->generation << 2 | HP_PHASE_GONE, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    }
+    for (uint32_t i = 0; i < parking->count; i++) give_up(parking, &hp_parking_lot.threads[i]);
     __atomic_store_n(&hp_parking_lot.released, parking->generation, __ATOMIC_RELEASE);
     hp_futex_wake(&hp_parking_lot.released, INT32_MAX);
 }

@@ -167,11 +167,12 @@ static bool set_pc(int32_t tid, uint64_t pc) {
     return set_registers(tid, &registers);
 }
 
-// Whether the instruction before the PC makes a system call. The memory is shared, and text readable.
-static bool is_behind_call(const hp_registers *registers) {
+// Whether the instruction before the PC makes a system call. The memory is shared; but the page before may not be there, and a
+// helper that dies of that may take the process with it.
+static bool is_behind_call(const hp_commit_job *job, const hp_registers *registers) {
     uint32_t instruction;
-    hp_copy(&instruction, (const void *)(uintptr_t)(hp_registers_pc(registers) - 4), sizeof instruction);
-    return hp_is_system_call(instruction);
+    return hp_read_memory(job, hp_registers_pc(registers) - 4, &instruction, sizeof instruction) == sizeof instruction
+        && hp_is_system_call(instruction);
 }
 
 // Makes a call that our stop alone has interrupted start again; counts it where that is not possible.
@@ -179,7 +180,7 @@ static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
     if (tracee->signal) return;
     if (hp_registers_mend(registers)) {
         if (set_registers(tracee->tid, registers)) tracing->job->report->restarted_calls++;
-    } else if (!tracee->failed && hp_registers_failed(registers) && is_behind_call(registers)) {
+    } else if (!tracee->failed && hp_registers_failed(registers) && is_behind_call(tracing->job, registers)) {
         tracee->failed = 1;
         tracing->job->report->interrupted_calls++;
     }
@@ -226,14 +227,15 @@ static hp_commit_status check_and_write(tracing *tracing) {
     return job->report->status;
 }
 
+// Whoever was not seen to stop is detached by our end. It may have stopped all the same, for a signal that only whoever looks
+// could hand on, and that the kernel hands on by itself to a thread that nobody has looked at.
 static void let_go(tracing *tracing) {
     for (uint32_t i = 0; i < tracing->count; i++) {
         tracee *tracee = &tracing->tracees[i];
-        if (!tracee->tid) continue;
+        if (!tracee->tid || !tracee->held) continue;
         hp_registers registers;
-        if (tracee->held && get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
-        if (HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal) == 0) continue;
-        // Detaching needs a stop. Never stopped: our end detaches it.
+        if (get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
+        HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal);
     }
 }
 

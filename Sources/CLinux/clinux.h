@@ -128,6 +128,21 @@ static inline int linux_status_stop_event(int status) { return status >> 16; }
 // PTRACE_EVENT_STOP; __WALL; what PTRACE_O_TRACESYSGOOD adds to SIGTRAP.
 enum { LINUX_PTRACE_EVENT_STOP = 128, LINUX_WAIT_ALL = 0x40000000, LINUX_STOP_AT_CALL = 0x80 };
 
+// waitpid(2) for a traced thread, with WNOHANG. A stop for a signal is seen, but not taken (WNOWAIT): the kernel would forget the
+// signal then, and the thread never get it if its tracer died.
+static inline pid_t linux_ptrace_wait(pid_t tid, int *status) {
+    siginfo_t info;
+    info.si_pid = 0;
+    if (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | LINUX_WAIT_ALL) != 0) return -1;
+    if (info.si_pid == 0) return 0;
+    // Of an event, what stands above the signal tells which.
+    if (info.si_code == CLD_TRAPPED && info.si_status > 0 && info.si_status < LINUX_STOP_AT_CALL) {
+        *status = info.si_status << 8 | 0x7f;
+        return tid;
+    }
+    return waitpid(tid, status, LINUX_WAIT_ALL | WNOHANG);
+}
+
 static inline int linux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0U); }
 static inline int linux_pidfd_getfd(int pidfd, int target) { return (int)syscall(SYS_pidfd_getfd, pidfd, target, 0U); }
 static inline pid_t linux_gettid(void) { return (pid_t)syscall(SYS_gettid); }

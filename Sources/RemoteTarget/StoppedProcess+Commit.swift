@@ -12,12 +12,13 @@ extension StoppedProcess {
     /// 1. Every compared write: the expected bytes must stand there; a text write lies inside one page.
     /// 2. Every thread's stack, from 128 bytes below SP (the red zone of the x86-64 psABI, 3.2.2) upwards: no PC in a signal
     ///    frame may point strictly inside an entry that changes.
-    /// 3. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
-    ///    harmless: the copies run the same code.
-    /// 4. The copies, which nothing reaches yet; then the writes in their order, each one pwrite. Where one fails, those before
-    ///    it are undone in reverse, and the PCs put back.
-    /// 5. (System calls were mended, where that is possible, when the registers were read.)
-    /// 6. (The threads go on when the process is resumed.)
+    /// 3. The copies are laid down, which nothing reaches yet.
+    /// 4. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
+    ///    harmless: the copies are there, and run the same code.
+    /// 5. The writes in their order, each one pwrite. Where one fails, those before it are undone in reverse, and the PCs put
+    ///    back.
+    /// 6. (System calls were mended, where that is possible, when the registers were read.)
+    /// 7. (The threads go on when the process is resumed.)
     ///
     /// - Parameters:
     ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
@@ -152,17 +153,16 @@ private struct RemoteCommit {
             if paused > allowed { throw .pauseExceeded(nanoseconds: paused, allowed: allowed) }
         }
         // 3.
-        for (index, registers) in moves where !session.tracees.setRegisters(index, registers) {
-            throw .threadLost(session.tracees.tracees[index].tid)
-        }
-        // 4.
+        try layDown()
         do throws(CommitError) {
-            try layDown()
+            // 4.
+            for move in moves where !session.tracees.setRegisters(move.index, move.after) {
+                throw .threadLost(session.tracees.tracees[move.index].tid)
+            }
+            // 5.
             try write(writes)
         } catch {
-            for (index, _) in moves {
-                _ = session.tracees.setRegisters(index, session.tracees.tracees[index].registers)
-            }
+            for move in moves { _ = session.tracees.setRegisters(move.index, move.before) }
             throw error
         }
         return CommitReport(
@@ -230,9 +230,15 @@ private struct RemoteCommit {
         return count != neighbours.count * 8 || Architecture.current.isSavedPC(between: neighbours)
     }
 
-    /// 3, decided before anything is done.
-    private func planMoves() throws(CommitError) -> [(index: Int, registers: hp_registers)] {
-        var moves: [(index: Int, registers: hp_registers)] = []
+    private struct Move {
+        var index: Int
+        var before: hp_registers
+        var after: hp_registers
+    }
+
+    /// 4, decided before anything is done.
+    private func planMoves() throws(CommitError) -> [Move] {
+        var moves: [Move] = []
         for (index, tracee) in session.tracees.tracees.enumerated() {
             var registers = tracee.registers
             let pc = hp_registers_pc(&registers)
@@ -245,12 +251,12 @@ private struct RemoteCommit {
                 continue
             }
             hp_registers_set_pc(&registers, target &+ step)
-            moves.append((index, registers))
+            moves.append(Move(index: index, before: tracee.registers, after: registers))
         }
         return moves
     }
 
-    /// 4, first half: stubs, new slots, ledger records.
+    /// 3: stubs, new slots, ledger records.
     private func layDown() throws(CommitError) {
         for item in UnsafeBufferPointer(start: block.pointee.copies, count: block.pointee.copy_count) {
             let bytes = UnsafeRawBufferPointer(start: item.bytes, count: item.length)
@@ -260,7 +266,7 @@ private struct RemoteCommit {
         }
     }
 
-    /// 4, second half.
+    /// 5.
     private mutating func write(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
         for index in writes.indices {
             let write = writes[index]

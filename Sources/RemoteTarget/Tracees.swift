@@ -138,7 +138,7 @@ final class Tracees {
         var turns = 0
         while true {
             var status: Int32 = 0
-            let result = waitpid(tid, &status, Int32(LINUX_WAIT_ALL) | WNOHANG)
+            let result = linux_ptrace_wait(tid, &status)
             if result == tid, linux_status_stopped(status) != 0 {
                 if linux_status_stop_event(status) != 0 { return .event }
                 let signal = linux_status_stop_signal(status)

@@ -6,7 +6,7 @@ import Testing
     /// Every way to hold threads, with every way to write text.
     @Test(
         arguments: [
-            "libc", "hammer", "sleepers", "births", "vfork", "fork", "heap", "mapped", "reloaded", "stub",
+            "libc", "hammer", "sleepers", "births", "vfork", "signals", "fork", "heap", "mapped", "reloaded", "stub",
             "interrupted", "busy", "littered", "forks", "mocks", "pages",
         ],
         [["signal", "procMem"], ["signal", "mprotect"], ["ptrace", "procMem"], ["ptrace", "mprotect"]])

@@ -1,3 +1,4 @@
+import CPatchCore
 import Glibc
 import Memory
 import TestSupport
@@ -135,6 +136,63 @@ public final class Victim {
         return try Agent.start(
             in: process, memory: memory, symbols: try symbols(process, memory),
             deadline: .after(milliseconds: deadline), idle: idle, phase: phase)
+    }
+}
+
+extension Victim {
+    /// Has a forked patcher commit, and kills it while it lays down copies: a million of them, all the bytes that stand at `beta`
+    /// anyway. Whoever was inside an entry was to go on at `copy`, where nothing is.
+    public func losePatcherAmongCopies(move place: Address, to copy: Address) throws {
+        let process = try process()
+        let memory = try process.memory()
+        let bytes = try memory.bytes(at: beta, count: 4)
+        let source = UnsafeMutablePointer<UInt8>.allocate(capacity: bytes.count)
+        source.initialize(from: bytes, count: bytes.count)
+        let copies = [hp_copy_item](
+            repeating: hp_copy_item(
+                address: beta.rawValue, bytes: source, length: bytes.count, kind: UInt32(HP_WRITE_TEXT.rawValue)),
+            count: 1_000_000)
+        let child = Calls.fork()
+        if child == 0 {
+            _ = try? copies.withUnsafeBufferPointer { copies in
+                try withUnsafePointer(to: hp_pc_move(from: place.rawValue, to: copy.rawValue)) { move in
+                    var block = hp_commit_block()
+                    (block.copies, block.copy_count) = (copies.baseAddress, copies.count)
+                    (block.moves, block.move_count) = (move, 1)
+                    let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+                    _ = try stopped.commit(&block, memory: memory)
+                }
+            }
+            _exit(0)
+        }
+        for _ in 0..<1000 where try tracers() == [0] { usleep(1000) }
+        usleep(200_000)
+        let isAtWork = try tracers() != [0]
+        kill(child, SIGKILL)
+        reap(child)
+        source.deallocate()
+        if !isAtWork { throw TestFailure("the patcher was not among its copies") }
+    }
+
+    /// Has a forked patcher stop the victim again and again, until a thread stops because a signal has arrived; there it is killed.
+    public func losePatcherBeforeASignal() throws {
+        let process = try process()
+        let child = Calls.fork()
+        if child == 0 {
+            let deadline = Deadline.after(milliseconds: 30_000)
+            while !deadline.hasPassed {
+                guard let stopped = try? StoppedProcess(process, deadline: .after(milliseconds: 3000)) else { continue }
+                if stopped.session.tracees.tracees.contains(where: { $0.signal != 0 }) { raise(SIGKILL) }
+                _ = stopped.resume()
+                // Others want the processor too: the thread has to run between being attached to and being interrupted.
+                usleep(UInt32.random(in: 0..<500))
+            }
+            _exit(1)
+        }
+        var status: Int32 = 0
+        guard waitpid(child, &status, 0) == child, status & 0x7f == SIGKILL else {
+            throw TestFailure("no thread was met with a signal: the patcher ended with \(status)")
+        }
     }
 }
 

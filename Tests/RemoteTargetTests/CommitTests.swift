@@ -29,8 +29,7 @@ extension RemoteTargetTests {
 
         static func commit(
             _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
-            maximumPause: UInt64? = nil,
-            delay: UInt32 = 0
+            copies: [hp_copy_item] = [], maximumPause: UInt64? = nil, delay: UInt32 = 0
         ) throws -> CommitReport {
             let process = try victim.process()
             let memory = try process.memory()
@@ -38,15 +37,16 @@ extension RemoteTargetTests {
             return try writes.withUnsafeMutableBufferPointer { writes in
                 try moves.withUnsafeBufferPointer { moves in
                     try hazards.withUnsafeBufferPointer { hazards in
-                        var block = hp_commit_block(
-                            copies: nil, copy_count: 0,
-                            writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
-                            move_count: moves.count,
-                            hazards: hazards.baseAddress, hazard_count: hazards.count)
-                        let stopped = try StoppedProcess(
-                            process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
-                        if delay > 0 { usleep(delay) }
-                        return try stopped.commit(&block, memory: memory)
+                        try copies.withUnsafeBufferPointer { copies in
+                            var block = hp_commit_block(
+                                copies: copies.baseAddress, copy_count: copies.count,
+                                writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
+                                move_count: moves.count, hazards: hazards.baseAddress, hazard_count: hazards.count)
+                            let stopped = try StoppedProcess(
+                                process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
+                            if delay > 0 { usleep(delay) }
+                            return try stopped.commit(&block, memory: memory)
+                        }
                     }
                 }
             }
@@ -174,6 +174,34 @@ extension RemoteTargetTests {
             #expect(stopped.threads.contains { $0.pc == victim.beta })
             _ = stopped.resume()
             #expect(victim.isAlive)
+        }
+
+        /// Nothing is written, neither where a write fails nor where the copy cannot be laid down: so the thread goes on where it was.
+        @Test func putsPCsBack() throws {
+            let victim = try Victim("h")
+            let inside = victim.spin + 1
+            func mustFail(_ writes: [hp_write], copies: [hp_copy_item] = [], copy: UInt64) throws {
+                let move = hp_pc_move(from: inside.rawValue, to: copy)
+                let error = #expect(throws: CommitError.self) {
+                    try Self.commit(victim, writes, moves: [move], copies: copies)
+                }
+                guard case .rolledBack? = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+                let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+                #expect(stopped.threads.contains { $0.pc == inside })
+                _ = stopped.resume()
+                #expect(victim.isAlive)
+            }
+            try mustFail([Self.write(victim.sealed, from: nil, to: [0x90])], copy: victim.beta.rawValue)
+            let nowhere: UInt64 = 1 << 40
+            try [UInt8](repeating: 0x90, count: 4).withUnsafeBufferPointer { bytes in
+                let copy = hp_copy_item(
+                    address: nowhere, bytes: bytes.baseAddress, length: bytes.count,
+                    kind: UInt32(HP_WRITE_TEXT.rawValue))
+                try mustFail([], copies: [copy], copy: nowhere)
+            }
         }
 
         @Test func refusesAPCWithoutACopy() throws {

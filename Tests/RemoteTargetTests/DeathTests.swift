@@ -79,6 +79,25 @@ extension RemoteTargetTests {
             munmap(progress, 4096)
         }
 
+        /// No thread may stand in a copy that is not there yet.
+        @Test func diesAmongCopies() throws {
+            let victim = try Victim("h")
+            try victim.losePatcherAmongCopies(move: victim.spin + 1, to: Address(1 << 40))
+            usleep(50_000)
+            #expect(victim.isAlive)
+            #expect(try victim.tracers() == [0])
+        }
+
+        /// A signal that a thread was about to receive reaches it although nobody resumes it.
+        @Test func diesBeforeASignal() throws {
+            let victim = try Victim("t")
+            for round in 0..<5 {
+                try victim.losePatcherBeforeASignal()
+                #expect(victim.makesProgress(), "round \(round)")
+                #expect(victim.shared.errors == 0, "round \(round): \(victim.shared.message)")
+            }
+        }
+
         @Test func diesAtAnyMoment() throws {
             var generator = SplitMix(state: Self.random)
             let victim = try Victim("rneps")

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -41,6 +42,30 @@ static inline long hp_machine_guard(const char flag[2]) {
     if (flag[0] == 'b' && flag[1] == 't') return 0x10;  // PROT_BTI (Documentation/arch/arm64/elf_hwcaps.rst, HWCAP2_BTI)
     if (flag[0] == 'm' && flag[1] == 't') return 0x20;  // PROT_MTE
     return 0;
+}
+
+// Written out: compilers leave these to functions of libgcc (__aarch64_cas4_acq_rel and its like), which lie in pages that may
+// not be executable when they are called.
+static inline __attribute__((always_inline)) bool hp_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desired) {
+    uint32_t found, failed;
+    __asm__ volatile(
+        "1: ldaxr %w0, [%2]\n\t"
+        "cmp %w0, %w3\n\t"
+        "b.ne 2f\n\t"
+        "stlxr %w1, %w4, [%2]\n\t"
+        "cbnz %w1, 1b\n"
+        "2:"
+        : "=&r"(found), "=&r"(failed) : "r"(word), "r"(expected), "r"(desired) : "cc", "memory");
+    return found == expected;
+}
+static inline __attribute__((always_inline)) void hp_increment(uint32_t *word) {
+    uint32_t value, failed;
+    __asm__ volatile(
+        "1: ldaxr %w0, [%2]\n\t"
+        "add %w0, %w0, #1\n\t"
+        "stlxr %w1, %w0, [%2]\n\t"
+        "cbnz %w1, 1b"
+        : "=&r"(value), "=&r"(failed) : "r"(word) : "memory");
 }
 
 // isb discards what was fetched before it (Arm ARM B2.2.5).

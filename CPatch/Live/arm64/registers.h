@@ -108,7 +108,7 @@ static inline void hp_registers_settle(hp_registers *registers, hp_call_state st
     enum { ABSOLUTE = 1 /* TIMER_ABSTIME */, WAIT = 0 /* FUTEX_WAIT */, FLAGS = 128 | 256 /* private, realtime */ };
     const unsigned long long *x = registers->regs;
     bool remembered = x[8] == SYS_nanosleep || (x[8] == SYS_clock_nanosleep && !(x[1] & ABSOLUTE))
-        || (x[8] == SYS_futex && (x[1] & ~(unsigned long long)FLAGS) == WAIT && x[3] != 0);
+        || (x[8] == SYS_futex && ((uint32_t)x[1] & ~(uint32_t)FLAGS) == WAIT && x[3] != 0);
     if (remembered) registers->regs[8] = SYS_restart_syscall;
 }
 

@@ -44,6 +44,12 @@ static inline long hp_machine_guard(const char flag[2]) {
     return 0;
 }
 
+// Atomic, acquiring and releasing. Instructions of their own here, unlike on arm64.
+static inline __attribute__((always_inline)) bool hp_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desired) {
+    return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+static inline __attribute__((always_inline)) void hp_increment(uint32_t *word) { __atomic_add_fetch(word, 1, __ATOMIC_ACQ_REL); }
+
 // cpuid is serialising (Intel SDM 9.3): the core fetches what was written meanwhile.
 static inline __attribute__((always_inline)) void hp_serialise_core(void) {
     uint32_t a = 0, b, c = 0, d;

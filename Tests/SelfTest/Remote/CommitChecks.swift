@@ -66,6 +66,28 @@ let commitChecks: [Check] = [
         _ = stopped.resume()
         try victim.mustBeUnharmed()
     },
+    // Nothing is written: so the thread goes on where it was.
+    Check(name: "PCs are put back when a write fails, or a copy") {
+        let victim = try Victim("h")
+        let inside = victim.spin + 4
+        func mustFail(_ writes: [hp_write], copies: [hp_copy_item] = [], copy: UInt64) throws {
+            do {
+                try commit(victim, writes, moves: [hp_pc_move(from: inside.rawValue, to: copy)], copies: copies)
+                throw TestFailure("committed")
+            } catch CommitError.rolledBack {}
+            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+            try expect(stopped.threads.contains { $0.pc == inside }, "the thread is elsewhere")
+            _ = stopped.resume()
+            try victim.mustBeUnharmed()
+        }
+        try mustFail([text(victim.sealed, nil, nop)], copy: victim.beta.rawValue)
+        let nowhere: UInt64 = 1 << 40
+        try nop.withUnsafeBufferPointer { bytes in
+            let copy = hp_copy_item(
+                address: nowhere, bytes: bytes.baseAddress, length: bytes.count, kind: UInt32(HP_WRITE_TEXT.rawValue))
+            try mustFail([], copies: [copy], copy: nowhere)
+        }
+    },
     // PSTATE.BTYPE says that an indirect branch has come: in a guarded page only a `bti` may follow.
     Check(name: "a PC that is moved off a landing pad may go on anywhere") {
         let victim = try Victim("i")
@@ -116,7 +138,7 @@ private func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_wri
 @discardableResult
 private func commit(
     _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
-    memory: ProcMemory? = nil
+    copies: [hp_copy_item] = [], memory: ProcMemory? = nil
 ) throws -> CommitReport {
     let process = try victim.process()
     let memory = try memory ?? process.memory()
@@ -124,15 +146,14 @@ private func commit(
     return try writes.withUnsafeMutableBufferPointer { writes in
         try moves.withUnsafeBufferPointer { moves in
             try hazards.withUnsafeBufferPointer { hazards in
-                var block = hp_commit_block()
-                block.writes = writes.baseAddress
-                block.write_count = writes.count
-                block.moves = moves.baseAddress
-                block.move_count = moves.count
-                block.hazards = hazards.baseAddress
-                block.hazard_count = hazards.count
-                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
-                return try stopped.commit(&block, memory: memory)
+                try copies.withUnsafeBufferPointer { copies in
+                    var block = hp_commit_block(
+                        copies: copies.baseAddress, copy_count: copies.count, writes: writes.baseAddress,
+                        write_count: writes.count, moves: moves.baseAddress, move_count: moves.count,
+                        hazards: hazards.baseAddress, hazard_count: hazards.count)
+                    let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+                    return try stopped.commit(&block, memory: memory)
+                }
             }
         }
     }

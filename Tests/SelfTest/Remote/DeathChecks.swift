@@ -1,4 +1,5 @@
 import Glibc
+import Memory
 import RemoteSupport
 import TestSupport
 
@@ -14,6 +15,19 @@ let deathChecks: [Check] = [
                 try expect(reached == phase.rawValue, "the patcher got to \(reached), not \(phase.rawValue)")
                 try mustLive(victim, after: "after \(phase)")
             }
+        }
+    },
+    Check(name: "the patcher dies among the copies it lays down") {
+        let victim = try Victim("h")
+        try victim.losePatcherAmongCopies(move: victim.spin + 4, to: Address(1 << 40))
+        usleep(100_000)
+        try victim.mustBeUnharmed()
+    },
+    Check(name: "the patcher dies before it has handed on a signal") {
+        let victim = try Victim("t")
+        for round in 0..<5 {
+            try victim.losePatcherBeforeASignal()
+            try victim.mustGoOn(after: "in round \(round)")
         }
     },
     Check(name: "the patcher dies at any moment") {

@@ -48,6 +48,16 @@ void victim_vfork_sleep(int seconds) {
     waitpid(child, 0, 0);
 }
 
+static _Thread_local volatile long received;
+static void receive(int number) { received += number == SIGUSR1; }
+
+long victim_lose_signals(const long *stop) {
+    long sent = 0;
+    signal(SIGUSR1, receive);
+    for (received = 0; !victim_load(stop); sent++) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
+    return sent - received;
+}
+
 // ---- Guarded pages.
 
 #if defined(__aarch64__)

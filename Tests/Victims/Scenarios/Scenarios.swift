@@ -9,7 +9,8 @@ import LocalTarget
 struct Scenarios {
     static let all: [(name: String, run: @Sendable () throws -> Void)] = [
         ("libc", patchLibc), ("hammer", hammer), ("sleepers", sleepers), ("interrupted", interrupted),
-        ("vfork", patchDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads), ("births", births),
+        ("vfork", patchDuringVfork), ("signals", signalsDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads),
+        ("births", births),
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),

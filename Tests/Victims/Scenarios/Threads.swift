@@ -133,4 +133,37 @@ func patchDuringVfork() throws {
     try expect(victim_add(40, 2) == 38, "the second try does nothing")
 }
 
+/// Threads that receive signals while one that was there before them cannot be held: they are let go without having been looked at,
+/// and still get every signal.
+func signalsDuringVfork() throws {
+    var options = Patch.options
+    options.timeout = 500
+    try Patch.configure(options)
+    let (done, lost, ended) = (Counter(), Counter(), Counter())
+    nonisolated(unsafe) let stop = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+    stop.initialize(to: 0)
+    startThread {
+        victim_vfork_sleep(6)
+        done.add()
+    }
+    usleep(200_000)
+    for _ in 0..<3 {
+        startThread {
+            lost.add(victim_lose_signals(stop))
+            ended.add()
+        }
+    }
+    // An emulator takes a second for each.
+    for _ in 0..<2 {
+        do {
+            try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+            throw Unexpected(description: "patched while a thread could not be held")
+        } catch PatchError.deadline {}
+    }
+    victim_store(stop, 1)
+    while ended.value < 3 { usleep(10_000) }
+    try expect(lost.value == 0, "\(lost.value) signals were lost")
+    while done.value == 0 { usleep(10_000) }
+}
+
 private func ownThread() -> Int32 { Int32(victim_gettid()) }

@@ -176,6 +176,18 @@ static void *t_futex(void *a) {
     for (;;) { syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0); BAD("futex returned %d", errno); }
 }
 
+// Sends itself a signal, which it has then received.
+static volatile long received;
+static void receive(int s) { received += s == SIGUSR1; }
+static void *t_signals(void *a) {
+    signal(SIGUSR1, receive);
+    for (long sent = 1;; sent++) {
+        syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
+        if (received != sent) { BAD("%ld signals of %ld were received", received, sent); sent = received; }
+        S->rounds[(long)a]++;
+    }
+}
+
 static void *(*function(char c))(void *) {
     switch (c) {
     case 'm': return t_malloc;
@@ -200,6 +212,7 @@ static void *(*function(char c))(void *) {
     case 'y': return t_long_sleep;
     case 'g': return t_timed_futex;
     case 'f': return t_futex;
+    case 't': return t_signals;
 #if defined(__aarch64__)
     case 'i': return t_indirect;
     case 'j': return t_scalable;

@@ -21,6 +21,8 @@ unsigned long victim_auxiliary(unsigned long type);
 int victim_memory_file(void);
 // In a vfork child, which holds its parent's thread, for so long.
 void victim_vfork_sleep(int seconds);
+// Sends its own thread signals until the word is set; returns how many have not arrived.
+long victim_lose_signals(const long *stop);
 
 // Replacements that count and call the original, for functions of up to seven integer arguments.
 const void *victim_passthrough(int slot);
