@@ -391,7 +391,7 @@ public struct CellType {}
 public struct ProtocolDescriptor {}
 public struct Packed<each T> { public init() {} }
 public func descriptors(_ a: Cell.TypeDescriptor, _ b: Cell.Type, _ c: ProtocolDescriptor) -> Any.Type { Int.self }
-public func packs(_ a: Packed<Int, String>, _ b: Packed< >) -> Packed<[Packed<Int>]> { Packed() }
+public func packs(_ a: Packed<Int, String>, _ b: Packed<>) -> Packed<[Packed<Int>]> { Packed() }
 
 @Sendable public func sendable(_ a: Int, _ b: String) throws -> Int { a }
 extension SerialExecutor { public func executorName() -> String { "\(self)" } }
