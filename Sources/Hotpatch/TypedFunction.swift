@@ -25,6 +25,7 @@ package struct TypedFunction<F>: Sendable {
                 function, debug: index.debugFacts(of: function), selfUse: selfUse, isAsync: record != nil)
             let match = try signature.match(type: type, facts)
             adapter = try Adapter(shape: CallShape(match))
+            try Self.refuseOpaqueProperties(adapter.plan.structLayouts, index)
             note = match.mayTakeHiddenActor ? Self.hiddenActor(function.demangledName) : nil
         } catch let error as SymbolRefusal {
             throw .closure(SignatureError.refused(error))
@@ -43,6 +44,21 @@ package struct TypedFunction<F>: Sendable {
         self = try LocalPatcher.with { (patcher) throws(PatchError) in
             try TypedFunction(
                 patcher.function(symbol, in: image), as: F.self, selfUse: selfUse, index: patcher.index())
+        }
+    }
+
+    /// Only the getter of a property tells that its type is opaque.
+    private static func refuseOpaqueProperties(
+        _ layouts: Set<StructLayout>, _ index: SymbolIndex
+    ) throws(CallRefusal) {
+        for layout in layouts {
+            for property in layout.properties {
+                for getter in index.functions(named: "\(layout.name).\(property).getter") {
+                    do throws(SymbolRefusal) { _ = try SwiftSignature(mangled: getter.name) } catch {
+                        if error.reason == .opaqueResult { throw .opaqueProperty(layout.name, property) }
+                    }
+                }
+            }
         }
     }
 

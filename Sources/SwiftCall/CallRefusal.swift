@@ -1,6 +1,7 @@
 /// Why no adapter is made for a function type. Each says what to do instead.
 ///
-/// These depend on the type alone, or on the type and what is said of its first parameter.
+/// These depend on the type alone, or on the type and what is said of its first parameter; `opaqueProperty` on the names of the
+/// program's getters.
 public enum CallRefusal: Error, Hashable, Sendable {
     // The function type itself.
     case notAFunction(String)
@@ -23,6 +24,8 @@ public enum CallRefusal: Error, Hashable, Sendable {
     /// Small integers share eight bytes with a `Float16` so that the register they are passed in would hold its bytes too: the
     /// compiler, 6.3 at least, passes such values wrongly.
     case overlappingRegisters(String)
+    /// A struct with a stored property of an opaque type, `some P`: callers pass it by address.
+    case opaqueProperty(String, String)
     /// A C union, an opaque C struct, or another type with bytes that belong to no field that Swift sees.
     case cType(String)
     case noReflectionMetadata(String)
@@ -75,6 +78,8 @@ extension CallRefusal: CustomStringConvertible {
         case .unusualVector(let type): "\(type) holds a vector of an unusual shape"
         case .overlappingRegisters(let type):
             "\(type) has small integers so close to a Float16 that the compiler itself passes them wrongly"
+        case .opaqueProperty(let type, let property):
+            "\(type) has a stored property of an opaque type, \(property): `some P`, whose layout is no part of the convention"
         case .overAligned(let type, let alignment): "\(type) is aligned to \(alignment) bytes, more than 16"
         case .cType(let type):
             "\(type) is a C type with bytes that are no field to Swift: a union, a bit-field, or padding where one may lie"

@@ -35,9 +35,19 @@ extension Lowering {
         case .class, .foreignClass, .foreignReference:
             try lowering.add(.integer, 0, word)
         case .struct:
-            if isResilient(type) { lowering.isAddressOnly = true } else { try lowering.addFields(of: type) }
+            let path = NominalType(type).descriptor.path
+            if isResilient(path) {
+                lowering.isAddressOnly = true
+            } else {
+                try lowering.addFields(of: type)
+                if path.first != "Swift" { lowering.assume(type) }
+            }
         case .enum:
-            if isResilient(type) { lowering.isAddressOnly = true } else { try lowering.addCases(of: type) }
+            if isResilient(NominalType(type).descriptor.path) {
+                lowering.isAddressOnly = true
+            } else {
+                try lowering.addCases(of: type)
+            }
         case .optional:
             try lowering.addOptional(type)
         case .tuple:
@@ -179,7 +189,9 @@ extension Lowering {
     private mutating func addOptional(_ type: TypeMetadata) throws(CallRefusal) {
         let payload = type.wrappedType
         guard !payload.isThinMetatype else { throw .metatypeInside("\(type)") }
-        if try Lowering(of: payload, on: architecture).isAddressOnly { isAddressOnly = true }
+        let lowering = try Lowering(of: payload, on: architecture)
+        if lowering.isAddressOnly { isAddressOnly = true }
+        assume(lowering)
         try addPayload(size: payload.size, of: type)
     }
 
@@ -220,6 +232,7 @@ extension Lowering {
                 isAddressOnly = true
                 return
             }
+            assume(payload)
             payloadSize = max(payloadSize, size)
         }
         try addPayload(size: payloadSize, of: type)
@@ -236,8 +249,7 @@ extension Lowering {
         try add(.opaque, size, type.size)
     }
 
-    private static func isResilient(_ type: TypeMetadata) -> Bool {
-        let path = NominalType(type).descriptor.path
+    private static func isResilient(_ path: [String]) -> Bool {
         guard let module = path.first else { return false }
         return ResilientTypes.isResilient(module: module, name: path.dropFirst().joined(separator: "."))
     }

@@ -38,6 +38,8 @@ struct Lowering: Sendable {
     private(set) var isTooLarge = false
     /// A C struct with bytes that belong to no field that Swift sees: a bit field may lie there, or one of a type that Swift lacks.
     var hidesFields: TypeMetadata?
+    /// Structs, other than Swift's own, that are taken for what metadata shows of their fields.
+    private(set) var structs: Set<TypeMetadata> = []
 
     init(on architecture: CallArchitecture) { self.architecture = architecture }
 
@@ -63,7 +65,12 @@ struct Lowering: Sendable {
         if other.isAddressOnly { isAddressOnly = true }
         if other.isTooLarge { isTooLarge = true }
         if let type = other.hidesFields { hidesFields = type }
+        assume(other)
     }
+
+    mutating func assume(_ type: TypeMetadata) { structs.insert(type) }
+    /// Of a payload, whose bytes are another's to add.
+    mutating func assume(_ other: Lowering) { structs.formUnion(other.structs) }
 
     /// What goes into registers, each into one; `nil` where that is more than four.
     ///

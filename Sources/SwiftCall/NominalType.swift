@@ -12,10 +12,17 @@ struct NominalType {
     /// Imported by clang: such types are declared in a module of this name.
     var isFromC: Bool { descriptor.path.first == "__C" }
 
+    /// A field record: flags, the mangled name of its type, its own name.
     struct Field {
+        fileprivate let record: UnsafeRawPointer
+
         /// `nil` for the case of an enum that has no payload.
-        let name: MangledName?
-        let isIndirect: Bool
+        var name: MangledName? { relativePointer(at: record + 4).map(MangledName.init) }
+        var isIndirect: Bool { record.load(as: UInt32.self) & 1 != 0 }
+        /// What it is called in the source.
+        var label: String {
+            relativePointer(at: record + 8).map { String(cString: $0.assumingMemoryBound(to: CChar.self)) } ?? ""
+        }
     }
 
     /// - Throws: where the program was compiled without reflection metadata.
@@ -23,12 +30,7 @@ struct NominalType {
         guard let record = descriptor.relative(at: 16) else { throw .noReflectionMetadata("\(metadata)") }
         let size = Int(record.load(fromByteOffset: 10, as: UInt16.self))
         let count = Int(record.load(fromByteOffset: 12, as: UInt32.self))
-        return (0..<count).map { index in
-            let field = record + 16 + index * size
-            return Field(
-                name: relativePointer(at: field + 4).map(MangledName.init),
-                isIndirect: field.load(as: UInt32.self) & 1 != 0)
-        }
+        return (0..<count).map { Field(record: record + 16 + $0 * size) }
     }
 
     func type(of name: MangledName) throws(CallRefusal) -> TypeMetadata {

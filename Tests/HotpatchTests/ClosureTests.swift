@@ -124,6 +124,49 @@ import Testing
         #expect(callApply() == "13")
     }
 
+    /// Wherever a struct is whose property is `some P`: metadata shows another layout than the one that callers use.
+    @Test func structsWithOpaquePropertiesAreRefused() throws {
+        func refuses(_ property: String, of type: String, _ replace: () throws -> Patch) {
+            #expect {
+                try replace().revert()
+            } throws: { error in
+                guard case .closure(let reason) = error as? PatchError else { return false }
+                return reason as? CallRefusal == .opaqueProperty("Calls.\(type)", property)
+            }
+        }
+        refuses("named", of: "Opaque") { try Patch.replace(symbol: "Calls.opaque", with: { (_: Opaque) in 42 }) }
+        refuses("named", of: "Opaque") {
+            try Patch.replace(symbol: "Calls.opaqueResult", with: { (_: Int) in Opaque(42) })
+        }
+        refuses("named", of: "Opaque") {
+            try Patch.replace(symbol: "Calls.opaqueInside", with: { (_: Around<Int>) in 42 })
+        }
+        refuses("named", of: "Opaque") {
+            try Patch.replace(symbol: "Calls.opaqueMaybe", with: { (_: Opaque?) in 42 })
+        }
+        refuses("named", of: "Opaque") {
+            try Patch.replace(symbol: "Calls.opaquePayload", with: { (_: Payload) in 42 })
+        }
+        refuses("named", of: "Opaque") {
+            try Patch.replace(symbol: "Calls.opaqueOfClosure", with: { (_: (Opaque) -> Int) in 42 })
+        }
+        refuses("names", of: "Unclear") {
+            try Patch.replace(symbol: "Calls.opaqueInGeneric", with: { (_: Unclear<Int>) in 42 })
+        }
+
+        // By address whatever its layout, by the array's own, and with a property that is only computed.
+        try Patch.transaction {
+            try $0.replace(symbol: "Calls.opaqueInout", with: { (a: inout Opaque) in a.number + 1 })
+            try $0.replace(symbol: "Calls.opaqueArray", with: { (a: [Opaque]) in a[0].number })
+            try $0.replace(symbol: "Calls.transparent", with: { (a: Transparent) in a.number * 2 })
+        }
+        defer { try? Patch.revertAll() }
+        var value = Opaque(6)
+        #expect(opaqueInout(&value) == 7)
+        #expect(opaqueArray([value]) == 6)
+        #expect(transparent(Transparent(4)) == 8)
+    }
+
     @Test func theOriginalOfAnotherTypeIsRefused() throws {
         let patch = try Patch.replace(symbol: "Calls.add", with: { (a: Int, b: Int) -> Int in a - b })
         defer { try? patch.revert() }

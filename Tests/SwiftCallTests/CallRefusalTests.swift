@@ -204,6 +204,8 @@ private typealias Compositions = (any Named & Kept) -> Int
             "wideFloat", "asyncRecord",
             // Scenario "thunks", a program that has no memory.
             "noMemory",
+            // ClosureTests.structsWithOpaquePropertiesAreRefused: the program's symbols tell.
+            "opaqueProperty",
         ]
         let reasons = try SourceText.cases(of: "CallRefusal")
         #expect(reasons.count >= 28)

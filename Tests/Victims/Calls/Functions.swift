@@ -195,3 +195,17 @@ public func attempt<T>(_ body: () throws -> T) -> String {
     a + b.map { Item($0.value.id, c.count) }
 }
 @inline(never) public func callCollections() -> String { "\(collections([Item(1, 2)], ["a": Token(3)], [4, 5]))" }
+
+// Opaque properties
+@inline(never) @_optimize(none) public func opaque(_ a: Opaque) -> Int { a.number }
+@inline(never) @_optimize(none) public func opaqueResult(_ a: Int) -> Opaque { Opaque(a) }
+@inline(never) @_optimize(none) public func opaqueInside(_ a: Around<Int>) -> Int { a.opaque.number + a.value }
+@inline(never) @_optimize(none) public func opaqueMaybe(_ a: Opaque?) -> Int { a?.number ?? 0 }
+@inline(never) @_optimize(none) public func opaquePayload(_ a: Payload) -> Int {
+    if case .opaque(let a) = a { a.number } else { 0 }
+}
+@inline(never) @_optimize(none) public func opaqueOfClosure(_ a: (Opaque) -> Int) -> Int { a(Opaque(5)) }
+@inline(never) @_optimize(none) public func opaqueInGeneric(_ a: Unclear<Int>) -> Int { a.value }
+@inline(never) @_optimize(none) public func opaqueInout(_ a: inout Opaque) -> Int { a.number }
+@inline(never) @_optimize(none) public func opaqueArray(_ a: [Opaque]) -> Int { a.count }
+@inline(never) @_optimize(none) public func transparent(_ a: Transparent) -> Int { a.number }

@@ -115,3 +115,34 @@ public final class Keeper: Kept {
     public init(_ id: Int) { token = Token(id) }
     public var name: String { "keeper of \(token)" }
 }
+
+/// Passed by address: that its property is an `Item` is no part of the convention.
+public struct Opaque {
+    public let named: some Named = Item(1, 2)
+    public let number: Int
+    public init(_ number: Int) { self.number = number }
+}
+
+/// A property that is not stored changes nothing.
+public struct Transparent {
+    public var named: some Named { Item(number, number) }
+    public var number: Int
+    public init(_ number: Int) { self.number = number }
+}
+
+public struct Around<Value> {
+    public var opaque: Opaque
+    public var value: Value
+    public init(_ value: Value) { (opaque, self.value) = (Opaque(7), value) }
+}
+
+public struct Unclear<Value> {
+    public let names: [some Named] = [Item(1, 2)]
+    public var value: Value
+    public init(_ value: Value) { self.value = value }
+}
+
+public enum Payload {
+    case opaque(Opaque)
+    case nothing
+}
