@@ -42,9 +42,10 @@ struct Table {
         _ what: String, _ state: String, _ sample: Sample, minus reference: Sample, unit: String, goal: Double? = nil
     ) {
         let difference = sample - reference
+        let sign = difference.median < 0 ? "" : "+"
         var row = Row(
             what: what, state: state, value: "\(Self.text(sample.median)) \(unit)", spread: Self.spread(sample),
-            ratio: "+\(Self.text(difference.median)) \(unit) (\(Self.spread(difference)))")
+            ratio: "\(sign)\(Self.text(difference.median)) \(unit) (\(Self.spread(difference)))")
         if let goal { (row.goal, row.verdict) = Self.judge(difference.median, goal, unit: " \(unit)") }
         rows.append(row)
     }
