@@ -11,6 +11,8 @@ package struct TypedFunction<F>: Sendable {
     private let asyncContextSize: Int?
     /// What could not be verified.
     package let note: String?
+    /// Why the function itself cannot be called, while a closure can replace it.
+    private let originalRefusal: SymbolRefusal?
 
     /// - Parameter selfUse: the caller's word, where DWARF does not say.
     /// - Throws: `PatchError.closure` where no value of the type can stand for the function.
@@ -26,6 +28,7 @@ package struct TypedFunction<F>: Sendable {
             let match = try signature.match(type: type, facts)
             adapter = try Adapter(shape: CallShape(match))
             try Self.refuseOpaqueProperties(adapter.plan.structLayouts, index)
+            originalRefusal = match.originalRefusal
             note = match.mayTakeHiddenActor ? Self.hiddenActor(function.demangledName) : nil
         } catch let error as SymbolRefusal {
             throw .closure(SignatureError.refused(error))
@@ -74,6 +77,7 @@ package struct TypedFunction<F>: Sendable {
 
     /// A value that calls the function's code, whose address is written to `code` before the first call.
     func unboundOriginal() throws(PatchError) -> (function: F, code: Patch.OriginalPointer) {
+        if let originalRefusal { throw .closure(SignatureError.refused(originalRefusal)) }
         do { return try adapter.unboundOriginal(asyncContextSize: asyncContextSize ?? 0) } catch {
             throw .closure(error)
         }
@@ -81,6 +85,7 @@ package struct TypedFunction<F>: Sendable {
 
     /// A value that calls the function's code at an address.
     package func original(at address: Address) throws(PatchError) -> F {
+        if let originalRefusal { throw .closure(SignatureError.refused(originalRefusal)) }
         do {
             guard adapter.plan.isAsync else { return try adapter.original(at: address.pointer!) }
             return try adapter.original(at: address.pointer!, asyncContextSize: asyncContextSize ?? 0)

@@ -18,6 +18,24 @@ extension HotpatchTestingTests {
             #expect(price(of: "tea") == 3)
         }
 
+        /// The toolchain's libraries have no DWARF: nothing tells whether a getter throws.
+        @Test func aGetterOfALibrary() throws {
+            let name = "static Swift.ContinuousClock.now.getter"
+            let fixed = ContinuousClock.now
+            try withMock(symbol: name, with: { () -> ContinuousClock.Instant in fixed }) {
+                #expect(ContinuousClock.now == fixed)
+            }
+            #expect(ContinuousClock.now > fixed)
+            typealias Now = () -> ContinuousClock.Instant
+            #expect {
+                try withMock(symbol: name, wrapping: { (original: @escaping Now) in { original() } }) {}
+            } throws: { "\($0)".contains("nothing tells whether it throws") }
+            #expect {
+                try withMock(symbol: name, with: { () throws -> ContinuousClock.Instant in fixed }) {}
+            } throws: { "\($0)".contains("A closure that does not throw") }
+            #expect(throws: PatchError.self) { try Patch.callOriginal(symbol: name, as: Now.self) }
+        }
+
         @Test func holdsForNobodyElse() async throws {
             try await withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
                 #expect(price(of: "tea") == 42)

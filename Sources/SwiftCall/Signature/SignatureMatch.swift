@@ -75,6 +75,14 @@ public struct SignatureMatch: Hashable, Sendable {
     public var ownership: [Ownership]
     public var isAsync: Bool
     public var throwsError: Bool
+    /// Whether the function may throw although the closure does not: a getter of which nothing tells. Its callers find no error
+    /// then; but it cannot be called as one that does not throw.
+    public var mayThrow: Bool
+
+    /// Why the function cannot be called as the closure's type says, while the closure can replace it.
+    public var originalRefusal: SymbolRefusal? {
+        mayThrow ? SymbolRefusal(reason: .unknownThrows, function: signature.text) : nil
+    }
 
     /// Whether the function may take a hidden actor before its parameters: an async one that is `nonisolated(nonsending)`, as all
     /// nonisolated ones are in a module built with NonisolatedNonsendingByDefault (SE-0461). Neither the symbol nor DWARF says
@@ -167,8 +175,11 @@ extension SwiftSignature {
         guard differences.isEmpty else { throw .mismatch(mismatch(expected, closure, differences)) }
         return SignatureMatch(
             signature: self, selfParameter: selfParameter, ownership: expected.parameters.map(\.natural),
-            isAsync: expected.type.isAsync, throwsError: expected.type.thrown != .nothing)
+            isAsync: expected.type.isAsync, throwsError: expected.type.thrown != .nothing,
+            mayThrow: isGetter && facts.throwsError == nil)
     }
+
+    private var isGetter: Bool { kind == .getter || kind == .subscriptGetter }
 
     // MARK: The closure's side
 
@@ -250,11 +261,15 @@ extension SwiftSignature {
         }
         var type = function
         // Only a property that cannot be set may throw or be async (SE-0310).
-        if kind == .getter || kind == .subscriptGetter {
+        if isGetter {
             guard let isAsync = facts.isAsync else { throw refused(.unknownAsync) }
-            guard let throwsError = facts.throwsError else { throw refused(.unknownThrows) }
+            // Callers clear the error's register before a call, and only an error is ever put there; of an async function it is written
+            // as the call returns.
+            guard facts.throwsError != nil || !isAsync && closure.thrown == .nothing else {
+                throw refused(.unknownThrows)
+            }
             type.isAsync = isAsync
-            type.thrown = throwsError ? .anyError : .nothing
+            type.thrown = facts.throwsError == true ? .anyError : .nothing
         }
         let takesOwnership = [.initialiser, .allocatingInitialiser, .setter, .subscriptSetter].contains(kind)
         let parameters = function.parameters.enumerated().map { index, parameter in

@@ -46,7 +46,7 @@ public struct SymbolRefusal: Error, Hashable, Sendable {
         case compilerGenerated(String)
         /// A member of a struct or enum; nothing tells whether it is `mutating` or `consuming`.
         case unknownMutating
-        /// A getter; nothing tells whether it throws.
+        /// A getter; nothing tells whether it throws. A closure that does not throw can replace it, if it is not async.
         case unknownThrows
         /// A getter; nothing tells whether it is async.
         case unknownAsync
@@ -133,9 +133,12 @@ extension SymbolRefusal.Reason {
         case .privateCode(true): return "Make it internal, and @inline(never); or build without optimisation."
         case .privateCode(false): return "Build with -g, which tells it, or make it internal, and @inline(never)."
         case .privateType: return "Make the type internal; or \(symbols)."
-        case .unknownMutating: return "Build with -g, which tells it, or say so in the call; or \(symbols)."
-        case .unknownThrows, .unknownAsync:
-            return "Build with -g, which tells it, or say so in the call; or \(symbols)."
+        case .unknownMutating: return "Say so in the call (selfUse:), or build with -g, which tells it; or \(symbols)."
+        case .unknownThrows:
+            return
+                "A closure that does not throw, and does not call it, can replace it where it is not async. Otherwise build with -g, "
+                + "which tells it; or \(symbols)."
+        case .unknownAsync: return "Build with -g, which tells it; or \(symbols)."
         }
     }
 

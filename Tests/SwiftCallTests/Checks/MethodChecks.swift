@@ -1,4 +1,5 @@
 import Calls
+import Hotpatch
 import SwiftCall
 
 private let method = CallShape(self: .borrowed)
@@ -90,6 +91,22 @@ public let methodChecks: [CallCheck] = [
             return "\(counter) \(counter[7, ""]) \(counter[8, "abc"])"
         },
         replacement: { counter, token, index, note in counter = Counter(token, from: index * 10 + note.count) }),
+    check(
+        "Calls.Counter.checked.getter", method, callChecked, as: ((Counter) throws -> Int).self,
+        { f in attempt { try f(Counter(Token(1), from: 2)) } + attempt { try f(Counter(Token(1), from: -2)) } },
+        replacement: { counter in
+            if counter.value > 0 { throw Failure(7) }
+            return 8
+        }),
+    CallCheck(description: "a closure that does not throw in place of a getter that does") {
+        try balanced {
+            let adapter = try Adapter(((Counter) -> Int).self, shape: method)
+            let code = try adapter.replacement { $0.value * 3 }
+            let patch = try Patch.replace(symbol: "Calls.Counter.checked.getter", with: code)
+            defer { try? patch.revert() }
+            try equal(callChecked(), "6;-6;", "replaced")
+        }
+    },
     check(
         "Calls.Counter.subscript.getter", method, callSubscript, as: ((Counter, Int, String) -> Token).self,
         { f in

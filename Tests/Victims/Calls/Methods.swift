@@ -76,6 +76,13 @@ public struct Counter: CustomStringConvertible {
         @inline(never) @_optimize(none) set { value = newValue.count }
     }
 
+    public var checked: Int {
+        @inline(never) @_optimize(none) get throws {
+            if value < 0 { throw Failure(value) }
+            return value
+        }
+    }
+
     public subscript(index: Int, note: String) -> Token {
         @inline(never) @_optimize(none) get { index == value ? token : Token(note.count) }
         @inline(never) @_optimize(none) set {
@@ -100,6 +107,9 @@ public struct Counter: CustomStringConvertible {
     var counter = Counter(Token(1), from: 2)
     counter.label = "four, and long enough for the heap"
     return "\(counter) \(counter.label)"
+}
+@inline(never) public func callChecked() -> String {
+    attempt { try Counter(Token(1), from: 2).checked } + attempt { try Counter(Token(1), from: -2).checked }
 }
 @inline(never) public func callSubscript() -> String {
     var counter = Counter(Token(1), from: 2)
