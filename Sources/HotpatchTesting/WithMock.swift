@@ -18,6 +18,7 @@ import Hotpatch
 ///   - symbol, image, mock, selfUse: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.
 ///   - recorder: is told of each call of the mock.
 /// - Throws: `PatchError`, and then `body` has not run; `MockError`; what `body` throws.
+@discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, _ body: () throws -> R
@@ -26,6 +27,7 @@ public func withMock<F, R>(
 }
 
 /// The same for an async `body`.
+@discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
@@ -40,6 +42,7 @@ public func withMock<F, R>(
 ///         { item in original(item) + 1 }
 ///     }) { … }
 ///
+@discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, _ body: () throws -> R
@@ -48,6 +51,7 @@ public func withMock<F, R>(
 }
 
 /// The same for an async `body`.
+@discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
@@ -61,6 +65,7 @@ public func withMock<F, R>(
 ///     let calls = CallRecorder(((String) -> Int).self)
 ///     try withRecording(symbol: "Shop.price(of:)", calls) { _ = cart.total }
 ///     #expect(calls.all.map(\.arguments) == ["apple", "pear"])
+@discardableResult
 public func withRecording<R>(
     symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,
     _ body: () throws -> R
@@ -69,6 +74,7 @@ public func withRecording<R>(
 }
 
 /// The same for an async `body`.
+@discardableResult
 public func withRecording<R>(
     symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R

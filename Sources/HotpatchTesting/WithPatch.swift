@@ -12,6 +12,7 @@ import Hotpatch
 /// - Parameters: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.
 /// - Throws: `PatchError`, and then `body` has not run; what `body` throws; `ScopeError`, where after that the patch could not be
 ///   reverted.
+@discardableResult
 public func withPatch<F, R>(
     symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil, _ body: () throws -> R
 ) throws -> R {
@@ -19,6 +20,7 @@ public func withPatch<F, R>(
 }
 
 /// The same for an async `body`.
+@discardableResult
 public func withPatch<F, R>(
     symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil,
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
@@ -28,6 +30,7 @@ public func withPatch<F, R>(
 }
 
 /// The same with a closure that is made with the original, which it may call.
+@discardableResult
 public func withPatch<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: Patch.SelfUse? = nil,
     _ body: () throws -> R
@@ -36,6 +39,7 @@ public func withPatch<F, R>(
 }
 
 /// The same for an async `body`.
+@discardableResult
 public func withPatch<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: Patch.SelfUse? = nil,
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R

@@ -23,6 +23,11 @@ public struct FunctionSymbol: Sendable, Hashable {
     public var demangledName: String { Demangling.demangle(name) ?? name }
 }
 
+extension FunctionSymbol: CustomStringConvertible {
+    /// `Shop.price(of: Swift.String) -> Swift.Int at 0x5641d96e4f40 in /srv/Shop`.
+    public var description: String { "\(demangledName) at \(address) in \(image.path)" }
+}
+
 /// A variable, or another thing that is not code, of a process.
 public struct DataSymbol: Sendable, Hashable {
     public var name: String

@@ -67,6 +67,19 @@ struct NameKeys {
         swiftLabels(text, path + 1, end - 1)
         scratch.withUnsafeBytes { body(.labels, $0) }
         bare.withUnsafeBytes { body(.bare, $0) }
+        derivedKey(body)
+    }
+
+    /// `Shop.Cart.==` names the one that the compiler derives, too (swift/lib/AST/ASTContext.cpp, Id_derived_struct_equals).
+    private mutating func derivedKey(_ body: (NameKeyLevel, UnsafeRawBufferPointer) -> Void) {
+        guard bare.last == UInt8(ascii: "s") else { return }
+        for name in [".__derived_struct_equals", ".__derived_enum_equals"] as [StaticString] {
+            let count = name.utf8CodeUnitCount
+            guard name.withUTF8Buffer({ bare.suffix(count).elementsEqual($0) }) else { continue }
+            bare.removeLast(count - 1)
+            bare.append(contentsOf: "==".utf8)
+            bare.withUnsafeBytes { body(.bare, $0) }
+        }
     }
 
     /// `Shop.Cart.total` names the getter and the setter, `Shop.Cart.subscript(named:).getter` one of several subscripts.

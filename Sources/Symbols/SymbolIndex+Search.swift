@@ -47,10 +47,11 @@ extension SymbolIndex {
                     let worst = best.count == 5 ? best[4].distance : limit
                     guard let distance = wanted.distance(to: base, atMost: min(limit, worst)) else { return }
                     let otherPath = whole.count - zip(whole, path).prefix { $0 == $1 }.count
-                    if best.count == 5, (distance, otherPath) >= (best[4].distance, best[4].otherPath) { return }
-                    let text = String(decoding: text, as: UTF8.self)
-                    guard !best.contains(where: { $0.text == text }) else { return }
-                    best.append((distance, otherPath, text))
+                    if best.count == 5, (distance, otherPath) > (best[4].distance, best[4].otherPath) { return }
+                    let found = (distance, otherPath, String(decoding: text, as: UTF8.self))
+                    if best.count == 5, found >= best[4] { return }
+                    guard !best.contains(where: { $0.text == found.2 }) else { return }
+                    best.append(found)
                     best.sort { $0 < $1 }
                     if best.count > 5 { best.removeLast() }
                 }

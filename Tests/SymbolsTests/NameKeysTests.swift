@@ -56,6 +56,14 @@ import Testing
             ]
         ),
         (
+            "static Shop.Cart.__derived_struct_equals(Shop.Cart, Shop.Cart) -> Swift.Bool",
+            [
+                "static Shop.Cart.__derived_struct_equals(Shop.Cart, Shop.Cart)",
+                "Shop.Cart.__derived_struct_equals(Shop.Cart, Shop.Cart)",
+                "Shop.Cart.__derived_struct_equals(_:_:)", "Shop.Cart.__derived_struct_equals", "Shop.Cart.==",
+            ]
+        ),
+        (
             "static Shop.Cart.+ infix@Sendable (Shop.Cart, Shop.Cart) -> Shop.Cart",
             [
                 "static Shop.Cart.+ infix@Sendable (Shop.Cart, Shop.Cart)", "Shop.Cart.+(Shop.Cart, Shop.Cart)",
