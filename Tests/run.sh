@@ -30,6 +30,10 @@ if [ "$passed" -eq 0 ]; then
     echo "error: no test ran"
     failed=$((failed + 1))
 fi
+if [ "$failed" -ne 0 ]; then
+    echo "What failed, once more:"
+    grep -E -A 6 '^✘ Test .* (recorded an issue|failed after)|^error: ' "$log" | head -200
+fi
 grep -E '^[^ ]+ Test .* skipped' "$log" || true
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
