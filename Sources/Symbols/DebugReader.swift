@@ -64,6 +64,7 @@ final class DebugReader: Sendable {
         var header = GElf_Ehdr()
         var count = 0
         guard gelf_getehdr(elf, &header) != nil, elf_getshdrnum(elf, &count) == 0, count > 0 else { return false }
-        return mapping.makeWritable(at: header.e_shoff, count: UInt64(count) &* UInt64(header.e_shentsize))
+        // Of its own size, whatever `e_shentsize` says.
+        return mapping.makeWritable(at: header.e_shoff, count: UInt64(count) &* UInt64(MemoryLayout<Elf64_Shdr>.size))
     }
 }

@@ -123,6 +123,21 @@ import Testing
         #expect(accepted > 0 && accepted < 4000, "SEED=\(seed)")
     }
 
+    /// libelf writes to the headers of what it decompresses, whatever size the file says they have.
+    @Test(arguments: [0, 1, 63, 65, 0xFFFF]) func survivesSectionHeadersOfAnotherSize(_ size: UInt16) throws {
+        var bytes = try readAll(try workshop.library("d.so", ["symbols_inlined.c"], ["-g", "-gz", "-O2"]))
+        withUnsafeBytes(of: size.littleEndian) { bytes.replaceSubrange(58..<60, with: $0) }
+        // A page of their own, behind all that libelf writes to otherwise.
+        let count = Int(bytes[60]) | Int(bytes[61]) << 8
+        let table = bytes[40..<48].reversed().reduce(0) { $0 << 8 | Int($1) }
+        let headers = Array(bytes[table..<table + count * 64])
+        bytes += [UInt8](repeating: 0, count: (8192 - bytes.count % 4096) - 64) + headers
+        withUnsafeBytes(of: UInt64(bytes.count - headers.count).littleEndian) {
+            bytes.replaceSubrange(40..<48, with: $0)
+        }
+        _ = examine(bytes)
+    }
+
     /// Memory that goes away while it is read, as that of a library being unloaded does, ends nobody.
     @Test func survivesMemoryThatVanishes() throws {
         let lines = String(decoding: try readAll("/proc/self/maps"), as: UTF8.self).split(separator: "\n")
