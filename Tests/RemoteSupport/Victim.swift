@@ -140,8 +140,8 @@ public final class Victim {
 }
 
 extension Victim {
-    /// Has a forked patcher commit, and kills it while it lays down copies: a million of them, all the bytes that stand at `beta`
-    /// anyway. Whoever was inside an entry was to go on at `copy`, where nothing is.
+    /// Has a forked patcher commit, which dies while it lays down copies: a million of them, which take several times as long as it is
+    /// given, all the bytes that stand at `beta` anyway. Whoever was inside an entry was to go on at `copy`, where nothing is.
     public func losePatcherAmongCopies(move place: Address, to copy: Address) throws {
         let process = try process()
         let memory = try process.memory()
@@ -160,18 +160,26 @@ extension Victim {
                     (block.copies, block.copy_count) = (copies.baseAddress, copies.count)
                     (block.moves, block.move_count) = (move, 1)
                     let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+                    Self.die(afterProcessorTime: 100_000)
                     _ = try stopped.commit(&block, memory: memory)
                 }
             }
             _exit(0)
         }
-        for _ in 0..<1000 where try tracers() == [0] { usleep(1000) }
-        usleep(200_000)
-        let isAtWork = try tracers() != [0]
-        kill(child, SIGKILL)
-        reap(child)
+        var status: Int32 = 0
+        let isReaped = waitpid(child, &status, 0) == child
         source.deallocate()
-        if !isAtWork { throw TestFailure("the patcher was not among its copies") }
+        guard isReaped, status & 0x7f == SIGPROF else {
+            throw TestFailure("the patcher did not die among its copies: it ended with \(status)")
+        }
+    }
+
+    /// Ends this process when it has run so many microseconds more, however busy the machine is.
+    private static func die(afterProcessorTime microseconds: Int) {
+        var time = itimerval(
+            it_interval: timeval(),
+            it_value: timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000))
+        guard setitimer(__itimer_which_t(ITIMER_PROF.rawValue), &time, nil) == 0 else { abort() }
     }
 
     /// Has a forked patcher stop the victim again and again, until a thread stops because a signal has arrived; there it is killed.
