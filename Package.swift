@@ -55,7 +55,9 @@ let package = Package(
         .target(name: "CSwiftCall", path: "CPatch/Call", cSettings: cSettings),
 
         module("Memory", ["CLinux"]),
-        module("Symbols", ["Memory", "CLinux", "CLibElf", "CLibDw"]),
+        // The runtime's demangler, kept from what it would end the process for.
+        module("SwiftDemangle", []),
+        module("Symbols", ["Memory", "SwiftDemangle", "CLinux", "CLibElf", "CLibDw"]),
         module("PatchPlan", ["Memory", "CPatchCore"]),
         module("Engine", ["Memory", "Symbols", "PatchPlan", "CPatchCore", "CLinux"]),
         module(
@@ -64,7 +66,7 @@ let package = Package(
             "RemoteTarget",
             ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
         // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
-        module("SwiftCall", ["CSwiftCall"]),
+        module("SwiftCall", ["CSwiftCall", "SwiftDemangle"]),
         module(
             "Hotpatch",
             ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "SwiftCall", "CLinux", "CPatch"]),
@@ -96,7 +98,7 @@ let package = Package(
         tests("CommandsTests", ["Commands", "Engine", "swift-hotpatch", "FromCode", "TestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "TestSupport"]),
         tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
-        tests("SymbolsTests", ["Symbols", "Memory", "TestSupport"]),
+        tests("SymbolsTests", ["Symbols", "SwiftDemangle", "Memory", "TestSupport"]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
             name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "CPatchCore", "TestSupport"],
@@ -125,7 +127,8 @@ let package = Package(
         .testTarget(
             name: "SwiftCallTests",
             dependencies: [
-                "SwiftCall", "CSwiftCall", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory", "Symbols",
+                "SwiftCall", "CSwiftCall", "SwiftDemangle", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory",
+                "Symbols",
                 "TestSupport",
             ],
             exclude: ["Checks", "Golden"], swiftSettings: swiftSettings),

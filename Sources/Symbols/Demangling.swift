@@ -1,4 +1,5 @@
 import Glibc
+import SwiftDemangle
 
 /// Readable text for mangled names. Safe to use from any thread.
 public enum Demangling {
@@ -17,10 +18,10 @@ public enum Demangling {
 struct Demangler: ~Copyable {
     enum Language { case swift, cxx }
 
-    /// Names beyond this length are left as they are: nothing a compiler writes, and demanglers are recursive.
-    static let longestName = 16 << 10
+    /// As for Swift's.
+    static let longestName = SwiftDemangler.longestName
 
-    private var swiftBuffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 2048)
+    private var swift = SwiftDemangler()
     private var nameBuffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Demangler.longestName + 1)
     /// From malloc: `__cxa_demangle` grows it with realloc.
     private var cxxBuffer: UnsafeMutablePointer<CChar>?
@@ -28,7 +29,6 @@ struct Demangler: ~Copyable {
     private let cxxDemangle = Runtime.cxxDemangle
 
     deinit {
-        swiftBuffer.deallocate()
         nameBuffer.deallocate()
         free(cxxBuffer)
     }
@@ -46,27 +46,7 @@ struct Demangler: ~Copyable {
     /// Calls `body` with the demangled bytes, which are valid during the call; nil where there is nothing to demangle.
     mutating func demangle<R>(_ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R) -> R? {
         guard name.count <= Self.longestName, let language = Self.language(name) else { return nil }
-        return language == .swift ? demangleSwift(name, body) : demangleCxx(name, body)
-    }
-
-    private mutating func demangleSwift<R>(
-        _ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R
-    ) -> R? {
-        let start = name.baseAddress!.assumingMemoryBound(to: CChar.self)
-        while true {
-            // In: the room. Out, only where the text was cut to it: the room that the text needs, with its NUL.
-            var size = UInt(swiftBuffer.count)
-            guard let text = runtimeDemangle(start, UInt(name.count), swiftBuffer.baseAddress, &size, 0) else {
-                return nil
-            }
-            if size <= UInt(swiftBuffer.count) {
-                // What only begins like a Swift name comes back as it is.
-                let result = UnsafeRawBufferPointer(start: text, count: strlen(text))
-                return result.equals(name) ? nil : body(result)
-            }
-            swiftBuffer.deallocate()
-            swiftBuffer = .allocate(capacity: Int(size) + 1024)
-        }
+        return language == .swift ? swift.demangle(name, body) : demangleCxx(name, body)
     }
 
     private mutating func demangleCxx<R>(
@@ -105,10 +85,3 @@ private enum Runtime {
         return found.map { unsafeBitCast($0, to: CxxDemangle.self) }
     }()
 }
-
-/// The Swift runtime's own demangler (include/swift/Demangling/Demangle.h, `swift_demangle`).
-@_silgen_name("swift_demangle")
-private func runtimeDemangle(
-    _ name: UnsafePointer<CChar>, _ length: UInt, _ output: UnsafeMutablePointer<CChar>?,
-    _ outputSize: UnsafeMutablePointer<UInt>?, _ flags: UInt32
-) -> UnsafeMutablePointer<CChar>?

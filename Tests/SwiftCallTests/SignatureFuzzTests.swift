@@ -1,4 +1,5 @@
 import Glibc
+import SwiftDemangle
 import TestSupport
 import Testing
 
@@ -31,11 +32,12 @@ import Testing
         "5price",
         "TA", "TR", "Tu", "TY0_", "Tm", "WOh", "fU_", "L_", "LL", "33_A1B871D5C60CAE851E4FB20D25D6EF8C", "0", "9",
         "99999999",
-        "s", "So", "SC", "E", "Rz", "r", "G", "Bi64_", "Yi", "Yc", "YA", "YT", "Yu", "$", ".", "_", "ScM", "e",
+        "s", "So", "SC", "E", "Rz", "r", "Rvz", "Rv_", "SiRVz", "xxQp", "G", "Bi64_", "Yi", "Yc", "YA", "YT", "Yu", "$",
+        ".", "_", "ScM", "e",
     ]
 
     private static let rows = SignatureTests.table("accepted.txt") + SignatureTests.table("refused.txt")
-    private static let texts = rows.map { ClosureType.demangle($0.symbol) ?? $0.symbol }
+    private static let texts = rows.map { SwiftDemangler.demangle($0.symbol) ?? $0.symbol }
     private static let closures = SignatureTests.table("accepted.txt").map { $0.rest[1] }
 
     private static func mutate(
@@ -79,11 +81,11 @@ import Testing
         for _ in 0..<Self.count {
             let row = Self.rows.randomElement(using: &random)!
             let text = Self.mutate(
-                ClosureType.demangle(row.symbol) ?? "", with: Self.words, others: Self.texts, using: &random)
+                SwiftDemangler.demangle(row.symbol) ?? "", with: Self.words, others: Self.texts, using: &random)
             let closure = Self.closures.randomElement(using: &random)!
             Self.timed(text) {
                 let signature = try? SwiftSignature(mangled: row.symbol) {
-                    $0 == row.symbol ? text : ClosureType.demangle($0)
+                    $0 == row.symbol ? text : SwiftDemangler.demangle($0)
                 }
                 if signature != nil { read += 1 }
                 do { _ = try signature?.match(closure: closure, Self.facts, isConcreteContext: true) } catch {
@@ -131,8 +133,8 @@ import Testing
             let symbol = Self.mutate(
                 symbols.randomElement(using: &random)!, with: Self.fragments, others: symbols, using: &random)
             Self.timed(symbol) {
-                if ClosureType.demangle(symbol) != nil { demangled += 1 }
-                _ = EscapeMarks.text(of: symbol, ClosureType.demangle)
+                if SwiftDemangler.demangle(symbol) != nil { demangled += 1 }
+                _ = EscapeMarks.text(of: symbol, SwiftDemangler.demangle)
                 do {
                     _ = try SwiftSignature(mangled: symbol).match(
                         closure: Self.closures.randomElement(using: &random)!, Self.facts, isConcreteContext: true)

@@ -1,4 +1,5 @@
 import Glibc
+import SwiftDemangle
 import TestSupport
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
     struct Row: CustomTestStringConvertible, Sendable {
         var symbol: String
         var rest: [String]
-        var testDescription: String { ClosureType.demangle(symbol) ?? symbol }
+        var testDescription: String { SwiftDemangler.demangle(symbol) ?? symbol }
     }
 
     static let folder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/Victims/signatures"
@@ -143,7 +144,7 @@ import Testing
     /// Any piece of any name ends in a value or an error.
     @Test func survivesPieces() throws {
         for row in Self.table("accepted.txt") + Self.table("refused.txt") {
-            let text = Array((ClosureType.demangle(row.symbol) ?? "").utf8)
+            let text = Array((SwiftDemangler.demangle(row.symbol) ?? "").utf8)
             for length in stride(from: 0, through: text.count, by: 3) {
                 let piece = String(decoding: text[..<length], as: UTF8.self)
                 _ = try? SwiftSignature(mangled: row.symbol) { $0 == row.symbol ? piece : nil }
@@ -154,7 +155,7 @@ import Testing
         var random = SeededGenerator(seed: testSeed())
         let bytes = Array("()[]<>.,:?@&#-_ A0`$".utf8)
         for row in Self.table("accepted.txt") + Self.table("refused.txt") {
-            for text in [ClosureType.demangle(row.symbol) ?? ""] + row.rest.suffix(1) {
+            for text in [SwiftDemangler.demangle(row.symbol) ?? ""] + row.rest.suffix(1) {
                 for _ in 0..<20 {
                     var changed = Array(text.utf8)
                     for _ in 0..<Int.random(in: 1...4, using: &random) where !changed.isEmpty {
@@ -163,7 +164,7 @@ import Testing
                     }
                     let piece = String(decoding: changed, as: UTF8.self)
                     let signature = try? SwiftSignature(mangled: row.symbol) {
-                        $0 == row.symbol ? piece : ClosureType.demangle($0)
+                        $0 == row.symbol ? piece : SwiftDemangler.demangle($0)
                     }
                     _ = try? signature?.match(
                         closure: piece, FunctionFacts(selfUse: .borrowed), isConcreteContext: true)

@@ -2,6 +2,8 @@
 // not, where c and XA do (swift/docs/ABI/Mangling.rst, "Types"). With XB in their place, a block, which there is none of here, the text
 // tells them apart.
 
+import SwiftDemangle
+
 /// For each function type in a type, the outermost first, whether it is marked: as one that does not escape.
 struct EscapeMarks: Hashable, Sendable {
     var marks: [Bool]
@@ -56,7 +58,7 @@ extension SwiftSignature {
     /// stack of the function's caller; or the original would, of what it is lent by a caller of the function value.
     func checkEscaping(of type: Any.Type) throws(SignatureError) {
         guard let name = _mangledTypeName(type) else { return }
-        let text = EscapeMarks.text(of: "$s\(name)D", ClosureType.demangle) ?? ClosureType.text(of: type) ?? ""
+        let text = EscapeMarks.text(of: "$s\(name)D", SwiftDemangler.demangle) ?? ClosureType.text(of: type) ?? ""
         var parser = SignatureParser(text)
         guard let closure = try? parser.function() else { return }
         let own = closure.parameters.count - function.parameters.count
