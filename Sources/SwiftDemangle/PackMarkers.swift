@@ -159,6 +159,14 @@ private struct Substitution {
             _ = skip("0123456789")
         case UInt8(ascii: "W") where current == UInt8(ascii: "O"):  // Outlined copies: WOc
             position = min(position + 2, name.count)
+        case UInt8(ascii: "T") where current == UInt8(ascii: "f"):  // Specialised signatures: Tf4d_n
+            position += 1
+            _ = skip("q")
+            _ = skip("0123456789")
+            while let next = current, isLower(next) { position += 1 }
+            if skip("_"), let next = current, isLower(next) { position += 1 }
+        case UInt8(ascii: "v"), UInt8(ascii: "i"):  // Accessors: vg, vM, ig
+            if let next = current, isLetter(next) { position += 1 }
         case UInt8(ascii: "f"), UInt8(ascii: "T"), UInt8(ascii: "Y"), UInt8(ascii: "W"), UInt8(ascii: "M"),
             UInt8(ascii: "X"):
             position = min(position + 1, name.count)

@@ -215,7 +215,12 @@ enum DemanglerSpelling {
             return "("
                 + elements.map { ($0.label.map { "\($0): " } ?? "") + text($0.type) }.joined(separator: ", ") + ")"
         case .function(let function): return text(function)
-        case .composition(let members): return members.map(text).joined(separator: " & ")
+        case .composition(let members):
+            // `any` stands before the whole.
+            let texts = members.map(text)
+            let isConstrained = texts.contains { $0.hasPrefix("any ") }
+            return (isConstrained ? "any " : "")
+                + texts.map { $0.hasPrefix("any ") ? String($0.dropFirst(4)) : $0 }.joined(separator: " & ")
         case .metatype(.function(let function)): return "(\(text(function))).Type"
         case .metatype(let type): return text(type) + ".Type"
         case .protocolMetatype(.composition(let members)): return "(\(text(.composition(members)))).Protocol"

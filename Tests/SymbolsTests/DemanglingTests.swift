@@ -11,7 +11,8 @@ import Testing
         "$s7Testing8TyRzlg8TyTyRv_", "$s7Testing12__ExpressionV22capturingRuntimeValuesyACq_Sg_xSgxQptRvz",
         "$s7Testing8ExitTestV7__store__4into8asTypeAt08withHintH0Sbs6IInt64V_A3It_yxxQpYaYbKcSvS2VSgtRvzSeRzSE",
         "$sSa7TestingAA8ExitTestV13CapturedValueVRszlEySayAEGqd__qd__QpcRvd__SeRd__RvzSERd__s8SendableRd__lufC",
-        "$ss5Int32V5WordsVSlsMARvz", "$sSDys11AnyHashableVypGSgMfRv_",
+        "$ss5Int32V5WordsVSlsMARvz", "$sSDys11AnyHashableVypGSgMfRv_", "$s3Zoo4CartV8computedSivMRv_",
+        "$s4Zoo28useLocalyS2iF0C0L_V2mkADyFZTf4d_nRv_",
         "$s15HotpatchTesting11CallOutcomeOyxGRv_rlWOfRvz",
     ])
     func namesThatWouldEndTheProcessStayMangled(_ name: String) {
