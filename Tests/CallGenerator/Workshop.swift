@@ -22,7 +22,8 @@ struct Workshop {
     private static let package = String(kit.dropLast("/Tests/CallGenerator/Kit".count))
     /// What a program that patches itself links, in the package's terms.
     private static let modules = [
-        "Hotpatch", "Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory", "SwiftCall", "CSwiftCall", "CPatch",
+        "Hotpatch", "Engine", "LocalTarget", "Symbols", "SwiftDemangle", "PatchPlan", "Memory", "SwiftCall",
+        "CSwiftCall", "CPatch",
         "CPatchCore",
     ]
 
