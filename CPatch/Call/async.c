@@ -4,6 +4,9 @@
 // caller's context, and where to go on. It returns by jumping there with the results as arguments, and with an error, or NULL, in the
 // register of self (swift/docs/ABI/CallConvSummary.rst; swift/include/swift/ABI/Task.h, AsyncContext). The thread's stack does not
 // last from one to the other: the frame lies in memory of the task instead, with the context of the target behind it.
+//
+// Every call being a jump, whoever is called takes its arguments off the stack (LLVM's swifttailcc), so that the next may put its own
+// there: the entries do both at once.
 
 #include <string.h>
 
@@ -38,13 +41,15 @@ size_t hp_call_async_size(const hp_call_box *box) {
 static void set(uint8_t *at, const void *value) { memcpy(at, &value, sizeof value); }
 
 // The entries copy the registers, by words, as they were saved: what is loaded in larger parts has to wait for the stores.
-uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room) {
+uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room, const void *stack) {
     if (!room) room = swift_task_alloc(hp_call_async_size(box));
     uint8_t *frame = (uint8_t *)room + before_frame(box);
     async_link *link = (async_link *)(frame + HP_CALL_FRAME_SIZE);
     async_context *context = (async_context *)(link + 1);
     *link = (async_link){frame, caller};
     *context = (async_context){caller, (const void *)(uintptr_t)hp_call_async_resumed};
+    size_t stack_size = box->program->stack_in;
+    if (stack_size != 0) memcpy(frame - ((stack_size + 15) & ~(size_t)15), stack, stack_size);
     set(frame + HP_CALL_FRAME_BOX, box);
     set(frame + HP_CALL_OUT + HP_CALL_CONTEXT, box->context);
     return frame;

@@ -33,11 +33,19 @@ public enum CallArchitecture: String, Sendable, CaseIterable {
 
     var generalCount: Int { self == .x8664 ? 6 : 8 }
     static let vectorCount = 8
+
+    /// Bytes that an async function takes off the stack for so many bytes of arguments. On x86_64 they and the return address
+    /// are a multiple of 16 (LLVM, X86TargetLowering::GetAlignedArgumentStackSize), on arm64 they are.
+    func popped(_ stackSize: Int) -> Int {
+        self == .x8664 ? (stackSize + 8).roundedUp(to: 16) - 8 : stackSize.roundedUp(to: 16)
+    }
 }
 
 /// Where something lies in the frame of an adapter: bytes from its start.
 struct FrameLayout {
     let generalCount: Int
+    /// Where the caller's arguments on the stack were copied to, of an async function.
+    var copiedStack: Int?
 
     init(_ architecture: CallArchitecture) { generalCount = architecture.generalCount }
 
@@ -68,7 +76,7 @@ struct FrameLayout {
 
     /// What the caller passed. Its stack lies above the frame, behind the saved frame pointer and the return address.
     func incoming(_ place: Place) -> Int {
-        if case .stack(let offset) = place { return size + 16 + offset }
+        if case .stack(let offset) = place { return (copiedStack ?? size + 16) + offset }
         return register(place) ?? 0
     }
 
@@ -105,6 +113,13 @@ struct PlaceAllocator {
     private var generals = 0
     private var vectors = 0
     private(set) var stackSize = 0
+    private var hasVectorOnStack = false
+
+    /// Whether an async function takes as much off the stack as its callers put there. On x86_64 callers round what has vectors in it
+    /// up to 16 bytes first, and functions do not (LLVM, X86TargetLowering::LowerCall and LowerFormalArguments).
+    var popsWhatIsPut: Bool {
+        !hasVectorOnStack || architecture.popped(stackSize) == architecture.popped(stackSize.roundedUp(to: 16))
+    }
 
     init(_ architecture: CallArchitecture) { self.architecture = architecture }
 
@@ -121,6 +136,7 @@ struct PlaceAllocator {
         let size = kind == .vector ? 16 : 8
         let offset = stackSize.roundedUp(to: size)
         stackSize = offset + size
+        if kind == .vector { hasVectorOnStack = true }
         return .stack(offset)
     }
 }

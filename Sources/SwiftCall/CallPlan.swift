@@ -122,9 +122,9 @@ public struct CallPlan: Sendable {
                 convention: isSelf ? shape.selfConvention : .none, isOwned: shape.owns(index), &natural)
         }
         self.arguments = arguments.compactMap { $0 }
-        naturalStackSize = natural.stackSize.roundedUp(to: 16)
-        abstractStackSize = abstract.stackSize.roundedUp(to: 16)
-        if type.isAsync, naturalStackSize + abstractStackSize > 0 { throw .asyncStackArguments("\(metadata)") }
+        naturalStackSize = natural.stackSize
+        abstractStackSize = abstract.stackSize
+        if type.isAsync, !natural.popsWhatIsPut { throw .asyncStackVector("\(metadata)") }
 
         self.architecture = architecture
         self.shape = shape

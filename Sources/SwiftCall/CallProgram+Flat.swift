@@ -6,6 +6,7 @@ extension CallProgram.Flags {
     static let vectorsOut = Self(rawValue: UInt32(HP_CALL_VECTORS_OUT))
     static let vectorsResult = Self(rawValue: UInt32(HP_CALL_VECTORS_RESULT))
     static let finishes = Self(rawValue: UInt32(HP_CALL_FINISHES))
+    static let asyncStack = Self(rawValue: UInt32(HP_CALL_ASYNC_STACK))
 }
 
 /// A program as C runs it. It is never freed, for code that runs may be using it.
@@ -23,7 +24,10 @@ struct FlatProgram: @unchecked Sendable {
             to: hp_call_program(
                 prepare: Self.list(program.prepare), success: afterwards,
                 failure: plan.isThrowing ? Self.list(program.failure) : afterwards,
-                room: UInt32(program.room), flags: flags.rawValue, is_async: plan.isAsync ? 1 : 0))
+                room: UInt32(program.room), flags: flags.rawValue, is_async: plan.isAsync ? 1 : 0,
+                stack_in: UInt32(program.stackIn), stack_out: UInt32(program.stackOut),
+                stack_pop: Int32(
+                    plan.architecture.popped(program.stackIn) - plan.architecture.popped(program.stackOut))))
         pointer = UnsafePointer(flat)
     }
 

@@ -4,7 +4,7 @@ import CSwiftCall
 
 extension CallProgram {
     mutating func buildOriginal(_ plan: CallPlan) {
-        let layout = FrameLayout(plan.architecture)
+        let layout = makeLayout(of: plan, stackIn: plan.abstractStackSize)
         flags.insert(.toNatural)
         if plan.usesVectorArguments { flags.insert(.vectorsOut) }
         if plan.usesVectorResults { flags.insert(.vectorsResult) }
@@ -21,7 +21,7 @@ extension CallProgram {
         }
         let isRepacked = !plan.result.isAtItsOffsets
         let image = isRepacked ? takeRoom(plan.result.imageSize) : 0
-        room += plan.naturalStackSize
+        takeRoom(forStack: plan.naturalStackSize, of: plan)
 
         for (index, argument) in plan.arguments.enumerated() {
             var pointer = layout.incoming(argument.abstract)

@@ -12,16 +12,15 @@ extension CallProgram {
     }
 
     mutating func buildReplacement(_ plan: CallPlan) {
-        let layout = FrameLayout(plan.architecture)
+        let layout = makeLayout(of: plan, stackIn: plan.naturalStackSize)
         if plan.usesVectorArguments { flags.insert(.vectorsIn) }
         if plan.usesVectorResults { flags.insert(.vectorsResult) }
 
         var images: [Image] = []
         for argument in plan.arguments { images.append(makeImage(of: argument, layout)) }
         let resultImage = resultImage(of: plan, layout)
-        // Nothing takes room after this.
         let repacked = resultImage.map { _ in takeRoom(plan.result.imageSize) } ?? 0
-        room += plan.abstractStackSize
+        takeRoom(forStack: plan.abstractStackSize, of: plan)
 
         for (argument, image) in zip(plan.arguments, images) {
             let to = layout.outgoing(argument.abstract, room: room)

@@ -58,6 +58,9 @@ struct CallProgram {
     /// Bytes below the frame.
     var room = 0
     var flags: Flags = []
+    /// Of an async function: bytes of arguments on the caller's stack, and on the target's.
+    private(set) var stackIn = 0
+    private(set) var stackOut = 0
 
     struct Flags: OptionSet {
         let rawValue: UInt32
@@ -77,6 +80,26 @@ struct CallProgram {
     /// All that is to be done after the call.
     var success: [Move] { (isObserved ? [.observe(.returned)] : []) + cleanup + results }
     var failure: [Move] { (isObserved ? [.observe(.threw)] : []) + cleanup }
+
+    /// Where things lie in the frame. An async function's stack does not last: there is room for what the caller left on it.
+    mutating func makeLayout(of plan: CallPlan, stackIn size: Int) -> FrameLayout {
+        var layout = FrameLayout(plan.architecture)
+        if plan.isAsync, size > 0 {
+            stackIn = size
+            layout.copiedStack = takeRoom(size)
+            flags.insert(.asyncStack)
+        }
+        return layout
+    }
+
+    /// Room for the target's arguments on the stack, which lie lowest. Nothing takes room after this.
+    mutating func takeRoom(forStack size: Int, of plan: CallPlan) {
+        room += size.roundedUp(to: 16)
+        if plan.isAsync, size > 0 {
+            stackOut = size
+            flags.insert(.asyncStack)
+        }
+    }
 
     /// Takes room for a value. It lies below the frame, so its offset is negative.
     mutating func takeRoom(_ size: Int) -> Int {

@@ -45,7 +45,7 @@ public enum CallRefusal: Error, Hashable, Sendable {
     case existentialSelf(String)
 
     // Async functions.
-    case asyncStackArguments(String)
+    case asyncStackVector(String)
     /// The function is async and only its code is known, not the size of its context; or the other way round.
     case asyncRecord(String)
 
@@ -98,8 +98,8 @@ extension CallRefusal: CustomStringConvertible {
         case .existentialSelf(let function):
             "\(function) stands for a protocol extension's: its first parameter must be `any P` with one witness table, borrowed, "
                 + "and not any Error"
-        case .asyncStackArguments(let type):
-            "\(type) is async and has more arguments than there are registers"
+        case .asyncStackVector(let type):
+            "\(type) is async and has vectors on the stack beside an odd number of words, which the compiler itself does not take off it"
         case .asyncRecord(let type): "the code and the async record that go with \(type) do not fit together"
         case .noMemory(let code): "there is no memory for code (errno \(code))"
         }

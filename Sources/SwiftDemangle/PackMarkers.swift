@@ -18,10 +18,13 @@ enum PackMarkers {
     }
 
     private static func occur(in name: UnsafeRawBufferPointer) -> Bool {
-        var rest = name[...]
-        while let found = rest.firstIndex(of: UInt8(ascii: "R")) {
-            rest = rest[(found + 1)...]
-            if let kind = rest.first, kind == UInt8(ascii: "v") || kind == UInt8(ascii: "V") { return true }
+        // Every name of a process comes here, and in debug builds a loop over a slice takes longer than the demangling.
+        guard let start = name.baseAddress else { return false }
+        var offset = 0
+        while let found = memchr(start + offset, Int32(UInt8(ascii: "R")), name.count - offset) {
+            offset = UnsafeRawPointer(found) - start + 1
+            guard offset < name.count else { return false }
+            if name[offset] == UInt8(ascii: "v") || name[offset] == UInt8(ascii: "V") { return true }
         }
         return false
     }

@@ -42,8 +42,13 @@ private typealias InoutTuple = (inout (Int, () -> Int)) -> Void
 private typealias InoutMetatype = (inout Int.Type) -> Void
 private typealias Observers = ((Observer, Int)) -> Int
 private typealias ReturnsObservers = () -> (Observer, Int)
-private typealias Seven = (Int, Int, Int, Int, Int, Int, Int) async -> Int
-private typealias Nine = (Int, Int, Int, Int, Int, Int, Int, Int, Int) async -> Int
+private typealias Vector = SIMD4<Float>
+private typealias Vectors = (
+    Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector, Int, Int, Int, Int, Int, Int, Int
+) async -> Int
+private typealias MoreVectors = (
+    Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector, Int, Int, Int, Int, Int, Int, Int, Int
+) async -> Int
 private typealias OwnedNamed = (__owned any Named) -> Int
 private typealias TakesSending = (sending Token) -> Int
 private typealias Compositions = (any Named & Kept) -> Int
@@ -124,8 +129,7 @@ private typealias Compositions = (any Named & Kept) -> Int
         Row("existentialSelf", Compositions.self, opened),
         Row("existentialSelf", OwnedNamed.self, opened),
 
-        Row("asyncStackArguments", Seven.self, on: [.x8664]),
-        Row("asyncStackArguments", Nine.self, on: [.arm64]),
+        Row("asyncStackVector", Vectors.self, on: [.x8664]),
         // What a closure that it takes has itself.
         Row("typedThrows", ((@escaping Typed) -> Int).self), Row("wideInteger", (((() -> Int128)?) -> Int).self),
         Row("isolatedAny", (() -> Isolated).self),
@@ -155,7 +159,7 @@ private typealias Compositions = (any Named & Kept) -> Int
 
     /// Just not too much: what the rows above refuse begins behind these.
     @Test(arguments: [
-        Row("", Seven.self, on: [.arm64]),
+        Row("", Vectors.self, on: [.arm64]), Row("", MoreVectors.self),
         Row(
             "",
             ((
@@ -163,8 +167,7 @@ private typealias Compositions = (any Named & Kept) -> Int
                 Int, Int,
                 Int
             ) -> Void).self),
-        // A closure of this type is also told where its result goes.
-        Row("", ((Int, Int, Int, Int, Int) async -> Int).self), Row("", TakesTypes.self),
+        Row("", TakesTypes.self),
         Row("", ((victim_plain) -> victim_packed).self),
         Row("", ((victim_hidden_bits?) -> victim_large_with_bits).self), Row("", ((inout victim_union) -> Int).self),
         Row("", ((victim_single) -> Int).self), Row("", ((inout Lock) -> Int).self),

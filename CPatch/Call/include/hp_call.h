@@ -20,8 +20,8 @@
 #define HP_CALL_GENERALS 8
 #endif
 
-// The frame. Moves address it by offset: what the caller left on the stack lies above it, room for values and the stack of the
-// target below it. HP_CALL_GENERALS is all that differs between machines.
+// The frame. Moves address it by offset: what the caller left on the stack lies above it (of an async function, at the top of the
+// room), room for values and the stack of the target below it. HP_CALL_GENERALS is all that differs between machines.
 #define HP_CALL_GENERAL(n) ((n) * 8)
 #define HP_CALL_CONTEXT (HP_CALL_GENERALS * 8)
 #define HP_CALL_INDIRECT (HP_CALL_CONTEXT + 8)
@@ -54,6 +54,8 @@
 #define HP_CALL_PROGRAM_FAILURE 16
 #define HP_CALL_PROGRAM_ROOM 24
 #define HP_CALL_PROGRAM_FLAGS 28
+#define HP_CALL_PROGRAM_STACK_OUT 40
+#define HP_CALL_PROGRAM_STACK_POP 44
 #define HP_CALL_STEP_RUN 0
 
 // Which conventions a program leads from and to, and which registers it needs.
@@ -62,11 +64,13 @@
 #define HP_CALL_VECTORS_OUT_BIT 2     // vector registers hold arguments for the target
 #define HP_CALL_VECTORS_RESULT_BIT 3  // vector registers hold results
 #define HP_CALL_FINISHES_BIT 4        // there are moves for after the call
+#define HP_CALL_ASYNC_STACK_BIT 5     // it is async, and there are arguments on the stack, of the caller or for the target
 #define HP_CALL_TO_NATURAL (1 << HP_CALL_TO_NATURAL_BIT)
 #define HP_CALL_VECTORS_IN (1 << HP_CALL_VECTORS_IN_BIT)
 #define HP_CALL_VECTORS_OUT (1 << HP_CALL_VECTORS_OUT_BIT)
 #define HP_CALL_VECTORS_RESULT (1 << HP_CALL_VECTORS_RESULT_BIT)
 #define HP_CALL_FINISHES (1 << HP_CALL_FINISHES_BIT)
+#define HP_CALL_ASYNC_STACK (1 << HP_CALL_ASYNC_STACK_BIT)
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -139,6 +143,11 @@ typedef struct hp_call_program {
     uint32_t room;                         // bytes below the frame, a multiple of 16
     uint32_t flags;
     uint32_t is_async;
+    // Of an async function, whose callee takes its arguments off the stack: bytes of the caller's arguments there, which are
+    // copied to the top of the room; of the target's, which lie at its lower end; and by how much more is taken off than put on.
+    uint32_t stack_in;
+    uint32_t stack_out;
+    int32_t stack_pop;
 } hp_call_program;
 
 // An adapter: the context of a function value, or what a thunk names. An object of the Swift runtime.

@@ -66,6 +66,7 @@ hp_call_async_entry:                            // a thunk put the box into r11
 1:      movq    %r11, %rdi
         movq    %r14, %rsi
         movq    HP_CALL_ASYNC_FRAME(%rsp), %rdx
+        leaq    16(%rbp), %rcx
         call    hp_call_async_begin
         movq    %rax, HP_CALL_ASYNC_FRAME(%rsp)
         load_generals 0, %rsp
@@ -85,12 +86,43 @@ hp_call_async_entry:                            // a thunk put the box into r11
         testb   $HP_CALL_VECTORS_OUT, HP_CALL_ASYNC_FLAGS(%rsp)
         jz      3f
         load_vectors HP_CALL_OUT + HP_CALL_VECTOR(0), %r10, 8
-3:      load_generals HP_CALL_OUT, %r10
+3:      movq    HP_CALL_FRAME_BOX(%r10), %r11
+        testb   $HP_CALL_ASYNC_STACK, HP_CALL_ASYNC_FLAGS(%rsp)
+        jnz     5f
+        .cfi_remember_state
+        leave
+        .cfi_def_cfa %rsp, 8
+        .cfi_restore %rbp
+4:      load_generals HP_CALL_OUT, %r10
         movq    HP_CALL_OUT + HP_CALL_CONTEXT(%r10), %r13
         leaq    HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK(%r10), %r14
-        movq    HP_CALL_FRAME_BOX(%r10), %r11
         movq    HP_CALL_BOX_TARGET(%r11), %r11
-        leave_to %r11
+        jmp     *%r11
+
+        // The return address goes where it lies for the target, below whose arguments it is; the entry's frame may be in their place.
+        .cfi_restore_state
+5:      movq    HP_CALL_BOX_PROGRAM(%r11), %rdx
+        movslq  HP_CALL_PROGRAM_STACK_POP(%rdx), %rax
+        leaq    8(%rbp, %rax), %rdi
+        cmpq    %rsp, %rdi
+        cmovbq  %rdi, %rsp
+        movq    8(%rbp), %rax
+        movq    %rax, (%rdi)
+        movq    (%rbp), %rbp
+        .cfi_def_cfa %rdi, 8
+        .cfi_restore %rbp
+        movl    HP_CALL_PROGRAM_ROOM(%rdx), %eax
+        movq    %r10, %rsi
+        subq    %rax, %rsi
+        movl    HP_CALL_PROGRAM_STACK_OUT(%rdx), %ecx
+6:      subq    $8, %rcx
+        jb      7f
+        movq    (%rsi, %rcx), %rax
+        movq    %rax, 8(%rdi, %rcx)
+        jmp     6b
+7:      movq    %rdi, %rsp
+        .cfi_def_cfa %rsp, 8
+        jmp     4b
         .cfi_endproc
         .size   hp_call_async_entry, . - hp_call_async_entry
 

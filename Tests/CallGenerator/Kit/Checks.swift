@@ -93,8 +93,8 @@ struct Signature<F> {
             try await withItsWord { try await checkAll(selfUse: $0) }
         } catch {
             let kind = kind(of: error)
-            // No caller can give its word on that; what async functions take must fit into registers; and there is a bug of the compiler.
-            if kind == "unknownThrows" && isOptimised && targetIsOptimised || kind == "asyncStackArguments" && isAsync
+            // No caller can give its word on that; and there are two bugs of the compiler.
+            if kind == "unknownThrows" && isOptimised && targetIsOptimised || kind == "asyncStackVector" && isAsync
                 || kind == "overlappingRegisters"
             {
                 tally.refused[kind, default: 0] += 1

@@ -4,6 +4,13 @@ import SwiftCall
 private let method = CallShape(self: .borrowed)
 
 typealias ClosuresLater = ((Int) async throws -> String, (Int) -> Int) async throws -> String
+typealias WordsLater = (String, String, String, Int8, String, Bool, Token, Int16) async throws -> String
+typealias SmallsLater =
+    (
+        Float, SIMD4<Float>, Double, Float, Double, Float, Double, Float, SIMD4<Float>, Float, Double, (Int) async -> Int,
+        inout Item, Any
+    ) async -> (Float, Double)
+typealias DeeperLater = (Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int) async -> Int
 typealias MakeLater = (Token) async -> @Sendable (Item) async throws -> Token
 
 public let asyncChecks: [AsyncCallCheck] = [
@@ -84,6 +91,43 @@ public let asyncChecks: [AsyncCallCheck] = [
                 if item.price > 0 { throw Failure(token.id * 100) }
                 return Token(item.token.id + 100)
             }
+        }),
+    check(
+        "Calls.wordsLater", callWordsLater, as: WordsLater.self,
+        { f in
+            await attempt { try await f("long enough for the heap, surely", "b", "c", 4, "e", true, Token(7), 8) }
+                + attempt { try await f("", "", "", -1, "also long enough for the heap", false, Token(2), -3) }
+        },
+        replacement: { a, b, c, d, e, f, g, h in
+            await Task.yield()
+            if f { throw Failure(g.id * Int(h)) }
+            return "\(h) \(g) \(f) \(e) \(d) \(c) \(b) \(a)"
+        }),
+    check(
+        "Calls.smallsLater", callSmallsLater, as: SmallsLater.self,
+        { f in
+            var item = Item(1, 2)
+            let token = Token(5)
+            let result = await f(
+                1, [2, 3, 4, 5], 3, 4, 5, 6, 7, 8, [9, 10, 11, 12], 13, 14,
+                { n in
+                    await Task.yield()
+                    return n + token.id
+                }, &item, token)
+            return "\(result) \(item)"
+        },
+        replacement: { a, b, c, d, e, f, g, h, i, j, n, k, l, m in
+            let last = await k(Int(i.z) * 10)
+            l = Item(last, l.price * 3)
+            return (a - b.y - d - f * h - i.x - j, (m as? Token).map { Double($0.id) } ?? c - e * g + n)
+        }),
+    check(
+        "Calls.deeperLater", callDeeperLater, as: DeeperLater.self,
+        { _ in await callDeeperLater() }, isTheSame: true,
+        replacement: { a, b, c, d, e, f, g, h, i, j, k, l in
+            guard a > 0 else { return b + c + d + e + f + g + h + i + j + k + l }
+            let sum = await shallowerLater(a - 1, l, k, j, i, h, g, f, e)
+            return await plusLater(sum &* 3 &+ b &- d)
         }),
     check(
         "Calls.cancelledLater", callCancelledLater, as: (@Sendable (Token) async -> String).self,

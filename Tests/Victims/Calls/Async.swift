@@ -81,6 +81,57 @@ public func attempt<T>(_ body: () async throws -> T) async -> String {
         + attempt { try await f(Item(2, 0)) }
 }
 
+/// More words than registers: what is left over is on the stack, which the function takes off it.
+@inline(never) @_optimize(none) public func wordsLater(
+    _ a: String, _ b: String, _ c: String, _ d: Int8, _ e: String, _ f: Bool, _ g: Token, _ h: Int16
+) async throws -> String {
+    await Task.yield()
+    if d < 0 { throw Failure(Int(h)) }
+    return "\(a) \(b) \(c) \(d) \(e) \(f) \(g) \(h)"
+}
+@inline(never) public func callWordsLater() async -> String {
+    await attempt { try await wordsLater("long enough for the heap, surely", "b", "c", 4, "e", true, Token(7), 8) }
+        + attempt { try await wordsLater("", "", "", -1, "also long enough for the heap", false, Token(2), -3) }
+}
+
+/// Small ones: as a closure it takes a pointer for each, which makes as many words or more.
+@inline(never) @_optimize(none) public func smallsLater(
+    _ a: Float, _ b: SIMD4<Float>, _ c: Double, _ d: Float, _ e: Double, _ f: Float, _ g: Double, _ h: Float,
+    _ i: SIMD4<Float>, _ j: Float, _ n: Double, _ k: (Int) async -> Int, _ l: inout Item, _ m: Any
+) async -> (Float, Double) {
+    l = Item(await k(Int(i.x)), l.price + 1)
+    return (a + b.x + d + f + h + i.w + j, c + e + g + n + (m is Token ? 0.5 : 0.25))
+}
+@inline(never) public func callSmallsLater() async -> String {
+    var item = Item(1, 2)
+    let token = Token(5)
+    let result = await smallsLater(
+        1, [2, 3, 4, 5], 3, 4, 5, 6, 7, 8, [9, 10, 11, 12], 13, 14,
+        { n in
+            await Task.yield()
+            return n + token.id
+        }, &item, token)
+    return "\(result) \(item)"
+}
+
+/// Each calls the next with another number of words on the stack.
+@inline(never) @_optimize(none) public func deeperLater(
+    _ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int, _ f: Int, _ g: Int, _ h: Int, _ i: Int, _ j: Int, _ k: Int, _ l: Int
+) async -> Int {
+    guard a > 0 else { return b + c + d + e + f + g + h + i + j + k + l }
+    let sum = await shallowerLater(a - 1, l, k, j, i, h, g, f, e)
+    return await plusLater(sum &* 3 &+ b &- d)
+}
+@inline(never) @_optimize(none) public func shallowerLater(
+    _ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int, _ f: Int, _ g: Int, _ h: Int, _ i: Int
+) async -> Int {
+    guard a > 0 else { return b + c + d + e + f + g + h + i }
+    return await deeperLater(a - 1, i, h, g, f, e, d, c, b, a, 10, 11) &* 5
+}
+@inline(never) public func callDeeperLater() async -> String {
+    "\(await deeperLater(40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11))"
+}
+
 /// Waits to be cancelled.
 @inline(never) @_optimize(none) public func cancelledLater(_ a: Token) async -> String {
     do {
