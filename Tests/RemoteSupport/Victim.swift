@@ -97,11 +97,11 @@ public final class Victim {
             })
     }
 
-    /// Whether all threads that count rounds, or those named, do so within five seconds.
+    /// Whether all threads that count rounds, or those named, do so within thirty seconds.
     public func makesProgress(counting: Set<Int>? = nil) -> Bool {
         let watched = counting ?? Set(threads > 0 ? 1...threads : 0...0)
         let before = (0...119).map { shared.rounds($0) }
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             if watched.allSatisfy({ shared.rounds($0) > before[$0] }) { return isAlive }
             usleep(10_000)
         }

@@ -45,7 +45,7 @@ public func spawn(
 }
 
 /// Runs a program to its end and reads what it prints. Killed after so many seconds.
-public func run(_ arguments: [String], seconds: Int = 60) throws -> RunResult {
+public func run(_ arguments: [String], seconds: Int = 120) throws -> RunResult {
     let output = try makePipe()
     let errors = try makePipe()
     defer {

@@ -38,7 +38,7 @@ let briefScenarioChecks: [Check] = ["libc", "mapped", "guarded", "stub", "pages"
 
 private func scenario(_ arguments: [String]) -> Check {
     Check(name: arguments.joined(separator: " ")) {
-        let result = try run([products + "/Scenarios"] + arguments, seconds: 90)
+        let result = try run([products + "/Scenarios"] + arguments, seconds: 250)
         try expect(result.status == 0, "\(result)")
     }
 }

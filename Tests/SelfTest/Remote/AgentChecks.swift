@@ -11,7 +11,7 @@ let agentChecks: [Check] =
         Check(name: "an agent calls functions and makes system calls") {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
-            let deadline = Deadline.after(milliseconds: 5000)
+            let deadline = Deadline.after(milliseconds: 20_000)
             try expect(try agent.call(victim.beta, deadline: deadline) == 2, "beta")
             try expect(try agent.call(victim.libc("getpid"), deadline: deadline) == UInt64(victim.pid), "getpid")
             let path = try agent.scratch("/does/not/exist")
@@ -118,7 +118,7 @@ let agentChecks: [Check] =
                     unlink(library)
                     try expect(victim.shared.loaded == index, "\(victim.shared.loaded) constructors ran")
                     let name = try agent.scratch("replacement")
-                    let deadline = Deadline.after(milliseconds: 5000)
+                    let deadline = Deadline.after(milliseconds: 20_000)
                     let function = try agent.call(
                         victim.libc("dlsym"), loaded.handle.rawValue, name.rawValue, deadline: deadline)
                     try expect(try agent.call(Address(function), deadline: deadline) == 42, "replacement")
@@ -168,7 +168,7 @@ let agentChecks: [Check] =
             try agent.finish()
             // Its stub is still there: the next one removes it, and the area.
             let second = try victim.startAgent()
-            try expect(try second.call(victim.beta, deadline: .after(milliseconds: 5000)) == 2, "beta")
+            try expect(try second.call(victim.beta, deadline: .after(milliseconds: 20_000)) == 2, "beta")
             try expect(try mappings(victim).region(at: agent.area.base) == nil, "its area is still there")
             try second.finish()
             try victim.mustGoOn()

@@ -61,7 +61,7 @@ let commitChecks: [Check] = [
             victim, [text(victim.beta, nil, branchToItself), text(victim.spin, nil, nop + branchToItself)],
             moves: [hp_pc_move(from: (victim.spin + 4).rawValue, to: victim.beta.rawValue)])
         try expect(report.movedThreads == 1, "\(report.movedThreads) threads were moved")
-        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000))
         try expect(stopped.threads.contains { $0.pc == victim.beta }, "the thread is elsewhere")
         _ = stopped.resume()
         try victim.mustBeUnharmed()
@@ -75,7 +75,7 @@ let commitChecks: [Check] = [
                 try commit(victim, writes, moves: [hp_pc_move(from: inside.rawValue, to: copy)], copies: copies)
                 throw TestFailure("committed")
             } catch CommitError.rolledBack {}
-            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000))
             try expect(stopped.threads.contains { $0.pc == inside }, "the thread is elsewhere")
             _ = stopped.resume()
             try victim.mustBeUnharmed()
@@ -105,7 +105,7 @@ let commitChecks: [Check] = [
     Check(name: "a PC in a signal frame is found") {
         let victim = try Victim("h")
         Calls.tgkill(victim.pid, try victim.tasks[1], SIGUSR1)
-        for _ in 0..<100 where victim.shared.inHandler == 0 { usleep(10_000) }
+        for _ in 0..<1000 where victim.shared.inHandler == 0 { usleep(10_000) }
         let hazard = hp_hazard(start: victim.spin.rawValue + 4, end: victim.spin.rawValue + 8)
         do {
             try commit(victim, [text(victim.spin, nil, nop)], hazards: [hazard])
@@ -151,7 +151,7 @@ private func commit(
                         copies: copies.baseAddress, copy_count: copies.count, writes: writes.baseAddress,
                         write_count: writes.count, moves: moves.baseAddress, move_count: moves.count,
                         hazards: hazards.baseAddress, hazard_count: hazards.count)
-                    let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+                    let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 10_000))
                     return try stopped.commit(&block, memory: memory)
                 }
             }

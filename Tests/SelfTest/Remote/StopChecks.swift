@@ -23,7 +23,7 @@ let stopChecks: [Check] = [
     },
     Check(name: "a stopped thread does nothing") {
         let victim = try Victim("bbpn")
-        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 3000))
+        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000))
         let before = (1...4).map { victim.shared.rounds($0) }
         usleep(50_000)
         try expect((1...4).map { victim.shared.rounds($0) } == before, "a thread ran")
@@ -33,7 +33,7 @@ let stopChecks: [Check] = [
     Check(name: "threads born during a stop are caught") {
         let victim = try Victim("cccc")
         for _ in 0..<20 {
-            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 3000))
+            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000))
             let births = victim.shared.births
             let tasks = try victim.tasks.filter { TaskGlance(pid: victim.pid, tid: $0).stat?.state != "Z" }
             usleep(2000)
@@ -46,13 +46,13 @@ let stopChecks: [Check] = [
     },
     Check(name: "a signal that comes with the stop is delivered") {
         let victim = try Victim("h")
-        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 3000))
+        let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000))
         let thread = try victim.tasks[1]
         Calls.tgkill(victim.pid, thread, SIGUSR1)
         usleep(5000)
         try expect(victim.shared.inHandler == 0, "delivered to a stopped thread")
         _ = stopped.resume()
-        for _ in 0..<100 where victim.shared.inHandler == 0 { usleep(10_000) }
+        for _ in 0..<1000 where victim.shared.inHandler == 0 { usleep(10_000) }
         try expect(victim.shared.inHandler == Int(SIGUSR1), "lost")
     },
     Check(name: "a stop fails no call that the kernel restarts, and lengthens no wait") {
@@ -81,5 +81,5 @@ let stopChecks: [Check] = [
 ]
 
 private func stop(_ victim: Victim) throws -> PauseReport {
-    try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 3000)).resume()
+    try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000)).resume()
 }

@@ -109,11 +109,11 @@ func forkWhilePatching() throws {
             state.add(1)
         }
     }
-    for round in 0..<40 {
+    for round in rounds(40, atLeast: 10) {
         while state.value < round { usleep(100) }
         let child = victim_fork()
         if child == 0 {
-            alarm(5)
+            alarm(60)
             do {
                 let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
                 guard victim_add(40, 2) == 38 else { _exit(2) }

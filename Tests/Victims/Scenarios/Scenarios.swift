@@ -19,7 +19,7 @@ struct Scenarios {
     ]
 
     static func main() {
-        alarm(60)  // a hang is a failure
+        alarm(240)  // a hang is a failure
         let arguments = CommandLine.arguments.dropFirst().map { $0 }
         guard let scenario = all.first(where: { $0.name == arguments.first }) else {
             print(all.map(\.name).joined(separator: "\n"))
@@ -43,6 +43,12 @@ struct Scenarios {
         fflush(nil)
         _exit(0)
     }
+}
+
+/// Numbers of rounds: as many as `most`, or as ten seconds allow; an emulator is slow.
+func rounds(_ most: Int, atLeast fewest: Int) -> some Sequence<Int> {
+    let enough = time(nil) + 10
+    return (0..<most).lazy.prefix { $0 < fewest || time(nil) < enough }
 }
 
 /// The size of pages that patching goes by.
