@@ -55,9 +55,9 @@ done
 
 programs=("$products/SelfTest" "$products/Scenarios" "$scratch"/victims/*)
 if [ -z "${LONG:-}" ]; then
-    Tests/arm64/boot.sh cloud 400 "SelfTest core calls remote commands scenarios" "${programs[@]}" || status=1
+    Tests/arm64/boot.sh cloud 900 "SelfTest core calls remote commands scenarios" "${programs[@]}" || status=1
     # Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
-    Tests/arm64/boot.sh 16k 200 "SelfTest commands brief-scenarios" "${programs[@]}" || status=1
+    Tests/arm64/boot.sh 16k 400 "SelfTest commands brief-scenarios" "${programs[@]}" || status=1
 else
     for kernel in cloud 16k; do
         Tests/arm64/boot.sh $kernel 1200 "SelfTest core calls remote commands scenarios other-scenarios" "${programs[@]}" || status=1

@@ -7,7 +7,8 @@ typealias ClosuresLater = ((Int) async throws -> String, (Int) -> Int) async thr
 typealias WordsLater = (String, String, String, Int8, String, Bool, Token, Int16) async throws -> String
 typealias SmallsLater =
     (
-        Float, SIMD4<Float>, Double, Float, Double, Float, Double, Float, SIMD4<Float>, Float, Double, (Int) async -> Int,
+        Float, SIMD4<Float>, Double, Float, Double, Float, Double, Float, SIMD4<Float>, Float, Double,
+        (Int) async -> Int,
         inout Item, Any
     ) async -> (Float, Double)
 typealias DeeperLater = (Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int) async -> Int

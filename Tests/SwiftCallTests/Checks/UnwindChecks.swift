@@ -12,6 +12,7 @@ typealias ProbedClosure = ((Int32) throws -> Int32, Int32) throws -> Int32
 typealias ProbedError = (Probe, Int32, Item) throws -> Item
 typealias ProbedLarge = (Probe, String, String, String, Double, Int32, Large) -> Large
 typealias ProbedLater = (Probe, Int32, Item) async throws -> Int32
+typealias ProbedLaterLarge = (Probe, Twelve, Twelve, Twelve, Int32) async -> Int32
 
 // The stack from inside what adapters call: nothing of it may be missing.
 public let unwindChecks: [CallCheck] = [
@@ -153,7 +154,13 @@ public let asyncUnwindChecks: [AsyncCallCheck] = [
     ]
 
     public let asyncStepChecks: [AsyncCallCheck] = [
-        asyncStepCheck(5), asyncStepCheck(-5),
+        asyncStepCheck(
+            "a result", "Calls.probedLater", { await callProbedLater(nothing, 5) },
+            wrapping: { (original: @escaping ProbedLater) in { try await original($0, $1, $2) } }),
+        asyncStepCheck(
+            "an error", "Calls.probedLater", { await callProbedLater(nothing, -5) },
+            wrapping: { (original: @escaping ProbedLater) in { try await original($0, $1, $2) } }),
+        stackStepCheck,
     ]
 #else
     public let stepChecks: [CallCheck] = []
@@ -174,14 +181,16 @@ private func stepCheck<F>(
     }
 }
 
-private func asyncStepCheck(_ x: Int32) -> AsyncCallCheck {
-    AsyncCallCheck(description: "the stack at every instruction: async, \(x)") {
-        let patch = try Patch.replace(
-            symbol: "Calls.probedLater",
-            wrapping: { (original: @escaping ProbedLater) in { try await original($0, $1, $2) } })
+private func asyncStepCheck<F>(
+    _ name: String, _ symbol: String, _ call: @escaping @Sendable () async -> Int32,
+    wrapping wrap: @escaping @Sendable (F) -> F
+) -> AsyncCallCheck {
+    AsyncCallCheck(description: "the stack at every instruction: async, \(name)") {
+        let expected = await call()
+        let patch = try Patch.replace(symbol: symbol, wrapping: wrap)
         defer { try? patch.revert() }
-        _ = await callProbedLater(nothing, x)
-        await steppedLater { await callProbedLater(nothing, x) }
+        try equal("\(await call())", "\(expected)", "the result")
+        await steppedLater(body: call)
         // r13 and r14 hold an error and the context of a call: what is called changes them.
         let steps = Steps(ignoring: 1 << 13 | 1 << 14)
         try steps.check(entry: "hp_call_async_entry")
@@ -189,14 +198,42 @@ private func asyncStepCheck(_ x: Int32) -> AsyncCallCheck {
     }
 }
 
+/// Inside the entries only. The compiler describes async functions as if they took no arguments off the stack, and so do the
+/// entries, for which it is not the same number each time: the caller is known, and its frame seems to lie lower than it does.
+private let stackStepCheck = AsyncCallCheck(
+    description: "the stack at every instruction: async, arguments on the stack"
+) {
+    let patch = try Patch.replace(
+        symbol: "Calls.probedLaterLarge", with: { probe, _, _, _, x in probe(x) } as ProbedLaterLarge)
+    defer { try? patch.revert() }
+    let original = try patch.original(as: ProbedLaterLarge.self)
+    func call() async -> Int32 {
+        func twelve(_ n: Int) -> Twelve {
+            func four(_ n: Int) -> Four { (n, n << 4, n << 8, n << 12) }
+            return (four(n), four(n + 1), four(n + 2))
+        }
+        return await original(nothing, twelve(1), twelve(4), twelve(7), 5)
+    }
+    try equal("\(await call())", "55565", "the result")
+    let index = try symbols.get()
+    let first = try index.function(named: "hp_call_async_closure_entry")
+    let last = try index.function(named: "hp_call_async_resumed")
+    await steppedLater(first.address..<(last.address + Int(last.size)), body: call)
+    let steps = Steps(ignoring: 1 << 13 | 1 << 14)
+    try steps.check(entry: "hp_call_async_entry")
+    try steps.check(entry: "hp_call_async_resumed")
+}
+
 @inline(never) private func stepped(_ body: () -> Int32) {
-    victim_step_begin(1)
+    victim_step_begin(1, 0, 0)
     _ = body()
     victim_step_end()
 }
 
-@inline(never) private func steppedLater(_ body: () async -> Int32) async {
-    victim_step_begin(1)
+@inline(never) private func steppedLater(
+    _ code: Range<Address> = Address(0)..<Address(0), body: () async -> Int32
+) async {
+    victim_step_begin(1, code.lowerBound.rawValue, code.upperBound.rawValue)
     _ = await body()
     victim_step_end()
 }

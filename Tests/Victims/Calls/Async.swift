@@ -116,7 +116,8 @@ public func attempt<T>(_ body: () async throws -> T) async -> String {
 
 /// Each calls the next with another number of words on the stack.
 @inline(never) @_optimize(none) public func deeperLater(
-    _ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int, _ f: Int, _ g: Int, _ h: Int, _ i: Int, _ j: Int, _ k: Int, _ l: Int
+    _ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int, _ f: Int, _ g: Int, _ h: Int, _ i: Int, _ j: Int, _ k: Int,
+    _ l: Int
 ) async -> Int {
     guard a > 0 else { return b + c + d + e + f + g + h + i + j + k + l }
     let sum = await shallowerLater(a - 1, l, k, j, i, h, g, f, e)

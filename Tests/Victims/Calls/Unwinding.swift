@@ -50,3 +50,13 @@ public typealias Probe = @convention(c) (Int32) -> Int32
 @inline(never) @_optimize(none) public func callProbedLater(_ probe: Probe, _ x: Int32) async -> Int32 {
     do { return try await probedLater(probe, x, Item(1, 0)) } catch { return -1 }
 }
+
+public typealias Four = (Int, Int, Int, Int)
+public typealias Twelve = (Four, Four, Four)
+
+/// So many words on the stack that they lie where an adapter's frame was. As a closure it takes none there.
+@inline(never) @_optimize(none) public func probedLaterLarge(
+    _ probe: Probe, _ a: Twelve, _ b: Twelve, _ c: Twelve, _ x: Int32
+) async -> Int32 {
+    probe(x) &+ Int32(a.0.0 &+ a.1.1 &+ a.2.2 &+ b.0.3 &+ b.1.2 &+ b.2.1 &+ c.0.0 &+ c.1.1 &+ c.2.3)
+}

@@ -55,6 +55,7 @@ typedef struct frame {
 static struct {
     frame wanted;
     int callers;
+    uint64_t first, end;
     volatile int is_first;
     volatile int is_over;
     victim_step *steps;
@@ -78,7 +79,8 @@ static _Unwind_Reason_Code look(struct _Unwind_Context *context, void *argument)
         search->from_there = 0;
     }
     int is_wanted = stepping.is_first ? search->from_there == stepping.callers + 1
-                                      : pc == stepping.wanted.pc && sp == stepping.wanted.sp;
+                                      : pc == stepping.wanted.pc
+                                            && (sp == stepping.wanted.sp || stepping.first < stepping.end);
     if (!is_wanted) return _URC_NO_REASON;
     search->is_found = 1;
     search->found = (frame){.pc = pc, .sp = sp};
@@ -95,12 +97,13 @@ static void step(int signal, siginfo_t *info, void *argument) {
         registers[REG_EFL] &= ~0x100L;
         return;
     }
-    _Unwind_Backtrace(look, &search);
+    int is_passed_over = stepping.first < stepping.end && (search.pc < stepping.first || search.pc >= stepping.end);
+    if (stepping.is_first || !is_passed_over) _Unwind_Backtrace(look, &search);
     if (stepping.is_first) {
         if (!search.is_found) abort();
         stepping.wanted = search.found;
         stepping.is_first = 0;
-    } else if (stepping.count < CAPACITY) {
+    } else if (!is_passed_over && stepping.count < CAPACITY) {
         uint64_t lost = search.is_found ? 0 : 1;
         for (int i = 0; search.is_found && i < KEPT; i++) {
             if (search.found.registers[i] != stepping.wanted.registers[i]) lost |= UINT64_C(1) << kept[i];
@@ -110,9 +113,11 @@ static void step(int signal, siginfo_t *info, void *argument) {
     registers[REG_EFL] |= 0x100;  // TF: the next instruction traps too
 }
 
-__attribute__((noinline)) void victim_step_begin(int callers) {
+__attribute__((noinline)) void victim_step_begin(int callers, uint64_t first, uint64_t end) {
     if (!stepping.steps) stepping.steps = malloc(CAPACITY * sizeof *stepping.steps);
     stepping.callers = callers;
+    stepping.first = first;
+    stepping.end = end;
     stepping.count = 0;
     stepping.is_over = 0;
     stepping.is_first = 1;
@@ -133,7 +138,7 @@ long victim_steps(const victim_step **steps) {
     return stepping.count;
 }
 #else
-void victim_step_begin(int callers) { (void)callers; }
+void victim_step_begin(int callers, uint64_t first, uint64_t end) { (void)callers, (void)first, (void)end; }
 void victim_step_end(void) {}
 long victim_steps(const victim_step **steps) {
     *steps = NULL;

@@ -15,11 +15,14 @@ int victim_is_in_program(uint64_t pc);
 
 // From begin to end the thread stops after every instruction, and its stack is unwound there. Each time the frame must be found that
 // is so many callers away from the caller of begin, with the registers that it keeps. x86_64 only.
+//
+// Where `first ..< end` is not empty, code outside is passed over, for what is said of it may lead an unwinder anywhere; and the frame
+// may seem to lie elsewhere.
 typedef struct victim_step {
     uint64_t pc;
     uint64_t lost;  // 1: the frame was not found; else a bit for each register (by its number in DWARF) that had another value
 } victim_step;
-void victim_step_begin(int callers);
+void victim_step_begin(int callers, uint64_t first, uint64_t end);
 void victim_step_end(void);
 // How many, and the steps.
 long victim_steps(const victim_step **steps);
