@@ -44,9 +44,9 @@ extension SymbolError: CustomStringConvertible {
             let readable = candidates.map { Demangling.demangle($0.name) ?? $0.name }
             let list = zip(candidates, readable).prefix(10).map { candidate, text in
                 let mangled = text == candidate.name ? "" : " (\(candidate.name))"
-                return "\n  \(text)\(mangled) at \(candidate.address) in \(candidate.image)"
+                return "\(text)\(mangled) at \(candidate.address) in \(candidate.image)"
             }
-            let rest = candidates.count > 10 ? "\n  and \(candidates.count - 10) more" : ""
+            let rest = candidates.count > 10 ? "; and \(candidates.count - 10) more" : ""
             let images = Set(candidates.map(\.image)).count
             let mend: String
             if Set(readable).count == candidates.count, !readable.contains(name) {
@@ -56,7 +56,7 @@ extension SymbolError: CustomStringConvertible {
             } else {
                 mend = "Write the mangled name of the one that is meant, or its version."
             }
-            return "'\(name)' names \(candidates.count) functions:\(list.joined())\(rest)\n\(mend)"
+            return "'\(name)' names \(candidates.count) functions: \(list.joined(separator: "; "))\(rest). \(mend)"
         case .malformed(let path, let offset, let what):
             return "\(path) is malformed at file offset 0x\(String(offset, radix: 16)): \(what)."
                 + " Rebuild or reinstall the file."

@@ -28,7 +28,7 @@ struct Batch {
             @main struct Main {
                 static func main() async throws {
                     try useOneThread()
-                    await runAll([\(checks)])
+                    try await runAll([\(checks)])
                 }
             }
 

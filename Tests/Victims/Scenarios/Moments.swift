@@ -16,7 +16,7 @@ func interrupted() throws {
         }
         while victim_step_waiting() == 0 { usleep(1000) }
         var options = Patch.options
-        options.timeout = 300
+        options.timeout = 1500
         try Patch.configure(options)
         let inside = victim_step_offset()
         do {
@@ -68,9 +68,6 @@ func litteredStack() throws {
         state.add(1)
     }
     while state.value == 0 { usleep(1000) }
-    var options = Patch.options
-    options.timeout = 1000
-    try Patch.configure(options)
     try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract").revert()
     state.add(1)
     while state.value < 3 { usleep(1000) }

@@ -110,12 +110,15 @@ func deafThreads() throws {
 
 /// A thread whose caller is in vfork cannot be held: the patch is refused in time, and nothing has changed.
 func patchDuringVfork() throws {
-    var options = Patch.options
+    // Symbols are read while there is time.
+    _ = try Patch.originalAddress(symbol: "victim_add")
+    let patient = Patch.options
+    var options = patient
     options.timeout = 300
     try Patch.configure(options)
     let done = Counter()
     startThread {
-        victim_vfork_sleep(2)
+        victim_vfork_sleep(3)
         done.add()
     }
     usleep(200_000)
@@ -128,6 +131,7 @@ func patchDuringVfork() throws {
     }
     try expect(victim_add(40, 2) == 42, "something changed")
     while done.value == 0 { usleep(10_000) }
+    try Patch.configure(patient)
     try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
     try expect(victim_add(40, 2) == 38, "the second try does nothing")
 }
@@ -135,6 +139,7 @@ func patchDuringVfork() throws {
 /// Threads that receive signals while one that was there before them cannot be held: they are let go without having been looked at,
 /// and still get every signal.
 func signalsDuringVfork() throws {
+    _ = try Patch.originalAddress(symbol: "victim_add")
     var options = Patch.options
     options.timeout = 500
     try Patch.configure(options)
