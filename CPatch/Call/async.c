@@ -6,7 +6,7 @@
 // last from one to the other: the frame lies in memory of the task instead, with the context of the target behind it.
 //
 // Every call being a jump, whoever is called takes its arguments off the stack (LLVM's swifttailcc), so that the next may put its own
-// there: the entries do both at once.
+// there: the entries copy the caller's into the frame, and leave the target's in their place.
 
 #include <string.h>
 
@@ -41,18 +41,29 @@ size_t hp_call_async_size(const hp_call_box *box) {
 static void set(uint8_t *at, const void *value) { memcpy(at, &value, sizeof value); }
 
 // The entries copy the registers, by words, as they were saved: what is loaded in larger parts has to wait for the stores.
-uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room, const void *stack) {
-    if (!room) room = swift_task_alloc(hp_call_async_size(box));
+static inline uint8_t *lay_out(hp_call_box *box, void *caller, void *room) {
     uint8_t *frame = (uint8_t *)room + before_frame(box);
     async_link *link = (async_link *)(frame + HP_CALL_FRAME_SIZE);
     async_context *context = (async_context *)(link + 1);
     *link = (async_link){frame, caller};
     *context = (async_context){caller, (const void *)(uintptr_t)hp_call_async_resumed};
-    size_t stack_size = box->program->stack_in;
-    if (stack_size != 0) memcpy(frame - ((stack_size + 15) & ~(size_t)15), stack, stack_size);
     set(frame + HP_CALL_FRAME_BOX, box);
     set(frame + HP_CALL_OUT + HP_CALL_CONTEXT, box->context);
     return frame;
+}
+
+// Apart, so that calls whose context has room keep no registers for it.
+static __attribute__((noinline)) uint8_t *allocate(hp_call_box *box, void *caller) {
+    return lay_out(box, caller, swift_task_alloc(hp_call_async_size(box)));
+}
+
+static __attribute__((noinline)) void *deallocate(void *room, void *caller) {
+    swift_task_dealloc(room);
+    return caller;
+}
+
+uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room) {
+    return room ? lay_out(box, caller, room) : allocate(box, caller);
 }
 
 void *hp_call_async_end(uint8_t *frame) {
@@ -60,6 +71,5 @@ void *hp_call_async_end(uint8_t *frame) {
     memcpy(&box, frame + HP_CALL_FRAME_BOX, sizeof box);
     async_context *caller = ((async_link *)(frame + HP_CALL_FRAME_SIZE))->caller;
     void *room = frame - before_frame(box);
-    if (room != caller) swift_task_dealloc(room);
-    return caller;
+    return room == caller ? caller : deallocate(room, caller);
 }

@@ -23,9 +23,9 @@ typedef struct hp_call_async_function {
 } hp_call_async_function;
 HIDDEN extern const hp_call_async_function hp_call_async_functions[];
 
-// What the async entries call. The first lays out the frame of a call, in `room` or in memory of its own, and returns it; `stack` is
-// where the arguments on the stack begin. The second frees what was allocated and returns the caller's context.
-HIDDEN uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room, const void *stack);
+// What the async entries call. The first lays out the frame of a call, in `room` or in memory of its own, and returns it. The second
+// frees what was allocated and returns the caller's context.
+HIDDEN uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room);
 HIDDEN void *hp_call_async_end(uint8_t *frame);
 // Bytes from the start of the room for a call to the end of the target's context.
 HIDDEN size_t hp_call_async_size(const hp_call_box *box);

@@ -13,6 +13,7 @@ _Static_assert(offsetof(hp_call_program, failure) == HP_CALL_PROGRAM_FAILURE, "f
 _Static_assert(HP_CALL_PROGRAM_FAILURE == HP_CALL_PROGRAM_SUCCESS + 8, "arm64 loads both at once");
 _Static_assert(offsetof(hp_call_program, room) == HP_CALL_PROGRAM_ROOM, "for the entries");
 _Static_assert(offsetof(hp_call_program, flags) == HP_CALL_PROGRAM_FLAGS, "for the entries");
+_Static_assert(offsetof(hp_call_program, stack_in) == HP_CALL_PROGRAM_STACK_IN, "for the entries");
 _Static_assert(offsetof(hp_call_program, stack_out) == HP_CALL_PROGRAM_STACK_OUT, "for the entries");
 _Static_assert(offsetof(hp_call_program, stack_pop) == HP_CALL_PROGRAM_STACK_POP, "for the entries");
 _Static_assert(offsetof(hp_call_step, run) == HP_CALL_STEP_RUN, "for the entries");

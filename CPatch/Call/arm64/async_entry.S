@@ -49,7 +49,6 @@ hp_call_async_entry:                            // a thunk put the box into x17
 1:      mov     x0, x17
         mov     x1, x22
         mov     x2, x16
-        add     x3, x29, #16
         bl      hp_call_async_begin
         mov     x10, x0
         str     x10, [sp, #HP_CALL_ASYNC_FRAME]
@@ -64,7 +63,8 @@ hp_call_async_entry:                            // a thunk put the box into x17
         save_other_vectors x10, HP_CALL_VECTOR(0)
 2:      ldr     x17, [x10, #HP_CALL_FRAME_BOX]
         ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
-        ldr     x0, [x16, #HP_CALL_PROGRAM_PREPARE]
+        tbnz    w9, #HP_CALL_ASYNC_STACK_BIT, 6f
+3:      ldr     x0, [x16, #HP_CALL_PROGRAM_PREPARE]
         mov     x1, x10
         ldr     x9, [x0, #HP_CALL_STEP_RUN]
         blr     x9
@@ -72,44 +72,56 @@ hp_call_async_entry:                            // a thunk put the box into x17
         ldr     x11, [sp, #HP_CALL_ASYNC_FRAME]
         ldr     x9, [sp, #HP_CALL_ASYNC_FLAGS]
         add     x10, x11, #HP_CALL_OUT
-        tbz     w9, #HP_CALL_VECTORS_OUT_BIT, 3f
+        tbz     w9, #HP_CALL_VECTORS_OUT_BIT, 4f
         load_vectors x10, HP_CALL_VECTOR(0)
         load_other_vectors x10, HP_CALL_VECTOR(0)
-3:      ldr     x17, [x11, #HP_CALL_FRAME_BOX]
-        tbnz    w9, #HP_CALL_ASYNC_STACK_BIT, 5f
+4:      ldr     x17, [x11, #HP_CALL_FRAME_BOX]
+        tbnz    w9, #HP_CALL_ASYNC_STACK_BIT, 8f
         .cfi_remember_state
         leave                                   // x30 too: whoever is jumped to returns to whoever called first
-4:      load_generals x10
+5:      load_generals x10
         ldr     x20, [x10, #HP_CALL_CONTEXT]
         add     x22, x11, #HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK
         ldr     x16, [x17, #HP_CALL_BOX_TARGET]
         br      x16
 
-        // The target's arguments may be put where the entry's frame is.
+        // The caller's arguments on the stack go to the top of the room.
         .cfi_restore_state
-5:      ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+6:      ldr     w11, [x16, #HP_CALL_PROGRAM_STACK_IN]
+        add     x12, x11, #15
+        and     x12, x12, #-16
+        sub     x12, x10, x12
+        add     x13, x29, #16
+7:      subs    x11, x11, #8
+        b.lo    3b
+        ldr     x14, [x13, x11]
+        str     x14, [x12, x11]
+        b       7b
+
+        // The target's arguments may be put where the entry's frame is.
+8:      ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
         ldrsw   x9, [x16, #HP_CALL_PROGRAM_STACK_POP]
         add     x12, x29, x9
         add     x12, x12, #16
         mov     x9, sp
         cmp     x12, x9
-        b.hs    6f
+        b.hs    9f
         mov     sp, x12
-6:      ldp     x29, x30, [x29]
+9:      ldp     x29, x30, [x29]
         .cfi_def_cfa x12, 0
         .cfi_restore x29
         .cfi_restore x30
         ldr     w9, [x16, #HP_CALL_PROGRAM_ROOM]
         sub     x9, x11, x9
         ldr     w13, [x16, #HP_CALL_PROGRAM_STACK_OUT]
-7:      subs    x13, x13, #8
-        b.lo    8f
+10:     subs    x13, x13, #8
+        b.lo    11f
         ldr     x14, [x9, x13]
         str     x14, [x12, x13]
-        b       7b
-8:      mov     sp, x12
+        b       10b
+11:     mov     sp, x12
         .cfi_def_cfa sp, 0
-        b       4b
+        b       5b
         .cfi_endproc
         .size   hp_call_async_entry, . - hp_call_async_entry
 

@@ -66,7 +66,6 @@ hp_call_async_entry:                            // a thunk put the box into r11
 1:      movq    %r11, %rdi
         movq    %r14, %rsi
         movq    HP_CALL_ASYNC_FRAME(%rsp), %rdx
-        leaq    16(%rbp), %rcx
         call    hp_call_async_begin
         movq    %rax, HP_CALL_ASYNC_FRAME(%rsp)
         load_generals 0, %rsp
@@ -78,30 +77,44 @@ hp_call_async_entry:                            // a thunk put the box into r11
         save_vectors HP_CALL_VECTOR(0), %rax, 8
 2:      movq    HP_CALL_FRAME_BOX(%rax), %r11
         movq    HP_CALL_BOX_PROGRAM(%r11), %r10
-        movq    HP_CALL_PROGRAM_PREPARE(%r10), %rdi
+        testb   $HP_CALL_ASYNC_STACK, HP_CALL_ASYNC_FLAGS(%rsp)
+        jnz     6f
+3:      movq    HP_CALL_PROGRAM_PREPARE(%r10), %rdi
         movq    %rax, %rsi
         call    *HP_CALL_STEP_RUN(%rdi)
 
         movq    HP_CALL_ASYNC_FRAME(%rsp), %r10
         testb   $HP_CALL_VECTORS_OUT, HP_CALL_ASYNC_FLAGS(%rsp)
-        jz      3f
+        jz      4f
         load_vectors HP_CALL_OUT + HP_CALL_VECTOR(0), %r10, 8
-3:      movq    HP_CALL_FRAME_BOX(%r10), %r11
+4:      movq    HP_CALL_FRAME_BOX(%r10), %r11
         testb   $HP_CALL_ASYNC_STACK, HP_CALL_ASYNC_FLAGS(%rsp)
-        jnz     5f
+        jnz     8f
         .cfi_remember_state
         leave
         .cfi_def_cfa %rsp, 8
         .cfi_restore %rbp
-4:      load_generals HP_CALL_OUT, %r10
+5:      load_generals HP_CALL_OUT, %r10
         movq    HP_CALL_OUT + HP_CALL_CONTEXT(%r10), %r13
         leaq    HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK(%r10), %r14
         movq    HP_CALL_BOX_TARGET(%r11), %r11
         jmp     *%r11
 
-        // The return address goes where it lies for the target, below whose arguments it is; the entry's frame may be in their place.
+        // The caller's arguments on the stack go to the top of the room.
         .cfi_restore_state
-5:      movq    HP_CALL_BOX_PROGRAM(%r11), %rdx
+6:      movl    HP_CALL_PROGRAM_STACK_IN(%r10), %ecx
+        leaq    15(%rcx), %rdx
+        andq    $-16, %rdx
+        movq    %rax, %rdi
+        subq    %rdx, %rdi
+7:      subq    $8, %rcx
+        jb      3b
+        movq    16(%rbp, %rcx), %rdx
+        movq    %rdx, (%rdi, %rcx)
+        jmp     7b
+
+        // The return address goes where it lies for the target, below whose arguments it is; the entry's frame may be in their place.
+8:      movq    HP_CALL_BOX_PROGRAM(%r11), %rdx
         movslq  HP_CALL_PROGRAM_STACK_POP(%rdx), %rax
         leaq    8(%rbp, %rax), %rdi
         cmpq    %rsp, %rdi
@@ -115,14 +128,14 @@ hp_call_async_entry:                            // a thunk put the box into r11
         movq    %r10, %rsi
         subq    %rax, %rsi
         movl    HP_CALL_PROGRAM_STACK_OUT(%rdx), %ecx
-6:      subq    $8, %rcx
-        jb      7f
+9:      subq    $8, %rcx
+        jb      10f
         movq    (%rsi, %rcx), %rax
         movq    %rax, 8(%rdi, %rcx)
-        jmp     6b
-7:      movq    %rdi, %rsp
+        jmp     9b
+10:     movq    %rdi, %rsp
         .cfi_def_cfa %rsp, 8
-        jmp     4b
+        jmp     5b
         .cfi_endproc
         .size   hp_call_async_entry, . - hp_call_async_entry
 
