@@ -1,3 +1,4 @@
+import Calls
 import Hotpatch
 import HotpatchTesting
 import Testing
@@ -59,6 +60,21 @@ extension HotpatchTestingTests {
             #expect(all.count == 101)
             #expect(
                 all.allSatisfy { $0.arguments.isEmpty ? $0.error is SoldOut : $0.result == $0.arguments.count * 10 })
+        }
+
+        /// More than registers hold, of the function and of the closure: the rest is on the stack.
+        @Test func recordsManyArguments() async throws {
+            typealias Words = (String, String, String, Int8, String, Bool, Token, Int16) async throws -> String
+            let calls = CallRecorder(Words.self)
+            try await withRecording(symbol: "Calls.wordsLater", calls) {
+                let text = await callWordsLater()
+                #expect(text.hasPrefix("long enough for the heap, surely b c 4 e true "))
+            }
+            #expect(calls.all.count == 2)
+            let (a, b, c, d, e, f, g, h) = calls.all[1].arguments
+            #expect((a, b, c, d, e, f) == ("", "", "", -1, "also long enough for the heap", false))
+            #expect((g.id, h) == (2, -3))
+            #expect(calls.all[0].result?.hasSuffix(" 8") == true && calls.all[1].error is Failure)
         }
 
         @Test func recordsMethods() throws {
