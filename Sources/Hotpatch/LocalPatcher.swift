@@ -130,6 +130,8 @@ struct LocalPatcher: ~Copyable {
 
     /// Runs `body` with the patcher, which no other thread uses meanwhile.
     static func with<T: Sendable>(_ body: (inout LocalPatcher) throws(PatchError) -> T) throws(PatchError) -> T {
+        hp_begin_operation()
+        defer { hp_end_operation() }
         let result: Result<T, PatchError> = ProcessPatcher.current.patcher.withLock { patcher in
             patcher.target.options = options.value
             do throws(PatchError) { return .success(try body(&patcher)) } catch { return .failure(error) }

@@ -15,6 +15,12 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// Nobody knows which moment is the worst: each run takes another.
+    @Test(arguments: 0..<12) func forkDuringTheFirstPatch(_: Int) throws {
+        let result = try run(program: "Scenarios", ["fork-first"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     /// The kernel's pages stay as they are, so writes go without mprotect.
     @Test(arguments: ["libc", "hammer", "mapped", "stub", "fork", "pages"], ["16384", "65536"])
     func largerPages(name: String, pageSize: String) throws {

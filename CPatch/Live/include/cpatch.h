@@ -81,6 +81,10 @@ uint64_t hp_map_ledger(uint64_t address, size_t size, int *error);
 // Whether `address` lies in the code that runs while text is being written.
 bool hp_is_own_code(uint64_t address);
 
+// Around each operation of this process: one at a time, and fork(2) waits for it, two seconds at most.
+void hp_begin_operation(void);
+void hp_end_operation(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -99,33 +99,46 @@ func patchAfterFork() throws {
 /// A child that was forked while another thread patched can patch.
 func forkWhilePatching() throws {
     let state = Counter()
-    startThread {
-        while true {
-            guard let patch = try? Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract") else { break }
-            try? patch.revert()
-            state.add(1)
-        }
-    }
+    startThread { patchForEver(state) }
     for round in rounds(40, atLeast: 10) {
         while state.value < round { usleep(100) }
-        let child = victim_fork()
-        if child == 0 {
-            alarm(60)
-            do {
-                let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
-                guard victim_add(40, 2) == 38 else { _exit(2) }
-                try patch.revert()
-                _exit(victim_add(40, 2) == 42 ? 0 : 3)
-            } catch {
-                print(error)
-                fflush(nil)
-                _exit(4)
-            }
-        }
-        var status: Int32 = 0
-        waitpid(child, &status, 0)
-        try expect(status == 0, "child \(round) ended with status \(status)")
+        try forkAChildThatPatches("child \(round)")
     }
+}
+
+/// The same while the first patch is made, which reads symbols and has the Swift runtime make most of its types.
+func forkDuringTheFirstPatch() throws {
+    let state = Counter()
+    startThread { patchForEver(state) }
+    usleep(.random(in: 0..<400_000))
+    try forkAChildThatPatches("the child")
+}
+
+private func patchForEver(_ state: Counter) {
+    while let patch = try? Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract") {
+        try? patch.revert()
+        state.add(1)
+    }
+}
+
+private func forkAChildThatPatches(_ name: String) throws {
+    let child = victim_fork()
+    if child == 0 {
+        alarm(60)
+        do {
+            let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+            guard victim_add(40, 2) == 38 else { _exit(2) }
+            try patch.revert()
+            _exit(victim_add(40, 2) == 42 ? 0 : 3)
+        } catch {
+            print(error)
+            fflush(nil)
+            _exit(4)
+        }
+    }
+    var status: Int32 = 0
+    waitpid(child, &status, 0)
+    try expect(status == 0, "\(name) ended with status \(status)")
 }
 
 /// The heap can grow by a gigabyte with a pool beside the program.
