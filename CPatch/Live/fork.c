@@ -2,42 +2,68 @@
 // types as they are needed, of the dynamic linker (dl_iterate_phdr; glibc does not reset that one), of this library. A child that was
 // forked then could not patch: it would wait for good for a thread that it does not have. So a fork waits for the operation under
 // way; not for ever, lest a lock that the operation waits for be the forking thread's.
+//
+// A lock of its own, for pthread_mutex_lock may be patched: futex(2), as in "Futexes Are Tricky" (Drepper), mutex 2.
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "cpatch.h"
+#include "raw.h"
 
-enum { LONGEST_WAIT = 2 };  // seconds
+enum { LONGEST_WAIT = 2 };  // seconds, of a fork
 
-static pthread_mutex_t operation = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+enum { FREE, HELD, AWAITED };
+static _Atomic uint32_t operation;
+static atomic_bool is_attending;
 static _Thread_local bool is_held;  // by a thread that forks
 
-static void before_fork(void) {
-    struct timespec deadline = {0, 0};
-    syscall(SYS_clock_gettime, CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += LONGEST_WAIT;
-    is_held = pthread_mutex_timedlock(&operation, &deadline) == 0;
+// Nanoseconds on the monotonic clock.
+static uint64_t now(void) {
+    struct timespec time = {0, 0};
+    HP_SYSCALL2(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+// Returns whether it was had before `deadline`, which is 0 for none.
+static bool hold(uint64_t deadline) {
+    uint32_t found = FREE;
+    if (atomic_compare_exchange_strong(&operation, &found, HELD)) return true;
+    while (atomic_exchange(&operation, AWAITED) != FREE) {
+        struct timespec left = {1, 0};
+        if (deadline != 0) {
+            uint64_t time = now();
+            if (time >= deadline) return false;
+            left.tv_sec = (time_t)((deadline - time) / 1000000000u);
+            left.tv_nsec = (long)((deadline - time) % 1000000000u);
+        }
+        HP_SYSCALL4(SYS_futex, &operation, FUTEX_WAIT_PRIVATE, AWAITED, &left);
+    }
+    return true;
+}
+
+static void release(void) {
+    if (atomic_exchange(&operation, FREE) == AWAITED) HP_SYSCALL3(SYS_futex, &operation, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static void before_fork(void) { is_held = hold(now() + LONGEST_WAIT * UINT64_C(1000000000)); }
+
 static void in_parent(void) {
-    if (is_held) pthread_mutex_unlock(&operation);
+    if (is_held) release();
     is_held = false;
 }
 
 static void in_child(void) {
-    operation = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    atomic_store(&operation, FREE);
     is_held = false;
 }
 
-static void attend_forks(void) { pthread_atfork(before_fork, in_parent, in_child); }
-
 void hp_begin_operation(void) {
-    pthread_once(&once, attend_forks);
-    pthread_mutex_lock(&operation);
+    // Late: the last to be registered runs first, so that a fork waits here before other handlers hold anything.
+    if (!atomic_load(&is_attending) && !atomic_exchange(&is_attending, true))
+        pthread_atfork(before_fork, in_parent, in_child);
+    hold(0);
 }
 
-void hp_end_operation(void) { pthread_mutex_unlock(&operation); }
+void hp_end_operation(void) { release(); }
