@@ -15,9 +15,8 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
-    /// Nobody knows which moment is the worst: each run takes another.
-    @Test(arguments: 0..<12) func forkDuringTheFirstPatch(_: Int) throws {
-        let result = try run(program: "Scenarios", ["fork-first"])
+    @Test func aForkDuringAnOperation() throws {
+        let result = try run(program: "Scenarios", ["operation"])
         #expect(result.status == 0, "\(result)")
     }
 

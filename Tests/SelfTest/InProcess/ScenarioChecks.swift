@@ -4,7 +4,7 @@ import TestSupport
 /// Programs that patch themselves (Tests/Victims/Scenarios). Not here: `reloaded`, which compiles libraries of x86_64 code.
 private let scenarios = [
     "libc", "sleepers", "vfork", "signals", "fork", "heap", "mapped", "stub", "interrupted", "guarded", "busy",
-    "littered", "mocks", "pages", "fork-first",
+    "littered", "mocks", "pages",
 ]
 /// These patch for seconds.
 private let longScenarios = ["hammer", "births", "forks"]
@@ -16,7 +16,7 @@ let scenarioChecks: [Check] =
     } + [
         scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
         scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
-        scenario(["traced", "ptrace"]),
+        scenario(["traced", "ptrace"]), scenario(["operation"]),
     ] + largerPages
 
 /// By all others.

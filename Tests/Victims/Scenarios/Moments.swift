@@ -1,3 +1,4 @@
+import CPatch
 import CVictims
 import Glibc
 import Hotpatch
@@ -100,18 +101,40 @@ func patchAfterFork() throws {
 func forkWhilePatching() throws {
     let state = Counter()
     startThread { patchForEver(state) }
+    // Not before the first is done: the runtime makes types for what calls the library, too, and a fork may come amid that.
     for round in rounds(40, atLeast: 10) {
-        while state.value < round { usleep(100) }
+        while state.value <= round { usleep(100) }
         try forkAChildThatPatches("child \(round)")
     }
 }
 
-/// The same while the first patch is made, which reads symbols and has the Swift runtime make most of its types.
-func forkDuringTheFirstPatch() throws {
-    let state = Counter()
-    startThread { patchForEver(state) }
-    usleep(.random(in: 0..<400_000))
-    try forkAChildThatPatches("the child")
+/// A fork waits for the operation under way, and not for one that takes too long. Either way the child can begin its own.
+func forkDuringAnOperation() throws {
+    for (microseconds, isOver) in [(100_000, true), (5_000_000, false)] as [(UInt32, Bool)] {
+        let state = Counter()
+        startThread {
+            hp_begin_operation()
+            state.add(1)
+            usleep(microseconds)
+            state.add(1)
+            hp_end_operation()
+        }
+        while state.value == 0 { usleep(100) }
+        let child = victim_fork()
+        if child == 0 {
+            let seen = state.value
+            alarm(30)
+            hp_begin_operation()
+            hp_end_operation()
+            _exit(Int32(seen))
+        }
+        var status: Int32 = 0
+        waitpid(child, &status, 0)
+        try expect(status >> 8 == (isOver ? 2 : 1) && status & 0x7f == 0, "\(microseconds): \(status)")
+        hp_begin_operation()
+        hp_end_operation()
+        try expect(state.value == 2, "the operation of another thread has not ended")
+    }
 }
 
 private func patchForEver(_ state: Counter) {
