@@ -18,10 +18,13 @@ func patchLibc() throws {
     // One after the other, so that each install runs with all those before it replaced.
     var patches: [Patch] = []
     for (index, name) in names.enumerated() {
-        let patch = try Patch.replace(
-            symbol: name, in: "libc.so.6", with: victim_passthrough(Int32(index))!,
-            original: victim_original(Int32(index)))
-        patches.append(patch)
+        let result = Result {
+            try Patch.replace(
+                symbol: name, in: "libc.so.6", with: victim_passthrough(Int32(index))!,
+                original: victim_original(Int32(index)))
+        }
+        if case .failure(let error) = result, isCopyOutOfReach(error) { continue }
+        patches.append(try result.get())
         let counted = victim_passed(Int32(index))
         forgetStaleCode()
         useLibc()
@@ -33,6 +36,12 @@ func patchLibc() throws {
     let counts = names.indices.map { victim_passed(Int32($0)) }
     useLibc()
     try expect(counts == names.indices.map { victim_passed(Int32($0)) }, "a replacement runs after its revert")
+}
+
+/// arm64's copies and fills in three instructions are refused, as they should be, where nothing is free within a branch's reach.
+private func isCopyOutOfReach(_ error: any Error) -> Bool {
+    let text = "\(error)"
+    return text.contains("cannot move `cpy") || text.contains("cannot move `set")
 }
 
 /// A write to a page of a file gives the process a page of its own. Where pages are larger than 4 KiB, qemu 10.0 goes on running
