@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove-calls sdk-arm64 sanitize format lint resilient-types bench clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove-calls torture sdk-arm64 sanitize format lint resilient-types bench clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -42,6 +42,9 @@ prove-arm64: sdk-arm64 ## The same at length: 20,000 programs, all scenarios, mo
 
 prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5000 SEED=1, in every combination of -Onone and -O
 	@LONG=yes SIGNATURES=$(or $(SIGNATURES),5000) SEED=$(or $(SEED),1) Tests/calls/test.sh
+
+torture: setup ## Do to patched processes what they must not be harmed by, at length: ROWS="31 lies" SEED=1
+	@Tests/torture.sh $(if $(SEED),--seed $(SEED)) $(if $(TABLE),--table) $(ROWS)
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those. So are stacks that are unwound at every instruction: the

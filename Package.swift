@@ -148,6 +148,11 @@ let package = Package(
             ],
             path: "Tests/SelfTest", swiftSettings: swiftSettings),
 
+        // Does to processes what a patcher must not be hurt by: Tests/torture.sh.
+        .executableTarget(
+            name: "Torture", dependencies: ["Commands", "RemoteTarget", "Hotpatch", "PatchPlan", "TestSupport"],
+            path: "Tests/Torture", swiftSettings: swiftSettings),
+
         .target(
             name: "CVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
             cxxSettings: [.unsafeFlags(["-O1", "-g"])]),

