@@ -4,16 +4,19 @@ import TestSupport
 
 /// A program that patches itself while it does what one of the victims does.
 enum InsidePatcher {
-    private static let pause: UInt32 = 100_000
+    /// Microseconds between two operations.
+    nonisolated(unsafe) private static var pause: UInt32 = 0
 
-    /// Runs `main` of a shared library, and meanwhile replaces and reverts its `price` on another thread.
+    /// `LIBRARY MICROSECONDS`: runs `main` of a shared library, and meanwhile replaces and reverts its `price` on another thread,
+    /// with such pauses.
     static func serve(_ arguments: [String]) -> Never {
-        guard let library = arguments.first, let handle = dlopen(library, RTLD_NOW),
+        guard arguments.count == 2, let number = UInt32(arguments[1]), case let library = arguments[0], let handle = dlopen(library, RTLD_NOW),
             let start = dlsym(handle, "main")
         else {
             print("cannot load \(arguments)")
             exit(64)
         }
+        pause = number
         var thread = pthread_t()
         pthread_create(&thread, nil, { _ in InsidePatcher.patchForEver() }, nil)
         exit(unsafeBitCast(start, to: (@convention(c) () -> Int32).self)())

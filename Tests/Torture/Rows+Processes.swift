@@ -16,6 +16,7 @@ let processRows: [Row] = [
     },
     Row("a refused library whose constructor started a thread", run: refusesAfterConstructor),
     Row("other pid namespaces", run: patchesContainers),
+    Row("patched from inside and outside at once", run: patchesFromBothSides),
 ]
 
 extension Rig {
@@ -128,6 +129,21 @@ private func patchesContainers(_ rig: inout Rig) throws -> Figure {
         } catch { figure.harm("\(error)") }
         kill(child, SIGKILL)
         _ = container.finish()
+    }
+    return figure
+}
+
+/// Each waits for the other: neither gives up, and neither undoes what the other has done.
+private func patchesFromBothSides(_ rig: inout Rig) throws -> Figure {
+    var figure = Figure()
+    let victim = try Conversation(["/proc/self/exe", "inside", rig.path("still.so"), "500"])
+    for _ in 0..<rig.length.count(8, 300) {
+        for arguments in [["apply", rig.path("fix.so")], ["revert", "--all"], ["list", ""]] {
+            figure.tries += 1
+            let outcome = try Patcher.run(arguments[0], arguments[1], "--pid", "\(victim.pid)")
+            if outcome.status != 0 { figure.harm("\(arguments[0]): \(outcome)") }
+        }
+        if try rig.harmed(victim.ask()) != 0 { figure.harm("the process") }
     }
     return figure
 }
