@@ -126,16 +126,22 @@ public struct Apply: Sendable {
             log.debug("committed: \(receipt.summary)")
             return receipt
         } catch {
-            // What agreed to be applied may have handed out pointers to itself: it is told, and stays.
+            // What agreed to be applied may have handed out pointers to itself: it is told.
             if agreed, let onRevert = patch.onRevert {
                 _ = try? session.target.call(loaded.bias.address(ofLinked: onRevert))
             }
-            // The runtime keeps pointers to registered metadata, so such a library stays; and so does one whose functions
-            // may be in force.
-            let mayRun = (error as? PatchError)?.outcome == .inconsistent
-            if !patch.registersSwiftMetadata, !agreed, !mayRun { session.target.unload(loaded) }
-            throw error
+            throw leavingLoaded(error)
         }
+    }
+
+    /// A library stays once it is loaded. Its constructors have run code of it, and nobody can tell what they have left behind: a
+    /// thread inside it, a pointer to it in a list of handlers or in the Swift runtime.
+    private func leavingLoaded(_ error: any Error) -> CommandError {
+        var result = CommandError(error)
+        result.description +=
+            " \(library) stays loaded in process \(pid), for its constructors have run; nothing calls it from now on unless they saw to it. "
+            + "Build another one into a new file, not over this one."
+        return result
     }
 
     private func request(

@@ -80,9 +80,6 @@ public struct PatchLibrary: Sendable {
         onRevert = exported.first { $0.name == "hotpatch_on_revert" && $0.isFunction }?.value
     }
 
-    /// Whether it registers Swift metadata with the runtime when loaded: such a library must never be unloaded.
-    public var registersSwiftMetadata: Bool { image.sections.contains { $0.name.hasPrefix("swift5_") } }
-
     /// What the user should know before it is loaded into a process.
     public func notes(in index: SymbolIndex) -> [String] {
         let runtime = "libswiftCore.so"

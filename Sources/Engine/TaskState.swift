@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Memory
 
 /// What a thread is doing, for an error that must name who blocks a patch: from `/proc/PID/task/TID/{comm,stat,wchan,syscall}`.
 public struct TaskState: Sendable, CustomStringConvertible {
@@ -12,7 +13,7 @@ public struct TaskState: Sendable, CustomStringConvertible {
     public var systemCall: Int?
 
     public init(pid: Int32, thread: Int32) throws {
-        let directory = "/proc/\(pid)/task/\(thread)/"
+        let directory = ProcDirectory.path(of: pid) + "/task/\(thread)/"
         func text(_ leaf: String) -> String? {
             let file = linux_open(directory + leaf, O_RDONLY | O_CLOEXEC)
             guard file >= 0 else { return nil }

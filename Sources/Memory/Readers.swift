@@ -33,6 +33,12 @@ public struct LocalMemory: MemoryReader {
     }
 }
 
+/// The directory of a process in /proc.
+public enum ProcDirectory {
+    /// This process's own is `/proc/self`: in a pid namespace without a /proc of its own, its number is another process's there.
+    public static func path(of pid: Int32) -> String { pid == linux_getpid() ? "/proc/self" : "/proc/\(pid)" }
+}
+
 /// Memory of a process through `/proc/PID/mem`, which also reads and writes pages that the process itself may not
 /// (proc_pid_mem(5)). Opening it is subject to the ptrace access check.
 public final class ProcMemory: MemoryReader {
@@ -44,7 +50,7 @@ public final class ProcMemory: MemoryReader {
     }
 
     public convenience init(pid: Int32, writable: Bool = true) throws(MemoryError) {
-        try self.init(path: "/proc/\(pid)/mem", writable: writable)
+        try self.init(path: ProcDirectory.path(of: pid) + "/mem", writable: writable)
     }
 
     deinit { _ = linux_close(descriptor) }

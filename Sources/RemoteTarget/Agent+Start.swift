@@ -147,10 +147,10 @@ private struct AgentStarter {
 
     private func livingAgent(area: Address) -> Int32? {
         guard (try? memory.value(UInt64.self, at: area + Int(HP_AREA_MAGIC))) == AgentStub.magic,
-            let tid = try? memory.value(Int32.self, at: area + Int(HP_AREA_AGENT_TID)), tid > 0,
-            access("/proc/\(process.pid)/task/\(tid)", F_OK) == 0
+            let told = try? memory.value(Int32.self, at: area + Int(HP_AREA_AGENT_TID)), told > 0,
+            let task = KnownTask(pid: process.pid, callingItself: told), task.name == AgentStub.threadName
         else { return nil }
-        return tid
+        return task.tid
     }
 
     // MARK: Which thread goes there
@@ -372,7 +372,8 @@ private struct AgentStarter {
         }
         let agent = Agent(
             process: process, memory: memory, area: area, place: loan.place, borrowedThread: loan.thread,
-            agentThread: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID)),
+            thread: KnownTask(
+                pid: process.pid, callingItself: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID))),
             borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, phase: phase)
         phase(.serving)
         for area in abandonedAreas {

@@ -14,7 +14,8 @@ public final class Agent {
     let area: AgentArea
     let place: StubPlace
     let borrowedThread: Int32
-    let agentThread: Int32
+    /// Nil where no thread of the process is the one that the area names: then the stub stays.
+    let thread: KnownTask?
     let phase: (AgentPhase) -> Void
     private let lock: PatcherLock
     private var sequence: UInt32 = 0
@@ -28,7 +29,7 @@ public final class Agent {
 
     init(
         process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowedThread: Int32,
-        agentThread: Int32, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
+        thread: KnownTask?, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
         phase: @escaping (AgentPhase) -> Void
     ) {
         self.process = process
@@ -36,7 +37,7 @@ public final class Agent {
         self.area = area
         self.place = place
         self.borrowedThread = borrowedThread
-        self.agentThread = agentThread
+        self.thread = thread
         self.borrowedNanoseconds = borrowedNanoseconds
         self.interruptedCalls = interruptedCalls
         self.lock = lock
@@ -151,9 +152,10 @@ public final class Agent {
         defer { lock.release() }
         try send(UInt64(HP_COMMAND_EXIT), [UInt64](repeating: 0, count: 7))
         phase(.finishing)
+        guard let thread else { return }
         let deadline = Deadline.after(milliseconds: 2000)
         var backoff = Backoff(first: 20, longest: 1000)
-        while access("/proc/\(process.pid)/task/\(agentThread)", F_OK) == 0 {
+        while thread.isThere {
             if deadline.hasPassed { throw .callTimedOut(pid: process.pid, what: "leaving") }
             backoff.sleep()
         }

@@ -51,6 +51,8 @@ enum AgentStub {
 
     static let magic = UInt64(HP_AGENT_MAGIC)
 
+    static let threadName = "hotpatch"
+
     /// The stub for one thread: its registers as they will be restored, with the restart of a system call in them.
     ///
     /// - Parameters:
@@ -71,7 +73,7 @@ enum AgentStub {
         header.idle = idle
         header.sleep = (0, 50_000)
         header.stack_top = area.stackTop.rawValue
-        withUnsafeMutableBytes(of: &header.name) { $0.copyBytes(from: Array("hotpatch".utf8)) }
+        withUnsafeMutableBytes(of: &header.name) { $0.copyBytes(from: Array(threadName.utf8)) }
         var saved = registers
         hp_registers_settle(&saved, call)
         withUnsafeMutableBytes(of: &header.registers) { target in

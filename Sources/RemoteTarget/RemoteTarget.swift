@@ -99,12 +99,6 @@ public final class RemoteTarget: Target {
         return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
     }
 
-    /// Unloads a library that nothing refers to.
-    public func unload(_ library: LoadedLibrary) {
-        guard let dlclose = symbols.exportedAddress(of: "dlclose", in: nil) else { return }
-        _ = try? startedAgent().call(dlclose, library.handle, deadline: deadline)
-    }
-
     public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
         try map(at: address, size: textSize, protection: PROT_READ | PROT_EXEC)
         do { try map(at: address + textSize, size: dataSize, protection: PROT_READ | PROT_WRITE) } catch {

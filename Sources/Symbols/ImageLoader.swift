@@ -19,7 +19,7 @@ struct ImageLoader {
         self.memory = memory
         self.debugFiles = debugFiles
         var status = stat()
-        program = linux_stat("/proc/\(pid)/exe", &status) == 0 ? FileIdentity(status) : nil
+        program = linux_stat(ProcDirectory.path(of: pid) + "/exe", &status) == 0 ? FileIdentity(status) : nil
     }
 
     /// Whether the memory at a mapping starts with an ELF header; unreadable memory does not.
@@ -37,8 +37,9 @@ struct ImageLoader {
         let header = file.header
         let range =
             "\(String(header.range.lowerBound.rawValue, radix: 16))-\(String(header.range.upperBound.rawValue, radix: 16))"
-        var places = ["\(root)\(path)", "/proc/\(pid)/map_files/\(range)"]
-        if isProgram(file) { places.append("/proc/\(pid)/exe") }
+        let directory = ProcDirectory.path(of: pid)
+        var places = ["\(root)\(path)", "\(directory)/map_files/\(range)"]
+        if isProgram(file) { places.append("\(directory)/exe") }
         var failure: SymbolError?
         for place in places {
             do throws(SymbolError) {

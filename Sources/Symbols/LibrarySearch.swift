@@ -14,7 +14,7 @@ struct LibrarySearch {
     init(root: String, pid: Int32, machine: UInt16) {
         self.root = root
         self.machine = machine
-        let environment = (try? readWholeFile("/proc/\(pid)/environ", limit: 4 << 20)) ?? []
+        let environment = (try? readWholeFile(ProcDirectory.path(of: pid) + "/environ", limit: 4 << 20)) ?? []
         let name = "LD_LIBRARY_PATH="
         environmentPath =
             environment.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }

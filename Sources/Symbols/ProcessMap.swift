@@ -10,7 +10,7 @@ public struct ProcessMap: Sendable {
     /// - Throws: `SymbolError.noProcess` where there is none (an ended one has an empty map), `.unreadable` without the
     ///   permission, `.malformed` where the text makes no sense.
     public init(pid: Int32) throws(SymbolError) {
-        let path = "/proc/\(pid)/maps"
+        let path = ProcDirectory.path(of: pid) + "/maps"
         // The kernel gives a page of text at a time; a mapping that changes between two pages can tear the list.
         var attempts = 3
         while true {

@@ -34,15 +34,23 @@ extension CommandTests {
             try shop.expect(price: 140, rebate: 70, countdown: 413)
         }
 
+        /// What has run code stays: a thread that the constructor has started is inside the library.
         @Test func refusesItself() throws {
             var shop = try Shop()
-            let library = try Workshop.library("explicit.c", ["-DANSWER=3"])
+            let library = try Workshop.library("explicit.c", ["-DANSWER=3", "-DBACKGROUND", "-pthread"])
             let result = try hotpatch("apply", library, "--pid", shop.id)
             #expect(result.status == 2, "\(result)")
             #expect(result.errors.contains("hotpatch_on_apply of \(library) returned 3"), "\(result)")
-            #expect(try !shop.victim.maps().contains(library), "the library is unloaded")
+            #expect(result.errors.contains("stays loaded in process \(shop.id)"), "\(result)")
+            #expect(try shop.victim.maps().contains(library), "the library is unloaded")
             try shop.expect(noted: "applied")
             #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
+            usleep(20_000)
+            try shop.expect(noted: "applied")
+            // And is in nobody's way.
+            try expectDone("apply", try Workshop.library("explicit.c", ["-DANSWER=0"]), "--pid", shop.id)
+            try shop.expect(price: 140, rebate: 70, countdown: 413, noted: "applied")
+            #expect(shop.victim.finish() == 0)
         }
 
         /// Part of a library is not left out in silence: what cannot be replaced is named, and nothing is.

@@ -33,12 +33,19 @@ public final class Victim {
     ///   - threads: a letter each, as in victim.c.
     ///   - main: what the main thread does.
     ///   - wrapper: a program that starts it, and its arguments.
-    public init(program: String, threads: String, main: String, wrapper: [String] = []) throws {
+    ///   - isolated: it lives in a pid namespace of its own, and sees the /proc of ours.
+    public init(
+        program: String, threads: String, main: String, wrapper: [String] = [], isolated: Bool = false
+    ) throws {
         self.threads = threads.utf8.count
         let file = "/tmp/victim-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
         let output = try makePipe()
         defer { close(output.read) }
-        pid = try spawn(wrapper + [program, file, threads, main], output: output.write)
+        let command = wrapper + [program, file, threads, main]
+        pid =
+            try isolated
+            ? Calls.inNewProcessNamespace { try spawn(command, output: output.write) }
+            : spawn(command, output: output.write)
         close(output.write)
         var text: [UInt8] = []
         var byte: UInt8 = 0
@@ -128,6 +135,15 @@ public final class Victim {
             errnoLocation: try libc("__errno_location"), slack: try ExecutableSlack.find(in: process, memory: memory))
     }
 
+    /// Where a stub stands in its code.
+    public func stubs() throws -> [Address] {
+        let process = try process()
+        let memory = try process.memory()
+        return try ExecutableSlack.find(in: process, memory: memory).map(\.lowerBound).filter {
+            try memory.value(UInt64.self, at: $0) == AgentStub.magic
+        }
+    }
+
     public func startAgent(
         deadline: Int = 10_000, idle: UInt64 = 2_000_000_000, phase: @escaping (AgentPhase) -> Void = { _ in }
     ) throws -> Agent {
@@ -213,6 +229,21 @@ public enum Calls {
     }
 
     public static func fork() -> Int32 { function("fork", as: (@convention(c) () -> Int32).self)() }
+
+    /// What the calling thread forks or spawns in `body` begins a pid namespace of its own (pid_namespaces(7)).
+    public static func inNewProcessNamespace<Outcome>(_ body: () throws -> Outcome) throws -> Outcome {
+        let newPid: Int32 = 0x2000_0000  // CLONE_NEWPID (linux/sched.h)
+        let own = open("/proc/thread-self/ns/pid", O_RDONLY | O_CLOEXEC)
+        defer { close(own) }
+        guard own >= 0, function("unshare", as: (@convention(c) (Int32) -> Int32).self)(newPid) == 0 else {
+            throw TestFailure("no pid namespace can be made: \(String(cString: strerror(errno)))")
+        }
+        let result = Result { try body() }
+        guard function("setns", as: (@convention(c) (Int32, Int32) -> Int32).self)(own, newPid) == 0 else {
+            throw TestFailure("no way back from a pid namespace: \(String(cString: strerror(errno)))")
+        }
+        return try result.get()
+    }
 
     public static func syscall(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0) -> Int {
         function("syscall", as: (@convention(c) (Int, Int, Int, Int) -> Int).self)(number, a, b, c)

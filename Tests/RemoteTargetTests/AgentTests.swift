@@ -25,10 +25,28 @@ extension RemoteTargetTests {
             #expect(throws: AgentError.systemCallFailed(pid: victim.pid, name: "close", code: EBADF)) {
                 try agent.systemCall("close", 3, 9999, deadline: deadline)
             }
-            let name = try ProcText.readString("/proc/\(victim.pid)/task/\(agent.agentThread)/comm")
-            #expect(name == "hotpatch\n")
+            let thread = try #require(agent.thread)
+            #expect(thread.name == "hotpatch")
             try agent.finish()
-            #expect(access("/proc/\(victim.pid)/task/\(agent.agentThread)", F_OK) != 0)
+            #expect(try !victim.tasks.contains(thread.tid))
+            #expect(victim.makesProgress())
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// In a pid namespace, threads call themselves otherwise than we do: with a /proc of its own, as in a container, or ours.
+        @Test(arguments: [[], ["unshare", "--mount", "--mount-proc"]])
+        func findsItsThreadInANamespace(wrapper: [String]) throws {
+            let victim = try Victim("nr", wrapper: wrapper, isolated: true)
+            for round in 0..<8 {
+                let agent = try victim.startAgent()
+                #expect(try agent.call(victim.libc("getpid"), deadline: .after(milliseconds: 2000)) == 1)
+                let thread = try #require(agent.thread)
+                #expect(thread.name == "hotpatch")
+                #expect(try agent.memory.value(Int32.self, at: agent.area.field(HP_AREA_AGENT_TID)) != thread.tid)
+                try agent.finish()
+                #expect(try !victim.tasks.contains(thread.tid), "round \(round)")
+                #expect(try victim.stubs().isEmpty, "round \(round): the stub is still there")
+            }
             #expect(victim.makesProgress())
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
         }
@@ -110,7 +128,7 @@ extension RemoteTargetTests {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
             usleep(2_600_000)
-            #expect(access("/proc/\(victim.pid)/task/\(agent.agentThread)", F_OK) != 0)
+            #expect(agent.thread?.isThere == false)
             #expect(throws: AgentError.left(pid: victim.pid)) {
                 try agent.call(victim.beta, deadline: .after(milliseconds: 100))
             }

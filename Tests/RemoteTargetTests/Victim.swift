@@ -33,8 +33,11 @@ enum Workshop {
 }
 
 extension Victim {
-    convenience init(_ threads: String = "", main: String = "k", wrapper: [String] = []) throws {
-        try self.init(program: Workshop.victim, threads: threads, main: main, wrapper: wrapper)
+    convenience init(
+        _ threads: String = "", main: String = "k", wrapper: [String] = [], isolated: Bool = false
+    ) throws {
+        try self.init(
+            program: Workshop.victim, threads: threads, main: main, wrapper: wrapper, isolated: isolated)
     }
 
     /// Waits until a thread is in its signal handler.

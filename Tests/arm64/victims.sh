@@ -18,6 +18,7 @@ program -o "$out/load" $commands/load.c
 library -DPRICE=1000 -DTAX=2000 -o "$out/price-1000.so" $commands/price.c
 library -DPRICE=3000 -o "$out/price-3000.so" $commands/price.c
 library -DMISSING -o "$out/missing.so" $commands/price.c
+library -DANSWER=3 -DBACKGROUND -o "$out/refusing.so" $commands/explicit.c
 library -o "$out/load_patch.so" $commands/load_patch.c
 program -o "$out/victim" Tests/Victims/remote/victim.c
 library -o "$out/counted.so" Tests/Victims/remote/counted.c

@@ -10,6 +10,7 @@ let commandChecks: [Check] = [
     Check(name: "patches stack and come off in any order", run: stacks),
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
+    Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
 ]
 
 private func appliesAndReverts() throws { try applyAndRevert(program: "shop") }
@@ -80,6 +81,19 @@ private func leavesAlone() throws {
     try shop.answers()
 }
 
+private func staysLoaded() throws {
+    var shop = try Shop(program: "shop")
+    do {
+        _ = try Apply(library: victim("refusing.so"), pid: shop.pid).run()
+        throw TestFailure("applied")
+    } catch let error as CommandError {
+        try expect("\(error)".contains("stays loaded in process \(shop.pid)"), "\(error)")
+        try expect(error.exitCode == .refused, "\(error.exitCode)")
+    }
+    usleep(100_000)
+    try shop.answers(noted: "applied")
+}
+
 /// Tests/Victims/commands/shop.c.
 private struct Shop {
     private let program: Conversation
@@ -91,12 +105,12 @@ private struct Shop {
 
     var pid: Int32 { program.pid }
 
-    mutating func answers(price: Int = 70, tax: Int = 7, line: Int = #line) throws {
+    mutating func answers(price: Int = 70, tax: Int = 7, noted: String = "nothing", line: Int = #line) throws {
         orders += 1
         let answer = try program.ask()
         try expect(
             answer
-                == "price \(price) tax \(tax) discount 5 margin 17 rebate 60 countdown 13 noted nothing orders \(orders)",
+                == "price \(price) tax \(tax) discount 5 margin 17 rebate 60 countdown 13 noted \(noted) orders \(orders)",
             answer, line: line)
     }
 }

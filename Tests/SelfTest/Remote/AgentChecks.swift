@@ -21,10 +21,24 @@ let agentChecks: [Check] =
                 try agent.systemCall("close", SystemCall.close, 9999, deadline: deadline)
                 throw TestFailure("closed nothing")
             } catch AgentError.systemCallFailed(_, _, EBADF) {}
-            let name = try ProcText.readString("/proc/\(victim.pid)/task/\(agent.agentThread)/comm")
-            try expect(name == "hotpatch\n", name)
+            guard let thread = agent.thread else { throw TestFailure("the agent's thread is not found") }
+            try expect(thread.name == "hotpatch", thread.name)
             try agent.finish()
-            try expect(try !victim.tasks.contains(agent.agentThread), "the agent is still there")
+            try expect(!thread.isThere, "the agent is still there")
+            try victim.mustGoOn()
+        },
+        Check(name: "an agent's thread is found in another pid namespace") {
+            let victim = try Victim("nr", isolated: true)
+            for _ in 0..<5 {
+                let agent = try victim.startAgent()
+                let deadline = Deadline.after(milliseconds: 20_000)
+                try expect(try agent.call(victim.libc("getpid"), deadline: deadline) == 1, "getpid")
+                guard let thread = agent.thread else { throw TestFailure("the agent's thread is not found") }
+                try expect(thread.name == "hotpatch", thread.name)
+                try agent.finish()
+                try expect(!thread.isThere, "the agent is still there")
+                try expect(try victim.stubs().isEmpty, "the stub is still there")
+            }
             try victim.mustGoOn()
         },
         Check(name: "registers, flags and vectors survive being borrowed") {
@@ -160,7 +174,7 @@ let agentChecks: [Check] =
             let victim = try Victim("n")
             let agent = try victim.startAgent(idle: 1_500_000_000)
             usleep(2_500_000)
-            try expect(try !victim.tasks.contains(agent.agentThread), "it is still there")
+            try expect(agent.thread?.isThere == false, "it is still there")
             do {
                 _ = try agent.call(victim.beta, deadline: .after(milliseconds: 1000))
                 throw TestFailure("it answers")

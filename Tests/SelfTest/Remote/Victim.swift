@@ -7,8 +7,8 @@ import TestSupport
 extension Victim {
     static let directory = getenv("HOTPATCH_VICTIMS").map { String(cString: $0) } ?? products
 
-    convenience init(_ threads: String = "", main: String = "k") throws {
-        try self.init(program: Self.directory + "/victim", threads: threads, main: main)
+    convenience init(_ threads: String = "", main: String = "k", isolated: Bool = false) throws {
+        try self.init(program: Self.directory + "/victim", threads: threads, main: main, isolated: isolated)
     }
 
     /// Every thread that counts rounds must do so within some seconds, and none may have found anything wrong.

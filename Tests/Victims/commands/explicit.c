@@ -1,4 +1,5 @@
-// hotpatch.h in full, as C and as C++. -DANSWER=N: what hotpatch_on_apply returns.
+// hotpatch.h in full, as C and as C++. -DANSWER=N: what hotpatch_on_apply returns. -DBACKGROUND: a constructor starts a thread that
+// never leaves this library.
 #include <hotpatch.h>
 
 #ifdef __cplusplus
@@ -29,4 +30,20 @@ int hotpatch_on_apply(void) {
     return ANSWER;
 }
 void hotpatch_on_revert(void) { note("reverted"); }
+#endif
+
+#ifdef BACKGROUND
+#include <pthread.h>
+
+static volatile unsigned long turns;
+
+static void *turn(void *unused) {
+    for (;;) turns++;
+    return unused;
+}
+
+__attribute__((constructor)) static void start(void) {
+    pthread_t thread;
+    pthread_create(&thread, 0, turn, 0);
+}
 #endif
