@@ -16,6 +16,8 @@ public enum PatchError: Error, Sendable {
     case twice(function: String, address: Address)
     /// The entry holds neither the function nor the detour: somebody else has written there.
     case entryChanged(function: String, address: Address, expected: [UInt8], found: [UInt8])
+    /// Callers of an async function allocate too small a context for the replacement, or one of the two is not async.
+    case asyncContext(function: String, address: Address, replacement: String, AsyncContext)
     /// The entry holds a call, and the process has a shadow stack.
     case shadowStack(function: String, address: Address)
     /// No free place for stubs within reach of the entry.
@@ -80,6 +82,9 @@ extension PatchError: CustomStringConvertible {
         case .entryChanged(let function, let address, let expected, let found):
             return "cannot touch \(function): the bytes at \(address) are \(hex(found)), not \(hex(expected)). "
                 + "Another patcher or a debugger has written there. Undo that first."
+        case .asyncContext(let function, let address, let replacement, let context):
+            let reason = context.reason
+            return "cannot replace \(function) at \(address) by \(replacement). \(reason.why). \(reason.remedy)."
         case .shadowStack(let function, let address):
             return
                 "cannot patch \(function) at \(address): its first instructions hold a call, and the process runs with a shadow "

@@ -141,6 +141,12 @@ public struct PatchLibrary: Sendable {
                 Entry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
         }
         try checkUnclaimed(entries, selection: selection)
+        for entry in entries {
+            let context = AsyncContext(
+                own: index.asyncContextSize(of: entry.function),
+                replacement: image.asyncContextSize(of: entry.replacement))
+            try context.check(entry.function, by: entry.replacement.name)
+        }
         return entries
     }
 

@@ -55,6 +55,13 @@ struct LocalPatcher: ~Copyable {
         do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
     }
 
+    /// Whether callers of an async function can be led to another: see `AsyncContext`.
+    mutating func checkAsync(_ function: FunctionSymbol, by other: FunctionSymbol) throws(PatchError) {
+        let index = try index()
+        try AsyncContext(own: index.asyncContextSize(of: function), replacement: index.asyncContextSize(of: other))
+            .check(function, by: other.name)
+    }
+
     /// The function that a function value comes from.
     /// - Throws: `PatchError.type` where that cannot be told.
     mutating func function<F>(of value: F) throws(PatchError) -> FunctionSymbol {

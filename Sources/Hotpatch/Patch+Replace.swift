@@ -198,6 +198,7 @@ extension Patch {
                 try LocalPatcher.with { (patcher) throws(PatchError) in
                     let function = try patcher.function(symbol, in: image)
                     let other = try patcher.function(replacement, in: replacementImage)
+                    try patcher.checkAsync(function, by: other)
                     return .init(function: function, address: other.address, name: other.name, original: original)
                 })
         }
@@ -209,9 +210,10 @@ extension Patch {
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
                     let function = try patcher.function(symbol, in: image)
-                    let name = try patcher.index().function(containing: address).map {
-                        $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)"
-                    }
+                    let found = try patcher.index().function(containing: address)
+                    let name = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
+                    // Code that no symbol names was made by somebody who knows what its callers do.
+                    if let symbol = found?.symbol { try patcher.checkAsync(function, by: symbol) }
                     return .init(
                         function: function, address: address, name: name ?? address.description, original: original)
                 })

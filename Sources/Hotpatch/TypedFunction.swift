@@ -20,11 +20,11 @@ package struct TypedFunction<F>: Sendable {
         _ function: FunctionSymbol, as type: F.Type, selfUse: FunctionFacts.SelfUse?, index: SymbolIndex
     ) throws(PatchError) {
         self.function = function
-        let record = try? index.dataSymbol(named: function.name + "Tu", in: function.image.path)
+        asyncContextSize = index.asyncContextSize(of: function)
         do {
             let signature = try SwiftSignature(mangled: function.name)
             let facts = FunctionFacts(
-                function, debug: index.debugFacts(of: function), selfUse: selfUse, isAsync: record != nil)
+                function, debug: index.debugFacts(of: function), selfUse: selfUse, isAsync: asyncContextSize != nil)
             let match = try signature.match(type: type, facts)
             adapter = try Adapter(shape: CallShape(match))
             try Self.refuseOpaqueProperties(adapter.plan.structLayouts, index)
@@ -34,11 +34,6 @@ package struct TypedFunction<F>: Sendable {
             throw .closure(SignatureError.refused(error))
         } catch {
             throw .closure(error)
-        }
-        // An async function's record: where its code is, and how large its context (swift/include/swift/ABI/Executor.h,
-        // AsyncFunctionPointer).
-        asyncContextSize = record.map {
-            Int($0.address.pointer!.load(fromByteOffset: 4, as: UInt32.self))
         }
     }
 

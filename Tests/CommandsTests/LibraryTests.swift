@@ -92,6 +92,27 @@ extension CommandTests {
             #expect(victim.finish() == 0)
         }
 
+        /// Callers allocate the context that the original needs, whatever runs in its place.
+        @Test(arguments: ["-Onone", "-O"])
+        func asyncFromSwift(optimisation: String) throws {
+            let module = ["-module-name", "later", "-parse-as-library"]
+            let victim = try Victim(try Workshop.build("later.swift", module + [optimisation]))
+            #expect(try victim.ask() == "sum 4950")
+            for (patch, reason) in [("-DPATCH", "allocate a context of 16 bytes"), ("-DBLOCKING", "the other is not")] {
+                let library = try Workshop.library("later.swift", module + ["-O", patch])
+                try expectRefused(
+                    ["apply", library, "--pid", victim.id], "cannot replace later.work(Swift.Int) async -> Swift.Int",
+                    reason, maps: victim.maps)
+                #expect(try victim.ask() == "sum 4950")
+            }
+            let small = try Workshop.library("later.swift", module + ["-O", "-DSMALL"])
+            try expectDone("apply", small, "--pid", victim.id)
+            #expect(try victim.ask() == "sum 1000")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "sum 4950")
+            #expect(victim.finish() == 0)
+        }
+
         @Test func weakFunctionsOnlyWhenNamed() throws {
             var shop = try Shop()
             let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTAX=2000", "-DWEAK=3000"])

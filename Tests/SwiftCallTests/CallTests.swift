@@ -11,6 +11,9 @@ import Testing
     @Test(arguments: functionChecks) func aFunction(check: CallCheck) throws { try check.run() }
     @Test(arguments: methodChecks) func aMember(check: CallCheck) throws { try check.run() }
     @Test(arguments: asyncChecks) func anAsyncFunction(check: AsyncCallCheck) async throws { try await check.run() }
+    @Test(arguments: asyncSymbolChecks) func anAsyncFunctionBySymbol(check: AsyncCallCheck) async throws {
+        try await check.run()
+    }
     @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
 
     @Test(arguments: unwindChecks + stepChecks) func unwinding(check: CallCheck) throws { try check.run() }

@@ -3,4 +3,4 @@ import CallChecks
 /// Swift functions of this process called through adapters: what SwiftCallTests runs.
 let callingChecks: [Check] =
     (functionChecks + methodChecks + closureChecks + unwindChecks).map { Check(name: $0.description, run: $0.run) }
-    + (asyncChecks + asyncUnwindChecks).map { Check(name: $0.description, run: $0.runAndWait) }
+    + (asyncChecks + asyncSymbolChecks + asyncUnwindChecks).map { Check(name: $0.description, run: $0.runAndWait) }
