@@ -121,7 +121,8 @@ let package = Package(
         .target(
             name: "CallChecks",
             dependencies: [
-                "Calls", "CVictims", "SwiftCall", "Hotpatch", "HotpatchTesting", "Memory", "Symbols", "TestSupport",
+                "Calls", "CVictims", "SwiftCall", "CSwiftCall", "Hotpatch", "HotpatchTesting", "Memory", "Symbols",
+                "TestSupport",
             ],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
         .testTarget(

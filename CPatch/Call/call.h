@@ -11,6 +11,14 @@ HIDDEN void hp_call_entry(void);
 HIDDEN void hp_call_closure_entry(void);
 HIDDEN void hp_call_async_entry(void);
 HIDDEN void hp_call_dispatch_entry(void);
+// To be called before there is a thunk of it: finds out which vector registers the machine has.
+HIDDEN void hp_call_prepare_vectors(void);
+#if defined(__x86_64__)
+// Bits of XCR0: what of vectors lies beyond their first 16 bytes.
+HIDDEN extern uint32_t hp_call_upper_vectors;
+// Whether xgetbv tells which of that are in use. Otherwise all are taken to be.
+HIDDEN extern uint32_t hp_call_tells_vectors_in_use;
+#endif
 // What that calls: where the call goes on.
 HIDDEN hp_call_destination hp_call_dispatch(const hp_call_dispatcher *dispatcher);
 HIDDEN void hp_call_async_resumed(void);

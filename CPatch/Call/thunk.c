@@ -24,6 +24,7 @@ static size_t used;    // thunks of it
 #endif
 
 static uint8_t *make_page(size_t size) {
+    if (!page) hp_call_prepare_vectors();
     uint8_t *code = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (code == MAP_FAILED) return NULL;
     hp_call_encode_thunks(code, size);

@@ -16,9 +16,12 @@ extension Patch {
     public static func replacement(
         for symbol: String, in image: String? = nil
     ) throws(PatchError) -> ActiveReplacement? {
+        try replacement(for: function(symbol: symbol, in: image))
+    }
+
+    package static func replacement(for function: FunctionSymbol) throws(PatchError) -> ActiveReplacement? {
         try LocalPatcher.with { (patcher) throws(PatchError) in
-            let function = try patcher.function(symbol, in: image)
-            return try patcher.engine().state().replacement(for: function.address).map {
+            try patcher.engine().state().replacement(for: function.address).map {
                 ActiveReplacement(address: $0.address, name: $0.name)
             }
         }

@@ -71,6 +71,15 @@ extension Patch {
         }
     }
 
+    /// Replaces a function that has been looked up by the code at an address.
+    package static func replace(
+        _ function: FunctionSymbol, with code: UnsafeRawPointer, original: OriginalPointer? = nil
+    ) throws(PatchError) -> Patch {
+        try single { (transaction) throws(PatchError) in
+            try transaction.replace(function, with: Address(code), original: original)
+        }
+    }
+
     /// Replaces a function by another of this process, found by name. Both have the same signature, which is not checked.
     @discardableResult
     public static func replace(
@@ -206,10 +215,15 @@ extension Patch {
         private mutating func replace(
             symbol: String, in image: String?, with address: Address, original: OriginalPointer?
         ) throws(PatchError) {
+            try replace(Patch.function(symbol: symbol, in: image), with: address, original: original)
+        }
+
+        fileprivate mutating func replace(
+            _ function: FunctionSymbol, with address: Address, original: OriginalPointer?
+        ) throws(PatchError) {
             let original = original.map { Address(UnsafeRawPointer($0)) }
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
-                    let function = try patcher.function(symbol, in: image)
                     let found = try patcher.index().function(containing: address)
                     let name = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
                     // Code that no symbol names was made by somebody who knows what its callers do.

@@ -78,17 +78,18 @@ final class MockedFunctions: Sendable {
     private func begin(
         _ function: FunctionSymbol, _ entries: inout [UInt64: Entry]
     ) throws -> UnsafePointer<hp_call_dispatcher> {
+        // The search for a mock is written in Swift and C, which keep less than such callers rely on.
+        if function.isVariantCall { throw MockError.variantCall(function: function.demangledName) }
         let key = function.address.rawValue
         let entry = try entries[key] ?? Self.makeEntry()
         entries[key] = entry
         // Anybody may have patched the function since, or reverted all patches.
-        let active = try Patch.replacement(for: function.name, in: function.image.path)
+        let active = try Patch.replacement(for: function)
         if active?.address != Address(entry.code) {
             if let active {
                 throw MockError.alreadyPatched(function: function.demangledName, by: active.name)
             }
-            entries[key]?.patch = try Patch.replace(
-                symbol: function.name, in: function.image.path, with: entry.code, original: entry.original)
+            entries[key]?.patch = try Patch.replace(function, with: entry.code, original: entry.original)
         }
         entries[key]?.uses += 1
         return UnsafePointer(entry.dispatcher)
@@ -127,6 +128,8 @@ public enum MockError: Error, Hashable, Sendable {
     case alreadyPatched(function: String, by: String)
     /// The recorder is for functions of another type.
     case recorder(String, function: String)
+    /// Its callers rely on vector registers that the search for a mock does not keep.
+    case variantCall(function: String)
 }
 
 extension MockError: CustomStringConvertible {
@@ -136,6 +139,9 @@ extension MockError: CustomStringConvertible {
             "\(function) is patched for the whole process, and \(other) runs. Revert that first, or use withPatch."
         case .recorder(let type, let function):
             "the recorder is for \(type), and the mock is of type \(function). Make it with the mock's type."
+        case .variantCall(let function):
+            "\(function) cannot be mocked for one task. Its callers rely on vector or SVE registers that other functions do not keep "
+                + "(a variant of the procedure call standard). Use withPatch, with a C function of the same convention."
         }
     }
 }

@@ -18,6 +18,9 @@ public struct FunctionSymbol: Sendable, Hashable {
     public var isIndirect: Bool
     /// In `.dynsym`: other images can bind to it.
     public var isExported: Bool
+    /// It follows a variant of the procedure call standard, whose callers rely on more registers than the base keeps: vector and
+    /// SVE functions of arm64 (AAELF64, STO_AARCH64_VARIANT_PCS).
+    public var isVariantCall: Bool
 
     /// Readable; the name itself where it is not mangled. Computed at each use.
     public var demangledName: String { Demangling.demangle(name) ?? name }

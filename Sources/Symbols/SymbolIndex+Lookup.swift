@@ -266,7 +266,8 @@ extension SymbolIndex {
         var result = FunctionSymbol(
             name: name(of: definition), version: version(of: definition).name, address: symbolAddress,
             symbolAddress: symbolAddress, size: Int(clamping: symbol.st_size), image: image, binding: symbol.binding,
-            visibility: symbol.visibility, isIndirect: isIndirect, isExported: !definition.reference.isStatic)
+            visibility: symbol.visibility, isIndirect: isIndirect, isExported: !definition.reference.isStatic,
+            isVariantCall: image.elf.machine == UInt16(EM_AARCH64) && symbol.isVariantCall)
         if isIndirect, resolving {
             guard let implementation = implementation(of: definition) else {
                 throw .indirectUnresolved(name: result.name, image: image.path, resolver: symbolAddress)

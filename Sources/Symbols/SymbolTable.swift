@@ -77,6 +77,8 @@ extension Elf64_Sym {
     @inline(__always) var isDefined: Bool { st_shndx != UInt16(SHN_UNDEF) }
     var binding: SymbolBinding { SymbolBinding(st_info >> 4) }
     var visibility: SymbolVisibility { SymbolVisibility(rawValue: st_other & 3)! }
+    /// STO_AARCH64_VARIANT_PCS (AAELF64), of a symbol of arm64.
+    var isVariantCall: Bool { st_other & 0x80 != 0 }
 }
 
 /// STB_*: who may refer to the symbol, and which of several definitions counts (elf(5)).

@@ -3,6 +3,7 @@ import Dispatch
 import Foundation
 import Hotpatch
 import HotpatchTesting
+import TestSupport
 import Testing
 
 extension HotpatchTestingTests {
@@ -192,6 +193,30 @@ extension HotpatchTestingTests {
             #expect(getppid() != 42)
         }
 
+        /// Of two versions of a name, the one that was asked for.
+        @Test func ofAVersion() throws {
+            let directory = try TemporaryDirectory("versions")
+            let victims = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/Victims"
+            let path = directory.path + "/libversioned.so"
+            try runTool(
+                "cc", "-shared", "-fPIC", "-O1", "-o", path, victims + "/symbols_versions.c",
+                "-Wl,--version-script=" + victims + "/symbols_versions.map")
+            let library = try #require(dlopen(path, RTLD_NOW))
+            typealias Versioned = @convention(c) () -> Int32
+            func call(_ version: String) throws -> Int32 {
+                guard let address = dlvsym(library, "versioned", version) else {
+                    throw TestFailure("there is no versioned@\(version)")
+                }
+                return unsafeBitCast(address, to: Versioned.self)()
+            }
+            for (name, expected) in [("versioned@V1", [42, 2]), ("versioned@V2", [1, 42]), ("versioned", [1, 42])] {
+                try withMock(symbol: name, in: path, with: { 42 } as Versioned) {
+                    let calls = try [call("V1"), call("V2")]
+                    #expect(calls == expected.map(Int32.init))
+                }
+            }
+        }
+
         // MARK: Ends
 
         @Test func endsWhereTheBodyThrows() async throws {
@@ -241,3 +266,9 @@ extension HotpatchTestingTests {
         }
     }
 }
+
+/// dlvsym(3), which the Glibc module does not show.
+@_silgen_name("dlvsym")
+private func dlvsym(
+    _ handle: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>, _ version: UnsafePointer<CChar>
+) -> UnsafeMutableRawPointer?

@@ -16,6 +16,8 @@ import Testing
     }
     @Test(arguments: closureChecks) func withClosures(check: CallCheck) throws { try check.run() }
 
+    @Test(arguments: dispatchChecks) func dispatched(check: CallCheck) throws { try check.run() }
+
     @Test(arguments: unwindChecks + stepChecks) func unwinding(check: CallCheck) throws { try check.run() }
     @Test(arguments: asyncUnwindChecks + asyncStepChecks) func unwindingLater(check: AsyncCallCheck) async throws {
         try await check.run()

@@ -16,6 +16,9 @@
 
 #if defined(__x86_64__)
 #define HP_CALL_GENERALS 6
+// Of XCR0 (Intel SDM vol. 1, 13.3).
+#define HP_CALL_UPPER_YMM_BIT 2
+#define HP_CALL_UPPER_ZMM_BIT 6
 #elif defined(__aarch64__)
 #define HP_CALL_GENERALS 8
 #endif
@@ -205,8 +208,9 @@ typedef struct hp_call_dispatcher {
     const void *_Nullable original;  // code; written before the first call
 } hp_call_dispatcher;
 
-// Code that callers may jump to as if it were the function, whatever its convention is, as long as it passes no vectors of more than
-// 16 bytes. The dispatcher must stay, as does the code. NULL where there is no memory: errno says why.
+// Code that callers may jump to as if it were the function, whatever its convention is: all that System V and AAPCS64 pass
+// arguments in is kept, whole. Not for arm64's two variants, whose callers rely on more (STO_AARCH64_VARIANT_PCS). The dispatcher must stay,
+// as does the code. NULL where there is no memory: errno says why.
 const void *_Nullable hp_call_make_dispatch_thunk(const hp_call_dispatcher *_Nonnull dispatcher);
 
 // Boxes that are alive. For tests.

@@ -33,6 +33,13 @@ int victim_after_one_byte(void);
 int victim_tiny(void);            // 3 bytes, padded with nops
 int victim_jumped_into(int x);    // its body jumps into its first five bytes
 
+// A function that takes eight vectors of 16, 32 or 64 bytes; NULL where this machine passes none of that size in registers.
+const void *victim_takes_vectors(int bytes);
+// Calls what may be such a function: how many elements did not arrive.
+int victim_call_with_vectors(int bytes, const void *function);
+// Leaves nothing in the vector registers of arguments.
+void victim_forget_vectors(void);
+
 // C++: throws std::runtime_error("odd") for odd x, through a frame of victim_cxx_middle; returns x / 2.
 int victim_cxx_half(int x);
 // Calls victim_cxx_half and catches: -1 where it threw.
