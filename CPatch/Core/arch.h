@@ -9,6 +9,15 @@ bool hp_refuse(
     hp_arch arch, hp_refusal *refusal, hp_reason reason, const hp_relocation_request *request, size_t offset,
     size_t length, uint64_t operand);
 
+// Whether a reference of that kind to `target` is looked for.
+static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_reference_kind kind) {
+    uint64_t bit = target - wanted->start;
+    if (bit >= wanted->length) return false;
+    const uint8_t *entries = kind == HP_REFERENCE_JUMP ? wanted->entries : NULL;
+    uint8_t found = (wanted->insides == NULL ? 0 : wanted->insides[bit >> 3]) | (entries == NULL ? 0 : entries[bit >> 3]);
+    return (found >> (bit & 7) & 1) != 0;
+}
+
 #define HP_ARCHITECTURE(arch)                                                                                          \
     /* relocate.c */                                                                                                   \
     bool hp_##arch##_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);          \
@@ -16,6 +25,15 @@ bool hp_refuse(
     uint64_t hp_##arch##_far_detour_reach(void);                                                                       \
     bool hp_##arch##_may_skip_island(void);                                                                            \
     size_t hp_##arch##_instruction_length(const uint8_t *code, size_t length);                                         \
+    size_t hp_##arch##_entry_span(void);                                                                               \
+                                                                                                                       \
+    /* references.c */                                                                                                 \
+    size_t hp_##arch##_find_references(                                                                                \
+        const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach, size_t *from,   \
+        hp_reference *out, size_t capacity);                                                                           \
+    hp_verdict hp_##arch##_check_reference(                                                                            \
+        const uint8_t *code, size_t length, uint64_t address, const hp_reference *reference, size_t *instruction,      \
+        size_t *size);                                                                                                 \
                                                                                                                        \
     /* frame.c */                                                                                                      \
     bool hp_##arch##_is_saved_pc(const uint64_t neighbours[HP_NEIGHBOURS]);                                            \

@@ -50,6 +50,7 @@ private struct Planning {
     let map: ProcessMap
     let state: LedgerState
     let memory: PageSnapshot
+    let code: OriginalCode
     var plan: PatchPlan
     var sites: [SiteRecord] = []
     var newSites: [SiteRecord] = []
@@ -78,6 +79,7 @@ private struct Planning {
         self.map = map
         self.state = state
         memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
+        code = OriginalCode(memory, state: state)
         nextSite = state.nextSite
         plan = PatchPlan(architecture: engine.target.architecture)
         pools = state.pools.map { record in
@@ -132,6 +134,9 @@ private struct Planning {
                 "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
                     + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
         }
+        if found == site.original {
+            try checkReferences(replacement, patchAddress: site.patchAddress, length: site.original.count)
+        }
         plan.lead(site, to: replacement.address, from: found)
         return site
     }
@@ -144,6 +149,7 @@ private struct Planning {
         if detour.movesCall, engine.target.hasShadowStack {
             throw .shadowStack(function: name(function), address: function.address)
         }
+        try checkReferences(replacement, patchAddress: detour.patchAddress, length: detour.bytes.count)
         let site = SiteRecord(
             id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
             patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
@@ -167,6 +173,23 @@ private struct Planning {
             )
         }
         return site
+    }
+
+    /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.
+    private func checkReferences(
+        _ replacement: Replacement, patchAddress: Address, length: Int
+    ) throws(PatchError) {
+        let check = ReferenceCheck(
+            architecture: engine.target.architecture, image: replacement.function.image,
+            function: replacement.function.address, extent: replacement.extent, patchAddress: patchAddress,
+            detourLength: length, code: code, readable: { name(replacement.function) })
+        let whole = OriginalCode(engine.target.memory, state: state)
+        let near = try engine.references.references(
+            to: check.places, of: check.image, check.architecture, in: whole)
+        let refusal = try engine.reading("read what may lead into the function") { try check.refusal(near: near) }
+        guard let refusal else { return }
+        throw .refused(
+            function: name(replacement.function), address: check.function, image: check.image.path, refusal)
     }
 
     /// A pool within the shortest detour's reach that has room, or a new one; where there is no place for one, and the

@@ -11,11 +11,17 @@ public final class PatchEngine {
     let program: String
     /// Whether a function is part of this engine and must not be patched.
     let isOwn: (FunctionSymbol) -> Bool
+    /// What is known of the images so far. Engines of one process may share it.
+    let references: ReferenceIndex
 
     /// A plan can be overtaken by another patcher, or by a mapping that appears where a pool was to lie.
     static let attempts = 8
 
-    public init(target: any Target, program: String, isOwn: @escaping (FunctionSymbol) -> Bool = { _ in false }) {
+    public init(
+        target: any Target, program: String, references: ReferenceIndex = ReferenceIndex(),
+        isOwn: @escaping (FunctionSymbol) -> Bool = { _ in false }
+    ) {
+        self.references = references
         self.target = target
         self.program = program
         self.isOwn = isOwn

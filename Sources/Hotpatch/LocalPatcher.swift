@@ -12,6 +12,7 @@ import Synchronization
 struct LocalPatcher: ~Copyable {
     let target = LocalTarget()
     private var cached: (index: SymbolIndex, own: OwnCode, libraries: Libraries)?
+    private let references = ReferenceIndex()
 
     /// Counters of the dynamic linker: libraries loaded and unloaded so far (dl_iterate_phdr(3)).
     private struct Libraries: Equatable {
@@ -34,6 +35,7 @@ struct LocalPatcher: ~Copyable {
             let index = try cached?.index.refreshed(map: map) ?? SymbolIndex(map: map, memory: target.memory, root: "")
             let own = OwnCode(index: index)
             cached = (index, own, libraries)
+            references.keep(index.images)
             return (index, own)
         } catch let error as SymbolError {
             throw .symbol(error)
@@ -45,7 +47,7 @@ struct LocalPatcher: ~Copyable {
     mutating func engine() throws(PatchError) -> PatchEngine {
         let (index, own) = try symbols()
         let program = index.images.first { $0.isMainProgram }?.path ?? ""
-        return PatchEngine(target: target, program: program) {
+        return PatchEngine(target: target, program: program, references: references) {
             hp_is_own_code($0.address.rawValue) || own.contains($0)
         }
     }

@@ -32,6 +32,16 @@ public struct Refusal: Error, Hashable, Sendable {
         case detourOutOfReach
         /// Another patcher's detour, or a breakpoint, stands at the entry.
         case alreadyPatched
+        /// Code outside the function jumps into the overwritten bytes, or calls them.
+        case foreignBranch
+        /// A part of the function that lies elsewhere jumps back to the entry.
+        case partToEntry
+        /// Code takes the address of one of the overwritten bytes.
+        case foreignAddress
+        /// A symbol names one of the overwritten bytes.
+        case nameInside
+        /// The function's size is not known, and other than padding follows its first end.
+        case noSize
 
         /// One sentence, without its full stop.
         public var text: String { String(cString: hp_reason_text(hp_reason(rawValue: rawValue))) }
@@ -40,9 +50,10 @@ public struct Refusal: Error, Hashable, Sendable {
         public var advice: String? {
             switch self {
             case .tooShort, .undecodable, .branchIntoWindow, .branchToEntry, .returnIntoWindow, .unmovable,
-                .addressIntoWindow,
-                .stubOverflow:
+                .addressIntoWindow, .stubOverflow, .foreignBranch, .partToEntry:
                 "build it with -fpatchable-function-entry=5, or patch its callers"
+            case .foreignAddress, .nameInside: "patch its callers"
+            case .noSize: "give it a size (`.size` in assembly), or patch its callers"
             case .unreadableEntry: "check the symbol's address and size"
             case .outOfReach, .detourOutOfReach: "place the stub nearer to the function"
             case .alreadyPatched: "revert the other patch, or remove the breakpoint, first"
@@ -60,6 +71,13 @@ public struct Refusal: Error, Hashable, Sendable {
     public var bytes: [UInt8]
     /// As the decoder prints it, "jne 0x401136"; empty if it is undecodable.
     public var instruction: String
+    /// Where that is, and where it leads, by name: "mempcpy+0x6", "memmove+0x3". Nil where it is in the function itself.
+    public var place: (source: String, target: String)? {
+        get { source.isEmpty ? nil : (source, target) }
+        set { (source, target) = newValue ?? ("", "") }
+    }
+    private var source = ""
+    private var target = ""
 
     public init(
         reason: Reason, address: Address, operand: Address? = nil, bytes: [UInt8] = [], instruction: String = ""
@@ -84,12 +102,22 @@ public struct Refusal: Error, Hashable, Sendable {
 
 extension Refusal: CustomStringConvertible {
     public var description: String {
-        var text =
-            reason == .branchIntoWindow || reason == .branchToEntry ? "cannot patch, because of " : "cannot move "
+        var text: String
+        switch reason {
+        case .branchIntoWindow, .branchToEntry, .foreignBranch, .partToEntry, .foreignAddress:
+            text = "cannot patch, because of "
+        case .nameInside:
+            return "cannot patch, because of \(source) at \(address): \(reason.text); \(reason.advice ?? "")"
+        default: text = "cannot move "
+        }
         switch (instruction.isEmpty, bytes.isEmpty) {
         case (false, _): text += "`\(instruction)` (\(hex(bytes))) at \(address)"
         case (true, false): text += "the bytes \(hex(bytes)) at \(address)"
         case (true, true): text = "cannot patch the entry at \(address)"
+        }
+        if let place {
+            text += " (\(place.source)), which refers to \(place.target): \(reason.text)"
+            return text + (reason.advice.map { "; \($0)" } ?? "")
         }
         // A branch's text names its operand; that of `[rip + 0x10]` does not.
         if let operand, !instruction.contains("\(operand)") { text += ", which refers to \(operand)" }

@@ -35,6 +35,7 @@ final class ImageSymbols: Sendable {
     let executable: [Range<UInt64>]
 
     private let lazyFunctions: Lazy<[FunctionRecord]>
+    private let lazyLabels: Lazy<[FunctionRecord]>
     private let lazyDemangled: Lazy<DemangledNames>
     private let lazyDemangledTable: Lazy<NameTable>
     private let lazyRelocations: Lazy<[DynamicRelocation]>
@@ -68,6 +69,7 @@ final class ImageSymbols: Sendable {
         let entries = zip(hashes, references)
         let functions = Lazy { FunctionRecord.sorted(entries, tables, executable) }
         lazyFunctions = functions
+        lazyLabels = Lazy { FunctionRecord.labels(entries, tables, executable) }
         let demangled = Lazy { DemangledNames(functions.get(), tables) }
         lazyDemangled = demangled
         lazyDemangledTable = Lazy { NameTable(groups: [demangled.get().keyHashes]) }
@@ -76,6 +78,9 @@ final class ImageSymbols: Sendable {
 
     /// Functions in ascending order of their link-time address; each name at each address once.
     var functions: [FunctionRecord] { lazyFunctions.get() }
+    /// Whatever names a place of code, in ascending order of the link-time address: functions, and labels of assembly that no
+    /// other file can name.
+    var labels: [FunctionRecord] { lazyLabels.get() }
     /// Parallel to `functions`.
     var demangled: DemangledNames { lazyDemangled.get() }
     /// The keys of `demangled`, for a query that is about this image alone.
@@ -158,6 +163,28 @@ struct FunctionRecord: Sendable {
             kept += 1
         }
         records.removeSubrange(kept...)
+        return records
+    }
+}
+
+extension FunctionRecord {
+    static func labels(
+        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ tables: SymbolTables, _ executable: [Range<UInt64>]
+    ) -> [FunctionRecord] {
+        var records: [FunctionRecord] = []
+        for (hash, reference) in entries {
+            let table = tables[reference]
+            let symbol = table[reference.index]
+            guard executable.contains(where: { $0.contains(symbol.st_value) }) else { continue }
+            // `$x`, `$d`, `$x.12` of arm64 say what follows, and name nothing (AArch64 ELF §4.5.1).
+            if symbol.binding == .local, Int32(symbol.type) == STT_NOTYPE,
+                table.name(symbol)?.first == UInt8(ascii: "$")
+            {
+                continue
+            }
+            records.append(FunctionRecord(value: symbol.st_value, hash: hash, reference: reference))
+        }
+        records.sort { $0.value != $1.value ? $0.value < $1.value : $0.reference.raw < $1.reference.raw }
         return records
     }
 }

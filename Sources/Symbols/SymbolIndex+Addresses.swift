@@ -29,8 +29,8 @@ extension SymbolIndex {
 
     /// How much room a function has.
     ///
-    /// - `length`: its own bytes: the symbol's size; without one, the frame description's (`.eh_frame`); without that,
-    ///   up to the next start.
+    /// - `length`: its own bytes: the symbol's size; without one, the frame description's (`.eh_frame`); without that, 0: where
+    ///   it ends is not known, for a function that no symbol names may follow.
     /// - `available`: bytes from its start up to the next start of anything in the same section or executable segment:
     ///   its own bytes and the padding. Less than `length` where another entry point lies inside the function.
     ///
@@ -54,7 +54,7 @@ extension SymbolIndex {
         if let frame = image.elf.debugging.frameRange(containing: linked), frame.lowerBound == linked {
             return (Int(clamping: frame.upperBound &- linked), available)
         }
-        return (available, available)
+        return (0, available)
     }
 
     /// The best symbol that starts exactly at an address.
@@ -106,30 +106,5 @@ extension SymbolIndex {
             }
         }
         return best
-    }
-}
-
-extension ElfImage {
-    /// The lowest start above an address in the sorted table of `.eh_frame_hdr`: where the next function begins, also in
-    /// a stripped file (LSB Core, "The .eh_frame_hdr section"). Nil without such a table.
-    func nextFrameStart(after linked: UInt64) -> UInt64? {
-        guard let segment = segments.first(where: { $0.type == UInt32(PT_GNU_EH_FRAME) }),
-            let table = bytes.slice(at: segment.fileOffset, count: segment.fileSize),
-            // Version 1; 4-byte pointer to .eh_frame (0x0b/0x1b encodings); udata4 count; datarel sdata4 entries.
-            table.value(UInt8.self, at: 0) == 1, let pointer = table.value(UInt8.self, at: 1), pointer & 0x0F == 0x0B,
-            table.value(UInt8.self, at: 2) == 0x03, table.value(UInt8.self, at: 3) == 0x3B,
-            let count = table.value(UInt32.self, at: 8)
-        else { return nil }
-        func start(_ index: UInt64) -> UInt64? {
-            table.value(Int32.self, at: 12 &+ index &* 8).map { segment.address &+ UInt64(bitPattern: Int64($0)) }
-        }
-        var low: UInt64 = 0
-        var high = UInt64(count)
-        while low < high {
-            let middle = (low + high) / 2
-            guard let value = start(middle) else { return nil }
-            if value > linked { high = middle } else { low = middle + 1 }
-        }
-        return low < UInt64(count) ? start(low) : nil
     }
 }

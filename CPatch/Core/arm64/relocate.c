@@ -331,3 +331,6 @@ size_t hp_arm64_instruction_length(const uint8_t *code, size_t length) {
     (void)code;
     return length >= ARM64_WORD ? ARM64_WORD : 0;
 }
+
+// bti or paciasp, and the longest of the detours.
+size_t hp_arm64_entry_span(void) { return ARM64_WORD + HP_DETOUR_CAPACITY; }

@@ -80,11 +80,13 @@ static bool read_instruction(mover *mover) {
 // Fillers between functions: nop, zeros, and what linkers put into gaps of text.
 static bool is_padding(uint32_t word) { return word == ARM64_NOP || word == ARM64_UDF || arm64_is_brk(word); }
 
-// The function ended before the detour does: what follows must be filler.
+// The function ended before the detour does: what follows must be filler. Where its size is not known, zeros may be its data.
 static bool read_padding(mover *mover, uint32_t needed) {
+    bool sized = mover->request->function_length != 0;
     for (; mover->end < needed; mover->end += ARM64_WORD) {
-        if (!has_word(mover, mover->end) || !is_padding(arm64_word(mover->request->code + mover->end))) {
-            return hp_arm64_refuse_entry(mover, HP_TOO_SHORT, 0);
+        uint32_t word = has_word(mover, mover->end) ? arm64_word(mover->request->code + mover->end) : ARM64_UDF;
+        if (!is_padding(word) || (word == ARM64_UDF && !(sized && has_word(mover, mover->end)))) {
+            return hp_arm64_refuse_entry(mover, sized ? HP_TOO_SHORT : HP_NO_SIZE, 0);
         }
     }
     return true;

@@ -41,6 +41,12 @@ typedef enum hp_reason {
     HP_STUB_OVERFLOW,                 // the moved prologue does not fit a stub
     HP_DETOUR_OUT_OF_REACH,           // the stub is too far away for the detour's jump
     HP_ALREADY_PATCHED,               // the entry starts with a jump that leaves the function (another patcher's detour), or holds int3
+    // These the plan finds, by the references that the code and the symbols of the whole image hold.
+    HP_FOREIGN_BRANCH,                // code outside the function jumps into the overwritten bytes, or calls them
+    HP_PART_TO_ENTRY,                 // a part of the function that lies elsewhere jumps back to the entry
+    HP_FOREIGN_ADDRESS,               // code takes the address of one of the overwritten bytes
+    HP_NAME_INSIDE,                   // a symbol names one of the overwritten bytes
+    HP_NO_SIZE,                       // the function's size is not known, and other than padding follows its first end
 } hp_reason;
 
 // What refused, with the instruction that did.
@@ -131,6 +137,60 @@ size_t hp_encode_jump(hp_arch arch, uint64_t from, uint64_t to, uint8_t out[HP_D
 
 // Writes an island, a jump at `from` to the address stored at `slot`; returns its length, 0 where `slot` is out of reach.
 size_t hp_encode_island(hp_arch arch, uint64_t from, uint64_t slot, uint8_t out[HP_DETOUR_CAPACITY]);
+
+// ---------------------------------------------------------------------------------------------------------
+// References: what the code of an image says of a function's entry. Code outside a function may lead into the bytes that a
+// detour overwrites; so the whole image is asked, once, in a pass that knows no instruction boundaries and misses nothing
+// (hp_find_references), and the few hits are then checked by reading instructions from a known start (hp_check_reference).
+
+typedef enum hp_reference_kind {
+    HP_REFERENCE_JUMP = 1,
+    HP_REFERENCE_CALL = 2,
+    HP_REFERENCE_ADDRESS = 3,  // takes an address, or (arm64) reads what lies there
+} hp_reference_kind;
+
+typedef struct hp_reference {
+    uint64_t address;          // of the displacement (x86_64), of the instruction (arm64)
+    uint64_t target;
+    uint8_t kind;              // hp_reference_kind
+    uint8_t width;             // bytes of the displacement
+} hp_reference;
+
+// What is looked for: maps with a bit for each byte from `start` on.
+typedef struct hp_wanted {
+    uint64_t start;
+    size_t length;             // bits
+    const uint8_t *entries;    // jumps there are wanted; NULL for none
+    const uint8_t *insides;    // everything is wanted that refers there; NULL for none
+} hp_wanted;
+
+typedef enum hp_reach {
+    HP_REACH_NEAR = 1,         // displacements of 32 bits, and all of arm64's
+    HP_REACH_SHORT = 2,        // displacements of 8 bits: within 130 bytes. Nothing on arm64
+} hp_reach;
+
+// Collects into `out` what may be a reference to what is wanted, at any byte of `code`; returns how many. Each displacement must
+// lie wholly in `code`.
+//   from    [in, out] the offset to go on from, 0 at first; `length` when the end was reached. Not there: `out` is full.
+size_t hp_find_references(
+    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach,
+    size_t *from, hp_reference *out, size_t capacity);
+
+typedef enum hp_verdict {
+    HP_VERDICT_REAL = 1,       // such an instruction stands there
+    HP_VERDICT_NONE = 2,       // other instructions do
+    HP_VERDICT_UNKNOWN = 3,    // the walk met what it does not know, or the end of `code`, before
+} hp_verdict;
+
+// Whether a reference that was found is an instruction, for whoever reads instructions from the start of `code`.
+//   instruction  [out] where it starts, as an offset, and
+//   size         [out] how many bytes it has; for a real one
+hp_verdict hp_check_reference(
+    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_reference *reference,
+    size_t *instruction, size_t *size);
+
+// Bytes from a function's entry that a detour may end at, at most: its landing pad and the longest jump.
+size_t hp_entry_span(hp_arch arch);
 
 // ---------------------------------------------------------------------------------------------------------
 // The commit block: a plan made flat. One preallocated buffer that a C function walks without allocating,

@@ -267,3 +267,6 @@ size_t hp_x86_64_instruction_length(const uint8_t *code, size_t length) {
     x86_instruction parsed;
     return hp_x86_parse(code, length, &parsed) == X86_PARSED ? parsed.length : 0;
 }
+
+// endbr64, and the jump.
+size_t hp_x86_64_entry_span(void) { return 4 + X86_DETOUR_LENGTH; }

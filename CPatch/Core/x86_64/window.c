@@ -107,13 +107,15 @@ static bool read_instruction(mover *mover, uint32_t offset) {
     return true;
 }
 
-// The function ended before the detour does: what follows must be filler.
+// The function ended before the detour does: what follows must be filler. Where its size is not known, only what nobody writes
+// for another purpose is one.
 static bool read_padding(mover *mover, uint32_t needed) {
     const hp_relocation_request *request = mover->request;
+    hp_reason reason = request->function_length != 0 ? HP_TOO_SHORT : HP_NO_SIZE;
     while (mover->end < needed) {
         x86_instruction filler;
         x86_parse_result result = hp_x86_parse(request->code + mover->end, request->code_length - mover->end, &filler);
-        if (result != X86_PARSED || !hp_x86_is_padding(&filler)) return hp_x86_refuse_entry(mover, HP_TOO_SHORT, 0);
+        if (result != X86_PARSED || !hp_x86_is_padding(&filler)) return hp_x86_refuse_entry(mover, reason, 0);
         mover->end += filler.length;
     }
     return true;

@@ -23,12 +23,12 @@ func patchLibc() throws {
                 symbol: name, in: "libc.so.6", with: victim_passthrough(Int32(index))!,
                 original: victim_original(Int32(index)))
         }
-        if case .failure(let error) = result, isCopyOutOfReach(error) { continue }
+        if case .failure(let error) = result, isCopyOutOfReach(error) || isEnteredElsewhere(error) { continue }
         patches.append(try result.get())
         let counted = victim_passed(Int32(index))
         forgetStaleCode()
         useLibc()
-        if ["malloc", "free", "memcpy", "read", "write", "mprotect", "getpid"].contains(name) {
+        if ["malloc", "free", "memset", "read", "write", "mprotect", "getpid"].contains(name) {
             try expect(victim_passed(Int32(index)) > counted, "\(name) was called, and the replacement did not run")
         }
     }
@@ -42,6 +42,12 @@ func patchLibc() throws {
 private func isCopyOutOfReach(_ error: any Error) -> Bool {
     let text = "\(error)"
     return text.contains("cannot move `cpy") || text.contains("cannot move `set")
+}
+
+/// x86_64's mempcpy jumps into the first bytes of memmove, which memcpy is as well.
+private func isEnteredElsewhere(_ error: any Error) -> Bool {
+    let text = "\(error)"
+    return text.contains("jumps into the bytes that would be overwritten") && text.contains("mempcpy")
 }
 
 /// A write to a page of a file gives the process a page of its own. Where pages are larger than 4 KiB, qemu 10.0 goes on running

@@ -1,0 +1,161 @@
+import Memory
+import PatchPlan
+import Symbols
+
+/// Whether code or symbols elsewhere in an image stand in the way of a detour.
+///
+/// - A jump or a call into the overwritten bytes, wherever it comes from: glibc's `mempcpy` goes on in `memmove`, and the parts
+///   that compilers move away as rarely run (`name.cold`) go back.
+/// - An address of one of these bytes, taken by code or given a name: a signal handler may compare a PC with it.
+/// - A jump to the entry from a part of the function: the loop it closes would run the replacement once more. A jump from
+///   another function is a call in tail position, and meant to reach the replacement.
+///
+/// The part of a function is told by its name, or, where files are stripped, by jumps both ways: the function into the piece of
+/// code, and that back to the entry. Two functions without names that call each other in tail position look the same, and
+/// are refused without need.
+struct ReferenceCheck {
+    let architecture: Architecture
+    let image: LoadedImage
+    let function: Address
+    let extent: (length: Int, available: Int)
+    let patchAddress: Address
+    let detourLength: Int
+    /// As it was before anything was patched.
+    let code: OriginalCode
+    /// The function's name for people.
+    let readable: () -> String
+
+    /// From the entry to the end of what is overwritten.
+    var places: Range<Address> { function..<patchAddress + detourLength }
+    private var inside: Range<Address> { patchAddress + 1..<patchAddress + detourLength }
+    /// What the function's own scan has looked through.
+    private var own: Range<Address> {
+        function..<function + max(extent.length > 0 ? extent.length : extent.available, places.upperBound - function)
+    }
+
+    /// - Parameter near: what may refer to `places` with more than 8 bits.
+    func refusal(near: ArraySlice<Reference>) throws(MemoryError) -> Refusal? {
+        if let label = image.label(in: inside) {
+            var refusal = Refusal(reason: .nameInside, address: label.address)
+            refusal.place = (Demangling.demangle(label.name) ?? label.name, "")
+            return refusal
+        }
+        for reference in try near + short() {
+            if let refusal = try refusal(for: reference) { return refusal }
+        }
+        return nil
+    }
+
+    /// What lies so near that 8 bits reach.
+    private func short() throws(MemoryError) -> [Reference] {
+        guard let range = image.executableRanges.first(where: { $0.contains(function) }) else { return [] }
+        let start = max(range.lowerBound, function - WantedPlaces.shortReach)
+        let end = min(range.upperBound, places.upperBound + WantedPlaces.shortReach)
+        guard start < end else { return [] }
+        var wanted = WantedPlaces(in: places)
+        wanted.add(jumpsTo: function)
+        wanted.add(jumpsTo: patchAddress)
+        wanted.add(allTo: inside)
+        let bytes = try code.bytes(at: start, count: end - start)
+        return wanted.references(architecture, in: bytes, at: start, reach: .short)
+    }
+
+    private func refusal(for reference: Reference) throws(MemoryError) -> Refusal? {
+        // Of its own bytes only addresses are news, and none from those that are moved.
+        if places.contains(reference.field) || reference.kind != .address && own.contains(reference.field) {
+            return nil
+        }
+        let isInside = inside.contains(reference.target)
+        guard isInside || reference.kind == .jump && [function, patchAddress].contains(reference.target) else {
+            return nil
+        }
+        let piece = image.code(containing: reference.field)
+        guard let instruction = try instruction(of: reference, in: piece) else { return nil }
+        if isInside {
+            return try refusal(
+                reference.kind == .address ? .foreignAddress : .foreignBranch, reference, instruction, in: piece)
+        }
+        return try isPart(piece, around: reference.field)
+            ? refusal(.partToEntry, reference, instruction, in: piece) : nil
+    }
+
+    /// The instruction that a reference is part of; nil where it is none. Where it cannot be told, what the decoder sees first.
+    private func instruction(
+        of reference: Reference, in piece: LoadedImage.Code?
+    ) throws(MemoryError) -> (address: Address, length: Int)? {
+        let end = min(reference.field + 16, executableEnd(of: reference.field))
+        func verdict(from start: Address) throws(MemoryError) -> Reference.Verdict {
+            reference.verdict(architecture, in: try code.bytes(at: start, count: end - start), at: start)
+        }
+        if let piece {
+            switch try verdict(from: piece.range.lowerBound) {
+            case .real(let address, let length): return (address, length)
+            case .none: return nil
+            case .unknown: break
+            }
+        }
+        // Walks that start anywhere soon meet the instructions that there are. It counts where any of them does.
+        let lowest = image.executableRanges.first { $0.contains(reference.field) }?.lowerBound ?? reference.field
+        for distance in 48..<64 {
+            let start = max(lowest, reference.field - distance)
+            if case .real(let address, let length) = try verdict(from: start) { return (address, length) }
+        }
+        return piece == nil ? nil : (reference.field, 0)
+    }
+
+    private func executableEnd(of address: Address) -> Address {
+        image.executableRanges.first { $0.contains(address) }?.upperBound ?? address
+    }
+
+    /// Whether a piece of code belongs to the function although it lies elsewhere.
+    private func isPart(_ piece: LoadedImage.Code?, around address: Address) throws(MemoryError) -> Bool {
+        if let name = piece?.name {
+            guard let suffix = name.start(ofPart: ".cold") else { return false }
+            return image.names(at: function).contains(String(name[..<suffix]))
+        }
+        // No name, so it may be a part; it is where the function jumps there.
+        let range = piece?.range ?? address - 4096..<address + 4096
+        var wanted = WantedPlaces(in: range)
+        for place in 0..<range.upperBound - range.lowerBound { wanted.add(jumpsTo: range.lowerBound + place) }
+        let body = try code.bytes(at: function, count: extent.length > 0 ? extent.length : extent.available)
+        for reach in [WantedPlaces.Reach.near, .short] {
+            for reference in wanted.references(architecture, in: body, at: function, reach: reach)
+            where reference.verdict(architecture, in: body, at: function) != .none { return true }
+        }
+        return false
+    }
+
+    private func refusal(
+        _ reason: Refusal.Reason, _ reference: Reference, _ instruction: (address: Address, length: Int),
+        in piece: LoadedImage.Code?
+    ) throws(MemoryError) -> Refusal {
+        let bytes = try code.bytes(at: instruction.address, count: instruction.length)
+        var refusal = Refusal(
+            reason: reason, address: instruction.address, operand: reference.target, bytes: bytes,
+            instruction: architecture.disassemble(bytes, at: instruction.address).first?.text ?? "")
+        let offset = reference.target - function
+        var source = "code that no symbol names"
+        if let piece, let name = piece.name {
+            source = Demangling.demangle(name) ?? name
+            let distance = instruction.address - piece.range.lowerBound
+            if distance > 0 { source += "+0x\(String(distance, radix: 16))" }
+        }
+        refusal.place = (source, readable() + (offset > 0 ? "+0x\(String(offset, radix: 16))" : ""))
+        return refusal
+    }
+}
+
+extension String {
+    /// Where a suffix that compilers add begins: as a word between dots.
+    fileprivate func start(ofPart part: String) -> String.Index? {
+        var index = startIndex
+        while index < endIndex {
+            if self[index...].hasPrefix(part) {
+                let rest = self[index...].dropFirst(part.count)
+                if rest.isEmpty || rest.first == "." { return index }
+            }
+            index = self.index(after: index)
+        }
+        return nil
+    }
+}
