@@ -2,16 +2,16 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove-calls torture sdk-arm64 sanitize format lint resilient-types bench clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture sdk-arm64 sanitize format lint resilient-types bench clean
 
-PACKAGES := libelf-dev libdw-dev libcapstone-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
+PACKAGES := libelf-dev libdw-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (apt), or say what to install
 	@command -v swift >/dev/null || { echo "error: no swift on the PATH. Install a Swift 6 toolchain (https://www.swift.org/install)."; exit 1; }
-	@missing=; pkg-config --exists libelf libdw capstone 2>/dev/null || missing=yes; \
+	@missing=; pkg-config --exists libelf libdw capstone unicorn 2>/dev/null || missing=yes; \
 	for tool in gcc g++ objcopy curl musl-gcc cpio; do command -v $$tool >/dev/null || missing=yes; done; \
 	[ -d /usr/aarch64-linux-gnu/include ] || missing=yes; \
 	[ -z "$$missing" ] && exit 0; \
@@ -39,6 +39,9 @@ test-arm64: sdk-arm64 ## Run the arm64 tests under emulation
 
 prove-arm64: sdk-arm64 ## The same at length: 20,000 programs, all scenarios, more kernels and processors
 	@LONG=yes PROGRAMS=20000 Tests/arm64/test.sh
+
+prove: setup ## Move every function of a corpus, x86_64 and arm64, and run it against the original: SEED=1 LIMIT=0 ARCH= FILES=
+	@Tests/Prove/prove.sh
 
 prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5000 SEED=1, in every combination of -Onone and -O
 	@LONG=yes SIGNATURES=$(or $(SIGNATURES),5000) SEED=$(or $(SEED),1) Tests/calls/test.sh

@@ -13,6 +13,8 @@ Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}" >/dev/null 2>&1
 Tests/checks.sh | tee "$log"
 swift test --skip-build 2>&1 | tee -a "$log"
 status=${PIPESTATUS[0]}
+Tests/Prove/test.sh 2>&1 | tee -a "$log"
+[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 SEED=1 SIGNATURES=150 Tests/calls/test.sh 2>&1 | tee -a "$log"
 [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 Tests/arm64/test.sh 2>&1 | tee -a "$log"

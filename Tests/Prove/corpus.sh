@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Prints the binaries that are proven, one a line. Usage: corpus.sh x86_64 | corpus.sh arm64 DIRECTORY
+#
+# x86_64: what is installed of a list. arm64: packages of Debian trixie, fetched into the directory from the mirror and under
+# the keyring of this machine's own apt sources, as Tests/arm64/sdk.sh does; nothing is installed. Ends with 77 where they
+# cannot be fetched here.
+set -euo pipefail
+
+x86_64() {
+    local libraries=/usr/lib/x86_64-linux-gnu toolchain name path
+    for name in libc.so.6 libstdc++.so.6 libcrypto.so.3 libssl.so.3 libsqlite3.so.0 libglib-2.0.so.0 libLLVM-14.so.1; do
+        [ ! -e "$libraries/$name" ] || echo "$libraries/$name"
+    done
+    toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")
+    for path in "$toolchain"/lib/swift/linux/*.so; do echo "$path"; done
+    for name in bash git perl python3 node openssl swift-frontend redis-server nginx php ruby; do
+        path=$(command -v $name) && readlink -f "$path"
+    done || true
+    for path in /usr/lib/postgresql/*/bin/postgres /usr/lib/jvm/java-17-*/lib/server/libjvm.so \
+        "$HOME"/.rustup/toolchains/stable-*/lib/librustc_driver-*.so "$HOME"/.rustup/toolchains/stable-*/bin/cargo; do
+        [ ! -e "$path" ] || echo "$path"
+    done
+}
+
+# Package, and what is proven of it.
+arm64_list="
+libc6                    usr/lib/aarch64-linux-gnu/libc.so.6
+libstdc++6               usr/lib/aarch64-linux-gnu/libstdc++.so.6
+libssl3t64               usr/lib/aarch64-linux-gnu/libcrypto.so.3
+libssl3t64               usr/lib/aarch64-linux-gnu/libssl.so.3
+libsqlite3-0             usr/lib/aarch64-linux-gnu/libsqlite3.so.0
+libglib2.0-0t64          usr/lib/aarch64-linux-gnu/libglib-2.0.so.0
+libglib2.0-0t64          usr/lib/aarch64-linux-gnu/libgio-2.0.so.0
+bash                     usr/bin/bash
+git                      usr/bin/git
+perl-base                usr/bin/perl
+python3.13-minimal       usr/bin/python3.13
+libruby3.3               usr/lib/aarch64-linux-gnu/libruby-3.3.so.3.3
+libicu76                 usr/lib/aarch64-linux-gnu/libicui18n.so.76
+nginx                    usr/sbin/nginx
+redis-tools              usr/bin/redis-check-rdb
+postgresql-17            usr/lib/postgresql/17/bin/postgres
+openjdk-21-jre-headless  usr/lib/jvm/java-21-openjdk-arm64/lib/server/libjvm.so
+libnode115               usr/lib/aarch64-linux-gnu/libnode.so.115
+libmozjs-128-0           usr/lib/aarch64-linux-gnu/libmozjs-128.so.0
+cargo                    usr/bin/cargo
+libstd-rust-1.85         usr/lib/aarch64-linux-gnu/librustc_driver-*.so
+g++-14-aarch64-linux-gnu usr/libexec/gcc/aarch64-linux-gnu/14/cc1plus
+libllvm19                usr/lib/aarch64-linux-gnu/libLLVM.so.19.1
+swiftlang                usr/libexec/swift/bin/swift-frontend
+"
+
+fail() {
+    echo "error: no arm64 corpus. $1" >&2
+    exit 77
+}
+
+fetch_arm64() {
+    local suite=trixie keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror apt=$1/apt tool
+    for tool in apt-get dpkg-deb; do command -v $tool >/dev/null || fail "$tool is missing (make setup)."; done
+    [ -r $keyring ] || fail "$keyring is missing: this needs Debian's keyring."
+    mirror=$( {
+        sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
+        awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) print $i }' /etc/apt/sources.list 2>/dev/null || true
+    } | grep -E '/debian/?$' | head -n 1)
+    [ -n "$mirror" ] || fail "No Debian mirror in this machine's apt sources."
+    rm -rf "$1"
+    mkdir -p "$1/root" "$apt"/{etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial,var/cache/apt/archives/partial,debs}
+    : >"$apt/status"
+    echo "deb [signed-by=$keyring] $mirror $suite main" >"$apt/etc/apt/sources.list"
+    cat >"$apt/apt.conf" <<END
+Dir "$apt/";
+Dir::State::status "$apt/status";
+APT::Architecture "arm64";
+APT::Architectures { "arm64"; };
+Acquire::Languages "none";
+Acquire::Retries "3";
+APT::Sandbox::User "root";
+END
+    export APT_CONFIG="$apt/apt.conf"
+    (
+        cd "$apt/debs"
+        apt-get -qq update || fail "$suite could not be read from this machine's mirror."
+        # shellcheck disable=SC2046
+        apt-get -qq download $(awk 'NF { print $1 }' <<<"$arm64_list" | sort -u) >/dev/null || fail "A package is missing from $suite."
+    ) || exit $?
+    # Of a package, only what is proven: with what its links lead to, which bear longer names.
+    local package pattern
+    while read -r package pattern; do
+        [ -n "$package" ] || continue
+        dpkg-deb --fsys-tarfile "$apt/debs/${package}"_*.deb | tar -x -C "$1/root" --wildcards "./${pattern%.so*}*" || fail "$package has no $pattern."
+    done <<<"$arm64_list"
+    rm -rf "$apt"
+    sha256sum "$0" >"$1/stamp"
+}
+
+arm64() {
+    local directory package pattern
+    directory=$(realpath -m "${1:?usage: corpus.sh arm64 DIRECTORY}")
+    [ "$(cat "$directory/stamp" 2>/dev/null)" = "$(sha256sum "$0")" ] || fetch_arm64 "$directory"
+    while read -r package pattern; do
+        # shellcheck disable=SC2086
+        [ -z "$package" ] || (cd "$directory/root" && for path in $pattern; do echo "$directory/root/$path"; done)
+    done <<<"$arm64_list"
+}
+
+case "${1:-}" in
+x86_64) x86_64 ;;
+arm64) arm64 "${2:-}" ;;
+*)
+    echo "usage: corpus.sh x86_64 | corpus.sh arm64 DIRECTORY" >&2
+    exit 2
+    ;;
+esac

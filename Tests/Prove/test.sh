@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# A sample of the proof, for each change: LIMIT=n functions of each of a few binaries. Prints a line per architecture in the
+# shape of Swift Testing's, and ends with 0 where none failed.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+limit=${LIMIT:-1200}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Usage: sample NAME FILE…
+sample() {
+    local name="moved functions do what they did: a sample, $1" began=$SECONDS
+    shift
+    if .build-prove/prove --seed "${SEED:-1}" --limit "$limit" --flip 8 "$@" >"$log" 2>&1; then
+        grep -E '^\| (x86_64|arm64) ' "$log" | sed -E 's/^\| ([^ ]*) \|[^|]*\| ([0-9]*) \| ([0-9]*) \|.*\| ([^|]*) \|$/    \1: \2 starts, \3 moved, flipped bits noticed: \4/'
+        echo "✔ Test \"$name\" passed after $((SECONDS - began)) seconds."
+    else
+        cat "$log"
+        echo "✘ Test \"$name\" failed after $((SECONDS - began)) seconds."
+        return 1
+    fi
+}
+
+if ! make -s -f Tests/Prove/Makefile >"$log" 2>&1; then
+    cat "$log"
+    echo "✘ Test \"the proof builds\" failed after 0 seconds."
+    exit 1
+fi
+status=0
+readarray -t files < <(Tests/Prove/corpus.sh x86_64 | grep -E '/(libc\.so\.6|libstdc\+\+\.so\.6|libcrypto\.so\.3|libswiftCore\.so|libswift_Concurrency\.so|bash)$')
+sample x86_64 "${files[@]}" || status=1
+
+# What the SDK's programs are run with.
+libraries=${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}/root/usr/lib/aarch64-linux-gnu
+files=()
+for name in libc.so.6 libstdc++.so.6 libelf.so.1 libdw.so.1 libzstd.so.1; do
+    [ ! -e "$libraries/$name" ] || files+=("$libraries/$name")
+done
+if [ ${#files[@]} -eq 0 ]; then
+    echo "➜ Test \"moved functions do what they did: a sample, arm64\" skipped: there is no arm64 SDK (make sdk-arm64)"
+else
+    sample arm64 "${files[@]}" || status=1
+fi
+exit $status
