@@ -101,7 +101,7 @@ let package = Package(
         tests("SymbolsTests", ["Symbols", "SwiftDemangle", "Memory", "TestSupport"]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
-            name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "CPatchCore", "TestSupport"],
+            name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "TestSupport"],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
             "RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),

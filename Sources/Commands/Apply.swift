@@ -195,7 +195,9 @@ extension Apply {
             json: .object([
                 "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(library),
                 "functions": .array(functions.map(\.json)),
-                "pause_ns": .number(Int(receipt.summary.pauseNanoseconds)),
+                "pause_ns": .number(Int(clamping: receipt.summary.pauseNanoseconds)),
+                "holds": .number(receipt.summary.holds),
+                "held_ns": .number(Int(clamping: receipt.summary.totalNanoseconds)),
                 "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
                 "interrupted": .number(receipt.summary.interruptedCalls), "notes": .array(notes.map(JSON.string)),
             ]))

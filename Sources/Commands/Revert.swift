@@ -64,19 +64,27 @@ public struct Revert: Sendable {
             text: lines.joined(separator: "\n"),
             json: .object([
                 "pid": .number(Int(pid)), "reverted": .array(reverted.patches.map { .number(Int($0.id)) }),
-                "pause_ns": .number(Int(reverted.summary.pauseNanoseconds)),
+                "pause_ns": .number(Int(clamping: reverted.summary.pauseNanoseconds)),
+                "holds": .number(reverted.summary.holds),
+                "held_ns": .number(Int(clamping: reverted.summary.totalNanoseconds)),
+                "threads": .number(reverted.summary.heldThreads),
                 "interrupted": .number(reverted.summary.interruptedCalls),
                 "warnings": .array(problems.map(JSON.string)),
             ]))
     }
 }
 
-/// "4 threads held for 0.21 ms".
+/// "4 threads held for 0.21 ms", or "4 threads held 3 times, for 50.21 ms at most and 52.03 ms in all".
 func pauseText(_ summary: CommitSummary) -> String {
-    let hundredths = (summary.pauseNanoseconds + 5000) / 10000
-    let fraction = hundredths % 100
-    return "\(summary.heldThreads) thread\(summary.heldThreads == 1 ? "" : "s") held for "
-        + "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+    func milliseconds(_ nanoseconds: UInt64) -> String {
+        let hundredths = (nanoseconds + 5000) / 10000
+        let fraction = hundredths % 100
+        return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+    }
+    let threads = "\(summary.heldThreads) thread\(summary.heldThreads == 1 ? "" : "s") held "
+    let longest = milliseconds(summary.pauseNanoseconds)
+    guard summary.holds > 1 else { return threads + "for " + longest }
+    return threads + "\(summary.holds) times, for \(longest) at most and \(milliseconds(summary.totalNanoseconds)) in all"
 }
 
 /// "2 system calls returned EINTR …"; nil where none did.

@@ -71,6 +71,18 @@ public final class ProcMemory: MemoryReader {
         }
     }
 
+    /// Reads what can be read of the bytes at once: up to the first page that cannot. For memory of threads that are held: unlike
+    /// process_vm_readv(2) it never waits for a handler of page faults (userfaultfd(2)), which may be one of them.
+    /// - Returns: how many bytes there were.
+    public func prefix(at address: Address, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        while true {
+            let count = linux_pread(
+                descriptor, buffer.baseAddress, buffer.count, Int64(bitPattern: address.rawValue))
+            if count >= 0 { return count }
+            if errno != EINTR { return 0 }
+        }
+    }
+
     /// Writes all bytes, in one call where the kernel takes them in one: a write that lies inside one page is whole or absent.
     public func write(_ bytes: UnsafeRawBufferPointer, at address: Address) throws(MemoryError) {
         var done = 0

@@ -12,17 +12,21 @@ extension Agent {
     ///
     /// - Throws: `AgentError`; `.refused(.noThreadToBorrow)` says of each thread why not.
     public static func start(
-        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline
+        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline,
+        holds: HoldBudget = HoldBudget()
     ) throws(AgentError) -> Agent {
-        try start(in: process, memory: memory, symbols: symbols, deadline: deadline, idle: 2_000_000_000) { _ in }
+        try start(
+            in: process, memory: memory, symbols: symbols, deadline: deadline, holds: holds, idle: 2_000_000_000
+        ) { _ in }
     }
 
     /// - Parameters:
+    ///   - holds: of the operation that needs the agent.
     ///   - idle: nanoseconds without a command after which the agent leaves.
     ///   - phase: told how far the work has come.
     package static func start(
-        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline, idle: UInt64,
-        phase: @escaping (AgentPhase) -> Void
+        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline,
+        holds: HoldBudget = HoldBudget(), idle: UInt64, phase: @escaping (AgentPhase) -> Void
     ) throws(AgentError) -> Agent {
         let vectorStateSize = hp_vector_state_size()
         guard vectorStateSize > 0 else { throw .refused(.noVectorState(pid: process.pid)) }
@@ -33,7 +37,7 @@ extension Agent {
             let lock = try PatcherLock.take(process, deadline: deadline)
             let starter = try AgentStarter(
                 process: process, memory: memory, symbols: symbols, vectorStateSize: vectorStateSize,
-                deadline: deadline, idle: idle, lock: lock, phase: phase)
+                deadline: deadline, holds: holds, idle: idle, lock: lock, phase: phase)
             return try starter.start()
         } catch let error as RemoteRefusal {
             throw .refused(error)
@@ -52,6 +56,7 @@ private struct AgentStarter {
     let symbols: AgentSymbols
     let vectorStateSize: Int
     let deadline: Deadline
+    let holds: HoldBudget
     let idle: UInt64
     let lock: PatcherLock
     let phase: (AgentPhase) -> Void
@@ -64,17 +69,18 @@ private struct AgentStarter {
 
     init(
         process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, vectorStateSize: Int, deadline: Deadline,
-        idle: UInt64, lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
+        holds: HoldBudget, idle: UInt64, lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
     ) throws {
         self.process = process
         self.memory = memory
         self.symbols = symbols
         self.vectorStateSize = vectorStateSize
         self.deadline = deadline
+        self.holds = holds
         self.idle = idle
         self.lock = lock
         self.phase = phase
-        do { unwinder = try StackUnwinder(pid: process.pid) } catch { throw AgentError.unwinder(error.description) }
+        do { unwinder = try StackUnwinder(pid: process.pid, memory: memory) } catch { throw AgentError.unwinder(error.description) }
         if let library = unwinder.foreignLibrary {
             throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }
@@ -125,16 +131,15 @@ private struct AgentStarter {
             if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: agent) }
             backoff.sleep()
         }
-        while true {
-            let stopped = try StoppedProcess(process, deadline: deadline)
-            guard let thread = stopped.firstThread(in: stub) else {
+        do {
+            try holds.hold(process, deadline: deadline) { stopped in
+                if let thread = try stopped.firstThread(in: stub) {
+                    throw CommitError.busy(thread: thread, address: stub.lowerBound, foundAt: nil)
+                }
                 try memory.write(place.vacant, at: stub.lowerBound)
-                _ = stopped.resume()
-                break
             }
-            _ = stopped.resume()
-            if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: thread) }
-            backoff.sleep()
+        } catch CommitError.busy(let thread, _, _) {
+            throw RemoteRefusal.stubInUse(pid: process.pid, thread: thread)
         }
         // No thread is in the stub, so none uses the area: but only an area that says what it is is unmapped.
         if (try? memory.value(UInt64.self, at: old + Int(HP_AREA_MAGIC))) == AgentStub.magic,
@@ -161,11 +166,15 @@ private struct AgentStarter {
         var interruptedCalls = 0
         var round = 0
         var pause: UInt32 = 200
+        var pacing = BorrowPacing()
         let halfway = Deadline(nanoseconds: Deadline.now / 2 + deadline.nanoseconds / 2)
         repeat {
             for tid in try candidates(round: round, isLate: halfway.hasPassed) {
-                let (outcome, interrupted) = try attempt(tid)
+                let glance = TaskGlance(pid: process.pid, tid: tid)
+                guard pacing.isDue(tid, glance) else { continue }
+                let (outcome, rearmed, interrupted) = try attempt(tid)
                 interruptedCalls += interrupted
+                pacing.note(tid, glance, hasRearmed: rearmed + interrupted > 0)
                 switch outcome {
                 case .borrowed(let loan): return try awaitAgent(loan, interruptedCalls: interruptedCalls)
                 case .unsafe(let reason): verdicts[tid] = reason
@@ -233,41 +242,45 @@ private struct AgentStarter {
         case late(String)
     }
 
-    /// - Returns: also how many calls the stop has made fail.
-    private func attempt(_ tid: Int32) throws -> (Attempt, interruptedCalls: Int) {
-        let session = try StopSession(pid: process.pid, maximumPause: nil)
-        let limit = min(deadline, .after(milliseconds: 50))
+    /// - Returns: also how many waits the stop has made begin anew, and how many calls fail.
+    private func attempt(_ tid: Int32) throws -> (Attempt, rearmedCalls: Int, interruptedCalls: Int) {
+        let longest = holds.bound(milliseconds: 250)
+        let session = try StopSession(process, maximumPause: longest, holds: holds)
+        let limit = min(deadline, .after(nanoseconds: holds.bound(milliseconds: 50)))
         var result: Result<Redirection, any Error> = .success(.unsafe("it ended"))
         do throws(RemoteRefusal) {
             // Looked at, sent away and let go on the tracing thread: a change of threads would hold it longer.
             try session.stopOne(tid, deadline: limit) { tracees in
                 phase(.stopped)
                 // Where it is let run into its call, it has to wait for a processor like everybody else.
-                let limit = min(deadline, .after(milliseconds: 250))
-                do { result = .success(try redirect(tracees, deadline: limit)) } catch { result = .failure(error) }
+                let limit = min(deadline, .after(nanoseconds: longest))
+                do { result = .success(try redirect(tracees, of: session, deadline: limit)) } catch {
+                    result = .failure(error)
+                }
                 tracees.detachAll()
             }
         } catch {
             switch error {
-            case .vanished: return (.gone, 0)
-            case .deadline(_, let thread): return (.late("did not stop: " + thread.reason), 0)
+            case .vanished: return (.gone, 0, 0)
+            case .deadline(_, let thread): return (.late("did not stop: " + thread.reason), 0, 0)
             default: throw error
             }
         }
         let report = session.release()
         switch try result.get() {
-        case .unsafe(let objection): return (.unsafe(objection), report.interruptedCalls)
-        case .late(let reason): return (.late(reason), report.interruptedCalls)
+        case .unsafe(let objection): return (.unsafe(objection), report.mendedCalls, report.interruptedCalls)
+        case .late(let reason): return (.late(reason), report.mendedCalls, report.interruptedCalls)
         case .made(let place):
             phase(.released)
             return (
-                .borrowed(Loan(thread: tid, place: place, nanoseconds: report.nanoseconds)), report.interruptedCalls
+                .borrowed(Loan(thread: tid, place: place, nanoseconds: report.nanoseconds)), report.mendedCalls,
+                report.interruptedCalls
             )
         }
     }
 
     /// Sends the one stopped thread into the stub, or says why not.
-    private func redirect(_ tracees: Tracees, deadline: Deadline) throws -> Redirection {
+    private func redirect(_ tracees: Tracees, of session: StopSession, deadline: Deadline) throws -> Redirection {
         guard let first = tracees.tracees.first else { return .unsafe("it ended") }
         if first.signal != 0 { return .unsafe("about to receive signal \(first.signal)") }
         let call: hp_call_state
@@ -295,10 +308,11 @@ private struct AgentStarter {
             return .unsafe(objection)
         }
         // Where the unwinding ends early, a handler may hide what it has interrupted.
-        if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: process.pid) {
+        if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: memory) {
             return .unsafe("in a signal handler whose stack could not be unwound")
         }
         if hasPendingSignal(tracee.tid) { return .unsafe("about to receive a signal") }
+        if let excess = session.excess { return .late("it was held for \(excess / 1_000_000) ms to be looked at") }
         phase(.vetted)
         for place in places {
             let stub = place.range
@@ -374,7 +388,8 @@ private struct AgentStarter {
             process: process, memory: memory, area: area, place: loan.place, borrowedThread: loan.thread,
             thread: KnownTask(
                 pid: process.pid, callingItself: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID))),
-            borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, phase: phase)
+            borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, holds: holds,
+            phase: phase)
         phase(.serving)
         for area in abandonedAreas {
             try agent.systemCall("munmap", SystemCall.munmap, area.address, area.count, deadline: deadline)

@@ -18,6 +18,7 @@ public final class Agent {
     let thread: KnownTask?
     let phase: (AgentPhase) -> Void
     private let lock: PatcherLock
+    private let holds: HoldBudget
     private var sequence: UInt32 = 0
     private(set) var isUsable = true
 
@@ -30,7 +31,7 @@ public final class Agent {
     init(
         process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowedThread: Int32,
         thread: KnownTask?, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
-        phase: @escaping (AgentPhase) -> Void
+        holds: HoldBudget, phase: @escaping (AgentPhase) -> Void
     ) {
         self.process = process
         self.memory = memory
@@ -41,6 +42,7 @@ public final class Agent {
         self.borrowedNanoseconds = borrowedNanoseconds
         self.interruptedCalls = interruptedCalls
         self.lock = lock
+        self.holds = holds
         self.phase = phase
     }
 
@@ -167,12 +169,12 @@ public final class Agent {
     private func removeStub() {
         let pid = process.pid
         if sleepsElsewhere() { return clear() }
-        guard let session = try? StopSession(pid: pid, maximumPause: nil) else { return }
+        guard let session = try? StopSession(process, maximumPause: nil, holds: holds) else { return }
         do throws(RemoteRefusal) {
-            try session.stopOne(borrowedThread, deadline: .after(milliseconds: 20)) { tracees in
+            try session.stopOne(borrowedThread, deadline: .after(nanoseconds: holds.bound(milliseconds: 20))) { tracees in
                 if let tracee = tracees.tracees.first {
                     var registers = tracee.registers
-                    var scan = StackScan(pid: pid, limit: 1 << 18, signatureBits: tracees.signatureBits)
+                    var scan = StackScan(memory: memory, limit: 1 << 18, signatureBits: tracees.signatureBits)
                     let stub = place.range
                     let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
                     let isInside =
@@ -201,7 +203,7 @@ public final class Agent {
         guard glance.systemCall != nil, let pc = glance.pc, let sp = glance.sp, !place.range.contains(Address(pc)),
             !before.contains(nil)
         else { return false }
-        var scan = StackScan(pid: process.pid, limit: 1 << 18)
+        var scan = StackScan(memory: memory, limit: 1 << 18)
         let words = place.range.lowerBound.rawValue..<place.range.upperBound.rawValue
         return scan.first(from: sp, in: words, where: { _, _ in true }) == nil && switches() == before
             && TaskGlance(pid: process.pid, tid: borrowedThread).systemCall != nil

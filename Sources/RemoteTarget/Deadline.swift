@@ -9,9 +9,10 @@ public struct Deadline: Hashable, Comparable, Sendable {
 
     /// So many milliseconds from now; a negative number is now.
     public static func after(milliseconds: Int) -> Deadline {
-        Deadline(
-            nanoseconds: now &+ UInt64(clamping: milliseconds).multipliedReportingOverflow(by: 1_000_000).partialValue)
+        .after(nanoseconds: UInt64(clamping: milliseconds).multipliedSaturating(by: 1_000_000))
     }
+
+    static func after(nanoseconds: UInt64) -> Deadline { Deadline(nanoseconds: now.addingSaturating(nanoseconds)) }
 
     /// The present, in nanoseconds of the monotonic clock.
     public static var now: UInt64 {
@@ -22,13 +23,33 @@ public struct Deadline: Hashable, Comparable, Sendable {
 
     public var hasPassed: Bool { Self.now >= nanoseconds }
 
-    /// What is left, in milliseconds; 0 once it has passed.
-    public var remainingMilliseconds: Int {
+    /// What is left; 0 once it has passed.
+    var remainingNanoseconds: UInt64 {
         let now = Self.now
-        return now >= nanoseconds ? 0 : Int(clamping: (nanoseconds &- now) / 1_000_000)
+        return now >= nanoseconds ? 0 : nanoseconds &- now
+    }
+
+    /// Sleeps for so long, or until a signal handler has run.
+    static func sleep(nanoseconds: UInt64) {
+        var time = timespec(
+            tv_sec: Int(clamping: nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        nanosleep(&time, nil)
     }
 
     public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
+}
+
+extension UInt64 {
+    /// Counters of waits that grow end at the largest number, and not the process.
+    func addingSaturating(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+
+    func multipliedSaturating(by other: UInt64) -> UInt64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? .max : product
+    }
 }
 
 /// Sleeps that grow, for what the kernel offers no wait with a timeout for.
@@ -42,8 +63,7 @@ struct Backoff {
     }
 
     mutating func sleep() {
-        var time = timespec(tv_sec: 0, tv_nsec: microseconds * 1000)
-        nanosleep(&time, nil)
+        Deadline.sleep(nanoseconds: UInt64(clamping: microseconds) &* 1000)
         microseconds = min(microseconds * 2, longest)
     }
 }

@@ -18,8 +18,8 @@ public final class RemoteTarget: Target {
     /// Begins with the first thing that is asked of the target.
     private lazy var deadline = Deadline.after(milliseconds: options.timeout)
     private var agent: Agent?
-    /// Of all stops so far.
-    private var interruptedCalls = 0
+    /// Of all its stops.
+    private let holds: HoldBudget
 
     /// - Parameter symbols: of the process, where the agent finds libc's functions.
     /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
@@ -31,6 +31,7 @@ public final class RemoteTarget: Target {
         self.architecture = architecture
         self.symbols = symbols
         self.options = options
+        holds = HoldBudget(maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
         mem = try process.memory()
     }
 
@@ -54,9 +55,8 @@ public final class RemoteTarget: Target {
             in: process, memory: mem,
             symbols: AgentSymbols(
                 pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack),
-            deadline: deadline)
+            deadline: deadline, holds: holds)
         self.agent = agent
-        interruptedCalls += agent.interruptedCalls
         return agent
     }
 
@@ -165,35 +165,16 @@ public final class RemoteTarget: Target {
     // MARK: Commit
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
-        var pause = Retry()
-        // One thread that cannot stop, in vfork say, must not keep all others stopped until the deadline: they run on between
-        // attempts, which grow.
-        var hold = 50
-        while true {
-            do {
-                return try attempt(block, hold: hold)
-            } catch let error as CommitError {
-                // Whoever was inside an entry, or slow to stop, may be gone the next time.
-                guard error.isRetryable, pause.sleep(until: deadline) else { throw translated(error) }
-            } catch let error as RemoteRefusal {
-                guard case .deadline = error, pause.sleep(until: deadline) else { throw error }
-                hold *= 2
+        do {
+            let commit = try holds.hold(process, deadline: deadline) { stopped in
+                try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
             }
-        }
-    }
-
-    /// - Parameter hold: milliseconds for which threads may wait for the last of them to stop.
-    private func attempt(_ block: CommitBlock, hold: Int) throws -> CommitSummary {
-        let stopped = try StoppedProcess(
-            process, deadline: min(deadline, .after(milliseconds: hold)),
-            maximumPause: options.maximumPause.map { UInt64($0) * 1_000_000 })
-        let result = Result { try block.withUnsafeBlock { try stopped.commit($0, memory: mem) } }
-        let report = stopped.resume()
-        interruptedCalls += report.interruptedCalls
-        let commit = try result.get()
-        return CommitSummary(
-            heldThreads: report.threads, movedThreads: commit.movedThreads, restartedCalls: report.mendedCalls,
-            interruptedCalls: interruptedCalls, pauseNanoseconds: report.nanoseconds)
+            let report = holds.report
+            return CommitSummary(
+                heldThreads: report.threads, movedThreads: commit.movedThreads, restartedCalls: report.mendedCalls,
+                interruptedCalls: report.interruptedCalls, pauseNanoseconds: report.longest, holds: report.stops,
+                totalNanoseconds: report.total)
+        } catch let error as CommitError { throw translated(error) }
     }
 
     private func translated(_ error: CommitError) -> any Error {
@@ -204,19 +185,6 @@ public final class RemoteTarget: Target {
         case .rolledBack(let error): PatchError.rolledBack(address: error.address, code: error.code)
         case .inconsistent(let error, _): PatchError.inconsistent(address: error.address, code: error.code)
         default: error
-        }
-    }
-
-    /// Pauses between attempts that grow, so that a busy target is not stopped all the time.
-    private struct Retry {
-        var nanoseconds = 200_000
-
-        mutating func sleep(until deadline: Deadline) -> Bool {
-            if deadline.remainingMilliseconds * 1_000_000 <= nanoseconds { return false }
-            var span = timespec(tv_sec: 0, tv_nsec: nanoseconds)
-            nanosleep(&span, nil)
-            nanoseconds = min(nanoseconds * 2, 50_000_000)
-            return true
         }
     }
 }

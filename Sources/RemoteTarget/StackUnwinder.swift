@@ -21,13 +21,13 @@ final class StackUnwinder {
     let foreignLibrary: String?
 
     /// - Throws: a sentence of libdw.
-    init(pid: Int32) throws(UnwinderError) {
+    init(pid: Int32, memory: ProcMemory) throws(UnwinderError) {
         callbacks = .allocate(capacity: 1)
         callbacks.initialize(to: Dwfl_Callbacks())
         callbacks.pointee.find_elf = dwfl_linux_proc_find_elf
         // No separate debug files: they would be read while a thread waits, or fetched from a server.
         callbacks.pointee.find_debuginfo = { _, _, _, _, _, _, _, _ in -1 }
-        subject = Subject(pid: pid)
+        subject = Subject(memory: memory)
         threadCallbacks = .allocate(capacity: 1)
         threadCallbacks.initialize(to: Subject.callbacks)
         guard let session = dwfl_begin(callbacks) else {
@@ -96,13 +96,13 @@ final class StackUnwinder {
 
     /// What libdw unwinds: registers of a thread, or of what one of its signal handlers has interrupted, and memory.
     private final class Subject {
-        let pid: Int32
+        let memory: ProcMemory
         var registers = hp_registers()
         var signatureBits: UInt64 = 0
         /// The part of a page that was read last: frames lie side by side.
         private var chunk: (address: UInt64, words: [UInt64]) = (0, [])
 
-        init(pid: Int32) { self.pid = pid }
+        init(memory: ProcMemory) { self.memory = memory }
 
         /// Memory could not be read. libdw takes that for the thread's start, unless its own error is set, which we cannot.
         private(set) var hasFailed = false
@@ -120,7 +120,7 @@ final class StackUnwinder {
             // To the end of a kibibyte, which no page boundary cuts.
             let room = address % 8 == 0 ? 1024 - Int(address % 1024) : 8
             var words = [UInt64](repeating: 0, count: room / 8)
-            let count = words.withUnsafeMutableBytes { linux_process_vm_read(pid, address, $0.baseAddress, $0.count) }
+            let count = words.withUnsafeMutableBytes { memory.prefix(at: Address(address), into: $0) }
             guard count >= 8 else {
                 hasFailed = true
                 return nil
@@ -145,7 +145,7 @@ final class StackUnwinder {
         }
 
         private func read(_ buffer: UnsafeMutableRawBufferPointer, at address: UInt64) -> Bool {
-            linux_process_vm_read(pid, address, buffer.baseAddress, buffer.count) == buffer.count
+            memory.prefix(at: Address(address), into: buffer) == buffer.count
         }
 
         /// Goes on with the registers that the kernel has saved in a signal frame.

@@ -39,33 +39,54 @@ extension StoppedProcess {
     }
 
     /// The first thread whose PC lies in `range`, or whose stack holds a word that points into it; nil where none is there.
-    public borrowing func firstThread(in range: Range<Address>, stackBytes: Int = 1 << 18) -> Int32? {
-        let pid = session.tracees.pid
-        for tracee in session.tracees.tracees {
+    /// - Throws: `CommitError.pauseExceeded` where looking takes longer than threads may be held.
+    public borrowing func firstThread(
+        in range: Range<Address>, stackBytes: Int = 1 << 18
+    ) throws(CommitError) -> Int32? {
+        let tracees = session.tracees
+        for tracee in tracees.tracees {
             var registers = tracee.registers
             if range.contains(Address(hp_registers_pc(&registers))) { return tracee.tid }
-            var scan = StackScan(pid: pid, limit: stackBytes, signatureBits: session.tracees.signatureBits)
+            let limit = StackScan.limit(of: registers, atMost: stackBytes)
+            var scan = StackScan(memory: tracees.memory, limit: limit, signatureBits: tracees.signatureBits)
             let words = range.lowerBound.rawValue..<range.upperBound.rawValue
             if scan.first(from: hp_registers_sp(&registers), in: words, where: { _, _ in true }) != nil {
                 return tracee.tid
             }
+            try session.checkPause()
         }
         return nil
     }
 }
 
+extension StopSession {
+    /// - Throws: `CommitError.pauseExceeded`.
+    fileprivate func checkPause() throws(CommitError) {
+        if let excess { throw .pauseExceeded(nanoseconds: excess, allowed: maximumPause ?? excess) }
+    }
+}
+
 /// A conservative search of a stack, in chunks, up to the first page that cannot be read.
 struct StackScan {
-    let pid: Int32
+    let memory: ProcMemory
     let limit: Int
     /// Left out of the comparison: the bits that sign a return address. A PC that the kernel has saved is not signed.
     let signatureBits: UInt64
     private(set) var scannedBytes = 0
 
-    init(pid: Int32, limit: Int, signatureBits: UInt64 = 0) {
-        self.pid = pid
+    init(memory: ProcMemory, limit: Int, signatureBits: UInt64 = 0) {
+        self.memory = memory
         self.limit = limit
         self.signatureBits = signatureBits
+    }
+
+    /// How many bytes of a thread's stack are to be searched. glibc keeps a thread's control block at the top of its stack, and no
+    /// stack reaches across it. The libraries may be mapped right above, and reading on through them takes most of a millisecond.
+    static func limit(of registers: hp_registers, atMost limit: Int) -> Int {
+        var registers = registers
+        let (sp, tp) = (hp_registers_sp(&registers), hp_registers_tp(&registers))
+        // The search begins 128 bytes below SP.
+        return tp > sp && tp - sp < UInt64(max(0, limit)) ? min(limit, Int(tp - sp) + 128) : limit
     }
 
     /// The first 8-byte word of a range that matches, with its address. The range comes first: nearly no word lies in it.
@@ -81,7 +102,7 @@ struct StackScan {
             let page = UInt64(MemoryPage.size)
             let size = min(UInt64(chunk.count * 8), end - address, 2 * page - address % page)
             let count = chunk.withUnsafeMutableBytes {
-                linux_process_vm_read(pid, address, $0.baseAddress, Int(size))
+                memory.prefix(at: Address(address), into: .init(rebasing: $0[..<Int(size)]))
             }
             guard count >= 8 else { return nil }
             let significant = ~signatureBits
@@ -101,7 +122,7 @@ struct StackScan {
 
 extension StackScan {
     /// Whether the stack of a stopped thread holds what looks like the kernel's signal frame.
-    static func holdsSignalFrame(_ tracee: Tracees.Tracee, in pid: Int32) -> Bool {
+    static func holdsSignalFrame(_ tracee: Tracees.Tracee, in memory: ProcMemory) -> Bool {
         var registers = tracee.registers
         let sp = hp_registers_sp(&registers) & ~7
         let page = UInt64(MemoryPage.size)
@@ -111,7 +132,7 @@ extension StackScan {
             let address = sp &+ UInt64(words.count * 8)
             var chunk = [UInt64](repeating: 0, count: Int((page - address % page) / 8))
             let size = chunk.count * 8
-            let count = chunk.withUnsafeMutableBytes { linux_process_vm_read(pid, address, $0.baseAddress, size) }
+            let count = chunk.withUnsafeMutableBytes { memory.prefix(at: Address(address), into: $0) }
             if count != size { break }
             words += chunk
         }
@@ -148,10 +169,7 @@ private struct RemoteCommit {
         try check(writes)
         let scanned = try searchStacks(limit: stackBytes)
         let moves = try planMoves()
-        if let allowed = session.maximumPause {
-            let paused = Deadline.now &- session.tracees.firstInterrupt
-            if paused > allowed { throw .pauseExceeded(nanoseconds: paused, allowed: allowed) }
-        }
+        try session.checkPause()
         // 3.
         try layDown()
         do throws(CommitError) {
@@ -203,19 +221,15 @@ private struct RemoteCommit {
         var scanned = 0
         for tracee in session.tracees.tracees {
             var registers = tracee.registers
-            // glibc keeps a thread's control block at the top of its stack, and no stack reaches across it. The libraries
-            // may be mapped right above, and reading on through them takes most of a millisecond.
-            let (sp, tp) = (hp_registers_sp(&registers), hp_registers_tp(&registers))
-            let isBounded = tp > sp && tp - sp < UInt64(max(0, limit))
-            // The search begins 128 bytes below SP.
-            let bound = isBounded ? min(limit, Int(tp - sp) + 128) : limit
-            var scan = StackScan(pid: session.tracees.pid, limit: bound)
+            var scan = StackScan(
+                memory: session.tracees.memory, limit: StackScan.limit(of: registers, atMost: limit))
             if let (word, address) = scan.first(
-                from: sp, in: hazards, where: { hp_is_hazard(block, $0) && isSavedPC(at: $1) })
+                from: hp_registers_sp(&registers), in: hazards, where: { hp_is_hazard(block, $0) && isSavedPC(at: $1) })
             {
                 throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
             }
             scanned += scan.scannedBytes
+            try session.checkPause()
         }
         return scanned
     }
@@ -225,7 +239,7 @@ private struct RemoteCommit {
         var neighbours = [UInt64](repeating: 0, count: Int(HP_NEIGHBOURS))
         let first = address &- UInt64(HP_NEIGHBOURS_BELOW * 8)
         let count = neighbours.withUnsafeMutableBytes {
-            linux_process_vm_read(session.tracees.pid, first, $0.baseAddress, $0.count)
+            session.tracees.memory.prefix(at: Address(first), into: $0)
         }
         return count != neighbours.count * 8 || Architecture.current.isSavedPC(between: neighbours)
     }

@@ -19,16 +19,20 @@ public struct StoppedProcess: ~Copyable {
     public init(
         _ process: RemoteProcess, deadline: Deadline, maximumPause: UInt64? = nil
     ) throws(RemoteRefusal) {
-        session = try Self.stop(process, deadline: deadline, maximumPause: maximumPause)
+        session = try Self.stop(process, deadline: deadline, maximumPause: maximumPause, holds: nil)
+    }
+
+    /// The same within the budget of an operation.
+    init(_ process: RemoteProcess, deadline: Deadline, holds: HoldBudget) throws(RemoteRefusal) {
+        session = try Self.stop(process, deadline: deadline, maximumPause: holds.allowance, holds: holds)
     }
 
     deinit { session.release() }
 
     private static func stop(
-        _ process: RemoteProcess, deadline: Deadline, maximumPause: UInt64?
+        _ process: RemoteProcess, deadline: Deadline, maximumPause: UInt64?, holds: HoldBudget?
     ) throws(RemoteRefusal) -> StopSession {
-        guard process.isAlive else { throw .vanished(pid: process.pid) }
-        let session = try StopSession(pid: process.pid, maximumPause: maximumPause)
+        let session = try StopSession(process, maximumPause: maximumPause, holds: holds)
         try session.stopAll(deadline: deadline)
         return session
     }
@@ -72,16 +76,24 @@ final class StopSession {
     let tracees: Tracees
     let tracer: TracerThread
     let maximumPause: UInt64?
+    private let process: RemoteProcess
+    private let holds: HoldBudget?
     private var boost: SchedulingBoost
     private var report: PauseReport?
+    private var isOfOne = false
 
-    init(pid: Int32, maximumPause: UInt64?) throws(RemoteRefusal) {
-        tracees = try Tracees(pid: pid)
+    /// - Parameters:
+    ///   - maximumPause: nanoseconds; nil for as long as it takes.
+    ///   - holds: told what was held.
+    init(_ process: RemoteProcess, maximumPause: UInt64?, holds: HoldBudget?) throws(RemoteRefusal) {
+        self.process = process
         self.maximumPause = maximumPause
+        self.holds = holds
+        tracees = try Tracees(process)
         boost = SchedulingBoost()  // inherited by the tracing thread
         do { tracer = try TracerThread() } catch {
             boost.restore()
-            throw .procUnreadable(pid: pid, path: "a new thread of the patcher", code: error.code)
+            throw .procUnreadable(pid: process.pid, path: "a new thread of the patcher", code: error.code)
         }
     }
 
@@ -93,6 +105,7 @@ final class StopSession {
 
     /// Stops one thread and does something with it, on the tracing thread.
     func stopOne(_ tid: Int32, deadline: Deadline, then body: (Tracees) -> Void) throws(RemoteRefusal) {
+        isOfOne = true
         try stop { tracees throws(Tracees.Failure) in
             try tracees.stopOne(tid, deadline: deadline)
             body(tracees)
@@ -100,41 +113,49 @@ final class StopSession {
     }
 
     private func stop(_ body: (Tracees) throws(Tracees.Failure) -> Void) throws(RemoteRefusal) {
-        let refusal: RemoteRefusal? = tracer.run {
+        let pid = process.pid
+        guard process.isAlive else { throw .vanished(pid: pid) }
+        let failure: Tracees.Failure? = tracer.run {
             do throws(Tracees.Failure) {
                 try body(tracees)
                 return nil
             } catch {
-                switch error {
-                case .refused(let refusal):
-                    tracees.detachAll()
-                    return refusal
-                case .late(let tid):
-                    // Looked up after the others run again: a look takes longer than a stop.
-                    tracees.detachAll()
-                    return .deadline(pid: tracees.pid, RemoteRefusal.BlockingThread(pid: tracees.pid, tid: tid))
-                }
+                tracees.detachAll()
+                return error
             }
         }
-        if let refusal {
-            release()
-            throw refusal
+        guard let failure else { return }
+        release()
+        switch failure {
+        case .refused(let refusal): throw refusal
+        // Looked up after the others run again: a look takes longer than a stop.
+        case .late(let tid): throw .deadline(pid: pid, RemoteRefusal.BlockingThread(pid: pid, tid: tid))
         }
+    }
+
+    /// How long threads have been held, in nanoseconds; nil where that is not too long.
+    var excess: UInt64? {
+        guard let maximumPause else { return nil }
+        let held = Deadline.now &- tracees.firstInterrupt
+        return held > maximumPause ? held : nil
     }
 
     /// Idempotent: the report is of the first call.
     @discardableResult
     func release() -> PauseReport {
         if let report { return report }
-        let threads = tracees.tracees.count
         tracer.run { tracees.detachAll() }
         tracer.end()
+        // Threads that had not stopped yet have been let go of by the end of the tracing thread.
+        let end = tracees.hasLeftSome ? Deadline.now : tracees.lastDetach
         let report = PauseReport(
-            threads: threads, nanoseconds: tracees.lastDetach &- tracees.firstInterrupt,
+            threads: tracees.heldThreads,
+            nanoseconds: tracees.firstInterrupt == 0 ? 0 : max(end, tracees.firstInterrupt) - tracees.firstInterrupt,
             mendedCalls: tracees.mendedCalls, interruptedCalls: tracees.interruptedCalls,
             lateThreads: tracees.lateThreads, wasBoosted: boost.isActive)
         boost.restore()
         self.report = report
+        if tracees.firstInterrupt != 0 { holds?.record(report, ofOne: isOfOne) }
         return report
     }
 

@@ -64,6 +64,14 @@ struct TaskGlance {
         sp = hex(fields.count - 2)
         pc = hex(fields.count - 1)
     }
+
+    /// The letter of its state alone, for looks at all threads; nil where it is gone.
+    static func state(pid: Int32, tid: Int32) -> UInt8? {
+        guard let stat = try? ProcText.read("/proc/\(pid)/task/\(tid)/stat") else { return nil }
+        // The name is in parentheses and may hold any character, so the last ')' ends it.
+        guard let end = stat.lastIndex(of: UInt8(ascii: ")")), end + 2 < stat.count else { return nil }
+        return stat[end + 2]
+    }
 }
 
 extension RemoteRefusal.BlockingThread {

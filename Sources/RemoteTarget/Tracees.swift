@@ -1,10 +1,12 @@
 import CLinux
 import CPatch
 import Glibc
+import Memory
 
 /// The attached threads of one process. Everything here runs on a `TracerThread`.
 ///
 /// The protocol, as measured:
+/// 0. SEIZE and INTERRUPT the threads in uninterruptible sleep, as the parent in vfork is, and wait for them while all others run.
 /// 1. SEIZE every thread while all run, rescanning until nothing is new.
 /// 2. INTERRUPT all, then wait for each thread id by itself.
 /// 3. Rescan until a scan that began after all known threads had stopped finds none.
@@ -26,6 +28,8 @@ final class Tracees {
     }
 
     let pid: Int32
+    /// While threads are held, their memory is read by this alone.
+    let memory: ProcMemory
     private let tasks: TaskList
     private(set) var tracees: [Tracee] = []
     private var known: Set<Int32> = []
@@ -36,25 +40,41 @@ final class Tracees {
     private(set) var signatureBits: UInt64 = 0
     /// Threads that appeared while the stop was under way.
     private(set) var lateThreads = 0
+    /// 0 where none was held.
     private(set) var firstInterrupt: UInt64 = 0
     private(set) var lastDetach: UInt64 = 0
+    /// Some had not stopped by then.
+    private(set) var hasLeftSome = false
+    /// How many were held.
+    private(set) var heldThreads = 0
+    /// Of those whose signal is at hand: which signals have a handler.
+    private lazy var handledSignals = readHandledSignals()
 
-    init(pid: Int32) throws(RemoteRefusal) {
-        self.pid = pid
+    init(_ process: RemoteProcess) throws(RemoteRefusal) {
+        pid = process.pid
         do { tasks = try TaskList(pid: pid) } catch { throw .vanished(pid: pid) }
+        let path = process.livingDirectory + "/mem"
+        do { memory = try ProcMemory(path: path, writable: false) } catch {
+            if error.code == ENOENT || error.code == ESRCH { throw .vanished(pid: pid) }
+            throw .procUnreadable(pid: pid, path: path, code: error.code)
+        }
     }
 
-    // MARK: 1–4
+    // MARK: 0–4
 
-    /// Steps 1 to 4. `longest` bounds, in nanoseconds, how long threads are held while others are waited for.
+    /// Steps 0 to 4. `longest` bounds, in nanoseconds, how long threads are held while others are waited for.
     func stopAll(deadline: Deadline, longest: UInt64?) throws(Failure) {
-        while try seizeNew() > 0 { try check(deadline) }
+        try stopSleepers(deadline: deadline, longest: longest)
+        // Attached threads wait for us with every signal that reaches them, so that is bounded too.
+        var limit = bound(deadline, longest, from: firstInterrupt == 0 ? Deadline.now : firstInterrupt)
+        while try seizeNew() > 0 { try check(limit) }
         if tracees.isEmpty { throw .refused(.vanished(pid: pid)) }
-        firstInterrupt = Deadline.now
-        var limit = deadline
-        if let longest { limit = min(limit, Deadline(nanoseconds: firstInterrupt &+ longest)) }
-        for tracee in tracees { _ = linux_ptrace_interrupt(tracee.tid) }
-        var first = 0
+        if firstInterrupt == 0 {
+            firstInterrupt = Deadline.now
+            limit = bound(deadline, longest, from: firstInterrupt)
+        }
+        var first = tracees.firstIndex { !$0.isStopped } ?? tracees.count
+        for tracee in tracees[first...] { _ = linux_ptrace_interrupt(tracee.tid) }
         while true {
             for index in first..<tracees.count { try wait(index, until: limit) }
             first = tracees.count
@@ -64,8 +84,47 @@ final class Tracees {
         }
         for index in tracees.indices { readRegisters(index) }
         tracees.removeAll { !$0.isStopped }
+        heldThreads = tracees.count
         if let first = tracees.first { signatureBits = hp_signature_bits(first.tid) }
         if tracees.isEmpty { throw .refused(.vanished(pid: pid)) }
+    }
+
+    private func bound(_ deadline: Deadline, _ longest: UInt64?, from start: UInt64) -> Deadline {
+        longest.map { min(deadline, Deadline(nanoseconds: start.addingSaturating($0))) } ?? deadline
+    }
+
+    /// 0. Nobody is held until the first of them has stopped, and then no longer than others are.
+    private func stopSleepers(deadline: Deadline, longest: UInt64?) throws(Failure) {
+        for tid in tasks.scan() where TaskGlance.state(pid: pid, tid: tid) == UInt8(ascii: "D") {
+            if try seize(tid) { _ = linux_ptrace_interrupt(tid) }
+        }
+        var limit = deadline
+        var backoff = Backoff()
+        var look = Deadline.now
+        while true {
+            var waiting: Int32?
+            let before = look
+            look = Deadline.now
+            for index in tracees.indices.reversed() where !tracees[index].isStopped {
+                let tid = tracees[index].tid
+                // A main thread that ended while it was seized stays as a zombie, and never stops.
+                switch stop(of: tid) ?? (hasEnded(tid) ? .ended : nil) {
+                case nil: waiting = tid
+                case .ended?:
+                    known.remove(tid)
+                    tracees.remove(at: index)
+                case let stop?:
+                    note(stop, of: index)
+                    if firstInterrupt == 0 {
+                        firstInterrupt = before
+                        limit = bound(deadline, longest, from: before)
+                    }
+                }
+            }
+            guard let waiting else { return }
+            if limit.hasPassed { throw .late(tid: waiting) }
+            backoff.sleep()
+        }
     }
 
     /// Stops one thread only.
@@ -74,6 +133,7 @@ final class Tracees {
         firstInterrupt = Deadline.now
         _ = linux_ptrace_interrupt(tid)
         try wait(0, until: deadline)
+        heldThreads = 1
         readRegisters(0)
         guard tracees[0].isStopped else { throw .refused(.vanished(pid: tid)) }
         signatureBits = hp_signature_bits(tid)
@@ -114,13 +174,12 @@ final class Tracees {
 
     /// Waits for a thread to stop; an end is none.
     private func wait(_ index: Int, until deadline: Deadline) throws(Failure) {
-        switch try nextStop(of: tracees[index].tid, until: deadline) {
-        case .ended: break
-        case .event, .systemCall: tracees[index].isStopped = true
-        case .signal(let signal):
-            tracees[index].isStopped = true
-            tracees[index].signal = signal
-        }
+        note(try nextStop(of: tracees[index].tid, until: deadline), of: index)
+    }
+
+    private func note(_ stop: Stop, of index: Int) {
+        tracees[index].isStopped = stop != .ended
+        if case .signal(let signal) = stop { tracees[index].signal = signal }
     }
 
     private enum Stop: Equatable {
@@ -137,17 +196,9 @@ final class Tracees {
         var backoff = Backoff()
         var turns = 0
         while true {
-            var status: Int32 = 0
-            let result = linux_ptrace_wait(tid, &status)
-            if result == tid, linux_status_stopped(status) != 0 {
-                if linux_status_stop_event(status) != 0 { return .event }
-                let signal = linux_status_stop_signal(status)
-                return signal == SIGTRAP | Int32(LINUX_STOP_AT_CALL) ? .systemCall : .signal(signal)
-            }
-            if result == tid || (result < 0 && errno != EINTR) {
-                // Ended, or exec in another thread has taken its id away. The id may be used again.
-                known.remove(tid)
-                return .ended
+            if let stop = stop(of: tid) {
+                if stop == .ended { known.remove(tid) }
+                return stop
             }
             // A main thread that ended while it was seized stays as a zombie, and never stops.
             turns += 1
@@ -160,11 +211,22 @@ final class Tracees {
         }
     }
 
+    /// What has become of a thread by now; nil where it has not stopped yet.
+    private func stop(of tid: Int32) -> Stop? {
+        var status: Int32 = 0
+        let result = linux_ptrace_wait(tid, &status)
+        if result == tid, linux_status_stopped(status) != 0 {
+            if linux_status_stop_event(status) != 0 { return .event }
+            let signal = linux_status_stop_signal(status)
+            return signal == SIGTRAP | Int32(LINUX_STOP_AT_CALL) ? .systemCall : .signal(signal)
+        }
+        // Ended, or exec in another thread has taken its id away. The id may be used again.
+        return result == tid || (result < 0 && errno != EINTR) ? .ended : nil
+    }
+
     private func hasEnded(_ tid: Int32) -> Bool {
-        guard let stat = try? ProcText.readString("/proc/\(pid)/task/\(tid)/stat") else { return true }
-        // The name is in parentheses and may hold any character, so the last ')' ends it.
-        let state = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].dropFirst(2).first
-        return state == "Z" || state == "X"
+        let state = TaskGlance.state(pid: pid, tid: tid)
+        return state == nil || state == UInt8(ascii: "Z") || state == UInt8(ascii: "X")
     }
 
     private func readRegisters(_ index: Int) {
@@ -177,10 +239,11 @@ final class Tracees {
         mend(index)
     }
 
-    /// The stop makes epoll_wait and its like return EINTR, which no signal handler can have caused. Mended at once, where that is
-    /// possible, so that even a patcher that is killed in the next moment leaves no EINTR behind. The timeout begins anew.
+    /// The stop makes epoll_wait and its like return EINTR, although no signal handler runs: also where the thread stops for a
+    /// signal that has none, as SIGCHLD, which nobody but its tracer would ever have heard of. Mended at once, where that is
+    /// possible, so that even a patcher that is killed in the next moment leaves no EINTR behind: the kernel enters such a call
+    /// again, or where a handler does run makes it fail after all. The timeout begins anew.
     private func mend(_ index: Int) {
-        guard tracees[index].signal == 0 else { return }
         if hp_registers_mend(&tracees[index].registers) {
             if linux_ptrace_set_registers(tracees[index].tid, &tracees[index].registers) == 0 { mendedCalls += 1 }
         } else if hasFailedCall(index) {
@@ -191,14 +254,24 @@ final class Tracees {
     /// Whether the stop has made the thread's call fail, and nothing has run since.
     func hasFailedCall(_ index: Int) -> Bool {
         var registers = tracees[index].registers
-        return tracees[index].signal == 0 && hp_registers_failed(&registers)
+        return hp_registers_failed(&registers) && !isHandled(tracees[index].signal)
             && hp_is_system_call(instruction(at: hp_registers_pc(&registers) &- 4))
+    }
+
+    private func isHandled(_ signal: Int32) -> Bool {
+        signal != 0 && (signal > 64 || handledSignals >> UInt64(signal - 1) & 1 == 1)
+    }
+
+    /// SigCgt of /proc/PID/status; all signals where it cannot be read.
+    private func readHandledSignals() -> UInt64 {
+        let status = (try? ProcText.readString("/proc/\(pid)/task/\(tracees.first?.tid ?? pid)/status")) ?? ""
+        return ProcStatus(parsing: status).text("SigCgt").flatMap { UInt64($0, radix: 16) } ?? .max
     }
 
     /// Four bytes of code; 0, which is no instruction of use here, where they cannot be read.
     private func instruction(at address: UInt64) -> UInt32 {
         var word: UInt32 = 0
-        let count = withUnsafeMutableBytes(of: &word) { linux_process_vm_read(pid, address, $0.baseAddress, $0.count) }
+        let count = withUnsafeMutableBytes(of: &word) { memory.prefix(at: Address(address), into: $0) }
         return count == 4 ? word : 0
     }
 
@@ -248,8 +321,7 @@ final class Tracees {
     private func restStops(_ index: Int, until deadline: Deadline) throws(Failure) -> Stop {
         tracees[index].isStopped = false
         let stop = try nextStop(of: tracees[index].tid, until: deadline)
-        tracees[index].isStopped = stop != .ended
-        if case .signal(let signal) = stop { tracees[index].signal = signal }
+        note(stop, of: index)
         return stop
     }
 
@@ -269,6 +341,9 @@ final class Tracees {
     func detachAll() {
         if tracees.isEmpty { return }
         for tracee in tracees where tracee.isStopped { _ = linux_ptrace_detach(tracee.tid, tracee.signal) }
+        let stopped = tracees.lazy.filter(\.isStopped).count
+        heldThreads = max(heldThreads, stopped)
+        hasLeftSome = stopped < tracees.count
         lastDetach = Deadline.now
         tracees = []
         known = []

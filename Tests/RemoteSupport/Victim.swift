@@ -1,3 +1,4 @@
+import CPatch
 import CPatchCore
 import Glibc
 import Memory
@@ -16,6 +17,9 @@ public struct Shared: @unchecked Sendable {
     public var births: Int { words[5] }
     public func stop() { words[6] = 1 }
     public func rounds(_ thread: Int) -> Int { words[7 + thread] }
+    /// The longest time that a heart has stood still, in microseconds.
+    public var gap: Int { words[143] }
+    public func forgetGap() { words[143] = 0 }
     public var message: String {
         String(cString: UnsafeRawPointer(words + 127).assumingMemoryBound(to: CChar.self))
     }
@@ -145,17 +149,38 @@ public final class Victim {
     }
 
     public func startAgent(
-        deadline: Int = 10_000, idle: UInt64 = 2_000_000_000, phase: @escaping (AgentPhase) -> Void = { _ in }
+        deadline: Int = 10_000, holds: HoldBudget = HoldBudget(), idle: UInt64 = 2_000_000_000,
+        phase: @escaping (AgentPhase) -> Void = { _ in }
     ) throws -> Agent {
         let process = try process()
         let memory = try process.memory()
         return try Agent.start(
             in: process, memory: memory, symbols: try symbols(process, memory),
-            deadline: .after(milliseconds: deadline), idle: idle, phase: phase)
+            deadline: .after(milliseconds: deadline), holds: holds, idle: idle, phase: phase)
     }
 }
 
 extension Victim {
+    /// Leaves the stub of an agent that has gone behind, and a thread in it that runs in a circle there.
+    /// - Parameter circle: an instruction that jumps to itself.
+    public func leaveAThreadInAStub(circle: [UInt8]) throws -> Int32 {
+        let process = try process()
+        let memory = try process.memory()
+        let agent = try startAgent(idle: 100_000_000)
+        let place = agent.place.range.lowerBound + Int(HP_STUB_ENTRY)
+        while try tasks.contains(agent.agentThread) { usleep(1000) }
+        try memory.write(circle, at: place)
+        let session = try StopSession(process, maximumPause: nil, holds: nil)
+        defer { session.release() }
+        var isSent = false
+        try session.stopOne(agent.borrowedThread, deadline: .after(milliseconds: 5000)) { tracees in
+            isSent = tracees.setRegisters(
+                0, AgentStub.entering(tracees.tracees[0].registers, stub: agent.place.range.lowerBound))
+        }
+        guard isSent else { throw TestFailure("the thread was not sent there") }
+        return agent.borrowedThread
+    }
+
     /// Has a forked patcher commit, which dies while it lays down copies: a million of them, which take several times as long as it is
     /// given, all the bytes that stand at `beta` anyway. Whoever was inside an entry was to go on at `copy`, where nothing is.
     public func losePatcherAmongCopies(move place: Address, to copy: Address) throws {

@@ -79,9 +79,10 @@ extension RemoteTargetTests {
 
         @Test func refusesATracedProcess() throws {
             let victim = try Victim("n")
+            let process = try victim.process()
             let child = Calls.fork()
             if child == 0 {
-                let tracees = try? Tracees(pid: victim.pid)
+                let tracees = try? Tracees(process)
                 try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
                 while true { pause() }
             }

@@ -8,6 +8,9 @@ __asm__(".text\n.balign 16\nalpha: .byte 0x0f,0x1f,0x44,0,0; mov $1,%eax; ret\n"
 __asm__(".text\n.balign 16\nblind_fault: movq S@GOTPCREL(%rip),%rax; mov (%rax),%rax; movslq %edi,%rdi; mov %rdi,24(%rax)\n"
         "1: call pause@PLT; jmp 1b\n");
 
+__asm__(".text\n.balign 16\nblind_wait: push %rbp; mov $1,%ebp; mov $1,%edx; mov $100,%r10d; xor %r8d,%r8d; mov $232,%eax; syscall\n"
+        "pop %rbp; ret\n");
+
 // All but rsp and rbp, with the red zone below it, the flags, and the upper halves of ymm registers.
 long check_registers(void) {
     long ok;

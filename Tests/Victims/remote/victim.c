@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +22,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 // Mirrored by Shared in Victim.swift, and in the self-test.
@@ -27,6 +30,7 @@ struct shared {
     volatile long errors, interrupted, value, in_handler, loaded, births, stop;
     volatile long rounds[120];
     char message[128];
+    volatile long gap;  // the longest that a thread has stood still, in microseconds
 } *S;
 
 volatile long *loaded_counter(void) { return &S->loaded; }
@@ -38,7 +42,9 @@ int alpha(void);
 int beta(void);
 void spin(void);
 int at_page_end(void);
-// The same without call frame information as `fault`: the unwinding ends in the handler.
+// epoll_wait(2) for 100 ms, without call frame information.
+int blind_wait(int epoll, struct epoll_event *event);
+// The same as `fault`, without call frame information: the unwinding ends in the handler.
 void blind_fault(int s);
 // Not 0 where every register has kept its value through a long loop.
 long check_registers(void);
@@ -176,6 +182,83 @@ static void *t_futex(void *a) {
     for (;;) { syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0); BAD("futex returned %d", errno); }
 }
 
+// A beat every millisecond, and the longest time between two. The test sets it to 0.
+static long now_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+static void beat(void *a, long *last) {
+    long now = now_us();
+    if (now - *last > S->gap) S->gap = now - *last;
+    *last = now;
+    S->rounds[(long)a]++;
+}
+static void *t_heart(void *a) {
+    for (long last = now_us();; beat(a, &last)) nanosleep(&(struct timespec){0, 1000000}, 0);
+}
+// A tick of 100 ms that a stop makes begin anew, or end.
+static void *t_blind_tick(void *a) {
+    int e = epoll_create1(0);
+    struct epoll_event event;
+    for (long last = now_us();; beat(a, &last)) {
+        int result = blind_wait(e, &event);
+        if (result == -EINTR) __sync_fetch_and_add(&S->interrupted, 1);
+        else if (result) BAD("epoll_wait returned %d", result);
+    }
+}
+// The parent in vfork, for a second each time.
+static void *t_long_vfork(void *a) {
+    for (;;) {
+        pid_t p = vfork();
+        if (p == 0) { syscall(SYS_nanosleep, &(struct timespec){1, 0}, 0); _exit(0); }
+        if (p > 0) waitpid(p, 0, 0);
+        S->rounds[(long)a]++;
+        usleep(20000);
+    }
+}
+// Sends the process a signal that everybody ignores, all the time.
+static void *t_ignored_signals(void *a) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, 0);
+    for (;;) { kill(getpid(), SIGURG); usleep(20); S->rounds[(long)a]++; }
+}
+
+// Its stack ends where the pages are missing that another thread has to bring (userfaultfd(2)).
+enum { FIBER = 65536 };
+static int faults;
+static void *serve_faults(void *a) {
+    static char zeroes[65536] __attribute__((aligned(65536)));
+    struct uffd_msg fault;
+    long page = sysconf(_SC_PAGESIZE);
+    while (read(faults, &fault, sizeof fault) == sizeof fault)
+        ioctl(faults, UFFDIO_COPY,
+              &(struct uffdio_copy){.dst = fault.arg.pagefault.address & -page, .src = (unsigned long)zeroes, .len = page});
+    return a;
+}
+static void sleep_in_fiber(void) { for (;;) pause(); }
+static void *t_missing_pages(void *a) {
+    char *stack = mmap(0, 2 * FIBER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(stack, 0, FIBER);
+    faults = syscall(SYS_userfaultfd, O_CLOEXEC);
+    struct uffdio_register missing = {{(unsigned long)stack + FIBER, FIBER}, UFFDIO_REGISTER_MODE_MISSING, 0};
+    if (faults < 0 || ioctl(faults, UFFDIO_API, &(struct uffdio_api){.api = UFFD_API}) || ioctl(faults, UFFDIO_REGISTER, &missing)) {
+        BAD("userfaultfd %d", errno);
+        pause();
+    }
+    pthread_t t;
+    pthread_create(&t, 0, serve_faults, 0);
+    static ucontext_t here, fiber;
+    getcontext(&fiber);
+    fiber.uc_stack.ss_sp = stack;
+    fiber.uc_stack.ss_size = FIBER;
+    makecontext(&fiber, sleep_in_fiber, 0);
+    S->rounds[(long)a] = 1;
+    swapcontext(&here, &fiber);
+    return a;
+}
+
 // Sends itself a signal, which it has then received.
 static volatile long received;
 static void receive(int s) { received += s == SIGUSR1; }
@@ -213,6 +296,11 @@ static void *(*function(char c))(void *) {
     case 'g': return t_timed_futex;
     case 'f': return t_futex;
     case 't': return t_signals;
+    case 'H': return t_heart;
+    case 'E': return t_blind_tick;
+    case 'V': return t_long_vfork;
+    case 'I': return t_ignored_signals;
+    case 'M': return t_missing_pages;
 #if defined(__aarch64__)
     case 'i': return t_indirect;
     case 'j': return t_scalable;

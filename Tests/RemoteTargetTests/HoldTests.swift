@@ -1,0 +1,161 @@
+import Glibc
+import Memory
+import RemoteSupport
+import Testing
+
+@testable import RemoteTarget
+
+extension RemoteTargetTests {
+    /// How long threads are held, and how often: as the budget says, and no longer, whoever is in the way.
+    @Suite struct HoldTests {
+        /// Ten times what the first hold may last: a heart on a busy machine stands still for some of it without us.
+        static let generous = 500_000
+
+        /// The parent in vfork cannot stop; nobody is held for it meanwhile.
+        @Test func holdsNobodyForAParentInVfork() throws {
+            let victim = try Victim("HV")
+            let process = try victim.process()
+            let round = victim.shared.rounds(2)
+            while victim.shared.rounds(2) == round { usleep(1000) }
+            usleep(50_000)
+            victim.shared.forgetGap()
+            let holds = HoldBudget()
+            let error = #expect(throws: RemoteRefusal.self) {
+                try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in }
+            }
+            #expect("\(error!)".contains("vfork"), "\(error!)")
+            #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
+            #expect(holds.report.total < 300_000_000, "\(holds.report)")
+            // With more time it is waited for, and the others hardly notice.
+            victim.shared.forgetGap()
+            try holds.hold(process, deadline: .after(milliseconds: 20_000)) { #expect($0.threadCount == 3) }
+            #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
+            #expect(victim.makesProgress(counting: [1]))
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// The report is the sum of what was held, in attempts that failed too.
+        @Test func addsUpWhatWasHeld() throws {
+            let victim = try Victim("H")
+            let holds = HoldBudget(maximumPause: 20_000_000)
+            var attempts = 0
+            victim.shared.forgetGap()
+            try holds.hold(try victim.process(), deadline: .after(milliseconds: 20_000)) { stopped in
+                attempts += 1
+                usleep(10_000)
+                if attempts < 3 { throw CommitError.busy(thread: 1, address: .null, foundAt: nil) }
+            }
+            #expect(attempts == 3)
+            #expect(holds.report.stops == 3)
+            #expect(holds.report.threads == 2)
+            #expect(holds.report.longest >= 10_000_000)
+            #expect(holds.report.total >= 30_000_000)
+            #expect(holds.report.total >= holds.report.longest)
+            #expect(victim.shared.gap >= 10_000)
+        }
+
+        /// Between two holds a process runs nine times as long as it was held, and stops are ever further apart.
+        @Test func spacesStops() throws {
+            let holds = HoldBudget()
+            let deadline = Deadline.after(milliseconds: 100_000)
+            var pauses: [UInt64] = []
+            for _ in 0..<6 {
+                let start = Deadline.now
+                #expect(holds.rest(until: deadline))
+                pauses.append(Deadline.now - start)
+            }
+            #expect(pauses[0] >= 1_000_000)
+            #expect(pauses[5] >= 7_500_000)
+            let pause = PauseReport(
+                threads: 1, nanoseconds: 5_000_000, mendedCalls: 0, interruptedCalls: 0, lateThreads: 0,
+                wasBoosted: false)
+            holds.record(pause, ofOne: false)
+            let start = Deadline.now
+            #expect(holds.rest(until: deadline))
+            #expect(Deadline.now - start >= 45_000_000)
+        }
+
+        /// A counter that grows with each attempt has an end, whatever is allowed.
+        @Test(arguments: [nil, 1_000_000, UInt64.max]) func growsWithoutOverflow(maximumPause: UInt64?) {
+            let holds = HoldBudget(maximumPause: maximumPause)
+            for _ in 0..<200 {
+                holds.grow()
+                #expect(!holds.rest(until: Deadline(nanoseconds: 0)))
+            }
+            #expect(holds.allowance <= maximumPause ?? 1_000_000_000)
+            #expect(Deadline.after(milliseconds: .max).remainingNanoseconds > 1 << 62)
+            #expect(!Deadline.after(milliseconds: .max).hasPassed)
+        }
+
+        /// What has held more than two seconds in all gives up, whatever time is left.
+        @Test func hasATotal() {
+            let holds = HoldBudget()
+            let pause = PauseReport(
+                threads: 1, nanoseconds: 1_100_000_000, mendedCalls: 0, interruptedCalls: 0, lateThreads: 0,
+                wasBoosted: false)
+            holds.record(pause, ofOne: false)
+            holds.record(pause, ofOne: false)
+            #expect(!holds.rest(until: .after(milliseconds: 1_000_000)))
+        }
+
+        /// A thread that stays in the stub of a predecessor: refused in time, and the others run.
+        @Test func leavesAPredecessorsStubThatIsInUse() throws {
+            let victim = try Victim("H", main: "n")
+            let thread = try victim.leaveAThreadInAStub(circle: [0xeb, 0xfe])
+            victim.shared.forgetGap()
+            let holds = HoldBudget()
+            #expect(throws: AgentError.refused(.stubInUse(pid: victim.pid, thread: thread))) {
+                try victim.startAgent(deadline: 1000, holds: holds)
+            }
+            #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
+            #expect((2...25).contains(holds.report.stops), "\(holds.report)")
+            #expect(victim.makesProgress(counting: [1]))
+        }
+
+        /// A search for a thread to borrow that finds none stops a thread a handful of times, so that its tick goes on.
+        @Test func leavesATickAlone() throws {
+            let victim = try Victim("", main: "E")
+            victim.shared.forgetGap()
+            let holds = HoldBudget()
+            #expect(throws: AgentError.self) { try victim.startAgent(deadline: 1500, holds: holds) }
+            #expect((1...8).contains(holds.report.singleStops), "\(holds.report)")
+            #expect(victim.shared.gap < 1_000_000, "a tick of 100 ms took \(victim.shared.gap) µs")
+            #expect(victim.shared.interrupted == 0)
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// A signal that nobody handles leaves no trace in the program, as it would not without us.
+        @Test func hidesIgnoredSignals() throws {
+            let victim = try Victim("I", main: "e")
+            var mended = 0
+            for _ in 0..<100 {
+                mended += try StoppedProcessTests.stop(victim).mendedCalls
+                usleep(2000)
+            }
+            #expect(mended > 50)
+            #expect(victim.shared.interrupted == 0)
+            #expect(victim.makesProgress(counting: [0, 1]))
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        static let canServeFaults = {
+            let descriptor = Calls.syscall(323, Int(O_CLOEXEC))
+            if descriptor >= 0 { close(Int32(descriptor)) }
+            return descriptor >= 0
+        }()
+
+        /// Pages above a stack that a thread would have to bring (userfaultfd(2)), which is held too: they end the search.
+        @Test(.enabled(if: canServeFaults, "userfaultfd is not permitted")) func waitsForNoHandlerOfFaults() throws {
+            let victim = try Victim("", main: "M")
+            let place = victim.spin.rawValue
+            for _ in 0..<3 {
+                let report = try CommitTests.commit(
+                    victim, [CommitTests.write(victim.spin, from: nil, to: [0x90])],
+                    hazards: [.init(start: place + 1, end: place + 3)])
+                #expect(report.scannedBytes > 0)
+            }
+            #expect(victim.isAlive)
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+    }
+}
