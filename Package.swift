@@ -160,7 +160,9 @@ let package = Package(
         // Programs that patch themselves, run by HotpatchTests: one that goes wrong takes nobody along.
         .executableTarget(
             name: "Scenarios",
-            dependencies: ["Hotpatch", "Engine", "LocalTarget", "SwiftCall", "CPatch", "CVictims", "Calls"],
+            dependencies: [
+                "Hotpatch", "Engine", "LocalTarget", "SwiftCall", "CPatchCore", "CPatch", "CVictims", "Calls",
+            ],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.
         .executableTarget(

@@ -13,6 +13,13 @@ long hp_read_memory(const hp_commit_job *job, uint64_t address, void *buffer, si
     return HP_SYSCALL6(SYS_process_vm_readv, job->pid, &local, 1, &remote, 1, 0);
 }
 
+// Whether the instruction before a PC makes a system call. The page before may not be there.
+bool hp_is_behind_call(const hp_commit_job *job, uint64_t pc) {
+    uint32_t instruction = 0;
+    const long length = HP_MACHINE_CALL_LENGTH;
+    return hp_read_memory(job, pc - (uint64_t)length, &instruction, (size_t)length) == length && hp_is_system_call(instruction);
+}
+
 // The last bytes read: entries of one library lie side by side, and a read costs the same for one as for a hundred.
 enum { WINDOW = 1024 };
 typedef struct window {

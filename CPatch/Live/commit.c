@@ -10,7 +10,20 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-enum { FIFO_PRIORITY = 10, FIRST_RETRY_NS = 200000, LAST_RETRY_NS = 20000000, FIRST_HOLD_NS = 50000000 };
+enum {
+    FIFO_PRIORITY = 10,
+    FIRST_RETRY_NS = 200000,
+    LAST_RETRY_NS = 20000000,
+    FIRST_PATIENCE_NS = 50000000,
+    LAST_PATIENCE_NS = 200000000,
+    HOLD_NS = 1000000000,
+    // Threads that are held in vain run for so many times as long afterwards.
+    RESPITE = 4,
+    // For which threads that somebody else traces are waited for, before they are parked by signal: another patcher is soon done.
+    TRACER_NS = 20000000,
+    // For which a thread that runs may be on its way back into the call that the last commit found it in.
+    RETURN_NS = 1000000000,
+};
 
 typedef struct scheduling {
     int policy;      // negative: unchanged
@@ -30,10 +43,48 @@ static void put_back(scheduling before) {
     if (before.policy >= 0) HP_SYSCALL3(SYS_sched_setscheduler, 0, before.policy, &before.priority);
 }
 
+// Whether the last commit has waited for another tracer in vain. A debugger stays; one has been waited for once.
+static bool is_traced_for_good;
+
+// When threads were last traced for the sake of their calls.
+static uint64_t last_gentle_ns;
+
+// By the helper, for the sake of calls that a signal would end. False where it may not trace, and nobody was disturbed.
+static bool attempt_gently(hp_commit_job *job, hp_commit_status *status) {
+    uint64_t patience = is_traced_for_good ? 0 : TRACER_NS;
+    for (uint64_t end = hp_now_ns() + patience;;) {
+        *status = hp_commit_traced(job);
+        bool is_refused = *status == HP_COMMIT_NO_PTRACE || (*status == HP_COMMIT_SYSTEM && job->report->held_threads == 0);
+        if (!is_refused) {
+            is_traced_for_good = false;
+            last_gentle_ns = hp_now_ns();
+            return true;
+        }
+        bool is_traced = *status == HP_COMMIT_NO_PTRACE && job->report->thread && job->report->error == EPERM;
+        if (!is_traced || hp_now_ns() >= end) {
+            is_traced_for_good = is_traced;
+            return false;
+        }
+        hp_sleep_ns(FIRST_RETRY_NS * 5);
+    }
+}
+
 static hp_commit_status attempt(hp_commit_job *job) {
     uint32_t parking = job->options->parking;
+    hp_view view;
+    hp_commit_status status = hp_look(job, &view);
+    if (status != HP_COMMIT_DONE) return status;
+    // A thread in vfork runs on when the child does, and holding the others until then is in vain. Another one than before: then
+    // they come and go, and one may be held between two.
+    int32_t before = job->starting;
+    job->starting = view.starting;
+    if (view.starting && (!before || before == view.starting))
+        return hp_fail(job, HP_COMMIT_DEADLINE, view.starting, 0, ETIMEDOUT);
     if (parking == HP_PARKING_PTRACE) return hp_commit_traced(job);
-    hp_commit_status status = hp_commit_parked(job);
+    bool may_return = view.is_running && hp_now_ns() - last_gentle_ns < RETURN_NS;
+    bool is_better_traced = view.is_better_traced || may_return;
+    if (parking == HP_PARKING_AUTOMATIC && is_better_traced && attempt_gently(job, &status)) return status;
+    status = hp_commit_parked(job);
     if (status == HP_COMMIT_NO_SIGNAL && parking == HP_PARKING_AUTOMATIC) return hp_commit_traced(job);
     return status;
 }
@@ -65,24 +116,29 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
     scheduling before = hurry();
     hp_commit_report busy;
     hp_clear(&busy, sizeof busy);
-    job.hold_ns = FIRST_HOLD_NS;
+    job.hold_ns = options->hold_ns ? options->hold_ns : HOLD_NS;
+    job.patience_ns = FIRST_PATIENCE_NS;
     for (uint64_t pause = FIRST_RETRY_NS;;) {
+        uint64_t held = report->pause_ns;
         report->status = HP_COMMIT_DONE;
         report->error = 0;
         report->status = attempt(&job);
+        held = report->pause_ns - held;
         if (report->status == HP_COMMIT_ROLLED_BACK && options->writer == HP_WRITER_AUTOMATIC
             && job.writer == HP_WRITER_PROC_MEM) {
             job.writer = report->writer = HP_WRITER_MPROTECT;  // a kernel that forbids writing text through /proc
             hp_learn_guards(&job);
             continue;
         }
-        // A signal handler that interrupted an entry will leave it. A thread that could not be held, in vfork say, must not
-        // keep all others waiting until the deadline: they run on between attempts, which grow.
+        // A signal handler that interrupted an entry will leave it; who cannot be held now may be later; who is traced may be so
+        // by another patcher. They all run on between attempts.
         if (report->status == HP_COMMIT_BUSY) hp_copy(&busy, report, sizeof busy);
-        else if (report->status == HP_COMMIT_DEADLINE) job.hold_ns *= 2;
-        else break;
-        if (hp_now_ns() + pause >= job.deadline_ns) break;
-        hp_sleep_ns(pause);
+        else if (report->status == HP_COMMIT_DEADLINE) {
+            if (held >= job.patience_ns && job.patience_ns < LAST_PATIENCE_NS) job.patience_ns *= 2;
+        } else if (report->status != HP_COMMIT_NO_PTRACE || !report->thread) break;
+        uint64_t respite = pause > RESPITE * held ? pause : RESPITE * held;
+        if (report->pause_ns >= job.hold_ns || hp_now_ns() + respite >= job.deadline_ns) break;
+        hp_sleep_ns(respite);
         if (pause < LAST_RETRY_NS) pause *= 2;
     }
     // The deadline may pass inside a later attempt; who kept us is still the one who was busy.

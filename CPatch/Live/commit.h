@@ -10,14 +10,17 @@ typedef struct hp_commit_job {
     const hp_commit_options *options;
     hp_commit_report *report;
     uint64_t deadline_ns;
-    uint64_t hold_ns;           // for which one attempt may keep threads waiting for the last of them
+    uint64_t hold_ns;           // for which threads are held at most, all attempts together
+    uint64_t patience_ns;       // for which threads are held in vain: without another one that lets itself be held
+    uint64_t hold_end_ns;       // when this attempt ends at the latest
+    int32_t starting;           // a thread that was in vfork at the last look, or 0
     int32_t pid;
     int32_t caller;             // the committing thread, which is never parked
     int memory;                 // /proc/self/mem, or -1
     uint32_t writer;            // HP_WRITER_PROC_MEM or HP_WRITER_MPROTECT
     uint64_t lowest_hazard;
     uint64_t highest_hazard;
-    uint64_t pause_began_ns;    // 0 until the first thread is disturbed
+    uint64_t pause_began_ns;    // of this attempt; 0 while nobody is disturbed
 } hp_commit_job;
 
 // Whether a thread, or what the name of a directory of threads stands for, is one to hold.
@@ -34,11 +37,31 @@ HP_INLINE hp_commit_status hp_fail(
     return status;
 }
 
-// When the attempt that begins now gives up on threads that are not held.
-HP_INLINE uint64_t hp_hold_deadline(const hp_commit_job *job) {
-    uint64_t limit = hp_now_ns() + job->hold_ns;
-    return limit < job->deadline_ns ? limit : job->deadline_ns;
+// Around what one attempt holds threads for. The report's pause is the sum over all attempts.
+HP_INLINE void hp_begin_hold(hp_commit_job *job) {
+    uint64_t now = hp_now_ns(), held = job->report->pause_ns;
+    uint64_t end = now + (held < job->hold_ns ? job->hold_ns - held : 0);
+    job->pause_began_ns = now;
+    job->hold_end_ns = end < job->deadline_ns ? end : job->deadline_ns;
 }
+HP_INLINE void hp_end_hold(hp_commit_job *job) {
+    if (job->pause_began_ns) job->report->pause_ns += hp_now_ns() - job->pause_began_ns;
+    job->pause_began_ns = 0;
+}
+
+// When to give up unless another thread is held by then.
+HP_INLINE uint64_t hp_patience_end(const hp_commit_job *job) {
+    uint64_t end = hp_now_ns() + job->patience_ns;
+    return end < job->hold_end_ns ? end : job->hold_end_ns;
+}
+
+// look.c: what the threads wait in, before any is disturbed.
+typedef struct hp_view {
+    bool is_better_traced;   // one is in a call that a signal would end early, for good, and a stop would not
+    bool is_running;         // one is in no call
+    int32_t starting;        // one that is in vfork, and cannot be held before it is through; else 0
+} hp_view;
+hp_commit_status hp_look(hp_commit_job *job, hp_view *view);
 
 // own_pages.c: what runs while text may be non-executable.
 bool hp_lay_down_copies(hp_commit_job *job);
@@ -51,6 +74,7 @@ void hp_park_restorer(void);
 
 // check.c: reads only.
 long hp_read_memory(const hp_commit_job *job, uint64_t address, void *buffer, size_t length);
+bool hp_is_behind_call(const hp_commit_job *job, uint64_t pc);
 void hp_learn_guards(hp_commit_job *job);
 hp_commit_status hp_check_expected(hp_commit_job *job);
 hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp);

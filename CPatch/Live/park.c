@@ -156,16 +156,20 @@ static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
     }
 }
 
-static hp_commit_status await_arrivals(parking *parking, uint64_t deadline) {
+static hp_commit_status await_arrivals(parking *parking) {
     enum { PATIENCE_NS = 2000000, LOOKS = 4 };
     int32_t blamed = 0, deaf = 0;
     int looks = 0;
+    uint32_t fewest = UINT32_MAX;
+    uint64_t deadline = 0;
     for (bool look_closely = false;; look_closely = true) {
         uint32_t arrived;
         do {
             arrived = __atomic_load_n(&hp_parking_lot.arrived, __ATOMIC_ACQUIRE);
             take_stock(parking, look_closely, &blamed);
             if (parking->missing == 0) return HP_COMMIT_DONE;
+            if (parking->missing < fewest) deadline = hp_patience_end(parking->job);
+            fewest = parking->missing;
             // Born, or deaf, since all were asked: it can still be traced.
             if (look_closely && parking->job->options->parking == HP_PARKING_AUTOMATIC) {
                 looks = blamed == deaf ? looks : 0;
@@ -180,13 +184,25 @@ static hp_commit_status await_arrivals(parking *parking, uint64_t deadline) {
 }
 
 // Everyone parked: from the first signal until a listing shows nobody new.
-static hp_commit_status park_everyone(parking *parking, uint64_t deadline) {
+static hp_commit_status park_everyone(parking *parking) {
     for (;;) {
         long found = signal_new_threads(parking);
         if (found < 0) return hp_fail(parking->job, HP_COMMIT_SYSTEM, 0, 0, (int)-found);
         if (found == 0) return HP_COMMIT_DONE;
-        hp_commit_status status = await_arrivals(parking, deadline);
+        hp_commit_status status = await_arrivals(parking);
         if (status != HP_COMMIT_DONE) return status;
+    }
+}
+
+// Calls that the signal has ended early, for good. The handler's frame, which the kernel has just written, says what they return.
+static void count_failed_calls(const parking *parking) {
+    hp_commit_job *job = parking->job;
+    for (uint32_t i = 0; i < parking->count; i++) {
+        const hp_parked *entry = &hp_parking_lot.threads[i];
+        if ((__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3) != HP_PHASE_PARKED) continue;
+        // Of one that was moved too: where it went on, the same instruction stands before.
+        if (hp_context_failed(entry->context) && hp_is_behind_call(job, hp_context_pc(entry->context)))
+            job->report->interrupted_calls++;
     }
 }
 
@@ -293,11 +309,13 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             parking.count = 0;
             parking.generation = (hp_parking_lot.released + 1) & 0x3fffffff;
             job->report->held_threads = 0;
-            job->pause_began_ns = hp_now_ns();
-            status = park_everyone(&parking, hp_hold_deadline(job));
+            job->report->moved_threads = 0;
+            hp_begin_hold(job);
+            status = park_everyone(&parking);
             if (status == HP_COMMIT_DONE) status = check_and_write(&parking);
+            count_failed_calls(&parking);
             release_everyone(&parking);
-            job->report->pause_ns = hp_now_ns() - job->pause_began_ns;
+            hp_end_hold(job);
             wanted = hp_parking_lot.capacity * 2;
             again = status == HP_COMMIT_SYSTEM && job->report->error == E2BIG;
             if (status == HP_COMMIT_SYSTEM && job->report->error == EINVAL && parking.count == 0) {

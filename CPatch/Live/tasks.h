@@ -53,23 +53,22 @@ HP_INLINE char hp_task_state(int directory, int32_t tid) {
     return '?';
 }
 
-// The signals a thread has blocked: the SigBlk line of its status (proc_pid_status(5)); 0 where it cannot be read. The line
-// lies behind the process's groups, of which there may be 65,536: so no buffer holds all that comes before it.
-HP_INLINE uint64_t hp_task_blocked(int directory, int32_t tid) {
-    static const char key[] = "\nSigBlk:\t";
+// A number in a thread's status (proc_pid_status(5)): what stands behind `key`, which begins and ends its line's title ("\nPid:\t"), to
+// a base of 10 or 16; 0 where there is none. Lines lie behind the process's groups, of which there may be 65,536: so no buffer
+// holds all that comes before them.
+HP_INLINE uint64_t hp_task_number(int directory, int32_t tid, const char *key, uint64_t base) {
     char text[1024];
-    uint64_t mask = 0;
+    uint64_t number = 0;
     size_t matched = 0;
-    bool found = false;
+    bool ended = false;
     long file = hp_open_task_file(directory, tid, "status");
     if (file < 0) return 0;
-    for (long count; !found && (count = HP_SYSCALL3(SYS_read, file, text, sizeof text)) > 0;) {
-        for (long i = 0; i < count; i++) {
+    for (long count; !ended && (count = HP_SYSCALL3(SYS_read, file, text, sizeof text)) > 0;) {
+        for (long i = 0; i < count && !ended; i++) {
             char c = text[i];
-            if (matched == sizeof key - 1) {
-                found = c == '\n';
-                if (found) break;
-                mask = mask << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+            if (!key[matched]) {
+                if (c == '\n') ended = true;
+                else number = number * base + (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
             } else {
                 // The key's first character stands nowhere else in it.
                 matched = c == key[matched] ? matched + 1 : c == key[0];
@@ -77,5 +76,37 @@ HP_INLINE uint64_t hp_task_blocked(int directory, int32_t tid) {
         }
     }
     HP_SYSCALL1(SYS_close, file);
-    return mask;
+    return number;
+}
+
+// The signals a thread has blocked.
+HP_INLINE uint64_t hp_task_blocked(int directory, int32_t tid) {
+    return hp_task_number(directory, tid, "\nSigBlk:\t", 16);
+}
+
+// The system call that a thread waits in (proc_pid_syscall(5)).
+typedef struct hp_task_call {
+    long number;             // negative: none
+    uint64_t arguments[6];
+} hp_task_call;
+
+// Zero, or a negative errno: -ENOENT or -ESRCH where the thread has ended. A thread that runs is in none.
+HP_INLINE long hp_read_task_call(int directory, int32_t tid, hp_task_call *call) {
+    char text[256];
+    long file = hp_open_task_file(directory, tid, "syscall");
+    if (file < 0) return file;
+    long length = HP_SYSCALL3(SYS_read, file, text, sizeof text - 1);
+    HP_SYSCALL1(SYS_close, file);
+    if (length <= 0) return length < 0 ? length : -EIO;
+    text[length] = 0;
+    call->number = hp_parse_decimal(text);
+    const char *at = text;
+    for (int i = 0; i < 6; i++) {
+        while (*at && *at != 'x') at++;
+        uint64_t value = 0;
+        for (at += *at == 'x'; (*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f'); at++)
+            value = value << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+        call->arguments[i] = value;
+    }
+    return 0;
 }

@@ -18,6 +18,7 @@
 #include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -42,7 +43,7 @@ typedef struct tracing {
     uint32_t capacity;
     uint32_t go;         // futex: set once the helper may trace
     int directory;
-    uint64_t hold_deadline_ns;
+    uint64_t patience_end_ns;
     hp_commit_status status;
     uint32_t writing;    // the helper has begun to write
     uint32_t finished;
@@ -98,25 +99,24 @@ static long seize_new(tracing *tracing) {
     }
 }
 
+// Whether the thread has stopped, or ended and is to be forgotten.
+static bool has_stopped(tracee *tracee) {
+    int status;
+    long who = HP_SYSCALL4(SYS_wait4, tracee->tid, &status, __WALL | WNOHANG, 0);
+    if (who == tracee->tid && WIFSTOPPED(status)) {
+        // A stop for a signal is as good as the one asked for; the signal is delivered on detach.
+        if (status >> 16 == 0) tracee->signal = WSTOPSIG(status);
+        tracee->held = 1;
+        return true;
+    }
+    bool is_gone = who == tracee->tid || who == -ECHILD || who == -ESRCH;
+    if (is_gone) tracee->tid = 0;
+    return is_gone;
+}
+
 static bool await_stop(tracing *tracing, tracee *tracee) {
     enum { TURNS_BETWEEN_LOOKS = 32 };
-    for (unsigned turns = 1;; turns++) {
-        int status;
-        long who = HP_SYSCALL4(SYS_wait4, tracee->tid, &status, __WALL | WNOHANG, 0);
-        if (who == tracee->tid) {
-            if (!WIFSTOPPED(status)) {
-                tracee->tid = 0;  // ended meanwhile
-                return true;
-            }
-            // A stop for a signal is as good as the one asked for; the signal is delivered on detach.
-            if (status >> 16 == 0) tracee->signal = WSTOPSIG(status);
-            tracee->held = 1;
-            return true;
-        }
-        if (who == -ECHILD || who == -ESRCH) {
-            tracee->tid = 0;
-            return true;
-        }
+    for (unsigned turns = 1; !has_stopped(tracee); turns++) {
         // A main thread that ended while it was seized stays as a zombie, and never stops.
         if (turns % TURNS_BETWEEN_LOOKS == 0) {
             char state = hp_task_state(tracing->directory, tracee->tid);
@@ -125,25 +125,27 @@ static bool await_stop(tracing *tracing, tracee *tracee) {
                 return true;
             }
         }
-        if (hp_now_ns() >= tracing->hold_deadline_ns) {
+        if (hp_now_ns() >= tracing->patience_end_ns) {
             tracing->status = hp_fail(tracing->job, HP_COMMIT_DEADLINE, tracee->tid, 0, ETIMEDOUT);
             return false;
         }
         hp_sleep_ns(turns < 16 ? 10000 : 200000);
     }
+    return true;
 }
 
 static bool hold_everyone(tracing *tracing) {
     long found;
     while ((found = seize_new(tracing)) > 0) {}
     if (found < 0) return false;
-    tracing->job->pause_began_ns = hp_now_ns();
-    tracing->hold_deadline_ns = hp_hold_deadline(tracing->job);
+    hp_begin_hold(tracing->job);
     for (uint32_t from = 0;;) {
         for (uint32_t i = from; i < tracing->count; i++)
             HP_SYSCALL4(SYS_ptrace, PTRACE_INTERRUPT, tracing->tracees[i].tid, 0, 0);
-        for (uint32_t i = from; i < tracing->count; i++)
+        for (uint32_t i = from; i < tracing->count; i++) {
+            tracing->patience_end_ns = hp_patience_end(tracing->job);
             if (!await_stop(tracing, &tracing->tracees[i])) return false;
+        }
         from = tracing->count;
         found = seize_new(tracing);
         if (found <= 0) return found == 0;
@@ -167,22 +169,23 @@ static bool set_pc(int32_t tid, uint64_t pc) {
     return set_registers(tid, &registers);
 }
 
-// Whether the instruction before the PC makes a system call. The memory is shared; but the page before may not be there, and a
-// helper that dies of that may take the process with it.
-static bool is_behind_call(const hp_commit_job *job, const hp_registers *registers) {
-    uint32_t instruction;
-    return hp_read_memory(job, hp_registers_pc(registers) - 4, &instruction, sizeof instruction) == sizeof instruction
-        && hp_is_system_call(instruction);
+// Whether the process handles a signal. One that it ignores stops a traced thread all the same (ptrace(2)).
+static bool is_handled(int32_t signal) {
+    hp_kernel_sigaction action;
+    if (HP_SYSCALL4(SYS_rt_sigaction, signal, 0, &action, sizeof action.mask) != 0) return false;
+    return (void *)action.handler != (void *)SIG_DFL && (void *)action.handler != (void *)SIG_IGN;
 }
 
-// Makes a call that our stop alone has interrupted start again; counts it where that is not possible.
+// Makes a call that the stop has interrupted start again, which the kernel does unless a handler runs; counts it where that is
+// not possible. Where the stop was for a signal that the process handles, the call fails as it should.
 static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
-    if (tracee->signal) return;
+    const hp_commit_job *job = tracing->job;
     if (hp_registers_mend(registers)) {
-        if (set_registers(tracee->tid, registers)) tracing->job->report->restarted_calls++;
-    } else if (!tracee->failed && hp_registers_failed(registers) && is_behind_call(tracing->job, registers)) {
+        if (set_registers(tracee->tid, registers)) job->report->restarted_calls++;
+    } else if (!tracee->failed && hp_registers_failed(registers) && hp_is_behind_call(job, hp_registers_pc(registers))) {
+        if (tracee->signal && is_handled(tracee->signal)) return;
         tracee->failed = 1;
-        tracing->job->report->interrupted_calls++;
+        job->report->interrupted_calls++;
     }
 }
 
@@ -227,12 +230,12 @@ static hp_commit_status check_and_write(tracing *tracing) {
     return job->report->status;
 }
 
-// Whoever was not seen to stop is detached by our end. It may have stopped all the same, for a signal that only whoever looks
-// could hand on, and that the kernel hands on by itself to a thread that nobody has looked at.
+// Whoever has not stopped yet is detached by our end. It may stop before, for a signal that only whoever looks could hand on, and
+// that the kernel hands on by itself to a thread that nobody has looked at.
 static void let_go(tracing *tracing) {
     for (uint32_t i = 0; i < tracing->count; i++) {
         tracee *tracee = &tracing->tracees[i];
-        if (!tracee->tid || !tracee->held) continue;
+        if (!tracee->tid || (!tracee->held && !has_stopped(tracee)) || !tracee->held) continue;
         hp_registers registers;
         if (get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
         HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal);
@@ -253,9 +256,43 @@ static int helper(void *argument) {
     HP_SYSCALL3(SYS_sched_setscheduler, 0, 1 /* SCHED_FIFO */, &fifo);
     if (hold_everyone(tracing)) tracing->status = check_and_write(tracing);
     let_go(tracing);
-    if (tracing->job->pause_began_ns) tracing->job->report->pause_ns = hp_now_ns() - tracing->job->pause_began_ns;
+    hp_end_hold(tracing->job);
     __atomic_store_n(&tracing->finished, 1, __ATOMIC_RELEASE);
     return 0;
+}
+
+// A filter of system calls may end whoever calls ptrace(2), and with it whoever shares its memory (a core dump ends them all).
+// What it does is seen by a child that shares nothing. Returns an errno, 0 where ptrace can be called.
+static int probe_filter(void) {
+    enum { NOBODY = INT32_MAX, PATIENCE_NS = 1000000000 };
+    long child = HP_SYSCALL6(SYS_clone, 0, 0, 0, 0, 0, 0);  // without a signal: the process need not know
+    if (child == 0) {
+        uint64_t tiny[2] = {1, 1};  // bytes, of a core dump: no pipe is fed either (core(5))
+        HP_SYSCALL4(SYS_prlimit64, 0, RLIMIT_CORE, tiny, 0);
+        long error = HP_SYSCALL4(SYS_ptrace, PTRACE_SEIZE, NOBODY, 0, 0);
+        for (;;) HP_SYSCALL1(SYS_exit_group, error == -ESRCH ? 0 : -error & 0xff);
+    }
+    if (child < 0) return (int)-child;
+    for (uint64_t end = hp_now_ns() + PATIENCE_NS;;) {
+        int status = 0;
+        long who = HP_SYSCALL4(SYS_wait4, child, &status, __WALL | WNOHANG, 0);
+        if (who == child) return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+        if (who < 0 && who != -EINTR) return (int)-who;
+        if (hp_now_ns() > end) HP_SYSCALL2(SYS_kill, child, SIGKILL);
+        hp_sleep_ns(50000);
+    }
+}
+
+// Whether a filter forbids tracing: an errno, or 0. Asked once for each set of filters, which only grows.
+static int filter_objection(const hp_commit_job *job, int directory) {
+    static uint64_t asked;
+    static int answer;
+    enum { FILTERED = 2 };  // SECCOMP_MODE_FILTER
+    if (hp_task_number(directory, job->caller, "\nSeccomp:\t", 10) != FILTERED) return 0;
+    uint64_t filters = hp_task_number(directory, job->caller, "\nSeccomp_filters:\t", 10);
+    if (!filters || filters != asked) answer = probe_filter();
+    asked = filters;
+    return answer;
 }
 
 hp_commit_status hp_commit_traced(hp_commit_job *job) {
@@ -282,9 +319,12 @@ hp_commit_status hp_commit_traced(hp_commit_job *job) {
         // The helper inherits the mask: a handler of the program must never run in it.
         uint64_t everything = ~0ull, before = 0;
         HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &everything, &before, sizeof before);
-        long pid = hp_clone_helper(
+        int objection = filter_objection(job, tracing.directory);
+        long pid = objection ? 0 : hp_clone_helper(
             CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, (void *)(stack + STACK_BYTES), helper, &tracing);
-        if (pid < 0) {
+        if (objection) {
+            status = hp_fail(job, HP_COMMIT_NO_PTRACE, 0, 0, objection);
+        } else if (pid < 0) {
             status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, (int)-pid);
         } else {
             HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, pid);  // where Yama restricts tracing to descendants

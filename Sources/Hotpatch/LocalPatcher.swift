@@ -121,7 +121,16 @@ struct LocalPatcher: ~Copyable {
                 originalPointer: $0.original)
         }
         let origin = PatchRecord.Origin(fromOutside: false, pid: linux_getpid(), uid: linux_getuid())
-        return try engine().apply(PatchRequest(replacements: replacements, origin: origin))
+        var receipt = try engine().apply(PatchRequest(replacements: replacements, origin: origin))
+        receipt.notes += interruptionNote(receipt.summary).map { [$0] } ?? []
+        return receipt
+    }
+
+    /// "2 system calls …"; nil where none was interrupted.
+    private func interruptionNote(_ summary: CommitSummary) -> String? {
+        let count = summary.interruptedCalls
+        guard count > 0 else { return nil }
+        return "\(count) system call\(count == 1 ? "" : "s") of other threads returned EINTR for being held"
     }
 
     /// A replacement that is not code would end the process at the first call.
@@ -175,6 +184,7 @@ private final class ProcessPatcher: Sendable {
 /// Options that any thread may read and set, also in a child that was forked meanwhile: no lock.
 final class SharedOptions: Sendable {
     private let timeout: Atomic<Int>
+    private let longestPause: Atomic<Int>
     private let writer: Atomic<UInt32>
     private let parking: Atomic<UInt32>
     private let stackBytes: Atomic<Int>
@@ -182,6 +192,7 @@ final class SharedOptions: Sendable {
 
     init(_ value: LocalTarget.Options = .init()) {
         timeout = Atomic(value.timeout)
+        longestPause = Atomic(value.longestPause)
         writer = Atomic(value.writer.rawValue)
         parking = Atomic(value.parking.rawValue)
         stackBytes = Atomic(value.stackBytes)
@@ -191,7 +202,7 @@ final class SharedOptions: Sendable {
     var value: LocalTarget.Options {
         get {
             var value = LocalTarget.Options(
-                timeout: timeout.load(ordering: .relaxed),
+                timeout: timeout.load(ordering: .relaxed), longestPause: longestPause.load(ordering: .relaxed),
                 writer: .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic,
                 parking: .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic,
                 stackBytes: stackBytes.load(ordering: .relaxed))
@@ -200,6 +211,7 @@ final class SharedOptions: Sendable {
         }
         set {
             timeout.store(newValue.timeout, ordering: .relaxed)
+            longestPause.store(newValue.longestPause, ordering: .relaxed)
             writer.store(newValue.writer.rawValue, ordering: .relaxed)
             parking.store(newValue.parking.rawValue, ordering: .relaxed)
             stackBytes.store(newValue.stackBytes, ordering: .relaxed)

@@ -16,6 +16,8 @@ public final class LocalTarget: Target {
 
         /// For a whole commit, in milliseconds.
         public var timeout: Int
+        /// For which threads are held at most, in milliseconds, all attempts together. Between attempts they run on.
+        public var longestPause: Int
         public var writer: Writer
         public var parking: Parking
         /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
@@ -24,9 +26,11 @@ public final class LocalTarget: Target {
         package var pageSize = sysconf(Int32(_SC_PAGESIZE))
 
         public init(
-            timeout: Int = 2000, writer: Writer = .automatic, parking: Parking = .automatic, stackBytes: Int = 64 << 10
+            timeout: Int = 2000, longestPause: Int = 1000, writer: Writer = .automatic, parking: Parking = .automatic,
+            stackBytes: Int = 64 << 10
         ) {
             self.timeout = timeout
+            self.longestPause = longestPause
             self.writer = writer
             self.parking = parking
             self.stackBytes = stackBytes
@@ -49,12 +53,7 @@ public final class LocalTarget: Target {
 
     /// From the line `x86_Thread_features` of `/proc/self/status` (Documentation/arch/x86/shstk.rst).
     public var hasShadowStack: Bool {
-        let file = linux_open("/proc/self/status", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return false }
-        defer { _ = linux_close(file) }
-        var buffer = [UInt8](repeating: 0, count: 8192)
-        let count = max(0, linux_read(file, &buffer, buffer.count))
-        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").contains {
+        contents(of: "/proc/self/status").split(separator: "\n").contains {
             $0.hasPrefix("x86_Thread_features:") && $0.contains("shstk")
         }
     }
@@ -104,6 +103,7 @@ public final class LocalTarget: Target {
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
         var wanted = hp_commit_options()
         wanted.timeout_ns = UInt64(max(options.timeout, 1)) * 1_000_000
+        wanted.hold_ns = UInt64(max(options.longestPause, 1)) * 1_000_000
         wanted.writer = options.writer.rawValue
         wanted.parking = options.parking.rawValue
         wanted.stack_bytes = options.stackBytes
@@ -142,10 +142,15 @@ public final class LocalTarget: Target {
                 what: "no real-time signal is free to park threads with", code: report.error,
                 remedy: "Give one up, or let the threads be traced.")
         case HP_COMMIT_NO_PTRACE:
+            let thread = report.thread == 0 ? "a thread" : "thread \(report.thread)"
+            if let tracer = tracer(of: report.thread) {
+                return .system(
+                    what: "cannot trace \(thread) of this process, for \(tracer) does", code: report.error,
+                    remedy: "Let go of it, if that is a debugger.")
+            }
             return .system(
-                what: "cannot trace thread \(report.thread) of this process, which blocks signals", code: report.error,
-                remedy:
-                    "A debugger may be attached, or tracing forbidden (Yama, seccomp, a process that is not dumpable).")
+                what: "cannot trace \(thread) of this process, which blocks signals", code: report.error,
+                remedy: "Tracing may be forbidden (Yama, seccomp, a process that is not dumpable).")
         case HP_COMMIT_ROLLED_BACK: return .rolledBack(address: address, code: report.error)
         case HP_COMMIT_INCONSISTENT: return .inconsistent(address: address, code: report.error)
         default:
@@ -153,6 +158,25 @@ public final class LocalTarget: Target {
                 what: "cannot hold the threads of this process", code: report.error,
                 remedy: "Patching needs /proc, and memory for a table of threads.")
         }
+    }
+
+    /// Who traces a thread, from the line `TracerPid` of its status; nil where nobody does who can be seen from here.
+    private func tracer(of thread: Int32) -> String? {
+        let status = contents(of: "/proc/self/task/\(thread)/status")
+        let line = status.split(separator: "\n").first { $0.hasPrefix("TracerPid:\t") }
+        guard let id = line?.split(separator: "\t").last, id != "0" else { return nil }
+        let name = contents(of: "/proc/\(id)/comm").split(separator: "\n").first ?? "?"
+        return "process \(id) (\(name))"
+    }
+
+    /// As much of a small file as a thread's status takes; empty where it cannot be read.
+    private func contents(of path: String) -> String {
+        let file = linux_open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return "" }
+        defer { _ = linux_close(file) }
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        let count = max(0, linux_read(file, &buffer, buffer.count))
+        return String(decoding: buffer[..<count], as: UTF8.self)
     }
 
     /// What a thread is doing: its state and the kernel function it sleeps in, as far as they can be seen.

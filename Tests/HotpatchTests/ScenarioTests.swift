@@ -20,6 +20,18 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// Whoever waits, waits on: threads are traced where a signal would end a call early; where it must, the patch says so.
+    @Test(arguments: ["automatic", "signal", "ptrace"])
+    func callsThatASignalEnds(parking: String) throws {
+        let result = try run(program: "Scenarios", ["waits", parking])
+        #expect(result.status == 0, "\(result)")
+    }
+
+    @Test func threadsHeldInVain() throws {
+        let result = try run(program: "Scenarios", ["held"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     /// The kernel's pages stay as they are, so writes go without mprotect.
     @Test(arguments: ["libc", "hammer", "mapped", "stub", "fork", "pages"], ["16384", "65536"])
     func largerPages(name: String, pageSize: String) throws {

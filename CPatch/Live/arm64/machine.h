@@ -35,6 +35,14 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
     context->uc_mcontext.pstate &= ~(3ull << 10);
 }
 
+// Whether the context is that of a call that a signal has ended early, if a call is what it has just left.
+static inline bool hp_context_failed(const ucontext_t *context) {
+    return (long)context->uc_mcontext.regs[0] == -EINTR;
+}
+
+// Bytes of the instruction that makes a system call.
+enum { HP_MACHINE_CALL_LENGTH = 4 };
+
 // Protections that mprotect takes away unless it is given them again, by their names among the VmFlags of /proc/PID/smaps
 // (proc_pid_smaps(5)); /proc/PID/maps does not show them.
 enum { HP_MACHINE_HAS_GUARDS = 1 };

@@ -21,7 +21,7 @@ typedef enum hp_writer {
 
 // How the other threads are held.
 typedef enum hp_parking {
-    HP_PARKING_AUTOMATIC = 0,  // signal; ptrace where a thread blocks the signal
+    HP_PARKING_AUTOMATIC = 0,  // signal; ptrace where a thread blocks the signal, or waits in a call that it would end early
     HP_PARKING_SIGNAL = 1,     // a real-time signal whose handler waits
     HP_PARKING_PTRACE = 2,     // a helper that shares the memory and traces every other thread
 } hp_parking;
@@ -42,6 +42,7 @@ typedef enum hp_commit_status {
 
 typedef struct hp_commit_options {
     uint64_t timeout_ns;          // for the whole call
+    uint64_t hold_ns;             // for which threads are held at most, all attempts together; 0 for one second
     uint32_t writer;              // hp_writer
     uint32_t parking;             // hp_parking
     size_t stack_bytes;           // of each thread's stack, from its stack pointer up, searched for hazards
@@ -58,10 +59,11 @@ typedef struct hp_commit_report {
     uint32_t held_threads;        // threads parked or stopped, without the caller
     uint32_t moved_threads;       // threads whose PC was moved
     uint32_t restarted_calls;     // system calls that would have failed with EINTR and were restarted
-    uint32_t interrupted_calls;   // system calls that have failed with EINTR, where nothing can be mended (arm64)
+    uint32_t interrupted_calls;   // system calls of held threads that have failed with EINTR: the signal ends those that signal(7)
+                                  // names, a stop on arm64 those that it names for one
     uint64_t address;
     uint8_t found[HP_WRITE_CAPACITY];
-    uint64_t pause_ns;            // from the first thread disturbed to the last released
+    uint64_t pause_ns;            // for which threads were held, from the first disturbed to the last released, all attempts together
 } hp_commit_report;
 
 // Commits the block in this process: holds every other thread, checks and moves their PCs, compares the expected bytes,

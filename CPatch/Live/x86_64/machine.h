@@ -37,6 +37,14 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
     context->uc_mcontext.gregs[REG_RIP] = (greg_t)pc;
 }
 
+// Whether the context is that of a call that a signal has ended early, if a call is what it has just left.
+static inline bool hp_context_failed(const ucontext_t *context) {
+    return (long)context->uc_mcontext.gregs[REG_RAX] == -EINTR;
+}
+
+// Bytes of the instruction that makes a system call.
+enum { HP_MACHINE_CALL_LENGTH = 2 };
+
 // Protections that mprotect takes away unless it is given them again: none.
 enum { HP_MACHINE_HAS_GUARDS = 0 };
 static inline long hp_machine_guard(const char flag[2]) {

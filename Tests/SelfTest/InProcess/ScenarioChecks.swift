@@ -16,7 +16,8 @@ let scenarioChecks: [Check] =
     } + [
         scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
         scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
-        scenario(["traced", "ptrace"]), scenario(["operation"]),
+        scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
+        scenario(["held"]),
     ] + largerPages
 
 /// By all others.

@@ -3,12 +3,22 @@
 #define _GNU_SOURCE
 #include "support.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/ptrace.h>
+#include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -21,12 +31,13 @@ int victim_gettid(void) { return (int)syscall(SYS_gettid); }
 int victim_fork(void) { return fork(); }
 
 // A process that traces a thread of this one; 0 where it may not.
-int victim_trace(int tid) {
+static int trace(int tid, int and_stop) {
     int ends[2], answer = -1;
     if (pipe(ends) != 0) return 0;
     int child = fork();
     if (child == 0) {
-        int failed = ptrace(PTRACE_SEIZE, tid, 0, 0) != 0;
+        int status, failed = ptrace(PTRACE_SEIZE, tid, 0, 0) != 0;
+        if (and_stop && !failed) failed = ptrace(PTRACE_INTERRUPT, tid, 0, 0) != 0 || waitpid(tid, &status, __WALL) != tid;
         if (write(ends[1], &failed, sizeof failed) < 0) _exit(1);
         for (;;) pause();
     }
@@ -35,6 +46,9 @@ int victim_trace(int tid) {
     close(ends[1]);
     return answer == 0 ? child : 0;
 }
+
+int victim_trace(int tid) { return trace(tid, 0); }
+int victim_trace_and_stop(int tid) { return trace(tid, 1); }
 
 int victim_system(const char *command) { return system(command); }
 
@@ -47,6 +61,116 @@ void victim_vfork_sleep(int seconds) {
     }
     waitpid(child, 0, 0);
 }
+
+// ---- Calls that a signal ends early (signal(7)).
+
+enum wait { NANOSLEEP, SLEEP, POLL, SELECT, SEM_TIMEDWAIT, PAUSE, SIGSUSPEND, MSGRCV, EPOLL_WAIT, SEMOP, SIGTIMEDWAIT, RECV, WAITS };
+
+int victim_calls_that_wait(void) { return WAITS; }
+
+const char *victim_name_of_wait(int number) {
+    static const char *const names[WAITS] = {"nanosleep", "sleep", "poll", "select", "sem_timedwait", "pause", "sigsuspend", "msgrcv",
+                                             "epoll_wait", "semop", "sigtimedwait", "recv"};
+    return names[number];
+}
+
+int victim_stop_ends(int number) { return number >= EPOLL_WAIT; }
+
+static void ignore(int number) { (void)number; }
+
+static _Atomic int is_over, queue = -1;
+static _Atomic pthread_t waiting_for_signals[WAITS];
+
+static long now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int victim_wait_in(int number, int milliseconds) {
+    struct timespec span = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+    struct timeval slice = {span.tv_sec, span.tv_nsec / 1000};
+    errno = 0;
+    switch (number) {
+    case NANOSLEEP: return nanosleep(&span, 0) != 0;
+    case SLEEP: {
+        long began = now_ms();
+        sleep((unsigned)milliseconds / 1000);
+        return now_ms() - began < milliseconds / 1000 * 1000 - 1;
+    }
+    case POLL: return poll(0, 0, milliseconds) != 0;
+    case SELECT: return select(0, 0, 0, 0, &slice) != 0;
+    case SEM_TIMEDWAIT: {
+        sem_t semaphore;
+        struct timespec end;
+        sem_init(&semaphore, 0, 0);
+        clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += span.tv_sec + (end.tv_nsec + span.tv_nsec) / 1000000000;
+        end.tv_nsec = (end.tv_nsec + span.tv_nsec) % 1000000000;
+        return sem_timedwait(&semaphore, &end) != 0 && errno != ETIMEDOUT;
+    }
+    case EPOLL_WAIT: {
+        struct epoll_event event;
+        int file = epoll_create1(0), count = epoll_wait(file, &event, 1, milliseconds);
+        close(file);
+        return count != 0;
+    }
+    case SEMOP: {
+        int set = semget(IPC_PRIVATE, 1, 0600);
+        struct sembuf down = {0, -1, 0};
+        if (set < 0) return 0;
+        int result = semtimedop(set, &down, 1, &span), error = errno;
+        semctl(set, 0, IPC_RMID);
+        return result != 0 && error == EINTR;
+    }
+    case SIGTIMEDWAIT: {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, SIGRTMIN + 3);
+        return sigtimedwait(&one, 0, &span) < 0 && errno == EINTR;
+    }
+    case RECV: {
+        int ends[2];
+        char byte;
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return 0;
+        setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice);
+        long count = recv(ends[0], &byte, 1, 0);
+        int error = errno;
+        close(ends[0]);
+        close(ends[1]);
+        return count < 0 && error == EINTR;
+    }
+    case MSGRCV: {
+        struct {
+            long type;
+            char text[8];
+        } message;
+        queue = msgget(IPC_PRIVATE, 0600);
+        return queue >= 0 && msgrcv(queue, &message, sizeof message.text, 0, 0) < 0 && errno == EINTR;
+    }
+    default: break;
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    struct sigaction action = {.sa_handler = ignore};
+    sigaction(SIGUSR2, &action, 0);
+    waiting_for_signals[number] = pthread_self();
+    if (number == PAUSE) pause();
+    else sigsuspend(&none);
+    waiting_for_signals[number] = 0;
+    return !is_over;
+}
+
+void victim_end_waits(void) {
+    is_over = 1;
+    if (queue >= 0) msgctl(queue, IPC_RMID, 0);
+    for (int number = PAUSE; number <= SIGSUSPEND; number++) {
+        pthread_t thread = waiting_for_signals[number];
+        if (thread) pthread_kill(thread, SIGUSR2);
+    }
+}
+
+// ----
 
 static _Thread_local volatile long received;
 static void receive(int number) { received += number == SIGUSR1; }

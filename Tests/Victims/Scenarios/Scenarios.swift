@@ -14,7 +14,7 @@ struct Scenarios {
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
-        ("operation", forkDuringAnOperation),
+        ("operation", forkDuringAnOperation), ("waits", waits), ("held", heldInVain),
         ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
         ("crash-later", crashInsideLater),
     ]

@@ -1,3 +1,4 @@
+import CPatch
 import CVictims
 import Glibc
 import Hotpatch
@@ -130,6 +131,10 @@ func patchDuringVfork() throws {
         try expect(thread != 0 && thread != ownThread(), "the error names thread \(thread)")
     }
     try expect(victim_add(40, 2) == 42, "something changed")
+    // The others run on meanwhile.
+    let report = commitNothing(timeout: 100, longestPause: 100)
+    try expect(report.status == HP_COMMIT_DEADLINE.rawValue || done.value > 0, "status \(report.status)")
+    try expect(report.pause_ns == 0 || done.value > 0, "held for \(report.pause_ns) ns")
     while done.value == 0 { usleep(10_000) }
     try Patch.configure(patient)
     try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")

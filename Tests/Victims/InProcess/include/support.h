@@ -21,6 +21,18 @@ unsigned long victim_auxiliary(unsigned long type);
 int victim_memory_file(void);
 // In a vfork child, which holds its parent's thread, for so long.
 void victim_vfork_sleep(int seconds);
+
+// Calls that a signal ends early, by number, from 0.
+int victim_calls_that_wait(void);
+const char *victim_name_of_wait(int number);
+// Whether a stop ends it too, where nothing can be mended (arm64).
+int victim_stop_ends(int number);
+// Makes the call, for so long, or until victim_end_waits; returns 1 where it ended early, and 0 where it did not or cannot be made
+// here.
+int victim_wait_in(int number, int milliseconds);
+void victim_end_waits(void);
+// Stops a thread of this process by another one that traces it; returns that process, 0 where it may not.
+int victim_trace_and_stop(int tid);
 // Sends its own thread signals until the word is set; returns how many have not arrived.
 long victim_lose_signals(const long *stop);
 

@@ -1,0 +1,112 @@
+// What the threads wait in, asked before any is disturbed: whom a signal would wake for good, and who cannot be held.
+
+#include "commit.h"
+#include "hp_remote.h"
+#include "tasks.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+// What being held does to a call that a thread waits in (signal(7)).
+typedef enum ending {
+    ENDING_NONE = 0,     // it goes on, or is entered again
+    ENDING_HANDLER = 1,  // it returns EINTR once a handler has run, whatever SA_RESTART says; after a stop it goes on
+    ENDING_STOP = 2,     // it returns EINTR after a stop too, though no handler has run
+} ending;
+
+// A socket with a timeout ends its calls early; without, they are entered again.
+static ending ending_of_socket(uint64_t descriptor, int option) {
+    struct timeval timeout;
+    hp_clear(&timeout, sizeof timeout);
+    socklen_t length = sizeof timeout;
+    long error = HP_SYSCALL6(SYS_getsockopt, (int)descriptor, SOL_SOCKET, option, &timeout, &length, 0);
+    return error == 0 && (timeout.tv_sec || timeout.tv_usec) ? ENDING_STOP : ENDING_NONE;
+}
+
+static ending ending_of(const hp_task_call *call) {
+    enum { COMMAND = 127, WAIT = 0, WAIT_BITSET = 9 };  // of futex(2)
+    switch (call->number) {
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+    case SYS_restart_syscall:
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_rt_sigsuspend:
+    case SYS_msgrcv:
+    case SYS_msgsnd:
+#if defined(SYS_poll)
+    case SYS_poll:
+    case SYS_select:
+    case SYS_pause:
+#endif
+        return ENDING_HANDLER;
+    case SYS_futex: {
+        uint64_t command = call->arguments[1] & COMMAND;
+        bool is_timed = call->arguments[3] != 0 && (command == WAIT || command == WAIT_BITSET);
+        return is_timed ? ENDING_HANDLER : ENDING_NONE;
+    }
+#if defined(SYS_epoll_wait)
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait:
+    case 441:  // epoll_pwait2
+    case SYS_rt_sigtimedwait:
+    case SYS_semop:
+    case SYS_semtimedop:
+    case SYS_io_getevents:
+    case 426:  // io_uring_enter
+        return ENDING_STOP;
+    case SYS_read:
+    case SYS_readv:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+    case SYS_accept:
+    case SYS_accept4:
+        return ending_of_socket(call->arguments[0], SO_RCVTIMEO);
+    case SYS_write:
+    case SYS_writev:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+    case SYS_connect:
+        return ending_of_socket(call->arguments[0], SO_SNDTIMEO);
+    default:
+        return ENDING_NONE;
+    }
+}
+
+// Whether the call survives a stop, and not a handler.
+static bool is_better_traced(const hp_task_call *call) {
+    switch (ending_of(call)) {
+    case ENDING_NONE: return false;
+    case ENDING_HANDLER: return true;
+    case ENDING_STOP: return hp_calls_can_be_mended() && hp_call_is_mendable(call->number);
+    }
+    return true;
+}
+
+hp_commit_status hp_look(hp_commit_job *job, hp_view *view) {
+    char buffer[4096] __attribute__((aligned(8)));
+    hp_clear(view, sizeof *view);
+    long directory = HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (directory < 0) return hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, (int)-directory);
+    for (long count; (count = HP_SYSCALL3(SYS_getdents64, directory, buffer, sizeof buffer)) > 0;) {
+        for (long at = 0; at < count;) {
+            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
+            at += entry->length;
+            int32_t tid = hp_parse_decimal(entry->name);
+            if (!hp_is_to_be_held(job, tid)) continue;
+            hp_task_call call;
+            long error = hp_read_task_call((int)directory, tid, &call);
+            if (error == -ENOENT || error == -ESRCH) continue;
+            // Of one that nothing is known of, the worst is believed.
+            if (error) view->is_better_traced = true;
+            else if (call.number < 0) view->is_running = true;
+            else if (hp_call_starts_process(call.number)) view->starting = tid;
+            else if (!view->is_better_traced) view->is_better_traced = is_better_traced(&call);
+        }
+    }
+    HP_SYSCALL1(SYS_close, directory);
+    return HP_COMMIT_DONE;
+}
