@@ -101,7 +101,8 @@ let package = Package(
         tests("SymbolsTests", ["Symbols", "SwiftDemangle", "Memory", "TestSupport"]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
-            name: "RemoteSupport", dependencies: ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "TestSupport"],
+            name: "RemoteSupport",
+            dependencies: ["RemoteTarget", "Symbols", "Memory", "CPatchCore", "CPatch", "TestSupport"],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
             "RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),

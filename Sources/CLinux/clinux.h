@@ -45,6 +45,10 @@ static inline uint64_t linux_time(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+// Where the kernel has mapped its own functions (vdso(7)); null where it has not.
+#include <sys/auxv.h>
+static inline const void *linux_vdso(void) { return (const void *)getauxval(AT_SYSINFO_EHDR); }
+
 // process_vm_readv(2), one range. Returns bytes read, or -1 with errno.
 static inline ssize_t linux_process_vm_read(pid_t pid, uint64_t address, void *buffer, size_t count) {
     struct iovec local = {buffer, count};

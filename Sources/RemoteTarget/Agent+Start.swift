@@ -80,7 +80,7 @@ private struct AgentStarter {
         self.idle = idle
         self.lock = lock
         self.phase = phase
-        do { unwinder = try StackUnwinder(pid: process.pid, memory: memory) } catch { throw AgentError.unwinder(error.description) }
+        unwinder = try StackUnwinder(of: process, memory: memory, symbols: symbols.index)
         if let library = unwinder.foreignLibrary {
             throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }

@@ -1,6 +1,7 @@
 import CLinux
 import CPatch
 import Memory
+import Symbols
 
 /// Where the agent finds what it needs in the target.
 public struct AgentSymbols: Sendable {
@@ -10,12 +11,18 @@ public struct AgentSymbols: Sendable {
     public var errnoLocation: Address
     /// Executable memory that is unused, best first: see `ExecutableSlack`.
     public var slack: [Range<Address>]
+    /// Of all its images: where its threads are, and how their stacks are unwound.
+    public var index: SymbolIndex
 
-    public init(pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address, slack: [Range<Address>]) {
+    public init(
+        pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address, slack: [Range<Address>],
+        index: SymbolIndex
+    ) {
         self.pthreadCreate = pthreadCreate
         self.pthreadDetach = pthreadDetach
         self.errnoLocation = errnoLocation
         self.slack = slack
+        self.index = index
     }
 }
 

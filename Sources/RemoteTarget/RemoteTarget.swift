@@ -54,7 +54,8 @@ public final class RemoteTarget: Target {
         let agent = try Agent.start(
             in: process, memory: mem,
             symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack),
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack, index: symbols
+            ),
             deadline: deadline, holds: holds)
         self.agent = agent
         return agent

@@ -4,28 +4,41 @@ import CPatch
 import Glibc
 import Memory
 import PatchPlan
+import Symbols
 
 /// Unwinds stopped threads with libdw. Everything slow (finding the images, their symbols and call frame information) is done
 /// by `init`, while the threads run.
 ///
-/// libdw asks us for registers and memory, instead of the process: so that return addresses can be stripped of the signature
-/// that an arm64 processor puts into them, and so that what a signal handler has interrupted can be unwound from the registers
-/// in its signal frame, where libdw knows no way across.
+/// libdw asks us for everything. For images: it gets those whose files are known to be the mapped ones, of each its call frame
+/// information alone (`FrameTable`), and never looks for a file, or at a header in the target's memory, itself. What lies elsewhere
+/// belongs to no image, and a thread with a frame there is not borrowed. For registers and memory: so that return addresses can be
+/// stripped of the signature that an arm64 processor puts into them, and so that what a signal handler has interrupted can be
+/// unwound from the registers in its signal frame, where libdw knows no way across.
 final class StackUnwinder {
     private let session: OpaquePointer
     private let callbacks: UnsafeMutablePointer<Dwfl_Callbacks>
     private let threadCallbacks: UnsafeMutablePointer<Dwfl_Thread_Callbacks>
     private let subject: Subject
+    /// What libdw's handles read.
+    private let frameTables: [FrameTable]
     let map: FrameMap
     /// Whether a C library was found that is not glibc.
     let foreignLibrary: String?
 
-    /// - Throws: a sentence of libdw.
-    init(pid: Int32, memory: ProcMemory) throws(UnwinderError) {
+    /// - Parameters:
+    ///   - memory: of the process, read while threads are held.
+    ///   - symbols: of the process; images that it has loaded since are read.
+    /// - Throws: a sentence of libdw, or `SymbolError` where the process's map cannot be read.
+    init(of process: RemoteProcess, memory: ProcMemory, symbols: SymbolIndex) throws {
+        let current = try ProcessMap(parsing: ProcText.read(process.livingDirectory + "/maps"), pid: process.pid)
+        let images = symbols.loadedImages(in: current)
         callbacks = .allocate(capacity: 1)
         callbacks.initialize(to: Dwfl_Callbacks())
-        callbacks.pointee.find_elf = dwfl_linux_proc_find_elf
-        // No separate debug files: they would be read while a thread waits, or fetched from a server.
+        callbacks.pointee.find_elf = { _, userData, _, _, _, elf in
+            let table = userData?.pointee.map { Unmanaged<FrameTable>.fromOpaque($0).takeUnretainedValue() }
+            elf?.pointee = table?.handle()
+            return -1
+        }
         callbacks.pointee.find_debuginfo = { _, _, _, _, _, _, _, _ in -1 }
         subject = Subject(memory: memory)
         threadCallbacks = .allocate(capacity: 1)
@@ -36,8 +49,33 @@ final class StackUnwinder {
             throw UnwinderError()
         }
         self.session = session
-        guard dwfl_linux_proc_report(session, pid) == 0, dwfl_report_end(session, nil, nil) == 0,
-            dwfl_attach_state(session, nil, pid, threadCallbacks, Unmanaged.passUnretained(subject).toOpaque())
+
+        var tables: [FrameTable] = []
+        func report(_ name: String, _ range: Range<Address>, _ table: FrameTable?) {
+            guard let table,
+                let module = dwfl_report_module(session, name, range.lowerBound.rawValue, range.upperBound.rawValue)
+            else { return }
+            var userData: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+            _ = dwfl_module_info(module, &userData, nil, nil, nil, nil, nil, nil)
+            userData?.pointee = Unmanaged.passUnretained(table).toOpaque()
+            tables.append(table)
+        }
+        for image in images { report(image.path, image.range, image.elf.frameTable) }
+        var described = images.map(Self.describe)
+        // The kernel's functions in every process: those of the target, where they are the same as ours.
+        if let region = current.regions.first(where: { $0.path == "[vdso]" }),
+            let memory = try? process.memory(), let table = FrameTable(ofSharedObject: region, memory: memory)
+        {
+            report(region.path, region.range, table)
+            let range = region.range.lowerBound.rawValue..<region.range.upperBound.rawValue
+            described.append(FrameMap.Image(range: range, kind: .other, name: region.path))
+        }
+        frameTables = tables
+        map = FrameMap(images: described)
+        foreignLibrary = images.contains { Self.isMusl($0.name) } ? "musl" : nil
+
+        guard dwfl_report_end(session, nil, nil) == 0,
+            dwfl_attach_state(session, nil, process.pid, threadCallbacks, Unmanaged.passUnretained(subject).toOpaque())
         else {
             let error = UnwinderError()
             dwfl_end(session)
@@ -45,21 +83,50 @@ final class StackUnwinder {
             threadCallbacks.deallocate()
             throw error
         }
-        let collector = ImageCollector()
+        // Read now rather than in the middle of the first stop.
         dwfl_getmodules(
             session,
-            { module, _, _, _, context in
-                Unmanaged<ImageCollector>.fromOpaque(context!).takeUnretainedValue().add(module!)
+            { module, _, _, _, _ in
+                var bias: Dwarf_Addr = 0
+                _ = dwfl_module_eh_cfi(module!, &bias)
                 return 0
-            }, Unmanaged.passUnretained(collector).toOpaque(), 0)
-        map = FrameMap(images: collector.images)
-        foreignLibrary = collector.foreignLibrary
+            }, nil, 0)
     }
 
     deinit {
         dwfl_end(session)
         callbacks.deallocate()
         threadCallbacks.deallocate()
+    }
+
+    private static func isMusl(_ file: String) -> Bool { file.hasPrefix("ld-musl") || file.hasPrefix("libc.musl") }
+
+    /// What the vetting asks of an image: its kind, and its functions as far as they matter.
+    private static func describe(_ image: LoadedImage) -> FrameMap.Image {
+        let file = image.name
+        var result = FrameMap.Image(
+            range: image.range.lowerBound.rawValue..<image.range.upperBound.rawValue, kind: .other, name: file)
+        if isMusl(file) || file.hasPrefix("ld-linux") || file.hasPrefix("ld-2") || file.hasPrefix("ld.so")
+            || file.hasPrefix("ld64.so")
+        {
+            result.kind = .loader
+        } else if file.hasPrefix("libc.so") || file.hasPrefix("libc-2") || file.hasPrefix("libpthread") {
+            result.kind = .libc
+        }
+        var exportsMalloc = false
+        image.elf.forEachFunction(exportedOnly: result.kind == .libc) { bytes, value, size, binding in
+            let start = image.bias.address(ofLinked: value).rawValue
+            let (end, overflow) = start.addingReportingOverflow(max(size, 1))
+            if overflow { return }
+            let name = String(decoding: bytes, as: UTF8.self)
+            if result.kind != .libc {
+                guard FrameMap.isAllocator(name) else { return }
+                if name == "malloc", binding != .local { exportsMalloc = true }
+            }
+            result.symbols.append(FrameMap.Symbol(range: start..<end, name: name))
+        }
+        if exportsMalloc, result.kind == .other, file.contains(".so") { result.kind = .allocator }
+        return result
     }
 
     struct Stack {
@@ -247,61 +314,4 @@ final class StackUnwinder {
 struct UnwinderError: Error, CustomStringConvertible {
     let description: String
     init() { description = dwfl_errmsg(-1).map { String(cString: $0) } ?? "libdw failed" }
-}
-
-private final class ImageCollector {
-    var images: [FrameMap.Image] = []
-    var foreignLibrary: String?
-
-    func add(_ module: OpaquePointer) {
-        var start: Dwarf_Addr = 0
-        var end: Dwarf_Addr = 0
-        guard let name = dwfl_module_info(module, nil, &start, &end, nil, nil, nil, nil).map({ String(cString: $0) }),
-            start < end
-        else { return }
-        let file = name.split(separator: "/").last ?? ""
-        var image = FrameMap.Image(range: start..<end, kind: .other, name: String(file))
-        if file.hasPrefix("ld-musl") || file.hasPrefix("libc.musl") {
-            foreignLibrary = "musl"
-            image.kind = .loader
-        } else if file.hasPrefix("libc.so") || file.hasPrefix("libc-2") || file.hasPrefix("libpthread") {
-            image.kind = .libc
-        } else if file.hasPrefix("ld-linux") || file.hasPrefix("ld-2") || file.hasPrefix("ld.so")
-            || file.hasPrefix("ld64.so")
-        {
-            image.kind = .loader
-        }
-        addSymbols(of: module, to: &image)
-        // Loaded now rather than in the middle of the first stop.
-        var bias: Dwarf_Addr = 0
-        _ = dwfl_module_eh_cfi(module, &bias)
-        images.append(image)
-    }
-
-    private func addSymbols(of module: OpaquePointer, to image: inout FrameMap.Image) {
-        let count = dwfl_module_getsymtab(module)
-        guard count > 1 else { return }
-        var exportsMalloc = false
-        for index in 1..<count {
-            var symbol = GElf_Sym()
-            var address: GElf_Addr = 0
-            guard let name = dwfl_module_getsym_info(module, index, &symbol, &address, nil, nil, nil) else { continue }
-            let type = symbol.st_info & 0xf
-            let isFunction = type == 2 || type == 10  // STT_FUNC, STT_GNU_IFUNC
-            let isLocal = symbol.st_info >> 4 == 0
-            guard isFunction, symbol.st_shndx != 0, address != 0 else { continue }
-            let (end, overflow) = address.addingReportingOverflow(max(symbol.st_size, 1))
-            if overflow { continue }
-            if image.kind == .libc {
-                if isLocal { continue }
-                image.symbols.append(FrameMap.Symbol(range: address..<end, name: String(cString: name)))
-            } else {
-                let text = String(cString: name)
-                guard FrameMap.isAllocator(text) else { continue }
-                if text == "malloc", !isLocal { exportsMalloc = true }
-                image.symbols.append(FrameMap.Symbol(range: address..<end, name: text))
-            }
-        }
-        if exportsMalloc, image.kind == .other, image.name.contains(".so") { image.kind = .allocator }
-    }
 }

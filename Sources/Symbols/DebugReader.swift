@@ -4,29 +4,41 @@ import Glibc
 
 /// libelf's and libdw's handles on one mapped file, used by one thread at a time.
 final class DebugReader: Sendable {
+    /// Neither library is thread-safe.
     private struct Handles {
-        let elf: OpaquePointer
+        /// Of the whole file, and its DWARF.
+        var elf: OpaquePointer?
         var dwarf: OpaquePointer?
+        /// Of `frameTable`: its file, and its frames.
+        var frameElf: OpaquePointer?
         var frames: OpaquePointer?
         var triedDwarf = false
         var triedFrames = false
     }
-    private let handles: Locked<Handles>
+    private let handles = Locked(Handles())
     /// What the handles read; must outlive them.
     private let mapping: FileMapping
+    private let lazyFrameTable: Lazy<FrameTable?>
 
-    /// Takes over the handle, and ends it.
-    init(elf: OpaquePointer, mapping: FileMapping) {
-        handles = Locked(Handles(elf: elf))
+    init(_ mapping: FileMapping, _ layout: ElfLayout) {
         self.mapping = mapping
+        // Its bytes are the mapping's.
+        nonisolated(unsafe) let layout = layout
+        lazyFrameTable = Lazy {
+            _ = mapping
+            return FrameTable(of: layout)
+        }
     }
+
+    var frameTable: FrameTable? { lazyFrameTable.get() }
 
     deinit {
         handles.withLock { handles in
-            // The frames borrow from the ELF handle only, and are released on their own.
+            // The frames borrow from their ELF handle only, and are released on their own.
             if let frames = handles.frames { dwarf_cfi_end(frames) }
+            if let elf = handles.frameElf { elf_end(elf) }
             if let dwarf = handles.dwarf { dwarf_end(dwarf) }
-            elf_end(handles.elf)
+            if let elf = handles.elf { elf_end(elf) }
         }
     }
 
@@ -35,7 +47,8 @@ final class DebugReader: Sendable {
         handles.withLock { handles in
             if !handles.triedFrames {
                 handles.triedFrames = true
-                handles.frames = dwarf_getcfi_elf(handles.elf)
+                handles.frameElf = frameTable?.handle()
+                handles.frames = handles.frameElf.flatMap { dwarf_getcfi_elf($0) }
             }
             guard let cfi = handles.frames else { return nil }
             var frame: OpaquePointer?
@@ -53,7 +66,10 @@ final class DebugReader: Sendable {
         handles.withLock { handles in
             if !handles.triedDwarf {
                 handles.triedDwarf = true
-                if isDecompressible(handles.elf) { handles.dwarf = dwarf_begin_elf(handles.elf, DWARF_C_READ, nil) }
+                handles.elf = LibElf.open(mapping.bytes)
+                if let elf = handles.elf, isDecompressible(elf) {
+                    handles.dwarf = dwarf_begin_elf(elf, DWARF_C_READ, nil)
+                }
             }
             return handles.dwarf.map(body)
         }

@@ -44,26 +44,27 @@ public struct ElfSection: Hashable, Sendable {
 public final class ElfImage: Sendable {
     public let path: String
     /// ET_EXEC, ET_DYN, ET_REL.
-    public let fileType: UInt16
+    public var fileType: UInt16 { layout.fileType }
     /// EM_X86_64 or EM_AARCH64.
-    public let machine: UInt16
+    public var machine: UInt16 { layout.machine }
     public var is64Bit: Bool { true }
     public var isLittleEndian: Bool { true }
     /// All program headers, in file order.
-    public let segments: [ElfSegment]
+    public var segments: [ElfSegment] { layout.segments }
     /// All section headers, in file order; empty where the file has none.
-    public let sections: [ElfSection]
+    public var sections: [ElfSection] { layout.sections }
     /// The dynamic linker the program asks for (PT_INTERP).
     public let interpreter: String?
     /// NT_GNU_BUILD_ID; empty where there is none.
     public let buildID: [UInt8]
 
     let mapping: FileMapping
+    nonisolated(unsafe) private let layout: ElfLayout
     let dynamic: DynamicSection
     /// `.symtab`, and `.dynsym`; nil where the file has none.
     let staticTable: SymbolTable?
     let dynamicTable: SymbolTable?
-    /// libelf's handle and what libdw reads through it. Neither library is thread-safe.
+    /// What libdw reads of it.
     let debugging: DebugReader
 
     var bytes: UnsafeRawBufferPointer { mapping.bytes }
@@ -77,24 +78,12 @@ public final class ElfImage: Sendable {
     /// Maps an open file. The descriptor stays the caller's, and is not needed afterwards.
     public init(descriptor: Int32, path: String) throws(SymbolError) {
         let mapping = try FileMapping(descriptor: descriptor, path: path)
-        let elf = try LibElf.open(mapping.bytes, path: path)
-        var kept = false
-        defer { if !kept { elf_end(elf) } }
-
-        var header = GElf_Ehdr()
-        guard gelf_getehdr(elf, &header) != nil else { throw LibElf.malformed(path, 0, "the ELF header") }
-        guard header.e_machine == UInt16(EM_X86_64) || header.e_machine == UInt16(EM_AARCH64) else {
-            throw .unsupported(path: path, what: "it is for machine number \(header.e_machine)")
-        }
-        let segments = try LibElf.segments(elf, header, path: path)
-        let sections = try LibElf.sections(elf, header, mapping.bytes, path: path)
+        let layout = try ElfLayout(mapping.bytes, path: path)
+        let (segments, sections) = (layout.segments, layout.sections)
 
         self.path = path
         self.mapping = mapping
-        self.segments = segments
-        self.sections = sections
-        fileType = header.e_type
-        machine = header.e_machine
+        self.layout = layout
         interpreter = segments.first { $0.type == UInt32(PT_INTERP) }
             .flatMap { mapping.bytes.slice(at: $0.fileOffset, count: $0.fileSize)?.string(at: 0) }
         buildID = Self.buildID(mapping.bytes, segments, sections)
@@ -106,12 +95,11 @@ public final class ElfImage: Sendable {
         dynamic = isDebugFile ? DynamicSection() : DynamicSection(mapping.bytes, segments, sections)
         staticTable = try SymbolTable(staticOf: mapping.bytes, sections, path: path)
         dynamicTable = dynamic.symbolTable(mapping.bytes)
-        debugging = DebugReader(elf: elf, mapping: mapping)
-        kept = true
+        debugging = DebugReader(mapping, layout)
     }
 
     /// PT_LOAD segments, in file order (ascending by address, elf(5)).
-    public var loadSegments: [ElfSegment] { segments.filter { $0.type == UInt32(PT_LOAD) } }
+    public var loadSegments: [ElfSegment] { layout.loadSegments }
 
     /// True of a program without a dynamic linker.
     public var isStatic: Bool {
@@ -157,17 +145,16 @@ public final class ElfImage: Sendable {
 
     /// The file's bytes for a range of link-time addresses: what the memory held before anything wrote to it.
     public func readFile(at linked: UInt64, count: Int) throws(SymbolError) -> [UInt8] {
-        for segment in segments where segment.type == UInt32(PT_LOAD) && segment.contains(linked) {
-            let inside = linked &- segment.address
-            guard count >= 0, inside <= segment.fileSize, UInt64(count) <= segment.fileSize &- inside,
-                let slice = bytes.slice(at: segment.fileOffset &+ inside, count: UInt64(count))
-            else { break }
-            return Array(slice)
+        guard let count = UInt64(exactly: count), let slice = layout.slice(linked: linked, count: count) else {
+            throw .malformed(
+                path: path, offset: 0,
+                what: "no segment holds \(count) bytes at link-time address 0x\(String(linked, radix: 16))")
         }
-        throw .malformed(
-            path: path, offset: 0,
-            what: "no segment holds \(count) bytes at link-time address 0x\(String(linked, radix: 16))")
+        return Array(slice)
     }
+
+    /// The call frame information, for whoever unwinds with it; nil where there is none.
+    public var frameTable: FrameTable? { debugging.frameTable }
 
     /// The executable segment a link-time address lies in.
     func executableSegment(containing linked: UInt64) -> ElfSegment? {

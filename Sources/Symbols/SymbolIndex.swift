@@ -19,6 +19,8 @@ import Memory
 public final class SymbolIndex: Sendable {
     /// In the order in which the dynamic linker looks names up: the program first; images it does not know of last.
     public let images: [LoadedImage]
+    /// Libraries that a patcher had the process load: none of the program's images, and not searched.
+    public let patchLibraries: [LoadedImage]
     /// Images that are left out, and why.
     public let problems: [SymbolError]
     public let map: ProcessMap
@@ -49,13 +51,40 @@ public final class SymbolIndex: Sendable {
     /// The index for a newer map of the same process, after dlopen or dlclose: files that did not change are not read
     /// again. Symbols of either index compare equal where they are.
     public func refreshed(map: ProcessMap) throws(SymbolError) -> SymbolIndex {
-        try SymbolIndex(map: map, memory: memory, root: root, debugDirectories: debugDirectories, reusing: images)
+        try SymbolIndex(
+            map: map, memory: memory, root: root, debugDirectories: debugDirectories, reusing: images + patchLibraries)
+    }
+
+    /// Every image that a newer map of the same process shows, patch libraries among them; nothing is looked up by name. Those that
+    /// cannot be read are left out.
+    public func loadedImages(in map: ProcessMap) -> [LoadedImage] {
+        Self.read(map, memory, root: root, debugDirectories: debugDirectories, reusing: images + patchLibraries).images
     }
 
     private init(
         map: ProcessMap, memory: any MemoryReader, root: String, debugDirectories: [String],
         reusing known: [LoadedImage]
     ) throws(SymbolError) {
+        let (images, problems) = Self.read(
+            map, memory, root: root, debugDirectories: debugDirectories, reusing: known)
+        guard !images.isEmpty else { throw problems.first ?? .noProcess(pid: map.pid) }
+
+        (self.images, patchLibraries) = Self.inLoadOrder(images, memory)
+        self.problems = problems
+        self.map = map
+        self.memory = memory
+        self.root = root
+        self.debugDirectories = debugDirectories
+        let ordered = self.images
+        byAddress = ordered.indices.sorted { ordered[$0].range.lowerBound < ordered[$1].range.lowerBound }
+        names = NameTable(groups: ordered.map(\.symbols.hashes))
+        demangledIndex = Lazy { DemangledIndex(ordered) }
+    }
+
+    private static func read(
+        _ map: ProcessMap, _ memory: any MemoryReader, root: String, debugDirectories: [String],
+        reusing known: [LoadedImage]
+    ) -> (images: [LoadedImage], problems: [SymbolError]) {
         let loader = ImageLoader(
             pid: map.pid, root: root, memory: memory, debugFiles: DebugFiles(root: root, directories: debugDirectories))
         let knownByFile = Dictionary(known.map { ($0.elf.identity, $0) }, uniquingKeysWith: { first, _ in first })
@@ -78,18 +107,7 @@ public final class SymbolIndex: Sendable {
                 problems.append(error)
             }
         }
-        guard !images.isEmpty else { throw problems.first ?? .noProcess(pid: map.pid) }
-
-        self.images = Self.inLoadOrder(images, memory)
-        self.problems = problems
-        self.map = map
-        self.memory = memory
-        self.root = root
-        self.debugDirectories = debugDirectories
-        let ordered = self.images
-        byAddress = ordered.indices.sorted { ordered[$0].range.lowerBound < ordered[$1].range.lowerBound }
-        names = NameTable(groups: ordered.map(\.symbols.hashes))
-        demangledIndex = Lazy { DemangledIndex(ordered) }
+        return (images, problems)
     }
 
     private static func image(
@@ -111,19 +129,23 @@ public final class SymbolIndex: Sendable {
             elf: elf, symbols: symbols, debugFiles: loader.debugFiles)
     }
 
-    /// The images in load order, without patch libraries.
-    private static func inLoadOrder(_ images: [LoadedImage], _ memory: any MemoryReader) -> [LoadedImage] {
-        guard let program = images.first(where: \.isMainProgram) else { return images }
+    /// The images in load order, and the patch libraries.
+    private static func inLoadOrder(
+        _ images: [LoadedImage], _ memory: any MemoryReader
+    ) -> (images: [LoadedImage], patchLibraries: [LoadedImage]) {
+        guard let program = images.first(where: \.isMainProgram) else { return (images, []) }
         var rank: [LoadBias: Int] = [:]
         let entries = LinkMap.entries(program: program, memory: memory)
         for (index, entry) in entries.enumerated() where rank[entry.bias] == nil { rank[entry.bias] = index }
         let patches = Set(entries.filter(\.isPatchLibrary).map(\.bias))
+        let patchLibraries = images.filter { patches.contains($0.bias) }
         let images = images.filter { !patches.contains($0.bias) }
         func order(_ image: LoadedImage) -> Int { image.isMainProgram ? -1 : rank[image.bias] ?? Int.max }
-        return images.enumerated().sorted { left, right in
+        let ordered = images.enumerated().sorted { left, right in
             let orders = (order(left.element), order(right.element))
             return orders.0 != orders.1 ? orders.0 < orders.1 : left.offset < right.offset
         }.map(\.element)
+        return (ordered, patchLibraries)
     }
 
     /// The image whose address range an address lies in.

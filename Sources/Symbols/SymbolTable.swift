@@ -140,6 +140,25 @@ extension ElfImage {
         dynamicSymbols.filter { !$0.isDefined && !$0.name.isEmpty }
     }
 
+    /// Calls `body` with each defined function of `.dynsym` and of `.symtab`: name, link-time address, size in bytes, binding. One that
+    /// both tables hold comes twice.
+    public func forEachFunction(
+        exportedOnly: Bool = false,
+        _ body: (_ name: UnsafeRawBufferPointer, _ value: UInt64, _ size: UInt64, _ binding: SymbolBinding) -> Void
+    ) {
+        for case let table? in [dynamicTable, exportedOnly ? nil : staticTable] where table.count > 1 {
+            for index in 1..<table.count {
+                let symbol = table[index]
+                let isFunction = symbol.type == UInt8(STT_FUNC) || symbol.type == UInt8(STT_GNU_IFUNC)
+                guard isFunction, symbol.isDefined, symbol.st_value != 0, let name = table.name(symbol) else {
+                    continue
+                }
+                if exportedOnly, symbol.binding == .local { continue }
+                body(name, symbol.st_value, symbol.st_size, symbol.binding)
+            }
+        }
+    }
+
     private func symbols(of table: SymbolTable?) -> [ElfSymbol] {
         guard let table, table.count > 1 else { return [] }
         return (1..<table.count).map { symbol(table, $0) }

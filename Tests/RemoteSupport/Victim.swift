@@ -2,6 +2,7 @@ import CPatch
 import CPatchCore
 import Glibc
 import Memory
+import Symbols
 import TestSupport
 
 @testable import RemoteTarget
@@ -136,7 +137,8 @@ public final class Victim {
     public func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
         AgentSymbols(
             pthreadCreate: try libc("pthread_create"), pthreadDetach: try libc("pthread_detach"),
-            errnoLocation: try libc("__errno_location"), slack: try ExecutableSlack.find(in: process, memory: memory))
+            errnoLocation: try libc("__errno_location"), slack: try ExecutableSlack.find(in: process, memory: memory),
+            index: try SymbolIndex(map: ProcessMap(pid: pid), memory: memory, root: "/proc/\(pid)/root"))
     }
 
     /// Where a stub stands in its code.
