@@ -55,16 +55,17 @@ public struct Apply: Sendable {
             try session.target.requireLoader()
             try checkUnwritten(status, session: session)
             try checkResolved(session.index.unresolvedSymbols(of: patch.image))
-            let entries = try patch.entries(in: session.index, selection: .init(only: only, map: map, image: image))
+            let matches = try patch.matches(in: session.index, selection: .init(only: only, map: map, image: image))
+            let entries = matches.entries
             log.debug("\(session.index.images.count) images read, \(entries.count) functions to replace")
             // Everything that can be refused is, before anything is loaded.
             let planned = try session.engine.plan(
-                request(entries, patch: patch, session: session, bias: provisionalBias, loaded: nil))
-            if dryRun { return dryReport(planned, entries: entries, patch: patch, session: session) }
+                request(matches, patch: patch, session: session, bias: provisionalBias, loaded: nil))
+            if dryRun { return dryReport(planned, matches, patch: patch, session: session) }
             // Told afterwards, and computed before: nothing that can go wrong may come between a commit and its report.
             let descriptions = entries.map { describe($0, session: session) }
-            let receipt = try commit(entries, patch: patch, descriptor: descriptor, session: session, log: log)
-            return report(receipt, descriptions)
+            let receipt = try commit(matches, patch: patch, descriptor: descriptor, session: session, log: log)
+            return report(receipt, descriptions, matches.leftOut)
         } catch { throw CommandError(error) }
     }
 
@@ -106,7 +107,7 @@ public struct Apply: Sendable {
     private var provisionalBias: LoadBias { LoadBias(rawValue: 1 << 46) }
 
     private func commit(
-        _ entries: [PatchLibrary.Entry], patch: PatchLibrary, descriptor: Int32, session: Session, log: Logger
+        _ matches: PatchLibrary.Matches, patch: PatchLibrary, descriptor: Int32, session: Session, log: Logger
     ) throws -> Receipt {
         let loaded = try session.target.load(descriptor: descriptor)
         log.debug("loaded as \(loaded.mappedPath), bias \(Address(loaded.bias.rawValue))")
@@ -122,7 +123,7 @@ public struct Apply: Sendable {
                 agreed = true
             }
             let receipt = try session.engine.apply(
-                request(entries, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
+                request(matches, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
             log.debug("committed: \(receipt.summary)")
             return receipt
         } catch {
@@ -145,9 +146,9 @@ public struct Apply: Sendable {
     }
 
     private func request(
-        _ entries: [PatchLibrary.Entry], patch: PatchLibrary, session: Session, bias: LoadBias, loaded: LoadedLibrary?
+        _ matches: PatchLibrary.Matches, patch: PatchLibrary, session: Session, bias: LoadBias, loaded: LoadedLibrary?
     ) -> PatchRequest {
-        let replacements = entries.map { entry in
+        let replacements = matches.entries.map { entry in
             Replacement(
                 function: entry.function, extent: session.index.extent(of: entry.function),
                 address: bias.address(ofLinked: entry.replacement.value), name: entry.replacement.name,
@@ -156,7 +157,8 @@ public struct Apply: Sendable {
         return PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
             source: loaded?.mappedPath ?? library, digest: patch.digest, handle: loaded?.handle ?? 0,
-            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null, notes: patch.notes(in: session.index))
+            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null,
+            notes: patch.notes(in: session.index) + matches.notes)
     }
 }
 
@@ -164,12 +166,14 @@ public struct Apply: Sendable {
 
 extension Apply {
     private func dryReport(
-        _ planned: PlannedPatch, entries: [PatchLibrary.Entry], patch: PatchLibrary, session: Session
+        _ planned: PlannedPatch, _ matches: PatchLibrary.Matches, patch: PatchLibrary, session: Session
     ) -> Report {
+        let entries = matches.entries
         var lines = [
             "\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"
         ]
         for entry in entries { lines += describe(entry, session: session).lines }
+        for function in matches.leftOut { lines.append("  left out: \(displayName(function.name))") }
         if patch.onApply != nil { lines.append("  before: hotpatch_on_apply runs") }
         lines += planned.notes.map { "note: \($0)" }
         lines.append(planned.plan.description)
@@ -178,11 +182,14 @@ extension Apply {
             json: .object([
                 "pid": .number(Int(pid)), "dry_run": .bool(true), "library": .string(library),
                 "functions": .array(entries.map { describe($0, session: session).json }),
+                "left_out": .array(matches.leftOut.map { .string($0.name) }),
                 "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.plan.description),
             ]))
     }
 
-    private func report(_ receipt: Receipt, _ functions: [(lines: [String], json: JSON)]) -> Report {
+    private func report(
+        _ receipt: Receipt, _ functions: [(lines: [String], json: JSON)], _ leftOut: [LeftOut]
+    ) -> Report {
         var lines = [
             "patch \(receipt.id) applied to process \(pid): \(functions.count) function\(functions.count == 1 ? "" : "s"), "
                 + pauseText(receipt.summary)
@@ -195,6 +202,7 @@ extension Apply {
             json: .object([
                 "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(library),
                 "functions": .array(functions.map(\.json)),
+                "left_out": .array(leftOut.map { .string($0.name) }),
                 "pause_ns": .number(Int(clamping: receipt.summary.pauseNanoseconds)),
                 "holds": .number(receipt.summary.holds),
                 "held_ns": .number(Int(clamping: receipt.summary.totalNanoseconds)),

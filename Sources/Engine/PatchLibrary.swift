@@ -4,9 +4,9 @@ import Symbols
 
 /// A shared library that replaces functions, read from its file; nothing is loaded.
 ///
-/// Its strong, default-visible functions replace the target's functions of the same mangled name. Weak and inline definitions,
-/// template instantiations and compiler helpers, which are weak, do so only when named. A symbol `hotpatch.replace.NAME` replaces NAME,
-/// and a variable `hotpatch.original.NAME` receives the original: see `hotpatch.h`.
+/// Its strong, default-visible functions that were written in its source replace the target's functions of the same mangled name. Weak
+/// definitions (inline functions, template instantiations), and what the Swift compiler makes of types, do so only when named. A symbol
+/// `hotpatch.replace.NAME` replaces NAME, and a variable `hotpatch.original.NAME` receives the original: see `hotpatch.h`.
 public struct PatchLibrary: Sendable {
     public let path: String
     public let image: ElfImage
@@ -24,7 +24,8 @@ public struct PatchLibrary: Sendable {
 
     /// What is to be replaced, beyond or instead of what the library says.
     public struct Selection: Sendable {
-        /// Patterns with `*` and `?`: only functions of the library whose mangled or demangled name matches one, weak ones too.
+        /// Patterns with `*` and `?`: only functions of the library whose mangled or demangled name matches one, weak ones too. What the
+        /// compiler made is only meant by its whole name.
         public var only: [String]
         /// Functions of the target by name, and what replaces them: a symbol of the library.
         public var map: [(old: String, new: String)]
@@ -44,6 +45,14 @@ public struct PatchLibrary: Sendable {
         public var replacement: ElfSymbol
         /// The variable that receives the original, or nil.
         public var originalPointer: UInt64?
+    }
+
+    /// What it replaces in a process, and what it could.
+    public struct Matches: Sendable {
+        public var entries: [Entry] = []
+        public var leftOut: [LeftOut] = []
+        /// What the user should know about the choice.
+        public var notes: [String] = []
     }
 
     /// - Throws: `PatchError` where it is not a shared library for this architecture.
@@ -96,8 +105,59 @@ public struct PatchLibrary: Sendable {
     /// What it replaces in a process.
     /// - Parameter index: the symbols of the process, without those of patch libraries.
     /// - Throws: `PatchError` where a name is unknown or ambiguous, or nothing is replaced at all.
-    public func entries(in index: SymbolIndex, selection: Selection) throws(PatchError) -> [Entry] {
+    public func matches(in index: SymbolIndex, selection: Selection) throws(PatchError) -> Matches {
         try checkImage(selection.image, in: index)
+        var matches = Matches()
+        matches.entries = try mapped(in: index, selection: selection)
+        // What --map says goes before what the library's own names say.
+        let mapped = Set(matches.entries.map(\.function.address))
+        for function in functions where function.name.hasPrefix(Self.replacePrefix) {
+            let name = String(function.name.dropFirst(Self.replacePrefix.count))
+            guard isWanted(name, by: selection) else { continue }
+            let target = try lookUp(name, in: index, image: selection.image)
+            if mapped.contains(target.address) { continue }
+            matches.entries.append(
+                Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
+        }
+        let types = index.typesDeclaredTwice(by: image)
+        for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
+            guard isWanted(function.name, by: selection) else { continue }
+            // Only the very name: a C function `price` is not C++'s price(int).
+            guard index.hasFunction(mangled: function.name, in: selection.image) else {
+                // The process has a function of the name, and nobody knows where: no reason to leave it out in silence.
+                if isStrong(function), let error = index.unresolvedIndirect(named: function.name, in: selection.image) {
+                    throw .symbol(error)
+                }
+                continue
+            }
+            if let reason = reasonToLeaveOut(function, by: selection, besideTypes: !types.isEmpty) {
+                matches.leftOut.append(LeftOut(name: function.name, reason: reason))
+                continue
+            }
+            let target = try lookUp(function.name, in: index, image: selection.image)
+            if mapped.contains(target.address) { continue }
+            guard types.isEmpty || !selection.only.isEmpty else { throw bringsTypes(types) }
+            matches.entries.append(
+                Entry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
+        }
+        try checkUnclaimed(matches, selection: selection)
+        for entry in matches.entries {
+            let context = AsyncContext(
+                own: index.asyncContextSize(of: entry.function),
+                replacement: image.asyncContextSize(of: entry.replacement))
+            try context.check(entry.function, by: entry.replacement.name)
+        }
+        if !types.isEmpty {
+            matches.notes.append(
+                "\(path) has types of its own by names of the process's: \(shortList(types)). What it makes of them is not of the "
+                    + "process's types: casts fail")
+        }
+        matches.notes += LeftOut.notes(matches.leftOut)
+        return matches
+    }
+
+    /// What --map names.
+    private func mapped(in index: SymbolIndex, selection: Selection) throws(PatchError) -> [Entry] {
         var entries: [Entry] = []
         for (old, new) in selection.map {
             guard let replacement = functions.first(where: { $0.name == new || Demangling.demangle($0.name) == new })
@@ -111,43 +171,27 @@ public struct PatchLibrary: Sendable {
                 Entry(
                     function: function, replacement: replacement, originalPointer: pointer(for: [old, function.name])))
         }
-        // What --map says goes before what the library's own names say.
-        let mapped = Set(entries.map(\.function.address))
-        for function in functions where function.name.hasPrefix(Self.replacePrefix) {
-            let name = String(function.name.dropFirst(Self.replacePrefix.count))
-            guard isWanted(name, by: selection) else { continue }
-            let target = try lookUp(name, in: index, image: selection.image)
-            if mapped.contains(target.address) { continue }
-            entries.append(
-                Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
-        }
-        for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
-            guard !selection.only.isEmpty || function.binding == .global, isWanted(function.name, by: selection) else {
-                continue
-            }
-            // Only the very name: a C function `price` is not C++'s price(int).
-            guard
-                index.functions(named: function.name, in: selection.image).contains(where: { $0.name == function.name })
-            else {
-                // The process has a function of the name, and nobody knows where: no reason to leave it out in silence.
-                if let error = index.unresolvedIndirect(named: function.name, in: selection.image) {
-                    throw .symbol(error)
-                }
-                continue
-            }
-            let target = try lookUp(function.name, in: index, image: selection.image)
-            if mapped.contains(target.address) { continue }
-            entries.append(
-                Entry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
-        }
-        try checkUnclaimed(entries, selection: selection)
-        for entry in entries {
-            let context = AsyncContext(
-                own: index.asyncContextSize(of: entry.function),
-                replacement: image.asyncContextSize(of: entry.replacement))
-            try context.check(entry.function, by: entry.replacement.name)
-        }
         return entries
+    }
+
+    /// Why a function that the process has too is not replaced by its name; nil where it is.
+    private func reasonToLeaveOut(
+        _ function: ElfSymbol, by selection: Selection, besideTypes: Bool
+    ) -> LeftOut.Reason? {
+        if !image.isWritten(function), !isNamedWhole(function.name, by: selection) { return .made }
+        guard selection.only.isEmpty else { return nil }
+        if !isStrong(function) { return .weak }
+        return besideTypes && !selection.map.isEmpty ? .besideTypes : nil
+    }
+
+    private func isStrong(_ function: ElfSymbol) -> Bool { function.binding == .global }
+
+    private func bringsTypes(_ types: [String]) -> PatchError {
+        .target(
+            "\(path) declares types that the process has: \(shortList(types)). They would be other types of the same names: what it "
+                + "makes of them is not what the program's code expects. Name the functions that do without (--only, --map, or "
+                + "hotpatch.replace. in the library), or compile it as a module of its own that imports the program's module."
+        )
     }
 
     private func lookUp(_ name: String, in index: SymbolIndex, image: String?) throws(PatchError) -> FunctionSymbol {
@@ -174,8 +218,14 @@ public struct PatchLibrary: Sendable {
         return pattern.matches(name) || Demangling.demangle(name).map(pattern.matches) ?? false
     }
 
+    private func isNamedWhole(_ name: String, by selection: Selection) -> Bool {
+        let names = [name, Demangling.demangle(name) ?? name]
+        return selection.only.contains(where: names.contains)
+    }
+
     /// Nothing replaced, a pattern that matches nothing, or a pointer nobody fills: each is a mistake, and none may pass in silence.
-    private func checkUnclaimed(_ entries: [Entry], selection: Selection) throws(PatchError) {
+    private func checkUnclaimed(_ matches: Matches, selection: Selection) throws(PatchError) {
+        let entries = matches.entries
         // A function's name, or the name of what it replaces.
         let names = functions.map {
             $0.name.hasPrefix(Self.replacePrefix) ? String($0.name.dropFirst(Self.replacePrefix.count)) : $0.name
@@ -184,6 +234,11 @@ public struct PatchLibrary: Sendable {
             throw .target(
                 "\(path) exports no function that matches '\(idle)', which --only names. It exports: \(exportedNames). "
                     + "Without * and ? a pattern is a whole name.")
+        }
+        if entries.isEmpty, !matches.leftOut.isEmpty {
+            throw .target(
+                "\(path) replaces nothing in this process: what it has by the names of the target's functions is "
+                    + "\(LeftOut.notes(matches.leftOut).joined(separator: "; ")).")
         }
         if entries.isEmpty {
             throw .target(

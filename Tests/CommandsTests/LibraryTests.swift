@@ -113,6 +113,48 @@ extension CommandTests {
             #expect(victim.finish() == 0)
         }
 
+        private let kinds = ["-module-name", "kinds", "-parse-as-library"]
+
+        /// A library built as the program's module declares its variables anew: only the function is meant.
+        @Test func onlyWhatSwiftSourcesSay() throws {
+            let victim = try Victim(try Workshop.build("kinds.swift", kinds))
+            #expect(try victim.ask() == "fee 6 rate 6 total 15")
+            let library = try Workshop.library("kinds.swift", kinds + ["-DFEE"])
+            let applied = try expectDone("apply", library, "--pid", victim.id)
+            #expect(applied.output.hasPrefix("patch 1 applied to process \(victim.id): 1 function, "), "\(applied)")
+            #expect(applied.output.contains("note: left out: 1 function that the compiler made"), "\(applied)")
+            #expect(try victim.ask() == "fee 900 rate 7 total 15")
+            let report = try expectDone("apply", library, "--pid", victim.id, "--dry-run", "--json").json
+            #expect(report["left_out"].count == 1, "\(report)")
+            #expect(report["left_out"][0] == .string("$s5kinds4rateSivau"), "\(report)")
+            // Whoever says it has it.
+            let named = try expectDone(
+                "apply", library, "--pid", victim.id, "--only", "$s5kinds4rateSivau", "--dry-run")
+            #expect(named.output.contains("would replace 1 function"), "\(named)")
+            #expect(victim.finish() == 0)
+        }
+
+        /// Objects made by a copy of a class are not of the program's class.
+        @Test func aLibraryWithTheProgramsTypes() throws {
+            let victim = try Victim(try Workshop.build("kinds.swift", kinds))
+            let library = try Workshop.library("kinds.swift", kinds + ["-DTYPES"])
+            try expectRefused(
+                ["apply", library, "--pid", victim.id], "declares types that the process has: kinds.Cart.", "--only",
+                maps: victim.maps)
+            let all = try expectDone("apply", library, "--pid", victim.id, "--only", "*Cart*", "--dry-run")
+            for made in [
+                "type metadata accessor for kinds.Cart", "kinds.Cart.deinit", "kinds.Cart.__deallocating_deinit",
+            ] {
+                #expect(all.output.contains("  left out: \(made)\n"), "\(all)")
+            }
+            let applied = try expectDone("apply", library, "--pid", victim.id, "--only", "kinds.Cart.total() -> *")
+            #expect(applied.output.contains("note: \(library) has types of its own"), "\(applied)")
+            for turn in 6..<10 { #expect(try victim.ask() == "fee \(turn) rate \(turn) total 2000") }
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "fee 10 rate 10 total 15")
+            #expect(victim.finish() == 0)
+        }
+
         @Test func weakFunctionsOnlyWhenNamed() throws {
             var shop = try Shop()
             let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTAX=2000", "-DWEAK=3000"])
