@@ -30,6 +30,13 @@ package enum FunctionConvention: UInt {
 
     static func isAsync<F>(_ type: F.Type) -> Bool { flags(type).map { $0 >> 29 & 1 != 0 } ?? false }
 
+    /// Whether the result type of a function type is Never: the third word of its metadata.
+    package static func neverReturns<F>(_ type: F.Type) -> Bool {
+        guard flags(type) != nil else { return false }
+        let metadata = unsafeBitCast(type as Any.Type, to: UnsafePointer<UInt>.self)
+        return metadata[2] == unsafeBitCast(Never.self as Any.Type, to: UInt.self)
+    }
+
     private static func flags<F>(_ type: F.Type) -> UInt? {
         let metadata = unsafeBitCast(type as Any.Type, to: UnsafePointer<UInt>.self)
         return metadata[0] == 0x302 ? metadata[1] : nil

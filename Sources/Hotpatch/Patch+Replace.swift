@@ -72,11 +72,12 @@ extension Patch {
     }
 
     /// Replaces a function that has been looked up by the code at an address.
+    /// - Parameter name: of the replacement; its symbol, or its address, where it is nil.
     package static func replace(
-        _ function: FunctionSymbol, with code: UnsafeRawPointer, original: OriginalPointer? = nil
+        _ function: FunctionSymbol, with code: UnsafeRawPointer, name: String? = nil, original: OriginalPointer? = nil
     ) throws(PatchError) -> Patch {
         try single { (transaction) throws(PatchError) in
-            try transaction.replace(function, with: Address(code), original: original)
+            try transaction.replace(function, with: Address(code), name: name, original: original)
         }
     }
 
@@ -215,21 +216,22 @@ extension Patch {
         private mutating func replace(
             symbol: String, in image: String?, with address: Address, original: OriginalPointer?
         ) throws(PatchError) {
-            try replace(Patch.function(symbol: symbol, in: image), with: address, original: original)
+            try replace(Patch.function(symbol: symbol, in: image), with: address, name: nil, original: original)
         }
 
         fileprivate mutating func replace(
-            _ function: FunctionSymbol, with address: Address, original: OriginalPointer?
+            _ function: FunctionSymbol, with address: Address, name: String?, original: OriginalPointer?
         ) throws(PatchError) {
             let original = original.map { Address(UnsafeRawPointer($0)) }
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
                     let found = try patcher.index().function(containing: address)
-                    let name = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
+                    let symbol = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
                     // Code that no symbol names was made by somebody who knows what its callers do.
-                    if let symbol = found?.symbol { try patcher.checkAsync(function, by: symbol) }
+                    if let found { try patcher.checkAsync(function, by: found.symbol) }
                     return .init(
-                        function: function, address: address, name: name ?? address.description, original: original)
+                        function: function, address: address, name: name ?? symbol ?? address.description,
+                        original: original)
                 })
         }
     }

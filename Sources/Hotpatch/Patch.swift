@@ -10,6 +10,7 @@ public typealias SignatureError = SwiftCall.SignatureError
 public typealias CallRefusal = SwiftCall.CallRefusal
 public typealias FunctionSymbol = Symbols.FunctionSymbol
 public typealias UnreachedCopies = Symbols.UnreachedCopies
+public typealias UnreachedCopy = Symbols.UnreachedCopy
 
 /// A function of this process that another one runs for.
 ///
@@ -78,8 +79,11 @@ public struct Patch: Sendable, Identifiable {
     /// Copies of the function that the patch does not reach: inlined into other functions, or specialised by the compiler.
     /// Read from DWARF and symbols when asked; this can take a while in a large program.
     public var unreached: UnreachedCopies {
-        get throws(PatchError) {
-            try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.index().unreachedCopies(of: function) }
-        }
+        get throws(PatchError) { try Self.unreachedCopies(of: function) }
+    }
+
+    package static func unreachedCopies(of function: FunctionSymbol) throws(PatchError) -> UnreachedCopies {
+        // To read DWARF takes a while, and the index may be read by anybody.
+        try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.index() }.unreachedCopies(of: function)
     }
 }

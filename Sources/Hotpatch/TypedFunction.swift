@@ -66,12 +66,12 @@ package struct TypedFunction<F>: Sendable {
     }
 
     /// Code to which callers of the function can be led. It keeps `closure` for good: a call may be under way at any time.
-    func replacement(_ closure: F) throws(PatchError) -> Address {
+    package func replacement(_ closure: F) throws(PatchError) -> Address {
         do { return Address(try adapter.replacement(closure)) } catch { throw .closure(error) }
     }
 
     /// A value that calls the function's code, whose address is written to `code` before the first call.
-    func unboundOriginal() throws(PatchError) -> (function: F, code: Patch.OriginalPointer) {
+    package func unboundOriginal() throws(PatchError) -> (function: F, code: Patch.OriginalPointer) {
         if let originalRefusal { throw .closure(SignatureError.refused(originalRefusal)) }
         do { return try adapter.unboundOriginal(asyncContextSize: asyncContextSize ?? 0) } catch {
             throw .closure(error)

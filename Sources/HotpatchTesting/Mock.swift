@@ -18,6 +18,7 @@ final class Mock: @unchecked Sendable {
     private let outer: Mock?
     /// A task that outlives the scope keeps the mock, but it no longer holds.
     private let isOver = Atomic<Bool>(false)
+    private let ran = Atomic<Bool>(false)
 
     init(_ dispatcher: UnsafePointer<hp_call_dispatcher>, _ destination: hp_call_destination, _ box: CallBox?) {
         self.dispatcher = dispatcher
@@ -27,6 +28,8 @@ final class Mock: @unchecked Sendable {
     }
 
     func end() { isOver.store(true, ordering: .releasing) }
+
+    var hasRun: Bool { ran.load(ordering: .relaxed) }
 
     /// What the library itself needs is not mocked.
     static func withoutAny<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
@@ -41,10 +44,12 @@ final class Mock: @unchecked Sendable {
         var next = current
         while let mock = next {
             if UnsafeRawPointer(mock.dispatcher) == dispatcher, !mock.isOver.load(ordering: .acquiring) {
+                if !mock.ran.load(ordering: .relaxed) { mock.ran.store(true, ordering: .relaxed) }
                 return mock.destination
             }
             next = mock.outer
         }
+        CallFlag(of: dispatcher).set()
         return hp_call_destination(code: nil, box: nil)
     }
 }
@@ -91,6 +96,7 @@ final class MockedFunctions: Sendable {
             }
             entries[key]?.patch = try Patch.replace(function, with: entry.code, original: entry.original)
         }
+        if entry.uses == 0 { CallFlag(of: entry.dispatcher).clear() }
         entries[key]?.uses += 1
         return UnsafePointer(entry.dispatcher)
     }
@@ -111,14 +117,44 @@ final class MockedFunctions: Sendable {
         if let failure { throw failure }
     }
 
-    private static func makeEntry() throws -> Entry {
-        let dispatcher = UnsafeMutablePointer<hp_call_dispatcher>.allocate(capacity: 1)
-        dispatcher.initialize(to: hp_call_dispatcher(look_up: Mock.lookUp, original: nil))
-        guard let code = hp_call_make_dispatch_thunk(dispatcher) else {
-            dispatcher.deallocate()
-            throw PatchError.closure(CallRefusal.noMemory(errno))
-        }
+    private static func makeEntry() throws(PatchError) -> Entry {
+        let (dispatcher, code) = try CallFlag.makeDispatcher(Mock.lookUp)
         return Entry(dispatcher: dispatcher, code: code)
+    }
+}
+
+/// Whether calls went through a dispatcher to what it calls the original. It lies behind the dispatcher.
+struct CallFlag {
+    private let flag: UnsafeMutablePointer<Atomic<Bool>>
+
+    init(of dispatcher: UnsafeRawPointer) {
+        flag = UnsafeMutableRawPointer(mutating: dispatcher + MemoryLayout<hp_call_dispatcher>.stride)
+            .assumingMemoryBound(to: Atomic<Bool>.self)
+    }
+
+    var isSet: Bool { flag.pointee.load(ordering: .relaxed) }
+
+    /// Written only once: many threads may share its cache line.
+    func set() { if !isSet { flag.pointee.store(true, ordering: .relaxed) } }
+
+    func clear() { flag.pointee.store(false, ordering: .relaxed) }
+
+    /// A dispatcher with its flag, and its code. Both stay for good: a call may be on its way through them at any time.
+    static func makeDispatcher(
+        _ lookUp: @escaping @convention(c) (UnsafeRawPointer) -> hp_call_destination
+    ) throws(PatchError) -> (dispatcher: UnsafeMutablePointer<hp_call_dispatcher>, code: UnsafeRawPointer) {
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: MemoryLayout<hp_call_dispatcher>.stride + MemoryLayout<Atomic<Bool>>.stride,
+            alignment: MemoryLayout<hp_call_dispatcher>.alignment)
+        let dispatcher = memory.initializeMemory(
+            as: hp_call_dispatcher.self, repeating: hp_call_dispatcher(look_up: lookUp, original: nil), count: 1)
+        (memory + MemoryLayout<hp_call_dispatcher>.stride).bindMemory(to: Atomic<Bool>.self, capacity: 1)
+            .initialize(to: Atomic(false))
+        guard let code = hp_call_make_dispatch_thunk(dispatcher) else {
+            memory.deallocate()
+            throw .closure(CallRefusal.noMemory(errno))
+        }
+        return (dispatcher, code)
     }
 }
 
@@ -130,6 +166,24 @@ public enum MockError: Error, Hashable, Sendable {
     case recorder(String, function: String)
     /// Its callers rely on vector registers that the search for a mock does not keep.
     case variantCall(function: String)
+    /// It never returns, and the mock would.
+    case neverReturns(function: String, mock: String)
+
+    /// Functions of C libraries that never return: behind a call of one, callers have no code.
+    private static let endless: Set<String> = [
+        "abort", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit", "thrd_exit", "longjmp", "_longjmp",
+        "siglongjmp",
+        "__longjmp_chk", "__assert_fail", "__assert_perror_fail", "__assert", "__stack_chk_fail", "__fortify_fail",
+        "__chk_fail", "err", "errx", "verr", "verrx", "__cxa_throw", "__cxa_rethrow", "__cxa_bad_cast",
+        "__cxa_pure_virtual", "_Unwind_Resume",
+    ]
+
+    /// Refuses a C function that returns in the place of one that does not.
+    static func refuseReturning<F>(from function: FunctionSymbol, as type: F.Type) throws(MockError) {
+        guard !function.image.isMainProgram, endless.contains(function.name), !FunctionConvention.neverReturns(type)
+        else { return }
+        throw .neverReturns(function: function.name, mock: "\(type)")
+    }
 }
 
 extension MockError: CustomStringConvertible {
@@ -141,7 +195,10 @@ extension MockError: CustomStringConvertible {
             "the recorder is for \(type), and the mock is of type \(function). Make it with the mock's type."
         case .variantCall(let function):
             "\(function) cannot be mocked for one task. Its callers rely on vector or SVE registers that other functions do not keep "
-                + "(a variant of the procedure call standard). Use withPatch, with a C function of the same convention."
+                + "(a variant of the procedure call standard). Use Patch.replace, with a C function of the same convention."
+        case .neverReturns(let function, let type):
+            "\(function) never returns, and \(type) does. Its callers have no code to go on with. Let the mock be of a type that ends with "
+                + "-> Never; or test what ends a process with an exit test of Swift Testing."
         }
     }
 }

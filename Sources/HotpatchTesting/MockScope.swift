@@ -7,36 +7,40 @@ import SwiftCall
 struct MockScope {
     private let function: FunctionSymbol
     private let mock: Mock
+    private let checks: ScopeChecks
 
     /// - Parameter make: is given what makes the original.
     init<F>(
-        symbol: String, in image: String?, selfUse: Patch.SelfUse?, recorder: AnyCallRecorder?,
+        symbol: String, in image: String?, selfUse: Patch.SelfUse?, recorder: AnyCallRecorder?, checks: ScopeChecks,
         _ make: (() throws -> F) throws -> F
     ) throws {
         if let recorder, recorder.functionType != F.self {
             throw MockError.recorder("\(recorder.functionType)", function: "\(F.self)")
         }
-        guard FunctionConvention(F.self) == .swift else {
+        let typed: TypedFunction<F>?
+        if FunctionConvention(F.self) == .swift {
+            typed = try Mock.withoutAny { try TypedFunction<F>(symbol: symbol, in: image, selfUse: selfUse) }
+            function = typed!.function
+        } else {
+            typed = nil
             function = try Mock.withoutAny { try Patch.function(symbol: symbol, in: image) }
-            let dispatcher = try MockedFunctions.shared.begin(function)
-            do {
-                let mock = try make { try cFunction(at: dispatcher.originalAddress, as: F.self) }
+            try MockError.refuseReturning(from: function, as: F.self)
+        }
+        let dispatcher = try MockedFunctions.shared.begin(function)
+        do {
+            let originalAddress = Address(dispatcher.pointee.original!)
+            if let typed {
+                let mock = try make { try typed.original(at: originalAddress) }
+                let box = typed.adapter.replacementBox(mock, observer: recorder.map(RecorderObserver.init))
+                self.mock = Mock(dispatcher, box.destination, box)
+            } else {
+                let mock = try make { try cFunction(at: originalAddress, as: F.self) }
                 try requireC(F.self)
                 let code = unsafeBitCast(mock, to: UnsafeRawPointer.self)
                 self.mock = Mock(dispatcher, hp_call_destination(code: code, box: nil), nil)
-            } catch {
-                try MockedFunctions.shared.end(function)
-                throw error
             }
-            return
-        }
-        let typed = try Mock.withoutAny { try TypedFunction<F>(symbol: symbol, in: image, selfUse: selfUse) }
-        function = typed.function
-        let dispatcher = try MockedFunctions.shared.begin(function)
-        do {
-            let mock = try make { try typed.original(at: dispatcher.originalAddress) }
-            let box = typed.adapter.replacementBox(mock, observer: recorder.map(RecorderObserver.init))
-            self.mock = Mock(dispatcher, box.destination, box)
+            self.checks = recorder == nil ? checks : checks.without(.calls)
+            try Mock.withoutAny { [function] in try checks.begin(function, "mock") }
         } catch {
             try MockedFunctions.shared.end(function)
             throw error
@@ -44,10 +48,13 @@ struct MockScope {
     }
 
     /// The mock is the function itself.
-    init(recording symbol: String, in image: String?, selfUse: Patch.SelfUse?, _ recorder: AnyCallRecorder) throws {
+    init(
+        recording symbol: String, in image: String?, selfUse: Patch.SelfUse?, _ recorder: AnyCallRecorder,
+        checks: ScopeChecks
+    ) throws {
         func scope<F>(_ type: F.Type) throws -> Self {
-            try Self(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { (original: () throws -> F) in
-                try original()
+            try Self(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder, checks: checks) {
+                (original: () throws -> F) in try original()
             }
         }
         self = try scope(recorder.functionType)
@@ -69,7 +76,13 @@ struct MockScope {
 
     private func finish<R>(_ result: Result<R, any Error>) throws -> R {
         mock.end()
-        return try ended(result) { () throws(PatchError) in try MockedFunctions.shared.end(function) }
+        return try ended(result) { () throws(PatchError) in
+            let wasCalled = CallFlag(of: mock.dispatcher).isSet
+            try MockedFunctions.shared.end(function)
+            guard case .success = result else { return }
+            let calls: ScopeChecks.Calls = mock.hasRun ? .seen : wasCalled ? .elsewhere : .none
+            try Mock.withoutAny { () throws(PatchError) in try checks.end(function, "mock", calls) }
+        }
     }
 }
 
@@ -87,8 +100,4 @@ public struct ScopeError: Error, CustomStringConvertible {
     public let first: any Error
     public let revert: PatchError
     public var description: String { "\(first). Then the patch could not be reverted: \(revert)" }
-}
-
-extension UnsafePointer<hp_call_dispatcher> {
-    fileprivate var originalAddress: Address { Address(pointee.original!) }
 }

@@ -1,5 +1,6 @@
 #if canImport(Testing)
     import Hotpatch
+    import Synchronization
     import Testing
 
     /// A function that is replaced or mocked while a test runs. Of a suite, while each of its tests runs.
@@ -10,42 +11,80 @@
     /// It ends with the test, whether that passes or throws; of a parameterised one, with each of its cases.
     public struct PatchTrait: TestTrait, SuiteTrait, TestScoping {
         public let isRecursive = true
-        fileprivate let scope: @Sendable (@Sendable () async throws -> Void) async throws -> Void
+        /// Runs a test, without some of the checks that were asked for.
+        private let scope: @Sendable (PatchChecks, @Sendable () async throws -> Void) async throws -> Void
+        private let use = Use()
+
+        /// Shared by the copies that the tests of a suite have.
+        private final class Use: Sendable {
+            let isOfSuite = Atomic<Bool>(false)
+        }
+
+        fileprivate init(
+            _ scope: @escaping @Sendable (PatchChecks, @Sendable () async throws -> Void) async throws -> Void
+        ) {
+            self.scope = scope
+        }
+
+        public func prepare(for test: Test) async throws {
+            if test.isSuite { use.isOfSuite.store(true, ordering: .relaxed) }
+        }
 
         public func provideScope(
             for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
         ) async throws {
-            try await scope(function)
+            // Not all tests of a suite need call what it mocks.
+            try await scope(use.isOfSuite.load(ordering: .relaxed) ? .calls : [], function)
         }
     }
 
     extension Trait where Self == PatchTrait {
         /// Mocks a function for the test's task and its children: see `withMock(symbol:in:with:selfUse:recorder:_:)`.
         public static func mock<F>(
-            symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil
+            symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
+            checks: PatchChecks = .all,
+            fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line,
+            column: UInt = #column
         ) -> Self {
             nonisolated(unsafe) let mock = mock
-            return Self { body in
-                try await withMock(symbol: symbol, in: image, with: mock, selfUse: selfUse, body)
+            return Self { needless, body in
+                try await withMock(
+                    symbol: symbol, in: image, with: mock, selfUse: selfUse, checks: checks.subtracting(needless),
+                    fileID: fileID, filePath: filePath, line: line, column: column
+                ) { try await body() }
             }
         }
 
         /// The same with a mock that may call the original.
         public static func mock<F>(
             symbol: String, in image: String? = nil, wrapping wrap: @escaping @Sendable (F) throws -> F,
-            selfUse: Patch.SelfUse? = nil
+            selfUse: Patch.SelfUse? = nil,
+            checks: PatchChecks = .all,
+            fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line,
+            column: UInt = #column
         ) -> Self {
-            Self { body in try await withMock(symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse, body) }
+            Self { needless, body in
+                try await withMock(
+                    symbol: symbol, in: image, wrapping: wrap, selfUse: selfUse, checks: checks.subtracting(needless),
+                    fileID: fileID, filePath: filePath, line: line, column: column
+                ) { try await body() }
+            }
         }
 
         /// Replaces a function for the whole process, which tests that run at the same time see too: see
         /// `withPatch(symbol:in:with:selfUse:_:)`, and Swift Testing's `.serialized`.
         public static func patch<F>(
-            symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil
+            symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil,
+            checks: PatchChecks = .all,
+            fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line,
+            column: UInt = #column
         ) -> Self {
             nonisolated(unsafe) let function = function
-            return Self { body in
-                try await withPatch(symbol: symbol, in: image, with: function, selfUse: selfUse, body)
+            return Self { needless, body in
+                try await withPatch(
+                    symbol: symbol, in: image, with: function, selfUse: selfUse, checks: checks.subtracting(needless),
+                    fileID: fileID, filePath: filePath, line: line, column: column
+                ) { try await body() }
             }
         }
     }

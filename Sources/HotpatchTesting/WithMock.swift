@@ -17,23 +17,34 @@ import Hotpatch
 /// - Parameters:
 ///   - symbol, image, mock, selfUse: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.
 ///   - recorder: is told of each call of the mock.
+///   - checks: what is reported as an issue of the test, as a mock that never ran is.
 /// - Throws: `PatchError`, and then `body` has not run; `MockError`; what `body` throws.
 @discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
-    recorder: AnyCallRecorder? = nil, _ body: () throws -> R
+    recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all,
+    fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
+    _ body: () throws -> R
 ) throws -> R {
-    try MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { _ in mock }.run(body)
+    try MockScope(
+        symbol: symbol, in: image, selfUse: selfUse, recorder: recorder,
+        checks: .init(checks, fileID, filePath, line, column)
+    ) { _ in mock }.run(body)
 }
 
 /// The same for an async `body`.
 @discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
-    recorder: AnyCallRecorder? = nil, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+    recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
+    fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
+    _ body: () async throws -> R
 ) async throws -> R {
-    try await MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { _ in mock }
-        .run(isolation: isolation, body)
+    try await MockScope(
+        symbol: symbol, in: image, selfUse: selfUse, recorder: recorder,
+        checks: .init(checks, fileID, filePath, line, column)
+    ) { _ in mock }
+    .run(isolation: isolation, body)
 }
 
 /// The same with a mock that is made with the original, which it may call.
@@ -45,19 +56,29 @@ public func withMock<F, R>(
 @discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
-    recorder: AnyCallRecorder? = nil, _ body: () throws -> R
+    recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all,
+    fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
+    _ body: () throws -> R
 ) throws -> R {
-    try MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { try wrap($0()) }.run(body)
+    try MockScope(
+        symbol: symbol, in: image, selfUse: selfUse, recorder: recorder,
+        checks: .init(checks, fileID, filePath, line, column)
+    ) { try wrap($0()) }.run(body)
 }
 
 /// The same for an async `body`.
 @discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
-    recorder: AnyCallRecorder? = nil, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+    recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
+    fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
+    _ body: () async throws -> R
 ) async throws -> R {
-    try await MockScope(symbol: symbol, in: image, selfUse: selfUse, recorder: recorder) { try wrap($0()) }
-        .run(isolation: isolation, body)
+    try await MockScope(
+        symbol: symbol, in: image, selfUse: selfUse, recorder: recorder,
+        checks: .init(checks, fileID, filePath, line, column)
+    ) { try wrap($0()) }
+    .run(isolation: isolation, body)
 }
 
 /// Records the calls that the current task and its children make to a Swift function, while `body` runs.
@@ -68,16 +89,24 @@ public func withMock<F, R>(
 @discardableResult
 public func withRecording<R>(
     symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,
+    checks: PatchChecks = .all,
+    fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () throws -> R
 ) throws -> R {
-    try MockScope(recording: symbol, in: image, selfUse: selfUse, recorder).run(body)
+    try MockScope(
+        recording: symbol, in: image, selfUse: selfUse, recorder, checks: .init(checks, fileID, filePath, line, column)
+    ).run(body)
 }
 
 /// The same for an async `body`.
 @discardableResult
 public func withRecording<R>(
     symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,
-    isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+    checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
+    fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
+    _ body: () async throws -> R
 ) async throws -> R {
-    try await MockScope(recording: symbol, in: image, selfUse: selfUse, recorder).run(isolation: isolation, body)
+    try await MockScope(
+        recording: symbol, in: image, selfUse: selfUse, recorder, checks: .init(checks, fileID, filePath, line, column)
+    ).run(isolation: isolation, body)
 }

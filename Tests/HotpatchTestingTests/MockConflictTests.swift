@@ -28,7 +28,7 @@ extension HotpatchTestingTests {
 
         @Test func aMockEndsBelowAPatch() throws {
             var patch: Patch?
-            try withMock(symbol: Self.name, with: { (_: Int) -> Int in 42 }) {
+            try withMock(symbol: Self.name, with: { (_: Int) -> Int in 42 }, checks: []) {
                 patch = try Patch.replace(symbol: Self.name, with: Self.patched)
             }
             #expect(levy(5) == 5)
@@ -63,7 +63,7 @@ extension HotpatchTestingTests {
                 with: {
                     errno = ENOSYS
                     return -1
-                } as Refusing
+                } as Refusing, checks: []
             ) {
                 try #expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
                 try #expect(withPatch(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
@@ -74,7 +74,7 @@ extension HotpatchTestingTests {
         @Test(arguments: ["malloc", "free", "pthread_getspecific", "pthread_self", "__tls_get_addr"])
         func aMockOfWhatASearchCalls(_ function: String) throws {
             typealias Plain = @convention(c) (Int, Int, Int) -> Int
-            try withMock(symbol: function, wrapping: { (original: @escaping Plain) in original }) {
+            try withMock(symbol: function, wrapping: { (original: @escaping Plain) in original }, checks: []) {
                 try #expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
             }
         }

@@ -64,7 +64,7 @@ extension HotpatchTestingTests {
 
         @Test func endsForTasksThatOutliveIt() async throws {
             let (signals, begin) = AsyncStream<Void>.makeStream()
-            let task = try withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
+            let task = try withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }, checks: []) {
                 Task {
                     for await _ in signals {}
                     return price(of: "tea")

@@ -62,7 +62,7 @@ extension HotpatchTestingTests {
             }
             #expect(tax(5) == 50)
             // What runs may revert it.
-            try withPatch(symbol: Self.name, with: { (amount: Int) -> Int in amount }) {
+            try withPatch(symbol: Self.name, with: { (amount: Int) -> Int in amount }, checks: []) {
                 try Patch.revert(symbol: Self.name)
                 #expect(tax(5) == 50)
             }
