@@ -87,7 +87,7 @@ extension LoadedImage {
 extension ElfImage {
     /// The starts in the sorted table of `.eh_frame_hdr`, ascending.
     func forEachFrameStart(_ body: (UInt64) -> Void) {
-        guard let table = FrameTable(self) else { return }
+        guard let table = FrameSearchTable(self) else { return }
         for index in 0..<table.count {
             guard let start = table.start(index) else { return }
             body(start)
@@ -97,7 +97,7 @@ extension ElfImage {
     /// The lowest start above an address in that table: where the next function begins, also in a stripped file. Nil without
     /// such a table.
     func nextFrameStart(after linked: UInt64) -> UInt64? {
-        guard let table = FrameTable(self) else { return nil }
+        guard let table = FrameSearchTable(self) else { return nil }
         var low: UInt64 = 0
         var high = table.count
         while low < high {
@@ -110,7 +110,7 @@ extension ElfImage {
 }
 
 /// The binary search table of `.eh_frame_hdr` (LSB Core, "The .eh_frame_hdr section").
-private struct FrameTable {
+private struct FrameSearchTable {
     let bytes: UnsafeRawBufferPointer
     let address: UInt64
     let count: UInt64

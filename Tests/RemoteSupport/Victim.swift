@@ -170,7 +170,7 @@ extension Victim {
         let memory = try process.memory()
         let agent = try startAgent(idle: 100_000_000)
         let place = agent.place.range.lowerBound + Int(HP_STUB_ENTRY)
-        while try tasks.contains(agent.agentThread) { usleep(1000) }
+        while agent.thread?.isThere == true { usleep(1000) }
         try memory.write(circle, at: place)
         let session = try StopSession(process, maximumPause: nil, holds: nil)
         defer { session.release() }
