@@ -21,7 +21,7 @@ const char *hp_reason_text(hp_reason reason) {
     case HP_ALREADY_PATCHED: return "another patcher's jump, or a breakpoint, stands at the entry";
     case HP_FOREIGN_BRANCH: return "code outside the function jumps into the bytes that would be overwritten";
     case HP_PART_TO_ENTRY: return "a part of the function that lies elsewhere jumps back to the entry, so that the replacement would run once more";
-    case HP_FOREIGN_ADDRESS: return "code takes the address of a byte that would be overwritten, as of a label that a PC is compared with";
+    case HP_FOREIGN_ADDRESS: return "the address of a byte that would be overwritten is taken, as that of a label which a PC is compared with";
     case HP_NAME_INSIDE: return "a symbol names a byte that would be overwritten";
     case HP_NO_SIZE: return "the function has no size, and what follows its first end is more than padding";
     }

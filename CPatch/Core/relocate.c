@@ -53,33 +53,6 @@ size_t hp_entry_span(hp_arch arch) {
     return 0;
 }
 
-size_t hp_find_references(
-    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach,
-    size_t *from, hp_reference *out, size_t capacity
-) {
-    switch (arch) {
-    case HP_ARCH_X86_64:
-        return hp_x86_64_find_references(code, length, address, wanted, reach, from, out, capacity);
-    case HP_ARCH_ARM64:
-        return hp_arm64_find_references(code, length, address, wanted, reach, from, out, capacity);
-    }
-    *from = length;
-    return 0;
-}
-
-hp_verdict hp_check_reference(
-    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_reference *reference,
-    size_t *instruction, size_t *size
-) {
-    switch (arch) {
-    case HP_ARCH_X86_64:
-        return hp_x86_64_check_reference(code, length, address, reference, instruction, size);
-    case HP_ARCH_ARM64:
-        return hp_arm64_check_reference(code, length, address, reference, instruction, size);
-    }
-    return HP_VERDICT_UNKNOWN;
-}
-
 size_t hp_encode_jump(hp_arch arch, uint64_t from, uint64_t to, uint8_t out[HP_DETOUR_CAPACITY]) {
     switch (arch) {
     case HP_ARCH_X86_64: return hp_x86_64_encode_jump(out, from, to);

@@ -6,7 +6,7 @@ import Symbols
 ///
 /// - A jump or a call into the overwritten bytes, wherever it comes from: glibc's `mempcpy` goes on in `memmove`, and the parts
 ///   that compilers move away as rarely run (`name.cold`) go back.
-/// - An address of one of these bytes, taken by code or given a name: a signal handler may compare a PC with it.
+/// - An address of one of these bytes, taken by code, held by data, or given a name: a signal handler may compare a PC with it.
 /// - A jump to the entry from a part of the function: the loop it closes would run the replacement once more. A jump from
 ///   another function is a call in tail position, and meant to reach the replacement.
 ///
@@ -69,11 +69,18 @@ struct ReferenceCheck {
         guard isInside || reference.kind == .jump && [function, patchAddress].contains(reference.target) else {
             return nil
         }
+        if reference.kind == .word {
+            var refusal = Refusal(
+                reason: .foreignAddress, address: reference.field, operand: reference.target,
+                bytes: try code.bytes(at: reference.field, count: 8))
+            refusal.place = ("data", place(reference.target))
+            return refusal
+        }
         let piece = image.code(containing: reference.field)
         guard let instruction = try instruction(of: reference, in: piece) else { return nil }
         if isInside {
             return try refusal(
-                reference.kind == .address ? .foreignAddress : .foreignBranch, reference, instruction, in: piece)
+                reference.kind != .address ? .foreignBranch : .foreignAddress, reference, instruction, in: piece)
         }
         return try isPart(piece, around: reference.field)
             ? refusal(.partToEntry, reference, instruction, in: piece) : nil
@@ -133,15 +140,19 @@ struct ReferenceCheck {
         var refusal = Refusal(
             reason: reason, address: instruction.address, operand: reference.target, bytes: bytes,
             instruction: architecture.disassemble(bytes, at: instruction.address).first?.text ?? "")
-        let offset = reference.target - function
         var source = "code that no symbol names"
         if let piece, let name = piece.name {
             source = Demangling.demangle(name) ?? name
             let distance = instruction.address - piece.range.lowerBound
             if distance > 0 { source += "+0x\(String(distance, radix: 16))" }
         }
-        refusal.place = (source, readable() + (offset > 0 ? "+0x\(String(offset, radix: 16))" : ""))
+        refusal.place = (source, place(reference.target))
         return refusal
+    }
+
+    /// "memmove+0x3".
+    private func place(_ target: Address) -> String {
+        target == function ? readable() : "\(readable())+0x\(String(target - function, radix: 16))"
     }
 }
 

@@ -28,8 +28,8 @@ public final class ReferenceIndex {
         entries = entries.filter { kept.contains($0.key) }
     }
 
-    /// Everything in the image that may refer to a byte behind the start of `entry`, or jump to it, with a displacement of more
-    /// than 8 bits.
+    /// Everything in the image that may jump to the first of `places`, or refer to another of them, but for displacements of 8
+    /// bits.
     /// - Parameters:
     ///   - places: from the entry on, `entrySpan` bytes at most.
     ///   - memory: the code as it was before anything was patched.
@@ -65,18 +65,20 @@ public final class ReferenceIndex {
             wanted.add(allTo: start + 1..<start + architecture.entrySpan)
         }
         var found: [Reference] = []
-        for range in ranges {
+        func read(_ range: Range<Address>, _ body: (_ bytes: [UInt8], _ address: Address) -> Void) throws(PatchError) {
             var at = range.lowerBound
             while at < range.upperBound {
                 let count = min(range.upperBound - at, block + overlap)
-                let code: [UInt8]
-                do throws(MemoryError) { code = try memory.bytes(at: at, count: count) } catch {
-                    throw .memory(error, doing: "read the code of \(image.path)")
+                do throws(MemoryError) { body(try memory.bytes(at: at, count: count), at) } catch {
+                    throw .memory(error, doing: "read \(image.path)")
                 }
-                found += wanted.references(architecture, in: code, at: at, reach: .near)
                 at += block
             }
         }
+        for range in ranges {
+            try read(range) { found += wanted.references(architecture, in: $0, at: $1, reach: .near) }
+        }
+        for range in image.initializedData { try read(range) { found += wanted.words(in: $0, at: $1) } }
         found.sort { ($0.target, $0.field) < ($1.target, $1.field) }
         return found
     }

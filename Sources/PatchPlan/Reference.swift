@@ -7,10 +7,12 @@ public struct Reference: Hashable, Sendable {
         case jump = 1
         case call
         case address
+        /// Data that holds an address.
+        case word
     }
 
     public var kind: Kind
-    /// Of the displacement on x86_64, of the instruction on arm64.
+    /// Of the displacement on x86_64, of the instruction on arm64; of the data.
     public var field: Address
     public var target: Address
     /// Bytes of the displacement.
@@ -91,6 +93,24 @@ public struct WantedPlaces: Sendable {
     public func references(
         _ architecture: Architecture, in code: [UInt8], at address: Address, reach: Reach
     ) -> [Reference] {
+        let reach = reach == .near ? HP_REACH_NEAR : HP_REACH_SHORT
+        return collect(code) { wanted, from, found, capacity in
+            hp_find_references(
+                architecture.core, code, code.count, address.rawValue, wanted, reach, from, found, capacity)
+        }
+    }
+
+    /// The words of 8 bytes in `data`, which lies at `address`, that hold a wanted address.
+    public func words(in data: [UInt8], at address: Address) -> [Reference] {
+        collect(data) { wanted, from, found, capacity in
+            hp_find_words(data, data.count, address.rawValue, wanted, from, found, capacity)
+        }
+    }
+
+    private func collect(
+        _ bytes: [UInt8],
+        _ next: (UnsafePointer<hp_wanted>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int) -> Int
+    ) -> [Reference] {
         var result: [Reference] = []
         entries.withUnsafeBufferPointer { entries in
             insides.withUnsafeBufferPointer { insides in
@@ -99,10 +119,8 @@ public struct WantedPlaces: Sendable {
                     entries: entries.baseAddress, insides: insides.baseAddress)
                 var from = 0
                 withUnsafeTemporaryAllocation(of: hp_reference.self, capacity: 256) { found in
-                    while from < code.count {
-                        let count = hp_find_references(
-                            architecture.core, code, code.count, address.rawValue, &wanted,
-                            reach == .near ? HP_REACH_NEAR : HP_REACH_SHORT, &from, found.baseAddress, found.count)
+                    while from < bytes.count {
+                        let count = next(&wanted, &from, found.baseAddress!, found.count)
                         result += found[..<count].compactMap(Reference.init)
                     }
                 }

@@ -9,6 +9,19 @@ extension LoadedImage {
         }.filter { !$0.isEmpty }
     }
 
+    /// Where the image keeps addresses that the linker, or the dynamic linker, has put there: what its file holds of the writable
+    /// segments; of a program that is not position-independent, of all that are not code.
+    public var initializedData: [Range<Address>] {
+        elf.loadSegments.compactMap { segment in
+            guard !segment.permissions.contains(.execute),
+                segment.permissions.contains(.write) || elf.fileType == UInt16(ET_EXEC)
+            else { return nil }
+            let start = bias.address(ofLinked: segment.address).roundedUp(to: 8)
+            let end = bias.address(ofLinked: segment.address &+ min(segment.fileSize, segment.memorySize))
+            return start < end ? max(start, range.lowerBound)..<min(end, range.upperBound) : nil
+        }
+    }
+
     /// Where pieces of code begin, ascending: functions by their symbols, and whatever has frame information of its own.
     public func codeStarts() -> [Address] {
         var starts: [UInt64] = symbols.functions.map(\.value)

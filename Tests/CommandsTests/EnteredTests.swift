@@ -29,7 +29,8 @@ extension CommandTests {
                     inStripped: false),
                 Row(
                     function: "addressed",
-                    reasons: ["`lea rax, ", "which refers to addressed+0x2: code takes the address"]),
+                    reasons: ["`lea rax, ", "which refers to addressed+0x2: the address of a byte"]),
+                Row(function: "pointed", reasons: ["(data), which refers to pointed+0x2: the address of a byte"]),
                 Row(function: "looped", reasons: ["which refers to looped: \(back)"]),
                 Row(function: "looped_nameless", reasons: ["(code that no symbol names)", "looped_nameless: \(back)"]),
                 Row(function: "tail", reasons: []),

@@ -44,7 +44,7 @@ typedef enum hp_reason {
     // These the plan finds, by the references that the code and the symbols of the whole image hold.
     HP_FOREIGN_BRANCH,                // code outside the function jumps into the overwritten bytes, or calls them
     HP_PART_TO_ENTRY,                 // a part of the function that lies elsewhere jumps back to the entry
-    HP_FOREIGN_ADDRESS,               // code takes the address of one of the overwritten bytes
+    HP_FOREIGN_ADDRESS,               // code takes, or data holds, the address of one of the overwritten bytes
     HP_NAME_INSIDE,                   // a symbol names one of the overwritten bytes
     HP_NO_SIZE,                       // the function's size is not known, and other than padding follows its first end
 } hp_reason;
@@ -147,10 +147,11 @@ typedef enum hp_reference_kind {
     HP_REFERENCE_JUMP = 1,
     HP_REFERENCE_CALL = 2,
     HP_REFERENCE_ADDRESS = 3,  // takes an address, or (arm64) reads what lies there
+    HP_REFERENCE_WORD = 4,     // data that holds an address
 } hp_reference_kind;
 
 typedef struct hp_reference {
-    uint64_t address;          // of the displacement (x86_64), of the instruction (arm64)
+    uint64_t address;          // of the displacement (x86_64), of the instruction (arm64), of the data
     uint64_t target;
     uint8_t kind;              // hp_reference_kind
     uint8_t width;             // bytes of the displacement
@@ -175,6 +176,11 @@ typedef enum hp_reach {
 size_t hp_find_references(
     hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach,
     size_t *from, hp_reference *out, size_t capacity);
+
+// The same in data, of any architecture: words of 8 bytes, counted from the start of `data`, that hold a wanted address.
+size_t hp_find_words(
+    const uint8_t *data, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
+    size_t capacity);
 
 typedef enum hp_verdict {
     HP_VERDICT_REAL = 1,       // such an instruction stands there

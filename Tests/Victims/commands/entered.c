@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #define FUNCTIONS(F)                                                                                                   \
-    F(short_in) F(near_in) F(called_in) F(nameless_in) F(labelled) F(addressed) F(looped) F(looped_nameless) F(tail)   \
+    F(short_in) F(near_in) F(called_in) F(nameless_in) F(labelled) F(addressed) F(pointed) F(looped) F(looped_nameless) F(tail)   \
     F(lookalike) F(unsized) F(unsized_padded) F(unsized_reached) F(to_short_in) F(to_near_in) F(to_tail)
 
 #define DECLARE(name) int name(int);
@@ -21,13 +21,14 @@ __asm__(
     ".text\n"
     INSIDE(short_in)
     BEGIN(to_short_in) "mov %edi, %eax\njmp .Lshort_in\n" END(to_short_in)
-    INSIDE(near_in) INSIDE(called_in) INSIDE(nameless_in) INSIDE(addressed) INSIDE(lookalike)
+    INSIDE(near_in) INSIDE(called_in) INSIDE(nameless_in) INSIDE(addressed) INSIDE(pointed) INSIDE(lookalike)
     LABELLED(labelled, "labelled_goes_on")
     FAR
     BEGIN(to_near_in) "mov %edi, %eax\njmp .Lnear_in\n" END(to_near_in)
     BEGIN(to_called_in) "mov %edi, %eax\ncall .Lcalled_in\nret\n" END(to_called_in)
     PIECE("mov %edi, %eax\ntest %eax, %eax\njns .Lnameless_in\nret\n")
     BEGIN(to_addressed) "lea .Laddressed(%rip), %rax\ncmp %rdi, %rax\nsete %al\nret\n" END(to_addressed)
+    ".pushsection .data\n.balign 8\n.quad .Lpointed\n.popsection\n"
     // movabs whose constant reads as `jmp .Llookalike`.
     BEGIN(to_lookalike) ".byte 0x48, 0xb8, 0xe9\n.long .Llookalike - . - 4\n.byte 0, 0, 0\nret\n" END(to_lookalike)
 
@@ -49,7 +50,7 @@ __asm__(
 #define PLAIN(name) BEGIN(name) "add w0, w0, w0\nadd w0, w0, #1\nret\n" END(name)
 __asm__(
     ".text\n"
-    PLAIN(short_in) PLAIN(near_in) PLAIN(called_in) PLAIN(nameless_in) PLAIN(labelled) PLAIN(addressed)
+    PLAIN(short_in) PLAIN(near_in) PLAIN(called_in) PLAIN(nameless_in) PLAIN(labelled) PLAIN(addressed) PLAIN(pointed)
     PLAIN(lookalike) PLAIN(to_short_in) PLAIN(to_near_in)
     PIECE(BEGIN(looped) "cmp w0, #100\nb.hi looped.cold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n" END(looped))
     PIECE(BEGIN(looped_nameless) "cmp w0, #100\nb.hi .Lcold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n" END(looped_nameless))
