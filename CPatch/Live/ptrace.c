@@ -17,7 +17,11 @@ _Static_assert(offsetof(hp_agent_stub, idle) == HP_STUB_IDLE, "");
 _Static_assert(offsetof(hp_agent_stub, sleep) == HP_STUB_SLEEP, "");
 _Static_assert(offsetof(hp_agent_stub, name) == HP_STUB_NAME, "");
 _Static_assert(offsetof(hp_agent_stub, stack_top) == HP_STUB_STACK_TOP, "");
-_Static_assert(offsetof(hp_agent_stub, registers) == HP_STUB_REGISTERS, "");
+_Static_assert(offsetof(hp_agent_stub, mask) == HP_STUB_MASK, "");
+_Static_assert(offsetof(hp_agent_stub, leave) == HP_STUB_LEAVE, "");
+_Static_assert(offsetof(hp_agent_stub, vector_size) == HP_STUB_VECTOR_SIZE, "");
+_Static_assert(offsetof(hp_agent_stub, vector_features) == HP_STUB_VECTOR_FEATURES, "");
+_Static_assert(offsetof(hp_agent_stub, context) == HP_STUB_CONTEXT, "");
 _Static_assert(sizeof(hp_agent_stub) == HP_STUB_ENTRY, "");
 
 // inject.S: where in the code the branch belongs with which the borrowed thread leaves; 0 where none needs to be encoded.

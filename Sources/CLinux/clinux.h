@@ -119,6 +119,13 @@ static inline int linux_ptrace_set_registers(pid_t tid, const struct user_regs_s
 static inline int linux_ptrace_poke_word(pid_t tid, uint64_t address, uint64_t word) {
     return (int)ptrace(PTRACE_POKEDATA, tid, (void *)(uintptr_t)address, (void *)(uintptr_t)word);
 }
+// The signals that a stopped thread has blocked, as it sees them itself: not those that a call blocks for it meanwhile (Linux 5.2).
+static inline int linux_ptrace_get_signal_mask(pid_t tid, uint64_t *mask) {
+    return (int)ptrace((enum __ptrace_request)0x420a, tid, (void *)sizeof *mask, mask);
+}
+static inline int linux_ptrace_set_signal_mask(pid_t tid, uint64_t mask) {
+    return (int)ptrace((enum __ptrace_request)0x420b, tid, (void *)sizeof mask, &mask);
+}
 // The address of the thread's struct rseq, 0 where it has none or the kernel (before 5.13) does not say.
 static inline uint64_t linux_ptrace_rseq_address(pid_t tid) {
     struct { uint64_t address; uint32_t size, signature, flags, pad; } c = {0, 0, 0, 0, 0};

@@ -19,43 +19,29 @@ extension Agent {
     /// The target makes a socket pair; this process takes one end of it (pidfd_getfd(2)) and sends the descriptor through
     /// (SCM_RIGHTS, unix(7)). So the target needs no path to the file, and no right to open it.
     ///
-    /// - Returns: the descriptor in the target, close-on-exec. The caller closes it with `closeDescriptor`.
-    public func receiveDescriptor(of descriptor: Int32, deadline: Deadline) throws(AgentError) -> Int32 {
-        let pair = try scratch([UInt8](repeating: 0, count: 8))
+    /// - Returns: the descriptor in the target, close-on-exec, until `closeReceived`.
+    func receiveDescriptor(of descriptor: Int32, deadline: Deadline) throws(AgentError) -> Int32 {
+        let place = try scratch([UInt8](repeating: 0, count: 8))
+        let pair = KeptDescriptors.pair(at: place)
         try systemCall(
             "socketpair", SystemCall.socketpair, UInt64(AF_UNIX), UInt64(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue),
-            0,
-            pair.rawValue, deadline: deadline)
+            0, place.rawValue, keeping: pair, deadline: deadline)
         let ends: (Int32, Int32)
-        do { ends = try (memory.value(Int32.self, at: pair), memory.value(Int32.self, at: pair + 4)) } catch {
+        do { ends = try (memory.value(Int32.self, at: place), memory.value(Int32.self, at: place + 4)) } catch {
             throw .memory(error)
         }
-        try setCleanup([ends.0, ends.1])
         let result: Result<Int32, AgentError>
         do throws(AgentError) {
             try send(descriptor, through: ends.0)
             result = .success(try receive(from: ends.1, deadline: deadline))
         } catch { result = .failure(error) }
-        let received = (try? result.get()).map { [$0] } ?? []
-        finishDescriptors([ends.0, ends.1], keeping: received, deadline: deadline)
+        // An agent that does not answer any more closes them when it leaves.
+        try? closeKept(pair, deadline: deadline)
         return try result.get()
     }
 
-    /// Closes a descriptor of the target.
-    public func closeDescriptor(_ descriptor: Int32, deadline: Deadline) throws(AgentError) {
-        try systemCall("close", SystemCall.close, UInt64(UInt32(bitPattern: descriptor)), deadline: deadline)
-    }
-
-    /// Closes descriptors of the target, or leaves that to an agent that has not answered in time.
-    /// - Parameter kept: what the agent still has to close if the patcher dies.
-    func finishDescriptors(_ descriptors: [Int32], keeping kept: [Int32] = [], deadline: Deadline) {
-        guard isUsable else { return }
-        do throws(AgentError) {
-            // Forgotten first: one that stays open does no harm, one that is closed twice may be another's by then.
-            try setCleanup(kept)
-            for descriptor in descriptors { try closeDescriptor(descriptor, deadline: deadline) }
-        } catch { return }
-    }
+    /// Closes the descriptor that was handed over.
+    func closeReceived(deadline: Deadline) throws(AgentError) { try closeKept(.received(at: nil), deadline: deadline) }
 
     private func send(_ descriptor: Int32, through end: Int32) throws(AgentError) {
         let pidDescriptor = process.pidDescriptor
@@ -83,9 +69,10 @@ extension Agent {
         let message: [UInt64] = [0, 0, iov.rawValue, 1, control.rawValue, 24, 0, 0]
         let vector: [UInt64] = [byte.rawValue, 1]
         try write((message + vector).withUnsafeBytes { Array($0) }, at: base)
-        try write([UInt8](repeating: 0, count: 32), at: control)
+        try write([UInt8](repeating: 0, count: 16) + [UInt8](repeating: 0xff, count: 16), at: control)
         try systemCall(
-            "recvmsg", SystemCall.recvmsg, UInt64(end), base.rawValue, UInt64(MSG_CMSG_CLOEXEC), deadline: deadline)
+            "recvmsg", SystemCall.recvmsg, UInt64(end), base.rawValue, UInt64(MSG_CMSG_CLOEXEC),
+            keeping: .received(at: control + 16), deadline: deadline)
         // struct cmsghdr: length, level, type; the descriptor at 16 (CMSG_DATA).
         let header: (level: Int32, type: Int32, descriptor: Int32)
         do {
@@ -117,7 +104,7 @@ extension Agent {
                 try load(
                     received: received, ours: libraryDescriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline))
         } catch { result = .failure(error) }
-        finishDescriptors([received], deadline: deadline)
+        try? closeReceived(deadline: deadline)
         return try result.get()
     }
 

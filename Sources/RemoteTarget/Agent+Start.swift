@@ -223,7 +223,7 @@ private struct AgentStarter {
     }
 
     private struct Loan {
-        var thread: Int32
+        var thread: BorrowedThread
         var place: StubPlace
         var nanoseconds: UInt64
     }
@@ -244,6 +244,7 @@ private struct AgentStarter {
 
     /// - Returns: also how many waits the stop has made begin anew, and how many calls fail.
     private func attempt(_ tid: Int32) throws -> (Attempt, rearmedCalls: Int, interruptedCalls: Int) {
+        guard let task = KnownTask(pid: process.pid, tid: tid) else { return (.gone, 0, 0) }
         let longest = holds.bound(milliseconds: 250)
         let session = try StopSession(process, maximumPause: longest, holds: holds)
         let limit = min(deadline, .after(nanoseconds: holds.bound(milliseconds: 50)))
@@ -273,7 +274,11 @@ private struct AgentStarter {
         case .made(let place):
             phase(.released)
             return (
-                .borrowed(Loan(thread: tid, place: place, nanoseconds: report.nanoseconds)), report.mendedCalls,
+                .borrowed(
+                    Loan(
+                        thread: BorrowedThread(
+                            process: process, memory: memory, holds: holds, task: task, stub: place.range, area: area.range),
+                        place: place, nanoseconds: report.nanoseconds)), report.mendedCalls,
                 report.interruptedCalls
             )
         }
@@ -313,13 +318,17 @@ private struct AgentStarter {
         }
         if hasPendingSignal(tracee.tid) { return .unsafe("about to receive a signal") }
         if let excess = session.excess { return .late("it was held for \(excess / 1_000_000) ms to be looked at") }
+        var mask: UInt64 = 0
+        guard linux_ptrace_get_signal_mask(tracee.tid, &mask) == 0 else { return .unsafe("it ended") }
+        let back = AgentStub.Return(
+            registers: tracee.registers, call: call, mask: mask,
+            canReturnFromHandlers: !process.hasShadowStack && hp_can_return_from_handlers(tracee.tid))
         phase(.vetted)
         for place in places {
             let stub = place.range
             guard
                 let bytes = AgentStub.bytes(
-                    at: stub.lowerBound, symbols: symbols, area: area, registers: tracee.registers, call: call,
-                    idle: idle)
+                    at: stub.lowerBound, symbols: symbols, area: area, back: back, idle: idle)
             else { continue }
             // Looked at again: a patcher in another network namespace does not see our lock.
             guard try memory.bytes(at: stub.lowerBound, count: AgentStub.count) == place.vacant else {
@@ -330,6 +339,9 @@ private struct AgentStarter {
             guard tracees.setRegisters(0, AgentStub.entering(tracee.registers, stub: stub.lowerBound)) else {
                 return .unsafe("it was killed")
             }
+            // The stub does that too, but a signal that has come since could be faster. Last: if we die before this, the thread
+            // gets its own mask back from the stub all the same.
+            _ = linux_ptrace_set_signal_mask(tracee.tid, AgentStub.mask)
             phase(.redirected)
             return .made(place)
         }
@@ -365,27 +377,44 @@ private struct AgentStarter {
 
     // MARK: Until it serves
 
+    private func isMapped() -> Bool {
+        (try? memory.value(UInt64.self, at: area.field(HP_AREA_MAGIC))) == AgentStub.magic
+    }
+
     private func awaitAgent(_ loan: Loan, interruptedCalls: Int) throws -> Agent {
         var backoff = Backoff(first: 20, longest: 500)
+        // The thread is looked at, which may stop it, where the stub gives no sign for so long.
+        var patience = Deadline.after(milliseconds: 20)
+        var failure: Int32?
         while true {
-            if (try? memory.value(UInt64.self, at: area.field(HP_AREA_MAGIC))) == AgentStub.magic {
-                let state = try memory.value(UInt32.self, at: area.field(HP_AREA_STATE))
-                let result = try memory.value(Int64.self, at: area.field(HP_AREA_CREATE_RESULT))
-                if state >= HP_STUB_CREATED.rawValue, result != 0 {
-                    throw AgentError.threadNotCreated(pid: process.pid, code: Int32(clamping: result))
+            if isMapped() {
+                // It can be gone again between two looks: where no thread could be created.
+                if let state = try? memory.value(UInt32.self, at: area.field(HP_AREA_STATE)),
+                    let result = try? memory.value(Int64.self, at: area.field(HP_AREA_CREATE_RESULT)),
+                    let agentState = try? memory.value(UInt32.self, at: area.field(HP_AREA_AGENT_STATE))
+                {
+                    if state >= HP_STUB_CREATED.rawValue, result != 0 { failure = Int32(clamping: result) }
+                    if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue { break }
+                    if agentState == HP_AGENT_LEFT.rawValue { throw AgentError.left(pid: process.pid) }
                 }
-                let agentState = try memory.value(UInt32.self, at: area.field(HP_AREA_AGENT_STATE))
-                if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue { break }
-                if agentState == HP_AGENT_LEFT.rawValue { throw AgentError.left(pid: process.pid) }
+            } else if failure != nil || patience.hasPassed {
+                patience = .after(milliseconds: 20)
+                if loan.thread.hasLeft(), !isMapped() {
+                    // The stub has done all it could.
+                    guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
+                    try memory.write(loan.place.vacant, at: loan.place.range.lowerBound)
+                    if let failure { throw AgentError.threadNotCreated(pid: process.pid, code: failure) }
+                    throw AgentError.noMemory(pid: process.pid, count: area.count)
+                }
             }
             if deadline.hasPassed {
                 guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
-                throw AgentError.notStarted(pid: process.pid, thread: loan.thread)
+                throw AgentError.notStarted(pid: process.pid, thread: loan.thread.task.tid)
             }
             backoff.sleep()
         }
         let agent = Agent(
-            process: process, memory: memory, area: area, place: loan.place, borrowedThread: loan.thread,
+            process: process, memory: memory, area: area, place: loan.place, borrowed: loan.thread,
             thread: KnownTask(
                 pid: process.pid, callingItself: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID))),
             borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, holds: holds,

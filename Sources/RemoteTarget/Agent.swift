@@ -13,7 +13,7 @@ public final class Agent {
     let memory: ProcMemory
     let area: AgentArea
     let place: StubPlace
-    let borrowedThread: Int32
+    let borrowed: BorrowedThread
     /// Nil where no thread of the process is the one that the area names: then the stub stays.
     let thread: KnownTask?
     let phase: (AgentPhase) -> Void
@@ -29,7 +29,7 @@ public final class Agent {
     public let interruptedCalls: Int
 
     init(
-        process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowedThread: Int32,
+        process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowed: BorrowedThread,
         thread: KnownTask?, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
         holds: HoldBudget, phase: @escaping (AgentPhase) -> Void
     ) {
@@ -37,7 +37,7 @@ public final class Agent {
         self.memory = memory
         self.area = area
         self.place = place
-        self.borrowedThread = borrowedThread
+        self.borrowed = borrowed
         self.thread = thread
         self.borrowedNanoseconds = borrowedNanoseconds
         self.interruptedCalls = interruptedCalls
@@ -60,19 +60,20 @@ public final class Agent {
         // Small numbers are commands of the protocol, and no function lies in the first page (mmap_min_addr).
         guard function.rawValue >= 4096 else { throw .invalidSymbols }
         return try command(
-            function.rawValue, [a0, a1, a2, a3, a4, a5, 0], what: "the function at \(function)", deadline: deadline)
+            function.rawValue, [a0, a1, a2, a3, a4, a5], what: "the function at \(function)", deadline: deadline)
     }
 
     /// Makes a system call in the target. `number` and arguments are those of its architecture.
     ///
+    /// - Parameter kept: descriptors that the call opens: the agent closes them if the patcher dies before it has.
     /// - Throws: `AgentError.systemCallFailed` with the errno.
     @discardableResult
-    public func systemCall(
-        _ name: String, _ number: Int, _ arguments: UInt64..., deadline: Deadline
+    func systemCall(
+        _ name: String, _ number: Int, _ arguments: UInt64..., keeping kept: KeptDescriptors? = nil, deadline: Deadline
     ) throws(AgentError) -> UInt64 {
-        var words = [UInt64(bitPattern: Int64(number))] + arguments.prefix(6)
-        words += [UInt64](repeating: 0, count: 7 - words.count)
-        let result = try command(UInt64(HP_COMMAND_SYSCALL), words, what: name, deadline: deadline)
+        let words = [UInt64(bitPattern: Int64(number))] + arguments.prefix(6)
+        let result = try command(
+            UInt64(HP_COMMAND_SYSCALL), words, keeping: kept, what: name, deadline: deadline)
         let signed = Int64(bitPattern: result)
         if signed < 0, signed >= -4095 { throw .systemCallFailed(pid: process.pid, name: name, code: Int32(-signed)) }
         return result
@@ -81,15 +82,19 @@ public final class Agent {
     /// errno of the agent's thread after the last `call`.
     public private(set) var lastErrno: Int32 = 0
 
-    func command(_ function: UInt64, _ arguments: [UInt64], what: String, deadline: Deadline) throws(AgentError)
-        -> UInt64
-    {
+    func command(
+        _ function: UInt64, _ arguments: [UInt64], keeping kept: KeptDescriptors? = nil, what: String, deadline: Deadline
+    ) throws(AgentError) -> UInt64 {
         guard isUsable else { throw .left(pid: process.pid) }
-        try send(function, arguments)
+        try send(function, arguments, keeping: kept)
         phase(.commandGiven)
         var backoff = Backoff(first: 20, longest: 500)
-        while try read(HP_AREA_DONE, UInt32.self) != sequence {
-            if try hasLeft() { throw .left(pid: process.pid) }
+        while try !isDone() {
+            // It says so last: what is not done by then never will be.
+            if try hasLeft() {
+                if try isDone() { break }
+                throw .left(pid: process.pid)
+            }
             if deadline.hasPassed {
                 isUsable = false
                 throw .callTimedOut(pid: process.pid, what: what)
@@ -103,14 +108,37 @@ public final class Agent {
     /// The arguments first, then the number that makes them count: the agent sees the writes in this order. Each is a system call
     /// that takes and drops a reference to the page, which orders it before the next on weakly ordered memory too
     /// (Documentation/atomic_t.txt).
-    private func send(_ function: UInt64, _ arguments: [UInt64]) throws(AgentError) {
+    private func send(
+        _ function: UInt64, _ arguments: [UInt64], keeping kept: KeptDescriptors? = nil
+    ) throws(AgentError) {
         if try hasLeft() { throw .left(pid: process.pid) }
         sequence &+= 1
-        try write(([function] + arguments).withUnsafeBytes { Array($0) }, at: area.field(HP_AREA_FUNCTION))
+        var words = [function] + arguments
+        words += [UInt64](repeating: 0, count: 8 - words.count)
+        if let kept {
+            let from = kept.source ?? area.field(HP_AREA_RESULT)
+            words += [from.rawValue, descriptor(kept.first).rawValue, UInt64(kept.count)]
+        } else {
+            words += [0, 0, 0]
+        }
+        try write(words.withUnsafeBytes { Array($0) }, at: area.field(HP_AREA_FUNCTION))
         try write(withUnsafeBytes(of: sequence) { Array($0) }, at: area.field(HP_AREA_SEQUENCE))
     }
 
-    private func hasLeft() throws(AgentError) -> Bool {
+    /// Where the agent notes a descriptor that it has to close.
+    private func descriptor(_ index: Int) -> Address { area.field(HP_AREA_DESCRIPTORS) + index * 4 }
+
+    /// Closes descriptors of the target that the agent has noted.
+    func closeKept(_ kept: KeptDescriptors, deadline: Deadline) throws(AgentError) {
+        _ = try command(
+            UInt64(HP_COMMAND_CLOSE), [descriptor(kept.first).rawValue, UInt64(kept.count)], what: "close",
+            deadline: deadline)
+    }
+
+    private func isDone() throws(AgentError) -> Bool { try read(HP_AREA_DONE, UInt32.self) == sequence }
+
+    /// Whether it has left: it is useless then.
+    func hasLeft() throws(AgentError) -> Bool {
         let left = try read(HP_AREA_AGENT_STATE, UInt32.self) == HP_AGENT_LEFT.rawValue
         if left { isUsable = false }
         return left
@@ -140,19 +168,14 @@ public final class Agent {
         try scratch(Array(text.utf8) + [0], offset: offset)
     }
 
-    /// Descriptors of the target that the agent closes if the patcher dies before it has.
-    func setCleanup(_ descriptors: [Int32]) throws(AgentError) {
-        let padded = descriptors + [Int32](repeating: 0, count: max(0, 3 - descriptors.count))
-        try write(padded.prefix(3).withUnsafeBytes { Array($0) }, at: area.field(HP_AREA_CLEANUP))
-    }
-
     /// Sends the agent away, and removes its stub from the target's code where no thread can still come back to it.
     /// Idempotent; the last reference does it too.
     public func finish() throws(AgentError) {
         guard isUsable else { return lock.release() }
         isUsable = false
         defer { lock.release() }
-        try send(UInt64(HP_COMMAND_EXIT), [UInt64](repeating: 0, count: 7))
+        let hasLeft = borrowed.hasLeft()
+        try send(UInt64(HP_COMMAND_EXIT), [hasLeft ? 1 : 0])
         phase(.finishing)
         guard let thread else { return }
         let deadline = Deadline.after(milliseconds: 2000)
@@ -161,57 +184,27 @@ public final class Agent {
             if deadline.hasPassed { throw .callTimedOut(pid: process.pid, what: "leaving") }
             backoff.sleep()
         }
-        removeStub()
-    }
-
-    /// The borrowed thread said that it was leaving the stub, and then may have been preempted, or be in a signal handler
-    /// that returns into it. Where it cannot be told the stub stays: the next patcher looks again.
-    private func removeStub() {
-        let pid = process.pid
-        if sleepsElsewhere() { return clear() }
-        guard let session = try? StopSession(process, maximumPause: nil, holds: holds) else { return }
-        do throws(RemoteRefusal) {
-            try session.stopOne(borrowedThread, deadline: .after(nanoseconds: holds.bound(milliseconds: 20))) { tracees in
-                if let tracee = tracees.tracees.first {
-                    var registers = tracee.registers
-                    var scan = StackScan(memory: memory, limit: 1 << 18, signatureBits: tracees.signatureBits)
-                    let stub = place.range
-                    let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
-                    let isInside =
-                        stub.contains(Address(hp_registers_pc(&registers)))
-                        || scan.first(from: hp_registers_sp(&registers), in: words, where: { _, _ in true }) != nil
-                    if !isInside { clear() }
-                }
-                tracees.detachAll()
-            }
-        } catch {
-            if access("/proc/\(pid)/task/\(borrowedThread)", F_OK) != 0 { clear() }
-        }
-        session.release()
-    }
-
-    /// Whether the borrowed thread can be seen to have left without being stopped, which would disturb its sleep: it is blocked
-    /// elsewhere, its stack leads back into the stub nowhere, and it has not run meanwhile. Nobody returns into a stub once left.
-    private func sleepsElsewhere() -> Bool {
-        func switches() -> [Int?] {
-            let status = (try? ProcText.readString("/proc/\(process.pid)/task/\(borrowedThread)/status")) ?? ""
-            let fields = ProcStatus(parsing: status)
-            return [fields.number("voluntary_ctxt_switches"), fields.number("nonvoluntary_ctxt_switches")]
-        }
-        let before = switches()
-        let glance = TaskGlance(pid: process.pid, tid: borrowedThread)
-        guard glance.systemCall != nil, let pc = glance.pc, let sp = glance.sp, !place.range.contains(Address(pc)),
-            !before.contains(nil)
-        else { return false }
-        var scan = StackScan(memory: memory, limit: 1 << 18)
-        let words = place.range.lowerBound.rawValue..<place.range.upperBound.rawValue
-        return scan.first(from: sp, in: words, where: { _, _ in true }) == nil && switches() == before
-            && TaskGlance(pid: process.pid, tid: borrowedThread).systemCall != nil
+        // Where it cannot be told the stub stays, and the area: the next patcher looks again.
+        if hasLeft { clear() }
     }
 
     private func clear() {
         try? memory.write(place.vacant, at: place.range.lowerBound)
     }
+}
+
+/// Descriptors that a system call opens in the target, and that the agent notes in the same step: whenever the patcher dies, it knows
+/// what to close.
+struct KeptDescriptors {
+    /// Where the call leaves them; nil where it returns one.
+    var source: Address?
+    /// Where among the agent's own they are noted.
+    var first: Int
+    var count = 1
+
+    static func pair(at source: Address?) -> Self { Self(source: source, first: 0, count: 2) }
+    static func received(at source: Address?) -> Self { Self(source: source, first: 2) }
+    static let made = Self(first: 3)
 }
 
 /// Where the work of an agent stands: what the tests kill the patcher at.

@@ -10,6 +10,8 @@ public enum AgentError: Error, Hashable, Sendable {
     case invalidSymbols
     /// `code` is what pthread_create(3) returned in the target.
     case threadNotCreated(pid: Int32, code: Int32)
+    /// The stub has mapped nothing, or has gone again before anybody could see why.
+    case noMemory(pid: Int32, count: Int)
     case notStarted(pid: Int32, thread: Int32)
     case callTimedOut(pid: Int32, what: String)
     /// It leaves when it is asked nothing for about two seconds.
@@ -44,6 +46,9 @@ extension AgentError: CustomStringConvertible {
             "the agent was not given all of libc's functions. Pthread_create, pthread_detach and __errno_location are needed. Report this as a bug."
         case .threadNotCreated(let pid, let code):
             "process \(pid) could not create a thread. Pthread_create: \(String(cString: strerror(code))). Raise its limit of threads (ulimit -u, pids.max)."
+        case .noMemory(let pid, let count):
+            "process \(pid) could not map \(count >> 10) KiB for the agent, or not create its thread. Nothing was changed. "
+                + "Raise its limits of memory and threads (ulimit -v, ulimit -u, vm.max_map_count, the cgroup's memory.max and pids.max)."
         case .notStarted(let pid, let thread):
             "the agent did not start in process \(pid). Thread \(thread), which was to create it, has not got that far. "
                 + "Try again with a longer timeout; if it happens again, check the process's memory limit (ulimit -v)."

@@ -34,9 +34,13 @@ struct AgentArea {
     let base: Address
     let vectorStateSize: Int
 
-    var stackTop: Address { base + Int(HP_AREA_VECTORS) + vectorStateSize.roundedUp(to: 4096) + Self.stackSize }
-    var scratch: Address { stackTop }
+    var vectors: Address { field(HP_AREA_VECTORS) }
+    /// Of the stack that the borrowed thread has meanwhile. Above it lies what rt_sigreturn(2) takes: a signal that comes before that
+    /// call has the whole stack.
+    var stackTop: Address { vectors + (vectorStateSize + 64).roundedUp(to: 4096) + Self.stackSize }
+    var scratch: Address { stackTop + Int(HP_AREA_FRAME_SIZE) }
     var count: Int { (scratch + Self.scratchSize - base).roundedUp(to: MemoryPage.size) }
+    var range: Range<Address> { base..<base + count }
 
     func field(_ offset: Int32) -> Address { base + Int(offset) }
 }
@@ -60,15 +64,26 @@ enum AgentStub {
 
     static let threadName = "hotpatch"
 
-    /// The stub for one thread: its registers as they will be restored, with the restart of a system call in them.
+    /// While the borrowed thread is in the stub: all signals but the one by which setuid(2) reaches every thread (inject.S).
+    static let mask = ~(UInt64(1) << (33 - 1))
+
+    /// What a stopped thread goes back to.
+    struct Return {
+        var registers: hp_registers
+        /// How it stands to a system call.
+        var call: hp_call_state
+        /// The signals that it blocks.
+        var mask: UInt64
+        /// Whether it can return as from a handler.
+        var canReturnFromHandlers: Bool
+    }
+
+    /// The stub for one thread, with its registers as they will be restored, the restart of a system call in them.
     ///
-    /// - Parameters:
-    ///   - place: where the stub will be.
-    ///   - call: how the thread stands to a system call.
+    /// - Parameter place: where the stub will be.
     /// - Returns: nil where the stub's last jump would not reach the thread's PC from there.
     static func bytes(
-        at place: Address, symbols: AgentSymbols, area: AgentArea, registers: hp_registers, call: hp_call_state,
-        idle: UInt64
+        at place: Address, symbols: AgentSymbols, area: AgentArea, back: Return, idle: UInt64
     ) -> [UInt8]? {
         var header = hp_agent_stub()
         header.magic = magic
@@ -80,13 +95,16 @@ enum AgentStub {
         header.idle = idle
         header.sleep = (0, 50_000)
         header.stack_top = area.stackTop.rawValue
+        header.mask = back.mask
+        header.vector_size = UInt64(hp_vector_frame_size(&header.vector_features))
         withUnsafeMutableBytes(of: &header.name) { $0.copyBytes(from: Array(threadName.utf8)) }
-        var saved = registers
-        hp_registers_settle(&saved, call)
-        withUnsafeMutableBytes(of: &header.registers) { target in
-            withUnsafeBytes(of: saved) {
-                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(target.count)))
-            }
+        var saved = back.registers
+        header.leave =
+            back.canReturnFromHandlers ? UInt64(hp_registers_leave(&saved, back.call)) : UInt64(HP_LEAVE_JUMP)
+        hp_registers_settle(&saved, back.call)
+        withUnsafeMutableBytes(of: &header.context) {
+            hp_registers_to_context(
+                &saved, back.mask, area.vectors.rawValue, $0.bindMemory(to: UInt64.self).baseAddress!)
         }
         let code = UnsafeRawBufferPointer(start: hp_agent_code_pointer(), count: hp_agent_code_size())
         var bytes = withUnsafeBytes(of: header) { Array($0) } + code

@@ -128,10 +128,9 @@ public final class RemoteTarget: Target {
         return try asking(at: wanted, size: size) { agent in
             let name = try agent.scratch("hotpatch-ledger")
             let file = try agent.systemCall(
-                "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, deadline: deadline)
-            let descriptor = Int32(truncatingIfNeeded: file)
-            try agent.setCleanup([descriptor])
-            defer { agent.finishDescriptors([descriptor], deadline: deadline) }
+                "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, keeping: .made,
+                deadline: deadline)
+            defer { try? agent.closeKept(.made, deadline: deadline) }
             try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
             return try agent.systemCall(
                 "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,

@@ -141,6 +141,15 @@ public final class Victim {
             index: try SymbolIndex(map: ProcessMap(pid: pid), memory: memory, root: "/proc/\(pid)/root"))
     }
 
+    /// Waits for something that it does soon.
+    public func await(_ line: Int = #line, _ isThere: () -> Bool) throws {
+        for _ in 0..<2000 {
+            if isThere() { return }
+            usleep(5000)
+        }
+        throw TestFailure("line \(line): what was waited for has not happened within ten seconds")
+    }
+
     /// Where a stub stands in its code.
     public func stubs() throws -> [Address] {
         let process = try process()

@@ -67,7 +67,7 @@ extension RemoteTargetTests {
             let victim = try Victim("", main: mode)
             for _ in 0..<10 {
                 let agent = try victim.startAgent()
-                #expect(agent.borrowedThread == victim.pid)
+                #expect(agent.borrowed.task.tid == victim.pid)
                 try agent.finish()
                 usleep(3000)
             }
@@ -77,13 +77,52 @@ extension RemoteTargetTests {
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
         }
 
+        /// A signal that comes while the thread is in the stub finds what the stub interrupted, and ends the call or does not, as it
+        /// would have without us. A cancelled thread is one case: its destructors are found from there.
+        @Test(arguments: [("P", 1), ("N", 1), ("F", 1), ("R", 0), ("L", 1)])
+        func givesBackItsFrameBeforeASignal(mode: String, interruptions: Int) throws {
+            let victim = try Victim("", main: mode)
+            for round in 1...5 {
+                let agent = try victim.startAgent(deadline: 5000) { phase in
+                    if phase == .redirected { Calls.tgkill(victim.pid, victim.pid, SIGUSR1) }
+                }
+                try victim.await { victim.shared.inHandler == round }
+                let pc = Address(UInt64(bitPattern: Int64(victim.shared.value)))
+                let path = try LibraryTests.mappings(victim.pid).region(at: pc)?.path ?? ""
+                #expect(path.contains("/libc.so") && !agent.place.range.contains(pc), "\(pc) in \(path)")
+                try victim.await { victim.shared.rounds(0) == round * interruptions }
+                try agent.finish()
+                #expect(try victim.stubs().isEmpty)
+            }
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// A signal for which no handler runs ends no call.
+        @Test(arguments: ["P", "N", "R"]) func ignoresASignalThatDoesNothing(mode: String) throws {
+            let victim = try Victim("", main: mode)
+            try victim.startAgent { phase in
+                if phase == .redirected { Calls.tgkill(victim.pid, victim.pid, SIGWINCH) }
+            }.finish()
+            usleep(10_000)
+            #expect(victim.shared.rounds(0) == 0 && victim.shared.inHandler == 0)
+            #expect(victim.isAlive)
+        }
+
+        /// setuid in another thread waits for every thread, with a lock that pthread_create needs.
+        @Test func takesTheSignalOfSetuid() throws {
+            let victim = try Victim("Ukk")
+            for _ in 0..<20 { try victim.startAgent().finish() }
+            #expect(victim.makesProgress(counting: [1]))
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
         /// A thread that waits in a signal handler is borrowed where it interrupted what may be interrupted.
         @Test func borrowsAThreadInAHandler() throws {
             let victim = try Victim("", main: "d")
             Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
             try victim.awaitHandler()
             let agent = try victim.startAgent()
-            #expect(agent.borrowedThread == victim.pid)
+            #expect(agent.borrowed.task.tid == victim.pid)
             try agent.finish()
             #expect(victim.isAlive)
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")

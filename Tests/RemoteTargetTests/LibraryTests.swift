@@ -100,7 +100,7 @@ extension RemoteTargetTests {
             let buffer = try agent.scratch([UInt8](repeating: 0, count: 16))
             #expect(try agent.systemCall("read", 0, UInt64(there), buffer.rawValue, 16, deadline: deadline) == 11)
             #expect(agent.string(at: buffer) == "handed over")
-            try agent.closeDescriptor(there, deadline: deadline)
+            try agent.closeReceived(deadline: deadline)
             try agent.finish()
         }
     }

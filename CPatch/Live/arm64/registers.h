@@ -98,23 +98,6 @@ static inline hp_call_state hp_registers_call(const hp_registers *registers, uin
 // The number of the call, where the state is HP_CALL_RESTARTS.
 static inline long hp_registers_call_number(const hp_registers *registers) { return (long)registers->regs[8]; }
 
-// Prepares the registers for being restored elsewhere than by the kernel, which then restarts nothing (do_signal compares the
-// PC): those of a thread in HP_CALL_RESTARTS enter the call again as it would have.
-static inline void hp_registers_settle(hp_registers *registers, hp_call_state state) {
-    if (state != HP_CALL_RESTARTS) return;
-    // The calls whose timeout counts from their start, and for which the kernel remembers how much is left
-    // (-ERESTART_RESTARTBLOCK). All others do as well with their arguments; and a call that the kernel remembers nothing of
-    // would go on with what it remembers of an earlier one.
-    enum { ABSOLUTE = 1 /* TIMER_ABSTIME */, WAIT = 0 /* FUTEX_WAIT */, FLAGS = 128 | 256 /* private, realtime */ };
-    const unsigned long long *x = registers->regs;
-    bool remembered = x[8] == SYS_nanosleep || (x[8] == SYS_clock_nanosleep && !(x[1] & ABSOLUTE))
-        || (x[8] == SYS_futex && ((uint32_t)x[1] & ~(uint32_t)FLAGS) == WAIT && x[3] != 0);
-    if (remembered) registers->regs[8] = SYS_restart_syscall;
-}
-
-// Sends the thread to `entry`; an interrupted call is not restarted there.
-static inline void hp_registers_enter(hp_registers *registers, uint64_t entry) { hp_registers_set_pc(registers, entry); }
-
 // Reads the beginning of a set of registers; returns how many bytes there were, 0 where the machine does not have them.
 static inline size_t hp_read_registers(pid_t tid, int set, void *out, size_t length) {
     struct iovec vector = {out, length};
@@ -128,29 +111,6 @@ static inline uint64_t hp_signature_bits(pid_t tid) {
         uint64_t data, code;
     } masks = {0, 0};
     return hp_read_registers(tid, NT_ARM_PAC_MASK, &masks, sizeof masks) == sizeof masks ? masks.code : 0;
-}
-
-// Bytes of q0 to q31, fpsr and fpcr.
-static inline size_t hp_vector_state_size(void) { return 32 * 16 + 2 * 8; }
-
-// Why the stub could not keep the vector state of a stopped thread; null where it can. `is_behind_call`: it has run nothing since
-// it made a system call. The stub keeps 128 bits of each register: that is all there is, unless the thread computes with SVE
-// (Documentation/arch/arm64/sve.rst, sme.rst).
-static inline const char *hp_vector_objection(pid_t tid, bool is_behind_call) {
-    enum { STREAMING = 0x40b /* NT_ARM_SSVE */, ZA = 0x40c /* NT_ARM_ZA */, REGISTERS_ARE_SVE = 1 };
-    // struct user_sve_header, and user_za_header.
-    struct {
-        uint32_t size, max_size;
-        uint16_t length, max_length, flags, reserved;
-    } header;
-    const size_t size = sizeof header;
-    if (hp_read_registers(tid, STREAMING, &header, size) == size && header.size > size) return "in SME streaming mode";
-    if (hp_read_registers(tid, ZA, &header, size) == size && header.size > size) return "with SME's ZA in use";
-    // A system call leaves no more than 128 bits of a register.
-    if (is_behind_call) return 0;
-    if (hp_read_registers(tid, NT_ARM_SVE, &header, size) == size && header.flags & REGISTERS_ARE_SVE)
-        return "computing with SVE registers";
-    return 0;
 }
 
 // The registers by their numbers in DWARF (AADWARF64 4.1): x0 to x30, SP.

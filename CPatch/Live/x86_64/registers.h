@@ -2,7 +2,6 @@
 // traces its own process, and for RemoteTarget, which traces others. Twin of arm64/registers.h: same names, same order.
 #pragma once
 
-#include <cpuid.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -89,42 +88,9 @@ static inline hp_call_state hp_registers_call(const hp_registers *registers, uin
 // The number of the call, where the state is HP_CALL_RESTARTS.
 static inline long hp_registers_call_number(const hp_registers *registers) { return (long)registers->orig_rax; }
 
-// Prepares the registers for being restored elsewhere than by the kernel, which then restarts nothing: those of a thread in
-// HP_CALL_RESTARTS enter the call again as it would have.
-static inline void hp_registers_settle(hp_registers *registers, hp_call_state state) {
-    registers->eflags &= ~0x100ul;  // TF: a single step that was under way is over
-    if (state != HP_CALL_RESTARTS) return;
-    bool remembered = (long)registers->rax == -516;  // -ERESTART_RESTARTBLOCK: the kernel remembers how to go on
-    registers->rip -= 2;
-    registers->rax = remembered ? SYS_restart_syscall : registers->orig_rax;
-}
-
-// Sends the thread to `entry`; an interrupted call is not restarted there.
-static inline void hp_registers_enter(hp_registers *registers, uint64_t entry) {
-    registers->rip = entry;
-    registers->orig_rax = (unsigned long)-1;
-}
-
 // The bits of a code address that may hold a signature; 0 where addresses are not signed.
 static inline uint64_t hp_signature_bits(pid_t tid) {
     (void)tid;
-    return 0;
-}
-
-// Bytes that xsave64 with every feature the processor has enabled writes (Intel SDM 1, 13.2: CPUID leaf 0xD, EBX); 0 where the
-// processor or the kernel does not support it.
-static inline size_t hp_vector_state_size(void) {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
-    if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d)) return 0;
-    return b;
-}
-
-// Why the stub could not keep the vector state of a stopped thread; null where it can. `is_behind_call`: it has run nothing since
-// it made a system call.
-static inline const char *hp_vector_objection(pid_t tid, bool is_behind_call) {
-    (void)tid;
-    (void)is_behind_call;
     return 0;
 }
 

@@ -54,7 +54,7 @@ let agentChecks: [Check] =
             var nanoseconds: [UInt64] = []
             for _ in 0..<10 {
                 let agent = try victim.startAgent()
-                try expect(agent.borrowedThread == victim.pid, "borrowed another thread")
+                try expect(agent.borrowed.task.tid == victim.pid, "borrowed another thread")
                 try expect(agent.interruptedCalls == 0, "\(agent.interruptedCalls) calls are said to have failed")
                 nanoseconds.append(agent.borrowedNanoseconds)
                 try agent.finish()
@@ -66,6 +66,43 @@ let agentChecks: [Check] =
             try expect(victim.shared.interrupted == 0, "\(victim.shared.interrupted) calls have failed")
         }
     }
+    // Paused, asleep, reading: with a handler that ends the call, or does not, or never returns.
+    + [("P", 1), ("N", 1), ("F", 1), ("R", 0), ("L", 1)].map { mode, interruptions in
+        Check(name: "a signal finds what the stub has interrupted: \(mode)") {
+            let victim = try Victim("", main: mode)
+            for round in 1...5 {
+                let agent = try victim.startAgent { phase in
+                    if phase == .redirected { Calls.tgkill(victim.pid, victim.pid, SIGUSR1) }
+                }
+                try victim.await { victim.shared.inHandler == round }
+                let pc = Address(UInt64(bitPattern: Int64(victim.shared.value)))
+                let path = try mappings(victim).region(at: pc)?.path ?? ""
+                try expect(path.contains("/libc.so") && !agent.place.range.contains(pc), "\(pc) in \(path)")
+                try victim.await { victim.shared.rounds(0) == round * interruptions }
+                try agent.finish()
+                try expect(try victim.stubs().isEmpty, "the stub is still there")
+            }
+            try victim.mustBeUnharmed()
+        }
+    }
+    + [
+        Check(name: "a signal that does nothing ends no call") {
+            for mode in ["P", "N", "R"] {
+                let victim = try Victim("", main: mode)
+                try victim.startAgent { phase in
+                    if phase == .redirected { Calls.tgkill(victim.pid, victim.pid, SIGWINCH) }
+                }.finish()
+                usleep(50_000)
+                try expect(victim.shared.rounds(0) == 0 && victim.shared.inHandler == 0, "\(mode) was interrupted")
+                try victim.mustBeUnharmed()
+            }
+        },
+        Check(name: "setuid in another thread reaches a borrowed one") {
+            let victim = try Victim("Ukk")
+            for _ in 0..<8 { try victim.startAgent().finish() }
+            try victim.mustGoOn(counting: [1])
+        },
+    ]
     + ["e", "w", "o", "u"].map { mode in
         Check(name: "the only thread is borrowed from a call that fails for it, and that is counted: \(mode)") {
             let victim = try Victim("", main: mode)
@@ -86,7 +123,7 @@ let agentChecks: [Check] =
             let victim = try Victim("k", main: "e")
             for _ in 0..<5 {
                 let agent = try victim.startAgent()
-                try expect(agent.borrowedThread != victim.pid, "borrowed the thread in epoll_wait")
+                try expect(agent.borrowed.task.tid != victim.pid, "borrowed the thread in epoll_wait")
                 try expect(agent.interruptedCalls == 0, "\(agent.interruptedCalls) calls are said to have failed")
                 try agent.finish()
             }
@@ -98,7 +135,7 @@ let agentChecks: [Check] =
             Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
             for _ in 0..<500 where victim.shared.inHandler == 0 { usleep(10_000) }
             let agent = try victim.startAgent()
-            try expect(agent.borrowedThread == victim.pid, "borrowed another thread")
+            try expect(agent.borrowed.task.tid == victim.pid, "borrowed another thread")
             try agent.finish()
             try victim.mustBeUnharmed()
         },

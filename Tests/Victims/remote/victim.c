@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <setjmp.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -271,6 +272,55 @@ static void *t_signals(void *a) {
     }
 }
 
+// In calls that a handler interrupts, or does not. It notes where, and which signals were blocked there.
+static sigjmp_buf back;
+static void note(int s, siginfo_t *info, void *context) {
+    const ucontext_t *c = context;
+    (void)info;
+#if defined(__aarch64__)
+    S->value = (long)c->uc_mcontext.pc;
+#else
+    S->value = c->uc_mcontext.gregs[REG_RIP];
+#endif
+    for (int other = 1; other < 32; other++)
+        if (sigismember(&c->uc_sigmask, other) != (other == SIGUSR2)) BAD("signal %d: blocked, or not", other);
+    S->in_handler += s == SIGUSR1;
+}
+static void leap(int s, siginfo_t *info, void *context) {
+    note(s, info, context);
+    siglongjmp(back, 1);
+}
+static void on_signal(void (*handler)(int, siginfo_t *, void *), int flags) {
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags};
+    sigaction(SIGUSR1, &action, 0);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &set, 0);
+}
+static void *reads(void *a, int flags) {
+    int p[2];
+    char c;
+    if (pipe(p)) BAD("pipe");
+    on_signal(note, flags);
+    for (;;) { if (read(p[0], &c, 1) >= 0 || errno != EINTR) BAD("read: %d", errno); S->rounds[(long)a]++; }
+}
+static void *t_read_restarts(void *a) { return reads(a, SA_RESTART); }
+static void *t_read_ends(void *a) { return reads(a, 0); }
+static void *t_pause(void *a) { for (on_signal(note, SA_RESTART);; S->rounds[(long)a]++) pause(); }
+static void *t_sleep_ends(void *a) {
+    const struct timespec minute = {60, 0};
+    on_signal(note, SA_RESTART);
+    for (;;) { if (nanosleep(&minute, 0) == 0 || errno != EINTR) BAD("nanosleep: %d", errno); S->rounds[(long)a]++; }
+}
+static void *t_leap(void *a) {
+    on_signal(leap, 0);
+    if (sigsetjmp(back, 1)) S->rounds[(long)a]++;
+    for (;;) pause();
+}
+// setuid and its like wait until every thread has taken a signal of glibc's, and hold a lock that pthread_create takes.
+static void *t_setxid(void *a) { for (;;) { if (seteuid(geteuid())) BAD("seteuid"); S->rounds[(long)a]++; } }
+
 static void *(*function(char c))(void *) {
     switch (c) {
     case 'm': return t_malloc;
@@ -301,6 +351,12 @@ static void *(*function(char c))(void *) {
     case 'V': return t_long_vfork;
     case 'I': return t_ignored_signals;
     case 'M': return t_missing_pages;
+    case 'R': return t_read_restarts;
+    case 'F': return t_read_ends;
+    case 'P': return t_pause;
+    case 'N': return t_sleep_ends;
+    case 'L': return t_leap;
+    case 'U': return t_setxid;
 #if defined(__aarch64__)
     case 'i': return t_indirect;
     case 'j': return t_scalable;
