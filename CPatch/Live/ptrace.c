@@ -89,6 +89,14 @@ bool hp_call_only_waits(long number) {
     case SYS_clock_nanosleep:
     case SYS_fsync:
     case SYS_fdatasync:
+    case SYS_semop:
+    case 441:  // epoll_pwait2
+#if defined(SYS_poll)
+    case SYS_poll:
+    case SYS_select:
+    case SYS_pause:
+    case SYS_epoll_wait:
+#endif
         return true;
     default:
         return false;

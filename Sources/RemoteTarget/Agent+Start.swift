@@ -308,9 +308,13 @@ private struct AgentStarter {
         if let objection = hp_vector_objection(tracee.tid, isBlocked) { return .unsafe(String(cString: objection)) }
         let stack = unwinder.unwind(tracee, signatureBits: tracees.signatureBits)
         if let objection = FrameVetting.objection(
-            frames: stack.frames, isComplete: stack.isComplete, call: isBlocked ? callNumber(tracee) : nil)
+            frames: stack.frames, isComplete: stack.isComplete, call: isBlocked ? callNumber(tracee) : nil,
+            hasOwnAllocator: symbols.hasOwnAllocator)
         {
             return .unsafe(objection)
+        }
+        if symbols.hasOwnAllocator, isInShortSleep(tracee) {
+            return .unsafe("in a short sleep, perhaps of the process's own allocator")
         }
         // Where the unwinding ends early, a handler may hide what it has interrupted.
         if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: memory) {
@@ -351,6 +355,21 @@ private struct AgentStarter {
     private func callNumber(_ tracee: Tracees.Tracee) -> Int {
         var registers = tracee.registers
         return hp_registers_call_number(&registers)
+    }
+
+    /// Whether it sleeps, and for less than ten milliseconds, or nobody knows how long: as allocators do that wait for a lock.
+    private func isInShortSleep(_ tracee: Tracees.Tracee) -> Bool {
+        var registers = tracee.registers
+        var address: UInt64 = 0
+        guard hp_registers_sleep(&registers, &address) else { return false }
+        let time = Address(address)
+        guard let seconds = try? memory.value(Int64.self, at: time),
+            let nanoseconds = try? memory.value(Int64.self, at: time + 8)
+        else {
+            // The third argument of poll, which the kernel resumes too, is no address.
+            return callNumber(tracee) != SystemCall.restart
+        }
+        return seconds == 0 && nanoseconds < 10_000_000
     }
 
     /// The kernel aborts a restartable sequence (rseq(2)) that is left by preemption, by looking at the PC. It would look

@@ -83,7 +83,8 @@ public final class Agent {
     public private(set) var lastErrno: Int32 = 0
 
     func command(
-        _ function: UInt64, _ arguments: [UInt64], keeping kept: KeptDescriptors? = nil, what: String, deadline: Deadline
+        _ function: UInt64, _ arguments: [UInt64], keeping kept: KeptDescriptors? = nil, what: String,
+        deadline: Deadline
     ) throws(AgentError) -> UInt64 {
         guard isUsable else { throw .left(pid: process.pid) }
         try send(function, arguments, keeping: kept)

@@ -13,16 +13,19 @@ public struct AgentSymbols: Sendable {
     public var slack: [Range<Address>]
     /// Of all its images: where its threads are, and how their stacks are unwound.
     public var index: SymbolIndex
+    /// What pthread_create calls for memory is not libc's: see `FrameVetting`.
+    public var hasOwnAllocator: Bool
 
     public init(
         pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address, slack: [Range<Address>],
-        index: SymbolIndex
+        index: SymbolIndex, hasOwnAllocator: Bool = false
     ) {
         self.pthreadCreate = pthreadCreate
         self.pthreadDetach = pthreadDetach
         self.errnoLocation = errnoLocation
         self.slack = slack
         self.index = index
+        self.hasOwnAllocator = hasOwnAllocator
     }
 }
 

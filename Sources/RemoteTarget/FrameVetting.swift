@@ -14,6 +14,10 @@ import Memory
 /// - What a signal handler has interrupted obeys the same rules: it was in a listed wrapper, or outside libc. Programs stay in
 ///   handlers for long: every auxiliary process of PostgreSQL 15 is forked from one.
 ///
+/// Where the allocator is not libc's, any function of any image may belong to it, by whatever name: then a thread must be in a call that
+/// merely waits, and on a stack without a handler. No allocator waits for a file, a socket or a child with its lock held; it does so
+/// in futex, and in short sleeps.
+///
 /// Only exported symbols of libc count, so the verdict does not depend on which debug packages are installed: its internal
 /// functions have no name, and an unnamed frame is refused except where it must be a wrapper's helper or the thread's start.
 enum FrameKind: Hashable {
@@ -75,9 +79,15 @@ enum FrameVetting {
     ///   - frames: innermost first.
     ///   - isComplete: the unwinding ended at the thread's start.
     ///   - call: the number of the system call that the thread is in, and that will be entered again; nil where it is in none.
+    ///   - hasOwnAllocator: the process's allocator is not libc's.
     /// - Returns: why the thread must not be borrowed; nil where it may.
-    static func objection(frames: [FrameKind], isComplete: Bool, call: Int?) -> String? {
+    static func objection(
+        frames: [FrameKind], isComplete: Bool, call: Int?, hasOwnAllocator: Bool = false
+    ) -> String? {
         let isBlocked = call != nil
+        if hasOwnAllocator, !merelyWaits(frames, call) || frames.contains(.signalReturn) {
+            return "perhaps in the process's own allocator"
+        }
         guard let first = frames.first else { return "its stack could not be read" }
         for frame in frames {
             switch frame {
@@ -101,6 +111,18 @@ enum FrameVetting {
             }
         }
         return nil
+    }
+
+    /// Whether a thread waits in a call in which nobody holds a lock of an allocator.
+    private static func merelyWaits(_ frames: [FrameKind], _ call: Int?) -> Bool {
+        guard let call else { return false }
+        if hp_call_only_waits(call) { return true }
+        // The kernel resumes timed futexes too.
+        let resumed: Set = ["poll", "__poll", "nanosleep", "__nanosleep", "clock_nanosleep", "__clock_nanosleep"]
+        guard call == SystemCall.restart, case .libc(let names)? = frames.first(where: { $0 != .libcUnnamed }) else {
+            return false
+        }
+        return !names.isDisjoint(with: resumed)
     }
 
     /// - Parameters:

@@ -54,11 +54,19 @@ public final class RemoteTarget: Target {
         let agent = try Agent.start(
             in: process, memory: mem,
             symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack, index: symbols
-            ),
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack, index: symbols,
+                hasOwnAllocator: hasOwnAllocator(besides: create)),
             deadline: deadline, holds: holds)
         self.agent = agent
         return agent
+    }
+
+    /// Whether libc, which holds the given function, gets its memory from elsewhere: from whoever exports these names first.
+    private func hasOwnAllocator(besides function: Address) -> Bool {
+        let libc = symbols.images.first { $0.range.contains(function) }
+        return ["malloc", "calloc"].contains { name in
+            symbols.exportedAddress(of: name, in: nil).map { libc?.range.contains($0) != true } ?? false
+        }
     }
 
     /// Sends the agent away, if there is one.

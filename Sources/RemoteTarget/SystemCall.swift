@@ -12,6 +12,9 @@ enum SystemCall {
     static let socketpair = Int(SYS_socketpair)
     static let setsockopt = Int(SYS_setsockopt)
 
+    /// What a call becomes that the kernel has to remember.
+    static let restart = Int(SYS_restart_syscall)
+
     /// A stop makes it fail with EINTR although no signal was meant for the program.
     static func failsWhenStopped(_ number: Int) -> Bool { hp_call_is_mendable(number) }
 

@@ -147,6 +147,22 @@ extension CommandTests {
             #expect(result.status == 2 && result.errors.contains("itself"), "\(result)")
         }
 
+        /// Its only thread may be in the allocator whenever it is stopped: under which name, nobody can tell.
+        @Test func allocatesOnItsOwn() throws {
+            let program = try Workshop.program("allocator.c", ["-O2", "-Wno-error=stringop-overflow"])
+            let busy = try Victim(program)
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", busy.id, "--timeout", "1"], "perhaps in the process's own allocator",
+                maps: nil)
+            #expect(try busy.ask() == "price 70")
+            // A thread that merely waits is borrowed.
+            let waiting = try Victim(program, "waits")
+            try expectDone("apply", library, "--pid", waiting.id)
+            #expect(try waiting.ask() == "price 1007")
+            #expect(waiting.finish() == 0)
+        }
+
         // MARK: Libraries
 
         @Test func notALibrary() throws {

@@ -93,6 +93,25 @@ extension RemoteTargetTests {
             #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 
+        /// Any function may be the allocator's: a thread must merely wait, and not for a lock.
+        @Test(arguments: [
+            Row([named("read"), .user] + start, in: SYS_read, safe: true),
+            Row([named("read"), .user], complete: false, in: SYS_read, safe: true),
+            Row([.libcUnnamed, named("clock_nanosleep"), .user] + start, in: SYS_restart_syscall, safe: true),
+            Row([named("poll"), .user] + start, in: SYS_restart_syscall, safe: true),
+            Row([.libcUnnamed, named("pthread_cond_wait"), .user] + start, safe: false),
+            Row([named("syscall"), .user] + start, safe: false),
+            Row([named("syscall"), .user] + start, in: SYS_restart_syscall, safe: false),
+            Row([named("sched_yield"), .user] + start, in: SYS_sched_yield, safe: false),
+            Row([.user] + start, blocked: false, safe: false),
+            Row([named("read"), .user, .signalReturn, .user] + start, in: SYS_read, safe: false),
+            Row([named("read"), .allocator("malloc"), .user] + start, in: SYS_read, safe: false),
+        ]) func decidesWhereTheAllocatorIsNotLibc(row: Row) {
+            let objection = FrameVetting.objection(
+                frames: row.frames, isComplete: row.isComplete, call: row.call, hasOwnAllocator: true)
+            #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
+        }
+
         @Test func findsNamesByAddress() {
             let map = FrameMap(images: [
                 .init(range: 0x5000..<0x6000, kind: .loader, name: "ld.so"),

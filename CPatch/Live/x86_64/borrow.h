@@ -29,6 +29,26 @@ static inline int hp_registers_leave(const hp_registers *registers, hp_call_stat
     }
 }
 
+// Whether a thread whose call is entered again sleeps, and where it says for how long (struct timespec); null where that is not known.
+// Of a call that the kernel resumes, it is clock_nanosleep's argument, if that is the call.
+static inline bool hp_registers_sleep(const hp_registers *registers, uint64_t *time) {
+    enum { ABSOLUTE = 1 /* TIMER_ABSTIME */ };
+    *time = 0;
+    switch (hp_registers_call_number(registers)) {
+    case SYS_nanosleep:
+        *time = registers->rdi;
+        return true;
+    case SYS_clock_nanosleep:
+        if (!(registers->rsi & ABSOLUTE)) *time = registers->rdx;
+        return true;
+    case SYS_restart_syscall:
+        *time = registers->rdx;
+        return true;
+    default:
+        return false;
+    }
+}
+
 // Prepares the registers for being restored elsewhere than by the kernel, which then restarts nothing: those of a thread in
 // HP_CALL_RESTARTS enter the call again as it would have.
 static inline void hp_registers_settle(hp_registers *registers, hp_call_state state) {

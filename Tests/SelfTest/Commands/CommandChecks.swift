@@ -1,5 +1,6 @@
 import Commands
 import Glibc
+import RemoteTarget
 import TestSupport
 
 /// The commands end to end, on running programs with threads.
@@ -10,6 +11,7 @@ let commandChecks: [Check] = [
     Check(name: "patches stack and come off in any order", run: stacks),
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
+    Check(name: "with an allocator of its own, only a thread that waits is borrowed", run: borrowsWhoWaits),
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
 ]
 
@@ -79,6 +81,22 @@ private func leavesAlone() throws {
     }
     try expect(try maps(of: shop.pid) == before, "the mappings have changed")
     try shop.answers()
+}
+
+private func borrowsWhoWaits() throws {
+    let busy = try Conversation(victim("allocator"))
+    do {
+        var options = TargetOptions()
+        options.timeout = 2000
+        _ = try Apply(library: victim("price-3000.so"), pid: busy.pid, options: options).run()
+        throw TestFailure("applied")
+    } catch let error as CommandError {
+        try expect("\(error)".contains("perhaps in the process's own allocator"), "\(error)")
+    }
+    try expect(try busy.ask() == "price 70", "the busy one")
+    let waiting = try Conversation(victim("allocator"), "waits")
+    _ = try Apply(library: victim("price-3000.so"), pid: waiting.pid).run()
+    try expect(try waiting.ask() == "price 3007", "the waiting one")
 }
 
 private func staysLoaded() throws {
