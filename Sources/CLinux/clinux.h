@@ -85,6 +85,7 @@ static inline struct linux_library_info linux_library_counters(void) {
 
 #include <elf.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
@@ -156,6 +157,19 @@ static inline pid_t linux_ptrace_wait(pid_t tid, int *status) {
 
 static inline int linux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0U); }
 static inline int linux_pidfd_getfd(int pidfd, int target) { return (int)syscall(SYS_pidfd_getfd, pidfd, target, 0U); }
+// How a process has ended that somebody has waited for, as wait(2) tells it. Returns 0, or -1: before Linux 6.15.
+static inline int linux_pidfd_wait_status(int pidfd, int *status) {
+    enum { INFO_EXIT = 1 << 3 };
+    // struct pidfd_info (linux/pidfd.h), its first published form.
+    struct {
+        uint64_t mask, cgroup;
+        uint32_t ids[11];
+        int32_t status;
+    } info = {INFO_EXIT, 0, {0}, 0};
+    if (ioctl(pidfd, _IOWR(0xff, 11, info), &info) != 0 || !(info.mask & INFO_EXIT)) return -1;
+    *status = info.status;
+    return 0;
+}
 static inline pid_t linux_gettid(void) { return (pid_t)syscall(SYS_gettid); }
 static inline long linux_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
 

@@ -114,7 +114,9 @@ public struct Apply: Sendable {
         var agreed = false
         do {
             if let onApply = patch.onApply {
-                let answer = Int32(truncatingIfNeeded: try session.target.call(loaded.bias.address(ofLinked: onApply)))
+                let answer = Int32(
+                    truncatingIfNeeded: try session.target.call(
+                        loaded.bias.address(ofLinked: onApply), name: "hotpatch_on_apply"))
                 guard answer == 0 else {
                     throw CommandError(
                         "hotpatch_on_apply of \(library) returned \(answer), which refuses the patch. Nothing was replaced. "
@@ -129,7 +131,7 @@ public struct Apply: Sendable {
         } catch {
             // What agreed to be applied may have handed out pointers to itself: it is told.
             if agreed, let onRevert = patch.onRevert {
-                _ = try? session.target.call(loaded.bias.address(ofLinked: onRevert))
+                _ = try? session.target.call(loaded.bias.address(ofLinked: onRevert), name: "hotpatch_on_revert")
             }
             throw leavingLoaded(error)
         }

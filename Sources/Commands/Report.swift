@@ -24,6 +24,15 @@ public enum ExitCode: Int32, Sendable {
     /// The target may be inconsistent.
     case inconsistent = 4
     case usage = 64
+
+    init(_ outcome: PatchError.Outcome) {
+        self =
+            switch outcome {
+            case .refused: .refused
+            case .rolledBack: .rolledBack
+            case .inconsistent: .inconsistent
+            }
+    }
 }
 
 /// Why a command did not do what it was asked to. Printed as `error: what. why. try this.`
@@ -48,15 +57,8 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             }
             self.init(text)
         case let error as PatchError:
-            let code: ExitCode =
-                switch error.outcome {
-                case .refused: .refused
-                case .rolledBack: .rolledBack
-                case .inconsistent: .inconsistent
-                }
-            self.init(error.description, exitCode: code)
-        case let error as AgentError where error.isUnfinished:
-            self.init("\(error)", exitCode: .inconsistent)
+            self.init(error.description, exitCode: ExitCode(error.outcome))
+        case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)")
         }
     }

@@ -41,7 +41,7 @@ public struct Revert: Sendable {
     private func runCallbacks(of patches: [PatchRecord], session: Session) -> [String] {
         var problems: [String] = []
         for patch in patches where patch.onRevert != .null && patch.state == .applied {
-            do { _ = try session.target.call(patch.onRevert) } catch {
+            do { _ = try session.target.call(patch.onRevert, name: "hotpatch_on_revert") } catch {
                 problems.append("patch \(patch.id) is reverted, but its hotpatch_on_revert could not be run: \(error)")
             }
         }
@@ -84,7 +84,8 @@ func pauseText(_ summary: CommitSummary) -> String {
     let threads = "\(summary.heldThreads) thread\(summary.heldThreads == 1 ? "" : "s") held "
     let longest = milliseconds(summary.pauseNanoseconds)
     guard summary.holds > 1 else { return threads + "for " + longest }
-    return threads + "\(summary.holds) times, for \(longest) at most and \(milliseconds(summary.totalNanoseconds)) in all"
+    let total = milliseconds(summary.totalNanoseconds)
+    return threads + "\(summary.holds) times, for \(longest) at most and \(total) in all"
 }
 
 /// "2 system calls returned EINTR …"; nil where none did.

@@ -43,8 +43,8 @@ public enum PatchError: Error, Sendable {
     case system(what: String, code: Int32, remedy: String)
     /// Any other reason, told by whoever knows the target.
     case target(String)
-    /// What the target was asked to do itself, such as mapping memory, is still at work there.
-    case unfinished(String)
+    /// What the target was asked to do itself, such as mapping memory, is still at work there, or it has ended over it.
+    case unfinished(String, Outcome)
     /// A write failed; all before it were undone.
     case rolledBack(address: Address, code: Int32)
     /// A write failed, and so did undoing.
@@ -56,7 +56,8 @@ public enum PatchError: Error, Sendable {
     public var outcome: Outcome {
         switch self {
         case .rolledBack: .rolledBack
-        case .inconsistent, .unfinished: .inconsistent
+        case .inconsistent: .inconsistent
+        case .unfinished(_, let outcome): outcome
         default: .refused
         }
     }
@@ -116,7 +117,7 @@ extension PatchError: CustomStringConvertible {
                 + "Overwriting what it returns to would break it. Try again, or allow more time."
         case .system(let what, let code, let remedy):
             return "\(what): \(systemError(code)). \(remedy)"
-        case .target(let text), .unfinished(let text): return text
+        case .target(let text), .unfinished(let text, _): return text
         case .rolledBack(let address, let code):
             return "writing at \(address) failed: \(systemError(code)). Everything written before was undone. "
                 + "See whether a security module forbids writing code."

@@ -71,6 +71,13 @@ public final class ProcMemory: MemoryReader {
         }
     }
 
+    /// The process has ended, or executes another program: then there is nothing at any address. An address where nothing is
+    /// mapped is an error instead.
+    public var isGone: Bool {
+        var byte: UInt8 = 0
+        return linux_pread(descriptor, &byte, 1, 0) == 0
+    }
+
     /// Reads what can be read of the bytes at once: up to the first page that cannot. For memory of threads that are held: unlike
     /// process_vm_readv(2) it never waits for a handler of page faults (userfaultfd(2)), which may be one of them.
     /// - Returns: how many bytes there were.

@@ -43,6 +43,8 @@ extension Agent {
             throw .refused(error)
         } catch let error as AgentError {
             throw error
+        } catch let error as MemoryError {
+            throw .memory(error)
         } catch {
             throw .unwinder("\(error)")
         }
@@ -401,43 +403,56 @@ private struct AgentStarter {
     }
 
     private func awaitAgent(_ loan: Loan, interruptedCalls: Int) throws -> Agent {
+        let pid = process.pid
         var backoff = Backoff(first: 20, longest: 500)
         // The thread is looked at, which may stop it, where the stub gives no sign for so long.
         var patience = Deadline.after(milliseconds: 20)
         var failure: Int32?
+        let agentThread: Int32
         while true {
+            func word<T: BitwiseCopyable>(_ field: Int32, _ type: T.Type) -> T? {
+                try? memory.value(type, at: area.field(field))
+            }
             if isMapped() {
                 // It can be gone again between two looks: where no thread could be created.
-                if let state = try? memory.value(UInt32.self, at: area.field(HP_AREA_STATE)),
-                    let result = try? memory.value(Int64.self, at: area.field(HP_AREA_CREATE_RESULT)),
-                    let agentState = try? memory.value(UInt32.self, at: area.field(HP_AREA_AGENT_STATE))
+                if let state = word(HP_AREA_STATE, UInt32.self), let result = word(HP_AREA_CREATE_RESULT, Int64.self),
+                    let agentState = word(HP_AREA_AGENT_STATE, UInt32.self), let tid = word(HP_AREA_AGENT_TID, Int32.self)
                 {
                     if state >= HP_STUB_CREATED.rawValue, result != 0 { failure = Int32(clamping: result) }
-                    if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue { break }
-                    if agentState == HP_AGENT_LEFT.rawValue { throw AgentError.left(pid: process.pid) }
+                    if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue {
+                        agentThread = tid
+                        break
+                    }
+                    if agentState == HP_AGENT_LEFT.rawValue { throw AgentError.left(pid: pid) }
+                    if state < HP_STUB_LEAVING.rawValue, !loan.thread.task.isThere,
+                        word(HP_AREA_STATE, UInt32.self) ?? 0 < HP_STUB_LEAVING.rawValue, process.end(of: memory) == nil
+                    {
+                        throw AgentError.borrowedThreadEnded(pid: pid, thread: loan.thread.task.tid)
+                    }
                 }
             } else if failure != nil || patience.hasPassed {
                 patience = .after(milliseconds: 20)
-                if loan.thread.hasLeft(), !isMapped() {
+                if loan.thread.hasLeft(), !isMapped(), process.end(of: memory) == nil {
+                    guard loan.thread.task.isThere || failure != nil else {
+                        throw AgentError.borrowedThreadEnded(pid: pid, thread: loan.thread.task.tid)
+                    }
                     // The stub has done all it could.
-                    guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
                     try memory.write(loan.place.vacant, at: loan.place.range.lowerBound)
-                    if let failure { throw AgentError.threadNotCreated(pid: process.pid, code: failure) }
-                    throw AgentError.noMemory(pid: process.pid, count: area.count)
+                    if let failure { throw AgentError.threadNotCreated(pid: pid, code: failure) }
+                    throw AgentError.noMemory(pid: pid, count: area.count)
                 }
             }
-            if deadline.hasPassed {
-                guard process.isAlive else { throw RemoteRefusal.vanished(pid: process.pid) }
-                throw AgentError.notStarted(pid: process.pid, thread: loan.thread.task.tid)
+            if let end = process.end(of: memory) {
+                throw AgentError.targetEnded(
+                    pid: pid, end, doing: "its thread \(loan.thread.task.tid) created the agent")
             }
+            if deadline.hasPassed { throw AgentError.notStarted(pid: pid, thread: loan.thread.task.tid) }
             backoff.sleep()
         }
         let agent = Agent(
             process: process, memory: memory, area: area, place: loan.place, borrowed: loan.thread,
-            thread: KnownTask(
-                pid: process.pid, callingItself: try memory.value(Int32.self, at: area.field(HP_AREA_AGENT_TID))),
-            borrowedNanoseconds: loan.nanoseconds, interruptedCalls: interruptedCalls, lock: lock, holds: holds,
-            phase: phase)
+            thread: KnownTask(pid: pid, callingItself: agentThread), borrowedNanoseconds: loan.nanoseconds,
+            interruptedCalls: interruptedCalls, lock: lock, holds: holds, phase: phase)
         phase(.serving)
         for area in abandonedAreas {
             try agent.systemCall("munmap", SystemCall.munmap, area.address, area.count, deadline: deadline)

@@ -1,3 +1,4 @@
+import Engine
 import Glibc
 import Memory
 
@@ -10,7 +11,7 @@ public enum AgentError: Error, Hashable, Sendable {
     case invalidSymbols
     /// `code` is what pthread_create(3) returned in the target.
     case threadNotCreated(pid: Int32, code: Int32)
-    /// The stub has mapped nothing, or has gone again before anybody could see why.
+    /// The stub has mapped nothing, or has unmapped it before anybody could see why: the thread went on as if nothing had been.
     case noMemory(pid: Int32, count: Int)
     case notStarted(pid: Int32, thread: Int32)
     case callTimedOut(pid: Int32, what: String)
@@ -23,14 +24,21 @@ public enum AgentError: Error, Hashable, Sendable {
     /// The loader gave back another file than the one handed over.
     case otherLibraryLoaded(pid: Int32, path: String)
     case tooLong(what: String, count: Int, limit: Int)
+    /// It ended, or executed another program, after it had been touched; `doing` says what went on in it.
+    case targetEnded(pid: Int32, ProcessEnd, doing: String)
+    /// The thread that was borrowed has ended in the stub, alone.
+    case borrowedThreadEnded(pid: Int32, thread: Int32)
 }
 
 extension AgentError {
-    /// What was begun in the target is still at work there, and may yet succeed.
-    public var isUnfinished: Bool {
+    /// Whether the target is as it was, or what was begun in it may have left it otherwise.
+    public var outcome: PatchError.Outcome {
         switch self {
-        case .callTimedOut, .notStarted: true
-        default: false
+        // Still at work there, and may yet succeed.
+        case .callTimedOut, .notStarted: .inconsistent
+        case .targetEnded(_, let end, _): end.outcome
+        case .borrowedThreadEnded: .inconsistent
+        default: .refused
         }
     }
 }
@@ -45,10 +53,7 @@ extension AgentError: CustomStringConvertible {
         case .invalidSymbols:
             "the agent was not given all of libc's functions. Pthread_create, pthread_detach and __errno_location are needed. Report this as a bug."
         case .threadNotCreated(let pid, let code):
-            "process \(pid) could not create a thread. Pthread_create: \(String(cString: strerror(code))). Raise its limit of threads (ulimit -u, pids.max)."
-        case .noMemory(let pid, let count):
-            "process \(pid) could not map \(count >> 10) KiB for the agent, or not create its thread. Nothing was changed. "
-                + "Raise its limits of memory and threads (ulimit -v, ulimit -u, vm.max_map_count, the cgroup's memory.max and pids.max)."
+            "process \(pid) could not create a thread. Pthread_create: \(String(cString: strerror(code))). Raise its limit of threads (ulimit -u, pids.max) or of memory (ulimit -v)."
         case .notStarted(let pid, let thread):
             "the agent did not start in process \(pid). Thread \(thread), which was to create it, has not got that far. "
                 + "Try again with a longer timeout; if it happens again, check the process's memory limit (ulimit -v)."
@@ -57,7 +62,8 @@ extension AgentError: CustomStringConvertible {
         case .left(let pid):
             "the agent in process \(pid) has left. It was asked nothing for two seconds. Start over."
         case .systemCallFailed(let pid, let name, let code):
-            "\(name) failed in process \(pid). \(String(cString: strerror(code))). Check the process's limits."
+            "\(name) failed in process \(pid). \(String(cString: strerror(code))). "
+                + (code == ENOMEM ? "\(Self.memoryLimits)." : "Check the process's limits.")
         case .systemCallFailedHere(let name, let code):
             "\(name) failed. \(String(cString: strerror(code))). Check this process's limits and rights."
         case .libraryNotLoaded(let pid, let reason):
@@ -66,6 +72,24 @@ extension AgentError: CustomStringConvertible {
             "process \(pid) has loaded \(path) instead of the library. Its loader took the two for the same. Report this as a bug."
         case .tooLong(let what, let count, let limit):
             "\(what) is too long. It has \(count) bytes, the agent's scratch memory \(limit). Shorten it."
+        case .targetEnded(let pid, .executed(let program), let doing):
+            "process \(pid) executed \(program) while \(doing). Nothing of the patch is left, and the new program was not touched. "
+                + "Apply again if it is to be patched."
+        case .targetEnded(let pid, let end, let doing):
+            "process \(pid) \(end) while \(doing). " + (end == .killed(signal: SIGSYS) ? Self.filter : Self.atFault)
+        case .borrowedThreadEnded(let pid, let thread):
+            "thread \(thread) of process \(pid) ended in the agent's stub. The process runs on without it. "
+                + "If a filter of system calls (seccomp) has killed it, restart the process, and patch it from inside."
+        case .noMemory(let pid, let count):
+            "process \(pid) could not map \(count >> 10) KiB of memory for the agent, or not create its thread. Nothing was changed. "
+                + "\(Self.memoryLimits), or its limit of threads (ulimit -u, pids.max)."
         }
     }
+
+    private static let memoryLimits =
+        "Raise its limit of memory (ulimit -v, vm.max_map_count, memory.max of its cgroup), or free some"
+    private static let filter =
+        "Its filter of system calls (seccomp) forbids one that the patch needs. Restart it, and patch it from inside."
+    private static let atFault =
+        "The patch may have had a part in it. See the process's own log, and try the library in a copy of it first."
 }

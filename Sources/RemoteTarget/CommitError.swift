@@ -1,4 +1,5 @@
 import CPatchCore
+import Engine
 import Memory
 
 /// Why a commit was not made, or not made whole.
@@ -28,12 +29,11 @@ public enum CommitError: Error, Hashable, Sendable {
         }
     }
 
-    /// 2 refused, target untouched · 3 failed, rolled back · 4 the target may be inconsistent.
-    public var exitCode: Int32 {
+    public var outcome: PatchError.Outcome {
         switch self {
-        case .rolledBack: 3
-        case .inconsistent: 4
-        default: 2
+        case .rolledBack: .rolledBack
+        case .inconsistent: .inconsistent
+        default: .refused
         }
     }
 }
@@ -54,7 +54,7 @@ extension CommitError: CustomStringConvertible {
                 + (foundAt.map { "its stack holds \(address) at \($0)" } ?? "it is at \(address)") + ". Try again."
         case .pauseExceeded(let nanoseconds, let allowed):
             "the process was held too long. \(nanoseconds / 1000) µs passed before the first write, \(allowed / 1000) µs are allowed. "
-                + "try again, or allow a longer pause."
+                + "Try again, or allow a longer pause (--max-pause)."
         case .unreadable(let error):
             "the target's memory could not be read. \(error). Plan again."
         case .threadLost(let thread):

@@ -47,7 +47,10 @@ extension RemoteProcess {
             throw refusal(pid: pid, path: "/proc/\(pid)/mem", code: error.code, status: status)
         }
 
-        if !allowSeccomp, let mode = status.number("Seccomp"), mode != 0 { throw .seccomp(pid: pid, mode: mode) }
+        // Of strict mode, 1, no call that is needed is allowed, whoever says so (seccomp(2)).
+        if let mode = status.number("Seccomp"), mode == 1 || (mode != 0 && !allowSeccomp) {
+            throw .seccomp(pid: pid, mode: mode)
+        }
         guard try readStat(pid).startTime == stat.startTime else { throw .vanished(pid: pid) }
         return RemoteProcess(
             pid: pid, stat: stat, status: status, executable: executable, machine: machine, livingThread: living,

@@ -60,7 +60,17 @@ public final class RemoteProcess: Sendable {
         guard let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text) else {
             return false
         }
-        return stat.startTime == startTime && (stat.state != "Z" || livingThread != pid) && stat.state != "X"
+        guard stat.startTime == startTime, stat.state != "X" else { return false }
+        // A leader that has ended alone is a zombie too.
+        return stat.state != "Z" || hasLivingThread
+    }
+
+    private var hasLivingThread: Bool {
+        guard let tasks = try? TaskList(pid: pid) else { return false }
+        return tasks.scan().contains { tid in
+            guard let state = TaskGlance.state(pid: pid, tid: tid) else { return false }
+            return state != UInt8(ascii: "Z") && state != UInt8(ascii: "X")
+        }
     }
 
     /// Its memory, readable and writable.

@@ -100,6 +100,9 @@ extension RemoteRefusal: CustomStringConvertible {
             "process \(pid) is frozen. Its cgroup's freezer is on, so its threads cannot reach a stop. Write 0 into its cgroup.freeze and try again."
         case .notPermitted(let pid, let hint):
             "process \(pid) may not be traced. \(hint.reason). \(hint.mend)."
+        case .seccomp(let pid, 1):
+            "process \(pid) is in strict seccomp mode. The kernel kills it for any call but read, write and exit, and the patch needs others. "
+                + "Patch it before it enters that mode, or from inside."
         case .seccomp(let pid, let mode):
             "process \(pid) filters its system calls (seccomp mode \(mode)). A call the patch needs, mmap or clone3, may kill it. "
                 + "If its filter allows them, repeat with --allow-seccomp."

@@ -31,7 +31,8 @@ public final class RemoteTarget: Target {
         self.architecture = architecture
         self.symbols = symbols
         self.options = options
-        holds = HoldBudget(maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
+        holds = HoldBudget(
+            maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
         mem = try process.memory()
     }
 
@@ -69,6 +70,17 @@ public final class RemoteTarget: Target {
         }
     }
 
+    /// Whether anything was done to the target.
+    private var isTouched: Bool { agent != nil }
+
+    /// Does something to the target. Where it ends over that, says so, instead of what it looked like from outside.
+    private func watching<T>(_ doing: String, _ body: () throws -> T) throws -> T {
+        do { return try body() } catch {
+            guard isTouched, let end = process.end(of: mem) else { throw error }
+            throw AgentError.targetEnded(pid: pid, end, doing: doing)
+        }
+    }
+
     /// Sends the agent away, if there is one.
     public func finish() {
         try? agent?.finish()
@@ -91,9 +103,10 @@ public final class RemoteTarget: Target {
     }
 
     /// Calls a function of the target without arguments, on the agent's thread.
+    /// - Parameter name: of the function, for an error.
     /// - Returns: its result register.
-    public func call(_ function: Address) throws -> UInt64 {
-        try startedAgent().call(function, deadline: deadline)
+    public func call(_ function: Address, name: String) throws -> UInt64 {
+        try watching("\(name) ran") { try startedAgent().call(function, deadline: deadline) }
     }
 
     /// Loads the file that `descriptor` has open, whatever path leads to it by now.
@@ -101,11 +114,13 @@ public final class RemoteTarget: Target {
         guard let dlopen = symbols.exportedAddress(of: "dlopen", in: nil),
             let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
-        let library = try startedAgent().load(
-            libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
-        let dynamic = try mem.value(UInt64.self, at: library.handle + 16)  // l_ld of struct link_map (link.h)
-        let path = try processMap().region(containing: Address(dynamic))?.path ?? ""
-        return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
+        return try watching("it loaded the library") {
+            let library = try startedAgent().load(
+                libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
+            let dynamic = try mem.value(UInt64.self, at: library.handle + 16)  // l_ld of struct link_map (link.h)
+            let path = try processMap().region(containing: Address(dynamic))?.path ?? ""
+            return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
+        }
     }
 
     public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
@@ -150,7 +165,7 @@ public final class RemoteTarget: Target {
     /// - Parameter wanted: where exactly; nil for anywhere.
     private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
         do {
-            let result = Address(try body(try startedAgent()))
+            let result = Address(try watching("it mapped memory") { try body(try startedAgent()) })
             if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint
                 unmap(result..<result + size)
                 throw PatchError.addressTaken(wanted)
@@ -158,9 +173,8 @@ public final class RemoteTarget: Target {
             return result
         } catch AgentError.systemCallFailed(_, _, EEXIST) {
             throw PatchError.addressTaken(wanted ?? .null)
-        } catch let error as AgentError {
-            if error.isUnfinished { throw PatchError.unfinished("\(error)") }
-            throw error
+        } catch let error as AgentError where error.outcome != .refused {
+            throw PatchError.unfinished("\(error)", error.outcome)
         }
     }
 
@@ -174,15 +188,21 @@ public final class RemoteTarget: Target {
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
         do {
-            let commit = try holds.hold(process, deadline: deadline) { stopped in
-                try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
+            let commit = try watching("its threads were held") {
+                try holds.hold(process, deadline: deadline) { stopped in
+                    try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
+                }
             }
             let report = holds.report
             return CommitSummary(
                 heldThreads: report.threads, movedThreads: commit.movedThreads, restartedCalls: report.mendedCalls,
                 interruptedCalls: report.interruptedCalls, pauseNanoseconds: report.longest, holds: report.stops,
                 totalNanoseconds: report.total)
-        } catch let error as CommitError { throw translated(error) }
+        } catch let error as CommitError {
+            throw translated(error)
+        } catch let error as AgentError {
+            throw PatchError.unfinished("\(error)", error.outcome)
+        }
     }
 
     private func translated(_ error: CommitError) -> any Error {

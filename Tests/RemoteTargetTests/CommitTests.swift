@@ -236,7 +236,7 @@ extension RemoteTargetTests {
                     Issue.record("\(String(describing: error))")
                     return
                 }
-                #expect(error?.exitCode == 3)
+                #expect(error?.outcome == .rolledBack)
                 _ = stopped.resume()
             }
             #expect(try good.bytes(at: victim.alpha, count: 5) == Self.nop5)

@@ -68,6 +68,22 @@ extension RemoteTargetTests {
             }
         }
 
+        /// How it ended is known while it is a zombie; after that from the pidfd, where the kernel keeps it (6.15).
+        @Test func knowsHowAProcessEnded() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let memory = try process.memory()
+            #expect(process.end(of: memory) == nil)
+            kill(victim.pid, SIGTERM)
+            waitFor("Z", victim.pid)
+            #expect(process.end(of: memory) == .killed(signal: SIGTERM))
+            reap(victim.pid)
+            let end = process.end(of: memory)
+            #expect(end == .killed(signal: SIGTERM) || end == .unknown)
+            #expect(ProcessEnd(waitStatus: 7 << 8) == .exited(code: 7))
+            #expect(ProcessEnd(waitStatus: 0x80 | SIGSEGV) == .killed(signal: SIGSEGV))
+        }
+
         @Test func refusesAStoppedProcess() throws {
             let victim = try Victim("n")
             kill(victim.pid, SIGSTOP)

@@ -1,0 +1,74 @@
+import Glibc
+import TestSupport
+import Testing
+
+extension CommandTests {
+    /// The exit code is a promise: a target that ends, or runs out of something, amid an operation.
+    @Suite struct EndTests {
+        /// What a library does to the process that loads it, with the exit code and what is said.
+        @Test(arguments: [
+            ("__builtin_trap()", false, Int32(4), "was killed by signal 4 (SIGILL) while it loaded the library"),
+            ("_exit(7)", false, 4, "exited with code 7 while it loaded the library"),
+            ("abort()", true, 4, "was killed by signal 6 (SIGABRT) while hotpatch_on_apply ran"),
+            (
+                "execl(\"/bin/sleep\",\"sleep\",\"100\",(char*)0)", true, 3,
+                "sleep while hotpatch_on_apply ran. Nothing of the patch is left"
+            ),
+        ])
+        func endsOverThePatch(how: String, inApply: Bool, code: Int32, text: String) throws {
+            let shop = try Shop()
+            let options = ["-DEND=\(how)"] + (inApply ? ["-DIN_APPLY"] : [])
+            let result = try hotpatch(
+                "apply", try Workshop.library("ending.c", options), "--pid", shop.id, "--json")
+            #expect(result.status == code, "\(result)")
+            #expect(result.errors.contains(text), "\(result)")
+            #expect(result.json["exit_code"] == .number(Int(code)))
+        }
+
+        /// A filter kills the target for what the agent needs. It was told with --allow-seccomp that it would not.
+        @Test(arguments: ["mmap", "clone3"])
+        func killedByItsFilter(call: String) throws {
+            let victim = try Victim(try Workshop.program("filtered.c"), call)
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            var before = timespec()
+            var after = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &before)
+            let result = try hotpatch("apply", library, "--pid", victim.id, "--allow-seccomp", "--timeout", "60")
+            clock_gettime(CLOCK_MONOTONIC, &after)
+            #expect(result.status == 4, "\(result)")
+            #expect(result.errors.contains("process \(victim.id) was killed by signal 31 (SIGSYS) while "), "\(result)")
+            #expect(result.errors.contains("filter of system calls (seccomp)"), "\(result)")
+            #expect(after.tv_sec - before.tv_sec < 30, "it was noticed at once")
+        }
+
+        /// Strict mode allows nothing that a patch needs, whoever says so.
+        @Test func strictSeccomp() throws {
+            let victim = try Victim(try Workshop.program("filtered.c"), "strict")
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", victim.id, "--allow-seccomp"], "strict seccomp mode", maps: victim.maps)
+            #expect(try victim.ask() == "price 70")
+        }
+
+        /// No memory left for the agent, for its thread, or for the ledger: refused at once, and nothing is changed.
+        @Test(arguments: [0, 300, 9000])
+        func outOfAddresses(kibibytes: Int) throws {
+            var shop = try Shop(threads: 0)
+            try shop.expect()
+            let pages = String(decoding: try Workshop.bytes(of: "/proc/\(shop.id)/statm"), as: UTF8.self)
+            let size = try #require(Int(pages.prefix { $0 != " " })) * Int(sysconf(Int32(_SC_PAGESIZE)))
+            _ = try run(["prlimit", "--pid", shop.id, "--as=\(size + kibibytes << 10):"])
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            let start = time(nil)
+            let result = try hotpatch("apply", library, "--pid", shop.id, "--timeout", "60")
+            #expect(result.status == 2, "\(result)")
+            #expect(result.errors.contains("memory (ulimit -v"), "\(result)")
+            #expect(time(nil) - start < 30, "it was noticed at once")
+            try shop.expect()
+            // Nothing of it is in the way of the next.
+            _ = try run(["prlimit", "--pid", shop.id, "--as=unlimited:"])
+            try expectDone("apply", library, "--pid", shop.id)
+            try shop.expect(price: 1007)
+        }
+    }
+}
