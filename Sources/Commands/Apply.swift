@@ -215,17 +215,26 @@ extension Apply {
 
     private func describe(_ entry: PatchLibrary.Entry, session: Session) -> (lines: [String], json: JSON) {
         let copies = session.index.unreachedCopies(of: entry.function)
-        let name = displayName(entry.function.name)
+        var name = displayName(entry.function.name)
+        var replacement = displayName(entry.replacement.name)
+        // Which of several versions, where the library says so itself.
+        if let version = entry.function.version, let own = entry.replacement.version {
+            name += "@\(version)"
+            replacement += "@\(own)"
+        }
         var lines = ["  \(name) at \(entry.function.address) in \(entry.function.image.path)"]
-        let replacement = displayName(entry.replacement.name)
         if replacement != name { lines.append("    → \(replacement)") }
+        let same = session.index.functionsOfSameCode(as: entry.function)
+        lines += same.map { "    also changes \(displayName($0.name)), which is the same code" }
         lines += copies.copies.map { "    warning: not reached: \($0)" }
         return (
             lines,
             .object([
                 "symbol": .string(entry.function.name), "name": .string(name),
+                "version": entry.function.version.map(JSON.string) ?? .null,
                 "image": .string(entry.function.image.path), "address": .string(entry.function.address.description),
                 "replacement": .string(entry.replacement.name),
+                "same_code": .array(same.map { .string($0.name) }),
                 "unreached": .array(copies.copies.map { .string($0.description) }),
             ])
         )

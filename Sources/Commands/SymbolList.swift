@@ -23,7 +23,11 @@ public struct SymbolList: Sendable {
         var address: UInt64
         var size: Int
         var name: String
+        var version: String?
         var image: String
+
+        /// As it can be typed.
+        var versionedName: String { version.map { "\(name)@\($0)" } ?? name }
     }
 
     public func run() throws(CommandError) -> Report {
@@ -34,13 +38,13 @@ public struct SymbolList: Sendable {
         }
         let lines = rows.map { row in
             let demangled = displayName(row.name)
-            let name = demangled == row.name ? row.name : "\(demangled)  [\(row.name)]"
+            let name = demangled == row.name ? row.versionedName : "\(demangled)  [\(row.versionedName)]"
             return "\(Address(row.address))  \(row.size)  \(name)" + (row.image.isEmpty ? "" : "  \(row.image)")
         }
         let json = rows.map { row in
             JSON.object([
                 "address": .string(Address(row.address).description), "size": .number(row.size),
-                "symbol": .string(row.name),
+                "symbol": .string(row.name), "version": row.version.map(JSON.string) ?? .null,
                 "name": .string(displayName(row.name)), "image": .string(row.image),
             ])
         }
@@ -55,7 +59,7 @@ public struct SymbolList: Sendable {
                     + "\(index.images.map(\.name).joined(separator: ", ")). Check the spelling.")
         }
         return index.functions(matching: pattern ?? "*", in: image).map {
-            Row(address: $0.address.rawValue, size: $0.size, name: $0.name, image: $0.image.name)
+            Row(address: $0.address.rawValue, size: $0.size, name: $0.name, version: $0.version, image: $0.image.name)
         }
     }
 
@@ -63,7 +67,8 @@ public struct SymbolList: Sendable {
         do throws(SymbolError) {
             let image = try ElfImage(path: path)
             var seen: Set<ElfSymbol> = []
-            let all = (image.symbols + image.dynamicSymbols).filter { $0.isDefined && $0.isFunction }
+            // Those of .dynsym know their versions.
+            let all = (image.dynamicSymbols + image.symbols).filter { $0.isDefined && $0.isFunction }
             return all.filter { symbol in
                 guard let pattern else { return true }
                 return NamePattern(pattern).matches(symbol.name)
@@ -71,7 +76,7 @@ public struct SymbolList: Sendable {
             }
             .filter { seen.insert($0.identity).inserted }
             .sorted { $0.value < $1.value }
-            .map { Row(address: $0.value, size: Int($0.size), name: $0.name, image: "") }
+            .map { Row(address: $0.value, size: Int($0.size), name: $0.name, version: $0.version, image: "") }
         } catch { throw CommandError(error) }
     }
 }

@@ -7,6 +7,8 @@ public struct LeftOut: Sendable, Hashable {
         case made
         /// An inline function, or an instance of a template: every file that uses it brings one.
         case weak
+        /// The process has other versions of it.
+        case version
         /// The library declares types that the process has, and only what is named is replaced.
         case besideTypes
     }
@@ -23,10 +25,12 @@ public struct LeftOut: Sendable, Hashable {
                 switch reason {
                 case .made: "that the compiler made, not the source"
                 case .weak: "that are weak (inline functions and templates)"
+                case .version: "of which the process has other versions"
                 case .besideTypes: "that --map does not name"
                 }
             let functions = names.count == 1 ? "1 function" : "\(names.count) functions"
-            return "left out: \(functions) \(what): \(shortList(names)). --only with the whole name replaces one"
+            let remedy = reason == .version ? "--map replaces one" : "--only with the whole name replaces one"
+            return "left out: \(functions) \(what): \(shortList(names)). \(remedy)"
         }
     }
 }

@@ -14,6 +14,8 @@ public enum PatchError: Error, Sendable {
     case itself(function: String, address: Address)
     /// One transaction names a function twice.
     case twice(function: String, address: Address)
+    /// Several functions have one code, and each another replacement.
+    case sameCode(functions: [String], address: Address, image: String)
     /// The entry holds neither the function nor the detour: somebody else has written there.
     case entryChanged(function: String, address: Address, expected: [UInt8], found: [UInt8])
     /// Callers of an async function allocate too small a context for the replacement, or one of the two is not async.
@@ -80,6 +82,11 @@ extension PatchError: CustomStringConvertible {
         case .twice(let function, let address):
             return "\(function) at \(address) is replaced twice in one transaction. Only one replacement can run. "
                 + "Leave one out, or use two transactions: the newer one runs."
+        case .sameCode(let functions, let address, let image):
+            return
+                "cannot replace \(functions.joined(separator: " and ")) by different functions. They are the same code, at \(address) in "
+                + "\(image): the linker or the compiler has folded them, for they were equal. Replace only one (--only), or build the "
+                + "program without folding (--icf=none)."
         case .entryChanged(let function, let address, let expected, let found):
             return "cannot touch \(function): the bytes at \(address) are \(hex(found)), not \(hex(expected)). "
                 + "Another patcher or a debugger has written there. Undo that first."

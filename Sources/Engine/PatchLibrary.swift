@@ -120,6 +120,7 @@ public struct PatchLibrary: Sendable {
                 Entry(function: target, replacement: function, originalPointer: pointer(for: [name, target.name])))
         }
         let types = index.typesDeclaredTwice(by: image)
+        var missing: Set<String> = []
         for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
             guard isWanted(function.name, by: selection) else { continue }
             // Only the very name: a C function `price` is not C++'s price(int).
@@ -128,19 +129,28 @@ public struct PatchLibrary: Sendable {
                 if isStrong(function), let error = index.unresolvedIndirect(named: function.name, in: selection.image) {
                     throw .symbol(error)
                 }
+                if isStrong(function), image.isWritten(function) { missing.insert(function.name) }
                 continue
             }
             if let reason = reasonToLeaveOut(function, by: selection, besideTypes: !types.isEmpty) {
                 matches.leftOut.append(LeftOut(name: function.name, reason: reason))
                 continue
             }
-            let target = try lookUp(function.name, in: index, image: selection.image)
+            guard let target = try lookUp(function, in: index, image: selection.image) else {
+                matches.leftOut.append(LeftOut(name: function.name, reason: .version))
+                continue
+            }
             if mapped.contains(target.address) { continue }
             guard types.isEmpty || !selection.only.isEmpty else { throw bringsTypes(types) }
             matches.entries.append(
                 Entry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
         }
-        try checkUnclaimed(matches, selection: selection)
+        matches.entries = try oneForEach(matches.entries)
+        let copies = index.copiesLeft(of: missing, in: selection.image).sorted { $0.key < $1.key }.map { name, copies in
+            "\(Demangling.demangle(name) ?? name) is not replaced: of it the process has only what the compiler made for some callers: "
+                + shortList(copies.map(\.description))
+        }
+        try checkUnclaimed(matches, copies: copies, selection: selection)
         for entry in matches.entries {
             let context = AsyncContext(
                 own: index.asyncContextSize(of: entry.function),
@@ -152,7 +162,7 @@ public struct PatchLibrary: Sendable {
                 "\(path) has types of its own by names of the process's: \(shortList(types)). What it makes of them is not of the "
                     + "process's types: casts fail")
         }
-        matches.notes += LeftOut.notes(matches.leftOut)
+        matches.notes += copies + LeftOut.notes(matches.leftOut)
         return matches
     }
 
@@ -198,6 +208,46 @@ public struct PatchLibrary: Sendable {
         do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
     }
 
+    /// The function that one of the library replaces by its name: of its version, where it has one and the process's have.
+    private func lookUp(
+        _ function: ElfSymbol, in index: SymbolIndex, image: String?
+    ) throws(PatchError) -> FunctionSymbol? {
+        guard let version = function.version else { return try lookUp(function.name, in: index, image: image) }
+        let known = index.functions(named: function.name, in: image).filter { $0.name == function.name }.map(\.version)
+        if known.contains(version) { return try lookUp("\(function.name)@\(version)", in: index, image: image) }
+        return known.contains(nil) ? try lookUp(function.name, in: index, image: image) : nil
+    }
+
+    /// Several names of one function are one replacement, where the library has one function for them too: the constructors of
+    /// complete and of base objects, aliases.
+    /// - Throws: where it has several, as after a linker has folded functions of the target that were equal.
+    private func oneForEach(_ entries: [Entry]) throws(PatchError) -> [Entry] {
+        var kept: [Entry] = []
+        var places: [Address: Int] = [:]
+        for entry in entries {
+            guard let place = places[entry.function.address], kept[place].function.name != entry.function.name else {
+                places[entry.function.address] = kept.count
+                kept.append(entry)
+                continue
+            }
+            let known = kept[place]
+            // Constructors read alike; where those of the target are one, the library's do the same.
+            let isOne =
+                known.replacement.value == entry.replacement.value
+                || known.function.demangledName == entry.function.demangledName
+            guard isOne,
+                known.originalPointer == nil || entry.originalPointer == nil
+                    || known.originalPointer == entry.originalPointer
+            else {
+                throw .sameCode(
+                    functions: [known.function.demangledName, entry.function.demangledName].sorted(),
+                    address: known.function.address, image: known.function.image.path)
+            }
+            kept[place].originalPointer = known.originalPointer ?? entry.originalPointer
+        }
+        return kept
+    }
+
     private func pointer(for names: [String]) -> UInt64? {
         names.lazy.compactMap { originals[$0]?.value }.first
     }
@@ -224,7 +274,7 @@ public struct PatchLibrary: Sendable {
     }
 
     /// Nothing replaced, a pattern that matches nothing, or a pointer nobody fills: each is a mistake, and none may pass in silence.
-    private func checkUnclaimed(_ matches: Matches, selection: Selection) throws(PatchError) {
+    private func checkUnclaimed(_ matches: Matches, copies: [String], selection: Selection) throws(PatchError) {
         let entries = matches.entries
         // A function's name, or the name of what it replaces.
         let names = functions.map {
@@ -235,10 +285,9 @@ public struct PatchLibrary: Sendable {
                 "\(path) exports no function that matches '\(idle)', which --only names. It exports: \(exportedNames). "
                     + "Without * and ? a pattern is a whole name.")
         }
-        if entries.isEmpty, !matches.leftOut.isEmpty {
-            throw .target(
-                "\(path) replaces nothing in this process: what it has by the names of the target's functions is "
-                    + "\(LeftOut.notes(matches.leftOut).joined(separator: "; ")).")
+        let reasons = copies + LeftOut.notes(matches.leftOut)
+        if entries.isEmpty, !reasons.isEmpty {
+            throw .target("\(path) replaces nothing in this process: \(reasons.joined(separator: "; ")).")
         }
         if entries.isEmpty {
             throw .target(

@@ -121,7 +121,12 @@ struct LocalPatcher: ~Copyable {
                 originalPointer: $0.original)
         }
         let origin = PatchRecord.Origin(fromOutside: false, pid: linux_getpid(), uid: linux_getuid())
-        var receipt = try engine().apply(PatchRequest(replacements: replacements, origin: origin))
+        let notes = wanted.flatMap { wanted in
+            index.functionsOfSameCode(as: wanted.function).map {
+                "the patch of \(wanted.function.demangledName) also changes \($0.demangledName), which is the same code"
+            }
+        }
+        var receipt = try engine().apply(PatchRequest(replacements: replacements, origin: origin, notes: notes))
         receipt.notes += interruptionNote(receipt.summary).map { [$0] } ?? []
         return receipt
     }

@@ -21,7 +21,11 @@ extension SymbolIndex {
         let allowed = allowedImages(image, excluded)
         let found = query(name, allowed)
         if found.count == 1 { return try functionSymbol(found[0]) }
-        if found.isEmpty { throw .notFound(name: name, image: image, nearest: nearestNames(to: name, allowed)) }
+        if found.isEmpty {
+            let copies = copiesLeft(of: [Self.splitVersion(name).base], in: image).values.joined().map(\.name)
+            throw .notFound(
+                name: name, image: image, nearest: copies.isEmpty ? nearestNames(to: name, allowed) : copies)
+        }
         throw .ambiguous(
             name: name,
             candidates: found.map { definition in

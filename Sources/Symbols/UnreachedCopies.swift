@@ -13,6 +13,13 @@ public struct UnreachedCopy: Hashable, Sendable, CustomStringConvertible {
     }
     public var kind: Kind
 
+    /// Readable: the copy's, or that of the function it is part of.
+    var name: String {
+        switch kind {
+        case .inlined(let name, _, _, _), .specialised(let name, _): Demangling.demangle(name) ?? name
+        }
+    }
+
     public var description: String {
         switch kind {
         case .inlined(let into, let file, let line, let address):
@@ -64,12 +71,11 @@ extension SymbolIndex {
         let symbols = function.image.symbols
         let own = function.image.bias.linked(function.address)
         return function.name.withBytes { name in
-            let isSwift = Demangler.language(name) == .swift
-            return symbols.functions.compactMap { record in
+            symbols.functions.compactMap { record in
                 let other = symbols.name(record.reference)
                 guard other.count > name.count, record.value != own,
                     UnsafeRawBufferPointer(rebasing: other[..<name.count]).equals(name),
-                    isSwift ? Self.isSwiftCopy(other, name.count) : Self.isClone(other, name.count)
+                    Self.isCopy(other, ofNameWith: name.count)
                 else { return nil }
                 return UnreachedCopy(
                     kind: .specialised(
@@ -77,6 +83,12 @@ extension SymbolIndex {
                         address: function.image.bias.address(ofLinked: record.value)))
             }
         }
+    }
+
+    /// Whether a name that begins with a function's, of `length` bytes, is that of a copy of the function.
+    static func isCopy(_ name: UnsafeRawBufferPointer, ofNameWith length: Int) -> Bool {
+        guard name.count > length else { return false }
+        return Demangler.language(name) == .swift ? isSwiftCopy(name, length) : isClone(name, length)
     }
 
     /// GCC's and LLVM's suffixes. `.cold` is a part of the function that only the function jumps to, not a copy.

@@ -287,6 +287,87 @@ extension CommandTests {
             #expect(store.finish() == 0)
         }
 
+        /// Compilers give the constructors of complete and of base objects one code, or two.
+        @Test(arguments: [
+            ["g++", "g++"], ["clang++", "g++"], ["g++", "clang++", "-Xclang", "-mno-constructor-aliases"],
+        ])
+        func constructors(compilers: [String]) throws {
+            let victim = try Victim(try Workshop.build("cart.cpp", with: compilers[0]))
+            #expect(try victim.ask() == "items 219 gone 2")
+            let library = try Workshop.library(
+                "cart.cpp", ["-DPATCH", "-Wno-unused"] + compilers.dropFirst(2), with: compilers[1])
+            try expectDone("apply", library, "--pid", victim.id)
+            #expect(try victim.ask() == "items 1007 gone 2")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "items 219 gone 4")
+            #expect(victim.finish() == 0)
+        }
+
+        // MARK: Several names, no name, versions
+
+        private func names() throws -> Victim {
+            let directory = try Workshop.directory
+            let map = try Workshop.file(
+                "versions.map", Array("V1 { global: versioned; local: *; };\nV2 { global: versioned; } V1;\n".utf8))
+            let library = try Workshop.library(
+                "versions.c", ["-Wl,--version-script=\(map)"], as: "libversions.so")
+            return try Victim(
+                try Workshop.program("names.c", ["-DPROGRAM", "-Wl,-rpath,\(directory)", library]))
+        }
+        private let namesAsBuilt = "de 119 at 119 rate 6 new 65 old 55"
+
+        /// Functions that a linker has folded into one are patched together, or not at all.
+        @Test func foldedFunctions() throws {
+            let victim = try names()
+            #expect(try victim.ask() == namesAsBuilt)
+            let applied = try expectDone(
+                "apply", try Workshop.library("names.c", ["-DFOLDED=1000"]), "--pid", victim.id)
+            #expect(applied.output.contains("\n    also changes vat_at, which is the same code\n"), "\(applied)")
+            #expect(try victim.ask() == "de 1100 at 1100 rate 6 new 65 old 55")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            try expectRefused(
+                ["apply", try Workshop.library("names.c", ["-DFOLDED=1000", "-DBOTH=2000"]), "--pid", victim.id],
+                "cannot replace vat_at and vat_de by different functions", maps: victim.maps)
+            #expect(try victim.ask() == namesAsBuilt)
+        }
+
+        @Test func copiesThatAreLeft() throws {
+            let victim = try names()
+            let library = try Workshop.library("names.c", ["-DRATE=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", victim.id], "rate is not replaced", "specialised as rate.constprop.0 at 0x",
+                maps: victim.maps)
+            try expectRefused(
+                ["apply", library, "--pid", victim.id, "--map", "rate=rate"], "rate.constprop.0", maps: victim.maps)
+            let both = try Workshop.library("names.c", ["-DRATE=1000", "-DFOLDED=1000"])
+            let applied = try expectDone("apply", both, "--pid", victim.id)
+            #expect(applied.output.contains("\nnote: rate is not replaced"), "\(applied)")
+            #expect(try victim.ask() == "de 1100 at 1100 rate 6 new 65 old 55")
+        }
+
+        @Test func versions() throws {
+            let victim = try names()
+            let map = try Workshop.file("patch.map", Array("V1 { global: versioned; local: *; };\n".utf8))
+            let library = try Workshop.library("names.c", ["-DVERSIONED=1000", "-Wl,--version-script=\(map)"])
+            let applied = try expectDone("apply", library, "--pid", victim.id)
+            #expect(applied.output.contains("\n  versioned@V1 at 0x"), "\(applied)")
+            #expect(try victim.ask() == "de 119 at 119 rate 6 new 65 old 1005")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            let other = try Workshop.file("other.map", Array("V3 { global: versioned; local: *; };\n".utf8))
+            try expectRefused(
+                [
+                    "apply",
+                    try Workshop.library(
+                        "names.c", ["-DVERSIONED=1000", "-DVERSION=\"V3\"", "-Wl,--version-script=\(other)"]),
+                    "--pid", victim.id,
+                ], "1 function of which the process has other versions: versioned", maps: victim.maps)
+            let symbols = try expectDone("symbols", "--pid", victim.id, "versioned", "--in", "libversions.so")
+            for version in ["versioned@V1 ", "versioned@V2 "] {
+                #expect(symbols.output.contains("  \(version)"), "\(symbols)")
+            }
+            #expect(try victim.ask() == namesAsBuilt)
+        }
+
         // MARK: Two images, one name
 
         @Test func oneOfTwoImages() throws {

@@ -24,3 +24,11 @@ library -o "$out/load_patch.so" $commands/load_patch.c
 program -o "$out/victim" Tests/Victims/remote/victim.c
 library -o "$out/counted.so" Tests/Victims/remote/counted.c
 library -o "$out/broken.so" Tests/Victims/remote/broken.c
+# Names: aliases, copies, versions.
+printf 'V1 { global: versioned; local: *; };\nV2 { global: versioned; } V1;\n' >"$out/versions.map"
+printf 'V1 { global: versioned; local: *; };\n' >"$out/patch.map"
+library -Wl,--version-script="$out/versions.map" -Wl,-soname,libversions.so -o "$out/libversions.so" $commands/versions.c
+program -DPROGRAM -Wl,-rpath,'$ORIGIN' -o "$out/names" $commands/names.c "$out/libversions.so"
+library -DFOLDED=1000 -DRATE=1000 -o "$out/names-folded.so" $commands/names.c
+library -DFOLDED=1000 -DBOTH=2000 -o "$out/names-both.so" $commands/names.c
+library -DVERSIONED=1000 -Wl,--version-script="$out/patch.map" -o "$out/names-versioned.so" $commands/names.c

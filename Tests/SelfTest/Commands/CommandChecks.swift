@@ -10,6 +10,7 @@ let commandChecks: [Check] = [
     Check(name: "a stub out of a branch's reach", run: patchesFromAfar),
     Check(name: "patches stack and come off in any order", run: stacks),
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
+    Check(name: "functions of several names, copies, versions", run: knowsNames),
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
     Check(name: "with an allocator of its own, only a thread that waits is borrowed", run: borrowsWhoWaits),
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
@@ -62,6 +63,28 @@ private func patchesUnderLoad() throws {
     }
     let answer = try load.ask()
     try expect(answer == "wrong 0 patched 1 alive 1", answer)
+}
+
+private func knowsNames() throws {
+    let names = try Conversation(victim("names"))
+    func expectAnswer(_ expected: String, line: Int = #line) throws {
+        let answer = try names.ask()
+        try expect(answer == expected, answer, line: line)
+    }
+    try expectAnswer("de 119 at 119 rate 6 new 65 old 55")
+    let folded = try Apply(library: victim("names-folded.so"), pid: names.pid).run().text
+    try expect(folded.contains("    also changes vat_at, which is the same code"), folded)
+    try expect(folded.contains("note: rate is not replaced"), folded)
+    _ = try Apply(library: victim("names-versioned.so"), pid: names.pid).run()
+    try expectAnswer("de 1100 at 1100 rate 6 new 65 old 1005")
+    _ = try Revert(pid: names.pid, choice: .all).run()
+    do {
+        _ = try Apply(library: victim("names-both.so"), pid: names.pid).run()
+        throw TestFailure("one code was replaced by two functions")
+    } catch let error as CommandError {
+        try expect("\(error)".contains("cannot replace vat_at and vat_de by different functions"), "\(error)")
+    }
+    try expectAnswer("de 119 at 119 rate 6 new 65 old 55")
 }
 
 private func leavesAlone() throws {
