@@ -46,11 +46,31 @@ public final class CallRecorder<Result, each Argument>: AnyCallRecorder, @unchec
     private let lock = Mutex(())
     private var calls: [Call] = []
 
-    /// - Parameter type: the function's, as mocks have it.
-    public init(_ type: ((repeat each Argument) -> Result).Type) { super.init(type) }
-    public init(_ type: ((repeat each Argument) throws -> Result).Type) { super.init(type) }
-    public init(_ type: ((repeat each Argument) async -> Result).Type) { super.init(type) }
-    public init(_ type: ((repeat each Argument) async throws -> Result).Type) { super.init(type) }
+    /// - Parameter type: the function's, as mocks have it. What it is called with and returns is handed from the task that calls to the
+    ///   one that asks.
+    public init(_ type: ((repeat each Argument) -> Result).Type)
+    where Result: Sendable, repeat each Argument: Sendable {
+        super.init(type)
+    }
+    public init(_ type: ((repeat each Argument) throws -> Result).Type)
+    where Result: Sendable, repeat each Argument: Sendable {
+        super.init(type)
+    }
+    public init(_ type: ((repeat each Argument) async -> Result).Type)
+    where Result: Sendable, repeat each Argument: Sendable {
+        super.init(type)
+    }
+    public init(_ type: ((repeat each Argument) async throws -> Result).Type)
+    where Result: Sendable, repeat each Argument: Sendable {
+        super.init(type)
+    }
+
+    /// - Parameter type: of a function that takes or returns what is not `Sendable`. Then the test must see to it that no other task
+    ///   uses these values while it looks at them.
+    public init(unchecked type: ((repeat each Argument) -> Result).Type) { super.init(type) }
+    public init(unchecked type: ((repeat each Argument) throws -> Result).Type) { super.init(type) }
+    public init(unchecked type: ((repeat each Argument) async -> Result).Type) { super.init(type) }
+    public init(unchecked type: ((repeat each Argument) async throws -> Result).Type) { super.init(type) }
 
     /// The calls so far.
     public var all: [Call] { lock.withLock { _ in calls } }
@@ -86,3 +106,6 @@ final class RecorderObserver: CallObserver {
     func call(_ call: Int, returned result: UnsafeRawPointer) { recorder.end(call, result) }
     func call(_ call: Int, threw error: any Error) { recorder.end(call, error) }
 }
+
+extension RecordedCall: Sendable where Arguments: Sendable, Result: Sendable {}
+extension CallOutcome: Sendable where Result: Sendable {}

@@ -41,7 +41,7 @@
     extension Trait where Self == PatchTrait {
         /// Mocks a function for the test's task and its children: see `withMock(symbol:in:with:selfUse:recorder:_:)`.
         public static func mock<F>(
-            symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
+            symbol: String, in image: String? = nil, with mock: sending F, selfUse: Patch.SelfUse? = nil,
             checks: PatchChecks = .all,
             fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line,
             column: UInt = #column
@@ -74,7 +74,7 @@
         /// Replaces a function for the whole process, which tests that run at the same time see too: see
         /// `withPatch(symbol:in:with:selfUse:_:)`, and Swift Testing's `.serialized`.
         public static func patch<F>(
-            symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil,
+            symbol: String, in image: String? = nil, with function: sending F, selfUse: Patch.SelfUse? = nil,
             checks: PatchChecks = .all,
             fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line,
             column: UInt = #column

@@ -21,7 +21,7 @@ import Hotpatch
 /// - Throws: `PatchError`, and then `body` has not run; `MockError`; what `body` throws.
 @discardableResult
 public func withMock<F, R>(
-    symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, with mock: sending F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () throws -> R
@@ -35,7 +35,7 @@ public func withMock<F, R>(
 /// The same for an async `body`.
 @discardableResult
 public func withMock<F, R>(
-    symbol: String, in image: String? = nil, with mock: F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, with mock: sending F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () async throws -> R
@@ -55,7 +55,7 @@ public func withMock<F, R>(
 ///
 @discardableResult
 public func withMock<F, R>(
-    symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, wrapping wrap: @Sendable (F) throws -> F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () throws -> R
@@ -69,7 +69,7 @@ public func withMock<F, R>(
 /// The same for an async `body`.
 @discardableResult
 public func withMock<F, R>(
-    symbol: String, in image: String? = nil, wrapping wrap: (F) throws -> F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, wrapping wrap: @Sendable (F) throws -> F, selfUse: Patch.SelfUse? = nil,
     recorder: AnyCallRecorder? = nil, checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () async throws -> R

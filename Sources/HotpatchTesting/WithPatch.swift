@@ -16,7 +16,7 @@ import Hotpatch
 ///   reverted.
 @discardableResult
 public func withPatch<F, R>(
-    symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, with function: sending F, selfUse: Patch.SelfUse? = nil,
     checks: PatchChecks = .all,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () throws -> R
@@ -31,7 +31,7 @@ public func withPatch<F, R>(
 /// The same for an async `body`.
 @discardableResult
 public func withPatch<F, R>(
-    symbol: String, in image: String? = nil, with function: F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, with function: sending F, selfUse: Patch.SelfUse? = nil,
     checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () async throws -> R
@@ -46,7 +46,7 @@ public func withPatch<F, R>(
 /// The same with a closure that is made with the original, which it may call.
 @discardableResult
 public func withPatch<F, R>(
-    symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, wrapping wrap: @Sendable (F) -> F, selfUse: Patch.SelfUse? = nil,
     checks: PatchChecks = .all,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () throws -> R
@@ -61,7 +61,7 @@ public func withPatch<F, R>(
 /// The same for an async `body`.
 @discardableResult
 public func withPatch<F, R>(
-    symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: Patch.SelfUse? = nil,
+    symbol: String, in image: String? = nil, wrapping wrap: @Sendable (F) -> F, selfUse: Patch.SelfUse? = nil,
     checks: PatchChecks = .all, isolation: isolated (any Actor)? = #isolation,
     fileID: StaticString = #fileID, filePath: StaticString = #filePath, line: UInt = #line, column: UInt = #column,
     _ body: () async throws -> R
