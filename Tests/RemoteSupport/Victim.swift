@@ -184,12 +184,12 @@ extension Victim {
         let session = try StopSession(process, maximumPause: nil, holds: nil)
         defer { session.release() }
         var isSent = false
-        try session.stopOne(agent.borrowedThread, deadline: .after(milliseconds: 5000)) { tracees in
+        try session.stopOne(agent.borrowed.task.tid, deadline: .after(milliseconds: 5000)) { tracees in
             isSent = tracees.setRegisters(
                 0, AgentStub.entering(tracees.tracees[0].registers, stub: agent.place.range.lowerBound))
         }
         guard isSent else { throw TestFailure("the thread was not sent there") }
-        return agent.borrowedThread
+        return agent.borrowed.task.tid
     }
 
     /// Has a forked patcher commit, which dies while it lays down copies: a million of them, which take several times as long as it is
