@@ -123,6 +123,12 @@ static void free_emulator(machine *machine) {
     free(emulator);
 }
 
+// Maps a part of a region. What is no code must not be translated, even if a jump leads there: that can end the emulator.
+static uc_err map(uc_engine *engine, const region *region, uint64_t from, uint64_t to, uint32_t protection) {
+    if (from >= to) return UC_ERR_OK;
+    return uc_mem_map_ptr(engine, from, to - from, protection, region->memory + (from - region->address));
+}
+
 machine *emulator_make(const space *space) {
     emulator *emulator = calloc(1, sizeof *emulator);
     if (emulator == NULL) return NULL;
@@ -135,7 +141,18 @@ machine *emulator_make(const space *space) {
     }
     for (size_t i = 0; i < space->region_count && error == UC_ERR_OK; i++) {
         const region *region = &space->regions[i];
-        error = uc_mem_map_ptr(emulator->engine, region->address, region->size, UC_PROT_ALL, region->memory);
+        uint64_t from = region->address, to = from + region->size;
+        if (i == 0) {
+            from = (space->image->text_start + space->bias) & ~(uint64_t)0xfff;
+            to = (space->image->text_end + space->bias + 0xfff) & ~(uint64_t)0xfff;
+        } else if (from == space->arena) {
+            from = to;
+        }
+        error = map(emulator->engine, region, region->address, from, UC_PROT_READ | UC_PROT_WRITE);
+        if (error == UC_ERR_OK) error = map(emulator->engine, region, from, to, UC_PROT_ALL);
+        if (error == UC_ERR_OK) {
+            error = map(emulator->engine, region, to, region->address + region->size, UC_PROT_READ | UC_PROT_WRITE);
+        }
     }
     uc_hook hook;
     if (error == UC_ERR_OK) error = uc_hook_add(emulator->engine, &hook, UC_HOOK_CODE, on_instruction, emulator, 1, 0);

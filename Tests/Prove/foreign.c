@@ -2,6 +2,8 @@
 // and cannot see them; this looks at all functions of the image, each decoded from its start.
 #include "prove.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,6 @@ typedef struct search {
 static void note_branch(void *context, uint64_t at, uint64_t target) {
     search *search = context;
     const image *image = search->image;
-    (void)at;
     size_t low = 0, high = image->function_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -25,7 +26,10 @@ static void note_branch(void *context, uint64_t at, uint64_t target) {
     const function *function = &image->functions[low - 1];
     uint64_t patch = function->address + function->patch_offset;
     bool inside = target > patch && target < patch + function->detour_length;
-    if (inside && function != search->from) search->reached[low - 1] = 1;
+    if (!inside || function == search->from) return;
+    search->reached[low - 1] = 1;
+    fprintf(stderr, "%s: 0x%" PRIx64 " leads to 0x%" PRIx64 "+%" PRIu64 "\n", image->path, at, function->address,
+            target - function->address);
 }
 
 void count_foreign(prover *prover) {

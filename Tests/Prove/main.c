@@ -76,8 +76,11 @@ static bool prove_share(const options *options, const char *file, unsigned proce
     memcpy(result->build_id, image->build_id, sizeof result->build_id);
     result->arch = image->arch;
     bool resumes = result->next != 0, pristine = true;
-    if (resumes) result->tally.broken++;
-    else if (process == 0) count_foreign(&prover);
+    if (resumes) {
+        result->tally.broken++;
+        fprintf(stderr, "%s+0x%" PRIx64 " has ended the emulator\n", image->path, image->functions[result->next - 1].address);
+    }
+    if (!resumes && process == 0) count_foreign(&prover);
     for (size_t i = resumes ? result->next - 1 : process; i < image->function_count; i += options->processes) {
         if (!is_chosen(options, image, image->functions[i].address)) continue;
         prover.skips_emulator = resumes && result->next == i + 1;
@@ -198,9 +201,10 @@ static int print_table(const options *options, const result *results, double sec
     bool blind = all.noticed * 10 < all.flipped * 9;
     if (unfinished != 0) printf("error: %zu binaries could not be proven.\n", unfinished);
     if (blind) printf("error: fewer than nine of ten flipped bits were noticed.\n");
-    if (all.executed == 0) printf("error: nothing was executed.\n");
+    bool refuses = all.moved * 100 < all.starts * 97;
+    if (refuses) printf("error: fewer than 97 of 100 functions were moved.\n");
     printf("%" PRIu64 " mismatches\n", all.mismatches);
-    return all.mismatches != 0 || unfinished != 0 || blind || all.executed == 0;
+    return all.mismatches != 0 || unfinished != 0 || blind || refuses || all.starts == 0;
 }
 
 // ---------------------------------------------------------------------------------------------------------
