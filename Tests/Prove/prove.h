@@ -213,6 +213,7 @@ enum { REASON_COUNT = HP_ALREADY_PATCHED + 1 };
 typedef struct tally {
     uint64_t starts, moved, executed, faulted, mismatches;
     uint64_t emulated, natively;           // of those executed: by which machine
+    uint64_t boundaries, boundaries_faulted;  // starts in the middle of a window, and those that fault on both sides
     uint64_t misjudged;                    // differences that the emulator sees and the processor does not
     uint64_t broken;                       // functions that have ended the emulator
     uint64_t far_moved, far_executed, far_faulted, pairs;
@@ -228,6 +229,7 @@ typedef struct prover {
     machine *processor;
     uint64_t seed;
     unsigned flip_one_in;
+    unsigned native_one_in;                // functions that run on the processor as well, though the emulator knows them
     bool skips_emulator;                   // it was ended by this function
     tally *tally;
 } prover;

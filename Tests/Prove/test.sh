@@ -11,7 +11,7 @@ trap 'rm -f "$log"' EXIT
 sample() {
     local name="moved functions do what they did: a sample, $1" began=$SECONDS
     shift
-    if .build-prove/prove --seed "${SEED:-1}" --limit "$limit" --flip 8 "$@" >"$log" 2>&1; then
+    if .build-prove/prove --seed "${SEED:-1}" --limit "$limit" --flip 8 --native 4 "$@" >"$log" 2>&1; then
         grep -E '^\| (x86_64|arm64) ' "$log" | sed -E 's/^\| ([^ ]*) \|[^|]*\| ([0-9]*) \| ([0-9]*) \|.*\| ([^|]*) \|$/    \1: \2 starts, \3 moved, flipped bits noticed: \4/'
         echo "✔ Test \"$name\" passed after $((SECONDS - began)) seconds."
     else
