@@ -12,13 +12,14 @@ x86_64() {
         [ ! -e "$libraries/$name" ] || echo "$libraries/$name"
     done
     toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")
-    for path in "$toolchain"/lib/swift/linux/*.so; do echo "$path"; done
-    for name in bash git perl python3 node openssl swift-frontend redis-server nginx php ruby; do
-        path=$(command -v $name) && readlink -f "$path"
-    done || true
-    for path in /usr/lib/postgresql/*/bin/postgres /usr/lib/jvm/java-17-*/lib/server/libjvm.so \
+    printf '%s\n' "$toolchain"/lib/swift/linux/*.so
+    for name in bash git perl node openssl redis-server nginx php ruby; do
+        [ ! -e "/usr/bin/$name" ] || readlink -f "/usr/bin/$name"
+    done
+    for path in /usr/bin/python3.[0-9]* "$toolchain/bin/swift-frontend" /usr/lib/postgresql/*/bin/postgres /usr/lib/jvm/java-17-*/lib/server/libjvm.so \
         "$HOME"/.rustup/toolchains/stable-*/lib/librustc_driver-*.so "$HOME"/.rustup/toolchains/stable-*/bin/cargo; do
-        [ ! -e "$path" ] || echo "$path"
+        # Scripts of such a name there are too.
+        [ "$(head -c 4 "$path" 2>/dev/null | tr -d '\177')" != ELF ] || echo "$path"
     done
 }
 
@@ -91,13 +92,13 @@ END
         dpkg-deb --fsys-tarfile "$apt/debs/${package}"_*.deb | tar -x -C "$1/root" --wildcards "./${pattern%.so*}*" || fail "$package has no $pattern."
     done <<<"$arm64_list"
     rm -rf "$apt"
-    sha256sum "$0" >"$1/stamp"
+    echo "$arm64_list" >"$1/stamp"
 }
 
 arm64() {
     local directory package pattern
     directory=$(realpath -m "${1:?usage: corpus.sh arm64 DIRECTORY}")
-    [ "$(cat "$directory/stamp" 2>/dev/null)" = "$(sha256sum "$0")" ] || fetch_arm64 "$directory"
+    [ "$(cat "$directory/stamp" 2>/dev/null)" = "$arm64_list" ] || fetch_arm64 "$directory"
     while read -r package pattern; do
         # shellcheck disable=SC2086
         [ -z "$package" ] || (cd "$directory/root" && for path in $pattern; do echo "$directory/root/$path"; done)

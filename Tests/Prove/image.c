@@ -186,7 +186,6 @@ static void order_functions(image *image) {
         function *function = &image->functions[i];
         uint64_t end = i + 1 < image->function_count ? image->functions[i + 1].address : image->text_end;
         function->available = end - function->address < UINT32_MAX ? (uint32_t)(end - function->address) : UINT32_MAX;
-        if (function->length == 0) function->length = function->available;
     }
 }
 

@@ -35,7 +35,7 @@ static const char *const reason_names[REASON_COUNT] = {
     [HP_BRANCH_INTO_WINDOW] = "branch into window", [HP_BRANCH_TO_ENTRY] = "branch to entry",
     [HP_RETURN_INTO_WINDOW] = "return into window", [HP_OUT_OF_REACH] = "out of reach", [HP_UNMOVABLE] = "unmovable",
     [HP_ADDRESS_INTO_WINDOW] = "address into window", [HP_SELF_LOOP] = "self loop", [HP_STUB_OVERFLOW] = "stub overflow",
-    [HP_DETOUR_OUT_OF_REACH] = "detour out of reach", [HP_ALREADY_PATCHED] = "already patched",
+    [HP_DETOUR_OUT_OF_REACH] = "detour out of reach", [HP_ALREADY_PATCHED] = "already patched", [HP_NO_SIZE] = "no size",
 };
 
 // A sample takes each function with the same probability, whatever its neighbours.
@@ -150,7 +150,7 @@ static uint64_t refused(const tally *tally) {
 static void print_row(const char *name, const char *build_id, const tally *tally) {
     const uint64_t columns[] = {
         tally->starts, tally->moved, refused(tally), tally->executed, tally->emulated, tally->natively, tally->faulted,
-        tally->far_moved, tally->far_executed, tally->foreign, tally->mismatches,
+        tally->far_moved, tally->far_executed, tally->foreign, tally->mismatches + tally->missed,
     };
     printf("| %s | %.12s |", name, build_id);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) printf(" %" PRIu64 " |", columns[i]);
@@ -172,7 +172,7 @@ static int print_table(const options *options, const result *results, double sec
     tally sums[HP_ARCH_ARM64 + 1] = {0}, all = {0};
     size_t unfinished = 0;
     printf("| binary | build-id | starts | moved | refused | executed | emulated | natively | both faulted | other forms | "
-           "executed | reached from elsewhere | mismatches | flips noticed |\n"
+           "executed | entered from elsewhere | mismatches | flips noticed |\n"
            "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (size_t i = 0; i < options->count; i++) {
         tally sum = {0};
@@ -200,14 +200,16 @@ static int print_table(const options *options, const result *results, double sec
     if (all.broken != 0) printf("%" PRIu64 " functions ended the emulator.\n", all.broken);
     printf("From the middle of a window: %" PRIu64 " starts, of which %" PRIu64 " fault on both sides.\n", all.boundaries,
            all.boundaries_faulted);
+    printf("Entered from elsewhere: the oracle finds %" PRIu64 ", and of these the search misses %" PRIu64 ".\n", all.reached,
+           all.missed);
     printf("Seed %" PRIu64 ", %" PRIu64 " pairs of runs in %.0f s.\n", options->seed, all.pairs, seconds);
     bool blind = all.noticed * 10 < all.flipped * 9;
     if (unfinished != 0) printf("error: %zu binaries could not be proven.\n", unfinished);
     if (blind) printf("error: fewer than nine of ten flipped bits were noticed.\n");
     bool refuses = all.moved * 100 < all.starts * 99;
     if (refuses) printf("error: fewer than 99 of 100 functions were moved.\n");
-    printf("%" PRIu64 " mismatches\n", all.mismatches);
-    return all.mismatches != 0 || unfinished != 0 || blind || refuses || all.starts == 0;
+    printf("%" PRIu64 " mismatches\n", all.mismatches + all.missed);
+    return all.mismatches != 0 || all.missed != 0 || unfinished != 0 || blind || refuses || all.starts == 0;
 }
 
 // ---------------------------------------------------------------------------------------------------------

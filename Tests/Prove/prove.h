@@ -6,7 +6,7 @@
 //   emulate.c   a machine made of Unicorn, with what it must know of an architecture from x86_64/ and arm64/
 //   native.c    a machine made of this processor: a traced child, step by step; for x86_64 instructions that Unicorn lacks
 //   lockstep.c  one function: moved, run from everywhere as it was and as it is, and compared
-//   foreign.c   branches from elsewhere in the image into bytes that a detour would overwrite
+//   foreign.c   what leads from elsewhere in the image into bytes that a detour would overwrite
 //   main.c      the binaries of a corpus, and the table
 #pragma once
 
@@ -208,7 +208,7 @@ uint64_t random_word(const space *space, uint64_t *random);
 // ---------------------------------------------------------------------------------------------------------
 // lockstep.c
 
-enum { REASON_COUNT = HP_ALREADY_PATCHED + 1 };
+enum { REASON_COUNT = HP_NO_SIZE + 1 };
 
 typedef struct tally {
     uint64_t starts, moved, executed, faulted, mismatches;
@@ -219,7 +219,7 @@ typedef struct tally {
     uint64_t far_moved, far_executed, far_faulted, pairs;
     uint64_t refused[REASON_COUNT];
     uint64_t flipped, noticed;
-    uint64_t foreign;
+    uint64_t foreign, reached, missed;     // functions that the plan refuses; that the oracle finds; of those, not refused
 } tally;
 
 typedef struct prover {
@@ -239,5 +239,5 @@ void prove_function(prover *prover, const function *function);
 // ---------------------------------------------------------------------------------------------------------
 // foreign.c
 
-// Counts moved functions with a branch from another function into the bytes that their nearest detour overwrites.
+// Counts moved functions into whose overwritten bytes other code leads, by the core's search and by an oracle.
 void count_foreign(prover *prover);
