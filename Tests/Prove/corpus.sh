@@ -16,7 +16,8 @@ x86_64() {
     for name in bash git perl node openssl redis-server nginx php ruby; do
         [ ! -e "/usr/bin/$name" ] || readlink -f "/usr/bin/$name"
     done
-    for path in /usr/bin/python3.[0-9]* "$toolchain/bin/swift-frontend" /usr/lib/postgresql/*/bin/postgres /usr/lib/jvm/java-17-*/lib/server/libjvm.so \
+    for path in /usr/bin/python3.[0-9]* "$toolchain/bin/swift-frontend" /usr/lib/postgresql/*/bin/postgres \
+        /usr/lib/jvm/java-17-*/lib/server/libjvm.so \
         "$HOME"/.rustup/toolchains/stable-*/lib/librustc_driver-*.so "$HOME"/.rustup/toolchains/stable-*/bin/cargo; do
         # Scripts of such a name there are too.
         [ "$(head -c 4 "$path" 2>/dev/null | tr -d '\177')" != ELF ] || echo "$path"
@@ -66,7 +67,8 @@ fetch_arm64() {
     } | grep -E '/debian/?$' | head -n 1)
     [ -n "$mirror" ] || fail "No Debian mirror in this machine's apt sources."
     rm -rf "$1"
-    mkdir -p "$1/root" "$apt"/{etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial,var/cache/apt/archives/partial,debs}
+    mkdir -p "$1/root" "$apt"/{debs,etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial}
+    mkdir -p "$apt/var/cache/apt/archives/partial"
     : >"$apt/status"
     echo "deb [signed-by=$keyring] $mirror $suite main" >"$apt/etc/apt/sources.list"
     cat >"$apt/apt.conf" <<END
@@ -83,13 +85,15 @@ END
         cd "$apt/debs"
         apt-get -qq update || fail "$suite could not be read from this machine's mirror."
         # shellcheck disable=SC2046
-        apt-get -qq download $(awk 'NF { print $1 }' <<<"$arm64_list" | sort -u) >/dev/null || fail "A package is missing from $suite."
+        apt-get -qq download $(awk 'NF { print $1 }' <<<"$arm64_list" | sort -u) >/dev/null ||
+            fail "A package is missing from $suite."
     ) || exit $?
     # Of a package, only what is proven: with what its links lead to, which bear longer names.
     local package pattern
     while read -r package pattern; do
         [ -n "$package" ] || continue
-        dpkg-deb --fsys-tarfile "$apt/debs/${package}"_*.deb | tar -x -C "$1/root" --wildcards "./${pattern%.so*}*" || fail "$package has no $pattern."
+        dpkg-deb --fsys-tarfile "$apt/debs/${package}"_*.deb |
+            tar -x -C "$1/root" --wildcards "./${pattern%.so*}*" || fail "$package has no $pattern."
     done <<<"$arm64_list"
     rm -rf "$apt"
     echo "$arm64_list" >"$1/stamp"

@@ -1,6 +1,6 @@
 // What leads from one function into the bytes that another's detour would overwrite. The mover is given one function's bytes
-// and cannot see it. The core's search, by which the plan refuses, asks every byte of the image; the oracle here knows less and
-// is sure: it decodes each function from its start. What the oracle finds and the search does not is a mismatch.
+// and cannot see it. The core's search, by which the plan refuses, asks every byte of the image; the oracle here knows less
+// and is sure: it decodes each function from its start. What the oracle finds and the search does not is a mismatch.
 #include "prove.h"
 
 #include <inttypes.h>

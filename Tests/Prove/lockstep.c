@@ -148,8 +148,8 @@ static void report(const trial *trial, const char *what, uint64_t from, const ru
     if (trial->silent || trial->prover->tally->mismatches >= REPORTED_MISMATCHES) return;
     const image *image = &trial->prover->image;
     const traits *traits = traits_of(image->arch);
-    fprintf(stderr, "%s+0x%" PRIx64 ", %s, from +%" PRIu64 ": %s\n", image->path, trial->function->address, trial->place->name,
-            from - trial->request.entry, what);
+    fprintf(stderr, "%s+0x%" PRIx64 ", %s, from +%" PRIu64 ": %s\n", image->path, trial->function->address,
+            trial->place->name, from - trial->request.entry, what);
     print_bytes("was", trial->request.code, trial->relocation.patch_offset + trial->relocation.window_length);
     print_bytes("is", trial->relocation.stub, trial->relocation.stub_length);
     fprintf(stderr, "    outcome %d at 0x%" PRIx64 ", %d at 0x%" PRIx64 " (entry 0x%" PRIx64 ", stub 0x%" PRIx64 ")\n",

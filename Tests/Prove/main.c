@@ -4,10 +4,12 @@
 #include "prove.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,8 +72,10 @@ static void free_prover(prover *prover) {
 // One process's share of one binary, or what is left of it.
 static bool prove_share(const options *options, const char *file, unsigned process, result *result) {
     static prover prover;
-    prover = (struct prover){.seed = options->seed, .flip_one_in = options->flip_one_in, .native_one_in = options->native_one_in};
-    prover.tally = &result->tally;
+    prover = (struct prover){
+        .seed = options->seed, .flip_one_in = options->flip_one_in, .native_one_in = options->native_one_in,
+        .tally = &result->tally,
+    };
     if (!make_prover(&prover, file)) return false;
     const image *image = &prover.image;
     memcpy(result->build_id, image->build_id, sizeof result->build_id);
@@ -108,6 +112,7 @@ static void work(const options *options, unsigned process, result *results) {
 static pid_t start(const options *options, unsigned process, result *results) {
     pid_t child = fork();
     if (child != 0) return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     work(options, process, results);
     _exit(0);
 }
@@ -196,7 +201,9 @@ static int print_table(const options *options, const result *results, double sec
     for (int arch = HP_ARCH_X86_64; arch <= HP_ARCH_ARM64; arch++) {
         if (sums[arch].starts != 0) print_refusals(names[arch], &sums[arch]);
     }
-    if (all.misjudged != 0) printf("The emulator alone saw %" PRIu64 " differences that the processor does not.\n", all.misjudged);
+    if (all.misjudged != 0) {
+        printf("The emulator alone saw %" PRIu64 " differences; the processor sees none there.\n", all.misjudged);
+    }
     if (all.broken != 0) printf("%" PRIu64 " functions ended the emulator.\n", all.broken);
     printf("From the middle of a window: %" PRIu64 " starts, of which %" PRIu64 " fault on both sides.\n", all.boundaries,
            all.boundaries_faulted);

@@ -27,7 +27,8 @@ enum {
     // Offsets in the area that XSAVE writes (Intel SDM volume 1, 13.4), and where Linux says which components there are.
     LAST_INSTRUCTION = 6, LAST_INSTRUCTION_END = 24, MXCSR = 24, XMM = 160, XCR0 = 464, PRESENT = 512, EXTENDED = 576,
     VECTOR_COMPONENTS = 0xe6,    // SSE, AVX, and the three of AVX-512
-    TRAP_FLAG = 0x100,
+    // CF PF AF ZF SF DF OF NT AC: what PTRACE_SETREGS sets. The others stay as an instruction has left them long ago.
+    FLAGS = 0x44cd5,
 };
 
 typedef struct native {
@@ -197,7 +198,7 @@ static void run_code(machine *machine, unsigned number, uint64_t pc, const terri
     ptrace(PTRACE_GETREGSET, native->child, NT_X86_XSTATE, &area);
     memset(&out->state, 0, sizeof out->state);
     for (unsigned i = 0; i < 16; i++) out->state.general[i] = general_register(&registers, i);
-    out->state.flags = registers.eflags & ~(uint64_t)TRAP_FLAG;
+    out->state.flags = registers.eflags & FLAGS;
     out->state.control[0] = registers.fs_base;
     out->state.control[1] = registers.gs_base;
     memset(xstate + LAST_INSTRUCTION, 0, LAST_INSTRUCTION_END - LAST_INSTRUCTION);
