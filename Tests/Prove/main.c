@@ -29,7 +29,7 @@ typedef struct result {
     size_t next;                 // the function under way
     char build_id[41];
     hp_arch arch;
-    tally tally;
+    tally tally, before;         // that function
 } result;
 
 static const char *const reason_names[REASON_COUNT] = {
@@ -82,6 +82,7 @@ static bool prove_share(const options *options, const char *file, unsigned proce
     result->arch = image->arch;
     bool resumes = result->next != 0, pristine = true;
     if (resumes) {
+        result->tally = result->before;
         result->tally.broken++;
         fprintf(stderr, "%s+0x%" PRIx64 " has ended the emulator\n", image->path, image->functions[result->next - 1].address);
     }
@@ -89,6 +90,7 @@ static bool prove_share(const options *options, const char *file, unsigned proce
     for (size_t i = resumes ? result->next - 1 : process; i < image->function_count; i += options->processes) {
         if (!is_chosen(options, image, image->functions[i].address)) continue;
         prover.skips_emulator = resumes && result->next == i + 1;
+        result->before = result->tally;
         result->next = i + 1;
         prove_function(&prover, &image->functions[i]);
         if (i / options->processes % 256 == 0) pristine = pristine && arena_is_pristine(&prover.space);
@@ -117,20 +119,33 @@ static pid_t start(const options *options, unsigned process, result *results) {
     _exit(0);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
 // A process that ends early has met a function that the emulator does not survive; another goes on from there.
 static void work_all(const options *options, result *results) {
     pid_t processes[PROCESS_CAPACITY];
     unsigned restarts = 0, running = options->processes;
     for (unsigned i = 0; i < options->processes; i++) processes[i] = start(options, i, results);
+    // Whoever loses patience gets the table of what is done.
+    const struct sigaction action = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     while (running > 0) {
         int status = 0;
         pid_t ended = waitpid(-1, &status, 0);
+        if (interrupted) break;
         unsigned process = 0;
         while (process < options->processes && processes[process] != ended) process++;
         if (process == options->processes) continue;
         if (status != 0 && restarts++ < RESTARTS) processes[process] = start(options, process, results);
         else running--;
     }
+    for (unsigned i = 0; interrupted && i < options->processes; i++) kill(processes[i], SIGKILL);
 }
 
 // ---------------------------------------------------------------------------------------------------------
