@@ -131,7 +131,8 @@ public struct Apply: Sendable {
         } catch {
             // What agreed to be applied may have handed out pointers to itself: it is told.
             if agreed, let onRevert = patch.onRevert {
-                _ = try? session.target.call(loaded.bias.address(ofLinked: onRevert), name: "hotpatch_on_revert")
+                _ = try? session.target.call(
+                    loaded.bias.address(ofLinked: onRevert), name: "hotpatch_on_revert", isCleanup: true)
             }
             throw leavingLoaded(error)
         }

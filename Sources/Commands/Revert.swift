@@ -41,7 +41,7 @@ public struct Revert: Sendable {
     private func runCallbacks(of patches: [PatchRecord], session: Session) -> [String] {
         var problems: [String] = []
         for patch in patches where patch.onRevert != .null && patch.state == .applied {
-            do { _ = try session.target.call(patch.onRevert, name: "hotpatch_on_revert") } catch {
+            do { _ = try session.target.call(patch.onRevert, name: "hotpatch_on_revert", isCleanup: true) } catch {
                 problems.append("patch \(patch.id) is reverted, but its hotpatch_on_revert could not be run: \(error)")
             }
         }

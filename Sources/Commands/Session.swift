@@ -13,12 +13,14 @@ struct Session {
     let engine: PatchEngine
 
     init(pid: Int32, options: TargetOptions) throws(CommandError) {
+        // Reading a large process, on a busy machine, takes its time too.
+        let deadline = Deadline.after(milliseconds: options.timeout)
         do {
             process = try RemoteProcess.examine(pid: pid, allowSeccomp: options.allowSeccomp)
             inspection = try Inspection(pid: pid)
             let index = try inspection.symbols()
             self.index = index
-            target = try RemoteTarget(process: process, symbols: index, options: options)
+            target = try RemoteTarget(process: process, symbols: index, options: options, deadline: deadline)
             let own = OwnCode(index: index)
             engine = PatchEngine(target: target, program: process.executable) { own.contains($0) }
         } catch { throw CommandError(error) }

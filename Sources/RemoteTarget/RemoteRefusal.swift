@@ -30,6 +30,8 @@ public enum RemoteRefusal: Error, Hashable, Sendable {
     /// A predecessor's stub still holds a thread: it cannot be overwritten.
     case stubInUse(pid: Int32, thread: Int32)
     case procUnreadable(pid: Int32, path: String, code: Int32)
+    /// The time was over before anything could be done.
+    case outOfTime(pid: Int32)
 
     /// Why ptrace is denied, as far as can be seen.
     public struct PermissionHint: Hashable, Sendable {
@@ -126,6 +128,9 @@ extension RemoteRefusal: CustomStringConvertible {
             "thread \(thread) of process \(pid) is still in the stub of an earlier patcher. Overwriting it would crash the process. Try again later."
         case .procUnreadable(let pid, let path, let code):
             "\(path) cannot be read. \(String(cString: strerror(code))). Check that /proc is mounted and shows process \(pid)."
+        case .outOfTime(let pid):
+            "the time was over before process \(pid) could be changed. Reading it took too long: it is large, or the machine is busy. "
+                + "Try again with a longer timeout, or with more of the processor (nice)."
         }
     }
 }

@@ -12,25 +12,29 @@ public final class RemoteTarget: Target {
     public let process: RemoteProcess
     public let architecture: Architecture
     public let pageSize = sysconf(Int32(_SC_PAGESIZE))
-    private let options: TargetOptions
     private let symbols: SymbolIndex
     private let mem: ProcMemory
-    /// Begins with the first thing that is asked of the target.
-    private lazy var deadline = Deadline.after(milliseconds: options.timeout)
+    private let deadline: Deadline
+    /// What puts things back has a second, also where the time is over.
+    private var deadlineForCleanup: Deadline { max(deadline, .after(milliseconds: 1000)) }
     private var agent: Agent?
     /// Of all its stops.
     private let holds: HoldBudget
 
-    /// - Parameter symbols: of the process, where the agent finds libc's functions.
+    /// - Parameters:
+    ///   - symbols: of the process, where the agent finds libc's functions.
+    ///   - deadline: of the operation, which may have begun with reading the process.
     /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
-    public init(process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions) throws {
+    public init(
+        process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline
+    ) throws {
         guard let architecture = Architecture(elfMachine: process.machine) else {
             throw RemoteRefusal.otherArchitecture(pid: process.pid, machine: process.machine)
         }
         self.process = process
         self.architecture = architecture
         self.symbols = symbols
-        self.options = options
+        self.deadline = deadline
         holds = HoldBudget(
             maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
         mem = try process.memory()
@@ -47,6 +51,7 @@ public final class RemoteTarget: Target {
     /// The agent, started at the first use.
     private func startedAgent() throws -> Agent {
         if let agent { return agent }
+        try checkTime()
         guard let create = symbols.exportedAddress(of: "pthread_create", in: nil),
             let detach = symbols.exportedAddress(of: "pthread_detach", in: nil),
             let errnoLocation = symbols.exportedAddress(of: "__errno_location", in: nil)
@@ -81,6 +86,11 @@ public final class RemoteTarget: Target {
         }
     }
 
+    /// - Throws: `RemoteRefusal.outOfTime`, before anything is begun for which there is no time left.
+    private func checkTime() throws(RemoteRefusal) {
+        if deadline.hasPassed { throw .outOfTime(pid: pid) }
+    }
+
     /// Sends the agent away, if there is one.
     public func finish() {
         try? agent?.finish()
@@ -103,10 +113,14 @@ public final class RemoteTarget: Target {
     }
 
     /// Calls a function of the target without arguments, on the agent's thread.
-    /// - Parameter name: of the function, for an error.
+    /// - Parameters:
+    ///   - name: of the function, for an error.
+    ///   - isCleanup: it ends an operation, also where the time is over.
     /// - Returns: its result register.
-    public func call(_ function: Address, name: String) throws -> UInt64 {
-        try watching("\(name) ran") { try startedAgent().call(function, deadline: deadline) }
+    public func call(_ function: Address, name: String, isCleanup: Bool = false) throws -> UInt64 {
+        try watching("\(name) ran") {
+            try startedAgent().call(function, deadline: isCleanup ? deadlineForCleanup : deadline)
+        }
     }
 
     /// Loads the file that `descriptor` has open, whatever path leads to it by now.
@@ -181,7 +195,7 @@ public final class RemoteTarget: Target {
     public func unmap(_ range: Range<Address>) {
         _ = try? startedAgent().systemCall(
             "munmap", SystemCall.munmap, range.lowerBound.rawValue, UInt64(range.upperBound - range.lowerBound),
-            deadline: deadline)
+            deadline: deadlineForCleanup)
     }
 
     // MARK: Commit
@@ -189,7 +203,8 @@ public final class RemoteTarget: Target {
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
         do {
             let commit = try watching("its threads were held") {
-                try holds.hold(process, deadline: deadline) { stopped in
+                try checkTime()
+                return try holds.hold(process, deadline: deadline) { stopped in
                     try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
                 }
             }

@@ -70,5 +70,32 @@ extension CommandTests {
             try expectDone("apply", library, "--pid", shop.id)
             try shop.expect(price: 1007)
         }
+
+        /// The time counts from the beginning, and ends before anything is begun for which none is left.
+        @Test func outOfTime() throws {
+            var shop = try Shop()
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", shop.id, "--timeout", "0.001"], "the time was over", "longer timeout",
+                maps: shop.victim.maps)
+            try expectDone("apply", library, "--pid", shop.id)
+            try expectRefused(
+                ["revert", "--all", "--pid", shop.id, "--timeout", "0.001"], "the time was over", maps: shop.victim.maps
+            )
+            try shop.expect(price: 1007)
+        }
+
+        /// What no thread can be held long enough for is given up in time, with a pause of a millisecond allowed for all holds:
+        /// attempts without number once overflowed a counter.
+        @Test func keepsMaximumPauseAndTimeout() throws {
+            let victim = try Victim(try Workshop.program("vforker.c"))
+            try victim.waitForState(["D", "S"])
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            let start = time(nil)
+            let result = try hotpatch("apply", library, "--pid", victim.id, "--timeout", "1", "--max-pause", "1")
+            #expect(result.status == 2, "\(result)")
+            #expect(time(nil) - start < 15)
+            #expect(try victim.ask() == "price 70")
+        }
     }
 }

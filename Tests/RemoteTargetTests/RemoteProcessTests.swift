@@ -202,7 +202,7 @@ extension RemoteTargetTests {
                 .seccomp(pid: 1, mode: 2), .staticallyLinked(pid: 1), .unsupportedLibrary(pid: 1, name: "musl"),
                 .noVectorState(pid: 1), .deadline(pid: 1, thread),
                 .noThreadToBorrow(pid: 1, [.init(tid: 1, reason: "in malloc of libc")]),
-                .noRoomForStub(pid: 1, needed: 1000),
+                .noRoomForStub(pid: 1, needed: 1000), .outOfTime(pid: 1), .seccomp(pid: 1, mode: 1),
                 .anotherPatcher(pid: 1), .stubInUse(pid: 1, thread: 2),
                 .procUnreadable(pid: 1, path: "/proc/1/maps", code: EIO),
             ]

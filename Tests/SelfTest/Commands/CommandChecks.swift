@@ -16,6 +16,9 @@ let commandChecks: [Check] = [
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
 ]
 
+/// An emulated machine takes its time.
+private let patient = TargetOptions(timeout: 60_000)
+
 private func appliesAndReverts() throws { try applyAndRevert(program: "shop") }
 
 /// Nothing is free within the reach of a branch: the entry takes a longer detour.
@@ -27,13 +30,13 @@ private func patchesGuardedPages() throws { try applyAndRevert(program: "shop-gu
 private func applyAndRevert(program: String, _ option: String = "") throws {
     var shop = try Shop(program: program, option)
     try shop.answers()
-    let applied = try Apply(library: victim("price-1000.so"), pid: shop.pid).run().text
+    let applied = try Apply(library: victim("price-1000.so"), pid: shop.pid, options: patient).run().text
     try expect(applied.hasPrefix("patch 1 applied to process \(shop.pid): 2 functions, "), applied)
     try shop.answers(price: 1007, tax: 2070)
     let list = try List(pid: shop.pid).run().text
     try expect(list.hasPrefix("patch 1  applied  "), list)
     try expect(list.contains("  in force"), list)
-    let reverted = try Revert(pid: shop.pid, choice: .patches([1])).run().text
+    let reverted = try Revert(pid: shop.pid, choice: .patches([1]), options: patient).run().text
     try expect(reverted.hasPrefix("reverted patch 1: 2 functions, "), reverted)
     try shop.answers()
     try expect(try List(pid: shop.pid).run().text.hasPrefix("patch 1  reverted  "), "list")
@@ -42,24 +45,24 @@ private func applyAndRevert(program: String, _ option: String = "") throws {
 
 private func stacks() throws {
     var shop = try Shop(program: "shop")
-    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid).run()
-    _ = try Apply(library: victim("price-3000.so"), pid: shop.pid).run()
+    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid, options: patient).run()
+    _ = try Apply(library: victim("price-3000.so"), pid: shop.pid, options: patient).run()
     try shop.answers(price: 3007, tax: 2070)
-    _ = try Revert(pid: shop.pid, choice: .patches([1])).run()
+    _ = try Revert(pid: shop.pid, choice: .patches([1]), options: patient).run()
     try shop.answers(price: 3007)
-    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid).run()
+    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid, options: patient).run()
     try shop.answers(price: 1007, tax: 2070)
-    _ = try Revert(pid: shop.pid, choice: .all).run()
+    _ = try Revert(pid: shop.pid, choice: .all, options: patient).run()
     try shop.answers()
 }
 
 private func patchesUnderLoad() throws {
     let load = try Conversation(victim("load"))
     for _ in 0..<3 {
-        _ = try Apply(library: victim("load_patch.so"), pid: load.pid).run()
+        _ = try Apply(library: victim("load_patch.so"), pid: load.pid, options: patient).run()
         let answer = try load.ask()
         try expect(answer == "wrong 0 patched 1 alive 1", answer)
-        _ = try Revert(pid: load.pid, choice: .all).run()
+        _ = try Revert(pid: load.pid, choice: .all, options: patient).run()
     }
     let answer = try load.ask()
     try expect(answer == "wrong 0 patched 1 alive 1", answer)
@@ -90,13 +93,13 @@ private func knowsNames() throws {
 private func leavesAlone() throws {
     var shop = try Shop(program: "shop")
     let before = try maps(of: shop.pid)
-    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid, dryRun: true).run()
+    _ = try Apply(library: victim("price-1000.so"), pid: shop.pid, dryRun: true, options: patient).run()
     for (library, pid, reason) in [
         ("missing.so", shop.pid, "nowhere"), ("none.so", shop.pid, "cannot open"),
         ("price-1000.so", 0x3fff_ffff, "process"),
     ] {
         do {
-            _ = try Apply(library: victim(library), pid: pid).run()
+            _ = try Apply(library: victim(library), pid: pid, options: patient).run()
             throw TestFailure("applied \(library)")
         } catch let error as CommandError {
             try expect("\(error)".contains(reason), "\(error)")
