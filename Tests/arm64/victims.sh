@@ -21,6 +21,8 @@ library -DPRICE=3000 -o "$out/price-3000.so" $commands/price.c
 library -DMISSING -o "$out/missing.so" $commands/price.c
 library -DANSWER=3 -DBACKGROUND -o "$out/refusing.so" $commands/explicit.c
 library -o "$out/load_patch.so" $commands/load_patch.c
+library '-DEND=__builtin_trap()' -o "$out/ending.so" $commands/ending.c
+program -o "$out/filtered" $commands/filtered.c
 program -o "$out/victim" Tests/Victims/remote/victim.c
 library -o "$out/counted.so" Tests/Victims/remote/counted.c
 library -o "$out/broken.so" Tests/Victims/remote/broken.c

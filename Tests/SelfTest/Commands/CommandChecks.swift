@@ -14,6 +14,7 @@ let commandChecks: [Check] = [
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
     Check(name: "with an allocator of its own, only a thread that waits is borrowed", run: borrowsWhoWaits),
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
+    Check(name: "a process that ends over a patch is told from one that was not touched", run: tellsEnds),
 ]
 
 /// An emulated machine takes its time.
@@ -136,6 +137,27 @@ private func staysLoaded() throws {
     }
     usleep(100_000)
     try shop.answers(noted: "applied")
+}
+
+private func tellsEnds() throws {
+    func mustFail(_ library: String, _ pid: Int32, _ code: ExitCode, _ reason: String, line: Int = #line) throws {
+        do {
+            let options = TargetOptions(timeout: 60_000, allowSeccomp: true)
+            _ = try Apply(library: victim(library), pid: pid, options: options).run()
+            throw TestFailure("line \(line): applied")
+        } catch let error as CommandError {
+            try expect(error.exitCode == code && "\(error)".contains(reason), "\(error)", line: line)
+        }
+    }
+    let shop = try Shop(program: "shop")
+    try mustFail("ending.so", shop.pid, .inconsistent, "was killed by signal")
+    for call in ["mmap", "clone3"] {
+        let filtered = try Conversation(victim("filtered"), call)
+        try mustFail("price-1000.so", filtered.pid, .inconsistent, "(SIGSYS)")
+    }
+    let strict = try Conversation(victim("filtered"), "strict")
+    try mustFail("price-1000.so", strict.pid, .refused, "strict seccomp mode")
+    try expect(try strict.ask() == "price 70", "the strict one was touched")
 }
 
 /// Tests/Victims/commands/shop.c.

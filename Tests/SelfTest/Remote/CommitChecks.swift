@@ -7,7 +7,7 @@ import TestSupport
 @testable import RemoteTarget
 
 private let nop: [UInt8] = [0x1f, 0x20, 0x03, 0xd5]
-private let branchToItself: [UInt8] = [0, 0, 0, 0x14]
+let branchToItself: [UInt8] = [0, 0, 0, 0x14]
 
 let commitChecks: [Check] = [
     Check(name: "a branch is written while threads call the function, and taken back") {
@@ -124,7 +124,7 @@ private func jump(from: Address, to: Address) throws -> [UInt8] {
     return Array(bytes.prefix(length))
 }
 
-private func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_write {
+func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_write {
     var write = hp_write()
     write.address = address.rawValue
     write.length = UInt8(new.count)
@@ -136,7 +136,7 @@ private func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_wri
 }
 
 @discardableResult
-private func commit(
+func commit(
     _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
     copies: [hp_copy_item] = [], memory: ProcMemory? = nil
 ) throws -> CommitReport {

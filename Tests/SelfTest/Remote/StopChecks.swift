@@ -78,6 +78,17 @@ let stopChecks: [Check] = [
         let seen = victim.shared.interrupted
         try expect(counted == seen && seen > 20, "counted \(counted), the program saw \(seen)")
     },
+    Check(name: "so is one that a stop for a signal nobody handles makes fail") {
+        let victim = try Victim("I", main: "e")
+        var counted = 0
+        for _ in 0..<40 {
+            counted += try stop(victim).interruptedCalls
+            usleep(15_000)
+        }
+        try victim.mustGoOn(counting: [0, 1])
+        let seen = victim.shared.interrupted
+        try expect(counted == seen && seen > 10, "counted \(counted), the program saw \(seen)")
+    },
 ]
 
 private func stop(_ victim: Victim) throws -> PauseReport {

@@ -1,0 +1,71 @@
+import CPatchCore
+import Glibc
+import Memory
+import RemoteSupport
+import TestSupport
+
+@testable import RemoteTarget
+
+/// How long threads are held, and how often, whoever is in the way.
+let holdChecks: [Check] = [
+    Check(name: "nobody is held for a parent in vfork") {
+        let victim = try Victim("HV")
+        let process = try victim.process()
+        let round = victim.shared.rounds(2)
+        for _ in 0..<30_000 where victim.shared.rounds(2) == round { usleep(1000) }
+        usleep(50_000)
+        victim.shared.forgetGap()
+        let holds = HoldBudget()
+        do {
+            try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in }
+            throw TestFailure("stopped")
+        } catch let refusal as RemoteRefusal {
+            try expect("\(refusal)".contains("vfork"), "\(refusal)")
+        }
+        try expect(victim.shared.gap < generous, "the heart stood still for \(victim.shared.gap) µs")
+        try holds.hold(process, deadline: .after(milliseconds: 60_000)) { stopped in
+            try expect(stopped.threadCount == 3, "\(stopped.threadCount) threads")
+        }
+        say("    longest hold \(holds.report.longest / 1000) µs of \(holds.report.stops); gap \(victim.shared.gap) µs")
+        try victim.mustGoOn(counting: [1])
+    },
+    Check(name: "a predecessor's stub that is in use is left, and the others run") {
+        let victim = try Victim("H", main: "n")
+        let thread = try victim.leaveAThreadInAStub(circle: branchToItself)
+        victim.shared.forgetGap()
+        let holds = HoldBudget()
+        do {
+            try victim.startAgent(deadline: 2000, holds: holds).finish()
+            throw TestFailure("started")
+        } catch AgentError.refused(.stubInUse(_, thread)) {}
+        try expect(victim.shared.gap < generous, "the heart stood still for \(victim.shared.gap) µs")
+        try expect((1...25).contains(holds.report.stops), "\(holds.report)")
+        try victim.mustGoOn(counting: [1])
+    },
+    Check(name: "a search for a thread to borrow stops one a handful of times, and counts what that makes fail") {
+        let victim = try Victim("", main: "E")
+        let holds = HoldBudget()
+        do {
+            try victim.startAgent(deadline: 3000, holds: holds).finish()
+            throw TestFailure("started")
+        } catch is AgentError {}
+        let report = holds.report
+        try expect((1...10).contains(report.singleStops), "\(report)")
+        try victim.mustGoOn(counting: [0])
+        let seen = victim.shared.interrupted
+        try expect(report.interruptedCalls == seen, "counted \(report.interruptedCalls), seen \(seen)")
+    },
+    Check(name: "pages that a held thread would have to bring end the search of a stack") {
+        let victim = try Victim("", main: "M")
+        for _ in 0..<1000 where victim.shared.rounds(0) == 0 && victim.shared.errors == 0 { usleep(10_000) }
+        if victim.shared.errors > 0 { return say("    \(victim.shared.message): not tried") }
+        let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
+        let bytes = try victim.process().memory().bytes(at: victim.spin, count: 4)
+        let report = try commit(victim, [text(victim.spin, bytes, bytes)], hazards: [hazard])
+        try expect(report.scannedBytes > 0, "nothing was searched")
+        try victim.mustBeUnharmed()
+    },
+]
+
+/// Ten times what the first hold may last, on an emulated machine.
+private let generous = 500_000
