@@ -17,12 +17,21 @@
 //     cc -shared -fPIC -o fix.so fix.c && swift-hotpatch apply fix.so --pid 4711
 //
 // Names are mangled: "_ZN4Shop5priceEi" for C++, "$s4Shop5price2ofS2i_tF" for Swift. `swift-hotpatch symbols` prints them.
+// Static functions of one name are told apart by their source file, versions by the version, and any functions by where they are in
+// their image (`nm`): HOTPATCH_IN("helper", "main.c"), HOTPATCH_IN("memcpy", "GLIBC_2.2.5") and HOTPATCH_AT("libshop.so", "0x1136") stand
+// for names in both macros. What they are made of may be letters, digits, "_", "$" and ".".
 // Both macros give a symbol a name that the patcher knows; they cost nothing at run time. From Swift the same is written
 // @_silgen_name("hotpatch.replace.$s4Shop5price2ofS2i_tF") public func newPrice(of: Int) -> Int { … }
 #pragma once
 
 // After a declaration of a function: it replaces the target's function of this name.
 #define HOTPATCH_REPLACES(target) __asm__("hotpatch.replace." target) __attribute__((visibility("default")))
+
+// The function of this name that is static in a file, or has a version.
+#define HOTPATCH_IN(target, file) target ".hotpatch.in." file
+
+// The function at an offset from where its image begins.
+#define HOTPATCH_AT(image, offset) image ".hotpatch.at." offset
 
 // After the definition of a pointer variable: it receives the address of the original before the replacement first runs.
 // The library must also replace that function.

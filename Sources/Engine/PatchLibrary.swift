@@ -20,6 +20,8 @@ public struct PatchLibrary: Sendable {
 
     static let replacePrefix = "hotpatch.replace."
     static let originalPrefix = "hotpatch.original."
+    /// Assemblers and linkers read `NAME@FILE` as a version, and `IMAGE+OFFSET` as a sum: how `hotpatch.h` spells the two.
+    private static let spellings = [(".hotpatch.in.", "@"), (".hotpatch.at.", "+")]
     private static let reserved: Set<String> = ["hotpatch_on_apply", "hotpatch_on_revert", "_init", "_fini"]
 
     /// What is to be replaced, beyond or instead of what the library says.
@@ -83,10 +85,21 @@ public struct PatchLibrary: Sendable {
         functions = exported.filter { $0.isFunction && !Self.reserved.contains($0.name) }
         originals = Dictionary(
             exported.filter { $0.name.hasPrefix(Self.originalPrefix) }
-                .map { (String($0.name.dropFirst(Self.originalPrefix.count)), $0) },
+                .map { (Self.target($0.name.dropFirst(Self.originalPrefix.count)), $0) },
             uniquingKeysWith: { first, _ in first })
         onApply = exported.first { $0.name == "hotpatch_on_apply" && $0.isFunction }?.value
         onRevert = exported.first { $0.name == "hotpatch_on_revert" && $0.isFunction }?.value
+    }
+
+    /// The name of a function of the target in a symbol of the library's.
+    private static func target(_ text: Substring) -> String {
+        for (spelling, sign) in spellings {
+            let length = spelling.count
+            for start in text.indices.reversed() where text[start...].hasPrefix(spelling) {
+                return "\(text[..<start])\(sign)\(text[start...].dropFirst(length))"
+            }
+        }
+        return String(text)
     }
 
     /// What the user should know before it is loaded into a process.
@@ -109,10 +122,11 @@ public struct PatchLibrary: Sendable {
         try checkImage(selection.image, in: index)
         var matches = Matches()
         matches.entries = try mapped(in: index, selection: selection)
-        // What --map says goes before what the library's own names say.
+        // What --map says goes before what the library's own names say, of either side.
         let mapped = Set(matches.entries.map(\.function.address))
+        let used = Set(matches.entries.map(\.replacement.name))
         for function in functions where function.name.hasPrefix(Self.replacePrefix) {
-            let name = String(function.name.dropFirst(Self.replacePrefix.count))
+            let name = Self.target(function.name.dropFirst(Self.replacePrefix.count))
             guard isWanted(name, by: selection) else { continue }
             let target = try lookUp(name, in: index, image: selection.image)
             if mapped.contains(target.address) { continue }
@@ -121,7 +135,8 @@ public struct PatchLibrary: Sendable {
         }
         let types = index.typesDeclaredTwice(by: image)
         var missing: Set<String> = []
-        for function in functions where !function.name.hasPrefix(Self.replacePrefix) {
+        for function in functions
+        where !function.name.hasPrefix(Self.replacePrefix) && !used.contains(function.name) {
             guard isWanted(function.name, by: selection) else { continue }
             // Only the very name: a C function `price` is not C++'s price(int).
             guard index.hasFunction(mangled: function.name, in: selection.image) else {
@@ -136,7 +151,7 @@ public struct PatchLibrary: Sendable {
                 matches.leftOut.append(LeftOut(name: function.name, reason: reason))
                 continue
             }
-            guard let target = try lookUp(function, in: index, image: selection.image) else {
+            guard let target = try lookUp(function, by: selection, in: index) else {
                 matches.leftOut.append(LeftOut(name: function.name, reason: .version))
                 continue
             }
@@ -210,8 +225,12 @@ public struct PatchLibrary: Sendable {
 
     /// The function that one of the library replaces by its name: of its version, where it has one and the process's have.
     private func lookUp(
-        _ function: ElfSymbol, in index: SymbolIndex, image: String?
+        _ function: ElfSymbol, by selection: Selection, in index: SymbolIndex
     ) throws(PatchError) -> FunctionSymbol? {
+        let image = selection.image
+        if let qualifier = selection.only.lazy.compactMap({ Self.qualifier($0, of: function.name) }).first {
+            return try lookUp("\(function.name)@\(qualifier)", in: index, image: image)
+        }
         guard let version = function.version else { return try lookUp(function.name, in: index, image: image) }
         let known = index.functions(named: function.name, in: image).filter { $0.name == function.name }.map(\.version)
         if known.contains(version) { return try lookUp("\(function.name)@\(version)", in: index, image: image) }
@@ -264,7 +283,17 @@ public struct PatchLibrary: Sendable {
     }
 
     private static func matches(_ name: String, _ pattern: String) -> Bool {
-        let pattern = NamePattern(pattern, findsParts: false)
+        qualifier(pattern, of: name) != nil || matchesWhole(name, pattern[...])
+    }
+
+    /// What --only says of a function beside its name: `helper@main.c`.
+    private static func qualifier(_ pattern: String, of name: String) -> Substring? {
+        guard let at = pattern.lastIndex(of: "@"), matchesWhole(name, pattern[..<at]) else { return nil }
+        return pattern[pattern.index(after: at)...]
+    }
+
+    private static func matchesWhole(_ name: String, _ pattern: Substring) -> Bool {
+        let pattern = NamePattern(String(pattern), findsParts: false)
         return pattern.matches(name) || Demangling.demangle(name).map(pattern.matches) ?? false
     }
 
@@ -278,7 +307,7 @@ public struct PatchLibrary: Sendable {
         let entries = matches.entries
         // A function's name, or the name of what it replaces.
         let names = functions.map {
-            $0.name.hasPrefix(Self.replacePrefix) ? String($0.name.dropFirst(Self.replacePrefix.count)) : $0.name
+            $0.name.hasPrefix(Self.replacePrefix) ? Self.target($0.name.dropFirst(Self.replacePrefix.count)) : $0.name
         }
         if let idle = selection.only.first(where: { pattern in !names.contains { Self.matches($0, pattern) } }) {
             throw .target(

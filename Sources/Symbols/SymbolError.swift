@@ -9,10 +9,14 @@ public enum SymbolError: Error, Sendable {
         public var address: Address
         /// Mangled.
         public var name: String
+        /// What means this one and none of the others, in its image.
+        public var spelling: String
     }
 
     /// No image defines the name. `nearest` holds at most five names that are spelled alike.
     case notFound(name: String, image: String?, nearest: [String])
+    /// No function begins at the address. `inside` names the function that it lies in.
+    case noFunctionAt(name: String, inside: String?)
     /// Several functions answer to the name.
     case ambiguous(name: String, candidates: [Candidate])
     /// A file that is not what it claims to be. `offset` is in bytes from the start of the file.
@@ -39,23 +43,22 @@ extension SymbolError: CustomStringConvertible {
                 ? "List what there is with a pattern such as '*\(name)*'; a function that was inlined everywhere has no symbol."
                 : "Spelled alike: \(nearest.joined(separator: ", "))."
             return "no function named '\(name)' in \(place). \(hint)"
+        case .noFunctionAt(let name, let inside):
+            return "no function begins at \(name). "
+                + (inside.map { "It lies in \($0). Write the address at which that begins." }
+                    ?? "No symbol tells of code there. Write an address that symbols prints, or IMAGE+0xOFFSET.")
         case .ambiguous(let name, let candidates):
-            // The readable name is what to write, where it is not another one's too.
-            let readable = candidates.map { Demangling.demangle($0.name) ?? $0.name }
-            let list = zip(candidates, readable).prefix(10).map { candidate, text in
-                let mangled = text == candidate.name ? "" : " (\(candidate.name))"
-                return "\(text)\(mangled) at \(candidate.address) in \(candidate.image)"
+            let list = candidates.prefix(10).map { candidate in
+                let readable = Demangling.demangle(candidate.name) ?? candidate.name
+                let mangled = readable == candidate.name ? "" : " (\(candidate.name))"
+                return "\(candidate.spelling)\(mangled) at \(candidate.address) in \(candidate.image)"
             }
             let rest = candidates.count > 10 ? "; and \(candidates.count - 10) more" : ""
-            let images = Set(candidates.map(\.image)).count
-            let mend: String
-            if Set(readable).count == candidates.count, !readable.contains(name) {
-                mend = "Write the name of the one that is meant as it stands here."
-            } else if images > 1 {
-                mend = "Say which image is meant."
-            } else {
-                mend = "Write the mangled name of the one that is meant, or its version."
-            }
+            let isTold =
+                Set(candidates.map(\.spelling)).count == candidates.count
+                && !candidates.contains { $0.spelling == name }
+            let mend =
+                isTold ? "Write the name of the one that is meant as it stands here." : "Say which image is meant."
             return "'\(name)' names \(candidates.count) functions: \(list.joined(separator: "; "))\(rest). \(mend)"
         case .malformed(let path, let offset, let what):
             return "\(path) is malformed at file offset 0x\(String(offset, radix: 16)): \(what)."

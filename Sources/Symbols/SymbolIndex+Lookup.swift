@@ -22,6 +22,9 @@ extension SymbolIndex {
         let found = query(name, allowed)
         if found.count == 1 { return try functionSymbol(found[0]) }
         if found.isEmpty {
+            if let address = address(named: name) {
+                throw .noFunctionAt(name: name, inside: function(containing: address)?.symbol.demangledName)
+            }
             let copies = copiesLeft(of: [Self.splitVersion(name).base], in: image).values.joined().map(\.name)
             throw .notFound(
                 name: name, image: image, nearest: copies.isEmpty ? nearestNames(to: name, allowed) : copies)
@@ -32,7 +35,7 @@ extension SymbolIndex {
                 SymbolError.Candidate(
                     image: images[definition.image].path,
                     address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value),
-                    name: self.name(of: definition))
+                    name: self.name(of: definition), spelling: spelling(of: definition, among: found))
             })
     }
 
@@ -79,8 +82,9 @@ extension SymbolIndex {
                 candidates: found.map { definition in
                     SymbolError.Candidate(
                         image: images[definition.image].path,
-                        address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value), name: base
-                    )
+                        address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value),
+                        name: base,
+                        spelling: spelling(of: definition, among: found))
                 })
         }
         let image = images[first.image]
@@ -123,8 +127,12 @@ extension SymbolIndex {
 
     /// The definitions a name means after the rules of `SymbolIndex`: one where it is unambiguous.
     func query(_ name: String, _ allowed: [Bool]?) -> [Definition] {
+        if let address = address(named: name) { return definitions(at: address, allowed) }
         var found = versioned(name, allowed, all: false)
         if found.isEmpty { found = demangledMatches(name, allowed, all: false) }
+        if found.isEmpty, case (let base, let file?) = Self.splitVersion(name) {
+            found = fromFile(demangledMatches(base, allowed, all: true), file)
+        }
         if found.isEmpty { found = spelledMatches(name, allowed) }
         if found.count > 1, !found.allSatisfy({ images[$0.image].isDynamicLinker }) {
             found.removeAll { images[$0.image].isDynamicLinker }
@@ -132,11 +140,14 @@ extension SymbolIndex {
         return found.count > 1 ? found.sorted { $0.image < $1.image } : found
     }
 
-    /// By mangled name with an optional version; `all` keeps what the rules inside an image would hide.
+    /// By mangled name with an optional version, or the file of a static function; `all` keeps what the rules inside an image would hide.
     private func versioned(_ name: String, _ allowed: [Bool]?, all: Bool) -> [Definition] {
         let (base, version) = Self.splitVersion(name)
         let found = base.withBytes { definitions(named: $0, allowed, code: true) }
         if found.count <= 1, version == nil { return found }
+        if let version, !found.contains(where: { self.version(of: $0).name == version }) {
+            return fromFile(found, version)
+        }
         guard all else { return select(found, version: version) }
         return version == nil ? found : found.filter { self.version(of: $0).name == version }
     }

@@ -8,6 +8,8 @@ import Memory
 ///    version that programs are linked against today, or the only one there is.
 /// 2. Otherwise a demangled Swift or C++ name, from the most to the least exact of: full, without the result, without the
 ///    types of the arguments (`Shop.price(of:)`), bare (`Shop.price`, `ns::Class::method`).
+/// 3. Either with the source file of a static function (`helper@main.c`); or an address at which a function begins, as it is in the
+///    process (`0x401136`) or in an image (`libshop.so+0x1136`).
 ///
 /// Of the definitions of one name **inside an image**, one that other files can name hides the file-scoped ones, and a
 /// strong one hides weak ones; several file-scoped ones are ambiguous. Definitions **in several images** are ambiguous, even

@@ -368,6 +368,55 @@ extension CommandTests {
             #expect(try victim.ask() == namesAsBuilt)
         }
 
+        /// Static functions of one name, told apart by their files and by their addresses.
+        @Test func twins() throws {
+            let other = try Workshop.build("twin_other.c", ["-c"])
+            let victim = try Victim(try Workshop.program("twin.c", [other]))
+            let asBuilt = "helper 10 other 16"
+            #expect(try victim.ask() == asBuilt)
+            let library = try Workshop.library("twin.c", ["-DPATCH=1000"])
+            try expectRefused(
+                ["apply", library, "--pid", victim.id], "'helper' names 2 functions: helper@twin",
+                "helper@twin.c at 0x",
+                "helper@twin_other.c at 0x", "as it stands here", maps: victim.maps)
+
+            func expectApplied(_ options: String..., library: String, _ answer: String) throws {
+                let result = try hotpatch(["apply", library, "--pid", victim.id] + options)
+                #expect(result.status == 0, "\(options): \(result)")
+                #expect(try victim.ask() == answer, "\(options)")
+                try expectDone("revert", "--all", "--pid", victim.id)
+                #expect(try victim.ask() == asBuilt)
+            }
+            try expectApplied("--map", "helper@twin.c=helper", library: library, "helper 1005 other 16")
+            try expectApplied("--only", "helper@twin_other.c", library: library, "helper 10 other 1006")
+            for (old, answer) in [("twin.c", "helper 1010 other 16"), ("twin_other.c", "helper 10 other 1016")] {
+                let option = "-DOLD=HOTPATCH_IN(\"helper\", \"\(old)\")"
+                let named = try Workshop.library("twin.c", ["-DPATCH=1000", option])
+                try expectApplied(library: named, answer)
+            }
+
+            let found = try expectDone("symbols", "--pid", victim.id, "helper", "--json").json["functions"]
+            let address = try #require(found[0]["address"].string)
+            let image = try #require(found[0]["image"].string)
+            let applied = try expectDone("apply", library, "--pid", victim.id, "--map", "\(address)=helper")
+            #expect(applied.output.contains("  helper at \(address) in "), "\(applied)")
+            let answer = try victim.ask()
+            #expect(["helper 1005 other 16", "helper 10 other 1006"].contains(answer), "\(answer)")
+            try expectDone("revert", "--all", "--pid", victim.id)
+
+            let file = try expectDone("symbols", try Workshop.program("twin.c", [other]), "helper", "--json")
+            let offset = try #require(file.json["functions"][0]["address"].string)
+            let named = try Workshop.library("twin.c", ["-DPATCH=1000", "-DOLD=HOTPATCH_AT(\"IMAGE\", \"\(offset)\")"])
+            try expectRefused(["apply", named, "--pid", victim.id], "IMAGE+\(offset)", maps: victim.maps)
+            try expectApplied("--map", "\(image)+\(offset)=helper", library: library, answer)
+            try expectRefused(
+                ["apply", library, "--pid", victim.id, "--map", "\(image)+0x1=helper"], "no function begins at",
+                maps: victim.maps)
+            try expectRefused(
+                ["apply", library, "--pid", victim.id, "--map", "helper@third.c=helper"],
+                "no function named 'helper@third.c'", maps: victim.maps)
+        }
+
         // MARK: Two images, one name
 
         @Test func oneOfTwoImages() throws {

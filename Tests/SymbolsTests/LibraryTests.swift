@@ -15,6 +15,8 @@ import Testing
         let handle = try load(path)
         let index = try ownIndex()
 
+        let aliasedBody = try index.function(named: "aliased", in: path).address + 1
+
         // A name that other files can use hides the file-scoped one; two file-scoped ones are equals.
         #expect(
             try index.function(named: "static_and_global", in: "libscopes.so").address
@@ -22,6 +24,25 @@ import Testing
         #expect(index.functions(named: "static_and_global", in: "libscopes.so").count == 2)
         #expect(symbolError { try index.function(named: "two_statics", in: "libscopes") }.map(isAmbiguous) == true)
         #expect(index.functions(named: "two_statics", in: path).count == 2)
+
+        // The file tells static ones apart, and so does the address.
+        for (file, length) in [("symbols_scopes.c", 2), ("symbols_scopes_other.c", 1)] {
+            let found = try index.function(named: "two_statics@\(file)", in: path)
+            let address = found.image.bias.linked(found.address)
+            #expect(try index.function(named: "libscopes.so+0x\(String(address, radix: 16))") == found)
+            #expect(try index.function(named: "\(found.address)") == found)
+            #expect(index.functions(named: "static_and_global@\(file)", in: path).count == length - 1)
+        }
+        let error = symbolError { try index.function(named: "two_statics", in: path) }
+        guard case .ambiguous(_, let candidates) = error else { throw TestFailure("\(error as Any)") }
+        #expect(
+            candidates.map(\.spelling).sorted()
+                == ["two_statics@symbols_scopes.c", "two_statics@symbols_scopes_other.c"])
+        #expect(symbolError { try index.function(named: "two_statics@other.c", in: path) }.map(isNotFound) == true)
+        guard case .noFunctionAt(_, let inside) = symbolError({ try index.function(named: "\(aliasedBody)") }) else {
+            throw TestFailure("an address inside a function")
+        }
+        #expect(inside == "aliased")
 
         // Aliases are found by either name, at one address.
         let aliased = try index.function(named: "aliased", in: path)
