@@ -201,7 +201,8 @@ private struct AgentStarter {
     }
 
     /// Threads that sleep where a stop disturbs nothing, then threads in calls that must be mended, then those that run; the
-    /// main thread first among its equals. Sixteen at most per round: each is held while it is looked at.
+    /// main thread last among its equals, for while it is traced signals that nobody handles wake the others (see
+    /// `Tracees.seizeNew`). Sixteen at most per round: each is held while it is looked at.
     ///
     /// Where nothing can be mended, a stop makes those calls fail: such a thread is left alone as long as there are others and time.
     private func candidates(round: Int, isLate: Bool) throws -> [Int32] {
@@ -214,7 +215,7 @@ private struct AgentStarter {
             guard let call = glance.systemCall else { return (2, tid) }
             guard SystemCall.failsWhenStopped(call) else { return (0, tid) }
             return (hp_calls_can_be_mended() ? 1 : lastResort, tid)
-        }.sorted { ($0.rank, $0.tid) < ($1.rank, $1.tid) }
+        }.sorted { ($0.rank, $0.tid == process.pid ? 1 : 0, $0.tid) < ($1.rank, $1.tid == process.pid ? 1 : 0, $1.tid) }
         if let first = ranked.first, first.rank < lastResort, !isLate { ranked.removeAll { $0.rank == lastResort } }
         if ranked.isEmpty {
             // All in D or stopped: no stop would be reached.

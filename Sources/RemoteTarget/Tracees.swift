@@ -82,7 +82,6 @@ final class Tracees {
             lateThreads += tracees.count - first
             for index in first..<tracees.count { _ = linux_ptrace_interrupt(tracees[index].tid) }
         }
-        for index in tracees.indices { readRegisters(index) }
         tracees.removeAll { !$0.isStopped }
         heldThreads = tracees.count
         if let first = tracees.first { signatureBits = hp_signature_bits(first.tid) }
@@ -115,6 +114,7 @@ final class Tracees {
                     tracees.remove(at: index)
                 case let stop?:
                     note(stop, of: index)
+                    readRegisters(index)
                     if firstInterrupt == 0 {
                         firstInterrupt = before
                         limit = bound(deadline, longest, from: before)
@@ -134,7 +134,6 @@ final class Tracees {
         _ = linux_ptrace_interrupt(tid)
         try wait(0, until: deadline)
         heldThreads = 1
-        readRegisters(0)
         guard tracees[0].isStopped else { throw .refused(.vanished(pid: tid)) }
         signatureBits = hp_signature_bits(tid)
     }
@@ -143,10 +142,13 @@ final class Tracees {
         if deadline.hasPassed { throw .late(tid: tracees.first { !$0.isStopped }?.tid ?? pid) }
     }
 
+    /// The main thread comes last. The kernel drops a signal for the process that nobody handles, but not while that thread is
+    /// traced: another one, not traced yet, would take it, and its call would fail with EINTR unseen.
     /// - Returns: how many threads were attached that were not before.
     private func seizeNew() throws(Failure) -> Int {
         var count = 0
-        for tid in tasks.scan() where !known.contains(tid) {
+        let threads = tasks.scan()
+        for tid in threads.filter({ $0 != pid }) + threads.filter({ $0 == pid }) where !known.contains(tid) {
             if try seize(tid) { count += 1 }
         }
         return count
@@ -175,6 +177,7 @@ final class Tracees {
     /// Waits for a thread to stop; an end is none.
     private func wait(_ index: Int, until deadline: Deadline) throws(Failure) {
         note(try nextStop(of: tracees[index].tid, until: deadline), of: index)
+        readRegisters(index)
     }
 
     private func note(_ stop: Stop, of index: Int) {
@@ -337,10 +340,19 @@ final class Tracees {
 
     // MARK: 6
 
-    /// Resumes and lets go of every thread that stopped. The others are released when the tracing thread ends.
+    /// Resumes and lets go of every thread that stopped, the main thread first: see `seizeNew`. The others are released when the
+    /// tracing thread ends.
     func detachAll() {
         if tracees.isEmpty { return }
-        for tracee in tracees where tracee.isStopped { _ = linux_ptrace_detach(tracee.tid, tracee.signal) }
+        // Those that nobody has waited for: where another one is late.
+        for index in tracees.indices where !tracees[index].isStopped {
+            guard let stop = stop(of: tracees[index].tid) else { continue }
+            note(stop, of: index)
+            readRegisters(index)
+        }
+        for tracee in tracees.filter({ $0.tid == pid }) + tracees.filter({ $0.tid != pid }) where tracee.isStopped {
+            _ = linux_ptrace_detach(tracee.tid, tracee.signal)
+        }
         let stopped = tracees.lazy.filter(\.isStopped).count
         heldThreads = max(heldThreads, stopped)
         hasLeftSome = stopped < tracees.count
