@@ -105,7 +105,8 @@ let package = Package(
             dependencies: ["RemoteTarget", "Symbols", "Memory", "CPatchCore", "CPatch", "TestSupport"],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
-            "RemoteTargetTests", ["RemoteTarget", "Memory", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),
+            "RemoteTargetTests",
+            ["RemoteTarget", "Memory", "Symbols", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),
         tests(
             "HotpatchTests",
             [

@@ -10,20 +10,11 @@ extension Agent {
     /// a stub that creates the agent's thread and then goes on by itself. From the moment the thread is released nothing
     /// depends on this process being alive. Threads are tried in turn, those that sleep first, until the deadline.
     ///
-    /// - Throws: `AgentError`; `.refused(.noThreadToBorrow)` says of each thread why not.
-    public static func start(
-        in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline,
-        holds: HoldBudget = HoldBudget()
-    ) throws(AgentError) -> Agent {
-        try start(
-            in: process, memory: memory, symbols: symbols, deadline: deadline, holds: holds, idle: 2_000_000_000
-        ) { _ in }
-    }
-
     /// - Parameters:
     ///   - holds: of the operation that needs the agent.
     ///   - idle: nanoseconds without a command after which the agent leaves.
     ///   - phase: told how far the work has come.
+    /// - Throws: `AgentError`; `.refused(.noThreadToBorrow)` says of each thread why not.
     package static func start(
         in process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, deadline: Deadline,
         holds: HoldBudget = HoldBudget(), idle: UInt64, phase: @escaping (AgentPhase) -> Void

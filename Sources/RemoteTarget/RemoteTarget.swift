@@ -18,6 +18,8 @@ public final class RemoteTarget: Target {
     /// What puts things back has a second, also where the time is over.
     private var deadlineForCleanup: Deadline { max(deadline, .after(milliseconds: 1000)) }
     private var agent: Agent?
+    /// Nanoseconds without a command after which an agent leaves.
+    package var agentIdle: UInt64 = 2_000_000_000
     /// Of all its stops.
     private let holds: HoldBudget
 
@@ -62,9 +64,21 @@ public final class RemoteTarget: Target {
             symbols: AgentSymbols(
                 pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack, index: symbols,
                 hasOwnAllocator: hasOwnAllocator(besides: create)),
-            deadline: deadline, holds: holds)
+            deadline: deadline, holds: holds, idle: agentIdle, phase: { _ in })
         self.agent = agent
+        isTouched = true
         return agent
+    }
+
+    /// Has an agent do something. One that was asked nothing for two seconds has left, as when this process was stopped for so long:
+    /// what it was asked last has not been done, and a new one does it from the beginning.
+    private func ask<Answer>(_ body: (Agent) throws -> Answer) throws -> Answer {
+        while true {
+            do { return try body(startedAgent()) } catch AgentError.left where !deadline.hasPassed {
+                try agent?.finish()
+                agent = nil
+            }
+        }
     }
 
     /// Whether libc, which holds the given function, gets its memory from elsewhere: from whoever exports these names first.
@@ -76,7 +90,7 @@ public final class RemoteTarget: Target {
     }
 
     /// Whether anything was done to the target.
-    private var isTouched: Bool { agent != nil }
+    private var isTouched = false
 
     /// Does something to the target. Where it ends over that, says so, instead of what it looked like from outside.
     private func watching<T>(_ doing: String, _ body: () throws -> T) throws -> T {
@@ -119,7 +133,7 @@ public final class RemoteTarget: Target {
     /// - Returns: its result register.
     public func call(_ function: Address, name: String, isCleanup: Bool = false) throws -> UInt64 {
         try watching("\(name) ran") {
-            try startedAgent().call(function, deadline: isCleanup ? deadlineForCleanup : deadline)
+            try ask { try $0.call(function, deadline: isCleanup ? deadlineForCleanup : deadline) }
         }
     }
 
@@ -129,8 +143,9 @@ public final class RemoteTarget: Target {
             let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
         return try watching("it loaded the library") {
-            let library = try startedAgent().load(
-                libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
+            let library = try ask {
+                try $0.load(libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
+            }
             let dynamic = try mem.value(UInt64.self, at: library.handle + 16)  // l_ld of struct link_map (link.h)
             let path = try processMap().region(containing: Address(dynamic))?.path ?? ""
             return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
@@ -179,7 +194,7 @@ public final class RemoteTarget: Target {
     /// - Parameter wanted: where exactly; nil for anywhere.
     private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
         do {
-            let result = Address(try watching("it mapped memory") { try body(try startedAgent()) })
+            let result = Address(try watching("it mapped memory") { try ask(body) })
             if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint
                 unmap(result..<result + size)
                 throw PatchError.addressTaken(wanted)
@@ -193,9 +208,11 @@ public final class RemoteTarget: Target {
     }
 
     public func unmap(_ range: Range<Address>) {
-        _ = try? startedAgent().systemCall(
-            "munmap", SystemCall.munmap, range.lowerBound.rawValue, UInt64(range.upperBound - range.lowerBound),
-            deadline: deadlineForCleanup)
+        _ = try? ask {
+            try $0.systemCall(
+                "munmap", SystemCall.munmap, range.lowerBound.rawValue, UInt64(range.upperBound - range.lowerBound),
+                deadline: deadlineForCleanup)
+        }
     }
 
     // MARK: Commit

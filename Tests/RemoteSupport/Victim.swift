@@ -141,6 +141,30 @@ public final class Victim {
             index: try SymbolIndex(map: ProcessMap(pid: pid), memory: memory, root: "/proc/\(pid)/root"))
     }
 
+    /// The numbers of its descriptors, as text.
+    public func descriptors() throws -> [String] {
+        guard let directory = opendir("/proc/\(pid)/fd") else { throw TestFailure("the victim has ended") }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+                })
+        }
+        return names.sorted()
+    }
+
+    /// Limits its address space to so many bytes more than it has, or to nothing (RLIMIT_AS, setrlimit(2)).
+    public func limitMemory(toMore room: Int?) throws {
+        let prlimit = Calls.function(
+            "prlimit", as: (@convention(c) (Int32, Int32, UnsafePointer<rlimit>, UnsafeRawPointer?) -> Int32).self)
+        let pages = try ProcText.readString("/proc/\(pid)/statm").split(separator: " ").first.flatMap { Int($0) }
+        var limit = rlimit(rlim_cur: .max, rlim_max: .max)
+        if let room { limit.rlim_cur = rlim_t((pages ?? 0) * sysconf(Int32(_SC_PAGESIZE)) + room) }
+        guard prlimit(pid, 9, &limit, nil) == 0 else { throw TestFailure("prlimit: \(errno)") }
+    }
+
     /// Waits for something that it does soon.
     public func await(_ line: Int = #line, _ isThere: () -> Bool) throws {
         for _ in 0..<2000 {

@@ -3,6 +3,7 @@ import Dispatch
 import Glibc
 import Memory
 import RemoteSupport
+import Symbols
 import Synchronization
 import Testing
 
@@ -177,6 +178,45 @@ extension RemoteTargetTests {
             #expect(try second.call(victim.beta, deadline: .after(milliseconds: 1000)) == 2)
             #expect(try LibraryTests.mappings(victim.pid).region(at: agent.area.base) == nil)
             try second.finish()
+            #expect(victim.makesProgress())
+        }
+
+        /// An agent that has left is replaced, and what it was asked at that moment is done once.
+        @Test func replacesAnAgentThatHasLeft() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let index = try SymbolIndex(
+                map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
+            let target = try RemoteTarget(process: process, symbols: index, options: TargetOptions(timeout: 30_000))
+            target.agentIdle = 300_000
+            for call in 1...6 {
+                #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[call - 1])
+                usleep(UInt32.random(in: 0...1000))
+            }
+            target.finish()
+            #expect(victim.makesProgress())
+        }
+
+        /// The first numbers of rand(3), which counts its calls.
+        private static let random: [UInt64] = {
+            srand(1)
+            return (0..<6).map { _ in UInt64(rand()) }
+        }()
+
+        /// Room for the area but not for a thread, or not even for the area: said at once, and nothing is left behind.
+        @Test(arguments: [(1 << 20, "could not create a thread"), (4096, "could not map")])
+        func leavesNothingWithoutMemory(room: Int, reason: String) throws {
+            let victim = try Victim("n")
+            let before = try LibraryTests.mappings(victim.pid).regions
+            try victim.limitMemory(toMore: room)
+            let began = Deadline.now
+            let error = #expect(throws: AgentError.self) { try victim.startAgent() }
+            #expect("\(error!)".contains(reason), "\(error!)")
+            #expect(Deadline.now - began < 5_000_000_000)
+            #expect(try LibraryTests.mappings(victim.pid).regions == before)
+            #expect(try victim.stubs().isEmpty)
+            try victim.limitMemory(toMore: nil)
+            try victim.startAgent().finish()
             #expect(victim.makesProgress())
         }
 

@@ -67,6 +67,7 @@ extension RemoteTargetTests {
             let victim = try Victim(threads)
             let library = try Workshop.library("counted", as: "dying-\(phase)-\(threads).so")
             let progress = Self.sharedPage()
+            let descriptors = try victim.descriptors()
             for _ in 0..<3 {
                 progress[0] = 0
                 let child = Calls.fork()
@@ -75,8 +76,29 @@ extension RemoteTargetTests {
                 #expect(status.map { $0 & 0x7f } == SIGKILL, "the child got to \(progress[0])")
                 #expect(progress[0] == phase.rawValue)
                 try checkLife(victim, after: "\(phase)")
+                #expect(try victim.descriptors() == descriptors, "\(phase)")
             }
             munmap(progress, 4096)
+        }
+
+        /// After each of its commands: what a call has opened is closed all the same.
+        @Test(arguments: 1...6) func diesAfterACommand(number: Int) throws {
+            let victim = try Victim("n")
+            let library = try Workshop.library("counted", as: "commanded-\(number).so")
+            let before = try victim.descriptors()
+            let child = Calls.fork()
+            if child == 0 {
+                var given = 0
+                let agent = try? victim.startAgent(idle: Self.idle) { phase in
+                    if phase == .commandGiven { given += 1 }
+                    if given == number { raise(SIGKILL) }
+                }
+                if let agent { _ = try? LibraryTests.load(agent, victim, library) }
+                _exit(1)
+            }
+            #expect(wait(child).map { $0 & 0x7f } == SIGKILL)
+            try checkLife(victim, after: "command \(number)")
+            #expect(try victim.descriptors() == before)
         }
 
         /// No thread may stand in a copy that is not there yet.
@@ -102,6 +124,7 @@ extension RemoteTargetTests {
             var generator = SplitMix(state: Self.random)
             let victim = try Victim("rneps")
             let progress = Self.sharedPage()
+            let descriptors = try victim.descriptors()
             var reached: [Int: Int] = [:]
             for index in 0..<60 {
                 let library = try Workshop.library("counted", as: "random-\(index).so")
@@ -115,6 +138,7 @@ extension RemoteTargetTests {
                 _ = wait(child)
                 reached[progress[0], default: 0] += 1
                 try checkLife(victim, after: "kill \(index) at \(progress[0]), seed \(Self.random)")
+                #expect(try victim.descriptors() == descriptors, "kill \(index) at \(progress[0]), seed \(Self.random)")
             }
             print(
                 "killed at random, by phase reached: \(reached.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })"

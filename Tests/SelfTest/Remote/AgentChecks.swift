@@ -207,6 +207,19 @@ let agentChecks: [Check] =
             try expect(try mappings(victim).regions.count <= before, "mappings were left")
             try expect(try contents() == unused, "bytes were left in the slack")
         },
+        Check(name: "without memory for an agent, nothing is left behind, and that is said") {
+            for (room, reason) in [(1 << 20, "could not create a thread"), (4096, "could not map")] {
+                let victim = try Victim("n")
+                let before = try mappings(victim).regions
+                try victim.limitMemory(toMore: room)
+                try mustNotStart(victim, because: reason)
+                try expect(try mappings(victim).regions == before, "\(reason): mappings are left")
+                try expect(try victim.stubs().isEmpty, "\(reason): the stub is left")
+                try victim.limitMemory(toMore: nil)
+                try victim.startAgent().finish()
+                try victim.mustGoOn()
+            }
+        },
         Check(name: "an agent that is asked nothing leaves by itself") {
             let victim = try Victim("n")
             let agent = try victim.startAgent(idle: 1_500_000_000)
