@@ -59,6 +59,21 @@ extension UnsafeRawBufferPointer {
         return nil
     }
 
+    /// Where `text` first occurs at `start` or behind it. By its second byte: the first is often a dot, of which there are many.
+    func firstIndex(of text: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard text.count >= 2 else { return nil }
+        var position = start + 1
+        while position < count,
+            let next = UnsafeRawBufferPointer(rebasing: self[position...]).firstIndex(ofByte: text[1])
+        {
+            let found = position + next - 1
+            guard text.count <= count - found else { return nil }
+            if memcmp(baseAddress! + found, text.baseAddress!, text.count) == 0 { return found }
+            position += next + 1
+        }
+        return nil
+    }
+
     /// A hash for tables in memory, eight bytes a step. Not keyed: the tables chain equal hashes, so that equal or
     /// chosen names cost a chain, never a scan of the table.
     @inline(__always)

@@ -3,7 +3,7 @@ import SwiftDemangle
 
 /// Readable text for mangled names. Safe to use from any thread.
 public enum Demangling {
-    /// The source form of a Swift or C++ name; nil for any other name.
+    /// The source form of a Swift, C++ or Rust name; nil for any other name.
     public static func demangle(_ mangled: String) -> String? {
         mangled.withBytes { name in
             // Most names of C need no buffers.
@@ -16,7 +16,7 @@ public enum Demangling {
 
 /// Demangles many names with one buffer for each language. Not to be shared between threads.
 struct Demangler: ~Copyable {
-    enum Language { case swift, cxx }
+    enum Language: UInt8 { case swift, cxx, rust }
 
     /// As for Swift's.
     static let longestName = SwiftDemangler.longestName
@@ -27,6 +27,7 @@ struct Demangler: ~Copyable {
     private var cxxBuffer: UnsafeMutablePointer<CChar>?
     private var cxxCapacity = 0
     private let cxxDemangle = Runtime.cxxDemangle
+    private var rust = RustDemangler()
 
     deinit {
         nameBuffer.deallocate()
@@ -34,19 +35,23 @@ struct Demangler: ~Copyable {
     }
 
     static func language(_ name: UnsafeRawBufferPointer) -> Language? {
-        if name.starts(with: "_Z") { return .cxx }
+        if name.starts(with: "_Z") { return RustDemangler.isHashed(name) ? .rust : .cxx }
         if name.starts(with: "$s") || name.starts(with: "$S") || name.starts(with: "$e") || name.starts(with: "_T0")
             || name.starts(with: "_$s") || name.starts(with: "_$S") || name.starts(with: "_$e")
         {
             return .swift
         }
-        return nil
+        return RustDemangler.isVersion0(name) ? .rust : nil
     }
 
     /// Calls `body` with the demangled bytes, which are valid during the call; nil where there is nothing to demangle.
     mutating func demangle<R>(_ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R) -> R? {
         guard name.count <= Self.longestName, let language = Self.language(name) else { return nil }
-        return language == .swift ? swift.demangle(name, body) : demangleCxx(name, body)
+        switch language {
+        case .swift: return swift.demangle(name, body)
+        case .cxx: return demangleCxx(name, body)
+        case .rust: return rust.demangle(name) ? rust.text.withUnsafeBytes(body) : nil
+        }
     }
 
     private mutating func demangleCxx<R>(

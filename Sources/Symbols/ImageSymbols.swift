@@ -193,7 +193,7 @@ extension FunctionRecord {
 struct DemangledNames: Sendable {
     let functions: [FunctionRecord]
     private var arena: [UInt8] = []
-    private var isSwift: [Bool] = []
+    private var languages: [Demangler.Language] = []
     private var ends: [UInt32] = []
     /// Parallel: a key's hash, and the index of its function.
     private(set) var keyHashes: [UInt32] = []
@@ -204,7 +204,7 @@ struct DemangledNames: Sendable {
         var keys = NameKeys()
         self.functions = functions
         ends.reserveCapacity(functions.count)
-        isSwift.reserveCapacity(functions.count)
+        languages.reserveCapacity(functions.count)
         arena.reserveCapacity(functions.count * 64)
         keyHashes.reserveCapacity(functions.count * 4)
         keyOwners.reserveCapacity(functions.count * 4)
@@ -213,7 +213,7 @@ struct DemangledNames: Sendable {
             // A hostile file can make names that expand without end.
             let name = table.name(table[function.reference.index])
             let language = name.flatMap(Demangler.language)
-            isSwift.append(language == .swift)
+            languages.append(language ?? .cxx)
             if let name, let language, arena.count < 1 << 30 {
                 _ = demangler.demangle(name) { text in
                     arena.append(contentsOf: text)
@@ -235,7 +235,25 @@ struct DemangledNames: Sendable {
         return arena.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
     }
 
-    func language(_ function: Int) -> Demangler.Language { isSwift[function] ? .swift : .cxx }
+    /// Calls `body` with each function whose name holds `text`, once for each time.
+    func forEach(holding text: UnsafeRawBufferPointer, _ body: (Int) -> Void) {
+        arena.withUnsafeBytes { arena in
+            var position = 0
+            while let offset = arena.firstIndex(of: text, from: position) {
+                position = offset + 1
+                var low = 0
+                var high = ends.count
+                while low < high {
+                    let middle = (low + high) / 2
+                    if Int(ends[middle]) > offset { high = middle } else { low = middle + 1 }
+                }
+                // Not one that begins in a name and ends in the next.
+                if low < ends.count, offset + text.count <= Int(ends[low]) { body(low) }
+            }
+        }
+    }
+
+    func language(_ function: Int) -> Demangler.Language { languages[function] }
 }
 
 /// The demangled names of all images.

@@ -27,6 +27,7 @@ struct NameKeys {
         switch language {
         case .swift: swiftKeys(text, body)
         case .cxx: cxxKeys(text, body)
+        case .rust: rustKeys(text, body)
         }
     }
 
@@ -136,8 +137,13 @@ struct NameKeys {
                 return text.starts(with: "@Sendable (", at: index) ? index + 10 : nil
             case UInt8(ascii: "<") where !isComponentStart:
                 guard let end = Self.closing(text, index) else { return nil }
-                // Parameters of the function itself go; those of a generic type are part of its name.
-                if end < text.count, text[end] == UInt8(ascii: ".") { bare.append(contentsOf: text[index..<end]) }
+                // Parameters of the function itself go, and the constraints of an extension; those of a generic type are part of
+                // its name.
+                if end < text.count, text[end] == UInt8(ascii: "."),
+                    UnsafeRawBufferPointer(rebasing: text[index..<end]).firstIndex(of: " where ") == nil
+                {
+                    bare.append(contentsOf: text[index..<end])
+                }
                 index = end
             default:
                 if isComponentStart, Self.isOperator(byte) {
@@ -234,6 +240,39 @@ struct NameKeys {
         if start > 0 { body(.arguments, UnsafeRawBufferPointer(rebasing: text[start...])) }
         if end < text.count { body(.arguments, UnsafeRawBufferPointer(rebasing: text[start..<end])) }
         body(.bare, UnsafeRawBufferPointer(rebasing: text[start..<index]))
+    }
+
+    // MARK: Rust
+
+    /// `shop::Cart::total` names `<shop::Cart>::total` and `<shop::Cart as shop::Priced>::total::<u8>`, too.
+    private mutating func rustKeys(
+        _ text: UnsafeRawBufferPointer, _ body: (NameKeyLevel, UnsafeRawBufferPointer) -> Void
+    ) {
+        guard text.firstIndex(of: " [clone ") == nil, text.firstIndex(of: "::{") == nil else { return }
+        bare.removeAll(keepingCapacity: true)
+        var index = 0
+        if text[0] == UInt8(ascii: "<") {
+            guard let end = Self.closing(text, 0), end < text.count else { return }
+            let inside = UnsafeRawBufferPointer(rebasing: text[1..<(end - 1)])
+            var depth = 0
+            for (position, byte) in inside.enumerated() {
+                if byte == UInt8(ascii: "<") { depth += 1 }
+                if byte == UInt8(ascii: ">"), position > 0, inside[position - 1] != UInt8(ascii: "-") { depth -= 1 }
+                if depth == 0, inside.starts(with: " as ", at: position) { break }
+                bare.append(byte)
+            }
+            index = end
+        }
+        while index < text.count {
+            if text.starts(with: "::<", at: index) {
+                guard let end = Self.closing(text, index + 2) else { return }
+                index = end
+            } else {
+                bare.append(text[index])
+                index += 1
+            }
+        }
+        bare.withUnsafeBytes { body(.bare, $0) }
     }
 
     private static func isOperatorWord(_ text: UnsafeRawBufferPointer, _ index: Int) -> Bool {

@@ -10,6 +10,7 @@ struct SpelledName {
         var reader = Reader(text)
         var words: [String] = []
         reader.sequence(&words)
+        words = Self.withoutUnlabelled(words)
         self.words = words
         var depth = 0
         argumentCount =
@@ -25,8 +26,24 @@ struct SpelledName {
         guard query.words.count == words.count || query.words.count == argumentCount else { return false }
         return zip(words, query.words).allSatisfy { word, asked in
             word == asked || word.hasSuffix("." + asked) && !word.dropLast(asked.utf8.count + 1).contains(".")
+                || Module.othersSpelt(asked).contains(word)
         }
     }
+
+    /// `_: Swift.Int` is `Swift.Int`: demanglers write the `_:` only where another argument has a label.
+    private static func withoutUnlabelled(_ words: [String]) -> [String] {
+        var result: [String] = []
+        for (index, word) in words.enumerated() {
+            if word == ":", result.last == "_", index + 1 < words.count, ![")", ",", "_"].contains(words[index + 1]) {
+                result.removeLast()
+            } else {
+                result.append(word)
+            }
+        }
+        return result
+    }
+
+    static func isIdentifier(_ byte: UInt8) -> Bool { byte != UInt8(ascii: ".") && Reader.isWord(byte) }
 
     private struct Reader {
         private let text: [UInt8]
@@ -104,7 +121,7 @@ struct SpelledName {
             return String(decoding: text[start..<position], as: UTF8.self)
         }
 
-        private static func isWord(_ byte: UInt8) -> Bool {
+        static func isWord(_ byte: UInt8) -> Bool {
             byte >= 0x80 || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "@")
                 || byte == UInt8(ascii: "$") || (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte)
                 || (0x61...0x7A).contains(byte)
@@ -112,10 +129,84 @@ struct SpelledName {
     }
 }
 
+/// Modules whose declarations another one re-exports.
+enum Module {
+    private static let reexported = [
+        "Foundation": ["FoundationEssentials", "FoundationInternationalization"],
+        "Swift": ["_Concurrency", "_StringProcessing"],
+    ]
+
+    /// A name that begins with a module, as those that the module re-exports spell it.
+    static func othersSpelt(_ name: String) -> [String] {
+        guard let dot = name.firstIndex(of: "."), let others = reexported[String(name[..<dot])] else { return [] }
+        return others.map { $0 + name[dot...] }
+    }
+
+    static func isSame(_ module: Substring, as asked: Substring) -> Bool {
+        module == asked || reexported[String(asked)]?.contains(String(module)) == true
+    }
+}
+
+/// What someone wrote for a Swift function, without what may stand before its path.
+struct WrittenName {
+    let isStatic: Bool
+    /// Of `(extension in Shop):Swift.String.shout()`.
+    let extensionModule: Substring?
+    let rest: String
+
+    init(_ text: String) {
+        var rest = text[...]
+        isStatic = rest.hasPrefix("static ")
+        if isStatic { rest = rest.dropFirst(7) }
+        let prefix = "(extension in "
+        if rest.hasPrefix(prefix), let end = rest.firstIndex(of: ")"), rest[end...].hasPrefix("):") {
+            extensionModule = rest[..<end].dropFirst(prefix.count)
+            rest = rest[end...].dropFirst(2)
+        } else {
+            extensionModule = nil
+        }
+        self.rest = String(rest)
+    }
+}
+
 extension SymbolIndex {
-    /// Functions whose text is spelled in another way: with `[Int]` and `Int?`, as other demanglers and source do, and without
-    /// the modules of the types.
-    func spelledMatches(_ name: String, _ allowed: [Bool]?) -> [Definition] {
+    /// Functions whose text is written in another way than demanglers write it, as source does: without the module, or with one that
+    /// re-exports it; with `[Int]` and `Int?`; without `static` or with it, and likewise with what extensions begin with.
+    func writtenMatches(_ name: String, _ allowed: [Bool]?) -> [Definition] {
+        let written = WrittenName(name)
+        let path = written.rest
+        let exact = { self.demangledMatches($0, allowed, all: false) }
+        var found = path == name ? [] : exact(path)
+        if found.isEmpty { found = spelledMatches(path, exact) }
+        if found.isEmpty {
+            for other in Module.othersSpelt(path) {
+                let named = exact(other)
+                found += named.isEmpty ? spelledMatches(other, exact) : named
+            }
+        }
+        // A plain word is the name of a C function: no Swift function is meant by it.
+        if found.isEmpty, path.contains(where: { $0 == "." || $0 == "(" }) {
+            let anyModule = { self.moduleLessMatches($0, allowed) }
+            found = anyModule(path)
+            if found.isEmpty { found = spelledMatches(path, anyModule) }
+        }
+        return narrowed(found, by: written)
+    }
+
+    /// Without what is not in the extension, or not static, that the name says.
+    func narrowed(_ found: [Definition], by written: WrittenName) -> [Definition] {
+        guard written.isStatic || written.extensionModule != nil else { return found }
+        let texts = found.map { WrittenName(Demangling.demangle(self.name(of: $0)) ?? "") }
+        let isStatic = written.isStatic && texts.contains(where: \.isStatic)
+        return zip(found, texts).filter { _, text in
+            if isStatic, !text.isStatic { return false }
+            guard let asked = written.extensionModule else { return true }
+            return text.extensionModule.map { Module.isSame($0, as: asked) } ?? false
+        }.map(\.0)
+    }
+
+    /// Functions whose arguments and result are what someone wrote behind their path.
+    private func spelledMatches(_ name: String, _ lookUp: (String) -> [Definition]) -> [Definition] {
         var keys = NameKeys()
         func rest(_ text: String) -> (bare: String, SpelledName)? {
             text.withBytes { bytes in
@@ -127,18 +218,11 @@ extension SymbolIndex {
         guard name.utf8.contains(where: { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ":") }),
             let (bare, query) = rest(name)
         else { return [] }
-        let module = Self.extensionModule(name)
-        return demangledMatches(bare, allowed, all: false).filter { definition in
-            guard let text = Demangling.demangle(self.name(of: definition)), let candidate = rest(text),
-                module == nil || module == Self.extensionModule(text)
-            else { return false }
+        return lookUp(bare).filter { definition in
+            guard let text = Demangling.demangle(self.name(of: definition)), let candidate = rest(text) else {
+                return false
+            }
             return candidate.1.answers(to: query)
         }
-    }
-
-    /// Of `(extension in Shop):Swift.String.shout()`.
-    private static func extensionModule(_ text: String) -> Substring? {
-        let text = text.hasPrefix("static ") ? text.dropFirst(7) : text[...]
-        return text.hasPrefix("(extension in ") ? text.dropFirst(14).prefix { $0 != ")" } : nil
     }
 }

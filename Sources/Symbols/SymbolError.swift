@@ -41,7 +41,7 @@ extension SymbolError: CustomStringConvertible {
             let hint =
                 nearest.isEmpty
                 ? "List what there is with a pattern such as '*\(name)*'; a function that was inlined everywhere has no symbol."
-                : "Spelled alike: \(nearest.joined(separator: ", "))."
+                : "Spelled alike:" + nearest.map { "\n  \($0)" }.joined()
             return "no function named '\(name)' in \(place). \(hint)"
         case .noFunctionAt(let name, let inside):
             return "no function begins at \(name). "
@@ -53,13 +53,14 @@ extension SymbolError: CustomStringConvertible {
                 let mangled = readable == candidate.name ? "" : " (\(candidate.name))"
                 return "\(candidate.spelling)\(mangled) at \(candidate.address) in \(candidate.image)"
             }
-            let rest = candidates.count > 10 ? "; and \(candidates.count - 10) more" : ""
+            let rest = candidates.count > 10 ? ["and \(candidates.count - 10) more"] : []
+            let lines = (list + rest).map { "\n  \($0)" }.joined()
             let isTold =
                 Set(candidates.map(\.spelling)).count == candidates.count
                 && !candidates.contains { $0.spelling == name }
             let mend =
                 isTold ? "Write the name of the one that is meant as it stands here." : "Say which image is meant."
-            return "'\(name)' names \(candidates.count) functions: \(list.joined(separator: "; "))\(rest). \(mend)"
+            return "'\(name)' names \(candidates.count) functions:\(lines)\n\(mend)"
         case .malformed(let path, let offset, let what):
             return "\(path) is malformed at file offset 0x\(String(offset, radix: 16)): \(what)."
                 + " Rebuild or reinstall the file."

@@ -133,7 +133,8 @@ extension SymbolIndex {
         if found.isEmpty, case (let base, let file?) = Self.splitVersion(name) {
             found = fromFile(demangledMatches(base, allowed, all: true), file)
         }
-        if found.isEmpty { found = spelledMatches(name, allowed) }
+        if found.isEmpty { found = writtenMatches(name, allowed) }
+        if found.count > 1 { found = narrowed(found, by: WrittenName(name)) }
         if found.count > 1, !found.allSatisfy({ images[$0.image].isDynamicLinker }) {
             found.removeAll { images[$0.image].isDynamicLinker }
         }
@@ -214,16 +215,13 @@ extension SymbolIndex {
     }
 
     func demangledMatches(_ name: String, _ allowed: [Bool]?, all: Bool) -> [Definition] {
-        var best: UInt8 = .max
-        var matches: [(level: UInt8, image: Int, function: Int)] = []
+        var matches = KeyMatches()
         var keys = NameKeys()
         func consider(_ names: DemangledNames, _ image: Int, _ entry: Int, _ query: UnsafeRawBufferPointer) {
             let function = Int(names.keyOwners[entry])
             names.withText(function) { text in
                 keys.forEachKey(of: text, names.language(function)) { level, key in
-                    guard key.equals(query), level.rawValue <= best else { return }
-                    best = level.rawValue
-                    matches.append((level.rawValue, image, function))
+                    if key.equals(query) { matches.add(level, image, function) }
                 }
             }
         }
@@ -246,8 +244,57 @@ extension SymbolIndex {
             }
             if !matches.isEmpty { break }
         }
+        return definitions(matches, all: all)
+    }
+
+    /// Functions with a key that a name is when the module before it is left out: `Cart.total(of:)` for `Shop.Cart.total(of:)`.
+    func moduleLessMatches(_ name: String, _ allowed: [Bool]?) -> [Definition] {
+        // No key holds the name, so the texts are looked through: for its last component, which all texts write like this.
+        let path = name.prefix { $0 != "(" && $0 != " " }
+        let last = path.split(separator: ".").last ?? ""
+        var matches = KeyMatches()
+        var keys = NameKeys()
+        name.withBytes { query in
+            ("." + last).withBytes { part in
+                for image in images.indices where allowed?[image] ?? true {
+                    let names = images[image].symbols.demangled
+                    names.forEach(holding: part) { function in
+                        guard names.language(function) == .swift else { return }
+                        names.withText(function) { text in
+                            keys.forEachKey(of: text, .swift) { level, key in
+                                let module = key.count - query.count - 1
+                                guard module > 0, key[module] == UInt8(ascii: "."),
+                                    UnsafeRawBufferPointer(rebasing: key[(module + 1)...]).equals(query),
+                                    key[..<module].allSatisfy(SpelledName.isIdentifier)
+                                else { return }
+                                matches.add(level, image, function)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return definitions(matches, all: false)
+    }
+
+    /// Functions that answer to a demangled name, at the most exact level that any of them does.
+    private struct KeyMatches {
+        private var level: UInt8 = .max
+        private(set) var functions: [(image: Int, function: Int)] = []
+
+        var isEmpty: Bool { functions.isEmpty }
+
+        mutating func add(_ level: NameKeyLevel, _ image: Int, _ function: Int) {
+            guard level.rawValue <= self.level else { return }
+            if level.rawValue < self.level { functions.removeAll() }
+            self.level = level.rawValue
+            functions.append((image, function))
+        }
+    }
+
+    private func definitions(_ matches: KeyMatches, all: Bool) -> [Definition] {
         var result: [Definition] = []
-        for match in matches where match.level == best {
+        for match in matches.functions {
             let symbols = images[match.image].symbols
             let reference = symbols.functions[match.function].reference
             // The same rules as for the mangled name it stands for.

@@ -4,8 +4,8 @@ import Memory
 extension SymbolIndex {
     /// The functions whose mangled or demangled name matches a pattern, in ascending order of address.
     ///
-    /// `*` stands for any bytes and `?` for one byte; a pattern without either matches any name that contains it. A leading
-    /// `static ` may be left out of the pattern. Indirect functions without a known implementation are left out.
+    /// `*` stands for any bytes and `?` for one byte; a pattern without either matches any name that contains it. `static ` and
+    /// `(extension in …):` before a name may be left out of the pattern. Indirect functions without a known implementation are left out.
     public func functions(matching pattern: String, in image: String? = nil) -> [FunctionSymbol] {
         let allowed = allowedImages(image, [])
         let glob = Glob(pattern)
@@ -28,14 +28,17 @@ extension SymbolIndex {
 
     /// At most five names that are spelled like `name`, the most alike first; demangled where they are mangled. Where the
     /// compiler kept only specialised copies of the function, those.
+    ///
+    /// Alike are those whose last component is the same but for a few letters, or for the order of its words. Where the name says where
+    /// it belongs, others than the very word must belong there too.
     func nearestNames(to name: String, _ allowed: [Bool]?) -> [String] {
-        let whole = Array(Self.splitVersion(name).base.utf8)
+        let whole = Array(WrittenName(Self.splitVersion(name).base).rest.utf8)
         let query = Spelling.baseName(whole)
         guard query.count >= 2, query.count <= 64 else { return [] }
-        let limit = query.count <= 4 ? 1 : query.count <= 8 ? 2 : 3
+        let limit = query.count <= 3 ? 0 : query.count <= 5 ? 1 : query.count <= 9 ? 2 : 3
         let wanted = Spelling(query)
-        // Of names that are equally alike, the one whose path begins like the query.
-        var best: [(distance: Int, otherPath: Int, text: String)] = []
+        let owners = Spelling.owners(whole)
+        var best: [Alike] = []
         var keys = NameKeys()
         for number in images.indices where allowed?[number] ?? true {
             let symbols = images[number].symbols
@@ -44,15 +47,21 @@ extension SymbolIndex {
                 let mangled = symbols.name(record.reference)
                 func consider(_ path: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) {
                     let base = Spelling.lastComponent(path)
-                    let worst = best.count == 5 ? best[4].distance : limit
-                    guard let distance = wanted.distance(to: base, atMost: min(limit, worst)) else { return }
-                    let otherPath = whole.count - zip(whole, path).prefix { $0 == $1 }.count
-                    if best.count == 5, (distance, otherPath) > (best[4].distance, best[4].otherPath) { return }
-                    let found = (distance, otherPath, String(decoding: text, as: UTF8.self))
-                    if best.count == 5, found >= best[4] { return }
-                    guard !best.contains(where: { $0.text == found.2 }) else { return }
+                    guard
+                        let distance = wanted.distance(to: base, atMost: limit)
+                            ?? (wanted.hasSameWords(as: base) ? limit + 1 : nil)
+                    else { return }
+                    let strangers = owners.isEmpty ? 0 : owners.subtracting(Spelling.owners(Array(path))).count
+                    // A word that is not the same, of something else: chance.
+                    if distance > 0, !owners.isEmpty, strangers == owners.count { return }
+                    if best.count == 5, (distance, strangers) > (best[4].distance, best[4].strangers) { return }
+                    let found = Alike(
+                        distance: distance, strangers: strangers,
+                        otherPath: whole.count - zip(whole, path).prefix { $0 == $1 }.count,
+                        text: String(decoding: text, as: UTF8.self))
+                    guard !best.contains(where: { $0.text == found.text }) else { return }
                     best.append(found)
-                    best.sort { $0 < $1 }
+                    best.sort { $0.rank < $1.rank }
                     if best.count > 5 { best.removeLast() }
                 }
                 guard let language = Demangler.language(mangled) else {
@@ -67,11 +76,21 @@ extension SymbolIndex {
                 }
             }
         }
-        // Where some have the beginning of the path, those that merely end alike are none.
-        if query.count < whole.count, let first = best.first, first.otherPath <= whole.count / 2 {
-            best.removeAll { $0.otherPath > whole.count * 3 / 4 }
-        }
+        // Where some belong there, others are none.
+        let least = best.map(\.strangers).min() ?? 0
+        best.removeAll { $0.strangers > least && ($0.distance > 0 || $0.strangers == owners.count) }
         return best.map(\.text)
+    }
+
+    private struct Alike {
+        var distance: Int
+        /// Of what the query says that it belongs to, how much this does not.
+        var strangers: Int
+        /// How much of the query is left where it begins to differ.
+        var otherPath: Int
+        var text: String
+
+        var rank: (Int, Int, Int, String) { (distance, strangers, otherPath, text) }
     }
 
     /// The function in the source that a specialisation's text tells of: what stands behind `> of `.
@@ -96,7 +115,14 @@ struct Glob: Sendable {
 
     /// Linear in pattern times name: only the last `*` is ever retried.
     func matches(_ name: UnsafeRawBufferPointer) -> Bool {
-        matchesWhole(name) || name.starts(with: "static ") && matchesWhole(UnsafeRawBufferPointer(rebasing: name[7...]))
+        if matchesWhole(name) { return true }
+        var start = name.starts(with: "static ") ? 7 : 0
+        if start > 0, matchesWhole(UnsafeRawBufferPointer(rebasing: name[start...])) { return true }
+        guard name.starts(with: "(extension in ", at: start),
+            let end = UnsafeRawBufferPointer(rebasing: name[start...]).firstIndex(of: "):")
+        else { return false }
+        start += end + 2
+        return matchesWhole(UnsafeRawBufferPointer(rebasing: name[start...]))
     }
 
     private func matchesWhole(_ name: UnsafeRawBufferPointer) -> Bool {
@@ -133,9 +159,11 @@ struct Glob: Sendable {
 struct Spelling {
     private let word: [UInt8]
     private let letters: UInt64
+    private let words: [[UInt8]]
 
     init(_ word: [UInt8]) {
         self.word = word
+        words = word.withUnsafeBytes { Self.words($0) }
         letters = word.withUnsafeBytes { Self.letters($0) }
     }
 
@@ -156,6 +184,39 @@ struct Spelling {
         let common: [StaticString] = ["getter", "setter", "modify", "init", "deinit", "__deallocating_deinit"]
         let isCommon = common.contains { $0.utf8CodeUnitCount == path.count - last && path.starts(with: $0, at: last) }
         return UnsafeRawBufferPointer(rebasing: path[(isCommon && last > 0 ? start(before: last - 1) : last)...])
+    }
+
+    /// What the last component belongs to: the types and the modules before it, without generic parameters.
+    static func owners(_ text: [UInt8]) -> Set<[UInt8]> {
+        let head = text.prefix { $0 != UInt8(ascii: "(") && $0 != UInt8(ascii: " ") }
+        let last = head.withUnsafeBytes { lastComponent($0).count }
+        return Set(
+            head.dropLast(last).split { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") }.map { part in
+                Array(part.prefix { $0 != UInt8(ascii: "<") })
+            }.filter { !$0.isEmpty })
+    }
+
+    /// Whether both are made of the same two words or more, in any order: `priceOfItem` and `item_price_of`.
+    func hasSameWords(as other: UnsafeRawBufferPointer) -> Bool {
+        guard words.count >= 2, abs(other.count - word.count) <= words.count else { return false }
+        return Self.words(other) == words
+    }
+
+    /// Lower case, in order of the alphabet.
+    private static func words(_ text: UnsafeRawBufferPointer) -> [[UInt8]] {
+        var words: [[UInt8]] = []
+        var wasLower = false
+        for byte in text {
+            let isUpper = (0x41...0x5A).contains(byte)
+            if byte == UInt8(ascii: "_") {
+                words.append([])
+            } else {
+                if words.isEmpty || isUpper && wasLower { words.append([]) }
+                words[words.count - 1].append(isUpper ? byte | 0x20 : byte)
+            }
+            wasLower = (0x61...0x7A).contains(byte)
+        }
+        return words.filter { !$0.isEmpty }.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     private static func letters(_ word: UnsafeRawBufferPointer) -> UInt64 {

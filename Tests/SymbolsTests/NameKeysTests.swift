@@ -115,6 +115,13 @@ import Testing
             ]
         ),
         ("Shop.Cart.deinit", ["Shop.Cart.deinit"]),
+        (
+            "static (extension in Shop):Shop.Box< where A == Swift.Int>.sum(Swift.Int) -> Swift.Int",
+            [
+                "static (extension in Shop):Shop.Box< where A == Swift.Int>.sum(Swift.Int)", "Shop.Box.sum(Swift.Int)",
+                "Shop.Box.sum(_:)", "Shop.Box.sum",
+            ]
+        ),
         ("merged Shop.price(of: Swift.String) -> Swift.Int", []),
         ("closure #1 (Swift.Int) -> () in Shop.run() -> ()", []),
         ("protocol witness for Shop.P.f() -> () in conformance Shop.S : Shop.P in Shop", []),
@@ -151,6 +158,16 @@ import Testing
     func cxxNames(_ text: String, _ expected: [String]) { #expect(keys(text, .cxx) == expected) }
 
     @Test(arguments: [
+        ("shop::cart::total", ["shop::cart::total"]), ("<shop::Cart>::total", ["shop::Cart::total"]),
+        ("<shop::Cart as shop::Priced>::total::<u8>", ["shop::Cart::total"]),
+        ("<[shop::Cart; 3] as core::iter::Sum<u8>>::sum", ["[shop::Cart; 3]::sum"]),
+        ("<alloc::vec::Vec<u8>>::push", ["alloc::vec::Vec<u8>::push"]),
+        ("<for<'a> fn(&'a u8) -> u8 as shop::Priced>::total", ["for<'a> fn(&'a u8) -> u8::total"]),
+        ("shop::total::{closure#0}", []), ("shop::total [clone .cold]", []), ("<shop", []), ("shop::<u8", []),
+    ])
+    func rustNames(_ text: String, _ expected: [String]) { #expect(keys(text, .rust) == expected) }
+
+    @Test(arguments: [
         ("$s4Shop5price2ofSiSS_tF", "Shop.price(of: Swift.String) -> Swift.Int"),
         ("_ZN4shop5priceEi", "shop::price(int)"),
         ("$sSayxGSqsAAMc", Optional<String>.none), ("_Z", .none), ("malloc", .none), ("", .none), ("$s", .none),
@@ -175,7 +192,11 @@ import Testing
 
     @Test(arguments: [
         ("price", "Shop.price(of:)", true), ("Shop.*", "Shop.price", true), ("*of:)", "Shop.price(of:)", true),
-        ("Sh?p.p*e", "Shop.price", true), ("Shop", "Sho", false), ("?", "", false), ("*", "", true),
+        ("Sh?p.p*e", "Shop.price", true),
+        ("Swift.Int.a*", "static (extension in Shop):Swift.Int.add() -> ()", true),
+        ("Swift.Int.a*", "(extension in Shop):Swift.Int.add() -> ()", true),
+        ("Swift.Int.b*", "(extension in Shop):Swift.Int.add() -> ()", false), ("Swift*", "(extension in Shop", false),
+        ("Shop", "Sho", false), ("?", "", false), ("*", "", true),
         ("a*b*c", "aXbYbZc", true), ("a*b*c", "aXbYbZ", false), ("*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaa", false),
     ])
     func globs(_ pattern: String, _ name: String, _ expected: Bool) {
@@ -189,5 +210,13 @@ import Testing
         ] as [(String, String, Int?)])
     func spellings(_ word: String, _ other: String, _ expected: Int?) {
         #expect(other.withBytes { Spelling(Array(word.utf8)).distance(to: $0, atMost: 2) } == expected)
+    }
+
+    @Test(arguments: [
+        ("priceOfItem", "item_price_of", true), ("priceOfItem", "itemPriceOf", true), ("priceOf", "price_of_", true),
+        ("priceOf", "priceOfItem", false), ("price", "Price", false), ("totalPrice", "totalWeight", false),
+    ])
+    func words(_ word: String, _ other: String, _ expected: Bool) {
+        #expect(other.withBytes { Spelling(Array(word.utf8)).hasSameWords(as: $0) } == expected)
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Memory
 import Symbols
 import TestSupport
@@ -17,7 +18,8 @@ import Testing
             for module in ["Names", "Mall"] {
                 let path = workshop.file("lib\(module).so")
                 try runTool(
-                    "swiftc", "-parse-as-library", "-emit-library", "-module-name", module, "-o", path,
+                    "swiftc", "-parse-as-library", module == "Names" ? "-DUNIQUE" : "-DMALL", "-emit-library",
+                    "-module-name", module, "-o", path,
                     "\(Workshop.victims)/symbols_names.swift")
                 _ = try load(path)
             }
@@ -48,7 +50,6 @@ import Testing
             ("Names.Cart.subscript(named:).setter", "$s5Names4CartV5namedAA4ItemVSgSS_tcis"),
             ("Names.Cart.subscript.getter : (Swift.Int)", "$s5Names4CartVyAA4ItemVSicig"),
             ("Names.Cart.subscript.getter : (named: String) -> Item?", "$s5Names4CartV5namedAA4ItemVSgSS_tcig"),
-            ("Names.Cart.make", "$s5Names4CartV4make2ofACSayAA4ItemVGSg_tFZ"),
             ("static Names.Cart.make(of:)", "$s5Names4CartV4make2ofACSayAA4ItemVGSg_tFZ"),
             ("static Names.Cart.make(of: [Names.Item]?) -> Names.Cart", "$s5Names4CartV4make2ofACSayAA4ItemVGSg_tFZ"),
             ("Names.Cart.make(of: [Item]?)", "$s5Names4CartV4make2ofACSayAA4ItemVGSg_tFZ"),
@@ -74,11 +75,84 @@ import Testing
             ("Names.helper(_:)", nil),
             ("(extension in Names):Swift.String.shout(Int) -> String", "$sSS5NamesE5shoutySSSiF"),
             ("(extension in Names):Swift.String.shout(Swift.Int)", "$sSS5NamesE5shoutySSSiF"),
+            ("(extension in Names):Swift.String.shout(_:)", "$sSS5NamesE5shoutySSSiF"),
+            ("(extension in Names):Swift.String.shout(_: Int)", "$sSS5NamesE5shoutySSSiF"),
+            ("(extension in Names):Swift.String.shout", "$sSS5NamesE5shoutySSSiF"),
+            ("(extension in Names):String.shout(_:)", "$sSS5NamesE5shoutySSSiF"),
+            ("Names.nothing(_: @escaping () -> Void)", "$s5Names7nothingyyyycF"),
+            ("static Names.Cart.make(_: Int)", "$s5Names4CartV4makeyACSiFZ"),
+            ("static Names.Cart.make(_:)", "$s5Names4CartV4makeyACSiFZ"),
+            ("Names.Box.sum(_:)", "$s5Names3BoxVAASiRszlE3sumyS2iF"),
+            ("Names.Box.sum", "$s5Names3BoxVAASiRszlE3sumyS2iF"),
+            // Without the module.
+            ("uniquePrice(of:)", "$s5Names11uniquePrice2ofSiSS_tF"),
+            ("uniquePrice(of: String)", "$s5Names11uniquePrice2ofSiSS_tF"),
+            ("Unique.total", "$s5Names6UniqueV5totalSivg"), ("Unique.make(of:)", "$s5Names6UniqueV4make2ofACSi_tFZ"),
+            ("Unique.make(of: Int) -> Unique", "$s5Names6UniqueV4make2ofACSi_tFZ"),
+            ("static Unique.make", "$s5Names6UniqueV4make2ofACSi_tFZ"), ("Unique.init()", "$s5Names6UniqueVACycfC"),
+            ("Unique.<", "$s5Names6UniqueV1loiySbAC_ACtFZ"),
+            ("uniquePrices(_: [Unique]?)", "$s5Names12uniquePricesyySayAA6UniqueVGSgF"),
         ] as [(String, String?)])
     func resolves(_ name: String, _ symbol: String?) throws {
         let found = try index.function(named: name)
         if let symbol { #expect(found.name == symbol) }
         #expect(found.image.name == "libNames.so")
+    }
+
+    /// Where the toolchain declares a function is no business of those who call it.
+    @Test(arguments: [
+        ("Foundation.Date.init()", "$s20FoundationEssentials4DateVACycfC"),
+        ("Date.init()", "$s20FoundationEssentials4DateVACycfC"),
+        (
+            "Foundation.Date.init(timeIntervalSince1970: Double)",
+            "$s20FoundationEssentials4DateV21timeIntervalSince1970ACSd_tcfC"
+        ),
+        ("Swift.Task.sleep(nanoseconds:)", "$sScTss5NeverORszABRs_rlE5sleep11nanosecondsys6UInt64V_tYaKFZ"),
+        ("Task.sleep(nanoseconds:)", "$sScTss5NeverORszABRs_rlE5sleep11nanosecondsys6UInt64V_tYaKFZ"),
+        ("Int.init(bitPattern: UInt)", "$sSi10bitPatternSiSu_tcfC"),
+    ])
+    func ofTheToolchain(_ name: String, _ symbol: String) throws {
+        #expect(try index.function(named: name).name == symbol)
+    }
+
+    @Test func suggestsFromAllImages() {
+        guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: "Names.Cart.totel") }) else {
+            Issue.record("it was found")
+            return
+        }
+        #expect(nearest == ["Names.Cart.total.getter : Swift.Int"])
+    }
+
+    /// One a line, the best first.
+    @Test(arguments: [
+        ("Names.Cart.totel", "Names.Cart.total.getter : Swift.Int"),
+        ("Names.prize(of:)", "Names.price(of: Swift.String) -> Swift.Int"),
+        ("Names.price(to:)", "Names.price(of: Swift.String) -> Swift.Int"),
+        ("Shop.uniquePrice(of:)", "Names.uniquePrice(of: Swift.String) -> Swift.Int"),
+        ("Names.priceUnique", "Names.uniquePrice(of: Swift.String) -> Swift.Int"),
+        ("Names.Counter.incremant(by: Int)", "Names.Counter.increment(by: Swift.Double) -> ()"),
+    ])
+    func suggests(_ name: String, _ first: String) throws {
+        guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: name, in: "libNames") })
+        else {
+            Issue.record("it was found")
+            return
+        }
+        #expect(nearest.first == first)
+        #expect(nearest.allSatisfy { $0.contains("Names.") }, "\(nearest)")
+        let text = SymbolError.notFound(name: name, image: nil, nearest: nearest).description
+        #expect(text.hasSuffix("Spelled alike:\n  " + nearest.joined(separator: "\n  ")))
+    }
+
+    /// What shares nothing but letters is no suggestion.
+    @Test(arguments: ["Names.Cart.xyz", "ad", "Names.Other.got", "qqprice_zz", "static Names.q.zz(of: Swift.Int)"])
+    func suggestsNothing(_ name: String) {
+        guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: name, in: "libNames") })
+        else {
+            Issue.record("it was found")
+            return
+        }
+        #expect(nearest == [])
     }
 
     /// The error lists names, each of which finds one of those that were meant.
@@ -87,6 +161,7 @@ import Testing
         ("Names.Cart.-", 2),
         ("Names.Cart.subscript", 3), ("Names.Cart.subscript.getter", 2), ("Names.Cart.subscript(named:)", 2),
         ("Names.Counter.init", 2), ("Swift.String.shout", 2), ("Swift.String.shout(_:)", 2),
+        ("Names.Cart.make(_: Int)", 2),
     ])
     func saysWhatToWriteInstead(_ name: String, _ count: Int) throws {
         let error = symbolError { try index.function(named: name) }
@@ -119,9 +194,10 @@ import Testing
         "Names.Cart.total.setter", "Names.price(of: Other.String)", "Names.price(of: Swift.String, Int)",
         "Names.Cart.total.getter : Double", "Names.price(of: String", "Names.price(of: [String])", "Names.(((((((",
         "Names.x<<<<",
-        "Names.nothing(Void)",
+        "Names.nothing(Void)", "Names.Counter.reset(_:)", "uniquePrice", "Nowhere.uniquePrice", "Other.Unique.total",
+        "(extension in Mall):Names.price(of:)", "(extension in Names):Names.price(of:)",
     ])
     func findsNothing(_ name: String) {
-        #expect(symbolError { try index.function(named: name) }.map(isNotFound) == true)
+        #expect(symbolError { try index.function(named: name, in: "libNames") }.map(isNotFound) == true)
     }
 }

@@ -38,3 +38,21 @@ public func prices(_ items: [String: [Int]], by order: ((Int, Int) -> Bool)?) th
 public func nothing(_ done: @escaping () -> Void) {}
 private func helper(_ number: Int) -> Int { number &+ 1 }
 public func useHelper() -> Int { helper(3) }
+extension Cart {
+    public func make(_ number: Int) -> Cart { self }
+    public static func make(_ number: Int) -> Cart { Cart(items: []) }
+}
+public struct Box<Element> { public init() {} }
+extension Box where Element == Int {
+    @inline(never) public func sum(_ number: Int) -> Int { number &+ 1 }
+}
+#if UNIQUE
+    public struct Unique {
+        public init() {}
+        public var total: Int { 7 }
+        public static func make(of number: Int) -> Unique { Unique() }
+        public static func < (left: Unique, right: Unique) -> Bool { false }
+    }
+    public func uniquePrice(of item: String) -> Int { item.count }
+    public func uniquePrices(_ items: [Unique]?) {}
+#endif
