@@ -16,7 +16,7 @@ struct Session {
         // Reading a large process, on a busy machine, takes its time too.
         let deadline = Deadline.after(milliseconds: options.timeout)
         do {
-            process = try RemoteProcess.examine(pid: pid, allowSeccomp: options.allowSeccomp)
+            process = try RemoteProcess.examine(pid: pid, allowSeccomp: options.allowSeccomp, deadline: deadline)
             inspection = try Inspection(pid: pid)
             let index = try inspection.symbols()
             self.index = index

@@ -258,6 +258,7 @@ private struct AgentStarter {
             switch error {
             case .vanished: return (.gone, 0, 0)
             case .deadline(_, let thread): return (.late("did not stop: " + thread.reason), 0, 0)
+            case _ where error.isByPatcher: return (.late("held by another patcher"), 0, 0)
             default: throw error
             }
         }

@@ -104,8 +104,7 @@ public final class HoldBudget {
                 if case .pauseExceeded = error { grow() }
                 failure = error
             } catch let error as RemoteRefusal {
-                guard case .deadline = error else { throw error }
-                grow()
+                if case .deadline = error { grow() } else if !error.isByPatcher { throw error }
                 failure = error
             }
             guard rest(until: deadline) else { throw failure }

@@ -3,6 +3,14 @@ import Glibc
 import Memory
 import PatchPlan
 
+extension RemoteRefusal {
+    /// Another patcher holds the process at the moment.
+    var isByPatcher: Bool {
+        guard case .alreadyTraced(let pid, let tracer, _) = self else { return false }
+        return RemoteProcess.isPatcher(tracer, of: pid)
+    }
+}
+
 extension RemoteProcess {
     /// Looks whether a process can be patched from outside. Attaches to nothing.
     ///
@@ -10,7 +18,20 @@ extension RemoteProcess {
     ///   - pid: of the process, not of one of its threads.
     ///   - allowSeccomp: go on although the process filters its system calls.
     /// - Throws: `RemoteRefusal` with the reason and the mend.
-    public static func examine(pid: Int32, allowSeccomp: Bool = false) throws(RemoteRefusal) -> RemoteProcess {
+    ///   - deadline: until which another patcher is waited for that holds the process at the moment.
+    public static func examine(
+        pid: Int32, allowSeccomp: Bool = false, deadline: Deadline
+    ) throws(RemoteRefusal) -> RemoteProcess {
+        var backoff = Backoff(first: 1000, longest: 20_000)
+        while true {
+            do throws(RemoteRefusal) { return try examine(pid: pid, allowSeccomp: allowSeccomp) } catch {
+                guard error.isByPatcher, !deadline.hasPassed else { throw error }
+                backoff.sleep()
+            }
+        }
+    }
+
+    static func examine(pid: Int32, allowSeccomp: Bool = false) throws(RemoteRefusal) -> RemoteProcess {
         guard pid > 0 else { throw .noSuchProcess(pid: pid) }
         if pid == getpid() { throw .oneself(pid: pid) }
         // The pidfd comes first: what is read from /proc afterwards is checked against the start time at the end.
@@ -101,6 +122,12 @@ extension RemoteProcess {
             }
             if status.text("State")?.first == "T" { throw .stopped(pid: pid) }
         }
+    }
+
+    /// Whether a tracer is a patcher, which will be gone in a moment: this very program, or the process's own (a commit from inside).
+    static func isPatcher(_ tracer: Int32, of pid: Int32) -> Bool {
+        guard let program = try? ProcText.readLink("/proc/\(tracer)/exe") else { return false }
+        return ["self", "\(pid)"].contains { (try? ProcText.readLink("/proc/\($0)/exe")) == program }
     }
 
     /// cgroup v2's `cgroup.events` of the process's group, which counts a frozen ancestor too; best effort.

@@ -48,7 +48,10 @@ extension CommandTests {
             #expect(function["unreached"] == .array([]))
             // The victim's three and the agent's.
             #expect((3...4).contains(applied["threads"].number ?? 0), "\(applied)")
-            #expect((applied["pause_ns"].number ?? 0) > 0)
+            let pause = applied["pause_ns"].number ?? 0
+            #expect(pause > 0)
+            #expect((applied["holds"].number ?? 0) >= 1)
+            #expect((applied["held_ns"].number ?? 0) >= pause)
 
             let patch = try expectDone("list", "--pid", shop.id, "--json").json["patches"][0]
             #expect(patch["id"] == .number(1))

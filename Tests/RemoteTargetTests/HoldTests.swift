@@ -157,5 +157,27 @@ extension RemoteTargetTests {
             #expect(victim.isAlive)
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
         }
+
+        /// A target that is killed while the agent starts: untouched up to the moment when a thread is sent away, and then told as
+        /// what it is, at once.
+        @Test(arguments: [AgentPhase.prepared, .stopped, .vetted, .written, .redirected, .released])
+        func tellsAnEndByItsPhase(phase: AgentPhase) throws {
+            let victim = try Victim("n")
+            let error = #expect(throws: AgentError.self) {
+                try victim.startAgent(deadline: 60_000) { reached in
+                    if reached == phase { kill(victim.pid, SIGKILL) }
+                }
+            }
+            if phase.rawValue < AgentPhase.redirected.rawValue {
+                #expect(error == .refused(.vanished(pid: victim.pid)))
+                #expect(error?.outcome == .refused)
+            } else {
+                guard case .targetEnded(victim.pid, .killed(signal: SIGKILL), _)? = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+                #expect(error?.outcome == .inconsistent)
+            }
+        }
     }
 }

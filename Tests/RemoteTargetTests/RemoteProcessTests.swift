@@ -113,6 +113,29 @@ extension RemoteTargetTests {
             #expect(refusal(victim.pid) == nil)
         }
 
+        /// Another patcher is waited for, as no debugger is: the tracer is this very program.
+        @Test func waitsForAnotherPatcher() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let child = Calls.fork()
+            if child == 0 {
+                let tracees = try? Tracees(process)
+                try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
+                usleep(200_000)
+                _exit(0)
+            }
+            defer { reap(child) }
+            waitFor("t", victim.pid)
+            let start = Deadline.now
+            #expect(throws: RemoteRefusal.self) {
+                try RemoteProcess.examine(pid: victim.pid, deadline: .after(milliseconds: 20))
+            }
+            _ = try RemoteProcess.examine(pid: victim.pid, deadline: .after(milliseconds: 20_000))
+            #expect(Deadline.now - start >= 20_000_000)
+            try HoldBudget().hold(process, deadline: .after(milliseconds: 20_000)) { _ in }
+            #expect(victim.makesProgress())
+        }
+
         static let kernelThreadIsVisible =
             ProcStat(parsing: (try? ProcText.readString("/proc/2/stat")) ?? "")?.isKernelThread == true
 
