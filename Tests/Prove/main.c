@@ -26,7 +26,8 @@ typedef struct options {
 // What a process has found in a binary: shared, so that another can go on where one ended.
 typedef struct result {
     bool done, failed;
-    size_t next;                 // the function under way
+    size_t next;                 // the function under way, from 1
+    size_t ended_at;             // the same, when the process ended that was here before
     char build_id[41];
     hp_arch arch;
     tally tally, before;         // that function
@@ -80,16 +81,18 @@ static bool prove_share(const options *options, const char *file, unsigned proce
     const image *image = &prover.image;
     memcpy(result->build_id, image->build_id, sizeof result->build_id);
     result->arch = image->arch;
-    bool resumes = result->next != 0, pristine = true;
+    bool resumes = result->next != 0, skips = resumes && result->ended_at == result->next, pristine = true;
     if (resumes) {
         result->tally = result->before;
-        result->tally.broken++;
-        fprintf(stderr, "%s+0x%" PRIx64 " has ended the emulator\n", image->path, image->functions[result->next - 1].address);
+        result->tally.broken += skips;
+        fprintf(stderr, "%s+0x%" PRIx64 " has ended the emulator%s\n", image->path,
+                image->functions[result->next - 1].address, skips ? " twice" : "");
+        result->ended_at = result->next;
     }
     if (!resumes && process == 0) count_foreign(&prover);
     for (size_t i = resumes ? result->next - 1 : process; i < image->function_count; i += options->processes) {
         if (!is_chosen(options, image, image->functions[i].address)) continue;
-        prover.skips_emulator = resumes && result->next == i + 1;
+        prover.skips_emulator = skips && result->ended_at == i + 1;
         result->before = result->tally;
         result->next = i + 1;
         prove_function(&prover, &image->functions[i]);
@@ -126,7 +129,8 @@ static void on_interrupt(int number) {
     interrupted = 1;
 }
 
-// A process that ends early has met a function that the emulator does not survive; another goes on from there.
+// A process that ends early has met an error of the emulator's. Another goes on from there, and leaves the emulator out for a
+// function that has ended two.
 static void work_all(const options *options, result *results) {
     pid_t processes[PROCESS_CAPACITY];
     unsigned restarts = 0, running = options->processes;
@@ -219,7 +223,7 @@ static int print_table(const options *options, const result *results, double sec
     if (all.misjudged != 0) {
         printf("The emulator alone saw %" PRIu64 " differences; the processor sees none there.\n", all.misjudged);
     }
-    if (all.broken != 0) printf("%" PRIu64 " functions ended the emulator.\n", all.broken);
+    if (all.broken != 0) printf("%" PRIu64 " functions ended the emulator twice.\n", all.broken);
     printf("From the middle of a window: %" PRIu64 " starts, of which %" PRIu64 " fault on both sides.\n", all.boundaries,
            all.boundaries_faulted);
     printf("Entered from elsewhere: the oracle finds %" PRIu64 ", and of these the search misses %" PRIu64 ".\n", all.reached,

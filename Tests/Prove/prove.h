@@ -215,7 +215,7 @@ typedef struct tally {
     uint64_t emulated, natively;           // of those executed: by which machine
     uint64_t boundaries, boundaries_faulted;  // starts in the middle of a window, and those that fault on both sides
     uint64_t misjudged;                    // differences that the emulator sees and the processor does not
-    uint64_t broken;                       // functions that have ended the emulator
+    uint64_t broken;                       // functions that have ended the emulator twice
     uint64_t far_moved, far_executed, far_faulted, pairs;
     uint64_t refused[REASON_COUNT];
     uint64_t flipped, noticed;
