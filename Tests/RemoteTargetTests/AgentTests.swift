@@ -187,7 +187,8 @@ extension RemoteTargetTests {
             let process = try victim.process()
             let index = try SymbolIndex(
                 map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
-            let target = try RemoteTarget(process: process, symbols: index, options: TargetOptions(timeout: 30_000))
+            let target = try RemoteTarget(
+                process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
             target.agentIdle = 300_000
             for call in 1...6 {
                 #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[call - 1])
