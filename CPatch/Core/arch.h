@@ -20,7 +20,8 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
 
 #define HP_ARCHITECTURE(arch)                                                                                          \
     /* relocate.c */                                                                                                   \
-    bool hp_##arch##_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);          \
+    bool hp_##arch##_relocate(                                                                                         \
+        const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal);                  \
     uint64_t hp_##arch##_detour_reach(void);                                                                           \
     uint64_t hp_##arch##_far_detour_reach(void);                                                                       \
     bool hp_##arch##_may_skip_island(void);                                                                            \
@@ -34,6 +35,11 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
     hp_verdict hp_##arch##_check_reference(                                                                            \
         const uint8_t *code, size_t length, uint64_t address, const hp_reference *reference, size_t *instruction,      \
         size_t *size);                                                                                                 \
+                                                                                                                       \
+    /* hop.c */                                                                                                        \
+    size_t hp_##arch##_free_padding(const uint8_t *code, size_t length, size_t piece);                                 \
+    size_t hp_##arch##_hop_length(void);                                                                               \
+    uint64_t hp_##arch##_hop_of(const uint8_t *detour, size_t length, uint64_t address);                               \
                                                                                                                        \
     /* frame.c */                                                                                                      \
     bool hp_##arch##_is_saved_pc(const uint64_t neighbours[HP_NEIGHBOURS]);                                            \

@@ -4,11 +4,17 @@
 #include <string.h>
 
 bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
+    return hp_relocate_through(arch, request, 0, out, refusal);
+}
+
+bool hp_relocate_through(
+    hp_arch arch, const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal
+) {
     memset(out, 0, sizeof *out);
     memset(refusal, 0, sizeof *refusal);
     switch (arch) {
-    case HP_ARCH_X86_64: return hp_x86_64_relocate(request, out, refusal);
-    case HP_ARCH_ARM64: return hp_arm64_relocate(request, out, refusal);
+    case HP_ARCH_X86_64: return hp_x86_64_relocate(request, hop, out, refusal);
+    case HP_ARCH_ARM64: return hp_arm64_relocate(request, hop, out, refusal);
     }
     return hp_refuse(arch, refusal, HP_UNSUPPORTED_ARCHITECTURE, request, 0, 0, 0);
 }
@@ -49,6 +55,30 @@ size_t hp_entry_span(hp_arch arch) {
     switch (arch) {
     case HP_ARCH_X86_64: return hp_x86_64_entry_span();
     case HP_ARCH_ARM64: return hp_arm64_entry_span();
+    }
+    return 0;
+}
+
+size_t hp_free_padding(hp_arch arch, const uint8_t *code, size_t length, size_t piece) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_free_padding(code, length, piece);
+    case HP_ARCH_ARM64: return hp_arm64_free_padding(code, length, piece);
+    }
+    return 0;
+}
+
+size_t hp_hop_length(hp_arch arch) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_hop_length();
+    case HP_ARCH_ARM64: return hp_arm64_hop_length();
+    }
+    return 0;
+}
+
+uint64_t hp_hop_of(hp_arch arch, const uint8_t *detour, size_t length, uint64_t address) {
+    switch (arch) {
+    case HP_ARCH_X86_64: return hp_x86_64_hop_of(detour, length, address);
+    case HP_ARCH_ARM64: return hp_arm64_hop_of(detour, length, address);
     }
     return 0;
 }

@@ -15,7 +15,10 @@ extension PatchEngine {
     fileprivate func stubFits(
         _ site: SiteRecord, _ replacement: Replacement, memory: PageSnapshot
     ) throws(PatchError) -> Bool {
-        guard let detour = try? detour(for: replacement, stub: site.stub.lowerBound, slot: site.slot, memory: memory)
+        let hop = target.architecture.hop(of: site.detour, at: site.patchAddress)
+        guard
+            let detour = try? detour(
+                for: replacement, stub: site.stub.lowerBound, slot: site.slot, hop: hop, memory: memory)
         else { return false }
         guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
             detour.stub.originalAddress == site.originalAddress
@@ -27,7 +30,7 @@ extension PatchEngine {
     }
 
     fileprivate func detour(
-        for replacement: Replacement, stub: Address, slot: Address, memory: PageSnapshot
+        for replacement: Replacement, stub: Address, slot: Address, hop: Address? = nil, memory: PageSnapshot
     ) throws(PatchError) -> Detour {
         let function = replacement.function
         let code = try reading("read the function") {
@@ -36,7 +39,7 @@ extension PatchEngine {
         do throws(Refusal) {
             return try Detour(
                 architecture: target.architecture, code: code, functionLength: replacement.extent.length,
-                entry: function.address, stub: stub, slot: slot, tables: memory)
+                entry: function.address, stub: stub, slot: slot, hop: hop, tables: memory)
         } catch {
             throw .refused(
                 function: displayName(function.name), address: function.address, image: function.image.path, error)
@@ -57,6 +60,7 @@ private struct Planning {
     var members: [PatchRecord.Member] = []
     var notes: [String] = []
     var pools: [Pool] = []
+    var hops: [Write] = []
     var fresh: [(address: Address, bytes: [UInt8])] = []
     var entries: Set<Address> = []
     var nextSite: UInt32
@@ -135,7 +139,9 @@ private struct Planning {
                     + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
         }
         if found == site.original {
-            try checkReferences(replacement, patchAddress: site.patchAddress, length: site.original.count)
+            let hop = engine.target.architecture.hop(of: site.detour, at: site.patchAddress)
+            try checkReferences(replacement, patchAddress: site.patchAddress, length: site.original.count, hop: hop)
+            if let hop { try claim(hop, of: replacement, leadingTo: site.stub.lowerBound) }
         }
         plan.lead(site, to: replacement.address, from: found)
         return site
@@ -144,12 +150,19 @@ private struct Planning {
     private mutating func newSite(for replacement: Replacement) throws(PatchError) -> SiteRecord {
         let function = replacement.function
         let pool = try poolIndex(for: function)
-        let detour = try engine.detour(
-            for: replacement, stub: pools[pool].text, slot: pools[pool].data, memory: memory)
+        let (stub, slot) = (pools[pool].text, pools[pool].data)
+        var detour = try engine.detour(for: replacement, stub: stub, slot: slot, memory: memory)
+        do throws(PatchError) {
+            try checkReferences(replacement, patchAddress: detour.patchAddress, length: detour.bytes.count)
+        } catch {
+            guard case .refused(_, _, _, let refusal) = error, refusal.reason == .foreignBranch,
+                let through = try detourThroughHop(replacement, instead: detour)
+            else { throw error }
+            detour = through
+        }
         if detour.movesCall, engine.target.hasShadowStack {
             throw .shadowStack(function: name(function), address: function.address)
         }
-        try checkReferences(replacement, patchAddress: detour.patchAddress, length: detour.bytes.count)
         let site = SiteRecord(
             id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
             patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
@@ -175,21 +188,88 @@ private struct Planning {
         return site
     }
 
-    /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.
-    private func checkReferences(
-        _ replacement: Replacement, patchAddress: Address, length: Int
-    ) throws(PatchError) {
-        let check = ReferenceCheck(
+    private func check(_ replacement: Replacement, patchAddress: Address, length: Int) -> ReferenceCheck {
+        ReferenceCheck(
             architecture: engine.target.architecture, image: replacement.function.image,
             function: replacement.function.address, extent: replacement.extent, patchAddress: patchAddress,
             detourLength: length, code: code, readable: { name(replacement.function) })
-        let whole = OriginalCode(engine.target.memory, state: state)
-        let near = try engine.references.references(
-            to: check.places, of: check.image, check.architecture, in: whole)
-        let refusal = try engine.reading("read what may lead into the function") { try check.refusal(near: near) }
-        guard let refusal else { return }
-        throw .refused(
-            function: name(replacement.function), address: check.function, image: check.image.path, refusal)
+    }
+
+    /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.
+    /// - Parameter hop: where fewer bytes are overwritten because of branches into the others; of these, still nobody may take
+    ///   the address.
+    private func checkReferences(
+        _ replacement: Replacement, patchAddress: Address, length: Int, hop: Address? = nil
+    ) throws(PatchError) {
+        let image = replacement.function.image
+        var check = check(replacement, patchAddress: patchAddress, length: length)
+        try engine.references.read(
+            image, for: check.function, check.architecture, in: OriginalCode(engine.target.memory, state: state))
+        func refusal(branches: Bool) throws(PatchError) -> Refusal? {
+            let near = engine.references.references(to: check.places, of: image)
+            return try engine.reading("read what may lead into the function") {
+                try check.refusal(near: near, branches: branches)
+            }
+        }
+        var found = try refusal(branches: true)
+        if found == nil, hop != nil {
+            check.detourLength = check.architecture.hopLength
+            found = try refusal(branches: false)
+        }
+        guard let found else { return }
+        throw .refused(function: name(replacement.function), address: check.function, image: image.path, found)
+    }
+
+    /// The detour that overwrites fewer bytes, through padding near by; nil where there is none, or that would not do either.
+    private mutating func detourThroughHop(
+        _ replacement: Replacement, instead detour: Detour
+    ) throws(PatchError) -> Detour? {
+        let entry = detour.patchAddress
+        for start in hopEnds(around: entry, of: replacement.function.image) {
+            let hop = start - engine.target.architecture.hopLength
+            guard
+                let through = try? engine.detour(
+                    for: replacement, stub: detour.stub.address, slot: detour.stub.slot, hop: hop, memory: memory),
+                (try? checkReferences(replacement, patchAddress: entry, length: through.bytes.count, hop: hop)) != nil,
+                (try? claim(hop, of: replacement, leadingTo: detour.stub.address)) != nil
+            else { continue }
+            return through
+        }
+        return nil
+    }
+
+    /// Where code starts so near an entry that a hop may lie before it.
+    private func hopEnds(around entry: Address, of image: LoadedImage) -> [Address] {
+        let length = engine.target.architecture.hopLength
+        guard length > 0 else { return [] }
+        let reach = Architecture.hopReach
+        return Array(engine.references.starts(in: entry - reach + length..<entry + reach, of: image))
+    }
+
+    /// Takes padding for a hop, or finds that it leads to the stub already.
+    private mutating func claim(
+        _ hop: Address, of replacement: Replacement, leadingTo stub: Address
+    ) throws(PatchError) {
+        let image = replacement.function.image
+        let architecture = engine.target.architecture
+        let taken = PatchError.target(
+            "cannot patch \(name(replacement.function)): the padding at \(hop), which its jump needs, is in use. "
+                + "Patch what calls it.")
+        let found = try engine.reading("read the padding near the function") {
+            try memory.bytes(at: hop, count: architecture.hopLength)
+        }
+        guard let jump = architecture.jump(atHop: hop, to: stub) else { throw taken }
+        if found == jump { return }
+        if hops.contains(where: { $0.address.distance(to: hop) < UInt64(architecture.hopLength) }) { throw taken }
+        let start = hop + architecture.hopLength
+        let earlier = engine.references.starts(in: image.range.lowerBound..<start, of: image)
+        guard let previous = earlier.last else { throw taken }
+        let check = check(replacement, patchAddress: replacement.function.address, length: 1)
+        let isFree = try engine.reading("read the padding near the function") {
+            try check.isHop(before: start, behind: previous) { engine.references.references(to: $0, of: image) }
+        }
+        guard isFree else { throw taken }
+        hops.append(Write(address: hop, kind: .text, expected: found, bytes: jump))
     }
 
     /// A pool within the shortest detour's reach that has room, or a new one; where there is no place for one, and the
@@ -241,7 +321,7 @@ private struct Planning {
         return usable.min { pools[$0].text.distance(to: entry) < pools[$1].text.distance(to: entry) }
     }
 
-    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, entries.
+    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, hops, entries.
     consuming func finish(_ request: PatchRequest) -> PlannedPatch {
         let id = state.nextPatch
         var slots: [Write] = []
@@ -261,7 +341,7 @@ private struct Planning {
         }
         let pointers = plan.writes.filter { $0.kind == .data }
         let entries = plan.writes.filter { $0.kind == .text }.sorted { $0.address < $1.address }
-        plan.writes = pointers + slots + entries
+        plan.writes = pointers + slots + hops + entries
         let new = pools.filter(\.isNew).map(\.record)
         let patch = PatchRecord(
             id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,

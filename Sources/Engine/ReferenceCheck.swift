@@ -19,7 +19,7 @@ struct ReferenceCheck {
     let function: Address
     let extent: (length: Int, available: Int)
     let patchAddress: Address
-    let detourLength: Int
+    var detourLength: Int
     /// As it was before anything was patched.
     let code: OriginalCode
     /// The function's name for people.
@@ -33,29 +33,34 @@ struct ReferenceCheck {
         function..<function + max(extent.length > 0 ? extent.length : extent.available, places.upperBound - function)
     }
 
-    /// - Parameter near: what may refer to `places` with more than 8 bits.
-    func refusal(near: ArraySlice<Reference>) throws(MemoryError) -> Refusal? {
+    /// - Parameters:
+    ///   - near: what may refer to `places` with more than 8 bits.
+    ///   - branches: whether branches into the overwritten bytes count.
+    func refusal(near: ArraySlice<Reference>, branches: Bool = true) throws(MemoryError) -> Refusal? {
         if let label = image.label(in: inside) {
             var refusal = Refusal(reason: .nameInside, address: label.address)
             refusal.place = (Demangling.demangle(label.name) ?? label.name, "")
             return refusal
         }
-        for reference in try near + short() {
-            if let refusal = try refusal(for: reference) { return refusal }
+        var wanted = WantedPlaces(in: places)
+        wanted.add(jumpsTo: function)
+        wanted.add(jumpsTo: patchAddress)
+        wanted.add(allTo: inside)
+        for reference in try near + short(to: wanted) {
+            if let refusal = try refusal(for: reference), branches || refusal.reason != .foreignBranch {
+                return refusal
+            }
         }
         return nil
     }
 
     /// What lies so near that 8 bits reach.
-    private func short() throws(MemoryError) -> [Reference] {
-        guard let range = image.executableRanges.first(where: { $0.contains(function) }) else { return [] }
-        let start = max(range.lowerBound, function - WantedPlaces.shortReach)
+    private func short(to wanted: WantedPlaces) throws(MemoryError) -> [Reference] {
+        let places = wanted.range
+        guard let range = image.executableRanges.first(where: { $0.contains(places.lowerBound) }) else { return [] }
+        let start = max(range.lowerBound, places.lowerBound - WantedPlaces.shortReach)
         let end = min(range.upperBound, places.upperBound + WantedPlaces.shortReach)
         guard start < end else { return [] }
-        var wanted = WantedPlaces(in: places)
-        wanted.add(jumpsTo: function)
-        wanted.add(jumpsTo: patchAddress)
-        wanted.add(allTo: inside)
         let bytes = try code.bytes(at: start, count: end - start)
         return wanted.references(architecture, in: bytes, at: start, reach: .short)
     }
@@ -84,6 +89,32 @@ struct ReferenceCheck {
         }
         return try isPart(piece, around: reference.field)
             ? refusal(.partToEntry, reference, instruction, in: piece) : nil
+    }
+
+    /// Whether the last bytes before the start of a piece of code are padding that is nobody's, so that a short jump may go on
+    /// through them: the piece before ends above them, and is not run on into them; nothing names them or leads there.
+    /// - Parameters:
+    ///   - previous: where the piece before starts.
+    ///   - near: what may refer to a hop with more than 8 bits.
+    func isHop(
+        before start: Address, behind previous: Address, near: (Range<Address>) -> ArraySlice<Reference>
+    ) throws(MemoryError) -> Bool {
+        let hop = start - architecture.hopLength..<start
+        guard hop.lowerBound.roundedDown(to: 4096) == (start - 1).roundedDown(to: 4096),  // written whole or not at all
+            let piece = image.code(containing: previous), piece.range.lowerBound == previous,
+            piece.range.upperBound <= hop.lowerBound, image.label(in: hop) == nil
+        else { return false }
+        let bytes = try code.bytes(at: previous, count: start - previous)
+        let padding = architecture.freePadding(in: bytes, behind: piece.range.upperBound - previous)
+        guard piece.range.upperBound + padding == start else { return false }
+        var wanted = WantedPlaces(in: hop)
+        wanted.add(allTo: hop)
+        for reference in try near(hop) + short(to: wanted) where hop.contains(reference.target) {
+            if reference.kind == .word { return false }
+            if hop.contains(reference.field) { continue }
+            if try instruction(of: reference, in: image.code(containing: reference.field)) != nil { return false }
+        }
+        return true
     }
 
     /// The instruction that a reference is part of; nil where it is none. Where it cannot be told, what the decoder sees first.

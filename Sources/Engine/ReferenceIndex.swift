@@ -28,28 +28,37 @@ public final class ReferenceIndex {
         entries = entries.filter { kept.contains($0.key) }
     }
 
-    /// Everything in the image that may jump to the first of `places`, or refer to another of them, but for displacements of 8
-    /// bits.
-    /// - Parameters:
-    ///   - places: from the entry on, `entrySpan` bytes at most.
-    ///   - memory: the code as it was before anything was patched.
-    func references(
-        to places: Range<Address>, of image: LoadedImage, _ architecture: Architecture, in memory: some MemoryReader
-    ) throws(PatchError) -> ArraySlice<Reference> {
+    /// Reads the image, unless it was read before with this entry.
+    /// - Parameter memory: the code as it was before anything was patched.
+    func read(
+        _ image: LoadedImage, for function: Address, _ architecture: Architecture, in memory: some MemoryReader
+    ) throws(PatchError) {
         var entry = entries[image] ?? Entry(starts: image.codeStarts(), references: [])
-        let start = Self.lowerBound(entry.starts, places.lowerBound) { $0 }
-        let isKnown = start < entry.starts.count && entry.starts[start] == places.lowerBound
-        if entries[image] == nil || !isKnown && !entry.added.contains(places.lowerBound) {
-            if !isKnown { entry.added.insert(places.lowerBound) }
-            entry.references = try Self.read(image, entry.starts + entry.added, architecture, memory)
-            entries[image] = entry
-        }
+        let start = Self.lowerBound(entry.starts, function) { $0 }
+        let isKnown = start < entry.starts.count && entry.starts[start] == function
+        if entries[image] != nil, isKnown || entry.added.contains(function) { return }
+        if !isKnown { entry.added.insert(function) }
+        entry.references = try Self.references(image, entry.starts + entry.added, architecture, memory)
+        entries[image] = entry
+    }
+
+    /// Where pieces of code begin in a range of an image that was read.
+    func starts(in range: Range<Address>, of image: LoadedImage) -> ArraySlice<Address> {
+        guard let entry = entries[image] else { return [] }
+        let first = Self.lowerBound(entry.starts, range.lowerBound) { $0 }
+        return entry.starts[first..<Self.lowerBound(entry.starts, range.upperBound) { $0 }]
+    }
+
+    /// What may refer to `places` in an image that was read, or jump to the entry there, but for displacements of 8 bits.
+    /// - Parameter places: of an entry, up to `entrySpan` bytes, or of a hop, right before one.
+    func references(to places: Range<Address>, of image: LoadedImage) -> ArraySlice<Reference> {
+        guard let entry = entries[image] else { return [] }
         let first = Self.lowerBound(entry.references, places.lowerBound, \.target)
         let end = Self.lowerBound(entry.references, places.upperBound, \.target)
         return entry.references[first..<end]
     }
 
-    private static func read(
+    private static func references(
         _ image: LoadedImage, _ starts: [Address], _ architecture: Architecture, _ memory: some MemoryReader
     ) throws(PatchError) -> [Reference] {
         let ranges = image.executableRanges
@@ -63,6 +72,7 @@ public final class ReferenceIndex {
         for start in starts {
             wanted.add(jumpsTo: start)
             wanted.add(allTo: start + 1..<start + architecture.entrySpan)
+            wanted.add(allTo: start - architecture.hopLength..<start)
         }
         var found: [Reference] = []
         func read(_ range: Range<Address>, _ body: (_ bytes: [UInt8], _ address: Address) -> Void) throws(PatchError) {

@@ -23,6 +23,8 @@ public struct Detour: Hashable, Sendable {
     /// What will; as many bytes.
     public var bytes: [UInt8]
     public var stub: StubLayout
+    /// The padding that the jump at the entry goes through; nil where it leads straight to the stub.
+    public var hop: Address?
     /// Every instruction boundary of the moved bytes, ascending: the first, those inside, and the end where the stub has
     /// one (it has none after a return, a jump or a call).
     ///
@@ -46,11 +48,12 @@ public struct Detour: Hashable, Sendable {
     ///   - stub: where the stub will be, 16-byte aligned and within `architecture.farDetourReach`; within `detourReach` the
     ///     fewest bytes are overwritten.
     ///   - slot: where the stub's retarget slot will be, 8-byte aligned and within ±2 GiB of the stub.
+    ///   - hop: where a short jump may go on to the stub, `architecture.hopLength` free bytes; nil for a jump that needs no hop.
     ///   - tables: the memory of the process or file that `code` is from, to read jump tables.
     /// - Throws: `Refusal` where the function cannot be patched.
     public init(
         architecture: Architecture, code: [UInt8], functionLength: Int, entry: Address, stub: Address, slot: Address,
-        tables: any MemoryReader
+        hop: Address? = nil, tables: any MemoryReader
     ) throws(Refusal) {
         var relocation = hp_relocation()
         var refusal = hp_refusal()
@@ -58,13 +61,15 @@ public struct Detour: Hashable, Sendable {
             var request = hp_relocation_request(
                 code: buffer.baseAddress, code_length: buffer.count, function_length: max(0, functionLength),
                 entry: entry.rawValue, stub: stub.rawValue, slot: slot.rawValue)
-            return hp_relocate(architecture.core, &request, &relocation, &refusal)
+            return hp_relocate_through(
+                architecture.core, &request, hop?.rawValue ?? 0, &relocation, &refusal)
         }
         guard moved else { throw Refusal(refusal) }
 
         let length = Int(relocation.detour_length)
         self.architecture = architecture
         self.entry = entry
+        self.hop = hop
         patchAddress = entry + Int(relocation.patch_offset)
         expected = withUnsafeBytes(of: relocation.expected) { Array($0.prefix(length)) }
         bytes = withUnsafeBytes(of: relocation.detour) { Array($0.prefix(length)) }

@@ -133,4 +133,30 @@ public struct WantedPlaces: Sendable {
 extension Architecture {
     /// Bytes from a function's entry within which a detour ends, whichever it is.
     public var entrySpan: Int { hp_entry_span(core) }
+
+    /// Bytes that a hop takes: padding near an entry, through which a detour goes that may overwrite less. 0 where no entry needs
+    /// one.
+    public var hopLength: Int { hp_hop_length(core) }
+
+    /// How far from the entry the hop may be, in bytes, either way.
+    public static let hopReach = 120
+
+    /// The jump at a hop to a stub; nil out of reach.
+    public func jump(atHop hop: Address, to stub: Address) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
+        let length = hp_encode_jump(core, hop.rawValue, stub.rawValue, &bytes)
+        return length == hopLength ? Array(bytes.prefix(length)) : nil
+    }
+
+    /// Where a detour goes through, by its bytes at an entry; nil where it needs no hop.
+    public func hop(of detour: [UInt8], at address: Address) -> Address? {
+        let hop = hp_hop_of(core, detour, detour.count, address.rawValue)
+        return hop == 0 ? nil : Address(hop)
+    }
+
+    /// Bytes of padding right behind a piece of code that is not run on into.
+    /// - Parameter code: the piece, `piece` bytes, and what follows it up to the next.
+    public func freePadding(in code: [UInt8], behind piece: Int) -> Int {
+        hp_free_padding(core, code, code.count, piece)
+    }
 }

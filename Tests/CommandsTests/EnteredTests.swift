@@ -34,6 +34,10 @@ extension CommandTests {
                 Row(function: "looped", reasons: ["which refers to looped: \(back)"]),
                 Row(function: "looped_nameless", reasons: ["(code that no symbol names)", "looped_nameless: \(back)"]),
                 Row(function: "tail", reasons: []),
+                // Through padding near by, so that the third byte stays as it is.
+                Row(function: "roomy", reasons: []),
+                Row(function: "narrow", reasons: ["(to_narrow+0x2), which refers to narrow+0x2: \(Self.into)"]),
+                Row(function: "crowded", reasons: ["(to_crowded+0x2), which refers to crowded+0x2: \(Self.into)"]),
                 Row(function: "lookalike", reasons: []),
                 Row(
                     function: "unsized", reasons: ["the function has no size", "give it a size (`.size` in assembly)"]),
@@ -60,6 +64,7 @@ extension CommandTests {
                 }
                 #expect(result.status == 0, "\(row.function): \(result)")
                 #expect(after.contains(" \(row.function) 1007"), "\(after)")
+                if row.function == "roomy" { #expect(after.contains(" to_roomy 15"), "\(after)") }
                 if row.function == "tail" { #expect(after.contains(" to_tail 1007"), "a call in tail position") }
                 try expectDone("revert", "--all", "--pid", victim.id)
                 #expect(try victim.ask() == before)

@@ -304,8 +304,11 @@ static bool check_written(const mover *mover) {
     return good || hp_arm64_refuse_entry(mover, HP_UNMOVABLE, 0);
 }
 
-bool hp_arm64_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
+bool hp_arm64_relocate(
+    const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal
+) {
     mover mover = {.request = request, .out = out, .refusal = refusal};
+    if (hop != 0) return hp_arm64_refuse_entry(&mover, HP_DETOUR_OUT_OF_REACH, hop);
     // Addresses come from files; none of what follows shall have to think of one that wraps around.
     if (request->entry + request->code_length < request->entry || request->entry % ARM64_WORD != 0) {
         return hp_arm64_refuse_entry(&mover, HP_UNREADABLE_ENTRY, 0);

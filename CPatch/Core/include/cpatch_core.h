@@ -108,6 +108,11 @@ typedef struct hp_relocation {
 // Plans the detour of one function. Returns true and fills `out`, or false and fills `refusal`.
 bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);
 
+// The same with a shorter detour, for an entry of which fewer bytes may be overwritten: a jump to `hop`, `hp_hop_length` free
+// bytes near by, where the caller writes a jump to the stub.
+bool hp_relocate_through(
+    hp_arch arch, const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal);
+
 // One sentence for a reason, without the instruction: "the function is shorter than the jump that would replace its entry".
 const char *hp_reason_text(hp_reason reason);
 
@@ -194,6 +199,17 @@ typedef enum hp_verdict {
 hp_verdict hp_check_reference(
     hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_reference *reference,
     size_t *instruction, size_t *size);
+
+// Bytes of padding right behind a piece of code that nothing runs on into, because the piece ends with a jump or a return; 0 where
+// it does not, or that cannot be told. Others may still jump there. Always 0 where no entry needs a hop (arm64).
+//   code    the piece, `piece` bytes, and what follows it up to the next
+size_t hp_free_padding(hp_arch arch, const uint8_t *code, size_t length, size_t piece);
+
+// Bytes that a jump at a hop takes; 0 where entries need none.
+size_t hp_hop_length(hp_arch arch);
+
+// Where a detour of an entry goes first, by its bytes at `address`: the hop of one that needs a hop; else 0.
+uint64_t hp_hop_of(hp_arch arch, const uint8_t *detour, size_t length, uint64_t address);
 
 // Bytes from a function's entry that a detour may end at, at most: its landing pad and the longest jump.
 size_t hp_entry_span(hp_arch arch);

@@ -22,6 +22,16 @@ size_t hp_x86_64_encode_jump(uint8_t *out, uint64_t from, uint64_t to) {
     return sizeof code;
 }
 
+size_t hp_x86_64_encode_short_jump(uint8_t *out, uint64_t from, uint64_t to) {
+    int64_t distance = (int64_t)(to - (from + X86_SHORT_DETOUR_LENGTH));
+    if (distance < INT8_MIN || distance > INT8_MAX) return 0;
+    uint8_t code[] = {
+        0xeb, (uint8_t)distance,  // jmp to
+    };
+    memcpy(out, code, sizeof code);
+    return sizeof code;
+}
+
 size_t hp_x86_64_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to) {
     uint8_t code[] = {
         0x0f, (uint8_t)(0x80 | (condition & 15)), 0, 0, 0, 0,  // jcc to

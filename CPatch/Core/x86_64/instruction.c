@@ -222,3 +222,15 @@ bool hp_x86_is_padding(const x86_instruction *instruction) {
     bool nop = instruction->opcode == 0x90 && instruction->rex == 0 && instruction->repeat == 0;
     return instruction->map == 0 && (nop || instruction->opcode == 0xcc);
 }
+
+bool hp_x86_ends_flow(const x86_instruction *instruction) {
+    if (!instruction->legacy) return false;
+    if (instruction->map == 1) return instruction->opcode == 0x0b;               // ud2
+    if (instruction->map != 0) return false;
+    switch (instruction->opcode) {
+    case 0xc2: case 0xc3: case 0xca: case 0xcb: case 0xcf: return true;          // ret, lret, iret
+    case 0xe9: case 0xeb: return true;                                           // jmp
+    case 0xff: return x86_reg(instruction) == 4;                                 // jmp *
+    default: return false;
+    }
+}

@@ -44,5 +44,8 @@ static inline unsigned x86_reg(const x86_instruction *instruction) { return inst
 // Where a relative branch goes, or what a RIP-relative operand refers to, for the instruction running at `address`.
 uint64_t hp_x86_target(const x86_instruction *instruction, const uint8_t *code, uint64_t address);
 
+// Whether what follows it in memory is not run after it: a return, a jump, ud2.
+bool hp_x86_ends_flow(const x86_instruction *instruction);
+
 // Whether it is one of the fillers between functions: nop of any length, or int3.
 bool hp_x86_is_padding(const x86_instruction *instruction);

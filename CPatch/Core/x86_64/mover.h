@@ -42,6 +42,7 @@ typedef struct meant {
 
 typedef struct mover {
     const hp_relocation_request *request;
+    uint64_t detour_target;    // the stub, or the hop
     hp_relocation *out;
     hp_refusal *refusal;
     moved moved[X86_MOVED_CAPACITY];
@@ -68,6 +69,7 @@ bool hp_x86_refuse_entry(const mover *mover, hp_reason reason, uint64_t operand)
 
 // encode.c, beyond what both architectures do: `condition` is the low half of the opcode, 4 is e, 5 is ne, …
 size_t hp_x86_64_encode_conditional_jump(uint8_t *out, uint64_t from, unsigned condition, uint64_t to);
+size_t hp_x86_64_encode_short_jump(uint8_t *out, uint64_t from, uint64_t to);
 
 static inline const uint8_t *x86_code_of(const mover *mover, const moved *moved) {
     return mover->request->code + moved->offset;

@@ -7,6 +7,8 @@
 //     patch address  jmp stub            the detour: 5 bytes, inside the window's whole instructions
 //                    …                   the window's tail, left as it was, and the rest of the function
 //
+// (or two bytes, `jmp hop`, with `jmp stub` in the padding at the hop: hop.c)
+//
 //     stub           jmp *slot(%rip)     the island; the slot holds the replacement's address
 //                    int3, int3
 //     original       endbr64             if the entry has one
@@ -182,11 +184,10 @@ static bool write_all(mover *mover) {
     hp_relocation *out = mover->out;
     uint64_t patch = request->entry + out->patch_offset;
 
-    out->detour_length = X86_DETOUR_LENGTH;
-    memcpy(out->expected, request->code + out->patch_offset, X86_DETOUR_LENGTH);
-    if (hp_x86_64_encode_jump(out->detour, patch, request->stub) == 0) {
-        return hp_x86_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, request->stub);
-    }
+    memcpy(out->expected, request->code + out->patch_offset, out->detour_length);
+    size_t length = (out->detour_length == X86_DETOUR_LENGTH ? hp_x86_64_encode_jump : hp_x86_64_encode_short_jump)(
+        out->detour, patch, mover->detour_target);
+    if (length == 0) return hp_x86_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, mover->detour_target);
     size_t island = hp_x86_64_encode_island(out->stub, request->stub, request->slot);
     if (island == 0) return hp_x86_refuse_entry(mover, HP_DETOUR_OUT_OF_REACH, request->slot);
     memset(out->stub + island, 0xcc, ORIGINAL_OFFSET - island);
@@ -224,7 +225,7 @@ static bool reads_as(const uint8_t *code, uint64_t address, const meant *meant) 
 static bool check_written(const mover *mover) {
     const hp_relocation_request *request = mover->request;
     const hp_relocation *out = mover->out;
-    const meant detour = {0, X86_DETOUR_LENGTH, request->stub, true};
+    const meant detour = {0, out->detour_length, mover->detour_target, true};
     const meant island = {0, 6, request->slot, true};
     bool good = reads_as(out->detour, request->entry + out->patch_offset, &detour) &&
                 reads_as(out->stub, request->stub, &island) && mover->meant_count < X86_MEANT_CAPACITY;
@@ -244,15 +245,20 @@ static bool check_written(const mover *mover) {
     return good || hp_x86_refuse_entry(mover, HP_UNMOVABLE, 0);
 }
 
-bool hp_x86_64_relocate(const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
-    mover mover = {.request = request, .out = out, .refusal = refusal};
+bool hp_x86_64_relocate(
+    const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal
+) {
+    mover mover = {
+        .request = request, .detour_target = hop == 0 ? request->stub : hop, .out = out, .refusal = refusal,
+    };
+    out->detour_length = hop == 0 ? X86_DETOUR_LENGTH : X86_SHORT_DETOUR_LENGTH;
     // Addresses come from files; none of what follows shall have to think of one that wraps around.
     if (request->entry + request->code_length < request->entry) return hp_x86_refuse_entry(&mover, HP_UNREADABLE_ENTRY, 0);
     if (request->stub > UINT64_MAX - HP_STUB_CAPACITY) {
         return hp_x86_refuse_entry(&mover, HP_DETOUR_OUT_OF_REACH, request->stub);
     }
     return hp_x86_read_window(&mover) && hp_x86_check_window(&mover) &&
-           hp_x86_scan_body(request, out->patch_offset, mover.end, out, refusal) && lay_out(&mover) && write_all(&mover) &&
+           hp_x86_scan_body(request, mover.end, out, refusal) && lay_out(&mover) && write_all(&mover) &&
            check_written(&mover);
 }
 

@@ -66,7 +66,7 @@ static bool walk_to(const scan *scan, walk *walk, size_t position) {
 static bool judge(const scan *scan, walk *walk, size_t position, size_t width, size_t opcode_length, size_t target) {
     const uint8_t *code = scan->request->code;
     bool to_entry = target == 0 || target == scan->patch_offset;
-    bool inside = target > scan->patch_offset && target < scan->patch_offset + X86_DETOUR_LENGTH;
+    bool inside = target > scan->patch_offset && target < scan->patch_offset + scan->out->detour_length;
     bool call = code[position - opcode_length] == 0xe8;
     if (!inside && (!to_entry || call)) return true;
 
@@ -87,7 +87,7 @@ static bool judge(const scan *scan, walk *walk, size_t position, size_t width, s
 // jcc, loop, jrcxz and jmp with an 8-bit displacement: only what is near enough can reach back.
 static bool scan_short_branches(const scan *scan) {
     const uint8_t *code = scan->request->code;
-    size_t limit = scan->patch_offset + X86_DETOUR_LENGTH;
+    size_t limit = scan->patch_offset + scan->out->detour_length;
     size_t end = limit + 128;
     if (end > scan->request->code_length) end = scan->request->code_length;
     walk walk = {.at = scan->window_end};
@@ -105,7 +105,7 @@ static bool scan_short_branches(const scan *scan) {
 static bool scan_near_branches(const scan *scan) {
     const uint8_t *code = scan->request->code;
     size_t length = scan->request->code_length;
-    uint32_t limit = (uint32_t)(scan->patch_offset + X86_DETOUR_LENGTH);
+    uint32_t limit = (uint32_t)scan->patch_offset + scan->out->detour_length;
     walk walk = {.at = scan->window_end};
     for (size_t position = scan->window_end + 1; position + 4 <= length; position++) {
         uint32_t distance;
@@ -221,10 +221,9 @@ static void collect_tables(const scan *scan) {
 }
 
 bool hp_x86_scan_body(
-    const hp_relocation_request *request, size_t patch_offset, size_t window_end, hp_relocation *out,
-    hp_refusal *refusal
+    const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal
 ) {
-    scan scan = {request, patch_offset, window_end, out, refusal};
+    scan scan = {request, out->patch_offset, window_end, out, refusal};
     if (!scan_short_branches(&scan) || !scan_near_branches(&scan)) return false;
     if (may_jump_indirectly(&scan)) collect_tables(&scan);
     return true;

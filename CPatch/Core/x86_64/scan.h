@@ -3,10 +3,12 @@
 
 #include "../arch.h"
 
-enum { X86_DETOUR_LENGTH = 5 };
+enum {
+    X86_DETOUR_LENGTH = 5,        // jmp rel32
+    X86_SHORT_DETOUR_LENGTH = 2,  // jmp rel8, to a hop
+};
 
 // Looks for jumps from beyond the window (`window_end` bytes from the entry) into the bytes that a detour at
-// `patch_offset` overwrites: refuses if there is one. Collects jump tables for the plan to read.
+// `out->patch_offset` overwrites: refuses if there is one. Collects jump tables for the plan to read.
 bool hp_x86_scan_body(
-    const hp_relocation_request *request, size_t patch_offset, size_t window_end, hp_relocation *out,
-    hp_refusal *refusal);
+    const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal);

@@ -29,17 +29,6 @@ static bool is_group5(const x86_instruction *parsed, unsigned reg) {
     return x86_is_one_byte(parsed, 0xff) && x86_reg(parsed) == reg;
 }
 
-static bool ends_flow(const x86_instruction *parsed) {
-    if (!parsed->legacy) return false;
-    if (parsed->map == 1) return parsed->opcode == 0x0b;                     // ud2
-    if (parsed->map != 0) return false;
-    switch (parsed->opcode) {
-    case 0xc2: case 0xc3: case 0xca: case 0xcb: case 0xcf: return true;      // ret, lret, iret
-    case 0xe9: case 0xeb: return true;                                       // jmp
-    default: return is_group5(parsed, 4);                                    // jmp *
-    }
-}
-
 static bool is_call(const moved *moved) { return moved->form == CALL || moved->form == CALL_INDIRECT; }
 
 // Whether a memory or register operand involves the stack pointer, which the push before it has moved.
@@ -128,7 +117,7 @@ bool hp_x86_read_window(mover *mover) {
         mover->moved[0].parsed.length = mover->end = mover->out->patch_offset = ENDBR64_LENGTH;
         mover->moved_count = 1;
     }
-    uint32_t needed = mover->end + X86_DETOUR_LENGTH;
+    uint32_t needed = mover->end + mover->out->detour_length;
     while (mover->end < needed) {
         bool known = request->function_length != 0;
         if (known ? mover->end >= request->function_length : mover->flow_ended) {
@@ -143,7 +132,7 @@ bool hp_x86_read_window(mover *mover) {
         if (!read_instruction(mover, mover->end)) return false;
         const moved *last = &mover->moved[mover->moved_count - 1];
         mover->end += last->parsed.length;
-        mover->flow_ended = is_call(last) || ends_flow(&last->parsed);
+        mover->flow_ended = is_call(last) || hp_x86_ends_flow(&last->parsed);
         if (is_call(last) && mover->end < needed) return hp_x86_refuse(mover, HP_RETURN_INTO_WINDOW, last);
     }
     return true;
@@ -186,7 +175,7 @@ static bool check_targets(const mover *mover) {
         const moved *moved = &mover->moved[i];
         if (!moved->has_target) continue;
         uint64_t offset = moved->target - mover->request->entry;
-        bool overwritten = offset >= patch && offset < patch + X86_DETOUR_LENGTH;
+        bool overwritten = offset >= patch && offset < patch + mover->out->detour_length;
         bool entry = offset == 0 || offset == patch;
         if (x86_is_rip_relative(&moved->parsed)) {
             bool address_of_entry = x86_is_one_byte(&moved->parsed, 0x8d) && entry;

@@ -3,8 +3,9 @@
 #include <unistd.h>
 
 #define FUNCTIONS(F)                                                                                                   \
-    F(short_in) F(near_in) F(called_in) F(nameless_in) F(labelled) F(addressed) F(pointed) F(looped) F(looped_nameless) F(tail)   \
-    F(lookalike) F(unsized) F(unsized_padded) F(unsized_reached) F(to_short_in) F(to_near_in) F(to_tail)
+    F(short_in) F(near_in) F(called_in) F(nameless_in) F(labelled) F(addressed) F(pointed) F(looped)                   \
+    F(looped_nameless) F(tail) F(lookalike) F(unsized) F(unsized_padded) F(unsized_reached) F(to_short_in)             \
+    F(to_near_in) F(to_tail) F(roomy) F(to_roomy) F(narrow) F(to_narrow) F(runs_on) F(crowded) F(to_crowded)
 
 #define DECLARE(name) int name(int);
 FUNCTIONS(DECLARE)
@@ -12,7 +13,9 @@ FUNCTIONS(DECLARE)
 #define BEGIN(name) ".globl " #name "\n.type " #name ", @function\n" #name ":\n"
 #define END(name) ".size " #name ", . - " #name "\n"
 #define PIECE(...) ".cfi_startproc\n" __VA_ARGS__ ".cfi_endproc\n"
-#define FAR ".skip 300, 0xcc\n"
+// Keep short jumps from what lies on the other side.
+#define FAR ".rept 150\nud2\n.endr\n"
+#define WALL(name) BEGIN(name) ".rept 70\nud2\n.endr\n" END(name)
 
 #if defined __x86_64__
 #define LABELLED(name, label) BEGIN(name) "mov %edi, %eax\n" label ":\nadd %eax, %eax\nadd $1, %eax\nret\n" END(name)
@@ -45,15 +48,29 @@ __asm__(
     ".p2align 4, 0xcc\n"
     BEGIN(unsized_padded) "lea 1(%rdi,%rdi), %eax\nret\n.p2align 4, 0x90\n"
     BEGIN(unsized_reached) "jmp tail\n.Lreached: nop\nnop\nnop\nint3\n.p2align 4, 0xcc\n"
-    BEGIN(to_reached) "jmp .Lreached\n" END(to_reached));
+    BEGIN(to_reached) "jmp .Lreached\n" END(to_reached)
+
+    // Padding near by: of nobody; run on into by the function before; jumped to.
+    WALL(wall_1)
+    BEGIN(to_roomy) "mov %edi, %eax\njmp .Lroomy\n" END(to_roomy) ".skip 8, 0x90\n" INSIDE(roomy)
+    WALL(wall_2)
+    BEGIN(to_narrow) "mov %edi, %eax\njmp .Lnarrow\n" END(to_narrow)
+    BEGIN(runs_on) "mov %edi, %eax\n" END(runs_on) ".skip 8, 0x90\n" INSIDE(narrow)
+    WALL(wall_3)
+    BEGIN(to_crowded) "mov %edi, %eax\njmp .Lcrowded\n" END(to_crowded)
+    ".skip 4, 0x90\n.Lgap: .skip 4, 0x90\n" INSIDE(crowded)
+    WALL(wall_4)
+    BEGIN(to_gap) "jmp .Lgap\n" END(to_gap));
 #elif defined __aarch64__
 #define PLAIN(name) BEGIN(name) "add w0, w0, w0\nadd w0, w0, #1\nret\n" END(name)
 __asm__(
     ".text\n"
     PLAIN(short_in) PLAIN(near_in) PLAIN(called_in) PLAIN(nameless_in) PLAIN(labelled) PLAIN(addressed) PLAIN(pointed)
     PLAIN(lookalike) PLAIN(to_short_in) PLAIN(to_near_in)
+    PLAIN(roomy) PLAIN(to_roomy) PLAIN(narrow) PLAIN(to_narrow) PLAIN(runs_on) PLAIN(crowded) PLAIN(to_crowded)
     PIECE(BEGIN(looped) "cmp w0, #100\nb.hi looped.cold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n" END(looped))
-    PIECE(BEGIN(looped_nameless) "cmp w0, #100\nb.hi .Lcold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n" END(looped_nameless))
+    PIECE(BEGIN(looped_nameless) "cmp w0, #100\nb.hi .Lcold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n"
+        END(looped_nameless))
     PIECE(".type looped.cold, @function\nlooped.cold: sub w0, w0, #100\nb looped\n" END(looped.cold))
     PIECE(".Lcold: sub w0, w0, #100\nb looped_nameless\n")
     PIECE(PLAIN(tail))
