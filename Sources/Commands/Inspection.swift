@@ -28,18 +28,29 @@ struct Inspection {
         } catch { throw CommandError(error) }
     }
 
-    /// What a site's bytes say, whatever the ledger does.
-    func status(of site: SiteRecord, patch: PatchRecord, member: PatchRecord.Member) -> String {
-        guard let found = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else {
-            return "no longer loaded"
-        }
-        if patch.state == .reverted { return "not in force" }
+    /// What a site's bytes say, whatever the ledger does; read once for all of its patches.
+    struct Found {
+        var bytes: [UInt8]
+        var slot: Address?
+        var isJump: Bool
+        /// What is to be said of a patch that another one hides.
+        var below: String
+    }
+
+    /// Nil where the code is gone.
+    func found(at site: SiteRecord) -> Found? {
+        guard let bytes = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else { return nil }
         let slot = (try? memory.value(UInt64.self, at: site.slot)).map { Address($0) }
-        if ledger.leads(found, slot: slot, of: site, to: member.replacement) { return "in force" }
-        if ledger.isJump(found, of: site) {
-            let newer = ledger.replacement(for: site.entry)
-            return newer.map { "below \(displayName($0.name))" } ?? "below another patch"
-        }
-        return found == site.original ? "not in force" : "overwritten by somebody else"
+        let newer = ledger.replacement(for: site.entry).map { "below \(displayName($0.name))" }
+        return Found(
+            bytes: bytes, slot: slot, isJump: ledger.isJump(bytes, of: site), below: newer ?? "below another patch")
+    }
+
+    func status(of site: SiteRecord, _ found: Found?, patch: PatchRecord, member: PatchRecord.Member) -> String {
+        guard let found else { return "no longer loaded" }
+        if patch.state == .reverted { return "not in force" }
+        if ledger.leads(found.bytes, slot: found.slot, of: site, to: member.replacement) { return "in force" }
+        if found.isJump { return found.below }
+        return found.bytes == site.original ? "not in force" : "overwritten by somebody else"
     }
 }

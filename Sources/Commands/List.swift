@@ -11,25 +11,28 @@ public struct List: Sendable {
     public func run() throws(CommandError) -> Report {
         let inspection = try Inspection(pid: pid)
         let state = inspection.ledger
-        let entries = try state.patches.map { (entry) throws(CommandError) in
-            try describe(entry.record, in: state, inspection: inspection)
-        }
+        var found: [UInt32: Inspection.Found?] = [:]
+        var entries: [Report] = []
+        for entry in state.patches { entries.append(describe(entry.record, inspection, &found)) }
         let lines = entries.map(\.text)
         return Report(
             text: lines.isEmpty ? "process \(pid) has no patches" : lines.joined(separator: "\n"),
             json: .object(["pid": .number(Int(pid)), "patches": .array(entries.map(\.json))]))
     }
 
-    private func describe(_ patch: PatchRecord, in state: LedgerState, inspection: Inspection) throws(CommandError)
-        -> Report
-    {
+    /// - Parameter known: what was found at the sites so far.
+    private func describe(
+        _ patch: PatchRecord, _ inspection: Inspection, _ known: inout [UInt32: Inspection.Found?]
+    ) -> Report {
         var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
         if !patch.source.isEmpty { text += "\n  library \(patch.source)" }
         if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
         var functions: [JSON] = []
         for member in patch.members {
-            let site = state.site(member.site)
-            let status = inspection.status(of: site, patch: patch, member: member)
+            let site = inspection.ledger.site(member.site)
+            let found = known[site.id] ?? inspection.found(at: site)
+            known.updateValue(found, forKey: site.id)
+            let status = inspection.status(of: site, found, patch: patch, member: member)
             let name = displayName(site.name)
             text += "\n  \(name) at \(site.entry) in \(site.imagePath)"
             text += "\n    → \(displayName(member.replacementName)) at \(member.replacement)  \(status)"

@@ -21,6 +21,8 @@ public struct LedgerState: Sendable {
     private var layers: [Layer] = []
     /// Of each site, where in `layers` its newest one is; nil where it is not patched.
     private var newest: [Int?] = []
+    /// Of each site, what has ever replaced it: what a member says is found without a walk over all of them.
+    private var replacements: [[Address]] = []
 
     /// A patch that is in force on a site.
     struct Layer: Hashable, Sendable {
@@ -60,7 +62,14 @@ public struct LedgerState: Sendable {
                 position += length
             }
         }
+        findPoolEnds()
         newest = Array(repeating: nil, count: sites.count)
+        replacements = Array(repeating: [], count: sites.count)
+        for entry in patches {
+            for member in entry.record.members {
+                replacements[Int(member.site) - 1].append(member.replacement)
+            }
+        }
         for entry in patches where entry.record.state == .applied || entry.record.state == .reverting {
             for member in entry.record.members {
                 let index = Int(member.site) - 1
@@ -77,23 +86,37 @@ public struct LedgerState: Sendable {
         switch record {
         case .pool(let pool):
             pools.append(pool)
-            poolEnds[pool.address] = (pool.text.lowerBound, pool.data.lowerBound)
         case .site(let site):
             guard site.id == sites.count + 1 else {
                 throw .malformed("site \(site.id) stands where \(sites.count + 1) was expected")
             }
             sites.append(site)
             siteByEntry[site.entry] = site.id
-            for pool in pools where pool.text.contains(site.stub.lowerBound) {
-                guard let ends = poolEnds[pool.address] else { continue }
-                poolEnds[pool.address] = (max(ends.text, site.stub.upperBound), max(ends.data, site.slot + 8))
-            }
         case .patch(let patch):
             guard patch.id < Ledger.largestNumber else { throw .malformed("a patch has the number \(patch.id)") }
             guard patch.members.allSatisfy({ $0.site >= 1 && $0.site <= sites.count }) else {
                 throw .malformed("patch \(patch.id) names a site that is not there")
             }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
+        }
+    }
+
+    /// Each site's stub lies in the pool that starts nearest below it.
+    private mutating func findPoolEnds() {
+        let ordered = pools.sorted { $0.address < $1.address }
+        for pool in pools { poolEnds[pool.address] = (pool.text.lowerBound, pool.data.lowerBound) }
+        for site in sites {
+            var (low, high) = (0, ordered.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if ordered[middle].address <= site.stub.lowerBound { low = middle + 1 } else { high = middle }
+            }
+            guard low > 0, ordered[low - 1].text.contains(site.stub.lowerBound),
+                let ends = poolEnds[ordered[low - 1].address]
+            else { continue }
+            poolEnds[ordered[low - 1].address] = (
+                max(ends.text, site.stub.upperBound), max(ends.data, site.slot + 8)
+            )
         }
     }
 
@@ -117,11 +140,8 @@ public struct LedgerState: Sendable {
     /// Whether bytes found at a site's entry are a jump that this engine has written there.
     public func isJump(_ found: [UInt8], of site: SiteRecord) -> Bool {
         if found == site.detour { return true }
-        if layer(of: site.id, where: { site.entry(for: $0.replacement) == found }) != nil { return true }
-        // A patcher that died halfway has left the jump of a patch that is not in force.
-        return patches.contains {
-            $0.record.members.contains { $0.site == site.id && site.entry(for: $0.replacement) == found }
-        }
+        // Also of a patch that is not in force: a patcher that died halfway has left its jump.
+        return replacements[Int(site.id) - 1].contains { site.entry(for: $0) == found }
     }
 
     /// Whether bytes found at a site's entry, and the word found in its slot, lead to a replacement.
