@@ -29,9 +29,22 @@ static inline int linux_fstat(int fd, struct stat *status) { return (int)syscall
 static inline int linux_stat(const char *path, struct stat *status) {
     return (int)syscall(SYS_newfstatat, AT_FDCWD, path, status, 0);
 }
-// Maps `count` bytes of a file privately, for reading; null on failure.
-static inline void *linux_map_file(int fd, size_t count) {
-    long result = syscall(SYS_mmap, 0L, count, PROT_READ, MAP_PRIVATE, fd, 0L);
+enum { linux_o_path = 010000000 };  // O_PATH (open(2)), the same on every architecture here
+// `path` itself, whatever it is, unopened (O_PATH).
+static inline int linux_locate(const char *path) { return linux_open(path, linux_o_path | O_CLOEXEC); }
+static inline int linux_locate_in(int folder, const char *path) {
+    return (int)syscall(SYS_openat, folder, path, linux_o_path | O_CLOEXEC, 0);
+}
+// The same for `path` below an open directory, which stands for `/` on the whole way: for links and for `..` too (openat2(2),
+// Linux 5.6).
+static inline int linux_locate_below(int root, const char *path) {
+    struct { uint64_t flags, mode, resolve; } how = {linux_o_path | O_CLOEXEC, 0, 0x10 /* RESOLVE_IN_ROOT */};
+    return (int)syscall(437 /* openat2, on every architecture */, root, path, &how, sizeof how);
+}
+static inline int linux_duplicate(int fd) { return (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3); }
+// Addresses without memory; null on failure.
+static inline void *linux_reserve(size_t count) {
+    long result = syscall(SYS_mmap, 0L, count, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0L);
     return result == -1 ? 0 : (void *)result;
 }
 static inline int linux_make_writable(void *start, size_t count) {
@@ -43,6 +56,13 @@ static inline uint64_t linux_time(void) {
     struct timespec now = {0, 0};
     syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+#include <sys/vfs.h>
+// Whether an open directory is that of a procfs (PROC_SUPER_MAGIC).
+static inline int linux_is_proc(int folder) {
+    struct statfs status;
+    return syscall(SYS_fstatfs, folder, &status) == 0 && status.f_type == 0x9fa0;
 }
 
 // Where the kernel has mapped its own functions (vdso(7)); null where it has not.

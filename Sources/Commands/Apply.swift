@@ -20,11 +20,13 @@ public struct Apply: Sendable {
     public var map: [(old: String, new: String)]
     public var image: String?
     public var dryRun: Bool
+    /// As root: load it though others could have written it.
+    public var allowUnsafeOwner: Bool
     public var options: TargetOptions
 
     public init(
         library: String, pid: Int32, only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil,
-        dryRun: Bool = false, options: TargetOptions = TargetOptions()
+        dryRun: Bool = false, allowUnsafeOwner: Bool = false, options: TargetOptions = TargetOptions()
     ) {
         self.library = library
         self.pid = pid
@@ -32,6 +34,7 @@ public struct Apply: Sendable {
         self.map = map
         self.image = image
         self.dryRun = dryRun
+        self.allowUnsafeOwner = allowUnsafeOwner
         self.options = options
     }
 
@@ -52,12 +55,14 @@ public struct Apply: Sendable {
             let patch = try PatchLibrary(
                 image: ElfImage(descriptor: descriptor, path: library), path: library,
                 architecture: session.target.architecture)
+            try checkTrusted(status, descriptor: descriptor, session: session)
             try session.target.requireLoader()
             try checkUnwritten(status, session: session)
             try checkResolved(session.index.unresolvedSymbols(of: patch.image))
             let matches = try patch.matches(in: session.index, selection: .init(only: only, map: map, image: image))
             let entries = matches.entries
             log.debug("\(session.index.images.count) images read, \(entries.count) functions to replace")
+            if !dryRun { try checkProc(session.index) }
             // Everything that can be refused is, before anything is loaded.
             let planned = try session.engine.plan(
                 request(matches, patch: patch, session: session, bias: provisionalBias, loaded: nil))
@@ -67,6 +72,35 @@ public struct Apply: Sendable {
             let receipt = try commit(matches, patch: patch, descriptor: descriptor, session: session, log: log)
             return report(receipt, descriptions, matches.leftOut)
         } catch { throw CommandError(error) }
+    }
+
+    private func checkProc(_ index: SymbolIndex) throws(CommandError) {
+        guard !index.files.haveProc else { return }
+        throw CommandError(
+            "process \(pid) has no /proc in its root directory, and its loader opens the library there, as /proc/self/fd/N. "
+                + "Mount one there (mount -t proc proc ROOT/proc, for a process in a chroot).")
+    }
+
+    private func checkTrusted(_ status: stat, descriptor: Int32, session: Session) throws(CommandError) {
+        guard geteuid() == 0, !allowUnsafeOwner,
+            let objection = LibraryTrust(owner: session.process.userID).objection(
+                to: status, descriptor: descriptor, path: library)
+        else { return }
+        throw CommandError(
+            "\(objection). What root loads into process \(pid) must be nobody else's to write: not the file, nor the folders it lies "
+                + "in. Copy it to a folder of root's (chmod go-w), or say --allow-unsafe-owner.")
+    }
+
+    /// What was left out, or is known in part: no half of a patch in silence.
+    private func imageNotes(in index: SymbolIndex) -> [String] {
+        var notes = index.problems.map { "an image was left out, and none of its functions is replaced: \($0)" }
+        for image in index.images where image.isFromMemory {
+            notes.append(
+                "\(image.path) cannot be read any more: only the functions that it exports are known, from the memory of process \(pid)"
+            )
+        }
+        guard notes.count > 16 else { return notes }
+        return notes.prefix(16) + ["and so for \(notes.count - 16) images more"]
     }
 
     /// A file that the process has mapped for an earlier patch must not have been written since: the loader would take the two
@@ -161,7 +195,7 @@ public struct Apply: Sendable {
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
             source: loaded?.mappedPath ?? library, digest: patch.digest, handle: loaded?.handle ?? 0,
             onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null,
-            notes: patch.notes(in: session.index) + matches.notes)
+            notes: patch.notes(in: session.index) + matches.notes + imageNotes(in: session.index))
     }
 }
 

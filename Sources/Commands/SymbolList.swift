@@ -76,7 +76,7 @@ public struct SymbolList: Sendable {
             }
             .filter { seen.insert($0.identity).inserted }
             .sorted { $0.value < $1.value }
-            .map { Row(address: $0.value, size: Int($0.size), name: $0.name, version: $0.version, image: "") }
+            .map { Row(address: $0.value, size: Int(clamping: $0.size), name: $0.name, version: $0.version, image: "") }
         } catch { throw CommandError(error) }
     }
 }

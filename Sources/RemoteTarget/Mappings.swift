@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Memory
+import Symbols
 
 /// The lines of /proc/PID/maps, as far as the agent needs them.
 struct Mappings {
@@ -43,15 +44,9 @@ struct Mappings {
     /// What the file that is mapped at an address holds there; zeros where it ends. Nil where it cannot be read, or is another by
     /// now.
     func fileBytes(at address: Address, count: Int, of process: RemoteProcess) -> [UInt8]? {
-        guard let region = region(at: address), region.inode != 0 else { return nil }
-        let file = open("/proc/\(process.pid)/root" + region.path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0, UInt64(status.st_ino) == region.inode else { return nil }
-        var bytes = [UInt8](repeating: 0, count: count)
-        let offset = Int64(region.fileOffset) + Int64(address - region.range.lowerBound)
-        return linux_pread(file, &bytes, count, offset) >= 0 ? bytes : nil
+        guard let region = region(at: address) else { return nil }
+        return TargetFiles(pid: process.pid, root: process.livingDirectory + "/root")
+            .bytes(mapped: region, at: address, count: count)
     }
 
     /// An address for `count` bytes in the middle of the widest gap: terabytes from the heap, the stacks and where mmap goes

@@ -64,7 +64,7 @@ final class StackUnwinder {
         var described = images.map(Self.describe)
         // The kernel's functions in every process: those of the target, where they are the same as ours.
         if let region = current.regions.first(where: { $0.path == "[vdso]" }),
-            let memory = try? process.memory(), let table = FrameTable(ofSharedObject: region, memory: memory)
+            let table = FrameTable(ofSharedObject: region, memory: memory)
         {
             report(region.path, region.range, table)
             let range = region.range.lowerBound.rawValue..<region.range.upperBound.rawValue
@@ -163,6 +163,7 @@ final class StackUnwinder {
 
     /// What libdw unwinds: registers of a thread, or of what one of its signal handlers has interrupted, and memory.
     private final class Subject {
+        /// Of `/proc/PID/mem`, which does not wait for a page that a thread of the target would have to provide (userfaultfd(2)).
         let memory: ProcMemory
         var registers = hp_registers()
         var signatureBits: UInt64 = 0
@@ -192,7 +193,6 @@ final class StackUnwinder {
                 hasFailed = true
                 return nil
             }
-            words.removeLast(words.count - count / 8)
             chunk = (address, words)
             return words[0] & ~signatureBits
         }

@@ -6,8 +6,7 @@ import Glibc
 /// libdwfl's own search asks debuginfod servers when the environment names some; changing the environment of a patched
 /// process is a race with its threads, and waiting for a server there is worse.
 struct DebugFiles: Sendable {
-    /// Put before every path, for a process in a mount namespace of its own.
-    var root: String
+    var files: TargetFiles
     var directories: [String]
 
     func debugFile(of elf: ElfImage, imagePath: String) -> ElfImage? {
@@ -17,19 +16,19 @@ struct DebugFiles: Sendable {
                 return digits.count == 1 ? "0" + digits : digits
             }
             for directory in directories {
-                let path = "\(root)\(directory)/.build-id/\(hex[0])/\(hex[1...].joined()).debug"
-                if let found = try? ElfImage(path: path), found.buildID == elf.buildID { return found }
+                let path = "\(directory)/.build-id/\(hex[0])/\(hex[1...].joined()).debug"
+                if let found = try? files.image(path), found.buildID == elf.buildID { return found }
             }
         }
         guard let (name, checksum) = link(of: elf), !name.isEmpty, !name.contains("/") else { return nil }
         let folder = String(imagePath[..<(imagePath.lastIndex(of: "/") ?? imagePath.startIndex)])
         let places = ["\(folder)/\(name)", "\(folder)/.debug/\(name)"] + directories.map { "\($0)\(folder)/\(name)" }
         for place in places {
-            guard let found = try? ElfImage(path: root + place), found.machine == elf.machine else { continue }
+            guard let found = try? files.image(place), found.machine == elf.machine else { continue }
             if found.identity == elf.identity { continue }
             if !elf.buildID.isEmpty, !found.buildID.isEmpty {
                 if elf.buildID == found.buildID { return found }
-            } else if Self.checksum(found.bytes) == checksum {
+            } else if let bytes = found.bytes.whole(), Self.checksum(bytes) == checksum {
                 return found
             }
         }

@@ -6,7 +6,8 @@ import Glibc
 final class DebugReader: Sendable {
     /// Neither library is thread-safe.
     private struct Handles {
-        /// Of the whole file, and its DWARF.
+        /// Of `DebugSections`: the file, and its DWARF.
+        var debugFile: UnsafeMutableRawBufferPointer?
         var elf: OpaquePointer?
         var dwarf: OpaquePointer?
         /// Of `frameTable`: its file, and its frames.
@@ -16,18 +17,12 @@ final class DebugReader: Sendable {
         var triedFrames = false
     }
     private let handles = Locked(Handles())
-    /// What the handles read; must outlive them.
-    private let mapping: FileMapping
+    private let layout: ElfLayout
     private let lazyFrameTable: Lazy<FrameTable?>
 
-    init(_ mapping: FileMapping, _ layout: ElfLayout) {
-        self.mapping = mapping
-        // Its bytes are the mapping's.
-        nonisolated(unsafe) let layout = layout
-        lazyFrameTable = Lazy {
-            _ = mapping
-            return FrameTable(of: layout)
-        }
+    init(_ layout: ElfLayout) {
+        self.layout = layout
+        lazyFrameTable = Lazy { FrameTable(of: layout) }
     }
 
     var frameTable: FrameTable? { lazyFrameTable.get() }
@@ -39,6 +34,7 @@ final class DebugReader: Sendable {
             if let elf = handles.frameElf { elf_end(elf) }
             if let dwarf = handles.dwarf { dwarf_end(dwarf) }
             if let elf = handles.elf { elf_end(elf) }
+            handles.debugFile?.deallocate()
         }
     }
 
@@ -66,21 +62,11 @@ final class DebugReader: Sendable {
         handles.withLock { handles in
             if !handles.triedDwarf {
                 handles.triedDwarf = true
-                handles.elf = LibElf.open(mapping.bytes)
-                if let elf = handles.elf, isDecompressible(elf) {
-                    handles.dwarf = dwarf_begin_elf(elf, DWARF_C_READ, nil)
-                }
+                handles.debugFile = DebugSections.elfFile(of: layout)
+                handles.elf = handles.debugFile.flatMap { LibElf.open(UnsafeRawBufferPointer($0)) }
+                handles.dwarf = handles.elf.flatMap { dwarf_begin_elf($0, DWARF_C_READ, nil) }
             }
             return handles.dwarf.map(body)
         }
-    }
-
-    /// libelf notes in a section's header, in place, that it has decompressed the section (elf_compress).
-    private func isDecompressible(_ elf: OpaquePointer) -> Bool {
-        var header = GElf_Ehdr()
-        var count = 0
-        guard gelf_getehdr(elf, &header) != nil, elf_getshdrnum(elf, &count) == 0, count > 0 else { return false }
-        // Of its own size, whatever `e_shentsize` says.
-        return mapping.makeWritable(at: header.e_shoff, count: UInt64(count) &* UInt64(MemoryLayout<Elf64_Shdr>.size))
     }
 }

@@ -37,7 +37,7 @@ struct DynamicSection: Sendable {
 
     init() {}
 
-    init(_ bytes: UnsafeRawBufferPointer, _ segments: [ElfSegment], _ sections: [ElfSection]) {
+    init(_ bytes: FileContents, _ segments: [ElfSegment], _ sections: [ElfSection], bias: UInt64 = 0) {
         guard let segment = segments.first(where: { $0.type == UInt32(PT_DYNAMIC) }) else { return }
         self.segment = (segment.address, segment.memorySize)
         func offset(_ address: UInt64) -> UInt64? {
@@ -62,10 +62,13 @@ struct DynamicSection: Sendable {
             }
             position &+= UInt64(MemoryLayout<Elf64_Dyn>.size)
         }
-        func table(_ tag: Int32) -> UInt64? { values[Int64(tag)].flatMap(offset) }
+        func table(_ tag: Int32) -> UInt64? { values[Int64(tag)].flatMap { offset($0) ?? offset($0 &- bias) } }
 
         if let start = table(DT_STRTAB), let size = values[Int64(DT_STRSZ)] { strings = (start, size) }
-        let text = bytes.slice(at: strings.offset, count: strings.size) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        let text =
+            strings.size > SymbolTable.largestStrings
+            ? UnsafeRawBufferPointer(start: nil, count: 0)
+            : bytes.slice(at: strings.offset, count: strings.size) ?? UnsafeRawBufferPointer(start: nil, count: 0)
         needed = neededOffsets.compactMap { text.string(at: $0) }
         soname = values[Int64(DT_SONAME)].flatMap { text.string(at: $0) }
         flags1 = values[Int64(DT_FLAGS_1)] ?? 0
@@ -88,7 +91,8 @@ struct DynamicSection: Sendable {
         }
     }
 
-    func symbolTable(_ bytes: UnsafeRawBufferPointer) -> SymbolTable? {
+    func symbolTable(_ bytes: FileContents, path: String) throws(SymbolError) -> SymbolTable? {
+        try SymbolTable.check(symbols.size, strings.size, path: path)
         guard symbols.size > 0, let records = bytes.slice(at: symbols.offset, count: symbols.size),
             let text = bytes.slice(at: strings.offset, count: strings.size)
         else { return nil }
@@ -99,8 +103,8 @@ struct DynamicSection: Sendable {
     }
 
     /// The number of symbols that a DT_GNU_HASH table covers: its last chain's end.
-    private static func count(gnuHash: UInt64, _ bytes: UnsafeRawBufferPointer) -> UInt64? {
-        guard let buckets = bytes.value(UInt32.self, at: gnuHash),
+    private static func count(gnuHash: UInt64, _ bytes: FileContents) -> UInt64? {
+        guard let buckets = bytes.value(UInt32.self, at: gnuHash), buckets <= SymbolTable.largestCount,
             let first = bytes.value(UInt32.self, at: gnuHash &+ 4),
             let bloom = bytes.value(UInt32.self, at: gnuHash &+ 8)
         else { return nil }
@@ -112,7 +116,9 @@ struct DynamicSection: Sendable {
             last = max(last, start)
         }
         guard last >= first else { return UInt64(first) }
-        while let hash = bytes.value(UInt32.self, at: chainStart &+ UInt64(last &- first) &* 4) {
+        while last <= SymbolTable.largestCount,
+            let hash = bytes.value(UInt32.self, at: chainStart &+ UInt64(last &- first) &* 4)
+        {
             last &+= 1
             if hash & 1 != 0 { return UInt64(last) }
         }
@@ -121,7 +127,7 @@ struct DynamicSection: Sendable {
 
     /// Elf64_Verdef records. Both walks are bounded by the 15 bits of a version number: a chain can point backwards.
     private mutating func readDefinedVersions(
-        _ bytes: UnsafeRawBufferPointer, _ start: UInt64, _ text: UnsafeRawBufferPointer
+        _ bytes: FileContents, _ start: UInt64, _ text: UnsafeRawBufferPointer
     ) {
         var offset = start
         for _ in 0..<0x8000 {
@@ -135,7 +141,7 @@ struct DynamicSection: Sendable {
     }
 
     private mutating func readNeededVersions(
-        _ bytes: UnsafeRawBufferPointer, _ start: UInt64, _ text: UnsafeRawBufferPointer
+        _ bytes: FileContents, _ start: UInt64, _ text: UnsafeRawBufferPointer
     ) {
         var offset = start
         var budget = 0x8000

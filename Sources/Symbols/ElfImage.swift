@@ -39,7 +39,7 @@ public struct ElfSection: Hashable, Sendable {
 
 /// One ELF file: program, shared library, object or separate debug file, 64-bit little-endian.
 ///
-/// The file is mapped for as long as the value lives. Its bytes are hostile: what does not fit throws
+/// The file is read as `FileContents` does. Its bytes are hostile: what does not fit throws
 /// `SymbolError.malformed`, or is left out.
 public final class ElfImage: Sendable {
     public let path: String
@@ -58,8 +58,7 @@ public final class ElfImage: Sendable {
     /// NT_GNU_BUILD_ID; empty where there is none.
     public let buildID: [UInt8]
 
-    let mapping: FileMapping
-    nonisolated(unsafe) private let layout: ElfLayout
+    private let layout: ElfLayout
     let dynamic: DynamicSection
     /// `.symtab`, and `.dynsym`; nil where the file has none.
     let staticTable: SymbolTable?
@@ -67,35 +66,64 @@ public final class ElfImage: Sendable {
     /// What libdw reads of it.
     let debugging: DebugReader
 
-    var bytes: UnsafeRawBufferPointer { mapping.bytes }
-    var identity: FileIdentity { mapping.identity }
+    var bytes: FileContents { layout.bytes }
+    var identity: FileIdentity? { bytes.identity }
+    var isFromMemory: Bool { layout.isFromMemory }
 
     public convenience init(path: String) throws(SymbolError) {
         let file = try OpenFile(path: path)
-        try self.init(descriptor: file.descriptor, path: path)
+        try self.init(file, path: path) { () throws(SymbolError) in try OpenFile(path: path) }
     }
 
-    /// Maps an open file. The descriptor stays the caller's, and is not needed afterwards.
-    public init(descriptor: Int32, path: String) throws(SymbolError) {
-        let mapping = try FileMapping(descriptor: descriptor, path: path)
-        let layout = try ElfLayout(mapping.bytes, path: path)
+    /// Reads a file that is open. The descriptor stays the caller's, and is not needed afterwards.
+    public convenience init(descriptor: Int32, path: String) throws(SymbolError) {
+        let name = "/proc/self/fd/\(descriptor)"
+        let file = try OpenFile(path: name)
+        try self.init(file, path: path) { () throws(SymbolError) in throw .unreadable(path: path, code: EBADF) }
+        // By the time that more of it is asked for, the number may be another file's.
+        _ = bytes.whole()
+    }
+
+    /// - Parameter reopen: opens the file once more: symbols are read at once, the rest when it is asked for.
+    convenience init(
+        _ file: consuming OpenFile, path: String, reopen: @escaping @Sendable () throws(SymbolError) -> OpenFile
+    ) throws(SymbolError) {
+        let contents = try FileContents(file, path: path, reopen: reopen)
+        defer { contents.close() }
+        try self.init(ElfLayout(contents, path: path), path: path)
+    }
+
+    /// An image whose file cannot be read, by what is mapped of it: its exported functions, without sections and without what
+    /// only the file has.
+    convenience init(mapped file: MappedFile, memory: any MemoryReader, path: String) throws(SymbolError) {
+        let contents = try FileContents(mapped: Array(file.regions), memory: memory, path: path)
+        let layout = try ElfLayout(contents, path: path, isFromMemory: true)
+        guard let first = layout.loadSegments.first else {
+            throw .malformed(path: path, offset: 0, what: "no program header says what is loaded")
+        }
+        let bias = LoadBias(mapped: file.header.range.lowerBound, linked: first.address &- first.fileOffset)
+        try self.init(layout, path: path, bias: bias.rawValue)
+    }
+
+    /// - Parameter bias: added to the addresses in the dynamic section: the loader does so to those in memory.
+    private init(_ layout: ElfLayout, path: String, bias: UInt64 = 0) throws(SymbolError) {
+        let contents = layout.bytes
         let (segments, sections) = (layout.segments, layout.sections)
 
         self.path = path
-        self.mapping = mapping
         self.layout = layout
         interpreter = segments.first { $0.type == UInt32(PT_INTERP) }
-            .flatMap { mapping.bytes.slice(at: $0.fileOffset, count: $0.fileSize)?.string(at: 0) }
-        buildID = Self.buildID(mapping.bytes, segments, sections)
+            .flatMap { contents.slice(at: $0.fileOffset, count: $0.fileSize)?.string(at: 0) }
+        buildID = Self.buildID(contents, segments, sections)
 
         // A separate debug file keeps the headers of what it describes, without the contents.
         let isDebugFile = sections.contains {
             $0.isExecutable && $0.flags & UInt64(SHF_ALLOC) != 0 && $0.type == UInt32(SHT_NOBITS)
         }
-        dynamic = isDebugFile ? DynamicSection() : DynamicSection(mapping.bytes, segments, sections)
-        staticTable = try SymbolTable(staticOf: mapping.bytes, sections, path: path)
-        dynamicTable = dynamic.symbolTable(mapping.bytes)
-        debugging = DebugReader(mapping, layout)
+        dynamic = isDebugFile ? DynamicSection() : DynamicSection(contents, segments, sections, bias: bias)
+        staticTable = try SymbolTable(staticOf: contents, sections, path: path)
+        dynamicTable = try dynamic.symbolTable(contents, path: path)
+        debugging = DebugReader(layout)
     }
 
     /// PT_LOAD segments, in file order (ascending by address, elf(5)).
@@ -169,7 +197,7 @@ public final class ElfImage: Sendable {
     }
 
     private static func buildID(
-        _ bytes: UnsafeRawBufferPointer, _ segments: [ElfSegment], _ sections: [ElfSection]
+        _ bytes: FileContents, _ segments: [ElfSegment], _ sections: [ElfSection]
     ) -> [UInt8] {
         for section in sections where section.type == UInt32(SHT_NOTE) {
             if let notes = bytes.slice(at: section.fileOffset, count: section.size),

@@ -2,7 +2,7 @@ import CLibElf
 import Memory
 
 /// The headers of an ELF file, read without trust in any of them (elf(5)), and its bytes.
-struct ElfLayout {
+struct ElfLayout: Sendable {
     /// ET_EXEC, ET_DYN, ET_REL.
     let fileType: UInt16
     /// EM_X86_64 or EM_AARCH64.
@@ -11,22 +11,25 @@ struct ElfLayout {
     let segments: [ElfSegment]
     /// In file order; empty where the file has none.
     let sections: [ElfSection]
-    let bytes: UnsafeRawBufferPointer
+    let bytes: FileContents
+    /// Of an image whose file cannot be read: what its program headers lead to is in the process's memory.
+    let isFromMemory: Bool
 
     private static let segmentSize = UInt64(MemoryLayout<Elf64_Phdr>.size)
     private static let sectionSize = UInt64(MemoryLayout<Elf64_Shdr>.size)
 
-    init(_ bytes: UnsafeRawBufferPointer, path: String) throws(SymbolError) {
+    init(_ bytes: FileContents, path: String, isFromMemory: Bool = false) throws(SymbolError) {
+        self.isFromMemory = isFromMemory
         guard bytes.starts(with: "\u{7F}ELF") else {
             throw .malformed(path: path, offset: 0, what: "it does not start with an ELF header")
         }
         guard let header = bytes.value(Elf64_Ehdr.self, at: 0) else {
             throw .malformed(path: path, offset: UInt64(bytes.count), what: "the ELF header is cut off")
         }
-        guard bytes[Int(EI_CLASS)] == UInt8(ELFCLASS64) else {
+        guard bytes.value(UInt8.self, at: UInt64(EI_CLASS)) == UInt8(ELFCLASS64) else {
             throw .unsupported(path: path, what: "it is a 32-bit ELF file")
         }
-        guard bytes[Int(EI_DATA)] == UInt8(ELFDATA2LSB) else {
+        guard bytes.value(UInt8.self, at: UInt64(EI_DATA)) == UInt8(ELFDATA2LSB) else {
             throw .unsupported(path: path, what: "it is a big-endian ELF file")
         }
         guard header.e_machine == UInt16(EM_X86_64) || header.e_machine == UInt16(EM_AARCH64) else {
@@ -39,7 +42,8 @@ struct ElfLayout {
         let first = header.e_shoff == 0 ? nil : bytes.value(Elf64_Shdr.self, at: header.e_shoff)
         let segmentCount = header.e_phnum == 0xFFFF ? first?.sh_info ?? 0xFFFF : UInt32(header.e_phnum)
         segments = try Self.segments(bytes, at: header.e_phoff, count: UInt64(segmentCount), path: path)
-        if header.e_shoff == 0 {
+        // Section headers are not mapped.
+        if header.e_shoff == 0 || isFromMemory {
             sections = []
         } else {
             sections = try Self.sections(
@@ -49,7 +53,7 @@ struct ElfLayout {
     }
 
     private static func segments(
-        _ bytes: UnsafeRawBufferPointer, at offset: UInt64, count: UInt64, path: String
+        _ bytes: FileContents, at offset: UInt64, count: UInt64, path: String
     ) throws(SymbolError) -> [ElfSegment] {
         guard count > 0 else { return [] }
         guard let table = bytes.slice(at: offset, count: count &* segmentSize) else {
@@ -68,7 +72,7 @@ struct ElfLayout {
     }
 
     private static func sections(
-        _ bytes: UnsafeRawBufferPointer, at offset: UInt64, count: UInt64, names: UInt32, path: String
+        _ bytes: FileContents, at offset: UInt64, count: UInt64, names: UInt32, path: String
     ) throws(SymbolError) -> [ElfSection] {
         // A truncated file would otherwise just look like a stripped one. The number is bounded by the file's size.
         let (size, overflow) = count.multipliedReportingOverflow(by: sectionSize)

@@ -17,9 +17,11 @@ public final class FrameTable: Sendable {
     /// Allocated with room for nothing else, and never written again.
     nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
 
-    /// Nil where the file has no frame information.
+    /// Nil where the file has no frame information, or is not known to be the mapped one.
     init?(of file: ElfLayout) {
-        guard let lowest = file.loadSegments.map(\.address).min(), let source = Self.frames(of: file) else {
+        guard !file.isFromMemory, let lowest = file.loadSegments.map(\.address).min(),
+            let source = Self.frames(of: file)
+        else {
             return nil
         }
         let start = 2 * Self.segmentSize + Self.headerSize
@@ -61,8 +63,9 @@ public final class FrameTable: Sendable {
             // The memory of this process may end before the other's.
             let own = try? LocalMemory().bytes(at: Address(start), count: region.count), own == theirs
         else { return nil }
-        let bytes = UnsafeRawBufferPointer(start: start, count: region.count)
-        guard let layout = try? ElfLayout(bytes, path: region.path) else { return nil }
+        guard let contents = FileContents(own), let layout = try? ElfLayout(contents, path: region.path) else {
+            return nil
+        }
         self.init(of: layout)
     }
 

@@ -4,22 +4,20 @@ import Glibc
 import Memory
 
 /// Finds the file behind a mapping, and makes sure that it is the very one that is mapped.
-struct ImageLoader {
-    let pid: Int32
-    let root: String
+struct ImageLoader: Sendable {
+    let files: TargetFiles
     let memory: any MemoryReader
     let debugFiles: DebugFiles
 
     /// The inode behind `/proc/PID/exe`.
     let program: FileIdentity?
 
-    init(pid: Int32, root: String, memory: any MemoryReader, debugFiles: DebugFiles) {
-        self.pid = pid
-        self.root = root
+    init(files: TargetFiles, memory: any MemoryReader, debugFiles: DebugFiles) {
+        self.files = files
         self.memory = memory
         self.debugFiles = debugFiles
         var status = stat()
-        program = linux_stat(ProcDirectory.path(of: pid) + "/exe", &status) == 0 ? FileIdentity(status) : nil
+        program = linux_stat(ProcDirectory.path(of: files.pid) + "/exe", &status) == 0 ? FileIdentity(status) : nil
     }
 
     /// Whether the memory at a mapping starts with an ELF header; unreadable memory does not.
@@ -29,29 +27,32 @@ struct ImageLoader {
 
     func isProgram(_ file: MappedFile) -> Bool { program?.inode == file.inode }
 
-    /// Opens the file, and hands it over once it is known to be the mapped one.
-    func withFile<R>(
-        _ file: MappedFile, _ body: (borrowing OpenFile) throws(SymbolError) -> R
-    ) throws(SymbolError) -> R {
-        let path = Self.cleanPath(file.path)
-        let header = file.header
-        let range =
-            "\(String(header.range.lowerBound.rawValue, radix: 16))-\(String(header.range.upperBound.rawValue, radix: 16))"
-        let directory = ProcDirectory.path(of: pid)
-        var places = ["\(root)\(path)", "\(directory)/map_files/\(range)"]
-        if isProgram(file) { places.append("\(directory)/exe") }
+    /// Opens the file that is mapped: by its path, or where that is another's by now, by the mapping (root only).
+    func open(_ file: MappedFile) throws(SymbolError) -> OpenFile {
+        let range = file.header.range
+        let digits = [range.lowerBound, range.upperBound].map { String($0.rawValue, radix: 16) }.joined(separator: "-")
         var failure: SymbolError?
-        for place in places {
+        do throws(SymbolError) {
+            return try checked(try files.open(Self.cleanPath(file.path)), file)
+        } catch { failure = error }
+        for place in ["map_files/\(digits)"] + (isProgram(file) ? ["exe"] : []) {
             do throws(SymbolError) {
-                let opened = try OpenFile(path: place)
-                try check(opened, file)
-                return try body(opened)
-            } catch {
-                // The first reason is about the path the user knows.
-                failure = failure ?? error
-            }
+                return try checked(try OpenFile(path: ProcDirectory.path(of: files.pid) + "/\(place)"), file)
+            } catch {}
         }
+        // About the path the user knows.
         throw failure!
+    }
+
+    /// Whether the mapped file was written over: then its pages are another's, in memory too.
+    func isOverwritten(_ file: MappedFile) -> Bool {
+        guard let opened = try? files.open(Self.cleanPath(file.path)) else { return false }
+        return opened.identity.inode == file.inode
+    }
+
+    private func checked(_ opened: consuming OpenFile, _ file: MappedFile) throws(SymbolError) -> OpenFile {
+        try check(opened, file)
+        return opened
     }
 
     /// The inode decides; the device only hints, because overlayfs and btrfs show another one in the map. Where both the

@@ -5,16 +5,15 @@ import Memory
 /// Finds the libraries a library needs where the dynamic linker of a process would (ld.so(8)): DT_RUNPATH, the cache,
 /// the standard directories. LD_LIBRARY_PATH is read from the process's environment.
 struct LibrarySearch {
-    /// Put before every path.
-    let root: String
+    let files: TargetFiles
     let machine: UInt16
     private let environmentPath: [String]
     private let cache: [String: [String]]
 
-    init(root: String, pid: Int32, machine: UInt16) {
-        self.root = root
+    init(files: TargetFiles, machine: UInt16) {
+        self.files = files
         self.machine = machine
-        let environment = (try? readWholeFile(ProcDirectory.path(of: pid) + "/environ", limit: 4 << 20)) ?? []
+        let environment = (try? readWholeFile(ProcDirectory.path(of: files.pid) + "/environ", limit: 4 << 20)) ?? []
         let name = "LD_LIBRARY_PATH="
         environmentPath =
             environment.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
@@ -22,30 +21,47 @@ struct LibrarySearch {
                 $0.dropFirst(name.count).split { $0 == ":" || $0 == ";" }.map(String.init)
             }
             ?? []
-        cache = (try? readWholeFile(root + "/etc/ld.so.cache")).map { Self.parseCache($0, machine) } ?? [:]
+        cache =
+            (try? files.read("/etc/ld.so.cache", limit: Self.largestCache)).map { Self.parseCache($0, machine) } ?? [:]
+    }
+
+    /// In bytes, of ld.so.cache: a thousand times an ordinary one. A longer one counts as none.
+    private static let largestCache = 64 << 20
+
+    /// A library, and whether it is one of this process's files rather than of the target's.
+    struct Found {
+        var image: ElfImage
+        var isOwn: Bool
     }
 
     /// The file of a DT_NEEDED entry of `library`; nil where there is none for this machine.
-    func find(_ name: String, neededBy library: ElfImage) -> ElfImage? {
-        candidates(name, library).lazy.compactMap { try? ElfImage(path: $0) }.first { $0.machine == machine }
+    func find(_ name: String, neededBy library: Found) -> Found? {
+        for (path, isOwn) in candidates(name, library) {
+            guard let image = try? isOwn ? ElfImage(path: path) : files.image(path), image.machine == machine else {
+                continue
+            }
+            return Found(image: image, isOwn: isOwn)
+        }
+        return nil
     }
 
-    private func candidates(_ name: String, _ library: ElfImage) -> [String] {
+    private func candidates(_ name: String, _ needing: Found) -> [(path: String, isOwn: Bool)] {
+        let library = needing.image
         let path = library.path
         let origin = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        if name.contains("/") { return [root + name] }
+        if name.contains("/") { return [(name, false)] }
         let triple = machine == UInt16(EM_AARCH64) ? "aarch64-linux-gnu" : "x86_64-linux-gnu"
-        var places: [String] = []
+        var places: [(String, Bool)] = []
         for directory in library.runpath {
             // A path below $ORIGIN is as reachable as the library itself, which was opened without the root.
             let isOwn = directory.hasPrefix("$ORIGIN") || directory.hasPrefix("${ORIGIN}")
             let expanded = Self.expand(directory, ["ORIGIN": origin, "LIB": "lib/\(triple)"])
-            places.append((isOwn ? "" : root) + expanded + "/" + name)
+            places.append((expanded + "/" + name, isOwn && needing.isOwn))
         }
-        places += environmentPath.map { "\(root)\($0)/\(name)" }
-        places += (cache[name] ?? []).map { root + $0 }
+        places += environmentPath.map { ("\($0)/\(name)", false) }
+        places += (cache[name] ?? []).map { ($0, false) }
         places += ["/lib/\(triple)", "/usr/lib/\(triple)", "/lib64", "/usr/lib64", "/lib", "/usr/lib"].map {
-            "\(root)\($0)/\(name)"
+            ("\($0)/\(name)", false)
         }
         return places
     }
@@ -112,20 +128,22 @@ extension SymbolIndex {
     ///
     /// Weak undefined symbols may stay undefined and do not count. Paths are taken below `root`, except the library's own.
     public func unresolvedSymbols(of library: ElfImage, root: String? = nil) -> UnresolvedSymbols {
-        let search = LibrarySearch(root: root ?? self.root, pid: map.pid, machine: library.machine)
+        let files = root.map { TargetFiles(pid: map.pid, root: $0) } ?? self.files
+        let search = LibrarySearch(files: files, machine: library.machine)
         var result = UnresolvedSymbols(symbols: [], libraries: [])
         var defined: [String: Set<String?>] = [:]
         var seen: Set<String> = []
-        var pending = [library]
+        var pending = [LibrarySearch.Found(image: library, isOwn: true)]
         // Breadth first, as the dynamic linker loads. The number of names bounds the walk.
         while !pending.isEmpty {
-            let current = pending.removeFirst()
+            let needing = pending.removeFirst()
+            let current = needing.image
             for symbol in current.dynamicSymbols where symbol.isDefined && symbol.binding != .local {
                 defined[symbol.name, default: []].insert(symbol.version)
             }
             for name in current.needed where seen.insert(name).inserted {
                 if images.contains(where: { $0.elf.soname == name || $0.name == name || $0.path == name }) { continue }
-                if let found = search.find(name, neededBy: current) {
+                if let found = search.find(name, neededBy: needing) {
                     pending.append(found)
                 } else {
                     result.libraries.append("\(name) (needed by \(current.path))")

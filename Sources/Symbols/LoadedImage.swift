@@ -16,6 +16,8 @@ public final class LoadedImage: Sendable {
     public let range: Range<Address>
     public let elf: ElfImage
     public var buildID: [UInt8] { elf.buildID }
+    /// Its file cannot be read, or is another by now: only what it exports is known.
+    public var isFromMemory: Bool { elf.isFromMemory }
 
     let symbols: ImageSymbols
     let copies: CopyFinder
@@ -74,7 +76,8 @@ public final class LoadedImage: Sendable {
 
 extension LoadedImage: Hashable {
     public static func == (left: LoadedImage, right: LoadedImage) -> Bool {
-        left === right || (left.bias == right.bias && left.elf.identity == right.elf.identity)
+        left === right
+            || (left.bias == right.bias && left.path == right.path && left.elf.identity == right.elf.identity)
     }
     public func hash(into hasher: inout Hasher) { hasher.combine(bias) }
 }

@@ -111,12 +111,15 @@ public struct ProcessMap: Sendable {
 
 /// Mappings of one file: what may be an image.
 public struct MappedFile: Hashable, Sendable {
-    /// In ascending order; the first maps the start of the file, where an image has its ELF header.
-    public var regions: [Region]
+    /// Mappings of a file, after the first, that are looked at.
+    static let largestCount = 256
 
-    public var header: Region { regions[0] }
-    public var path: String { regions[0].path }
-    public var inode: UInt64 { regions[0].inode }
+    /// In ascending order; the first maps the start of the file, where an image has its ELF header.
+    public var regions: ArraySlice<Region>
+
+    public var header: Region { regions[regions.startIndex] }
+    public var path: String { header.path }
+    public var inode: UInt64 { header.inode }
 }
 
 extension ProcessMap {
@@ -142,7 +145,8 @@ extension ProcessMap {
         for key in order {
             let all = byFile[key]!
             let starts = all.indices.filter { all[$0].fileOffset == 0 && all[$0].permissions.contains(.read) }
-            for start in starts { files.append(MappedFile(regions: Array(all[start...]))) }
+            // An image has a handful of mappings; a file may be mapped thousands of times.
+            for start in starts { files.append(MappedFile(regions: all[start...].prefix(MappedFile.largestCount))) }
         }
         return files.sorted { $0.header.range.lowerBound < $1.header.range.lowerBound }
     }

@@ -26,7 +26,8 @@ public final class SymbolIndex: Sendable {
     /// Images that are left out, and why.
     public let problems: [SymbolError]
     public let map: ProcessMap
-    public let root: String
+    /// The files of the process.
+    public let files: TargetFiles
 
     let memory: any MemoryReader
     let names: NameTable
@@ -38,44 +39,51 @@ public final class SymbolIndex: Sendable {
 
     private let debugDirectories: [String]
 
+    /// Budgets of what a process can make us do: images, and bytes read of all of them. Those beyond are `problems`.
+    private static let largestCount = 1 << 14
+    private static let largestShare = 2 << 30
+
     /// Reads the images of a process.
     ///
     /// - Parameters:
-    ///   - root: put before the paths of the map: `/proc/PID/root` for a process that may be in a container.
+    ///   - root: the process's root directory, `/proc/PID/root`; empty for this process.
     ///   - debugDirectories: where separate debug files are installed, below `root`.
     /// - Throws: never for a single image (see `problems`); `noProcess` where there is not one image to be read.
     public convenience init(
         map: ProcessMap, memory: any MemoryReader, root: String = "", debugDirectories: [String] = ["/usr/lib/debug"]
     ) throws(SymbolError) {
-        try self.init(map: map, memory: memory, root: root, debugDirectories: debugDirectories, reusing: [])
+        try self.init(
+            map: map, memory: memory, files: TargetFiles(pid: map.pid, root: root), debugDirectories: debugDirectories,
+            reusing: [])
     }
 
     /// The index for a newer map of the same process, after dlopen or dlclose: files that did not change are not read
     /// again. Symbols of either index compare equal where they are.
     public func refreshed(map: ProcessMap) throws(SymbolError) -> SymbolIndex {
         try SymbolIndex(
-            map: map, memory: memory, root: root, debugDirectories: debugDirectories, reusing: images + patchLibraries)
+            map: map, memory: memory, files: files, debugDirectories: debugDirectories, reusing: images + patchLibraries
+        )
     }
 
     /// Every image that a newer map of the same process shows, patch libraries among them; nothing is looked up by name. Those that
     /// cannot be read are left out.
     public func loadedImages(in map: ProcessMap) -> [LoadedImage] {
-        Self.read(map, memory, root: root, debugDirectories: debugDirectories, reusing: images + patchLibraries).images
+        Self.read(map, memory, files, debugDirectories: debugDirectories, reusing: images + patchLibraries).images
     }
 
     private init(
-        map: ProcessMap, memory: any MemoryReader, root: String, debugDirectories: [String],
+        map: ProcessMap, memory: any MemoryReader, files: TargetFiles, debugDirectories: [String],
         reusing known: [LoadedImage]
     ) throws(SymbolError) {
         let (images, problems) = Self.read(
-            map, memory, root: root, debugDirectories: debugDirectories, reusing: known)
+            map, memory, files, debugDirectories: debugDirectories, reusing: known)
         guard !images.isEmpty else { throw problems.first ?? .noProcess(pid: map.pid) }
 
         (self.images, patchLibraries) = Self.inLoadOrder(images, memory)
         self.problems = problems
         self.map = map
         self.memory = memory
-        self.root = root
+        self.files = files
         self.debugDirectories = debugDirectories
         let ordered = self.images
         byAddress = ordered.indices.sorted { ordered[$0].range.lowerBound < ordered[$1].range.lowerBound }
@@ -84,26 +92,34 @@ public final class SymbolIndex: Sendable {
     }
 
     private static func read(
-        _ map: ProcessMap, _ memory: any MemoryReader, root: String, debugDirectories: [String],
+        _ map: ProcessMap, _ memory: any MemoryReader, _ files: TargetFiles, debugDirectories: [String],
         reusing known: [LoadedImage]
     ) -> (images: [LoadedImage], problems: [SymbolError]) {
         let loader = ImageLoader(
-            pid: map.pid, root: root, memory: memory, debugFiles: DebugFiles(root: root, directories: debugDirectories))
-        let knownByFile = Dictionary(known.map { ($0.elf.identity, $0) }, uniquingKeysWith: { first, _ in first })
+            files: files, memory: memory, debugFiles: DebugFiles(files: files, directories: debugDirectories))
+        let knownByFile = Dictionary(
+            known.compactMap { image in image.elf.identity.map { ($0, image) } },
+            uniquingKeysWith: { first, _ in first })
         var images: [LoadedImage] = []
         var problems: [SymbolError] = []
         var claimed = Address.null
+        var bytesRead = 0
         for file in map.mappedFiles where file.header.range.lowerBound >= claimed {
             guard loader.isProgram(file) || file.regions.contains(where: { $0.permissions.contains(.execute) }),
                 loader.isImage(file.header)
             else { continue }
             do throws(SymbolError) {
-                let image = try loader.withFile(file) { (opened) throws(SymbolError) -> LoadedImage? in
-                    try Self.image(
-                        file, opened, loader, map, knownByFile, isFirst: !images.contains(where: \.isMainProgram))
+                guard bytesRead < Self.largestShare, images.count < Self.largestCount else {
+                    throw .unsupported(
+                        path: ImageLoader.cleanPath(file.path),
+                        what: "\(images.count) images, of which \(bytesRead) bytes were read, went before it, "
+                            + "and at most \(Self.largestCount) and \(Self.largestShare) are looked at")
                 }
+                let image = try Self.image(
+                    file, loader, map, knownByFile, isFirst: !images.contains(where: \.isMainProgram))
                 guard let image else { continue }
                 claimed = image.range.upperBound
+                bytesRead += image.elf.bytes.bytesRead
                 images.append(image)
             } catch {
                 problems.append(error)
@@ -113,13 +129,32 @@ public final class SymbolIndex: Sendable {
     }
 
     private static func image(
-        _ file: MappedFile, _ opened: borrowing OpenFile, _ loader: ImageLoader, _ map: ProcessMap,
+        _ file: MappedFile, _ loader: ImageLoader, _ map: ProcessMap,
         _ known: [FileIdentity: LoadedImage], isFirst: Bool
     ) throws(SymbolError) -> LoadedImage? {
         let path = ImageLoader.cleanPath(file.path)
-        let same = known[opened.identity]
+        var same: LoadedImage?
         let elf: ElfImage
-        if let same { elf = same.elf } else { elf = try ElfImage(descriptor: opened.descriptor, path: path) }
+        do throws(SymbolError) {
+            let opened = try loader.open(file)
+            same = known[opened.identity]
+            if let same {
+                elf = same.elf
+            } else {
+                elf = try ElfImage(opened, path: path) { () throws(SymbolError) in try loader.open(file) }
+            }
+        } catch {
+            switch error {
+            case .unreadable, .replaced: break
+            // What its path leads to now: a directory, a FIFO.
+            case .unsupported where file.header.path.hasSuffix(" (deleted)"): break
+            default: throw error
+            }
+            guard !loader.isOverwritten(file),
+                let mapped = try? ElfImage(mapped: file, memory: loader.memory, path: path)
+            else { throw error }
+            elf = mapped
+        }
         guard let (bias, range, regions) = ImageLoader.placement(of: elf, header: file.header, in: map) else {
             return nil
         }

@@ -12,6 +12,19 @@ struct SymbolTable: @unchecked Sendable {
     let fileOffset: UInt64
 
     static let recordSize = MemoryLayout<Elf64_Sym>.size
+    /// A file with a larger table is refused: the largest programs have two million symbols.
+    static let largestCount: UInt64 = 8 << 20
+    /// In bytes, of the names.
+    static let largestStrings: UInt64 = 768 << 20
+
+    static func check(_ records: UInt64, _ strings: UInt64, path: String) throws(SymbolError) {
+        guard records <= largestCount * UInt64(recordSize), strings <= largestStrings else {
+            throw .unsupported(
+                path: path,
+                what: "it says it has \(records / UInt64(recordSize)) symbols with \(strings) bytes of names, "
+                    + "and at most \(largestCount) and \(largestStrings) are read")
+        }
+    }
 
     init(
         records: UnsafeRawBufferPointer, strings: UnsafeRawBufferPointer, versions: UnsafeRawBufferPointer,
@@ -27,7 +40,7 @@ struct SymbolTable: @unchecked Sendable {
     }
 
     init?(
-        staticOf bytes: UnsafeRawBufferPointer, _ sections: [ElfSection], path: String
+        staticOf bytes: FileContents, _ sections: [ElfSection], path: String
     ) throws(SymbolError) {
         guard let table = sections.first(where: { $0.type == UInt32(SHT_SYMTAB) }) else { return nil }
         guard table.entrySize == UInt64(Self.recordSize) else {
@@ -35,6 +48,7 @@ struct SymbolTable: @unchecked Sendable {
                 path: path, offset: table.fileOffset,
                 what: "symbols of .symtab are \(table.entrySize) bytes long, not 24")
         }
+        if Int(table.link) < sections.count { try Self.check(table.size, sections[Int(table.link)].size, path: path) }
         guard let records = bytes.slice(at: table.fileOffset, count: table.size) else {
             throw .malformed(path: path, offset: table.fileOffset, what: ".symtab reaches beyond the end of the file")
         }

@@ -35,6 +35,13 @@ struct ApplyCommand: ParsableCommand {
     @Flag(name: .long, help: "Print what would happen, and do nothing.")
     var dryRun = false
 
+    @Flag(
+        name: .long,
+        help:
+            "As root: load the library though others may write it, or a folder that it lies in, or it belongs to somebody else."
+    )
+    var allowUnsafeOwner = false
+
     func validate() throws { _ = try pairs() }
 
     private func pairs() throws -> [(old: String, new: String)] {
@@ -50,7 +57,7 @@ struct ApplyCommand: ParsableCommand {
     func run() throws {
         let command = Apply(
             library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
-            options: change.target)
+            allowUnsafeOwner: allowUnsafeOwner, options: change.target)
         log.start()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }

@@ -91,6 +91,35 @@ import Testing
         #expect(examine(good))
     }
 
+    /// A file that is cut off while it is looked at ends nobody: what was read is kept, the rest is an error.
+    @Test func survivesTruncationMeanwhile() throws {
+        let padding = try write([UInt8](repeating: 1, count: 1 << 20), "padding")
+        let path = workshop.file("padded.so")
+        try runTool([
+            "objcopy", "--add-section", ".padding=\(padding)", try workshop.library("cut.so", ["symbols_inlined.c"]),
+            path,
+        ])
+        let elf = try ElfImage(path: path)
+        let symbols = elf.symbols
+        let section = try #require(elf.section(named: ".padding"))
+        #expect(try ElfImage(path: path).contents(of: section).count == 1 << 20)
+        #expect(truncate(path, 4096) == 0)
+        #expect(elf.symbols == symbols)
+        #expect(symbolError { try elf.contents(of: section) }.map(isMalformed) == true)
+        #expect(symbolError { try ElfImage(path: path) } != nil)
+    }
+
+    /// Neither a FIFO nor a device is opened: the opening of either may wait, or do something.
+    @Test func opensRegularFilesOnly() throws {
+        #expect(mkfifo(workshop.file("fifo"), 0o644) == 0)
+        for path in [workshop.file("fifo"), "/dev/null", workshop.path] {
+            guard case .unsupported? = symbolError({ try ElfImage(path: path) }) else {
+                Issue.record("\(path) was opened")
+                continue
+            }
+        }
+    }
+
     @Test func survivesChangedBytes() throws {
         let seed = testSeed()
         var random = SeededGenerator(seed: seed)
@@ -103,7 +132,9 @@ import Testing
             try readAll(try workshop.library("d.so", ["symbols_inlined.c"], ["-g", "-gz", "-O2"])),
         ]
         var accepted = 0
-        for round in 0..<4000 {
+        // FUZZ_ROUNDS=1000000 for a night.
+        let rounds = getenv("FUZZ_ROUNDS").flatMap { Int(String(cString: $0)) } ?? 4000
+        for round in 0..<rounds {
             var bytes = files[round % files.count]
             for _ in 0..<Int.random(in: 1...6, using: &random) {
                 // Headers and tables stand at either end; text in the middle is not looked at.
@@ -120,7 +151,7 @@ import Testing
             }
             accepted += examine(bytes) ? 1 : 0
         }
-        #expect(accepted > 0 && accepted < 4000, "SEED=\(seed)")
+        #expect(accepted > 0 && accepted < rounds, "SEED=\(seed)")
     }
 
     /// libelf writes to the headers of what it decompresses, whatever size the file says they have.
@@ -164,9 +195,19 @@ import Testing
         // As an image of a process whose memory is the file.
         let text = "400000-\(String(0x400000 + max(bytes.count, 1) + 0x10000 & ~0xFFF, radix: 16)) r-xp 0 0:0 "
         var status = stat()
-        guard stat(path, &status) == 0, let map = try? ProcessMap(parsing: "\(text)\(status.st_ino) \(path)", pid: 0),
-            let index = try? SymbolIndex(map: map, memory: BytesMemory(base: Address(0x400000), contents: bytes))
-        else { return true }
+        guard stat(path, &status) == 0 else { return true }
+        explore("\(text)\(status.st_ino) \(path)", bytes)
+        // And as one whose file is gone.
+        explore("\(text)1 /nowhere/mutant (deleted)", bytes)
+        _ = elf.frameTable
+        return true
+    }
+
+    private func explore(_ line: String, _ bytes: [UInt8]) {
+        guard let map = try? ProcessMap(parsing: line, pid: 0),
+            let index = try? SymbolIndex(map: map, memory: BytesMemory(base: Address(0x400000), contents: bytes)),
+            let elf = index.images.first?.elf
+        else { return }
         for name in ["area", "versioned", "versioned@V1", "chosen", "shop::price"] {
             for function in index.functions(named: name) {
                 _ = index.extent(of: function)
@@ -180,7 +221,6 @@ import Testing
             _ = index.function(containing: Address(0x400000) + offset)
         }
         _ = index.unresolvedCount(elf)
-        return true
     }
 
     private func readAll(_ path: String) throws -> [UInt8] {
