@@ -35,6 +35,8 @@ extension Agent {
         } catch let error as AgentError {
             throw error
         } catch let error as MemoryError {
+            // Before anything was done to it: `awaitAgent` tells an end itself.
+            if process.end(of: memory) != nil { throw .refused(.vanished(pid: process.pid)) }
             throw .memory(error)
         } catch {
             throw .unwinder("\(error)")

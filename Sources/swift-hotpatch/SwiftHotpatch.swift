@@ -50,7 +50,8 @@ struct ChangeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Give up, with nothing changed, when all threads could not be held within this long; useful for servers with a deadline to keep.",
+            "Hold threads no longer than this at a time, before the first write; where that is too short, try again until the timeout. "
+                + "By default 50, and up to 400 where it takes that.",
             valueName: "milliseconds"))
     var maxPause: Int?
 

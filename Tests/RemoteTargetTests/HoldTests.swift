@@ -46,7 +46,7 @@ extension RemoteTargetTests {
                 if attempts < 3 { throw CommitError.busy(thread: 1, address: .null, foundAt: nil) }
             }
             #expect(attempts == 3)
-            #expect(holds.report.stops == 3)
+            #expect(holds.report.stops >= 3)
             #expect(holds.report.threads == 2)
             #expect(holds.report.longest >= 10_000_000)
             #expect(holds.report.total >= 30_000_000)

@@ -121,14 +121,17 @@ extension RemoteTargetTests {
             if child == 0 {
                 let tracees = try? Tracees(process)
                 try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
-                usleep(200_000)
-                _exit(0)
+                while true { pause() }
             }
-            defer { reap(child) }
             waitFor("t", victim.pid)
             let start = Deadline.now
             #expect(throws: RemoteRefusal.self) {
                 try RemoteProcess.examine(pid: victim.pid, deadline: .after(milliseconds: 20))
+            }
+            let killer = try spawn(["sh", "-c", "sleep 0.2; kill -9 \(child)"])
+            defer {
+                reap(killer)
+                reap(child)
             }
             _ = try RemoteProcess.examine(pid: victim.pid, deadline: .after(milliseconds: 20_000))
             #expect(Deadline.now - start >= 20_000_000)
