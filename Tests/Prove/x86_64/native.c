@@ -98,6 +98,16 @@ static uint64_t operand_address(
     return address + (uint64_t)(int64_t)displacement;
 }
 
+// How far from its operand's address an instruction reads or writes: bts and its like count bits from there, in a register.
+static uint64_t bit_distance(const x86_instruction *parsed, const struct user_regs_struct *registers) {
+    bool counts_bits = parsed->legacy && parsed->map == 1 && (parsed->opcode & 0xe7) == 0xa3;
+    if (!counts_bits) return 0;
+    uint64_t value = general_register(registers, x86_reg(parsed) | (parsed->rex & 4u) << 1);
+    bool wide = (parsed->rex & 8) != 0;
+    int64_t bit = wide ? (int64_t)value : parsed->operand_size ? (int16_t)value : (int32_t)value;
+    return (uint64_t)(bit >> 6) * 8;
+}
+
 // Notes what the next step may write.
 static void note_operands(
     const space *space, run *run, const uint8_t *code, size_t length, const struct user_regs_struct *registers
@@ -108,7 +118,8 @@ static void note_operands(
     if (hp_x86_parse(code, length, &parsed) != X86_PARSED) return;
     if (parsed.has_modrm && parsed.modrm >> 6 != 3) {
         bool saves = parsed.legacy && parsed.map == 1 && (parsed.opcode == 0xae || parsed.opcode == 0xc7);
-        note_write(space, run, operand_address(&parsed, code, registers->rip, registers), saves ? SAVED_STATE : WIDEST);
+        uint64_t address = operand_address(&parsed, code, registers->rip, registers) + bit_distance(&parsed, registers);
+        note_write(space, run, address, saves ? SAVED_STATE : WIDEST);
     }
     bool to_rdi = parsed.legacy && ((parsed.map == 0 && (parsed.opcode & 0xf4) == 0xa4) || parsed.opcode == 0xf7);
     if (to_rdi) note_write(space, run, registers->rdi, STACK_ITEM);
