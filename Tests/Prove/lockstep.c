@@ -16,6 +16,7 @@ typedef struct trial {
     const place *place;
     machine *machine;
     hp_relocation_request request;
+    uint64_t hop;                             // 0: the detour leads to the stub
     hp_relocation relocation;
     territory original, copy;
     uint64_t starts[START_CAPACITY][2];       // in the original, in the copy
@@ -41,6 +42,24 @@ static void place_stub(trial *trial, uint64_t *random) {
     else if (choice % 16 == 0) choice++;
     trial->request.stub = pool + choice * HP_STUB_CAPACITY;
     trial->request.slot = pool + POOL_STUBS + next_random(random) % ((POOL_SIZE - POOL_STUBS) / 8) * 8;
+}
+
+// Padding behind the function, the last bytes of it, to jump on from; 0 where there is not enough.
+static uint64_t hop_behind(const hp_relocation_request *request, hp_arch arch) {
+    size_t length = request->function_length, needed = hp_hop_length(arch);
+    if (needed == 0 || length == 0 || length > request->code_length) return 0;
+    size_t padding = hp_free_padding(arch, request->code, request->code_length, length);
+    return padding < needed ? 0 : request->entry + length + padding - needed;
+}
+
+static bool move(trial *trial, hp_refusal *refusal) {
+    hp_arch arch = trial->prover->image.arch;
+    const hp_relocation_request *request = &trial->request;
+    if (!trial->place->through_hop) return hp_relocate(arch, request, &trial->relocation, refusal);
+    trial->hop = hop_behind(request, arch);
+    if (trial->hop == 0 || !hp_relocate_through(arch, request, trial->hop, &trial->relocation, refusal)) return false;
+    uint32_t end = trial->relocation.patch_offset + trial->relocation.window_length;
+    return trial->hop >= request->entry + end;
 }
 
 static void draw_territories(trial *trial) {
@@ -244,6 +263,13 @@ static void run_trial(trial *trial, machine *machine, uint64_t *random, bool fli
         }
     }
     uint64_t patch = trial->request.entry + moved->patch_offset;
+    uint8_t padding[HP_DETOUR_CAPACITY], jump[HP_DETOUR_CAPACITY];
+    size_t jump_length = 0;
+    if (trial->hop != 0) {
+        jump_length = hp_encode_jump(space->image->arch, trial->hop, trial->request.stub, jump);
+        memcpy(padding, space_at(space, trial->hop, jump_length), jump_length);
+        write_code(trial, trial->hop, jump, jump_length);
+    }
     write_code(trial, patch, moved->detour, moved->detour_length);
     trial->mismatched = !compare_all(trial, states) || !detour_leads_to_replacement(trial, states);
     if (flips && trial->executed && !trial->mismatched) {
@@ -251,6 +277,7 @@ static void run_trial(trial *trial, machine *machine, uint64_t *random, bool fli
         tally->noticed += notices_flip(trial, states, random);
     }
     write_code(trial, patch, moved->expected, moved->detour_length);
+    if (trial->hop != 0) write_code(trial, trial->hop, padding, jump_length);
 }
 
 // Until it was run from the entry to where the window is left, for registers may be drawn that fault.
@@ -295,8 +322,8 @@ static void prove_at(prover *prover, const function *function, const place *plac
         .function_length = function->length, .entry = function->address + prover->space.bias,
     };
     place_stub(&trial, random);
-    hp_refusal refusal;
-    if (!hp_relocate(image->arch, &trial.request, &trial.relocation, &refusal)) {
+    hp_refusal refusal = {0};
+    if (!move(&trial, &refusal)) {
         prover->tally->refused[refusal.reason] += near;
         return;
     }

@@ -64,6 +64,7 @@ typedef struct place {
     uint64_t pool[2];            // the first is taken where it reaches; 0: there is none
     bool on_page;                // at the start of a page, which takes a shorter detour
     unsigned one_in;             // of how many functions
+    bool through_hop;            // reached through the padding behind the function, where there is enough of it
 } place;
 
 typedef struct region {

@@ -81,14 +81,16 @@ bool space_make(space *space, const image *image, uint64_t seed) {
     bool made = true;
     uint64_t below = image->is_fixed ? 0 : start - MIB;
     if (image->arch == HP_ARCH_ARM64) {
-        made = add_place(space, (place){"near", {end + 0x10000, below}, false, 1}) &&
-               add_place(space, (place){"page", {end + GIB}, true, 1}) &&
-               add_place(space, (place){"far", {end + GIB}, false, 1}) &&
-               add_place(space, (place){"anywhere", {end + 64 * GIB}, false, 1});
+        made = add_place(space, (place){"near", {end + 0x10000, below}, false, 1, false}) &&
+               add_place(space, (place){"page", {end + GIB}, true, 1, false}) &&
+               add_place(space, (place){"far", {end + GIB}, false, 1, false}) &&
+               add_place(space, (place){"anywhere", {end + 64 * GIB}, false, 1, false});
     } else {
-        made = add_place(space, (place){"near", {end + 0x10000, 0}, false, 1});
+        made = add_place(space, (place){"near", {end + 0x10000}, false, 1, false}) &&
+               add_place(space, (place){"hop", {end + 0x10000}, false, 4, true});
         // So far away that the image's data are out of reach, though the text is not.
-        if (made && !image->is_fixed) made = add_place(space, (place){"edge", {text_end - 2 * GIB + 0x20000}, false, 8});
+        uint64_t edge = text_end - 2 * GIB + 0x20000;
+        if (made && !image->is_fixed) made = add_place(space, (place){"edge", {edge}, false, 8, false});
     }
     space->pristine = malloc(ARENA_SIZE);
     if (!made || space->pristine == NULL) return false;
