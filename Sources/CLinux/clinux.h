@@ -2,6 +2,7 @@
 // Header only. Each function is the call of its name; the manual page says the rest.
 #pragma once
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -191,6 +192,11 @@ static inline int linux_pidfd_wait_status(int pidfd, int *status) {
     return 0;
 }
 static inline pid_t linux_gettid(void) { return (pid_t)syscall(SYS_gettid); }
+// Without MFD_NOEXEC_SEAL's defaults: a library is mapped from it. Kernels before 6.3 do not know MFD_EXEC (0x10).
+static inline int linux_memfd_executable(const char *name) {
+    int fd = (int)syscall(SYS_memfd_create, name, 1U | 0x10U);
+    return fd >= 0 || errno != EINVAL ? fd : (int)syscall(SYS_memfd_create, name, 1U);
+}
 static inline long linux_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
 
 // The scheduling of one thread. `policy` and `priority` as in sched_setscheduler(2).

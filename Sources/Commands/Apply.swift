@@ -58,8 +58,9 @@ public struct Apply: Sendable {
             try checkTrusted(status, descriptor: descriptor, session: session)
             try session.target.requireLoader()
             try checkUnwritten(status, session: session)
-            try checkResolved(session.index.unresolvedSymbols(of: patch.image))
-            let matches = try patch.matches(in: session.index, selection: .init(only: only, map: map, image: image))
+            let unexported = try checkResolved(session.index.unresolvedSymbols(of: patch.image), in: session.index)
+            var matches = try patch.matches(in: session.index, selection: .init(only: only, map: map, image: image))
+            matches.notes += bindingNotes(unexported)
             let entries = matches.entries
             log.debug("\(session.index.images.count) images read, \(entries.count) functions to replace")
             if !dryRun { try checkProc(session.index) }
@@ -69,7 +70,11 @@ public struct Apply: Sendable {
             if dryRun { return dryReport(planned, matches, patch: patch, session: session) }
             // Told afterwards, and computed before: nothing that can go wrong may come between a commit and its report.
             let descriptions = entries.map { describe($0, session: session) }
-            let receipt = try commit(matches, patch: patch, descriptor: descriptor, session: session, log: log)
+            let bound =
+                unexported.addresses.isEmpty
+                ? nil : try BoundLibrary(copying: descriptor, path: library, unexported.addresses)
+            let receipt = try commit(
+                matches, patch: patch, descriptor: bound?.descriptor ?? descriptor, session: session, log: log)
             return report(receipt, descriptions, matches.leftOut)
         } catch { throw CommandError(error) }
     }
@@ -120,21 +125,59 @@ public struct Apply: Sendable {
         }
     }
 
-    private func checkResolved(_ missing: UnresolvedSymbols) throws(CommandError) {
+    /// - Returns: what the process has and does not export.
+    private func checkResolved(
+        _ unresolved: UnresolvedSymbols, in index: SymbolIndex
+    ) throws(CommandError) -> UnexportedSymbols {
         func list(_ names: [String]) -> String {
             names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", and \(names.count - 8) more" : "")
         }
-        guard missing.libraries.isEmpty else {
+        guard unresolved.libraries.isEmpty else {
             throw CommandError(
-                "\(library) needs libraries that process \(pid) could not load: \(list(missing.libraries)). "
+                "\(library) needs libraries that process \(pid) could not load: \(list(unresolved.libraries)). "
                     + "They are neither loaded nor found where its loader looks. Install them there, or link without them."
             )
         }
-        guard missing.symbols.isEmpty else {
+        if unresolved.symbols.isEmpty { return UnexportedSymbols() }
+        let found: UnexportedSymbols
+        do throws(SymbolError) { found = try index.unexportedSymbols(named: unresolved.symbols) } catch {
             throw CommandError(
-                "\(library) needs symbols that process \(pid) does not have: \(list(missing.symbols)). "
+                "\(library) needs a symbol that process \(pid) does not export. \(CommandError(error).description)")
+        }
+        guard found.missing.isEmpty else {
+            throw CommandError(
+                "\(library) needs symbols that process \(pid) does not have: \(list(found.missing)). "
                     + "It could not be loaded. Link the library with what defines them.")
         }
+        guard found.threadLocal.isEmpty, index.bindsAbsoluteSymbols else {
+            let names = found.threadLocal.isEmpty ? unresolved.symbols : found.threadLocal
+            let why =
+                found.threadLocal.isEmpty ? "Its glibc is older than 2.28" : "They are thread-local, without an address"
+            throw CommandError(
+                "\(library) needs symbols that process \(pid) has and does not export: \(list(names)). \(why), so they cannot be bound. "
+                    + "Link the program with --export-dynamic, and restart it.")
+        }
+        return found
+    }
+
+    private func bindingNotes(_ unexported: UnexportedSymbols) -> [String] {
+        let names = unexported.addresses.keys.map(displayName).sorted()
+        guard !names.isEmpty else { return [] }
+        let list = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", and \(names.count - 3) more" : "")
+        var notes = ["what the process has and does not export was bound to where it is: \(list)"]
+        if let first = unexported.staticFunctions.sorted().first {
+            notes.append(
+                "\(displayName(first)) is static: where the program is optimised, the compiler may have changed how its arguments are "
+                    + "passed")
+        }
+        return notes
+    }
+
+    /// Of the library's file, where a copy of it was loaded.
+    private var wholePath: String {
+        guard let path = realpath(library, nil) else { return library }
+        defer { free(path) }
+        return String(cString: path)
     }
 
     /// Stands for the load bias of a library that is not loaded: canonical, and nowhere near anything.
@@ -193,7 +236,8 @@ public struct Apply: Sendable {
         }
         return PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
-            source: loaded?.mappedPath ?? library, digest: patch.digest, handle: loaded?.handle ?? 0,
+            source: loaded.map { $0.mappedPath.hasPrefix("/memfd:") ? wholePath : $0.mappedPath } ?? library,
+            digest: patch.digest, handle: loaded?.handle ?? 0,
             onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null,
             notes: patch.notes(in: session.index) + matches.notes + imageNotes(in: session.index))
     }

@@ -29,7 +29,11 @@ extension SymbolIndex {
             throw .notFound(
                 name: name, image: image, nearest: copies.isEmpty ? nearestNames(to: name, allowed) : copies)
         }
-        throw .ambiguous(
+        throw ambiguous(name, found)
+    }
+
+    func ambiguous(_ name: String, _ found: [Definition]) -> SymbolError {
+        .ambiguous(
             name: name,
             candidates: found.map { definition in
                 SymbolError.Candidate(
@@ -77,15 +81,7 @@ extension SymbolIndex {
         }
         guard let first = found.first else { throw .notFound(name: name, image: image, nearest: []) }
         guard found.count == 1 else {
-            throw .ambiguous(
-                name: name,
-                candidates: found.map { definition in
-                    SymbolError.Candidate(
-                        image: images[definition.image].path,
-                        address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value),
-                        name: base,
-                        spelling: spelling(of: definition, among: found))
-                })
+            throw ambiguous(name, found)
         }
         let image = images[first.image]
         return DataSymbol(
@@ -194,7 +190,7 @@ extension SymbolIndex {
     }
 
     /// Hides, in each image, what the version, the scope and the binding rule out.
-    private func select(_ found: [Definition], version: String?) -> [Definition] {
+    func select(_ found: [Definition], version: String?) -> [Definition] {
         var result: [Definition] = []
         for image in Set(found.map(\.image)) {
             var inside = found.filter { $0.image == image }

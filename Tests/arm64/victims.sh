@@ -34,3 +34,7 @@ program -DPROGRAM -Wl,-rpath,'$ORIGIN' -o "$out/names" $commands/names.c "$out/l
 library -DFOLDED=1000 -DRATE=1000 -o "$out/names-folded.so" $commands/names.c
 library -DFOLDED=1000 -DBOTH=2000 -o "$out/names-both.so" $commands/names.c
 library -DVERSIONED=1000 -Wl,--version-script="$out/patch.map" -o "$out/names-versioned.so" $commands/names.c
+# A program that exports nothing.
+$clang -g -O1 -o "$out/hidden" $commands/hidden.c
+library -DPATCH=1000 -o "$out/hidden-patch.so" $commands/hidden.c
+library -DTHREAD_LOCAL -o "$out/hidden-thread-local.so" $commands/hidden.c

@@ -11,6 +11,7 @@ let commandChecks: [Check] = [
     Check(name: "patches stack and come off in any order", run: stacks),
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
     Check(name: "functions of several names, copies, versions", run: knowsNames),
+    Check(name: "a library bound to what the process does not export", run: bindsWhatIsHidden),
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
     Check(name: "with an allocator of its own, only a thread that waits is borrowed", run: borrowsWhoWaits),
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
@@ -89,6 +90,24 @@ private func knowsNames() throws {
         try expect("\(error)".contains("cannot replace vat_at and vat_de by different functions"), "\(error)")
     }
     try expectAnswer("de 119 at 119 rate 6 new 65 old 55")
+}
+
+private func bindsWhatIsHidden() throws {
+    let program = try Conversation(victim("hidden"))
+    func expectAnswer(_ expected: String, line: Int = #line) throws {
+        let answer = try program.ask()
+        try expect(answer == expected, answer, line: line)
+    }
+    try expectAnswer("price 21 counter 101 own 3")
+    let applied = try Apply(library: victim("hidden-patch.so"), pid: program.pid).run().text
+    try expect(applied.contains("note: what the process has and does not export was bound"), applied)
+    try expectAnswer("price 1040 counter 111 own 3")
+    _ = try Revert(pid: program.pid, choice: .all).run()
+    try expectAnswer("price 21 counter 112 own 3")
+    do {
+        _ = try Apply(library: victim("hidden-thread-local.so"), pid: program.pid).run()
+        throw TestFailure("a thread-local variable was bound")
+    } catch let error as CommandError { try expect("\(error)".contains("They are thread-local"), "\(error)") }
 }
 
 private func leavesAlone() throws {
