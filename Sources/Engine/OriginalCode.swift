@@ -13,21 +13,36 @@ struct OriginalCode: MemoryReader {
         sites = state.sites.sorted { $0.patchAddress < $1.patchAddress }
     }
 
+    /// The same of other memory.
+    init(_ memory: any MemoryReader, as other: OriginalCode) {
+        self.memory = memory
+        state = other.state
+        sites = other.sites
+    }
+
     func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError) {
         try memory.read(at: address, into: buffer)
         let end = address + buffer.count
-        var index = firstSite(from: address - Write.capacity)
-        while index < sites.count, sites[index].patchAddress < end {
+        for index in firstSite(from: address - Write.capacity)..<sites.count {
             let site = sites[index]
-            index += 1
-            guard let found = try? memory.bytes(at: site.patchAddress, count: site.original.count),
+            if site.patchAddress >= end { break }
+            if let found = bytes(of: site, in: buffer, at: address), found != site.original,
                 state.isJump(found, of: site)
-            else { continue }
-            for (offset, byte) in site.original.enumerated() {
-                let place = site.patchAddress + offset - address
-                if place >= 0, place < buffer.count { buffer[place] = byte }
+            {
+                for (offset, byte) in site.original.enumerated() {
+                    let place = site.patchAddress + offset - address
+                    if place >= 0, place < buffer.count { buffer[place] = byte }
+                }
             }
         }
+    }
+
+    /// What stands at the site; nil where that cannot be read.
+    private func bytes(of site: SiteRecord, in buffer: UnsafeMutableRawBufferPointer, at address: Address) -> [UInt8]? {
+        let start = site.patchAddress - address
+        let end = start + site.original.count
+        if start >= 0, end <= buffer.count { return Array(buffer[start..<end]) }
+        return try? memory.bytes(at: site.patchAddress, count: site.original.count)
     }
 
     private func firstSite(from address: Address) -> Int {

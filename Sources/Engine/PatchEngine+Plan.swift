@@ -53,7 +53,8 @@ private struct Planning {
     let map: ProcessMap
     let state: LedgerState
     let memory: PageSnapshot
-    let code: OriginalCode
+    /// Before anything was patched: what `memory` holds, and for whole images, of which it would keep every page.
+    let code, images: OriginalCode
     var plan: PatchPlan
     var sites: [SiteRecord] = []
     var newSites: [SiteRecord] = []
@@ -84,6 +85,7 @@ private struct Planning {
         self.state = state
         memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
         code = OriginalCode(memory, state: state)
+        images = OriginalCode(engine.target.memory, as: code)
         nextSite = state.nextSite
         plan = PatchPlan(architecture: engine.target.architecture)
         pools = state.pools.map { record in
@@ -203,8 +205,7 @@ private struct Planning {
     ) throws(PatchError) {
         let image = replacement.function.image
         var check = check(replacement, patchAddress: patchAddress, length: length)
-        try engine.references.read(
-            image, for: check.function, check.architecture, in: OriginalCode(engine.target.memory, state: state))
+        try engine.references.read(image, for: check.function, check.architecture, in: images)
         func refusal(branches: Bool) throws(PatchError) -> Refusal? {
             let near = engine.references.references(to: check.places, of: image)
             return try engine.reading("read what may lead into the function") {

@@ -57,7 +57,7 @@ struct ReferenceCheck {
     /// What lies so near that 8 bits reach.
     private func short(to wanted: WantedPlaces) throws(MemoryError) -> [Reference] {
         let places = wanted.range
-        guard let range = image.executableRanges.first(where: { $0.contains(places.lowerBound) }) else { return [] }
+        let range = mapping(of: places.lowerBound)
         let start = max(range.lowerBound, places.lowerBound - WantedPlaces.shortReach)
         let end = min(range.upperBound, places.upperBound + WantedPlaces.shortReach)
         guard start < end else { return [] }
@@ -121,7 +121,7 @@ struct ReferenceCheck {
     private func instruction(
         of reference: Reference, in piece: LoadedImage.Code?
     ) throws(MemoryError) -> (address: Address, length: Int)? {
-        let end = min(reference.field + 16, executableEnd(of: reference.field))
+        let end = min(reference.field + 16, mapping(of: reference.field).upperBound)
         func verdict(from start: Address) throws(MemoryError) -> Reference.Verdict {
             reference.verdict(architecture, in: try code.bytes(at: start, count: end - start), at: start)
         }
@@ -133,7 +133,7 @@ struct ReferenceCheck {
             }
         }
         // Walks that start anywhere soon meet the instructions that there are. It counts where any of them does.
-        let lowest = image.executableRanges.first { $0.contains(reference.field) }?.lowerBound ?? reference.field
+        let lowest = mapping(of: reference.field).lowerBound
         for distance in 48..<64 {
             let start = max(lowest, reference.field - distance)
             if case .real(let address, let length) = try verdict(from: start) { return (address, length) }
@@ -141,8 +141,10 @@ struct ReferenceCheck {
         return piece == nil ? nil : (reference.field, 0)
     }
 
-    private func executableEnd(of address: Address) -> Address {
-        image.executableRanges.first { $0.contains(address) }?.upperBound ?? address
+    /// The executable mapping that an address lies in; empty where none does.
+    private func mapping(of address: Address) -> Range<Address> {
+        image.regions.first { $0.range.contains(address) && $0.permissions.contains(.execute) }?.range
+            ?? address..<address
     }
 
     /// Whether a piece of code belongs to the function although it lies elsewhere.

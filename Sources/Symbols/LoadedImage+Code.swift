@@ -36,11 +36,15 @@ extension LoadedImage {
     }
 
     /// The piece of code an address lies in.
-    public struct Code: Hashable, Sendable {
+    public struct Code: Sendable {
         /// Its start is an instruction's; its end is that of the symbol or frame description, or the next start of another piece.
         public var range: Range<Address>
+        fileprivate var symbol: (image: ImageSymbols, reference: SymbolReference)?
+
         /// Mangled; nil where no symbol names it.
-        public var name: String?
+        public var name: String? {
+            symbol.map { String(decoding: $0.image.name($0.reference), as: UTF8.self) }
+        }
     }
 
     /// The function, or the part of one, that an address lies in. Nil where neither a symbol nor frame information covers the
@@ -49,24 +53,34 @@ extension LoadedImage {
         let linked = bias.linked(address)
         guard let segment = elf.executableSegment(containing: linked) else { return nil }
         let limit = segment.address &+ segment.memorySize
-        func piece(_ start: UInt64, _ end: UInt64, _ name: String?) -> Code {
+        func piece(_ start: UInt64, _ end: UInt64, _ symbol: SymbolReference?) -> Code {
             // Within the segment, so that no address wraps around.
-            Code(
-                range: bias.address(ofLinked: start)..<bias.address(ofLinked: max(linked &+ 1, min(end, limit))),
-                name: name)
+            let range = bias.address(ofLinked: start)..<bias.address(ofLinked: max(linked &+ 1, min(end, limit)))
+            return Code(range: range, symbol: symbol.map { (symbols, $0) })
         }
-        let frame = elf.debugging.frameRange(containing: linked).flatMap { segment.contains($0.lowerBound) ? $0 : nil }
         let functions = symbols.functions
         let next = SymbolIndex.upperBound(functions, linked)
-        guard next > 0, case let start = functions[next - 1].value, segment.contains(start),
-            frame == nil || start >= frame!.lowerBound
-        else { return frame.map { piece($0.lowerBound, $0.upperBound, nil) } }
-        let best = names(endingAt: next).max { $0.size < $1.size }!
-        if linked &- start < best.size { return piece(start, start &+ best.size, best.name) }
-        if let frame { return piece(frame.lowerBound, frame.upperBound, frame.lowerBound == start ? best.name : nil) }
+        let nearest = next > 0 && segment.contains(functions[next - 1].value) ? longest(endingAt: next) : nil
+        if let nearest, linked &- nearest.start < nearest.size {
+            return piece(nearest.start, nearest.start &+ nearest.size, nearest.symbol)
+        }
+        if let frame = elf.debugging.frameRange(containing: linked), segment.contains(frame.lowerBound) {
+            return piece(frame.lowerBound, frame.upperBound, frame.lowerBound == nearest?.start ? nearest?.symbol : nil)
+        }
         // Without a size: as far as nothing else begins.
-        guard best.size == 0 else { return nil }
-        return piece(start, next < functions.count ? functions[next].value : limit, best.name)
+        guard let nearest, nearest.size == 0 else { return nil }
+        return piece(nearest.start, next < functions.count ? functions[next].value : limit, nearest.symbol)
+    }
+
+    /// Of the functions that start where the one before `next` does, the longest.
+    private func longest(endingAt next: Int) -> (start: UInt64, size: UInt64, symbol: SymbolReference) {
+        let functions = symbols.functions
+        var best = functions[next - 1].reference
+        for function in aliases(endingAt: next)
+        where symbols.symbol(function.reference).st_size > symbols.symbol(best).st_size {
+            best = function.reference
+        }
+        return (functions[next - 1].value, symbols.symbol(best).st_size, best)
     }
 
     /// The names that functions have at an address, mangled.
@@ -74,16 +88,16 @@ extension LoadedImage {
         let linked = bias.linked(address)
         let next = SymbolIndex.upperBound(symbols.functions, linked)
         guard next > 0, symbols.functions[next - 1].value == linked else { return [] }
-        return names(endingAt: next).map(\.name)
+        return aliases(endingAt: next).map { String(decoding: symbols.name($0.reference), as: UTF8.self) }
     }
 
     /// The functions that start where the one before `next` does. Hostile files can put everything at one address.
-    private func names(endingAt next: Int) -> [(name: String, size: UInt64)] {
+    private func aliases(endingAt next: Int) -> ArraySlice<FunctionRecord> {
         let functions = symbols.functions
         let start = functions[next - 1].value
-        return functions[max(0, next - 64)..<next].filter { $0.value == start }.map {
-            (String(decoding: symbols.name($0.reference), as: UTF8.self), symbols.symbol($0.reference).st_size)
-        }
+        var first = next - 1
+        while first > 0, next - first < 64, functions[first - 1].value == start { first -= 1 }
+        return functions[first..<next]
     }
 
     /// A symbol of code that names a byte in a range, also a local label of assembly; nil where none does.

@@ -9,6 +9,7 @@ let commandChecks: [Check] = [
     Check(name: "every branch into guarded pages stays valid", run: patchesGuardedPages),
     Check(name: "a stub out of a branch's reach", run: patchesFromAfar),
     Check(name: "patches stack and come off in any order", run: stacks),
+    Check(name: "what goes back into a function from elsewhere", run: refusesWhatIsEntered),
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
     Check(name: "functions of several names, copies, versions", run: knowsNames),
     Check(name: "a library bound to what the process does not export", run: bindsWhatIsHidden),
@@ -56,6 +57,30 @@ private func stacks() throws {
     try shop.answers(price: 1007, tax: 2070)
     _ = try Revert(pid: shop.pid, choice: .all, options: patient).run()
     try shop.answers()
+}
+
+/// A loop whose rarely run half lies elsewhere is refused; a call in tail position is none.
+private func refusesWhatIsEntered() throws {
+    let entered = try Conversation(victim("entered"))
+    let before = try entered.ask()
+    for function in ["looped", "looped_nameless"] {
+        do {
+            _ = try Apply(library: victim("entered_patch.so"), pid: entered.pid, only: [function]).run()
+            throw TestFailure("applied \(function)")
+        } catch let error as CommandError {
+            try expect("\(error)".contains("jumps back to the entry"), "\(error)")
+        }
+        let after = try entered.ask()
+        try expect(after == before, after)
+    }
+    for function in ["tail", "unsized_padded"] {
+        _ = try Apply(library: victim("entered_patch.so"), pid: entered.pid, only: [function]).run()
+        let after = try entered.ask()
+        try expect(after.contains(" \(function) 1007"), after)
+        _ = try Revert(pid: entered.pid, choice: .all).run()
+    }
+    let after = try entered.ask()
+    try expect(after == before, after)
 }
 
 private func patchesUnderLoad() throws {
