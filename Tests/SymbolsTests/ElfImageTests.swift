@@ -154,6 +154,37 @@ import Testing
         #expect(accepted > 0 && accepted < rounds, "SEED=\(seed)")
     }
 
+    /// A section that says it decompresses to a terabyte, or to a thousand times more than it can, is not tried.
+    @Test func compressedBeyondReason() throws {
+        let good = try readAll(try workshop.library("d.so", ["symbols_inlined.c"], ["-g", "-gz", "-O2"]))
+        let elf = try ElfImage(path: workshop.file("d.so"))
+        let section = try #require(elf.section(named: ".debug_info"))
+        try #require(section.flags & 0x800 != 0, "SHF_COMPRESSED")
+        func copies(_ bytes: [UInt8]) throws -> UnreachedCopies? {
+            let path = try write(bytes, "bomb")
+            var status = stat()
+            try #require(stat(path, &status) == 0)
+            let map = try ProcessMap(
+                parsing: "400000-600000 r-xp 0 0:0 \(status.st_ino) \(path)", pid: 0)
+            let index = try SymbolIndex(map: map, memory: BytesMemory(base: Address(0x400000), contents: bytes))
+            return index.unreachedCopies(of: try index.function(named: "area"))
+        }
+        guard case .known? = try copies(good) else {
+            Issue.record("the file as it is has no DWARF")
+            return
+        }
+        for size in [1 << 40, section.size * 2000] as [UInt64] {
+            var bytes = good
+            // ch_size of Elf64_Chdr.
+            let place = Int(section.fileOffset) + 8
+            withUnsafeBytes(of: size.littleEndian) { bytes.replaceSubrange(place..<place + 8, with: $0) }
+            guard case .symbolsOnly? = try copies(bytes) else {
+                Issue.record("\(size) bytes of DWARF were made")
+                continue
+            }
+        }
+    }
+
     /// libelf writes to the headers of what it decompresses, whatever size the file says they have.
     @Test(arguments: [0, 1, 63, 65, 0xFFFF]) func survivesSectionHeadersOfAnotherSize(_ size: UInt16) throws {
         var bytes = try readAll(try workshop.library("d.so", ["symbols_inlined.c"], ["-g", "-gz", "-O2"]))

@@ -49,7 +49,7 @@ echo "the command ended with \$?"
 poweroff -f
 X
 chmod +x "$root/init"
-(cd "$root" && find . | cpio -o -H newc --quiet) > "$work/initramfs"
+(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) > "$work/initramfs"
 
 timeout "$seconds" "$sdk/emulator/qemu-system-aarch64" -L "$sdk/emulator/usr/share/qemu" -M virt \
     -cpu "${CPU:-max,pauth-impdef=on}" -smp 2 -m 2048 -kernel "$kernel" \

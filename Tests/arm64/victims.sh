@@ -16,6 +16,8 @@ program -o "$out/shop" $commands/shop.c
 program -mbranch-protection=standard -Wl,-z,force-bti,-z,bti-report=none -o "$out/shop-guarded" $commands/shop.c
 program -o "$out/load" $commands/load.c
 program -o "$out/allocator" $commands/allocator.c
+program -D_GNU_SOURCE -o "$out/mapper" $commands/mapper.c
+library -DOTHER=1 -o "$out/other.so" $commands/price.c
 library -DPRICE=1000 -DTAX=2000 -o "$out/price-1000.so" $commands/price.c
 library -DPRICE=3000 -o "$out/price-3000.so" $commands/price.c
 library -DMISSING -o "$out/missing.so" $commands/price.c

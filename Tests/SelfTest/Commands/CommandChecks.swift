@@ -17,6 +17,8 @@ let commandChecks: [Check] = [
     Check(name: "with an allocator of its own, only a thread that waits is borrowed", run: borrowsWhoWaits),
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
     Check(name: "a process that ends over a patch is told from one that was not touched", run: tellsEnds),
+    Check(name: "a deleted image with mangled headers, and a FIFO in its place", run: readsHostileFiles),
+    Check(name: "root loads nothing that others may write", run: refusesWhatOthersMayWrite),
 ]
 
 /// An emulated machine takes its time.
@@ -204,6 +206,52 @@ private func tellsEnds() throws {
     try expect(try strict.ask() == "price 70", "the strict one was touched")
 }
 
+/// HostileFileTests has more of these.
+private func readsHostileFiles() throws {
+    let folder = try TemporaryDirectory("hostile")
+    let file = folder.path + "/other.so"
+    for offset in [0x10, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_F000] as [UInt64] {
+        var bytes = try [UInt8](readingFile: victim("other.so"))
+        // p_offset of the third program header.
+        let place = 64 + 2 * 56 + 8
+        withUnsafeBytes(of: offset.littleEndian) { bytes.replaceSubrange(place..<place + 8, with: $0) }
+        try write(bytes, to: file)
+        let mapper = try Conversation(victim("mapper"))
+        try expect(try mapper.ask("map \(file)") == "done", "it is not mapped")
+        unlink(file)
+        try expect(mkfifo(file, 0o644) == 0, "mkfifo")
+        let applied = try Apply(library: victim("price-1000.so"), pid: mapper.pid).run().text
+        let answer = try mapper.ask()
+        try expect(answer == "price 1007 rate 0", "\(answer) after \(applied)")
+        unlink(file)
+    }
+}
+
+private func refusesWhatOthersMayWrite() throws {
+    guard geteuid() == 0 else { return }
+    let folder = try TemporaryDirectory("trust")
+    let library = folder.path + "/patch.so"
+    try write(try [UInt8](readingFile: victim("price-1000.so")), to: library)
+    let mapper = try Conversation(victim("mapper"))
+    chmod(library, 0o757)
+    do {
+        _ = try Apply(library: library, pid: mapper.pid).run()
+        throw TestFailure("applied what everybody may write to")
+    } catch let error as CommandError {
+        try expect("\(error)".contains("everybody may write to"), "\(error)")
+    }
+    _ = try Apply(library: library, pid: mapper.pid, allowUnsafeOwner: true).run()
+    let answer = try mapper.ask()
+    try expect(answer == "price 1007 rate 0", answer)
+}
+
+private func write(_ bytes: [UInt8], to path: String) throws {
+    guard let file = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
+    defer { fclose(file) }
+    guard fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw TestFailure("cannot write \(path)") }
+    chmod(path, 0o755)
+}
+
 /// Tests/Victims/commands/shop.c.
 private struct Shop {
     private let program: Conversation
@@ -249,9 +297,11 @@ private final class Conversation {
         close(output)
     }
 
-    func ask() throws -> String {
-        var newline: UInt8 = 10
-        guard write(input, &newline, 1) == 1 else { throw TestFailure("process \(pid) reads no more") }
+    func ask(_ line: String = "") throws -> String {
+        let bytes = Array((line + "\n").utf8)
+        guard Glibc.write(input, bytes, bytes.count) == bytes.count else {
+            throw TestFailure("process \(pid) reads no more")
+        }
         return try readLine()
     }
 
