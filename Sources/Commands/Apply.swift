@@ -125,6 +125,17 @@ public struct Apply: Sendable {
         }
     }
 
+    /// To apply the very library once more is allowed, and seldom meant.
+    private func repetition(of patch: PatchLibrary, _ session: Session) -> [String] {
+        guard !patch.digest.isEmpty else { return [] }
+        return session.inspection.ledger.patches.map(\.record).filter {
+            $0.state == .applied && $0.origin.fromOutside && $0.digest == patch.digest
+        }.suffix(1).map {
+            "the same library (build-id \(patch.digest)) is in force as patch \($0.id): its functions are replaced once more by the "
+                + "same, and reverting either leaves the other"
+        }
+    }
+
     /// - Returns: what the process has and does not export.
     private func checkResolved(
         _ unresolved: UnresolvedSymbols, in index: SymbolIndex
@@ -239,7 +250,8 @@ public struct Apply: Sendable {
             source: loaded.map { $0.mappedPath.hasPrefix("/memfd:") ? wholePath : $0.mappedPath } ?? library,
             digest: patch.digest, handle: loaded?.handle ?? 0,
             onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null,
-            notes: patch.notes(in: session.index) + matches.notes + imageNotes(in: session.index))
+            notes: patch.notes(in: session.index) + matches.notes + repetition(of: patch, session)
+                + imageNotes(in: session.index))
     }
 }
 

@@ -165,7 +165,7 @@ public struct PatchLibrary: Sendable {
             "\(Demangling.demangle(name) ?? name) is not replaced: of it the process has only what the compiler made for some callers: "
                 + shortList(copies.map(\.description))
         }
-        try checkUnclaimed(matches, copies: copies, selection: selection)
+        try checkUnclaimed(matches, copies: copies, selection: selection, index: index)
         for entry in matches.entries {
             let context = AsyncContext(
                 own: index.asyncContextSize(of: entry.function),
@@ -303,7 +303,9 @@ public struct PatchLibrary: Sendable {
     }
 
     /// Nothing replaced, a pattern that matches nothing, or a pointer nobody fills: each is a mistake, and none may pass in silence.
-    private func checkUnclaimed(_ matches: Matches, copies: [String], selection: Selection) throws(PatchError) {
+    private func checkUnclaimed(
+        _ matches: Matches, copies: [String], selection: Selection, index: SymbolIndex
+    ) throws(PatchError) {
         let entries = matches.entries
         // A function's name, or the name of what it replaces.
         let names = functions.map {
@@ -321,8 +323,9 @@ public struct PatchLibrary: Sendable {
         if entries.isEmpty {
             throw .target(
                 "\(path) replaces nothing in this process: none of its functions has the name of one of the target's. "
-                    + "It exports: \(exportedNames). Give its functions the target's mangled names (swift-hotpatch symbols), "
-                    + "or use --map OLD=NEW.")
+                    + "It exports: \(exportedNames). "
+                    + (index.whatIsStripped(selection.image).map { $0 + " " } ?? "")
+                    + "Give its functions the target's mangled names (swift-hotpatch symbols), or use --map OLD=NEW.")
         }
         for name in originals.keys.sorted()
         where !entries.contains(where: { $0.originalPointer == originals[name]?.value }) {

@@ -63,11 +63,11 @@ extension AgentError: CustomStringConvertible {
             "the agent in process \(pid) has left. It was asked nothing for two seconds. Start over."
         case .systemCallFailed(let pid, let name, let code):
             "\(name) failed in process \(pid). \(String(cString: strerror(code))). "
-                + (code == ENOMEM ? "\(Self.memoryLimits)." : "Check the process's limits.")
+                + (code == ENOMEM ? "\(Self.memoryLimits)." : "\(Self.limits(code)).")
         case .systemCallFailedHere(let name, let code):
             "\(name) failed. \(String(cString: strerror(code))). Check this process's limits and rights."
         case .libraryNotLoaded(let pid, let reason):
-            "process \(pid) could not load the library. Its loader says: \(reason). Check the library with ldd."
+            "process \(pid) could not load the library. Its loader says: \(reason). \(Self.mend(forLoader: reason))."
         case .otherLibraryLoaded(let pid, let path):
             "process \(pid) has loaded \(path) instead of the library. Its loader took the two for the same. Report this as a bug."
         case .tooLong(let what, let count, let limit):
@@ -92,4 +92,44 @@ extension AgentError: CustomStringConvertible {
         "Its filter of system calls (seccomp) forbids one that the patch needs. Restart it, and patch it from inside."
     private static let atFault =
         "The patch may have had a part in it. See the process's own log, and try the library in a copy of it first."
+}
+
+extension AgentError {
+    /// What of a process's limits an error number speaks of.
+    private static func limits(_ code: Int32) -> String {
+        switch code {
+        case EMFILE: "It has as many files open as it may: raise RLIMIT_NOFILE (prlimit --nofile), or close some"
+        case ENFILE: "The system has as many files open as it may: raise fs.file-max"
+        case EAGAIN:
+            "It, or its user, may have no more threads, or lock no more memory: raise RLIMIT_NPROC (prlimit --nproc), pids.max of its "
+                + "cgroup, or RLIMIT_MEMLOCK (prlimit --memlock)"
+        case EPERM, EACCES: "A seccomp filter or a security module forbids it"
+        default: "Check the process's limits"
+        }
+    }
+
+    /// What helps where the loader of the target refuses a library, by its own words.
+    private static func mend(forLoader reason: String) -> String {
+        func says(_ words: String) -> Bool {
+            reason.utf8.indices.contains { reason.utf8[$0...].starts(with: words.utf8) }
+        }
+        if says("static TLS block") {
+            return "Build it without -ftls-model=initial-exec, or load it at the start (LD_PRELOAD)"
+        }
+        if says("failed to map segment") {
+            return
+                "Its file system may be mounted noexec: apply a copy on another; or the process may have no more memory: raise "
+                + "RLIMIT_AS (prlimit --as)"
+        }
+        // The library itself goes by no name: the process opens the descriptor that it was given.
+        guard reason.hasPrefix("cannot open shared object file") else { return "Check the library with ldd" }
+        if says("Permission denied") {
+            return
+                "The process opens it by its own rights: let its user read the file (chmod a+r), or apply a copy that it can read"
+        }
+        if says("No such file") {
+            return "The process opens it through /proc/self/fd, and sees no /proc: mount it in the process's root"
+        }
+        return limits(says("Too many open files") ? EMFILE : 0)
+    }
 }

@@ -109,7 +109,7 @@ extension RemoteRefusal: CustomStringConvertible {
             "process \(pid) filters its system calls (seccomp mode \(mode)). A call the patch needs, mmap or clone3, may kill it. "
                 + "If its filter allows them, repeat with --allow-seccomp."
         case .staticallyLinked(let pid):
-            "process \(pid) is statically linked. It has no dynamic loader to load a library with. Patch it with object files, or relink it dynamically."
+            "process \(pid) is statically linked. It has no dynamic loader to load a library with. Link it dynamically, or patch it from inside."
         case .unsupportedLibrary(let pid, let name):
             "process \(pid) runs on \(name). The agent knows glibc's thread and loader rules only. Run it on glibc, or patch it from inside."
         case .noVectorState(let pid):

@@ -13,8 +13,9 @@ public enum SymbolError: Error, Sendable {
         public var spelling: String
     }
 
-    /// No image defines the name. `nearest` holds at most five names that are spelled alike.
-    case notFound(name: String, image: String?, nearest: [String])
+    /// No image defines the name. `nearest` holds at most five names that are spelled alike; `stripped` says what cannot be seen of the
+    /// image where it should be, as `SymbolIndex.whatIsStripped` does.
+    case notFound(name: String, image: String?, nearest: [String], stripped: String? = nil)
     /// No function begins at the address. `inside` names the function that it lies in.
     case noFunctionAt(name: String, inside: String?)
     /// Several functions answer to the name.
@@ -36,13 +37,13 @@ public enum SymbolError: Error, Sendable {
 extension SymbolError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .notFound(let name, let image, let nearest):
+        case .notFound(let name, let image, let nearest, let stripped):
             let place = image.map { "image '\($0)'" } ?? "any image of the process"
             let hint =
                 nearest.isEmpty
                 ? "List what there is with a pattern such as '*\(name)*'; a function that was inlined everywhere has no symbol."
                 : "Spelled alike:" + nearest.map { "\n  \($0)" }.joined()
-            return "no function named '\(name)' in \(place). \(hint)"
+            return "no function named '\(name)' in \(place). " + (stripped.map { $0 + " " } ?? "") + hint
         case .noFunctionAt(let name, let inside):
             return "no function begins at \(name). "
                 + (inside.map { "It lies in \($0). Write the address at which that begins." }
@@ -68,7 +69,7 @@ extension SymbolError: CustomStringConvertible {
             return "\(path) is not supported: \(what). Only 64-bit little-endian ELF files for x86_64 and arm64 are."
         case .unreadable(let path, let code):
             return "cannot read \(path): \(String(cString: strerror(code)))."
-                + (code == EACCES || code == EPERM ? " Run as the owner of the process, or as root." : "")
+                + (code == EACCES || code == EPERM ? " " + mendForRights(path) : "")
         case .replaced(let path, let what):
             return "\(path) is not the file the process has mapped: \(what)."
                 + " Put the original file back, or restart the process with the new one."
@@ -81,4 +82,10 @@ extension SymbolError: CustomStringConvertible {
             return "there is no process \(pid), or it ended while it was read. Check the process id."
         }
     }
+}
+
+private func mendForRights(_ path: String) -> String {
+    guard geteuid() == 0, path.hasPrefix("/proc/") else { return "Run as the owner of the process, or as root." }
+    return
+        "This is root without the right to look into that process: give it CAP_SYS_PTRACE (in a container: --cap-add SYS_PTRACE)."
 }

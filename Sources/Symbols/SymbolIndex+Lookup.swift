@@ -27,7 +27,8 @@ extension SymbolIndex {
             }
             let copies = copiesLeft(of: [Self.splitVersion(name).base], in: image).values.joined().map(\.name)
             throw .notFound(
-                name: name, image: image, nearest: copies.isEmpty ? nearestNames(to: name, allowed) : copies)
+                name: name, image: image, nearest: copies.isEmpty ? nearestNames(to: name, allowed) : copies,
+                stripped: whatIsStripped(image))
         }
         throw ambiguous(name, found)
     }
@@ -41,6 +42,23 @@ extension SymbolIndex {
                     address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value),
                     name: self.name(of: definition), spelling: spelling(of: definition, among: found))
             })
+    }
+
+    /// Of an image, or of the program where it is nil, what cannot be seen for want of `.symtab`, and the way out. Nil where nothing
+    /// is missing.
+    public func whatIsStripped(_ spec: String?) -> String? {
+        let image = images.first { image in spec.map(image.matches) ?? image.isMainProgram }
+        guard let image, image.symbols.tables.staticTable == nil else { return nil }
+        var text = "\(image.path) is stripped: of its functions only those that it exports are known."
+        let digits = image.elf.buildID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+        if digits.count > 1 {
+            text +=
+                " Install its debug file (\(debugDirectories.first ?? "/usr/lib/debug")/.build-id/\(digits[0])/"
+                + digits.dropFirst().joined() + ".debug), or run one that is not stripped."
+        } else {
+            text += " Run one that is not stripped."
+        }
+        return text
     }
 
     /// All functions a name means, in all its versions, in the order of `images`; each address of an image once. Indirect

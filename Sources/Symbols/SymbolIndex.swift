@@ -37,7 +37,7 @@ public final class SymbolIndex: Sendable {
     /// What the resolvers of indirect functions chose, by the resolver's address.
     let implementations = Locked<[Address: Address]>([:])
 
-    private let debugDirectories: [String]
+    let debugDirectories: [String]
 
     /// Budgets of what a process can make us do: images, and bytes read of all of them. Those beyond are `problems`.
     private static let largestCount = 1 << 14

@@ -16,7 +16,10 @@ struct RevertCommand: ParsableCommand {
     @OptionGroup var log: LogOptions
 
     func validate() throws {
-        guard all != !patches.isEmpty else { throw ValidationError("Name the patches to revert, or say --all.") }
+        if all, !patches.isEmpty {
+            throw ValidationError("--all reverts every patch, and \(patches[0]) names one. Say one or the other.")
+        }
+        if !all, patches.isEmpty { throw ValidationError("No patch is named. Name those to revert, or say --all.") }
     }
 
     func run() throws {

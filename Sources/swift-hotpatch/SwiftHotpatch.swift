@@ -16,7 +16,46 @@ struct SwiftHotpatch: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [ApplyCommand.self, RevertCommand.self, ListCommand.self, SymbolsCommand.self])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch  where exitCode(for: error) == .validationFailure {
+            let usage = UsageError(message(for: error), help: fullMessage(for: error))
+            // Nobody knows yet what the arguments mean.
+            if CommandLine.arguments.prefix(while: { $0 != "--" }).contains("--json") { print(usage.error.json) }
+            write(usage.text)
+            exit(withError: ArgumentParser.ExitCode(usage.error.exitCode.rawValue))
+        } catch {
+            exit(withError: error)
+        }
+    }
 }
+
+/// What the argument parser has to say against the arguments, in the shape of all errors.
+struct UsageError {
+    let error: CommandError
+    /// With the usage.
+    let text: String
+
+    /// - Parameters:
+    ///   - message: what is wrong.
+    ///   - help: the same as the parser prints it: a line or more, and then how the command is used.
+    init(_ message: String, help: String) {
+        var message = message
+        if let first = message.first, first.isUppercase {
+            message = first.lowercased() + message.dropFirst()
+        }
+        if let last = message.last, !".!?".contains(last) { message += "." }
+        error = CommandError(message, exitCode: .usage)
+        let lines = help.split(separator: "\n", omittingEmptySubsequences: false)
+        let usage = lines.drop { !$0.hasPrefix("Help:") && !$0.hasPrefix("Usage:") }
+        text = (["error: \(printable(message))"] + usage.map { printable(String($0)) }).joined(separator: "\n") + "\n"
+    }
+}
+
+private func write(_ text: String) { _ = try? FileDescriptor.standardError.writeAll(text.utf8) }
 
 /// What every command that looks at a process takes.
 struct ProcessOptions: ParsableArguments {
@@ -86,7 +125,7 @@ func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
         if !output.isEmpty { print(output) }
     } catch {
         if json { print(error.json) }
-        _ = try? FileDescriptor.standardError.writeAll("error: \(printable(error.description))\n".utf8)
+        write("error: \(printable(error.description))\n")
         throw ArgumentParser.ExitCode(error.exitCode.rawValue)
     }
 }

@@ -40,9 +40,10 @@ func expectRefused(
     #expect(result.status == 2, "\(result)", sourceLocation: sourceLocation)
     #expect(result.output == "", sourceLocation: sourceLocation)
     #expect(result.errors.hasPrefix("error: "), "\(result)", sourceLocation: sourceLocation)
+    let lines = result.errors.split(separator: "\n", omittingEmptySubsequences: false)
     #expect(
-        result.errors.hasSuffix("\n") && !result.errors.dropLast().contains("\n"), "one line",
-        sourceLocation: sourceLocation)
+        lines.last == "" && !lines.dropLast().contains("") && !lines.dropFirst().contains { $0.hasPrefix("error") },
+        "one error, of a line and what it lists", sourceLocation: sourceLocation)
     for reason in reasons {
         #expect(result.errors.contains(reason), "\(result)", sourceLocation: sourceLocation)
     }

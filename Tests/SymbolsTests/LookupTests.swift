@@ -127,7 +127,7 @@ func useSamples() -> Int {
             ("mallc", "malloc"), ("SymbolsTests.sampleUniqe(of:_:)", "sampleUnique"),
             ("pthread_craete", "pthread_create"),
         ] {
-            guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: wrong) }) else {
+            guard case .notFound(_, _, let nearest, _)? = symbolError({ try index.function(named: wrong) }) else {
                 Issue.record("\(wrong) was found")
                 continue
             }
@@ -142,7 +142,7 @@ func useSamples() -> Int {
         _ = try load(path)
         let index = try ownIndex()
         let error = symbolError { try index.function(named: "app.Shop.price(of:)") }
-        guard case .notFound(_, _, let nearest)? = error else {
+        guard case .notFound(_, _, let nearest, _)? = error else {
             Issue.record("\(String(describing: error))")
             return
         }

@@ -79,7 +79,7 @@ import Testing
         }
         #expect(index.functions(matching: "crate::*", in: "librust.so").count == 2)
         let error = symbolError { try index.function(named: "crate::module::fooo", in: "librust.so") }
-        guard case .notFound(_, _, let nearest)? = error else {
+        guard case .notFound(_, _, let nearest, _)? = error else {
             Issue.record("\(String(describing: error))")
             return
         }

@@ -116,7 +116,7 @@ import Testing
     }
 
     @Test func suggestsFromAllImages() {
-        guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: "Names.Cart.totel") }) else {
+        guard case .notFound(_, _, let nearest, _)? = symbolError({ try index.function(named: "Names.Cart.totel") }) else {
             Issue.record("it was found")
             return
         }
@@ -133,7 +133,7 @@ import Testing
         ("Names.Counter.incremant(by: Int)", "Names.Counter.increment(by: Swift.Double) -> ()"),
     ])
     func suggests(_ name: String, _ first: String) throws {
-        guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: name, in: "libNames") })
+        guard case .notFound(_, _, let nearest, _)? = symbolError({ try index.function(named: name, in: "libNames") })
         else {
             Issue.record("it was found")
             return
@@ -147,7 +147,7 @@ import Testing
     /// What shares nothing but letters is no suggestion.
     @Test(arguments: ["Names.Cart.xyz", "ad", "Names.Other.got", "qqprice_zz", "static Names.q.zz(of: Swift.Int)"])
     func suggestsNothing(_ name: String) {
-        guard case .notFound(_, _, let nearest)? = symbolError({ try index.function(named: name, in: "libNames") })
+        guard case .notFound(_, _, let nearest, _)? = symbolError({ try index.function(named: name, in: "libNames") })
         else {
             Issue.record("it was found")
             return
