@@ -34,6 +34,8 @@ extension Agent {
             throw .refused(error)
         } catch let error as AgentError {
             throw error
+        } catch let error as CommitError {
+            throw .notHeld(error)
         } catch let error as MemoryError {
             // Before anything was done to it: `awaitAgent` tells an end itself.
             if process.end(of: memory) != nil { throw .refused(.vanished(pid: process.pid)) }
@@ -211,8 +213,10 @@ private struct AgentStarter {
         }.sorted { ($0.rank, $0.tid == process.pid ? 1 : 0, $0.tid) < ($1.rank, $1.tid == process.pid ? 1 : 0, $1.tid) }
         if let first = ranked.first, first.rank < lastResort, !isLate { ranked.removeAll { $0.rank == lastResort } }
         if ranked.isEmpty {
-            // All in D or stopped: no stop would be reached.
-            try RemoteProcess.refuseIfHeld(process.pid)
+            // All in D or stopped: no stop would be reached. By another patcher they are for a moment.
+            do throws(RemoteRefusal) { try RemoteProcess.refuseIfHeld(process.pid) } catch {
+                if !error.isByPatcher { throw error }
+            }
         }
         let offset = ranked.count > 16 ? round * 16 % ranked.count : 0
         return (Array(ranked[offset...]) + ranked[..<offset]).prefix(16).map(\.tid)

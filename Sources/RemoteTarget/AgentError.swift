@@ -6,6 +6,8 @@ import Memory
 public enum AgentError: Error, Hashable, Sendable {
     case refused(RemoteRefusal)
     case memory(MemoryError)
+    /// All threads could not be held long enough to look for a predecessor's stub.
+    case notHeld(CommitError)
     /// libdw could not prepare to unwind the process's stacks.
     case unwinder(String)
     case invalidSymbols
@@ -47,6 +49,7 @@ extension AgentError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .refused(let refusal): refusal.description
+        case .notHeld(let error): error.description
         case .memory(let error): "the target's memory failed. \(error). Check that the process still runs."
         case .unwinder(let text):
             "the process's stacks cannot be unwound. Libdw says: \(text). Check that its executable and libraries can be read from here."
