@@ -10,6 +10,9 @@ __asm__(".text\n.balign 16\nalpha: nop; mov w0, #1; ret\n"
 __asm__(".text\n.balign 16\nblind_fault: adrp x1, :got:S; ldr x1, [x1, :got_lo12:S]; ldr x1, [x1]; sxtw x0, w0; str x0, [x1, #24]\n"
         "1: bl pause; b 1b\n");
 
+// The program's code ends early in a page, so that there is room for a stub within its branches' reach.
+__asm__(".section room, \"ax\", %progbits\n.balign 4096\nnop\n.text\n");
+
 __asm__(".text\n.balign 16\nblind_wait: stp x29, x30, [sp, #-16]!; mov x29, #1; mov x2, #1; mov x3, #100; mov x4, #0; mov x5, #8\n"
         "mov x8, #22; svc #0; ldp x29, x30, [sp], #16; ret\n");
 
