@@ -89,6 +89,23 @@ static hp_commit_status attempt(hp_commit_job *job) {
     return status;
 }
 
+// The words that say that a commit is under way.
+static uint64_t *underway[2];
+
+static void announce(const hp_commit_options *options, int32_t caller) {
+    for (int i = 0; i < 2; i++) {
+        underway[i] = (uint64_t *)(uintptr_t)options->underway[i];
+        if (underway[i]) __atomic_store_n(underway[i], (uint64_t)caller, __ATOMIC_SEQ_CST);
+    }
+}
+
+void hp_forget_commit(void) {
+    for (int i = 0; i < 2; i++) {
+        if (underway[i]) __atomic_store_n(underway[i], 0, __ATOMIC_SEQ_CST);
+        underway[i] = 0;
+    }
+}
+
 void hp_commit(const hp_commit_block *block, const hp_commit_options *options, hp_commit_report *report) {
     hp_clear(report, sizeof *report);
     hp_commit_job job;
@@ -113,17 +130,18 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
         return;
     }
     if (job.writer == HP_WRITER_MPROTECT) hp_learn_guards(&job);
+    announce(options, job.caller);
     scheduling before = hurry();
     hp_commit_report busy;
     hp_clear(&busy, sizeof busy);
     job.hold_ns = options->hold_ns ? options->hold_ns : HOLD_NS;
     job.patience_ns = FIRST_PATIENCE_NS;
     for (uint64_t pause = FIRST_RETRY_NS;;) {
-        uint64_t held = report->pause_ns;
+        uint64_t held = report->held_ns;
         report->status = HP_COMMIT_DONE;
         report->error = 0;
         report->status = attempt(&job);
-        held = report->pause_ns - held;
+        held = report->held_ns - held;
         if (report->status == HP_COMMIT_ROLLED_BACK && options->writer == HP_WRITER_AUTOMATIC
             && job.writer == HP_WRITER_PROC_MEM) {
             job.writer = report->writer = HP_WRITER_MPROTECT;  // a kernel that forbids writing text through /proc
@@ -137,12 +155,13 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
             if (held >= job.patience_ns && job.patience_ns < LAST_PATIENCE_NS) job.patience_ns *= 2;
         } else if (report->status != HP_COMMIT_NO_PTRACE || !report->thread) break;
         uint64_t respite = pause > RESPITE * held ? pause : RESPITE * held;
-        if (report->pause_ns >= job.hold_ns || hp_now_ns() + respite >= job.deadline_ns) break;
+        if (report->held_ns >= job.hold_ns || hp_now_ns() + respite >= job.deadline_ns) break;
         hp_sleep_ns(respite);
         if (pause < LAST_RETRY_NS) pause *= 2;
     }
     // The deadline may pass inside a later attempt; who kept us is still the one who was busy.
     if (report->status == HP_COMMIT_DEADLINE && busy.status == HP_COMMIT_BUSY) hp_copy(report, &busy, sizeof busy);
+    hp_forget_commit();
     put_back(before);
     if (job.memory >= 0) HP_SYSCALL1(SYS_close, job.memory);
 }

@@ -37,16 +37,20 @@ HP_INLINE hp_commit_status hp_fail(
     return status;
 }
 
-// Around what one attempt holds threads for. The report's pause is the sum over all attempts.
+// Around what one attempt holds threads for.
 HP_INLINE void hp_begin_hold(hp_commit_job *job) {
-    uint64_t now = hp_now_ns(), held = job->report->pause_ns;
+    uint64_t now = hp_now_ns(), held = job->report->held_ns;
     uint64_t end = now + (held < job->hold_ns ? job->hold_ns - held : 0);
     job->pause_began_ns = now;
     job->hold_end_ns = end < job->deadline_ns ? end : job->deadline_ns;
 }
 HP_INLINE void hp_end_hold(hp_commit_job *job) {
-    if (job->pause_began_ns) job->report->pause_ns += hp_now_ns() - job->pause_began_ns;
+    if (!job->pause_began_ns) return;
+    uint64_t pause = hp_now_ns() - job->pause_began_ns;
     job->pause_began_ns = 0;
+    job->report->holds++;
+    job->report->held_ns += pause;
+    if (pause > job->report->pause_ns) job->report->pause_ns = pause;
 }
 
 // When to give up unless another thread is held by then.
@@ -62,6 +66,9 @@ typedef struct hp_view {
     int32_t starting;        // one that is in vfork, and cannot be held before it is through; else 0
 } hp_view;
 hp_commit_status hp_look(hp_commit_job *job, hp_view *view);
+
+// commit.c: in a child that was forked meanwhile, no commit is under way.
+void hp_forget_commit(void);
 
 // own_pages.c: what runs while text may be non-executable.
 bool hp_lay_down_copies(hp_commit_job *job);

@@ -9,8 +9,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-#include "cpatch.h"
-#include "raw.h"
+#include "commit.h"
 
 enum { LONGEST_WAIT = 2 };  // seconds, of a fork
 
@@ -57,6 +56,7 @@ static void in_parent(void) {
 static void in_child(void) {
     atomic_store(&operation, FREE);
     is_held = false;
+    hp_forget_commit();
 }
 
 void hp_begin_operation(void) {

@@ -70,6 +70,17 @@ static inline int linux_is_proc(int folder) {
 #include <sys/auxv.h>
 static inline const void *linux_vdso(void) { return (const void *)getauxval(AT_SYSINFO_EHDR); }
 
+// Nanoseconds of the monotonic clock.
+static inline uint64_t linux_monotonic_time(void) {
+    struct timespec now = {0, 0};
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+static inline void linux_sleep(uint64_t nanoseconds) {
+    struct timespec span = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)};
+    syscall(SYS_nanosleep, &span, (void *)0);
+}
+
 // process_vm_readv(2), one range. Returns bytes read, or -1 with errno.
 static inline ssize_t linux_process_vm_read(pid_t pid, uint64_t address, void *buffer, size_t count) {
     struct iovec local = {buffer, count};

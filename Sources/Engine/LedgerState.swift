@@ -14,8 +14,10 @@ public struct LedgerState: Sendable {
     public private(set) var sites: [SiteRecord] = []
     /// Oldest first.
     public private(set) var patches: [Entry] = []
-    var segments: [Ledger.Segment] = []
-    var generation: UInt64 = 0
+    private(set) var layout = Ledger.Layout()
+    /// Bytes of all records, and of reverted patches.
+    private var used = 0
+    private var forgettable = 0
     private var siteByEntry: [Address: UInt32] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
     private var layers: [Layer] = []
@@ -38,9 +40,10 @@ public struct LedgerState: Sendable {
     /// Reads the ledger of a process; empty where it has none.
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
     public init(of map: ProcessMap, memory: any MemoryReader) throws {
-        (segments, generation) = try Ledger.segments(of: map, memory: memory)
+        layout = try Ledger.layout(of: map, memory: memory)
         let texts = LedgerTexts()
-        for segment in segments {
+        for segment in layout.segments {
+            used += segment.used
             let start = segment.address + Ledger.headerSize
             let bytes = try memory.bytes(at: start, count: segment.used)
             // Most of it is sites, of some 250 bytes each.
@@ -59,6 +62,7 @@ public struct LedgerState: Sendable {
                 }
                 let record = try LedgerRecord(decoding: bytes[position..<position + length], texts: texts)
                 try add(record, stateAddress: start + (position + LedgerRecord.stateOffset))
+                if case .patch(let patch) = record, patch.state == .reverted { forgettable += length }
                 position += length
             }
         }
@@ -119,6 +123,24 @@ public struct LedgerState: Sendable {
             )
         }
     }
+
+    /// Whether the next patch is to be recorded in a new edition, so that what is reverted costs nothing.
+    var isDueForNewEdition: Bool { forgettable > max(Ledger.tolerated, (used - forgettable) / 8) }
+
+    /// Without what is reverted. A record stands behind those that it refers to.
+    var lasting: [LedgerRecord] {
+        pools.map(LedgerRecord.pool) + sites.map(LedgerRecord.site)
+            + patches.map(\.record).filter { $0.state != .reverted }.map(LedgerRecord.patch)
+    }
+
+    /// The thread of the process that is committing from inside, or was when it was copied by a fork; 0 for none.
+    var committer: UInt64 { layout.committer }
+
+    /// What changes when somebody else commits, or goes on committing.
+    var progress: [UInt64] { [layout.generation] + patches.map { $0.record.state.rawValue } }
+
+    /// Whether a commit is under way, or was when its patcher died.
+    var isUnfinished: Bool { patches.contains { $0.record.state == .applying || $0.record.state == .reverting } }
 
     public func patch(_ id: UInt32) -> PatchRecord? { entry(id)?.record }
 

@@ -15,16 +15,20 @@ extension PatchEngine {
     /// none does, the function's own bytes are put back. Stubs stay: a thread may be inside one.
     /// - Parameter ids: patches in force, or interrupted halfway by the death of a patcher.
     public func revert(_ ids: [UInt32]) throws(PatchError) -> Reverted {
-        try persist { () throws(PatchError) -> Reverted in
-            let state = try state()
+        try persist { (_, state) throws(PatchError) -> Reverted in
             var patches: [LedgerState.Entry] = []
             for id in ids {
-                guard let entry = state.entry(id) else { throw .noSuchPatch(id: id, pid: target.pid) }
+                guard let entry = state.entry(id) else {
+                    // What is reverted is forgotten at some time.
+                    if id > 0, id < state.nextPatch { throw .notInForce(id: id, state: .reverted) }
+                    throw .noSuchPatch(id: id, pid: target.pid)
+                }
                 if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
                 patches.append(entry)
             }
             let (plan, vanished) = try plan(reverting: patches, state: state)
-            let summary = try commit(plan, copies: [], state: state)
+            let ledgers = state.layout.segments.first.map { [$0] } ?? []
+            let summary = try commit(plan, copies: [], ledgers: ledgers, state: state)
             return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
         }
     }

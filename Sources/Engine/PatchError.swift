@@ -26,8 +26,10 @@ public enum PatchError: Error, Sendable {
     case noPool(function: String, address: Address, reach: UInt64)
     /// Something is mapped there already. The engine tries another place.
     case addressTaken(Address)
-    /// The process changed while the plan was made, again and again.
-    case restless(pid: Int32, attempts: Int)
+    /// The process changed while the plan was made, again and again; the last to change it was `by`, where that is known.
+    case restless(pid: Int32, by: String?)
+    /// A thread of the process is committing a patch from inside, and has not come to an end.
+    case underway(pid: Int32, thread: UInt64)
     case ledger(LedgerError)
     case memory(MemoryError, doing: String)
     case noSuchPatch(id: UInt32, pid: Int32)
@@ -103,10 +105,14 @@ extension PatchError: CustomStringConvertible {
                 + "The address space around the image is full. Load less beside it."
         case .addressTaken(let address):
             return "\(address) is taken by another mapping. It appeared while the patch was planned. Try again."
-        case .restless(let pid, let attempts):
+        case .restless(let pid, let by):
             return
-                "gave up patching process \(pid) after \(attempts) attempts. It is being patched, or changes its mappings, "
-                + "all the time. Try again when it is calmer."
+                "could not patch process \(pid) in time. It is being patched, or changes its mappings, all the time"
+                + "\(by.map { ", last by \($0)" } ?? ""). Try again when it is calmer, or allow more time."
+        case .underway(let pid, let thread):
+            return
+                "could not patch process \(pid) in time. Its thread \(thread) is committing a patch itself. "
+                + "Nothing was changed. Try again, or allow more time."
         case .ledger(let error): return error.description
         case .memory(let error, let doing): return "cannot \(doing): \(error). Nothing was changed."
         case .noSuchPatch(let id, let pid):

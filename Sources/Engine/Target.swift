@@ -15,6 +15,19 @@ public protocol Target: AnyObject {
     /// Whether the kernel keeps a shadow stack for its threads: then a return address must have been pushed by a call.
     var hasShadowStack: Bool { get }
 
+    /// Begins an operation: from here its time counts, unless it does already.
+    func begin()
+
+    /// Whether the operation's time is over.
+    var isOutOfTime: Bool { get }
+
+    /// What the words of a commit that say that one is under way (`CommitBlock.underway`) hold meanwhile: the id of the thread
+    /// that commits, as the process knows it; 0 for a commit from outside, while which no thread runs.
+    var committer: UInt64 { get }
+
+    /// Whether the process has a thread with this id, as it knows it.
+    func hasThread(_ id: UInt64) -> Bool
+
     /// The mappings as they are now.
     func processMap() throws -> ProcessMap
 

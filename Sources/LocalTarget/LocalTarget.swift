@@ -58,6 +58,14 @@ public final class LocalTarget: Target {
         }
     }
 
+    /// On the monotonic clock, in nanoseconds; 0 before the first operation.
+    private var end: UInt64 = 0
+
+    public func begin() { end = linux_monotonic_time() + UInt64(max(options.timeout, 1)) * 1_000_000 }
+    public var isOutOfTime: Bool { linux_monotonic_time() >= end }
+    public var committer: UInt64 { UInt64(linux_gettid()) }
+    public func hasThread(_ id: UInt64) -> Bool { id == committer }
+
     public func processMap() throws -> ProcessMap {
         let map = try ProcessMap(pid: pid)
         // What the emulator has mapped for itself is taken too, and not in the map that it shows.
@@ -101,13 +109,16 @@ public final class LocalTarget: Target {
     }
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
+        if isOutOfTime { begin() }
         var wanted = hp_commit_options()
-        wanted.timeout_ns = UInt64(max(options.timeout, 1)) * 1_000_000
+        wanted.timeout_ns = end - min(end, linux_monotonic_time())
         wanted.hold_ns = UInt64(max(options.longestPause, 1)) * 1_000_000
         wanted.writer = options.writer.rawValue
         wanted.parking = options.parking.rawValue
         wanted.stack_bytes = options.stackBytes
         wanted.page_size = pageSize
+        let underway = block.underway.prefix(2).map(\.rawValue)
+        wanted.underway = (underway.first ?? 0, underway.dropFirst().first ?? 0)
         wanted.ignored_thread = Emulation.ownThread() ?? 0
         var report = hp_commit_report()
         block.withUnsafeBlock { hp_commit($0, &wanted, &report) }
@@ -115,7 +126,7 @@ public final class LocalTarget: Target {
         return CommitSummary(
             heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),
             restartedCalls: Int(report.restarted_calls), interruptedCalls: Int(report.interrupted_calls),
-            pauseNanoseconds: report.pause_ns)
+            pauseNanoseconds: report.pause_ns, holds: Int(report.holds), totalNanoseconds: report.held_ns)
     }
 
     private func failure(_ report: hp_commit_report, block: CommitBlock) -> PatchError? {

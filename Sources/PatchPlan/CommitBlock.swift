@@ -8,10 +8,16 @@ import Memory
 public final class CommitBlock {
     private let storage: UnsafeMutableRawPointer
     private let block: UnsafeMutablePointer<hp_commit_block>
+    /// Words that say that a commit is under way, at most two: whoever commits from inside the process sets them before it checks
+    /// anything, and clears them at the end.
+    public let underway: [Address]
 
     /// - Parameter copies: bytes for memory that nothing reaches yet: new slots, ledger records. Laid down with the stubs, once
     ///   everything has been checked, before the first write.
-    public init(_ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])] = []) {
+    public init(
+        _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])] = [], underway: [Address] = []
+    ) {
+        self.underway = underway
         let items = Self.items(stubs: plan.stubs, copies: copies)
         let moves = plan.moves.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
         let hazards = Self.merged(plan.hazards)

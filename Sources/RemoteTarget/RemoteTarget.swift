@@ -48,6 +48,9 @@ public final class RemoteTarget: Target {
 
     public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
 
+    public func begin() {}
+    public var isOutOfTime: Bool { deadline.hasPassed }
+
     // MARK: What the agent does
 
     /// The agent, started at the first use.

@@ -34,6 +34,29 @@ extension CommandTests {
 
         // MARK: Patched from code and from outside
 
+        /// A process that patches itself all the time, and a command that patches it too: each waits for the other, and nothing that
+        /// one has recorded is lost by the other.
+        @Test func bothPatchAllTheTime() throws {
+            let victim = try fromCode()
+            #expect(try victim.ask("storm") == "storming")
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            for _ in 0..<4 {
+                try expectDone("apply", library, "--pid", victim.id, "--map", "victim_depth=price")
+                let list = try hotpatch(["list", "--pid", victim.id, "--json"])
+                let patches = list.json["patches"]
+                let applied = (0..<(patches.count ?? 0)).map { patches[$0] }.filter {
+                    $0["state"] == .string("applied") && $0["library"] != .string("")
+                }
+                #expect(applied.count == 1, "\(list)")
+                try expectDone("revert", "\(applied.first?["id"].number ?? 0)", "--pid", victim.id)
+            }
+            #expect(try victim.ask("calm") == "wrong 0 rounds true ")
+            let list = try expectDone("list", "--pid", victim.id)
+            #expect(!list.output.contains("  applied  "), "\(list)")
+            #expect(try victim.ask("ask") == "add(6, 7) = 13")
+            #expect(victim.finish() == 0)
+        }
+
         private func fromCode() throws -> Victim { try Victim(products + "/FromCode") }
 
         @Test func revertsWhatCodePatched() throws {

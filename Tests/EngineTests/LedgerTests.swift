@@ -24,10 +24,9 @@ private let base = Address(0x7f00_0000_0000)
 
 private func ledger(_ records: [LedgerRecord], generation: UInt64 = 1) throws -> (ProcessMap, BytesMemory) {
     let size = 1 << 16
-    var bytes = Ledger.header(segment: 0, size: size)
     let body = records.flatMap { $0.encoded() }
-    bytes.replaceSubrange(32..<48, with: withUnsafeBytes(of: (generation, UInt64(body.count))) { Array($0) })
-    bytes += body
+    var bytes = Ledger.header(segment: 0, edition: 0, size: size, generation: generation, used: body.count)
+    bytes += [UInt8](repeating: 0, count: Ledger.headerSize - bytes.count) + body
     bytes += [UInt8](repeating: 0, count: size - bytes.count)
     let region = Region(
         range: base..<base + size, permissions: [.read, .write], inode: 7, path: "/memfd:hotpatch-ledger (deleted)")
@@ -116,7 +115,7 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
 
     @Test func aProcessWithoutLedgerHasNoPatches() throws {
         let empty = try LedgerState(of: map([]), memory: BytesMemory(base: base, contents: []))
-        #expect(empty.patches.isEmpty && empty.nextPatch == 1 && empty.generation == 0)
+        #expect(empty.patches.isEmpty && empty.nextPatch == 1 && empty.layout.generation == 0)
     }
 
     @Test func anUncommittedLedgerHasNoPatches() throws {
@@ -146,8 +145,9 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
 
     @Test func aLedgerOfManyGigabytesIsNotRead() throws {
         let size = 1 << 40
-        var bytes = Ledger.header(segment: 0, size: size)
-        bytes.replaceSubrange(40..<48, with: withUnsafeBytes(of: UInt64(size - 64)) { Array($0) })
+        let bytes =
+            Ledger.header(segment: 0, edition: 0, size: size, used: size - Ledger.headerSize)
+            + [UInt8](repeating: 0, count: 16)
         let region = Region(
             range: base..<base + size, permissions: [.read, .write], inode: 7, path: "/memfd:hotpatch-ledger (deleted)")
         #expect(throws: LedgerError.self) {

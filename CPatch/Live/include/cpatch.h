@@ -47,6 +47,8 @@ typedef struct hp_commit_options {
     uint32_t parking;             // hp_parking
     size_t stack_bytes;           // of each thread's stack, from its stack pointer up, searched for hazards
     size_t page_size;
+    // Words of this process that hold the committing thread's id for as long as the commit may write, and 0 otherwise; 0 for none.
+    uint64_t underway[2];
     int32_t ignored_thread;       // one that runs none of the code to be patched, and cannot be held; 0 for none
 } hp_commit_options;
 
@@ -63,7 +65,9 @@ typedef struct hp_commit_report {
                                   // names, a stop on arm64 those that it names for one
     uint64_t address;
     uint8_t found[HP_WRITE_CAPACITY];
-    uint64_t pause_ns;            // for which threads were held, from the first disturbed to the last released, all attempts together
+    uint32_t holds;               // attempts in which threads were held
+    uint64_t pause_ns;            // from the first thread disturbed to the last released, the longest of them
+    uint64_t held_ns;             // all of them together
 } hp_commit_report;
 
 // Commits the block in this process: holds every other thread, checks and moves their PCs, compares the expected bytes,

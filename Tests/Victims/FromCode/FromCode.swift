@@ -24,10 +24,59 @@ struct FromCode {
                 case "revert all":
                     try Patch.revertAll()
                     say("reverted")
+                case "storm":
+                    Storm.begin()
+                    say("storming")
+                case "calm": say(Storm.end())
                 default: say("what?")
                 }
             } catch { say("error: \(error)") }
         }
+    }
+}
+
+/// A thread that patches and reverts without a pause, beside one that sleeps, for which threads are traced (Scenarios/Waits.swift).
+enum Storm {
+    nonisolated(unsafe) private static let isOver = word()
+    nonisolated(unsafe) private static let rounds = word()
+    nonisolated(unsafe) private static let wrong = word()
+    nonisolated(unsafe) private static var problem = ""
+    nonisolated(unsafe) private static var thread = pthread_t()
+
+    private static func word() -> UnsafeMutablePointer<Int> {
+        let word = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+        word.initialize(to: 0)
+        return word
+    }
+
+    static func begin() {
+        var sleeper = pthread_t()
+        pthread_create(
+            &sleeper, nil,
+            { _ in
+                while true { sleep(1) }
+            }, nil)
+        pthread_create(
+            &thread, nil,
+            { _ in
+                do {
+                    while victim_load(Storm.isOver) == 0 {
+                        let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+                        if victim_add(6, 7) != -1 { victim_fetch_add(Storm.wrong, 1) }
+                        try patch.revert()
+                        if victim_add(6, 7) != 13 { victim_fetch_add(Storm.wrong, 1) }
+                        victim_fetch_add(Storm.rounds, 1)
+                    }
+                } catch { Storm.problem = "\(error)" }
+                return nil
+            }, nil)
+        while victim_load(rounds) < 3 && problem.isEmpty { usleep(1000) }
+    }
+
+    static func end() -> String {
+        victim_store(isOver, 1)
+        pthread_join(thread, nil)
+        return "wrong \(victim_load(wrong)) rounds \(victim_load(rounds) > 3) \(problem)"
     }
 }
 

@@ -134,7 +134,7 @@ func patchDuringVfork() throws {
     // The others run on meanwhile.
     let report = commitNothing(timeout: 100, longestPause: 100)
     try expect(report.status == HP_COMMIT_DEADLINE.rawValue || done.value > 0, "status \(report.status)")
-    try expect(report.pause_ns == 0 || done.value > 0, "held for \(report.pause_ns) ns")
+    try expect(report.held_ns == 0 || done.value > 0, "held for \(report.held_ns) ns")
     while done.value == 0 { usleep(10_000) }
     try Patch.configure(patient)
     try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")

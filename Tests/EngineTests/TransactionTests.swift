@@ -1,0 +1,379 @@
+import Glibc
+import Memory
+import PatchPlan
+import Symbols
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Engine
+
+/// The engine against a process that is this one's memory with what was written laid over it: whatever moment a patcher dies at, and
+/// whoever else patches, can be had at will.
+@Suite struct TransactionTests {
+    /// Patches that are reverted cost nothing: neither bytes nor time grow with what was.
+    @Test func whatIsRevertedIsForgotten() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let other = try engine.apply(try request("getuid", of: target))
+        var ids: [UInt32] = []
+        var most = 0
+        for _ in 0..<60 {
+            let receipt = try engine.apply(try request("getppid", of: target))
+            ids.append(receipt.id)
+            _ = try engine.revert([receipt.id])
+            let state = try engine.state()
+            most = max(most, state.layout.segments.reduce(0) { $0 + $1.used })
+            #expect(state.sites.count == 2)
+        }
+        #expect(most < 2 * Ledger.tolerated, "\(most) bytes")
+        #expect(Set(ids).count == ids.count && ids.sorted() == ids, "a number was used twice")
+        #expect(target.ledgerCount == 2, "\(target.ledgerCount) mappings")
+        // A handle to what was forgotten says so, and cannot revert another patch.
+        for id in [ids[0], ids[ids.count - 1]] {
+            let error = failure { _ = try engine.revert([id]) }
+            #expect("\(error)".contains("it is reverted"), "\(error)")
+        }
+        let error = failure { _ = try engine.revert([1_000_000]) }
+        #expect("\(error)".contains("has no patch 1000000"), "\(error)")
+        #expect(try engine.state().patch(other.id)?.state == .applied)
+    }
+
+    /// The newest patch takes turns with the one before, so that something in force always lies behind what is not.
+    @Test func patchesThatRollAreForgotten() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        var last = try engine.apply(try request("getppid", of: target)).id
+        var most = 0
+        for _ in 0..<60 {
+            let next = try engine.apply(try request("getppid", of: target)).id
+            _ = try engine.revert([last])
+            last = next
+            most = max(most, try engine.state().layout.segments.reduce(0) { $0 + $1.used })
+        }
+        #expect(most < 2 * Ledger.tolerated, "\(most) bytes")
+        #expect(try engine.state().patches.filter { $0.record.state == .applied }.map(\.record.id) == [last])
+    }
+
+    /// Whichever write is a patcher's last, among those that make a new edition too: what was in force is, and the next patcher goes
+    /// on from there.
+    @Test func aPatcherMayDieAtAnyWrite() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let kept = try engine.apply(try request("getuid", of: target)).id
+        var moments = 0
+        var editions: Set<UInt32> = []
+        while editions.count < 3 {
+            let isDue = try engine.state().isDueForNewEdition
+            for moment in 0..<(isDue ? 20 : 0) {
+                target.writesToDeath = moment
+                _ = failure { _ = try engine.apply(try request("getppid", of: target)) }
+                let died = target.writesToDeath == 0
+                target.writesToDeath = nil
+                if !died { break }
+                moments += 1
+                let state = try engine.state()
+                #expect(state.patch(kept)?.state == .applied, "moment \(moment)")
+                #expect(state.sites.count == 2, "moment \(moment)")
+                for entry in state.patches where entry.record.id != kept && entry.record.state != .reverted {
+                    _ = try engine.revert([entry.record.id])
+                }
+                #expect(target.isOriginal("getppid") && !target.isOriginal("getuid"), "moment \(moment)")
+                while try !engine.state().isDueForNewEdition {
+                    _ = try engine.revert([engine.apply(try request("getppid", of: target)).id])
+                }
+            }
+            _ = try engine.revert([engine.apply(try request("getppid", of: target)).id])
+            editions.insert(try engine.state().layout.segments[0].edition)
+        }
+        #expect(moments >= 10, "only \(moments) moments")
+    }
+
+    /// While a thread of the process commits from inside, a commit from outside changes nothing; it waits, and then says who it is.
+    @Test func aCommitFromInsideIsNotInterrupted() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let id = try engine.apply(try request("getppid", of: target)).id
+        let word = try #require(engine.state().layout.segments.first).address + Ledger.committerOffset
+        target.threads = [7]
+        target.poke(7, at: word)
+        target.turns = 5
+        for error in [
+            failure { _ = try engine.apply(try request("getuid", of: target)) },
+            failure { _ = try engine.revert([id]) },
+        ] { #expect("\(error)".contains("thread 7 is committing a patch itself"), "\(error)") }
+        #expect(try engine.state().patch(id)?.state == .applied)
+
+        // Begun between plan and commit.
+        target.poke(0, at: word)
+        target.beforeCommit = { $0.poke(7, at: word) }
+        let error = failure { _ = try engine.apply(try request("getuid", of: target)) }
+        #expect("\(error)".contains("thread 7 is committing a patch itself"), "\(error)")
+        #expect(target.isOriginal("getuid"))
+
+        // Over in time.
+        target.beforeCommit = { _ in }
+        target.poke(7, at: word)
+        target.whileWaiting = { if $1 == 3 { $0.poke(0, at: word) } }
+        _ = try engine.apply(try request("getuid", of: target))
+        #expect(!target.isOriginal("getuid"))
+
+        // A thread that is not there: the process is a copy, made by a fork meanwhile.
+        target.threads = []
+        target.poke(7, at: word)
+        _ = try engine.revert([id])
+        #expect(target.peek(at: word) == 0)
+    }
+
+    /// From inside, the word is set before anything is checked, in a new edition too, and cleared at the end.
+    @Test func aCommitFromInsideSaysSo() throws {
+        let target = try FakeTarget()
+        target.committer = 42
+        let engine = PatchEngine(target: target, program: "")
+        for _ in 0..<20 { _ = try engine.revert([engine.apply(try request("getppid", of: target)).id]) }
+        #expect(try engine.state().layout.segments[0].edition > 0)
+        #expect(try engine.state().committer == 0)
+        #expect(target.announced.allSatisfy { !$0.isEmpty })
+        // What another thread has left there is over: inside there is one commit at a time.
+        let word = try #require(engine.state().layout.segments.first).address + Ledger.committerOffset
+        target.poke(7, at: word)
+        _ = try engine.apply(try request("getppid", of: target))
+    }
+
+    /// Who is overtaken plans anew, for as long as there is time, and then says by whom.
+    @Test func whoIsOvertakenPlansAnew() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let first = try engine.apply(try request("getppid", of: target))
+        target.beforeCommit = { target in
+            guard target.commits <= 20 else { return }
+            target.poke(try! engine.state().layout.generation + 1, at: try! generation())
+        }
+        func generation() throws -> Address {
+            try #require(engine.state().layout.segments.first).address + Ledger.generationOffset
+        }
+        target.commits = 0
+        _ = try engine.apply(try request("getuid", of: target))
+        target.beforeCommit = { target in
+            target.poke(try! engine.state().layout.generation + 1, at: try! generation())
+        }
+        target.turns = 30
+        let error = failure { _ = try engine.revert([first.id]) }
+        #expect("\(error)".contains("last by patch 2 of process 1234"), "\(error)")
+    }
+
+    /// A ledger of before has neither edition nor committer, and is taken as it is.
+    @Test func anOlderLedgerIsUnderstood() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        _ = try engine.apply(try request("getppid", of: target))
+        let segment = try #require(engine.state().layout.segments.first)
+        #expect(segment.edition == 0 && target.peek(at: segment.address + Ledger.committerOffset) == 0)
+        #expect(target.peek(at: segment.address + 56) == 0)
+    }
+}
+
+/// The words of the error that is thrown; empty where none is.
+private func failure(_ body: () throws -> Void) -> String {
+    do { try body() } catch { return "\(error)" }
+    return ""
+}
+
+/// One function of this process, replaced by another, as the command would.
+private func request(_ name: String, of target: FakeTarget) throws -> PatchRequest {
+    let function = try target.function(name)
+    return PatchRequest(
+        replacements: [
+            Replacement(
+                function: function, extent: target.index.extent(of: function),
+                address: try target.function("getpid").address,
+                // A long name: a new edition is due soon.
+                name: String(repeating: "getpid ", count: 200))
+        ], origin: .init(fromOutside: true, pid: 1234, uid: 0))
+}
+
+private final class FakeTarget: Target {
+    let pid = getpid()
+    let architecture = Architecture.current
+    let pageSize = 4096
+    let hasShadowStack = false
+    let index: SymbolIndex
+    /// Of this process, read once.
+    private static let ownIndex = Result {
+        try SymbolIndex(map: ProcessMap(pid: getpid()), memory: LocalMemory(), root: "")
+    }
+    var memory: any MemoryReader { overlay }
+
+    var committer: UInt64 = 0
+    var threads: Set<UInt64> = []
+    /// Looks at the clock until an operation's time is over.
+    var turns = 1000
+    private var turn = 0
+    /// Each time that it is looked at the clock.
+    var whileWaiting: (FakeTarget, _ turn: Int) -> Void = { _, _ in }
+    /// Before each commit, with the number of commits so far.
+    var beforeCommit: (FakeTarget) -> Void = { _ in }
+    var commits = 0
+    /// Writes that a commit makes before its patcher dies.
+    var writesToDeath: Int?
+    /// For each commit, the words that were set.
+    private(set) var announced: [[Address]] = []
+
+    private let overlay = Overlay()
+    private let regions: [Region]
+    private var mapped: [Region] = []
+    var ledgerCount: Int { mapped.filter { $0.path.hasPrefix(Ledger.mappingName) }.count }
+
+    init() throws {
+        let map = try ProcessMap(pid: getpid())
+        regions = map.regions.filter { !$0.path.hasPrefix(Ledger.mappingName) }
+        index = try Self.ownIndex.get()
+    }
+
+    func function(_ name: String) throws -> FunctionSymbol { try index.function(named: name, in: "libc.so.6") }
+
+    func isOriginal(_ name: String) -> Bool {
+        guard let address = try? function(name).address else { return false }
+        return (try? overlay.bytes(at: address, count: 16)) == (try? LocalMemory().bytes(at: address, count: 16))
+    }
+
+    func poke(_ word: UInt64, at address: Address) {
+        overlay.write(withUnsafeBytes(of: word.littleEndian) { Array($0) }, at: address)
+    }
+    func peek(at address: Address) -> UInt64 { (try? overlay.value(UInt64.self, at: address)) ?? .max }
+
+    func begin() { turn = 0 }
+    var isOutOfTime: Bool {
+        turn += 1
+        whileWaiting(self, turn)
+        return turn > turns
+    }
+    func hasThread(_ id: UInt64) -> Bool { threads.contains(id) }
+
+    func processMap() throws -> ProcessMap {
+        let lines = (regions + mapped).sorted { $0.range.lowerBound < $1.range.lowerBound }.map { region in
+            let hex = { (value: UInt64) in String(value, radix: 16) }
+            let permissions =
+                (region.permissions.contains(.read) ? "r" : "-") + (region.permissions.contains(.write) ? "w" : "-")
+                + (region.permissions.contains(.execute) ? "x" : "-") + "p"
+            return "\(hex(region.range.lowerBound.rawValue))-\(hex(region.range.upperBound.rawValue)) \(permissions) "
+                + "\(hex(region.fileOffset)) 00:01 \(region.inode)   \(region.path)\n"
+        }
+        return try ProcessMap(parsing: lines.joined(), pid: pid)
+    }
+
+    private func map(_ range: Range<Address>, _ permissions: Region.Permissions, _ path: String) throws {
+        guard (regions + mapped).allSatisfy({ !$0.range.overlaps(range) }) else {
+            throw PatchError.addressTaken(range.lowerBound)
+        }
+        mapped.append(Region(range: range, permissions: permissions, inode: path.isEmpty ? 0 : 7, path: path))
+        overlay.map(range)
+    }
+
+    func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
+        try map(address..<address + textSize, [.read, .execute], "")
+        try map(address + textSize..<address + (textSize + dataSize), [.read, .write], "")
+    }
+
+    private var nextLedger = Address(0x1234_0000_0000)
+
+    func mapLedger(size: Int, at address: Address?) throws -> Address {
+        let start = address ?? nextLedger
+        if address == nil { nextLedger = nextLedger + size }
+        try map(start..<start + size, [.read, .write], Ledger.mappingName + " (deleted)")
+        return start
+    }
+
+    func unmap(_ range: Range<Address>) {
+        // A patcher that is dead does not.
+        if writesToDeath == nil { mapped.removeAll { range.contains($0.range.lowerBound) } }
+    }
+
+    struct Death: Error {}
+
+    func commit(_ block: CommitBlock) throws -> CommitSummary {
+        commits += 1
+        beforeCommit(self)
+        if committer != 0 {
+            announced.append(block.underway)
+            for word in block.underway { poke(committer, at: word) }
+        }
+        defer { if committer != 0 { for word in block.underway { poke(0, at: word) } } }
+        for write in block.comparedWrites {
+            let found = try overlay.bytes(at: write.address, count: write.bytes.count)
+            if let expected = write.expected, found != expected {
+                throw PatchError.entryChanged(
+                    function: "the function", address: write.address, expected: expected, found: found)
+            }
+        }
+        for copy in block.copies { overlay.write(copy.bytes, at: copy.address) }
+        for write in block.comparedWrites {
+            if writesToDeath == 0 { throw Death() }
+            writesToDeath = writesToDeath.map { $0 - 1 }
+            overlay.write(write.bytes, at: write.address)
+        }
+        return CommitSummary()
+    }
+}
+
+extension CommitBlock {
+    fileprivate var comparedWrites: [Write] {
+        withUnsafeBlock { block in
+            UnsafeBufferPointer(start: block.pointee.writes, count: block.pointee.write_count).map { write in
+                let count = Int(write.length)
+                return Write(
+                    address: Address(write.address), kind: write.kind == Write.Kind.text.rawValue ? .text : .data,
+                    expected: write.compared == 0
+                        ? nil : withUnsafeBytes(of: write.expected) { Array($0.prefix(count)) },
+                    bytes: withUnsafeBytes(of: write.bytes) { Array($0.prefix(count)) })
+            }
+        }
+    }
+
+    fileprivate var copies: [(address: Address, bytes: [UInt8])] {
+        withUnsafeBlock { block in
+            UnsafeBufferPointer(start: block.pointee.copies, count: block.pointee.copy_count).map { copy in
+                (Address(copy.address), Array(UnsafeBufferPointer(start: copy.bytes, count: copy.length)))
+            }
+        }
+    }
+}
+
+/// This process's memory, with what was mapped and written laid over it.
+private final class Overlay: MemoryReader {
+    private struct State {
+        var mapped: [Range<Address>: [UInt8]] = [:]
+        var bytes: [Address: UInt8] = [:]
+    }
+    private let state = Mutex(State())
+
+    func map(_ range: Range<Address>) {
+        state.withLock { $0.mapped[range] = [UInt8](repeating: 0, count: range.upperBound - range.lowerBound) }
+    }
+
+    func write(_ bytes: [UInt8], at address: Address) {
+        state.withLock { state in
+            if let range = state.mapped.keys.first(where: { $0.contains(address) }) {
+                let start = address - range.lowerBound
+                state.mapped[range]!.replaceSubrange(start..<start + bytes.count, with: bytes)
+            } else {
+                for (offset, byte) in bytes.enumerated() { state.bytes[address + offset] = byte }
+            }
+        }
+    }
+
+    func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError) {
+        let isDone = state.withLock { state in
+            guard let (range, bytes) = state.mapped.first(where: { $0.key.contains(address) }) else { return false }
+            let start = address - range.lowerBound
+            buffer.copyBytes(from: bytes[start..<start + buffer.count])
+            return true
+        }
+        if isDone { return }
+        try LocalMemory().read(at: address, into: buffer)
+        let end = address + buffer.count
+        state.withLock { state in
+            for (place, byte) in state.bytes where place >= address && place < end { buffer[place - address] = byte }
+        }
+    }
+}
