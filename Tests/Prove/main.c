@@ -208,7 +208,8 @@ static int print_table(const options *options, const result *results, double sec
         }
         if (!done) printf("| %s could not be proven | | | | | | | | | | | | | |\n", last_component(options->files[i]));
         unfinished += !done;
-        if (done) print_row(last_component(options->files[i]), first->build_id, &sum);
+        if (!done) continue;
+        print_row(last_component(options->files[i]), first->build_id, &sum);
         add(&sums[first->arch], &sum);
         add(&all, &sum);
     }
