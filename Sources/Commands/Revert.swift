@@ -26,7 +26,7 @@ public struct Revert: Sendable {
             let reverted: PatchEngine.Reverted?
             switch choice {
             case .patches(let ids): reverted = try session.engine.revert(ids)
-            case .all: reverted = try session.engine.revert(in: session.engine.state()) { _ in true }
+            case .all: reverted = try session.engine.revert { (_, _) in true }
             }
             guard let reverted else {
                 return Report(

@@ -26,11 +26,25 @@ extension PatchEngine {
                 if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
                 patches.append(entry)
             }
-            let (plan, vanished) = try plan(reverting: patches, state: state)
-            let ledgers = state.layout.segments.first.map { [$0] } ?? []
-            let summary = try commit(plan, copies: [], ledgers: ledgers, state: state)
-            return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
+            return try revert(patches, state: state)
         }
+    }
+
+    /// Reverts the patches that are not reverted yet and satisfy `isWanted`; nothing where there are none. Those that somebody else
+    /// reverts meanwhile are none of them.
+    @discardableResult
+    public func revert(where isWanted: (PatchRecord, LedgerState) -> Bool) throws(PatchError) -> Reverted? {
+        try persist { (_, state) throws(PatchError) -> Reverted? in
+            let patches = state.patches.filter { $0.record.state != .reverted && isWanted($0.record, state) }
+            return patches.isEmpty ? nil : try revert(patches, state: state)
+        }
+    }
+
+    private func revert(_ patches: [LedgerState.Entry], state: LedgerState) throws(PatchError) -> Reverted {
+        let (plan, vanished) = try plan(reverting: patches, state: state)
+        let ledgers = state.layout.segments.first.map { [$0] } ?? []
+        let summary = try commit(plan, copies: [], ledgers: ledgers, state: state)
+        return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
     }
 
     private func plan(
@@ -95,16 +109,5 @@ extension PatchEngine {
             guard let region = try target.processMap().region(containing: site.entry) else { return false }
             return [site.imagePath, site.imagePath + " (deleted)", ""].contains(region.path)
         }
-    }
-}
-
-extension PatchEngine {
-    /// Reverts the patches that are not reverted yet and satisfy `isWanted`; nothing where there are none.
-    @discardableResult
-    public func revert(
-        in state: LedgerState, where isWanted: (PatchRecord) -> Bool
-    ) throws(PatchError) -> Reverted? {
-        let ids = state.patches.map(\.record).filter { $0.state != .reverted && isWanted($0) }.map(\.id)
-        return ids.isEmpty ? nil : try revert(ids)
     }
 }

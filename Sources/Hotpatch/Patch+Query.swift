@@ -67,18 +67,17 @@ extension Patch {
     public static func revert(symbol: String, in image: String? = nil) throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
-            let engine = try patcher.engine()
-            let state = try engine.state()
-            guard let site = state.site(entry: function.address) else { return }
-            try engine.revert(in: state) { $0.members.contains { $0.site == site.id } }
+            try patcher.engine().revert { (patch, state) in
+                let site = state.site(entry: function.address)
+                return patch.members.contains { $0.site == site?.id }
+            }
         }
     }
 
     /// Reverts everything that is patched in this process, by whomever.
     public static func revertAll() throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
-            let engine = try patcher.engine()
-            try engine.revert(in: engine.state()) { _ in true }
+            try patcher.engine().revert { (_, _) in true }
         }
     }
 

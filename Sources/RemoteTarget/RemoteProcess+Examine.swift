@@ -126,7 +126,10 @@ extension RemoteProcess {
 
     /// Whether a tracer is a patcher, which will be gone in a moment: this very program, or the process's own (a commit from inside).
     static func isPatcher(_ tracer: Int32, of pid: Int32) -> Bool {
-        guard let program = try? ProcText.readLink("/proc/\(tracer)/exe") else { return false }
+        let program: String
+        do { program = try ProcText.readLink("/proc/\(tracer)/exe") } catch {
+            return error.code == ENOENT || error.code == ESRCH  // gone already, or a zombie
+        }
         return ["self", "\(pid)"].contains { (try? ProcText.readLink("/proc/\($0)/exe")) == program }
     }
 
