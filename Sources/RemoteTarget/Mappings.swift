@@ -39,7 +39,15 @@ struct Mappings {
             inode: inode, path: fields.count > 5 ? ProcText.trimmed(fields[5]) : "")
     }
 
-    func region(at address: Address) -> Region? { regions.first { $0.range.contains(address) } }
+    /// The kernel lists them in ascending order.
+    func region(at address: Address) -> Region? {
+        var (low, high) = (0, regions.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if regions[middle].range.upperBound > address { high = middle } else { low = middle + 1 }
+        }
+        return low < regions.count && regions[low].range.contains(address) ? regions[low] : nil
+    }
 
     /// What the file that is mapped at an address holds there; zeros where it ends. Nil where it cannot be read, or is another by
     /// now.

@@ -39,9 +39,10 @@ public final class SymbolIndex: Sendable {
 
     let debugDirectories: [String]
 
-    /// Budgets of what a process can make us do: images, and bytes read of all of them. Those beyond are `problems`.
+    /// Budgets of what a process can make us do: images, bytes read of all of them, and their symbols. Those beyond are a problem.
     private static let largestCount = 1 << 14
     private static let largestShare = 2 << 30
+    private static let largestSymbolCount = 1 << 25
 
     /// Reads the images of a process.
     ///
@@ -97,30 +98,37 @@ public final class SymbolIndex: Sendable {
     ) -> (images: [LoadedImage], problems: [SymbolError]) {
         let loader = ImageLoader(
             files: files, memory: memory, debugFiles: DebugFiles(files: files, directories: debugDirectories))
-        let knownByFile = Dictionary(
+        var known = Dictionary(
             known.compactMap { image in image.elf.identity.map { ($0, image) } },
             uniquingKeysWith: { first, _ in first })
+        var elves = known.mapValues(\.elf)
         var images: [LoadedImage] = []
         var problems: [SymbolError] = []
         var claimed = Address.null
-        var bytesRead = 0
+        var (count, bytesRead, symbols) = (0, 0, 0)
         for file in map.mappedFiles where file.header.range.lowerBound >= claimed {
             guard loader.isProgram(file) || file.regions.contains(where: { $0.permissions.contains(.execute) }),
                 loader.isImage(file.header)
             else { continue }
-            do throws(SymbolError) {
-                guard bytesRead < Self.largestShare, images.count < Self.largestCount else {
-                    throw .unsupported(
+            guard count < largestCount, bytesRead < largestShare, symbols < largestSymbolCount else {
+                problems.append(
+                    .unsupported(
                         path: ImageLoader.cleanPath(file.path),
-                        what: "\(images.count) images, of which \(bytesRead) bytes were read, went before it, "
-                            + "and at most \(Self.largestCount) and \(Self.largestShare) are looked at")
-                }
+                        what:
+                            "it and what is mapped above it is left out: \(count) images with \(symbols) symbols, of which "
+                            + "\(bytesRead) bytes were read, are as many as are looked at"))
+                break
+            }
+            count += 1
+            do throws(SymbolError) {
                 let image = try Self.image(
-                    file, loader, map, knownByFile, isFirst: !images.contains(where: \.isMainProgram))
+                    file, loader, map, known, &elves, isFirst: !images.contains(where: \.isMainProgram))
                 guard let image else { continue }
                 claimed = image.range.upperBound
                 bytesRead += image.elf.bytes.bytesRead
+                symbols += image.symbols.hashes.count
                 images.append(image)
+                if let identity = image.elf.identity, known[identity] == nil { known[identity] = image }
             } catch {
                 problems.append(error)
             }
@@ -130,7 +138,7 @@ public final class SymbolIndex: Sendable {
 
     private static func image(
         _ file: MappedFile, _ loader: ImageLoader, _ map: ProcessMap,
-        _ known: [FileIdentity: LoadedImage], isFirst: Bool
+        _ known: [FileIdentity: LoadedImage], _ elves: inout [FileIdentity: ElfImage], isFirst: Bool
     ) throws(SymbolError) -> LoadedImage? {
         let path = ImageLoader.cleanPath(file.path)
         var same: LoadedImage?
@@ -138,10 +146,13 @@ public final class SymbolIndex: Sendable {
         do throws(SymbolError) {
             let opened = try loader.open(file)
             same = known[opened.identity]
-            if let same {
-                elf = same.elf
+            let identity = opened.identity
+            if let read = elves[identity] {
+                elf = read
             } else {
                 elf = try ElfImage(opened, path: path) { () throws(SymbolError) in try loader.open(file) }
+                // A process can map one file thousands of times.
+                elves[identity] = elf
             }
         } catch {
             switch error {
