@@ -102,7 +102,8 @@ struct ReferenceCheck {
         let hop = start - architecture.hopLength..<start
         guard hop.lowerBound.roundedDown(to: 4096) == (start - 1).roundedDown(to: 4096),  // written whole or not at all
             let piece = image.code(containing: previous), piece.range.lowerBound == previous,
-            piece.range.upperBound <= hop.lowerBound, image.label(in: hop) == nil
+            piece.range.upperBound <= hop.lowerBound, start - previous < Self.longestPiece,
+            image.label(in: hop) == nil
         else { return false }
         let bytes = try code.bytes(at: previous, count: start - previous)
         let padding = architecture.freePadding(in: bytes, behind: piece.range.upperBound - previous)
@@ -117,7 +118,11 @@ struct ReferenceCheck {
         return true
     }
 
-    /// The instruction that a reference is part of; nil where it is none. Where it cannot be told, what the decoder sees first.
+    /// Bytes of a piece of code that are read to check a reference, at most: sizes come from files.
+    private static let longestPiece = 1 << 20
+
+    /// The instruction that a reference is part of; nil where it is none. Where the start of the piece of code is not known, or
+    /// something unknown stands before the reference, it counts in doubt.
     private func instruction(
         of reference: Reference, in piece: LoadedImage.Code?
     ) throws(MemoryError) -> (address: Address, length: Int)? {
@@ -125,7 +130,7 @@ struct ReferenceCheck {
         func verdict(from start: Address) throws(MemoryError) -> Reference.Verdict {
             reference.verdict(architecture, in: try code.bytes(at: start, count: end - start), at: start)
         }
-        if let piece {
+        if let piece, reference.field - piece.range.lowerBound < Self.longestPiece {
             switch try verdict(from: piece.range.lowerBound) {
             case .real(let address, let length): return (address, length)
             case .none: return nil
@@ -155,6 +160,7 @@ struct ReferenceCheck {
         }
         // No name, so it may be a part; it is where the function jumps there.
         let range = piece?.range ?? address - 4096..<address + 4096
+        guard range.upperBound - range.lowerBound <= Self.longestPiece else { return true }
         var wanted = WantedPlaces(in: range)
         for place in 0..<range.upperBound - range.lowerBound { wanted.add(jumpsTo: range.lowerBound + place) }
         let body = try code.bytes(at: function, count: extent.length > 0 ? extent.length : extent.available)

@@ -19,6 +19,8 @@ public final class ReferenceIndex {
     private static let overlap = 128
     /// Bytes of an image's code at most: what a target says of its size is not to be believed.
     private static let limit = 1 << 30
+    /// References to entries at most: the 118 MB of liblldb's code have 78,000 that may be some.
+    private static let mostReferences = 1 << 22
 
     public init() {}
 
@@ -81,6 +83,11 @@ public final class ReferenceIndex {
                 let count = min(range.upperBound - at, block + overlap)
                 do throws(MemoryError) { body(try memory.bytes(at: at, count: count), at) } catch {
                     throw .memory(error, doing: "read \(image.path)")
+                }
+                if found.count > mostReferences {
+                    throw .target(
+                        "cannot patch \(image.path): more than \(mostReferences) branches lead into the first bytes of "
+                            + "functions. No compiler writes such code. Patch what calls it.")
                 }
                 at += block
             }
