@@ -124,6 +124,10 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
     // Opened anew each time: a descriptor inherited over fork would still mean the parent's memory.
     job.memory = (int)HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
     if (job.writer == HP_WRITER_AUTOMATIC) job.writer = job.memory >= 0 ? HP_WRITER_PROC_MEM : HP_WRITER_MPROTECT;
+    // To read is allowed more often than to write; and any other way to read waits for whoever handles a fault (userfaultfd(2)),
+    // who may be held.
+    if (job.memory < 0 && job.writer == HP_WRITER_MPROTECT)
+        job.memory = (int)HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDONLY | O_CLOEXEC, 0);
     report->writer = job.writer;
     if (job.writer == HP_WRITER_PROC_MEM && job.memory < 0) {
         hp_fail(&job, HP_COMMIT_SYSTEM, 0, 0, -job.memory);
