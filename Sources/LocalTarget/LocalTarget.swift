@@ -109,6 +109,7 @@ public final class LocalTarget: Target {
     }
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
+        try requireOwnProc()
         if isOutOfTime { begin() }
         var wanted = hp_commit_options()
         wanted.timeout_ns = end - min(end, linux_monotonic_time())
@@ -127,6 +128,21 @@ public final class LocalTarget: Target {
             heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),
             restartedCalls: Int(report.restarted_calls), interruptedCalls: Int(report.interrupted_calls),
             pauseNanoseconds: report.pause_ns, holds: Int(report.holds), totalNanoseconds: report.held_ns)
+    }
+
+    /// In a pid namespace that sees another's /proc, the ids there are not those by which this process's threads can be signalled or
+    /// traced: it would hold nobody, and take that for success.
+    private func requireOwnProc() throws(PatchError) {
+        let file = linux_open("/proc/self/stat", O_RDONLY | O_CLOEXEC)
+        defer { _ = linux_close(file) }
+        var buffer = [UInt8](repeating: 0, count: 16)
+        let count = max(0, linux_read(file, &buffer, buffer.count))
+        let shown = buffer[..<count].prefix { $0 != UInt8(ascii: " ") }
+        if let shown = Int32(String(decoding: shown, as: UTF8.self)), shown != pid {
+            throw .target(
+                "cannot patch process \(pid) from inside. Its /proc is of another pid namespace, where its threads have other ids. "
+                    + "Mount a /proc of its own, or patch it from outside.")
+        }
     }
 
     private func failure(_ report: hp_commit_report, block: CommitBlock) -> PatchError? {

@@ -65,7 +65,8 @@ public final class RemoteTarget: Target {
         let agent = try Agent.start(
             in: process, memory: mem,
             symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack, index: symbols,
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack,
+                index: symbols,
                 hasOwnAllocator: hasOwnAllocator(besides: create)),
             deadline: deadline, holds: holds, idle: agentIdle, phase: { _ in })
         self.agent = agent

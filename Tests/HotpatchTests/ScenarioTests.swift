@@ -15,6 +15,14 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// In a pid namespace, as a container is: with its own /proc; and with another's, by whose ids no thread could be held.
+    @Test(arguments: [(["--mount-proc"], true, ""), ([], false, "/proc is of another pid namespace")])
+    func inAPidNamespace(options: [String], succeeds: Bool, reason: String) throws {
+        let result = try run(["unshare", "--pid", "--fork"] + options + [products + "/Scenarios", "sleepers"])
+        #expect((result.status == 0) == succeeds, "\(result)")
+        #expect((result.errors + result.output).contains(reason), "\(result)")
+    }
+
     @Test func aForkDuringAnOperation() throws {
         let result = try run(program: "Scenarios", ["operation"])
         #expect(result.status == 0, "\(result)")
