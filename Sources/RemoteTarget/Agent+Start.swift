@@ -25,11 +25,19 @@ extension Agent {
             throw .invalidSymbols
         }
         do {
-            let lock = try PatcherLock.take(process, deadline: deadline)
-            let starter = try AgentStarter(
-                process: process, memory: memory, symbols: symbols, vectorStateSize: vectorStateSize,
-                deadline: deadline, holds: holds, idle: idle, lock: lock, phase: phase)
-            return try starter.start()
+            while true {
+                do {
+                    let starter = try AgentStarter(
+                        process: process, memory: memory, symbols: symbols, vectorStateSize: vectorStateSize,
+                        deadline: deadline, holds: holds, idle: idle, phase: phase)
+                    return try starter.start()
+                } catch let error as RemoteRefusal {
+                    guard process.end(of: memory) == nil else { throw RemoteRefusal.vanished(pid: process.pid) }
+                    // It is done some time.
+                    guard error.isByPatcher, !deadline.hasPassed else { throw error }
+                    usleep(UInt32.random(in: 1000...10_000))
+                }
+            }
         } catch let error as RemoteRefusal {
             throw .refused(error)
         } catch let error as AgentError {
@@ -55,7 +63,6 @@ private struct AgentStarter {
     let deadline: Deadline
     let holds: HoldBudget
     let idle: UInt64
-    let lock: PatcherLock
     let phase: (AgentPhase) -> Void
     let unwinder: StackUnwinder
     let area: AgentArea
@@ -66,7 +73,7 @@ private struct AgentStarter {
 
     init(
         process: RemoteProcess, memory: ProcMemory, symbols: AgentSymbols, vectorStateSize: Int, deadline: Deadline,
-        holds: HoldBudget, idle: UInt64, lock: PatcherLock, phase: @escaping (AgentPhase) -> Void
+        holds: HoldBudget, idle: UInt64, phase: @escaping (AgentPhase) -> Void
     ) throws {
         self.process = process
         self.memory = memory
@@ -75,7 +82,6 @@ private struct AgentStarter {
         self.deadline = deadline
         self.holds = holds
         self.idle = idle
-        self.lock = lock
         self.phase = phase
         unwinder = try StackUnwinder(of: process, memory: memory, symbols: symbols.index)
         if let library = unwinder.foreignLibrary {
@@ -117,27 +123,37 @@ private struct AgentStarter {
         if places.isEmpty { throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: count) }
     }
 
-    /// A stub stands there: its patcher has died (it would hold the lock), or could not tell that the stub was free. Its
-    /// agent is waited for, and then all threads are stopped to see that none is inside.
+    /// A stub stands there: its patcher is at work, has died, or could not tell that the stub was free. Its agent is waited for, and
+    /// then all threads are stopped to see that none is inside.
     private mutating func evictPredecessor(from place: StubPlace) throws {
         let stub = place.range
         let header = try memory.value(hp_agent_stub.self, at: stub.lowerBound)
         let old = Address(header.area)
         var backoff = Backoff(first: 1000, longest: 20_000)
-        while let agent = livingAgent(area: old) {
-            if deadline.hasPassed { throw RemoteRefusal.stubInUse(pid: process.pid, thread: agent) }
+        // One that has just been put there has no agent yet.
+        let start = Deadline.after(milliseconds: 50)
+        while livingAgent(area: old) || !start.hasPassed {
+            if deadline.hasPassed { throw RemoteRefusal.anotherPatcher(pid: process.pid) }
             backoff.sleep()
+            guard try memory.value(UInt64.self, at: stub.lowerBound) == AgentStub.magic else { return }
         }
+        let isStillThere: Bool
         do {
-            try holds.hold(process, deadline: deadline) { stopped in
+            isStillThere = try holds.hold(process, deadline: deadline) { stopped in
+                guard try memory.value(hp_agent_stub.self, at: stub.lowerBound).area == header.area else {
+                    return false
+                }
                 if let thread = try stopped.firstThread(in: stub) {
                     throw CommitError.busy(thread: thread, address: stub.lowerBound, foundAt: nil)
                 }
                 try memory.write(place.vacant, at: stub.lowerBound)
+                return true
             }
         } catch CommitError.busy(let thread, _, _) {
             throw RemoteRefusal.stubInUse(pid: process.pid, thread: thread)
         }
+        // Another patcher was faster.
+        guard isStillThere else { throw RemoteRefusal.anotherPatcher(pid: process.pid) }
         // No thread is in the stub, so none uses the area: but only an area that says what it is is unmapped.
         if (try? memory.value(UInt64.self, at: old + Int(HP_AREA_MAGIC))) == AgentStub.magic,
             let size = try? memory.value(UInt64.self, at: old + Int(HP_AREA_SIZE)), size == header.area_size,
@@ -147,12 +163,12 @@ private struct AgentStarter {
         }
     }
 
-    private func livingAgent(area: Address) -> Int32? {
+    private func livingAgent(area: Address) -> Bool {
         guard (try? memory.value(UInt64.self, at: area + Int(HP_AREA_MAGIC))) == AgentStub.magic,
             let told = try? memory.value(Int32.self, at: area + Int(HP_AREA_AGENT_TID)), told > 0,
-            let task = KnownTask(pid: process.pid, callingItself: told), task.name == AgentStub.threadName
-        else { return nil }
-        return task.tid
+            let task = KnownTask(pid: process.pid, callingItself: told)
+        else { return false }
+        return task.name == AgentStub.threadName
     }
 
     // MARK: Which thread goes there
@@ -245,6 +261,10 @@ private struct AgentStarter {
     /// - Returns: also how many waits the stop has made begin anew, and how many calls fail.
     private func attempt(_ tid: Int32) throws -> (Attempt, rearmedCalls: Int, interruptedCalls: Int) {
         guard let task = KnownTask(pid: process.pid, tid: tid) else { return (.gone, 0, 0) }
+        // Not stopped in vain, and not in another patcher's way.
+        for place in places where try memory.value(UInt64.self, at: place.range.lowerBound) == AgentStub.magic {
+            throw RemoteRefusal.anotherPatcher(pid: process.pid)
+        }
         let longest = holds.bound(milliseconds: 250)
         let session = try StopSession(process, maximumPause: longest, holds: holds)
         let limit = min(deadline, .after(nanoseconds: holds.bound(milliseconds: 50)))
@@ -278,7 +298,8 @@ private struct AgentStarter {
                 .borrowed(
                     Loan(
                         thread: BorrowedThread(
-                            process: process, memory: memory, holds: holds, task: task, stub: place.range, area: area.range),
+                            process: process, memory: memory, holds: holds, task: task, stub: place.range,
+                            area: area.range),
                         place: place, nanoseconds: report.nanoseconds)), report.mendedCalls,
                 report.interruptedCalls
             )
@@ -335,7 +356,8 @@ private struct AgentStarter {
                 let bytes = AgentStub.bytes(
                     at: stub.lowerBound, symbols: symbols, area: area, back: back, idle: idle)
             else { continue }
-            // Looked at again: a patcher in another network namespace does not see our lock.
+            // Looked at again, and for us alone: another patcher may have been faster.
+            guard TargetClaim.take(process, holding: tracee.tid) else { return .late("claimed by another patcher") }
             guard try memory.bytes(at: stub.lowerBound, count: AgentStub.count) == place.vacant else {
                 throw RemoteRefusal.anotherPatcher(pid: process.pid)
             }
@@ -415,7 +437,8 @@ private struct AgentStarter {
             if isMapped() {
                 // It can be gone again between two looks: where no thread could be created.
                 if let state = word(HP_AREA_STATE, UInt32.self), let result = word(HP_AREA_CREATE_RESULT, Int64.self),
-                    let agentState = word(HP_AREA_AGENT_STATE, UInt32.self), let tid = word(HP_AREA_AGENT_TID, Int32.self)
+                    let agentState = word(HP_AREA_AGENT_STATE, UInt32.self),
+                    let tid = word(HP_AREA_AGENT_TID, Int32.self)
                 {
                     if state >= HP_STUB_CREATED.rawValue, result != 0 { failure = Int32(clamping: result) }
                     if agentState == HP_AGENT_SERVING.rawValue, state == HP_STUB_LEAVING.rawValue {
@@ -436,7 +459,7 @@ private struct AgentStarter {
                         throw AgentError.borrowedThreadEnded(pid: pid, thread: loan.thread.task.tid)
                     }
                     // The stub has done all it could.
-                    try memory.write(loan.place.vacant, at: loan.place.range.lowerBound)
+                    loan.place.vacate(process, memory, area: area)
                     if let failure { throw AgentError.threadNotCreated(pid: pid, code: failure) }
                     throw AgentError.noMemory(pid: pid, count: area.count)
                 }
@@ -451,7 +474,7 @@ private struct AgentStarter {
         let agent = Agent(
             process: process, memory: memory, area: area, place: loan.place, borrowed: loan.thread,
             thread: KnownTask(pid: pid, callingItself: agentThread), borrowedNanoseconds: loan.nanoseconds,
-            interruptedCalls: interruptedCalls, lock: lock, holds: holds, phase: phase)
+            interruptedCalls: interruptedCalls, holds: holds, phase: phase)
         phase(.serving)
         for area in abandonedAreas {
             try agent.systemCall("munmap", SystemCall.munmap, area.address, area.count, deadline: deadline)

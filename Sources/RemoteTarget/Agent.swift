@@ -17,7 +17,6 @@ public final class Agent {
     /// Nil where no thread of the process is the one that the area names: then the stub stays.
     let thread: KnownTask?
     let phase: (AgentPhase) -> Void
-    private let lock: PatcherLock
     private let holds: HoldBudget
     private var sequence: UInt32 = 0
     private(set) var isUsable = true
@@ -30,7 +29,7 @@ public final class Agent {
 
     init(
         process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowed: BorrowedThread,
-        thread: KnownTask?, borrowedNanoseconds: UInt64, interruptedCalls: Int, lock: PatcherLock,
+        thread: KnownTask?, borrowedNanoseconds: UInt64, interruptedCalls: Int,
         holds: HoldBudget, phase: @escaping (AgentPhase) -> Void
     ) {
         self.process = process
@@ -41,7 +40,6 @@ public final class Agent {
         self.thread = thread
         self.borrowedNanoseconds = borrowedNanoseconds
         self.interruptedCalls = interruptedCalls
-        self.lock = lock
         self.holds = holds
         self.phase = phase
     }
@@ -172,10 +170,14 @@ public final class Agent {
     /// Sends the agent away, and removes its stub from the target's code where no thread can still come back to it.
     /// Idempotent; the last reference does it too.
     public func finish() throws(AgentError) {
-        guard isUsable else { return lock.release() }
+        guard isUsable else { return }
         isUsable = false
-        defer { lock.release() }
-        let hasLeft = borrowed.hasLeft()
+        var hasLeft = borrowed.hasLeft()
+        // It may wait for a processor.
+        for _ in 0..<10 where !hasLeft {
+            usleep(2000)
+            hasLeft = borrowed.hasLeft()
+        }
         try send(UInt64(HP_COMMAND_EXIT), [hasLeft ? 1 : 0])
         phase(.finishing)
         guard let thread else { return }
@@ -186,11 +188,7 @@ public final class Agent {
             backoff.sleep()
         }
         // Where it cannot be told the stub stays, and the area: the next patcher looks again.
-        if hasLeft { clear() }
-    }
-
-    private func clear() {
-        try? memory.write(place.vacant, at: place.range.lowerBound)
+        if hasLeft { place.vacate(process, memory, area: area) }
     }
 }
 
@@ -212,46 +210,4 @@ struct KeptDescriptors {
 package enum AgentPhase: Int, CaseIterable, Sendable {
     case prepared = 1
     case stopped, vetted, written, redirected, released, serving, commandGiven, finishing
-}
-
-/// Keeps two patchers out of one process: an abstract socket (unix(7)), which the kernel removes when its owner dies.
-final class PatcherLock {
-    private var descriptor: Int32
-
-    /// Waits for another patcher to finish, until the deadline.
-    /// - Throws: `anotherPatcher`.
-    static func take(_ process: RemoteProcess, deadline: Deadline) throws(RemoteRefusal) -> PatcherLock {
-        while true {
-            do throws(RemoteRefusal) { return try PatcherLock(process) } catch {
-                guard case .anotherPatcher = error, !deadline.hasPassed else { throw error }
-                usleep(10_000)
-            }
-        }
-    }
-
-    private init(_ process: RemoteProcess) throws(RemoteRefusal) {
-        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw .procUnreadable(pid: process.pid, path: "a socket", code: errno) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let name = Array("\0swift-hotpatch/\(process.pid)/\(process.startTime)".utf8)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
-        }
-        if result != 0 {
-            let code = errno
-            release()  // once: deinit runs too
-            if code == EADDRINUSE { throw .anotherPatcher(pid: process.pid) }
-            throw .procUnreadable(pid: process.pid, path: "the patcher's lock", code: code)
-        }
-    }
-
-    func release() {
-        if descriptor >= 0 { close(descriptor) }
-        descriptor = -1
-    }
-
-    deinit { release() }
 }

@@ -130,9 +130,6 @@ extension AgentError {
             return
                 "The process opens it by its own rights: let its user read the file (chmod a+r), or apply a copy that it can read"
         }
-        if says("No such file") {
-            return "The process opens it through /proc/self/fd, and sees no /proc: mount it in the process's root"
-        }
         return limits(says("Too many open files") ? EMFILE : 0)
     }
 }

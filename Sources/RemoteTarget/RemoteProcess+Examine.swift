@@ -6,8 +6,11 @@ import PatchPlan
 extension RemoteRefusal {
     /// Another patcher holds the process at the moment.
     var isByPatcher: Bool {
-        guard case .alreadyTraced(let pid, let tracer, _) = self else { return false }
-        return RemoteProcess.isPatcher(tracer, of: pid)
+        switch self {
+        case .anotherPatcher: true
+        case .alreadyTraced(let pid, let tracer, _): RemoteProcess.isPatcher(tracer, of: pid)
+        default: false
+        }
     }
 }
 

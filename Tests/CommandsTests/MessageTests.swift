@@ -73,19 +73,5 @@ extension CommandTests {
             try expectRefused(["apply", hidden, "--pid", victim.id], "Permission denied", "chmod a+r", maps: nil)
             #expect(try victim.ask().hasPrefix("price 70 "))
         }
-
-        /// A root that has no /proc, as a chroot of a few files.
-        @Test func aProcessThatSeesNoProc() throws {
-            guard getuid() == 0 else { return }
-            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
-            let program = try Workshop.program("shop.c")
-            let root = try Workshop.directory + "/root"
-            let script =
-                "mkdir -p $1; for f in $(ldd $2 | grep -o '/[^ ]*'); do mkdir -p $1$(dirname $f); cp -L $f $1$f; done; cp $2 $1/shop"
-            try runTool("sh", "-c", script, "sh", root, program)
-            let victim = try Victim("chroot", root, "/shop", "1")
-            try expectRefused(["apply", library, "--pid", victim.id], "sees no /proc", maps: nil)
-            #expect(try victim.ask().hasPrefix("price 70 "))
-        }
     }
 }

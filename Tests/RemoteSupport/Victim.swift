@@ -94,7 +94,9 @@ public final class Victim {
             && kill(pid, 0) == 0
     }
 
-    public func process() throws -> RemoteProcess { try RemoteProcess.examine(pid: pid) }
+    public func process() throws -> RemoteProcess {
+        try RemoteProcess.examine(pid: pid, deadline: .after(milliseconds: 10_000))
+    }
 
     /// The ids of its threads, the main one's first.
     public var tasks: [Int32] { get throws { try TaskList(pid: pid).scan() } }

@@ -1,10 +1,8 @@
 import CPatch
-import Dispatch
 import Glibc
 import Memory
 import RemoteSupport
 import Symbols
-import Synchronization
 import Testing
 
 @testable import RemoteTarget
@@ -137,33 +135,6 @@ extension RemoteTargetTests {
             #expect("\(String(describing: error))".contains("in a signal handler"), "\(error!)")
         }
 
-        /// A patcher that finds another one at work closes its own descriptor, and nobody else's.
-        @Test func closesADescriptorOnce() throws {
-            let victim = try Victim("n")
-            let process = try victim.process()
-            let lock = try PatcherLock.take(process, deadline: .after(milliseconds: 1000))
-            let isDone = Atomic(false)
-            let lost = Atomic(0)
-            withExtendedLifetime(lock) {
-                DispatchQueue.concurrentPerform(iterations: 2) { number in
-                    if number == 0 {
-                        for _ in 0..<30_000 {
-                            #expect(throws: RemoteRefusal.self) {
-                                try PatcherLock.take(process, deadline: .after(milliseconds: 0))
-                            }
-                        }
-                        isDone.store(true, ordering: .releasing)
-                    } else {
-                        while !isDone.load(ordering: .acquiring) {
-                            let file = open("/dev/null", O_RDONLY | O_CLOEXEC)
-                            if close(file) != 0 { lost.add(1, ordering: .relaxed) }
-                        }
-                    }
-                }
-            }
-            #expect(lost.load(ordering: .relaxed) == 0)
-        }
-
         @Test func leavesByItselfWhenNobodyAsks() throws {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
@@ -229,6 +200,31 @@ extension RemoteTargetTests {
             }
             try agent.finish()
             try victim.startAgent().finish()
+        }
+
+        /// Patchers that come at the same time take turns: no stub is overwritten, and none is left.
+        @Test func takesTurns() throws {
+            let victim = try Victim("np")
+            let children = (0..<3).map { _ in
+                let child = Calls.fork()
+                if child == 0 {
+                    for _ in 0..<4 {
+                        let deadline = Deadline.after(milliseconds: 5000)
+                        guard let agent = try? victim.startAgent(deadline: 30_000),
+                            (try? agent.call(victim.beta, deadline: deadline)) == 2, (try? agent.finish()) != nil
+                        else { _exit(1) }
+                    }
+                    _exit(0)
+                }
+                return child
+            }
+            for child in children {
+                var status: Int32 = 0
+                #expect(waitpid(child, &status, 0) == child && status == 0, "\(status)")
+            }
+            #expect(try victim.stubs().isEmpty)
+            #expect(victim.makesProgress())
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
         }
 
         @Test func givesUpOnACallThatDoesNotReturn() throws {
