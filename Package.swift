@@ -153,7 +153,8 @@ let package = Package(
 
         // Does to processes what a patcher must not be hurt by: Tests/torture.sh.
         .executableTarget(
-            name: "Torture", dependencies: ["Commands", "Engine", "RemoteTarget", "Hotpatch", "PatchPlan", "TestSupport"],
+            name: "Torture",
+            dependencies: ["Commands", "Engine", "RemoteTarget", "Hotpatch", "PatchPlan", "TestSupport"],
             path: "Tests/Torture", swiftSettings: swiftSettings),
 
         .target(

@@ -67,7 +67,7 @@ extension Patch {
     public static func revert(symbol: String, in image: String? = nil) throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
-            try patcher.engine().revert { (patch, state) in
+            _ = try patcher.engine().revert { (patch, state) in
                 let site = state.site(entry: function.address)
                 return patch.members.contains { $0.site == site?.id }
             }
@@ -77,7 +77,7 @@ extension Patch {
     /// Reverts everything that is patched in this process, by whomever.
     public static func revertAll() throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
-            try patcher.engine().revert { (_, _) in true }
+            _ = try patcher.engine().revert { (_, _) in true }
         }
     }
 

@@ -116,7 +116,8 @@ import Testing
     }
 
     @Test func suggestsFromAllImages() {
-        guard case .notFound(_, _, let nearest, _)? = symbolError({ try index.function(named: "Names.Cart.totel") }) else {
+        guard case .notFound(_, _, let nearest, _)? = symbolError({ try index.function(named: "Names.Cart.totel") })
+        else {
             Issue.record("it was found")
             return
         }

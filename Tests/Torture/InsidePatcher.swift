@@ -11,7 +11,8 @@ enum InsidePatcher {
     /// `LIBRARY MICROSECONDS`: runs `main` of a shared library, and meanwhile replaces and reverts its `price` on another thread,
     /// with such pauses.
     static func serve(_ arguments: [String]) -> Never {
-        guard arguments.count == 2, let number = UInt32(arguments[1]), case let library = arguments[0], let handle = dlopen(library, RTLD_NOW),
+        guard arguments.count == 2, let number = UInt32(arguments[1]), case let library = arguments[0],
+            let handle = dlopen(library, RTLD_NOW),
             let start = dlsym(handle, "main")
         else {
             print("cannot load \(arguments)")
