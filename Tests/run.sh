@@ -15,6 +15,8 @@ swift test --skip-build 2>&1 | tee -a "$log"
 status=${PIPESTATUS[0]}
 Tests/Prove/test.sh 2>&1 | tee -a "$log"
 [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+SKIP_BUILD=yes Tests/torture.sh --short --seed 1 2>&1 | tee -a "$log"
+[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 SEED=1 SIGNATURES=150 Tests/calls/test.sh 2>&1 | tee -a "$log"
 [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 Tests/arm64/test.sh 2>&1 | tee -a "$log"
