@@ -160,35 +160,24 @@ final class Tracees {
         while linux_ptrace_seize(tid) != 0 {
             let code = errno
             if code == ESRCH { return false }
-            // A tracer that is gone by the time one looks for it was another patcher.
-            if code == EPERM, attempts > 0, isAliveAndUntraced(tid) {
-                attempts -= 1
-                continue
+            guard let stat = TaskGlance(pid: pid, tid: tid).stat, !"ZX".contains(stat.state) else { return false }
+            let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")
+            let status = text.map { ProcStatus(parsing: $0) }
+            if let tracer = status?.number("TracerPid"), tracer != 0 {
+                let name = try? ProcText.readString("/proc/\(tracer)/comm")
+                throw .refused(
+                    .alreadyTraced(
+                        pid: pid, tracer: Int32(clamping: tracer), tracerName: ProcText.trimmed(name ?? "a tracer")))
             }
-            return try refuse(tid, code: code)
+            // A tracer that is gone by the time one looks for it was another patcher.
+            if code != EPERM || attempts == 0 {
+                throw .refused(RemoteProcess.refusal(pid: pid, path: "thread \(tid)", code: code, status: status))
+            }
+            attempts -= 1
         }
         known.insert(tid)
         tracees.append(Tracee(tid: tid))
         return true
-    }
-
-    private func isAliveAndUntraced(_ tid: Int32) -> Bool {
-        guard let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/status") else { return false }
-        let status = ProcStatus(parsing: text)
-        return status.number("TracerPid") == 0 && !"ZX".contains(status.text("State")?.first ?? "X")
-    }
-
-    /// - Returns: false where the thread has ended, or is a zombie leader.
-    private func refuse(_ tid: Int32, code: Int32) throws(Failure) -> Bool {
-        guard let stat = TaskGlance(pid: pid, tid: tid).stat, stat.state != "Z", stat.state != "X" else { return false }
-        let status = (try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")).map { ProcStatus(parsing: $0) }
-        if let tracer = status?.number("TracerPid"), tracer != 0 {
-            let name = try? ProcText.readString("/proc/\(tracer)/comm")
-            throw .refused(
-                .alreadyTraced(
-                    pid: pid, tracer: Int32(clamping: tracer), tracerName: ProcText.trimmed(name ?? "a tracer")))
-        }
-        throw .refused(RemoteProcess.refusal(pid: pid, path: "thread \(tid)", code: code, status: status))
     }
 
     /// Waits for a thread to stop; an end is none.

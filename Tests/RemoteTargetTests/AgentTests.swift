@@ -209,10 +209,16 @@ extension RemoteTargetTests {
                 let child = Calls.fork()
                 if child == 0 {
                     for _ in 0..<4 {
-                        let deadline = Deadline.after(milliseconds: 5000)
-                        guard let agent = try? victim.startAgent(deadline: 30_000),
-                            (try? agent.call(victim.beta, deadline: deadline)) == 2, (try? agent.finish()) != nil
-                        else { _exit(1) }
+                        do {
+                            let agent = try victim.startAgent(deadline: 30_000)
+                            let answer = try agent.call(victim.beta, deadline: .after(milliseconds: 5000))
+                            try agent.finish()
+                            if answer != 2 { _exit(1) }
+                        } catch {
+                            let text = "a patcher failed: \(error)\n"
+                            write(STDERR_FILENO, text, text.utf8.count)
+                            _exit(1)
+                        }
                     }
                     _exit(0)
                 }
