@@ -18,6 +18,7 @@ _Static_assert(offsetof(hp_agent_stub, sleep) == HP_STUB_SLEEP, "");
 _Static_assert(offsetof(hp_agent_stub, name) == HP_STUB_NAME, "");
 _Static_assert(offsetof(hp_agent_stub, stack_top) == HP_STUB_STACK_TOP, "");
 _Static_assert(offsetof(hp_agent_stub, mask) == HP_STUB_MASK, "");
+_Static_assert(offsetof(hp_agent_stub, blocked) == HP_STUB_BLOCKED, "");
 _Static_assert(offsetof(hp_agent_stub, leave) == HP_STUB_LEAVE, "");
 _Static_assert(offsetof(hp_agent_stub, vector_size) == HP_STUB_VECTOR_SIZE, "");
 _Static_assert(offsetof(hp_agent_stub, vector_features) == HP_STUB_VECTOR_FEATURES, "");

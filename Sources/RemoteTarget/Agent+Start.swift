@@ -227,6 +227,9 @@ private struct AgentStarter {
             guard SystemCall.failsWhenStopped(call) else { return (0, tid) }
             return (hp_calls_can_be_mended() ? 1 : lastResort, tid)
         }.sorted { ($0.rank, $0.tid == process.pid ? 1 : 0, $0.tid) < ($1.rank, $1.tid == process.pid ? 1 : 0, $1.tid) }
+        if round < 3, let first = ranked.first, first.rank == 0, first.tid != process.pid {
+            ranked.removeAll { $0.tid == process.pid }
+        }
         if let first = ranked.first, first.rank < lastResort, !isLate { ranked.removeAll { $0.rank == lastResort } }
         if ranked.isEmpty {
             // All in D or stopped: no stop would be reached. By another patcher they are for a moment.
@@ -342,12 +345,17 @@ private struct AgentStarter {
         if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: memory) {
             return .unsafe("in a signal handler whose stack could not be unwound")
         }
-        if hasPendingSignal(tracee.tid) { return .unsafe("about to receive a signal") }
+        guard let text = try? ProcText.readString("/proc/\(process.pid)/task/\(tracee.tid)/status") else {
+            return .unsafe("it ended")
+        }
+        let status = ProcStatus(parsing: text)
+        if hasPendingSignal(status) { return .unsafe("about to receive a signal") }
         if let excess = session.excess { return .late("it was held for \(excess / 1_000_000) ms to be looked at") }
         var mask: UInt64 = 0
         guard linux_ptrace_get_signal_mask(tracee.tid, &mask) == 0 else { return .unsafe("it ended") }
         let back = AgentStub.Return(
             registers: tracee.registers, call: call, mask: mask,
+            blocked: AgentStub.blocked(mask: mask, status: status),
             canReturnFromHandlers: !process.hasShadowStack && hp_can_return_from_handlers(tracee.tid))
         phase(.vetted)
         for place in places {
@@ -368,7 +376,7 @@ private struct AgentStarter {
             }
             // The stub does that too, but a signal that has come since could be faster. Last: if we die before this, the thread
             // gets its own mask back from the stub all the same.
-            _ = linux_ptrace_set_signal_mask(tracee.tid, AgentStub.mask)
+            _ = linux_ptrace_set_signal_mask(tracee.tid, back.blocked)
             phase(.redirected)
             return .made(place)
         }
@@ -410,9 +418,7 @@ private struct AgentStarter {
     }
 
     /// A handler that is about to run belongs before the stub: the system call it interrupts must not be restarted.
-    private func hasPendingSignal(_ tid: Int32) -> Bool {
-        guard let text = try? ProcText.readString("/proc/\(process.pid)/task/\(tid)/status") else { return true }
-        let status = ProcStatus(parsing: text)
+    private func hasPendingSignal(_ status: ProcStatus) -> Bool {
         func mask(_ key: Substring) -> UInt64 { status.text(key).flatMap { UInt64($0, radix: 16) } ?? 0 }
         return (mask("SigPnd") | mask("ShdPnd")) & ~mask("SigBlk") != 0
     }

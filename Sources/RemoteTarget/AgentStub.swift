@@ -67,8 +67,19 @@ enum AgentStub {
 
     static let threadName = "hotpatch"
 
-    /// While the borrowed thread is in the stub: all signals but the one by which setuid(2) reaches every thread (inject.S).
-    static let mask = ~(UInt64(1) << (33 - 1))
+    /// The signals that a borrowed thread blocks while it is in the stub: all but the one by which setuid(2) reaches every thread
+    /// (inject.S), and those that the process would not notice. The kernel drops such a signal where it comes, but not one that the
+    /// main thread blocks: another thread would wake for it, and its call fail with EINTR.
+    /// - Parameter mask: what the thread blocks itself.
+    static func blocked(mask: UInt64, status: ProcStatus) -> UInt64 {
+        func signals(_ key: Substring) -> UInt64? { status.text(key).flatMap { UInt64($0, radix: 16) } }
+        func set(_ numbers: Int32...) -> UInt64 { numbers.reduce(0) { $0 | 1 << UInt64($1 - 1) } }
+        let all = ~set(33)
+        guard let ignored = signals("SigIgn"), let caught = signals("SigCgt") else { return all }
+        // Those whose default action is none (signal(7)).
+        let unnoticed = ignored | set(SIGCHLD, SIGURG, SIGWINCH) & ~caught
+        return all & ~(unnoticed & ~mask)
+    }
 
     /// What a stopped thread goes back to.
     struct Return {
@@ -77,6 +88,8 @@ enum AgentStub {
         var call: hp_call_state
         /// The signals that it blocks.
         var mask: UInt64
+        /// The same while it is in the stub.
+        var blocked: UInt64
         /// Whether it can return as from a handler.
         var canReturnFromHandlers: Bool
     }
@@ -99,6 +112,7 @@ enum AgentStub {
         header.sleep = (0, 50_000)
         header.stack_top = area.stackTop.rawValue
         header.mask = back.mask
+        header.blocked = back.blocked
         header.vector_size = UInt64(hp_vector_frame_size(&header.vector_features))
         withUnsafeMutableBytes(of: &header.name) { $0.copyBytes(from: Array(threadName.utf8)) }
         var saved = back.registers

@@ -127,9 +127,17 @@ final class Tracees {
         }
     }
 
-    /// Stops one thread only.
+    /// Stops one thread only. Where that is the main thread, those whose calls a signal would end are attached to as well, and run on:
+    /// see `seizeNew`.
     func stopOne(_ tid: Int32, deadline: Deadline) throws(Failure) {
+        if tid == pid {
+            for other in tasks.scan() where other != pid {
+                let call = TaskGlance(pid: pid, tid: other).systemCall
+                if let call, SystemCall.failsWhenStopped(call) { _ = try seize(other) }
+            }
+        }
         guard try seize(tid) else { throw .refused(.vanished(pid: tid)) }
+        tracees.swapAt(0, tracees.count - 1)
         firstInterrupt = Deadline.now
         _ = linux_ptrace_interrupt(tid)
         try wait(0, until: deadline)
@@ -350,13 +358,16 @@ final class Tracees {
     /// tracing thread ends.
     func detachAll() {
         if tracees.isEmpty { return }
-        // Those that nobody has waited for: where another one is late.
+        for tracee in tracees where tracee.tid == pid && tracee.isStopped {
+            _ = linux_ptrace_detach(tracee.tid, tracee.signal)
+        }
+        // Those that nobody has waited for: where another one is late, or that only a signal stops.
         for index in tracees.indices where !tracees[index].isStopped {
             guard let stop = stop(of: tracees[index].tid) else { continue }
             note(stop, of: index)
             readRegisters(index)
         }
-        for tracee in tracees.filter({ $0.tid == pid }) + tracees.filter({ $0.tid != pid }) where tracee.isStopped {
+        for tracee in tracees where tracee.tid != pid && tracee.isStopped {
             _ = linux_ptrace_detach(tracee.tid, tracee.signal)
         }
         let stopped = tracees.lazy.filter(\.isStopped).count

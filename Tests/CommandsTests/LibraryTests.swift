@@ -376,9 +376,8 @@ extension CommandTests {
             #expect(try victim.ask() == asBuilt)
             let library = try Workshop.library("twin.c", ["-DPATCH=1000"])
             try expectRefused(
-                ["apply", library, "--pid", victim.id], "'helper' names 2 functions: helper@twin",
-                "helper@twin.c at 0x",
-                "helper@twin_other.c at 0x", "as it stands here", maps: victim.maps)
+                ["apply", library, "--pid", victim.id], "'helper' names 2 functions:", "  helper@twin.c at 0x",
+                "  helper@twin_other.c at 0x", "as it stands here", maps: victim.maps)
 
             func expectApplied(_ options: String..., library: String, _ answer: String) throws {
                 let result = try hotpatch(["apply", library, "--pid", victim.id] + options)

@@ -58,7 +58,7 @@ private func outsideOfCalls(_ rig: inout Rig) throws -> Figure {
 
 private func insideOfCalls(_ rig: inout Rig) throws -> Figure {
     var figure = Figure()
-    let victim = try Conversation(["/proc/self/exe", "inside", rig.path("calls.so"), "100000"])
+    let victim = try Conversation(["/proc/self/exe", "inside", rig.path("calls.so"), "1500000"])
     for _ in 0..<rig.length.count(2, 30) { try rig.judge(victim.ask(seconds: 30), into: &figure) }
     _ = victim.finish()
     return figure

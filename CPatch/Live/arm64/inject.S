@@ -79,7 +79,7 @@ hp_agent_code:
         hint    #34
         // 1.
         mov     x0, #SIG_SETMASK
-        adr     x1, .Lstub_mask
+        adr     x1, HEADER(BLOCKED)
         mov     x2, #0
         mov     x3, #8
         mov     x8, #SYS_SIGPROCMASK
@@ -473,10 +473,8 @@ hp_agent_code:
         ret
 
         .balign 8
-.Lstub_mask:
-        .quad   0xfffffffeffffffff              // all but SIGSETXID (33)
 .Lagent_mask:
-        .quad   0xfffffffe7fffffff              // and SIGCANCEL (32)
+        .quad   0xfffffffe7fffffff              // all but SIGSETXID (33) and SIGCANCEL (32)
 .Lfpsimd_magic:
         .word   FPSIMD_MAGIC
 hp_agent_code_end:

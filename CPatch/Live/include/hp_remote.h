@@ -17,11 +17,12 @@
 #define HP_STUB_NAME 72
 #define HP_STUB_STACK_TOP 88
 #define HP_STUB_MASK 96
-#define HP_STUB_LEAVE 104
-#define HP_STUB_VECTOR_SIZE 112
-#define HP_STUB_VECTOR_FEATURES 120
-#define HP_STUB_CONTEXT 128
-#define HP_STUB_ENTRY 432
+#define HP_STUB_BLOCKED 104
+#define HP_STUB_LEAVE 120
+#define HP_STUB_VECTOR_SIZE 128
+#define HP_STUB_VECTOR_FEATURES 136
+#define HP_STUB_CONTEXT 144
+#define HP_STUB_ENTRY 448
 
 // The area: private read-write memory that the stub maps at an address the patcher chose.
 #define HP_AREA_MAGIC 0
@@ -99,6 +100,8 @@ typedef struct hp_agent_stub {
     char name[16];           // of the agent thread
     uint64_t stack_top;      // of the borrowed thread while it is in the stub; above it, what rt_sigreturn takes
     uint64_t mask;           // of the borrowed thread's signals
+    uint64_t blocked;        // the same while it is in the stub
+    uint64_t reserved;
     uint64_t leave;          // HP_LEAVE_…
     uint64_t vector_size;    // bytes of vector state that rt_sigreturn takes, and which: see hp_vector_frame_size
     uint64_t vector_features;

@@ -78,7 +78,7 @@ hp_agent_code:
         // 1.
         movl    $SYS_SIGPROCMASK, %eax
         movl    $SIG_SETMASK, %edi
-        leaq    .Lstub_mask(%rip), %rsi
+        leaq    HEADER(BLOCKED), %rsi
         xorl    %edx, %edx
         movl    $8, %r10d
         syscall
@@ -399,10 +399,8 @@ hp_agent_code:
         ret
 
         .balign 8
-.Lstub_mask:
-        .quad   0xfffffffeffffffff              // all but SIGSETXID
 .Lagent_mask:
-        .quad   0xfffffffe7fffffff              // and SIGCANCEL (32)
+        .quad   0xfffffffe7fffffff              // all but SIGSETXID (33) and SIGCANCEL (32)
 hp_agent_code_end:
 
         .balign 4
