@@ -1,6 +1,6 @@
 import Glibc
 
-/// A running program that says "ready" and answers lines with lines; killed when it goes out of scope.
+/// A running program that says that it is ready and answers lines with lines; killed when it goes out of scope.
 public final class Conversation {
     /// Of the program that was started.
     public let pid: pid_t
@@ -11,7 +11,12 @@ public final class Conversation {
     private var isOpen = true
     private var isReaped = false
 
-    public init(_ arguments: [String]) throws {
+    public convenience init(_ arguments: String..., greeting: String = "ready") throws {
+        try self.init(arguments, greeting: greeting)
+    }
+
+    /// - Parameter greeting: the line that says that it is ready.
+    public init(_ arguments: [String], greeting: String = "ready") throws {
         name = arguments.joined(separator: " ")
         let (toProgram, fromProgram) = (try makePipe(), try makePipe())
         defer {
@@ -20,9 +25,9 @@ public final class Conversation {
         }
         input = toProgram.write
         output = fromProgram.read
-        pid = try spawn(arguments, input: toProgram.read, output: fromProgram.write)
+        pid = try spawn(arguments, input: toProgram.read, output: fromProgram.write, errors: fromProgram.write)
         let line = try readLine()
-        guard line == "ready" else { throw TestFailure("\(name) says \(line)") }
+        guard line == greeting else { throw TestFailure("\(name) says \(line), not \(greeting)") }
     }
 
     deinit {

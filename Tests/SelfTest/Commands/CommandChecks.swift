@@ -273,54 +273,6 @@ private struct Shop {
     }
 }
 
-/// A program that answers each line with a line; killed when it goes out of scope.
-private final class Conversation {
-    let pid: pid_t
-    private let input, output: Int32
-    private var pending: [UInt8] = []
-
-    init(_ arguments: String...) throws {
-        let (toProgram, fromProgram) = (try makePipe(), try makePipe())
-        pid = try spawn(arguments, input: toProgram.read, output: fromProgram.write)
-        close(toProgram.read)
-        close(fromProgram.write)
-        input = toProgram.write
-        output = fromProgram.read
-        let line = try readLine()
-        guard line == "ready" else { throw TestFailure("\(arguments[0]) says \(line)") }
-    }
-
-    deinit {
-        kill(pid, SIGKILL)
-        reap(pid)
-        close(input)
-        close(output)
-    }
-
-    func ask(_ line: String = "") throws -> String {
-        let bytes = Array((line + "\n").utf8)
-        guard Glibc.write(input, bytes, bytes.count) == bytes.count else {
-            throw TestFailure("process \(pid) reads no more")
-        }
-        return try readLine()
-    }
-
-    private func readLine() throws -> String {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            if let end = pending.firstIndex(of: 10) {
-                defer { pending.removeFirst(end + 1) }
-                return String(decoding: pending[..<end], as: UTF8.self)
-            }
-            var poller = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
-            guard poll(&poller, 1, 20_000) > 0 else { throw TestFailure("process \(pid) does not answer") }
-            let count = read(output, &buffer, buffer.count)
-            guard count > 0 else { throw TestFailure("process \(pid) has ended") }
-            pending += buffer[..<count]
-        }
-    }
-}
-
 /// What the script beside the programs has compiled from Tests/Victims.
 private func victim(_ name: String) -> String {
     (getenv("HOTPATCH_VICTIMS").map { String(cString: $0) } ?? products) + "/" + name
