@@ -66,37 +66,58 @@ static bool make_room(tracing *tracing) {
     return true;
 }
 
+// Attaches to a thread. 1 where that is done, 0 where it holds nothing up: one that has ended, or the zombie of a main thread that
+// has; -1 with the report filled.
+static int seize(tracing *tracing, int32_t tid) {
+    if (!make_room(tracing)) {
+        tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
+        return -1;
+    }
+    long error = HP_SYSCALL4(SYS_ptrace, PTRACE_SEIZE, tid, 0, 0);
+    if (error) {
+        char state = hp_task_state(tracing->directory, tid);
+        if (error == -ESRCH || state == 'Z' || state == 'X') return 0;
+        tracing->status = hp_fail(tracing->job, HP_COMMIT_NO_PTRACE, tid, 0, (int)-error);
+        return -1;
+    }
+    hp_clear(&tracing->tracees[tracing->count], sizeof(tracee));
+    tracing->tracees[tracing->count++].tid = tid;
+    return 1;
+}
+
 // Seizes every thread not yet known. Returns how many, or -1 with the report filled.
+//
+// The main thread comes last. The kernel drops a signal for the process that nobody handles, but not while that thread is traced:
+// another one, not traced yet, would take it, and its call would fail with EINTR unseen.
 static long seize_new(tracing *tracing) {
     char buffer[4096] __attribute__((aligned(8)));
     long found = 0;
     uint32_t position = 0;
+    int32_t last = 0;
     HP_SYSCALL3(SYS_lseek, tracing->directory, 0, 0);
-    for (;;) {
-        long count = HP_SYSCALL3(SYS_getdents64, tracing->directory, buffer, sizeof buffer);
-        if (count <= 0) return count < 0 ? (tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, (int)-count), -1) : found;
+    for (long count; (count = HP_SYSCALL3(SYS_getdents64, tracing->directory, buffer, sizeof buffer)) != 0;) {
+        if (count < 0) {
+            tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, (int)-count);
+            return -1;
+        }
         for (long at = 0; at < count;) {
             hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
             at += entry->length;
             int32_t tid = hp_parse_decimal(entry->name);
-            if (!hp_is_to_be_held(tracing->job, tid) || known(tracing, tid, position++)) continue;
-            if (!make_room(tracing)) {
-                tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
-                return -1;
+            if (!hp_is_to_be_held(tracing->job, tid)) continue;
+            if (tid == tracing->job->pid) {
+                last = tid;
+                continue;
             }
-            long error = HP_SYSCALL4(SYS_ptrace, PTRACE_SEIZE, tid, 0, 0);
-            if (error) {
-                // A thread that has ended, or the zombie of a main thread that has, holds nothing up.
-                char state = hp_task_state(tracing->directory, tid);
-                if (error == -ESRCH || state == 'Z' || state == 'X') continue;
-                tracing->status = hp_fail(tracing->job, HP_COMMIT_NO_PTRACE, tid, 0, (int)-error);
-                return -1;
-            }
-            hp_clear(&tracing->tracees[tracing->count], sizeof(tracee));
-            tracing->tracees[tracing->count++].tid = tid;
-            found++;
+            if (known(tracing, tid, position++)) continue;
+            int more = seize(tracing, tid);
+            if (more < 0) return -1;
+            found += more;
         }
     }
+    if (!last || known(tracing, last, position)) return found;
+    int more = seize(tracing, last);
+    return more < 0 ? -1 : found + more;
 }
 
 // Whether the thread has stopped, or ended and is to be forgotten.
@@ -232,14 +253,19 @@ static hp_commit_status check_and_write(tracing *tracing) {
 
 // Whoever has not stopped yet is detached by our end. It may stop before, for a signal that only whoever looks could hand on, and
 // that the kernel hands on by itself to a thread that nobody has looked at.
+static void let_one_go(tracing *tracing, tracee *tracee) {
+    if (!tracee->tid || (!tracee->held && !has_stopped(tracee)) || !tracee->held) return;
+    hp_registers registers;
+    if (get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
+    HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal);
+}
+
+// The main thread first: see seize_new.
 static void let_go(tracing *tracing) {
-    for (uint32_t i = 0; i < tracing->count; i++) {
-        tracee *tracee = &tracing->tracees[i];
-        if (!tracee->tid || (!tracee->held && !has_stopped(tracee)) || !tracee->held) continue;
-        hp_registers registers;
-        if (get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
-        HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal);
-    }
+    for (uint32_t i = 0; i < tracing->count; i++)
+        if (tracing->tracees[i].tid == tracing->job->pid) let_one_go(tracing, &tracing->tracees[i]);
+    for (uint32_t i = 0; i < tracing->count; i++)
+        if (tracing->tracees[i].tid != tracing->job->pid) let_one_go(tracing, &tracing->tracees[i]);
 }
 
 // The helper. Runs on a stack of its own, with the caller's thread pointer: it must not touch thread-local storage.

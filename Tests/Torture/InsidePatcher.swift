@@ -8,10 +8,10 @@ enum InsidePatcher {
     /// Microseconds between two operations.
     nonisolated(unsafe) private static var pause: UInt32 = 0
 
-    /// `LIBRARY MICROSECONDS`: runs `main` of a shared library, and meanwhile replaces and reverts its `price` on another thread,
-    /// with such pauses.
+    /// `LIBRARY MICROSECONDS [ARGUMENT]`: runs `main` of a shared library with the argument, and meanwhile replaces and reverts its
+    /// `price` on another thread, with such pauses.
     static func serve(_ arguments: [String]) -> Never {
-        guard arguments.count == 2, let number = UInt32(arguments[1]), case let library = arguments[0],
+        guard arguments.count >= 2, let number = UInt32(arguments[1]), case let library = arguments[0],
             let handle = dlopen(library, RTLD_NOW),
             let start = dlsym(handle, "main")
         else {
@@ -21,7 +21,10 @@ enum InsidePatcher {
         pause = number
         var thread = pthread_t()
         pthread_create(&thread, nil, { _ in InsidePatcher.patchForEver() }, nil)
-        exit(unsafeBitCast(start, to: (@convention(c) () -> Int32).self)())
+        let strings = ([library] + arguments.dropFirst(2)).map { strdup($0) } + [nil]
+        let main = unsafeBitCast(
+            start, to: (@convention(c) (Int32, UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Int32).self)
+        exit(main(Int32(strings.count - 1), strings))
     }
 
     private static func patchForEver() -> Never {

@@ -7,6 +7,7 @@ let disturbanceRows: [Row] = [
     Row("31 calls that wait, patched from outside", run: outsideOfCalls),
     Row("31 calls that wait, patched from inside", run: insideOfCalls),
     Row("signals that nobody handles") { rig in try rig.storm("ignored") },
+    Row("signals that nobody handles, patched from inside", run: insideOfStorm),
     Row("signals with handlers") { rig in try rig.storm("handled") },
     Row("a handler that jumps out of its signal") { rig in try rig.storm("jumping", refusals: true) },
     Row("seteuid all the time") { rig in try rig.storm("users") },
@@ -58,9 +59,24 @@ private func outsideOfCalls(_ rig: inout Rig) throws -> Figure {
 
 private func insideOfCalls(_ rig: inout Rig) throws -> Figure {
     var figure = Figure()
-    let victim = try Conversation(["/proc/self/exe", "inside", rig.path("calls.so"), "1500000"])
+    let victim = try Conversation("/proc/self/exe", "inside", rig.path("calls.so"), "1500000")
     for _ in 0..<rig.length.count(2, 30) { try rig.judge(victim.ask(seconds: 30), into: &figure) }
     _ = victim.finish()
+    return figure
+}
+
+private func insideOfStorm(_ rig: inout Rig) throws -> Figure {
+    var figure = Figure()
+    let victim = try Conversation("/proc/self/exe", "inside", rig.path("storm.so"), "150000", "ignored")
+    for _ in 0..<rig.length.count(4, 60) {
+        figure.tries += 1
+        usleep(500_000)
+        let answer = try victim.ask()
+        if try rig.harmed(answer) != 0 {
+            figure.harm(answer)
+            break
+        }
+    }
     return figure
 }
 

@@ -12,7 +12,7 @@ done
 # shellcheck disable=SC2086
 {
     $cxx $flags -rdynamic -o "$out/unwind" unwind.cpp &
-    for name in calls still; do $c $flags -shared -fPIC -o "$out/$name.so" $name.c & done
+    for name in calls still storm; do $c $flags -shared -fPIC -o "$out/$name.so" $name.c & done
     for name in fix restless copies_fix; do $c $flags -shared -fPIC -o "$out/$name.so" $name.c & done
     $c $flags -shared -fPIC -Wl,-soname,fix2.so -o "$out/fix2.so" fix.c &
 }
