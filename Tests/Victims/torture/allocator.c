@@ -63,14 +63,6 @@ int main(void) {
     setvbuf(stdin, buffer, _IOFBF, sizeof buffer);
     pthread_t thread;
     pthread_create(&thread, 0, obtains, 0);
-    answer("ready");
-    for (long last = 0, harmed = 0; asked();) {
-        char text[64];
-        for (int i = 0; i < 3000 && rounds == last; i++) usleep(1000);
-        if (rounds == last) harmed++;
-        last = rounds;
-        snprintf(text, sizeof text, "harmed %ld of %ld", harmed, last);
-        answer(text);
-    }
+    CONVERSE(rounds, 0)
     return 0;
 }

@@ -81,14 +81,6 @@ int main(int count, char **arguments) {
     void *(*body)(void *) = arguments[1][0] == 't' ? creates : arguments[1][0] == 'c' ? switches : starts;
     pthread_t thread;
     for (int i = 0; i < 2; i++) pthread_create(&thread, 0, body, 0);
-    answer("ready");
-    for (long last = 0; asked();) {
-        char text[64];
-        for (int i = 0; i < 3000 && rounds == last; i++) usleep(1000);
-        if (rounds == last) harmed++;
-        last = rounds;
-        snprintf(text, sizeof text, "harmed %ld of %ld", (long)harmed, last);
-        answer(text);
-    }
+    CONVERSE(rounds, harmed)
     return 0;
 }

@@ -34,14 +34,6 @@ static void *copies(void *argument) {
 int main(void) {
     pthread_t thread;
     for (size_t i = 0; i < 2; i++) pthread_create(&thread, 0, copies, (void *)(i + 1));
-    answer("ready");
-    for (long last = 0; asked();) {
-        char text[64];
-        for (int i = 0; i < 3000 && rounds == last; i++) usleep(1000);
-        if (rounds == last) harmed++;
-        last = rounds;
-        snprintf(text, sizeof text, "harmed %ld of %ld", (long)harmed, last);
-        answer(text);
-    }
+    CONVERSE(rounds, harmed)
     return 0;
 }

@@ -40,3 +40,15 @@ static inline void answer(const char *text) {
     puts(text);
     fflush(stdout);
 }
+
+// Answers until nobody asks any more. What has come to a stop is harmed, too.
+#define CONVERSE(rounds, harmed)                                                                  \
+    answer("ready");                                                                              \
+    for (long last = 0, stops = 0; asked();) {                                                    \
+        char text[64];                                                                            \
+        for (int i = 0; i < 3000 && (rounds) == last; i++) usleep(1000);                          \
+        if ((rounds) == last) stops++;                                                            \
+        last = (rounds);                                                                          \
+        snprintf(text, sizeof text, "harmed %ld of %ld", (long)(harmed) + stops, last);           \
+        answer(text);                                                                             \
+    }

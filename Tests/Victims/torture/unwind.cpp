@@ -67,14 +67,6 @@ int main(int count, char **arguments) {
     if (count < 2) return 64;
     pthread_t thread;
     for (int i = 0; i < 2; i++) pthread_create(&thread, nullptr, arguments[1][0] == 'e' ? catches : cancels, nullptr);
-    answer("ready");
-    for (long last = 0; asked();) {
-        char text[64];
-        for (int i = 0; i < 3000 && rounds == last; i++) usleep(1000);
-        if (rounds == last) harmed++;
-        last = rounds;
-        snprintf(text, sizeof text, "harmed %ld of %ld", harmed.load(), last);
-        answer(text);
-    }
+    CONVERSE(rounds, harmed)
     return 0;
 }
