@@ -62,6 +62,13 @@ else
     for kernel in cloud 16k; do
         Tests/arm64/boot.sh $kernel 1200 "SelfTest core calls remote commands scenarios other-scenarios" "${programs[@]}" || status=1
     done
+    if build_arm64 --product Torture >"$log" 2>&1 && Tests/Victims/torture/build.sh "$scratch/torture" "$clang" "$clang -lstdc++" >"$log" 2>&1; then
+        Tests/arm64/boot.sh cloud 1200 "Torture --short --seed 1 --victims /tests" "$products/Torture" "$scratch"/torture/* || status=1
+    else
+        cat "$log"
+        echo "✘ Test \"arm64: the torture builds\" failed after 0 seconds."
+        status=1
+    fi
     # A processor without BTI, pointer authentication and SVE.
     CPU=cortex-a72 Tests/arm64/boot.sh cloud 1200 "SelfTest core calls remote commands scenarios" "${programs[@]}" || status=1
 fi
