@@ -145,18 +145,19 @@ import Testing
         let target = try FakeTarget()
         let engine = PatchEngine(target: target, program: "")
         let first = try engine.apply(try request("getppid", of: target))
-        target.beforeCommit = { target in
-            guard target.commits <= 20 else { return }
-            target.poke(try! engine.state().layout.generation + 1, at: try! generation())
+        func overtake(_ target: FakeTarget) {
+            do {
+                let layout = try engine.state().layout
+                let ledger = try #require(layout.segments.first).address
+                target.poke(layout.generation + 1, at: ledger + Ledger.generationOffset)
+            } catch { Issue.record(error) }
         }
-        func generation() throws -> Address {
-            try #require(engine.state().layout.segments.first).address + Ledger.generationOffset
+        target.beforeCommit = { target in
+            if target.commits <= 20 { overtake(target) }
         }
         target.commits = 0
         _ = try engine.apply(try request("getuid", of: target))
-        target.beforeCommit = { target in
-            target.poke(try! engine.state().layout.generation + 1, at: try! generation())
-        }
+        target.beforeCommit = overtake
         target.turns = 30
         let error = failure { _ = try engine.revert([first.id]) }
         #expect("\(error)".contains("last by patch 2 of process 1234"), "\(error)")
