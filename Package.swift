@@ -155,7 +155,7 @@ let package = Package(
         .executableTarget(
             name: "Torture",
             dependencies: ["Commands", "Engine", "RemoteTarget", "Hotpatch", "PatchPlan", "TestSupport"],
-            path: "Tests/Torture", swiftSettings: swiftSettings),
+            path: "Tests/Torture", exclude: ["RESULTS.md"], swiftSettings: swiftSettings),
 
         .target(
             name: "CVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
