@@ -23,6 +23,9 @@ enum {
     TRACER_NS = 20000000,
     // For which a thread that runs may be on its way back into the call that the last commit found it in.
     RETURN_NS = 1000000000,
+    // For which a thread that blocks signals may be one that begins, on a machine with more to do than it can: where none can be traced,
+    // it is waited for.
+    BEGINNING_NS = 1000000000,
 };
 
 typedef struct scheduling {
@@ -49,22 +52,39 @@ static bool is_traced_for_good;
 // When threads were last traced for the sake of their calls.
 static uint64_t last_gentle_ns;
 
+// By the helper. False where it may not trace, and nobody was disturbed.
+static bool is_traced(hp_commit_job *job, hp_commit_status *status) {
+    *status = hp_commit_traced(job);
+    return *status != HP_COMMIT_NO_PTRACE && (*status != HP_COMMIT_SYSTEM || job->report->held_threads > 0);
+}
+
 // By the helper, for the sake of calls that a signal would end. False where it may not trace, and nobody was disturbed.
 static bool attempt_gently(hp_commit_job *job, hp_commit_status *status) {
     uint64_t patience = is_traced_for_good ? 0 : TRACER_NS;
     for (uint64_t end = hp_now_ns() + patience;;) {
-        *status = hp_commit_traced(job);
-        bool is_refused = *status == HP_COMMIT_NO_PTRACE || (*status == HP_COMMIT_SYSTEM && job->report->held_threads == 0);
-        if (!is_refused) {
+        if (is_traced(job, status)) {
             is_traced_for_good = false;
             last_gentle_ns = hp_now_ns();
             return true;
         }
-        bool is_traced = *status == HP_COMMIT_NO_PTRACE && job->report->thread && job->report->error == EPERM;
-        if (!is_traced || hp_now_ns() >= end) {
-            is_traced_for_good = is_traced;
+        bool has_tracer = *status == HP_COMMIT_NO_PTRACE && job->report->thread && job->report->error == EPERM;
+        if (!has_tracer || hp_now_ns() >= end) {
+            is_traced_for_good = has_tracer;
             return false;
         }
+        hp_sleep_ns(FIRST_RETRY_NS * 5);
+    }
+}
+
+// By signal, or where a thread blocks it by the helper.
+static hp_commit_status attempt_firmly(hp_commit_job *job) {
+    for (uint64_t end = hp_now_ns() + BEGINNING_NS;;) {
+        hp_commit_status status = hp_commit_parked(job);
+        if (status != HP_COMMIT_NO_SIGNAL || job->options->parking != HP_PARKING_AUTOMATIC) return status;
+        bool is_deaf = job->report->thread != 0;
+        if (is_traced(job, &status) || !is_deaf) return status;
+        uint64_t now = hp_now_ns();
+        if (now >= end || now >= job->deadline_ns) return status;
         hp_sleep_ns(FIRST_RETRY_NS * 5);
     }
 }
@@ -84,9 +104,7 @@ static hp_commit_status attempt(hp_commit_job *job) {
     bool may_return = view.is_running && hp_now_ns() - last_gentle_ns < RETURN_NS;
     bool is_better_traced = view.is_better_traced || may_return;
     if (parking == HP_PARKING_AUTOMATIC && is_better_traced && attempt_gently(job, &status)) return status;
-    status = hp_commit_parked(job);
-    if (status == HP_COMMIT_NO_SIGNAL && parking == HP_PARKING_AUTOMATIC) return hp_commit_traced(job);
-    return status;
+    return attempt_firmly(job);
 }
 
 // The words that say that a commit is under way.

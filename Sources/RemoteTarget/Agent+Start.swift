@@ -191,6 +191,7 @@ private struct AgentStarter {
                 switch outcome {
                 case .borrowed(let loan): return try awaitAgent(loan, interruptedCalls: interruptedCalls)
                 case .unsafe(let reason): verdicts[tid] = reason
+                // Where it stays says more.
                 case .late(let reason): verdicts[tid] = verdicts[tid] ?? reason
                 case .gone: verdicts[tid] = nil
                 }
@@ -250,7 +251,7 @@ private struct AgentStarter {
     private enum Attempt {
         case borrowed(Loan)
         case unsafe(String)
-        /// Not stopped in time.
+        /// Not stopped in time, or in the midst of something that soon ends.
         case late(String)
         case gone
     }
@@ -312,7 +313,7 @@ private struct AgentStarter {
     /// Sends the one stopped thread into the stub, or says why not.
     private func redirect(_ tracees: Tracees, of session: StopSession, deadline: Deadline) throws -> Redirection {
         guard let first = tracees.tracees.first else { return .unsafe("it ended") }
-        if first.signal != 0 { return .unsafe("about to receive signal \(first.signal)") }
+        if first.signal != 0 { return .late("about to receive signal \(first.signal)") }
         let call: hp_call_state
         do throws(Tracees.Failure) {
             switch try tracees.callState(0, deadline: deadline) {
@@ -328,7 +329,7 @@ private struct AgentStarter {
         let tracee = tracees.tracees[0]
         // One whose call the stop has made fail has run nothing since: it is as safe as one that is in the call.
         let isBlocked = call == HP_CALL_RESTARTS || tracees.hasFailedCall(0)
-        if !isBlocked, call == HP_CALL_LEAVING { return .unsafe("leaving a system call") }
+        if !isBlocked, call == HP_CALL_LEAVING { return .late("leaving a system call") }
         if isInRestartableSequence(tracee) { return .unsafe("in a restartable sequence") }
         if let objection = hp_vector_objection(tracee.tid, isBlocked) { return .unsafe(String(cString: objection)) }
         let stack = unwinder.unwind(tracee, signatureBits: tracees.signatureBits)
@@ -349,7 +350,7 @@ private struct AgentStarter {
             return .unsafe("it ended")
         }
         let status = ProcStatus(parsing: text)
-        if hasPendingSignal(status) { return .unsafe("about to receive a signal") }
+        if hasPendingSignal(status) { return .late("about to receive a signal") }
         if let excess = session.excess { return .late("it was held for \(excess / 1_000_000) ms to be looked at") }
         var mask: UInt64 = 0
         guard linux_ptrace_get_signal_mask(tracee.tid, &mask) == 0 else { return .unsafe("it ended") }

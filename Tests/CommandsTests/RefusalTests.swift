@@ -153,7 +153,7 @@ extension CommandTests {
             let busy = try Victim(program)
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             try expectRefused(
-                ["apply", library, "--pid", busy.id, "--timeout", "1"], "perhaps in the process's own allocator",
+                ["apply", library, "--pid", busy.id, "--timeout", "2"], "perhaps in the process's own allocator",
                 maps: nil)
             #expect(try busy.ask() == "price 70")
             // A thread that merely waits is borrowed.

@@ -7,8 +7,9 @@ import LocalTarget
 /// A thread stopped at every single instruction of an entry continues in the stub. The thread steps through the function under its own
 /// SIGTRAP handler, which waits inside while the function is replaced.
 func interrupted() throws {
-    // In bytes: of `jmp`, or of `b`.
-    let detourLength: Int32 = LocalTarget().architecture.name == "arm64" ? 4 : 5
+    let entry = try Patch.originalAddress(symbol: "victim_stepped").rawValue
+    let bytes = UnsafePointer<UInt8>(bitPattern: UInt(entry))!
+    let original = (0..<32).map { bytes[$0] }
     for offset in 0..<4 {
         let state = Counter()
         startThread {
@@ -19,23 +20,24 @@ func interrupted() throws {
         var options = Patch.options
         options.timeout = 1500
         try Patch.configure(options)
-        let inside = victim_step_offset()
-        do {
-            let patch = try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
-            try expect(
-                inside == 0 || inside >= detourLength, "patched though a handler returns to byte \(inside) of the entry"
-            )
-            victim_step_release()
-            while state.value == 0 { usleep(1000) }
-            try patch.revert()
-        } catch let error as PatchError {
+        let inside = Int(victim_step_offset())
+        var patch: Patch?
+        var refused: String?
+        do throws(PatchError) {
+            patch = try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
+        } catch {
             guard case .busy(_, _, let address) = error else { throw error }
-            try expect(
-                (1..<detourLength).contains(inside), "refused though the handler returns to byte \(inside): \(address)")
-            victim_step_release()
-            while state.value == 0 { usleep(1000) }
+            refused = "\(address)"
         }
+        victim_step_release()
+        while state.value == 0 { usleep(1000) }
         try expect(state.value >> 8 == 33 || inside == 0, "offset \(inside): the stepped call gave \(state.value >> 8)")
+        // How many bytes are overwritten depends on how far away the stub is: seen where nobody is inside.
+        let after = try patch ?? Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
+        let length = (original.indices.last { bytes[$0] != original[$0] } ?? 0) + 1
+        try after.revert()
+        let isInside = (1..<length).contains(inside)
+        try expect(isInside == (refused != nil), "byte \(inside) of \(length): refused at \(refused ?? "no address")")
     }
 }
 
