@@ -17,10 +17,12 @@ func interrupted() throws {
             state.add(Int(victim_step_into(Int32(offset))) << 8)
         }
         while victim_step_waiting() == 0 { usleep(1000) }
-        var options = Patch.options
-        options.timeout = 1500
-        try Patch.configure(options)
         let inside = Int(victim_step_offset())
+        var options = Patch.options
+        let patience = options.timeout
+        // It is refused after that, in the bytes of a jump at least.
+        options.timeout = (1..<4).contains(inside) ? 1500 : 4 * patience
+        try Patch.configure(options)
         var patch: Patch?
         var refused: String?
         do throws(PatchError) {
@@ -32,10 +34,14 @@ func interrupted() throws {
         victim_step_release()
         while state.value == 0 { usleep(1000) }
         try expect(state.value >> 8 == 33 || inside == 0, "offset \(inside): the stepped call gave \(state.value >> 8)")
+        options.timeout = 4 * patience
+        try Patch.configure(options)
         // How many bytes are overwritten depends on how far away the stub is: seen where nobody is inside.
         let after = try patch ?? Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
         let length = (original.indices.last { bytes[$0] != original[$0] } ?? 0) + 1
         try after.revert()
+        options.timeout = patience
+        try Patch.configure(options)
         let isInside = (1..<length).contains(inside)
         try expect(isInside == (refused != nil), "byte \(inside) of \(length): refused at \(refused ?? "no address")")
     }
