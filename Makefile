@@ -27,7 +27,6 @@ build: setup ## Build everything, debug
 	swift build
 
 demo: setup ## Patch a running HTTP server, see its state kept, revert
-	swift build --product LiveServer
 	swift build --product swift-hotpatch
 	Sources/LiveServer/demo.sh "$$(swift build --show-bin-path)"
 

@@ -27,13 +27,11 @@ let package = Package(
         .library(
             name: "HotpatchEngine", targets: ["Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory", "SwiftCall"]),
         .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
-        .executable(name: "LiveServer", targets: ["LiveServer"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -87,11 +85,6 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: swiftSettings),
-        // The example: a server to patch while it runs. Patches/ holds what demo.sh builds into a library.
-        .executableTarget(
-            name: "LiveServer", dependencies: [.product(name: "FlyingFox", package: "FlyingFox")],
-            exclude: ["Patches", "demo.sh"], swiftSettings: swiftSettings),
-
         // What the tests share: programs, temporary directories, random numbers.
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
         tests("EngineTests", ["Engine", "Memory", "PatchPlan", "Symbols", "TestSupport"]),

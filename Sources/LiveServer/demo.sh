@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The main job, on a real server: patch it while it runs, see its state kept, list, revert.
-# Takes the directory of the built products, and stops whatever it started.
+# Takes the directory of the command, and stops whatever it started.
 set -euo pipefail
 
 products=$1
 here=$(cd "$(dirname "$0")" && pwd)
+server_build=(swift build --package-path "$here" --scratch-path "$here/../../.build/LiveServer")
 work=$(mktemp -d)
 server=
 
@@ -27,7 +28,8 @@ expect() {
 }
 
 say "A server with a counter"
-"$products/LiveServer" 0 >"$work/log" 2>&1 &
+"${server_build[@]}"
+"$("${server_build[@]}" --show-bin-path)/LiveServer" 0 >"$work/log" 2>&1 &
 server=$!
 for _ in $(seq 100); do
     grep -q listening "$work/log" && break
