@@ -63,7 +63,7 @@ extension AgentError: CustomStringConvertible {
         case .callTimedOut(let pid, let what):
             "the agent in process \(pid) has not answered. \(what) is still at work there. Look at the thread named hotpatch with gdb."
         case .left(let pid):
-            "the agent in process \(pid) has left. It was asked nothing for two seconds. Start over."
+            "the agent in process \(pid) has left. It was asked nothing for too long. Try again: an agent starts anew."
         case .systemCallFailed(let pid, let name, let code):
             "\(name) failed in process \(pid). \(String(cString: strerror(code))). "
                 + (code == ENOMEM ? "\(Self.memoryLimits)." : "\(Self.limits(code)).")

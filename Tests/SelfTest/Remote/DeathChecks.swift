@@ -45,7 +45,8 @@ let deathChecks: [Check] = [
     },
 ]
 
-private let idle: UInt64 = 1_000_000_000
+/// Longer than an emulated machine on a loaded one takes from one command to the next.
+private let idle: UInt64 = 2_500_000_000
 
 /// - Returns: the phase that the child has reached; 20 and more are behind the last.
 private func patchAndDie(

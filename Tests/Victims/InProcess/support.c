@@ -62,6 +62,18 @@ void victim_vfork_sleep(int seconds) {
     waitpid(child, 0, 0);
 }
 
+void victim_vfork_until(const intptr_t *word) {
+    int child = vfork();
+    if (child == 0) {
+        for (int tries = 0; tries < 12000 && !__atomic_load_n(word, __ATOMIC_ACQUIRE); tries++) {
+            struct timespec span = {0, 10000000};
+            syscall(SYS_nanosleep, &span, 0);
+        }
+        _exit(0);
+    }
+    waitpid(child, 0, 0);
+}
+
 // ---- Calls that a signal ends early (signal(7)).
 
 enum wait { NANOSLEEP, SLEEP, POLL, SELECT, SEM_TIMEDWAIT, PAUSE, SIGSUSPEND, MSGRCV, EPOLL_WAIT, SEMOP, SIGTIMEDWAIT, RECV, WAITS };

@@ -21,6 +21,8 @@ unsigned long victim_auxiliary(unsigned long type);
 int victim_memory_file(void);
 // In a vfork child, which holds its parent's thread, for so long.
 void victim_vfork_sleep(int seconds);
+// The same until the word is not zero, for two minutes at most.
+void victim_vfork_until(const intptr_t *word);
 
 // Calls that a signal ends early, by number, from 0.
 int victim_calls_that_wait(void);
