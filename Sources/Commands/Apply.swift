@@ -67,16 +67,21 @@ public struct Apply: Sendable {
             // Everything that can be refused is, before anything is loaded.
             let planned = try session.engine.plan(
                 request(matches, patch: patch, session: session, bias: provisionalBias, loaded: nil))
-            if dryRun { return dryReport(planned, matches, patch: patch, session: session) }
+            if dryRun {
+                let report = dryReport(planned, matches, patch: patch, session: session)
+                try session.index.time.check()
+                return report
+            }
             // Told afterwards, and computed before: nothing that can go wrong may come between a commit and its report.
             let descriptions = entries.map { describe($0, session: session) }
+            try session.index.time.check()
             let bound =
                 unexported.addresses.isEmpty
                 ? nil : try BoundLibrary(copying: descriptor, path: library, unexported.addresses)
             let receipt = try commit(
                 matches, patch: patch, descriptor: bound?.descriptor ?? descriptor, session: session, log: log)
             return report(receipt, descriptions, matches.leftOut)
-        } catch { throw CommandError(error) }
+        } catch { throw session.explained(error) }
     }
 
     private func checkProc(_ index: SymbolIndex) throws(CommandError) {

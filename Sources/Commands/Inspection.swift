@@ -22,9 +22,9 @@ struct Inspection {
     }
 
     /// The symbols of the process.
-    func symbols() throws(CommandError) -> SymbolIndex {
+    func symbols(within time: ReadingTime = ReadingTime()) throws(CommandError) -> SymbolIndex {
         do {
-            return try SymbolIndex(map: map, memory: memory, root: "/proc/\(pid)/root")
+            return try SymbolIndex(map: map, memory: memory, root: "/proc/\(pid)/root", time: time)
         } catch { throw CommandError(error) }
     }
 

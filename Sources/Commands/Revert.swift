@@ -35,7 +35,7 @@ public struct Revert: Sendable {
             }
             let problems = runCallbacks(of: reverted.patches, session: session)
             return report(reverted, problems: problems)
-        } catch { throw CommandError(error) }
+        } catch { throw session.explained(error) }
     }
 
     private func runCallbacks(of patches: [PatchRecord], session: Session) -> [String] {

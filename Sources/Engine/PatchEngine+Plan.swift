@@ -7,6 +7,10 @@ extension PatchEngine {
     func plan(_ request: PatchRequest, map: ProcessMap, state: LedgerState) throws(PatchError) -> PlannedPatch {
         var planning = Planning(engine: self, map: map, state: state)
         for replacement in request.replacements { try planning.add(replacement) }
+        // Half of what stands in the way of a detour would be no reason to make it.
+        for replacement in request.replacements {
+            try reading("read the symbols") { try replacement.function.image.checkRead() }
+        }
         return planning.finish(request)
     }
 

@@ -41,6 +41,7 @@ public final class ReferenceIndex {
         if entries[image] != nil, isKnown || entry.added.contains(function) { return }
         if !isKnown { entry.added.insert(function) }
         entry.references = try Self.references(image, entry.starts + entry.added, architecture, memory)
+        do throws(SymbolError) { try image.checkRead() } catch { throw .symbol(error) }
         entries[image] = entry
     }
 
@@ -71,7 +72,8 @@ public final class ReferenceIndex {
                     + "\(limit >> 20) MiB are searched for what leads into an entry. Patch what calls it.")
         }
         var wanted = WantedPlaces(in: first.lowerBound..<last.upperBound)
-        for start in starts {
+        for (row, start) in starts.enumerated() {
+            if row & 4095 == 0, image.isOutOfTime { return [] }
             wanted.add(jumpsTo: start)
             wanted.add(allTo: start + 1..<start + architecture.entrySpan)
             wanted.add(allTo: start - architecture.hopLength..<start)
@@ -79,7 +81,7 @@ public final class ReferenceIndex {
         var found: [Reference] = []
         func read(_ range: Range<Address>, _ body: (_ bytes: [UInt8], _ address: Address) -> Void) throws(PatchError) {
             var at = range.lowerBound
-            while at < range.upperBound {
+            while at < range.upperBound, !image.isOutOfTime {
                 let count = min(range.upperBound - at, block + overlap)
                 do throws(MemoryError) { body(try memory.bytes(at: at, count: count), at) } catch {
                     throw .memory(error, doing: "read \(image.path)")

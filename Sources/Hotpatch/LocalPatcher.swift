@@ -13,6 +13,7 @@ struct LocalPatcher: ~Copyable {
     let target = LocalTarget()
     private var cached: (index: SymbolIndex, own: OwnCode, libraries: Libraries)?
     private let references = ReferenceIndex()
+    private var time = ReadingTime()
 
     /// Counters of the dynamic linker: libraries loaded and unloaded so far (dl_iterate_phdr(3)).
     private struct Libraries: Equatable {
@@ -32,8 +33,11 @@ struct LocalPatcher: ~Copyable {
         if let cached, cached.libraries == libraries { return (cached.index, cached.own) }
         do {
             let map = try target.processMap()
-            let index = try cached?.index.refreshed(map: map) ?? SymbolIndex(map: map, memory: target.memory, root: "")
+            let index =
+                try cached?.index.refreshed(map: map)
+                ?? SymbolIndex(map: map, memory: target.memory, root: "", time: time)
             let own = OwnCode(index: index)
+            try time.check()
             cached = (index, own, libraries)
             references.keep(index.images)
             return (index, own)
@@ -156,10 +160,25 @@ struct LocalPatcher: ~Copyable {
         hp_begin_operation()
         defer { hp_end_operation() }
         let result: Result<T, PatchError> = ProcessPatcher.current.patcher.withLock { patcher in
-            patcher.target.options = options.value
-            do throws(PatchError) { return .success(try body(&patcher)) } catch { return .failure(error) }
+            let options = options.value
+            patcher.target.options = options
+            patcher.time.begin(milliseconds: options.readingTimeout)
+            let result: Result<T, PatchError>
+            do throws(PatchError) { result = .success(try body(&patcher)) } catch { result = .failure(error) }
+            patcher.time.finish()
+            return patcher.counting(result)
         }
         return try result.get()
+    }
+
+    /// Forgets what was not read to its end, and tells of that instead of what it looked like. Nothing is read behind a commit, which
+    /// asks before, too.
+    private mutating func counting<T>(_ result: Result<T, PatchError>) -> Result<T, PatchError> {
+        guard let failure = time.failure else { return result }
+        (cached, time) = (nil, ReadingTime())
+        references.keep([])
+        if case .failure(let error) = result, error.outcome != .refused { return result }
+        return .failure(.symbol(failure))
     }
 
     static let options = SharedOptions()
@@ -189,6 +208,7 @@ private final class ProcessPatcher: Sendable {
 /// Options that any thread may read and set, also in a child that was forked meanwhile: no lock.
 final class SharedOptions: Sendable {
     private let timeout: Atomic<Int>
+    private let readingTimeout: Atomic<Int>
     private let longestPause: Atomic<Int>
     private let writer: Atomic<UInt32>
     private let parking: Atomic<UInt32>
@@ -197,6 +217,7 @@ final class SharedOptions: Sendable {
 
     init(_ value: LocalTarget.Options = .init()) {
         timeout = Atomic(value.timeout)
+        readingTimeout = Atomic(value.readingTimeout)
         longestPause = Atomic(value.longestPause)
         writer = Atomic(value.writer.rawValue)
         parking = Atomic(value.parking.rawValue)
@@ -210,12 +231,14 @@ final class SharedOptions: Sendable {
                 timeout: timeout.load(ordering: .relaxed), longestPause: longestPause.load(ordering: .relaxed),
                 writer: .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic,
                 parking: .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic,
-                stackBytes: stackBytes.load(ordering: .relaxed))
+                stackBytes: stackBytes.load(ordering: .relaxed),
+                readingTimeout: readingTimeout.load(ordering: .relaxed))
             value.pageSize = pageSize.load(ordering: .relaxed)
             return value
         }
         set {
             timeout.store(newValue.timeout, ordering: .relaxed)
+            readingTimeout.store(newValue.readingTimeout, ordering: .relaxed)
             longestPause.store(newValue.longestPause, ordering: .relaxed)
             writer.store(newValue.writer.rawValue, ordering: .relaxed)
             parking.store(newValue.parking.rawValue, ordering: .relaxed)

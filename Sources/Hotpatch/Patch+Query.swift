@@ -102,6 +102,9 @@ extension Patch {
         guard options.timeout > 0, options.timeout <= 3_600_000, options.stackBytes >= 0 else {
             throw .type("a timeout of \(options.timeout) ms is out of range. Use 1 to 3,600,000 ms.")
         }
+        guard options.readingTimeout > 0, options.readingTimeout <= 3_600_000 else {
+            throw .type("a timeout of \(options.readingTimeout) ms for reading is out of range. Use 1 to 3,600,000 ms.")
+        }
         guard options.longestPause > 0, options.longestPause <= 3_600_000 else {
             throw .type("a pause of \(options.longestPause) ms is out of range. Use 1 to 3,600,000 ms.")
         }

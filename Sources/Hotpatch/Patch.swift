@@ -84,6 +84,10 @@ public struct Patch: Sendable, Identifiable {
 
     package static func unreachedCopies(of function: FunctionSymbol) throws(PatchError) -> UnreachedCopies {
         // To read DWARF takes a while, and the index may be read by anybody.
-        try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.index() }.unreachedCopies(of: function)
+        let index = try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.index() }
+        let copies = index.unreachedCopies(of: function)
+        // Another thread's operation may have run out of time meanwhile.
+        do throws(SymbolError) { try index.time.check() } catch { throw .symbol(error) }
+        return copies
     }
 }

@@ -16,6 +16,8 @@ public final class LocalTarget: Target {
 
         /// For a whole commit, in milliseconds.
         public var timeout: Int
+        /// For reading the process's symbols before, in milliseconds: the first time all of them. No thread waits meanwhile.
+        public var readingTimeout: Int
         /// For which threads are held at most, in milliseconds, all attempts together. Between attempts they run on.
         public var longestPause: Int
         public var writer: Writer
@@ -27,9 +29,10 @@ public final class LocalTarget: Target {
 
         public init(
             timeout: Int = 2000, longestPause: Int = 1000, writer: Writer = .automatic, parking: Parking = .automatic,
-            stackBytes: Int = 64 << 10
+            stackBytes: Int = 64 << 10, readingTimeout: Int = 60_000
         ) {
             self.timeout = timeout
+            self.readingTimeout = readingTimeout
             self.longestPause = longestPause
             self.writer = writer
             self.parking = parking

@@ -39,7 +39,11 @@ extension SymbolIndex {
         let image = function.image
         let linked = image.bias.linked(function.address)
         let file = image.elf.hasDebugInfo ? image.elf : image.debugElf
-        return file?.debugging.withDwarf { DebugFacts(dwarf: $0, name: function.name, linked: linked) } ?? nil
+        guard let file else { return nil }
+        let subject = "the descriptions (DWARF) of \(file.path)"
+        return file.debugging.withDwarf {
+            DebugFacts(dwarf: $0, name: function.name, linked: linked, time, subject)
+        } ?? nil
     }
 }
 
@@ -47,14 +51,14 @@ extension DebugFacts {
     /// `DW_AT_APPLE_optimized`, which libdw's header does not have (llvm/BinaryFormat/Dwarf.def).
     private static let optimized: UInt32 = 0x3FE1
 
-    init?(dwarf: OpaquePointer, name: String, linked: UInt64) {
+    init?(dwarf: OpaquePointer, name: String, linked: UInt64, _ time: ReadingTime, _ subject: String) {
         var offset: Dwarf_Off = 0
         var next: Dwarf_Off = 0
         var headerSize = 0
-        while dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
+        while !time.isOver(subject), dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
             var unit = Dwarf_Die()
             if dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil, dwarf_haspc(&unit, linked) == 1,
-                var function = Self.function(in: &unit, name, linked)
+                var function = Self.function(in: &unit, name, linked, time, subject)
             {
                 self.init(function: &function, hasValue: !["fC", "fc", "Z"].contains(where: name.hasSuffix))
                 if dwarf_srclang(&unit) == DW_LANG_Swift {
@@ -99,12 +103,16 @@ extension DebugFacts {
 
     /// The description of the code at an address, of this name: aliases and merged functions share addresses. Functions of types
     /// lie in the unit's namespaces and types. Depth first with a stack of its own: the nesting comes from the file.
-    private static func function(in unit: inout Dwarf_Die, _ name: String, _ linked: UInt64) -> Dwarf_Die? {
+    private static func function(
+        in unit: inout Dwarf_Die, _ name: String, _ linked: UInt64, _ time: ReadingTime, _ subject: String
+    ) -> Dwarf_Die? {
         var stack: [Dwarf_Die] = []
         var child = Dwarf_Die()
         guard dwarf_child(&unit, &child) == 0 else { return nil }
         stack.append(child)
-        while var die = stack.popLast() {
+        var row = 0
+        while !time.isOver(at: row, subject), var die = stack.popLast() {
+            row &+= 1
             var sibling = Dwarf_Die()
             if dwarf_siblingof(&die, &sibling) == 0 { stack.append(sibling) }
             if dwarf_tag(&die) == DW_TAG_subprogram {

@@ -8,6 +8,7 @@ import Glibc
 struct DebugFiles: Sendable {
     var files: TargetFiles
     var directories: [String]
+    var time: ReadingTime
 
     func debugFile(of elf: ElfImage, imagePath: String) -> ElfImage? {
         if elf.buildID.count >= 2 {
@@ -28,7 +29,7 @@ struct DebugFiles: Sendable {
             if found.identity == elf.identity { continue }
             if !elf.buildID.isEmpty, !found.buildID.isEmpty {
                 if elf.buildID == found.buildID { return found }
-            } else if let bytes = found.bytes.whole(), Self.checksum(bytes) == checksum {
+            } else if let bytes = found.bytes.whole(), self.checksum(bytes, of: place) == checksum {
                 return found
             }
         }
@@ -45,8 +46,8 @@ struct DebugFiles: Sendable {
         return (String(decoding: name, as: UTF8.self), checksum)
     }
 
-    /// CRC-32 as in IEEE 802.3.
-    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    /// CRC-32 as in IEEE 802.3; of part of it where the time is over.
+    private func checksum(_ bytes: UnsafeRawBufferPointer, of path: String) -> UInt32 {
         let table: [UInt32] = (0..<256).map { (index: UInt32) -> UInt32 in
             var value = index
             for _ in 0..<8 { value = value & 1 != 0 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 }
@@ -54,7 +55,10 @@ struct DebugFiles: Sendable {
         }
         return ~table.withUnsafeBufferPointer { table in
             var value = ~UInt32(0)
-            for byte in bytes { value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ (value &>> 8) }
+            for (row, byte) in bytes.enumerated() {
+                if row & 0xF_FFFF == 0, time.isOver("the bytes of \(path)") { break }
+                value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ (value &>> 8)
+            }
             return value
         }
     }

@@ -162,18 +162,22 @@ struct DynamicSection: Sendable {
 
 extension ElfImage {
     /// The dynamic relocations that concern functions, in file order.
-    public var functionRelocations: [DynamicRelocation] {
+    public func functionRelocations(_ time: ReadingTime = ReadingTime()) -> [DynamicRelocation] {
         var result: [DynamicRelocation] = []
-        forEachFunctionRelocation { result.append($0) }
+        forEachFunctionRelocation(time) { result.append($0) }
         return result
     }
 
-    func forEachFunctionRelocation(_ body: (DynamicRelocation) -> Void) {
+    func forEachFunctionRelocation(_ time: ReadingTime, _ body: (DynamicRelocation) -> Void) {
         let isArm = machine == UInt16(EM_AARCH64)
         func visit(_ table: UnsafeRawBufferPointer) {
             var offset: UInt64 = 0
-            while let raw = table.value(Elf64_Rela.self, at: offset) {
+            var row = 0
+            while !time.isOver(at: row, "the relocations of \(path)"),
+                let raw = table.value(Elf64_Rela.self, at: offset)
+            {
                 offset &+= UInt64(MemoryLayout<Elf64_Rela>.size)
+                row &+= 1
                 let kind: DynamicRelocation.Kind
                 switch Int32(truncatingIfNeeded: raw.r_info) {
                 case isArm ? R_AARCH64_IRELATIVE : R_X86_64_IRELATIVE: kind = .indirectRelative

@@ -28,11 +28,16 @@ struct SymbolTables: Sendable {
 final class ImageSymbols: Sendable {
     let elf: ElfImage
     let tables: SymbolTables
+    /// For reading it; of the process that it is an image of.
+    let time: ReadingTime
     /// Parallel: the name's hash, and the record.
     let hashes: [UInt32]
     let references: [SymbolReference]
     /// Link-time ranges of the executable segments.
     let executable: [Range<UInt64>]
+
+    /// What is read of it, for an error.
+    let subject: String
 
     private let lazyFunctions: Lazy<[FunctionRecord]>
     private let lazyLabels: Lazy<[FunctionRecord]>
@@ -41,8 +46,11 @@ final class ImageSymbols: Sendable {
     private let lazyRelocations: Lazy<[DynamicRelocation]>
 
     /// - Parameter debugFile: the separate debug file, asked for where the image has no `.symtab`.
-    init(_ elf: ElfImage, debugFile: () -> ElfImage?) {
+    init(_ elf: ElfImage, time: ReadingTime, debugFile: () -> ElfImage?) {
         self.elf = elf
+        self.time = time
+        let subject = "the symbols of \(elf.path)"
+        self.subject = subject
         let tables = SymbolTables(elf: elf, debugElf: elf.staticTable == nil ? debugFile() : nil)
         self.tables = tables
         let executable = elf.loadSegments.compactMap { segment -> Range<UInt64>? in
@@ -58,6 +66,7 @@ final class ImageSymbols: Sendable {
         references.reserveCapacity(capacity)
         for case let table? in [tables.dynamicTable, tables.staticTable] where table.count > 1 {
             for index in 1..<table.count {
+                if time.isOver(at: index &- 1, subject) { break }
                 let symbol = table[index]
                 guard Self.isIndexed(symbol), let name = table.name(symbol), name.count > 0 else { continue }
                 hashes.append(name.nameHash)
@@ -67,13 +76,13 @@ final class ImageSymbols: Sendable {
         self.hashes = hashes
         self.references = references
         let entries = zip(hashes, references)
-        let functions = Lazy { FunctionRecord.sorted(entries, tables, executable) }
+        let functions = Lazy { FunctionRecord.sorted(entries, tables, executable, time, subject) }
         lazyFunctions = functions
-        lazyLabels = Lazy { FunctionRecord.labels(entries, tables, executable) }
-        let demangled = Lazy { DemangledNames(functions.get(), tables) }
+        lazyLabels = Lazy { FunctionRecord.labels(entries, tables, executable, time, subject) }
+        let demangled = Lazy { DemangledNames(functions.get(), tables, time, subject) }
         lazyDemangled = demangled
-        lazyDemangledTable = Lazy { NameTable(groups: [demangled.get().keyHashes]) }
-        lazyRelocations = Lazy { elf.functionRelocations }
+        lazyDemangledTable = Lazy { NameTable(groups: [demangled.get().keyHashes], time) }
+        lazyRelocations = Lazy { elf.functionRelocations(time) }
     }
 
     /// Functions in ascending order of their link-time address; each name at each address once.
@@ -135,22 +144,25 @@ struct FunctionRecord: Sendable {
     var reference: SymbolReference
 
     static func sorted(
-        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ tables: SymbolTables, _ executable: [Range<UInt64>]
+        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ tables: SymbolTables, _ executable: [Range<UInt64>],
+        _ time: ReadingTime, _ subject: String
     ) -> [FunctionRecord] {
         var records: [FunctionRecord] = []
-        for (hash, reference) in entries {
+        for (row, (hash, reference)) in entries.enumerated() {
+            if time.isOver(at: row, subject) { return [] }
             let table = tables[reference]
             let symbol = table[reference.index]
             guard ImageSymbols.isFunction(symbol, executable) else { continue }
             records.append(FunctionRecord(value: symbol.st_value, hash: hash, reference: reference))
         }
         // The dynamic copy first: it knows the version.
-        records.sort {
+        records.sort(within: time, subject) {
             if $0.value != $1.value { return $0.value < $1.value }
             return $0.hash != $1.hash ? $0.hash < $1.hash : $0.reference.raw < $1.reference.raw
         }
         var kept = 0
         for index in records.indices {
+            if time.isOver(at: index, subject) { return [] }
             if kept > 0, records[kept - 1].value == records[index].value, records[kept - 1].hash == records[index].hash
             {
                 let names = [records[kept - 1], records[index]].map { record in
@@ -169,10 +181,12 @@ struct FunctionRecord: Sendable {
 
 extension FunctionRecord {
     static func labels(
-        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ tables: SymbolTables, _ executable: [Range<UInt64>]
+        _ entries: Zip2Sequence<[UInt32], [SymbolReference]>, _ tables: SymbolTables, _ executable: [Range<UInt64>],
+        _ time: ReadingTime, _ subject: String
     ) -> [FunctionRecord] {
         var records: [FunctionRecord] = []
-        for (hash, reference) in entries {
+        for (row, (hash, reference)) in entries.enumerated() {
+            if time.isOver(at: row, subject) { return [] }
             let table = tables[reference]
             let symbol = table[reference.index]
             guard executable.contains(where: { $0.contains(symbol.st_value) }) else { continue }
@@ -184,7 +198,9 @@ extension FunctionRecord {
             }
             records.append(FunctionRecord(value: symbol.st_value, hash: hash, reference: reference))
         }
-        records.sort { $0.value != $1.value ? $0.value < $1.value : $0.reference.raw < $1.reference.raw }
+        records.sort(within: time, subject) {
+            $0.value != $1.value ? $0.value < $1.value : $0.reference.raw < $1.reference.raw
+        }
         return records
     }
 }
@@ -199,7 +215,7 @@ struct DemangledNames: Sendable {
     private(set) var keyHashes: [UInt32] = []
     private(set) var keyOwners: [UInt32] = []
 
-    init(_ functions: [FunctionRecord], _ tables: SymbolTables) {
+    init(_ functions: [FunctionRecord], _ tables: SymbolTables, _ time: ReadingTime, _ subject: String) {
         var demangler = Demangler()
         var keys = NameKeys()
         self.functions = functions
@@ -209,6 +225,7 @@ struct DemangledNames: Sendable {
         keyHashes.reserveCapacity(functions.count * 4)
         keyOwners.reserveCapacity(functions.count * 4)
         for (owner, function) in functions.enumerated() {
+            if owner & 255 == 0, time.isOver(subject) { break }
             let table = tables[function.reference]
             // A hostile file can make names that expand without end.
             let name = table.name(table[function.reference.index])
@@ -230,6 +247,8 @@ struct DemangledNames: Sendable {
     /// Calls `body` with the demangled name of a function, empty where it has none.
     @inline(__always)
     func withText<R>(_ function: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+        // The time may have been over before its turn came.
+        guard function < ends.count else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
         let start = function == 0 ? 0 : Int(ends[function - 1])
         let end = Int(ends[function])
         return arena.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
@@ -262,8 +281,8 @@ struct DemangledIndex: Sendable {
     let names: [DemangledNames]
     let table: NameTable
 
-    init(_ images: [LoadedImage]) {
+    init(_ images: [LoadedImage], _ time: ReadingTime) {
         names = images.map(\.symbols.demangled)
-        table = NameTable(groups: names.map(\.keyHashes))
+        table = NameTable(groups: names.map(\.keyHashes), time)
     }
 }

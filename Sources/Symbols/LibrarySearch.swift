@@ -135,11 +135,15 @@ extension SymbolIndex {
         var seen: Set<String> = []
         var pending = [LibrarySearch.Found(image: library, isOwn: true)]
         // Breadth first, as the dynamic linker loads. The number of names bounds the walk.
-        while !pending.isEmpty {
+        while !pending.isEmpty, !time.isOver("the libraries that \(library.path) needs") {
             let needing = pending.removeFirst()
             let current = needing.image
-            for symbol in current.dynamicSymbols where symbol.isDefined && symbol.binding != .local {
-                defined[symbol.name, default: []].insert(symbol.version)
+            if let table = current.dynamicTable {
+                for index in 0..<table.count where table[index].isDefined && table[index].binding != .local {
+                    if time.isOver(at: index, "the symbols of \(current.path)") { break }
+                    let symbol = current.symbol(table, index)
+                    defined[symbol.name, default: []].insert(symbol.version)
+                }
             }
             for name in current.needed where seen.insert(name).inserted {
                 if images.contains(where: { $0.elf.soname == name || $0.name == name || $0.path == name }) { continue }
@@ -176,6 +180,7 @@ extension SymbolIndex {
             return images.contains { image in
                 guard let table = image.elf.dynamicTable else { return false }
                 return (0..<table.count).contains { index in
+                    if time.isOver(at: index, image.symbols.subject) { return true }
                     let symbol = table[index]
                     return symbol.isDefined && symbol.type == UInt8(STT_TLS)
                         && table.name(symbol)?.equals(bytes) == true

@@ -25,8 +25,11 @@ extension LoadedImage {
     /// Where pieces of code begin, ascending: functions by their symbols, and whatever has frame information of its own.
     public func codeStarts() -> [Address] {
         var starts: [UInt64] = symbols.functions.map(\.value)
-        elf.forEachFrameStart { starts.append($0) }
-        starts.sort()
+        elf.forEachFrameStart { start in
+            starts.append(start)
+            return !symbols.time.isOver(at: starts.count, symbols.subject)
+        }
+        starts.sort(within: symbols.time, symbols.subject, by: <)
         var last: UInt64?
         return starts.compactMap { start in
             guard start != last, elf.executableSegment(containing: start) != nil else { return nil }
@@ -112,12 +115,11 @@ extension LoadedImage {
 }
 
 extension ElfImage {
-    /// The starts in the sorted table of `.eh_frame_hdr`, ascending.
-    func forEachFrameStart(_ body: (UInt64) -> Void) {
+    /// The starts in the sorted table of `.eh_frame_hdr`, ascending, for as long as `body` wants more.
+    func forEachFrameStart(_ body: (UInt64) -> Bool) {
         guard let table = FrameSearchTable(self) else { return }
         for index in 0..<table.count {
-            guard let start = table.start(index) else { return }
-            body(start)
+            guard let start = table.start(index), body(start) else { return }
         }
     }
 

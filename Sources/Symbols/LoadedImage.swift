@@ -37,8 +37,14 @@ public final class LoadedImage: Sendable {
         self.symbols = symbols
         let debugElf = Lazy { symbols.tables.debugElf ?? debugFiles.debugFile(of: elf, imagePath: path) }
         lazyDebugElf = debugElf
-        copies = CopyFinder { elf.hasDebugInfo ? elf : debugElf.get() }
+        copies = CopyFinder(symbols.time) { elf.hasDebugInfo ? elf : debugElf.get() }
     }
+
+    /// - Throws: `SymbolError.outOfTime` where what is known of it was cut short.
+    public func checkRead() throws(SymbolError) { try symbols.time.check() }
+
+    /// Whether the time for reading the process is over: for whoever reads the image's code.
+    public var isOutOfTime: Bool { symbols.time.isOver("the branches of \(path)") }
 
     /// The separate debug file, where one is installed. Looked for at the first use; never on the network.
     public var debugElf: ElfImage? { lazyDebugElf.get() }

@@ -8,7 +8,7 @@ struct NameTable: Sendable {
     /// The first entry of each group, and the end.
     private var bases: [UInt32] = [0]
 
-    init(groups: [[UInt32]]) {
+    init(groups: [[UInt32]], _ time: ReadingTime) {
         var total = 0
         for group in groups {
             // 32 bits of entry numbers; files that exceed them together are not indexed further.
@@ -27,6 +27,7 @@ struct NameTable: Sendable {
                     let base = Int(bases[number])
                     group.withUnsafeBufferPointer { group in
                         for index in 0..<group.count {
+                            if time.isOver(at: index, "the symbols of the process") { return }
                             let hash = UInt64(group[index])
                             let entry = base &+ index
                             var slot = Int(hash) & mask

@@ -30,6 +30,8 @@ public enum SymbolError: Error, Sendable {
     case replaced(path: String, what: String)
     /// An indirect function (STT_GNU_IFUNC) whose implementation no relocation of the process tells.
     case indirectUnresolved(name: String, image: String, resolver: Address)
+    /// What `reading` says could not be read to its end in so many milliseconds.
+    case outOfTime(reading: String, milliseconds: Int)
     /// The process does not exist, or ended while it was looked at.
     case noProcess(pid: Int32)
 }
@@ -78,6 +80,10 @@ extension SymbolError: CustomStringConvertible {
                 "'\(name)' in \(image) is an indirect function (resolver at \(resolver)), and no relocation in the process"
                 + " holds an implementation inside that image. Name the implementation itself, or call the function once first."
                 + " One that the kernel provides (the vDSO's time and gettimeofday) cannot be patched: patch what calls it."
+        case .outOfTime(let what, let milliseconds):
+            return
+                "the time was over while \(what) were read: it took longer than \(milliseconds) ms. Nothing was changed. "
+                + "Try again with a longer timeout, or with more of the processor (nice)."
         case .noProcess(let pid):
             return "there is no process \(pid), or it ended while it was read. Check the process id."
         }

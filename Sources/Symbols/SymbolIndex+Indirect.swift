@@ -31,10 +31,11 @@ extension SymbolIndex {
         let version = version(of: definition).name
         for image in images {
             guard let table = image.elf.dynamicTable else { continue }
-            for relocation in image.symbols.relocations
+            for (row, relocation) in image.symbols.relocations.enumerated()
             where relocation.kind != .indirectRelative && relocation.symbolIndex > 0
                 && Int(relocation.symbolIndex) < table.count
             {
+                if time.isOver(at: row, image.symbols.subject) { return nil }
                 let symbol = table[Int(relocation.symbolIndex)]
                 guard table.name(symbol)?.equals(name) == true else { continue }
                 let wanted = image.elf.version(of: table, Int(relocation.symbolIndex)).name

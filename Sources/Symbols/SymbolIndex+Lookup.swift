@@ -20,15 +20,16 @@ extension SymbolIndex {
     ) throws(SymbolError) -> FunctionSymbol {
         let allowed = allowedImages(image, excluded)
         let found = query(name, allowed)
+        try time.check()
         if found.count == 1 { return try functionSymbol(found[0]) }
         if found.isEmpty {
             if let address = address(named: name) {
                 throw .noFunctionAt(name: name, inside: function(containing: address)?.symbol.demangledName)
             }
             let copies = copiesLeft(of: [Self.splitVersion(name).base], in: image).values.joined().map(\.name)
-            throw .notFound(
-                name: name, image: image, nearest: copies.isEmpty ? nearestNames(to: name, allowed) : copies,
-                stripped: whatIsStripped(image))
+            let nearest = copies.isEmpty ? nearestNames(to: name, allowed) : copies
+            try time.check()
+            throw .notFound(name: name, image: image, nearest: nearest, stripped: whatIsStripped(image))
         }
         throw ambiguous(name, found)
     }
@@ -40,7 +41,10 @@ extension SymbolIndex {
                 SymbolError.Candidate(
                     image: images[definition.image].path,
                     address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value),
-                    name: self.name(of: definition), spelling: spelling(of: definition, among: found))
+                    name: self.name(of: definition),
+                    // Of hundreds, which no program has, it would take hours to find what tells each from all others.
+                    spelling: found.count <= 256
+                        ? spelling(of: definition, among: found) : spelling(byAddressOf: definition))
             })
     }
 
@@ -180,8 +184,17 @@ extension SymbolIndex {
         named name: UnsafeRawBufferPointer, _ allowed: [Bool]?, only: Int? = nil, code: Bool
     ) -> [Definition] {
         var result: [Definition] = []
+        var isOver = false
         guard !name.isEmpty else { return result }
+        // Hostile files can give one name to everything.
+        var row = 0
         names.forEach(name.nameHash) { image, index in
+            row &+= 1 + result.count
+            if row > 4096 {
+                row = 0
+                isOver = isOver || time.isOver("the symbols of the process")
+            }
+            if isOver { return }
             if let allowed, !allowed[image] { return }
             if let only, only != image { return }
             let symbols = images[image].symbols
@@ -272,6 +285,7 @@ extension SymbolIndex {
             ("." + last).withBytes { part in
                 for image in images.indices where allowed?[image] ?? true {
                     let names = images[image].symbols.demangled
+                    if time.isOver(images[image].symbols.subject) { return }
                     names.forEach(holding: part) { function in
                         guard names.language(function) == .swift else { return }
                         names.withText(function) { text in

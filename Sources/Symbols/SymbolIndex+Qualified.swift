@@ -54,7 +54,6 @@ extension SymbolIndex {
     func spelling(of definition: Definition, among all: [Definition]) -> String {
         let mangled = name(of: definition)
         let readable = Demangling.demangle(mangled) ?? mangled
-        let image = images[definition.image]
         let alike = all.filter {
             let other = name(of: $0)
             return $0.image == definition.image && (other == mangled || Demangling.demangle(other) == readable)
@@ -65,6 +64,10 @@ extension SymbolIndex {
             let text = "\(readable)@\(own)"
             if Self.splitVersion(text).version == own { return text }
         }
-        return "\(image.name)+0x\(String(definition.symbol.st_value, radix: 16))"
+        return spelling(byAddressOf: definition)
+    }
+
+    func spelling(byAddressOf definition: Definition) -> String {
+        "\(images[definition.image].name)+0x\(String(definition.symbol.st_value, radix: 16))"
     }
 }

@@ -37,7 +37,8 @@ extension SymbolIndex {
         var found: [String: Set<UnreachedCopy>] = [:]
         for number in images.indices where allowed?[number] ?? true {
             let symbols = images[number].symbols
-            for reference in symbols.references {
+            for (row, reference) in symbols.references.enumerated() {
+                if time.isOver(at: row, symbols.subject) { break }
                 let other = symbols.name(reference)
                 // What is behind the first dot of a name of C or C++ is the compiler's; a Swift name goes on without one.
                 let isSwift = Demangler.language(other) == .swift

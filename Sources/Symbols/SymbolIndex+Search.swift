@@ -14,6 +14,7 @@ extension SymbolIndex {
             let symbols = images[number].symbols
             let demangled = symbols.demangled
             for (index, record) in symbols.functions.enumerated() {
+                if time.isOver(at: index, symbols.subject) { break }
                 guard
                     glob.matches(symbols.name(record.reference))
                         || demangled.withText(index, { !$0.isEmpty && glob.matches($0) })
@@ -44,6 +45,7 @@ extension SymbolIndex {
             let symbols = images[number].symbols
             let demangled = symbols.demangled
             for (index, record) in symbols.functions.enumerated() {
+                if time.isOver(at: index, symbols.subject) { break }
                 let mangled = symbols.name(record.reference)
                 func consider(_ path: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) {
                     let base = Spelling.lastComponent(path)

@@ -53,6 +53,7 @@ extension SymbolIndex {
             images.contains { image in
                 guard let table = image.symbols.tables.staticTable else { return false }
                 return (0..<table.count).contains { index in
+                    if time.isOver(at: index, image.symbols.subject) { return true }
                     let symbol = table[index]
                     return symbol.isDefined && symbol.type == UInt8(STT_TLS) && table.name(symbol)?.equals(name) == true
                 }

@@ -39,6 +39,9 @@ public final class SymbolIndex: Sendable {
 
     let debugDirectories: [String]
 
+    /// For reading all of it. What was cut short does not count: see `ReadingTime.check`.
+    public let time: ReadingTime
+
     /// Budgets of what a process can make us do: images, bytes read of all of them, and their symbols. Those beyond are a problem.
     private static let largestCount = 1 << 14
     private static let largestShare = 2 << 30
@@ -51,33 +54,36 @@ public final class SymbolIndex: Sendable {
     ///   - debugDirectories: where separate debug files are installed, below `root`.
     /// - Throws: never for a single image (see `problems`); `noProcess` where there is not one image to be read.
     public convenience init(
-        map: ProcessMap, memory: any MemoryReader, root: String = "", debugDirectories: [String] = ["/usr/lib/debug"]
+        map: ProcessMap, memory: any MemoryReader, root: String = "", debugDirectories: [String] = ["/usr/lib/debug"],
+        time: ReadingTime = ReadingTime()
     ) throws(SymbolError) {
         try self.init(
             map: map, memory: memory, files: TargetFiles(pid: map.pid, root: root), debugDirectories: debugDirectories,
-            reusing: [])
+            reusing: [], time: time)
     }
 
     /// The index for a newer map of the same process, after dlopen or dlclose: files that did not change are not read
     /// again. Symbols of either index compare equal where they are.
     public func refreshed(map: ProcessMap) throws(SymbolError) -> SymbolIndex {
         try SymbolIndex(
-            map: map, memory: memory, files: files, debugDirectories: debugDirectories, reusing: images + patchLibraries
-        )
+            map: map, memory: memory, files: files, debugDirectories: debugDirectories,
+            reusing: images + patchLibraries, time: time)
     }
 
     /// Every image that a newer map of the same process shows, patch libraries among them; nothing is looked up by name. Those that
     /// cannot be read are left out.
     public func loadedImages(in map: ProcessMap) -> [LoadedImage] {
-        Self.read(map, memory, files, debugDirectories: debugDirectories, reusing: images + patchLibraries).images
+        Self.read(map, memory, files, debugDirectories: debugDirectories, reusing: images + patchLibraries, time)
+            .images
     }
 
     private init(
         map: ProcessMap, memory: any MemoryReader, files: TargetFiles, debugDirectories: [String],
-        reusing known: [LoadedImage]
+        reusing known: [LoadedImage], time: ReadingTime
     ) throws(SymbolError) {
         let (images, problems) = Self.read(
-            map, memory, files, debugDirectories: debugDirectories, reusing: known)
+            map, memory, files, debugDirectories: debugDirectories, reusing: known, time)
+        try time.check()
         guard !images.isEmpty else { throw problems.first ?? .noProcess(pid: map.pid) }
 
         (self.images, patchLibraries) = Self.inLoadOrder(images, memory)
@@ -86,18 +92,21 @@ public final class SymbolIndex: Sendable {
         self.memory = memory
         self.files = files
         self.debugDirectories = debugDirectories
+        self.time = time
         let ordered = self.images
         byAddress = ordered.indices.sorted { ordered[$0].range.lowerBound < ordered[$1].range.lowerBound }
-        names = NameTable(groups: ordered.map(\.symbols.hashes))
-        demangledIndex = Lazy { DemangledIndex(ordered) }
+        names = NameTable(groups: ordered.map(\.symbols.hashes), time)
+        demangledIndex = Lazy { DemangledIndex(ordered, time) }
+        try time.check()
     }
 
     private static func read(
         _ map: ProcessMap, _ memory: any MemoryReader, _ files: TargetFiles, debugDirectories: [String],
-        reusing known: [LoadedImage]
+        reusing known: [LoadedImage], _ time: ReadingTime
     ) -> (images: [LoadedImage], problems: [SymbolError]) {
         let loader = ImageLoader(
-            files: files, memory: memory, debugFiles: DebugFiles(files: files, directories: debugDirectories))
+            files: files, memory: memory,
+            debugFiles: DebugFiles(files: files, directories: debugDirectories, time: time))
         var known = Dictionary(
             known.compactMap { image in image.elf.identity.map { ($0, image) } },
             uniquingKeysWith: { first, _ in first })
@@ -107,6 +116,7 @@ public final class SymbolIndex: Sendable {
         var claimed = Address.null
         var (count, bytesRead, symbols) = (0, 0, 0)
         for file in map.mappedFiles where file.header.range.lowerBound >= claimed {
+            if time.isOver("the symbols of \(ImageLoader.cleanPath(file.path))") { break }
             guard loader.isProgram(file) || file.regions.contains(where: { $0.permissions.contains(.execute) }),
                 loader.isImage(file.header)
             else { continue }
@@ -122,7 +132,7 @@ public final class SymbolIndex: Sendable {
             count += 1
             do throws(SymbolError) {
                 let image = try Self.image(
-                    file, loader, map, known, &elves, isFirst: !images.contains(where: \.isMainProgram))
+                    file, loader, map, known, &elves, isFirst: !images.contains(where: \.isMainProgram), time)
                 guard let image else { continue }
                 claimed = image.range.upperBound
                 bytesRead += image.elf.bytes.bytesRead
@@ -138,7 +148,8 @@ public final class SymbolIndex: Sendable {
 
     private static func image(
         _ file: MappedFile, _ loader: ImageLoader, _ map: ProcessMap,
-        _ known: [FileIdentity: LoadedImage], _ elves: inout [FileIdentity: ElfImage], isFirst: Bool
+        _ known: [FileIdentity: LoadedImage], _ elves: inout [FileIdentity: ElfImage], isFirst: Bool,
+        _ time: ReadingTime
     ) throws(SymbolError) -> LoadedImage? {
         let path = ImageLoader.cleanPath(file.path)
         var same: LoadedImage?
@@ -171,7 +182,7 @@ public final class SymbolIndex: Sendable {
         }
         if let same, same.bias == bias, same.path == path, same.regions == regions { return same }
         let symbols =
-            same?.symbols ?? ImageSymbols(elf) { loader.debugFiles.debugFile(of: elf, imagePath: path) }
+            same?.symbols ?? ImageSymbols(elf, time: time) { loader.debugFiles.debugFile(of: elf, imagePath: path) }
         return LoadedImage(
             path: path, isMainProgram: isFirst && loader.isProgram(file), bias: bias, regions: regions, range: range,
             elf: elf, symbols: symbols, debugFiles: loader.debugFiles)

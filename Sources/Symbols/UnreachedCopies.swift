@@ -71,7 +71,8 @@ extension SymbolIndex {
         let symbols = function.image.symbols
         let own = function.image.bias.linked(function.address)
         return function.name.withBytes { name in
-            symbols.functions.compactMap { record in
+            symbols.functions.enumerated().compactMap { row, record in
+                if time.isOver(at: row, symbols.subject) { return nil }
                 let other = symbols.name(record.reference)
                 guard other.count > name.count, record.value != own,
                     UnsafeRawBufferPointer(rebasing: other[..<name.count]).equals(name),
@@ -131,8 +132,11 @@ final class CopyFinder: Sendable {
     private let sites: Lazy<Sites?>
 
     /// `file` gives what holds the image's DWARF.
-    init(_ file: @escaping @Sendable () -> ElfImage?) {
-        sites = Lazy { file()?.debugging.withDwarf(Self.read) }
+    init(_ time: ReadingTime, _ file: @escaping @Sendable () -> ElfImage?) {
+        sites = Lazy {
+            guard let elf = file() else { return nil }
+            return elf.debugging.withDwarf { Self.read($0, time, "the descriptions (DWARF) of \(elf.path)") }
+        }
     }
 
     /// Nil where there is no DWARF. The address finds the origin in the function's own unit, which alone counts for a
@@ -144,14 +148,14 @@ final class CopyFinder: Sendable {
         return Set(origins.flatMap { sites.byOrigin[$0] ?? [] }).sorted { $0.address < $1.address }
     }
 
-    private static func read(_ dwarf: OpaquePointer) -> Sites {
+    private static func read(_ dwarf: OpaquePointer, _ time: ReadingTime, _ subject: String) -> Sites {
         var sites = Sites()
         var offset: Dwarf_Off = 0
         var next: Dwarf_Off = 0
         var headerSize = 0
-        while dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
+        while !time.isOver(subject), dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
             var unit = Dwarf_Die()
-            if dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil { walk(unit, &sites) }
+            if dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil { walk(unit, &sites, time, subject) }
             guard next > offset else { break }
             offset = next
         }
@@ -159,13 +163,15 @@ final class CopyFinder: Sendable {
     }
 
     /// Depth first with a stack of its own: the nesting comes from the file.
-    private static func walk(_ unit: Dwarf_Die, _ sites: inout Sites) {
+    private static func walk(_ unit: Dwarf_Die, _ sites: inout Sites, _ time: ReadingTime, _ subject: String) {
         var unit = unit
         var stack: [(die: Dwarf_Die, function: String?)] = []
         var child = Dwarf_Die()
         guard dwarf_child(&unit, &child) == 0 else { return }
         stack.append((child, nil))
-        while var (die, enclosing) = stack.popLast() {
+        var row = 0
+        while !time.isOver(at: row, subject), var (die, enclosing) = stack.popLast() {
+            row &+= 1
             var sibling = Dwarf_Die()
             if dwarf_siblingof(&die, &sibling) == 0 { stack.append((sibling, enclosing)) }
             let tag = dwarf_tag(&die)

@@ -125,21 +125,39 @@ extension CommandTests {
 
         /// A sparse file takes no room on a disk, and its symbols took seven gigabytes.
         @Test func moreSymbolsThanAnyProgramHas() throws {
+            let result = try hotpatch("symbols", sparse(symbols: 150_000_000))
+            #expect(result.status == 2)
+            #expect(result.errors.contains("150000000 symbols"), "\(result)")
+        }
+
+        /// As many as are read take their time, and that is the command's.
+        @Test func readingEndsWithTheTimeout() throws {
+            let victim = try mapper()
+            try expectDone("apply", patch(), "--pid", victim.id)
+            #expect(try victim.ask("map \(sparse(symbols: 8_000_000))") == "done")
+            for command in [["apply", try patch()], ["revert", "--all"]] {
+                try expectRefused(
+                    command + ["--pid", victim.id, "--timeout", "0.02"], "the time was over while the symbols of /",
+                    "longer timeout", maps: victim.maps)
+            }
+            #expect(try victim.ask() == "price 1007 rate 0")
+        }
+
+        /// A library that says it has so many symbols, which are zeros of a sparse file.
+        private func sparse(symbols count: Int) throws -> String {
             var bytes = try Workshop.bytes(of: Workshop.library("price.c", ["-DOTHER=1"]))
             let table = (0..<8).reduce(0) { $0 | Int(bytes[40 + $1]) << ($1 * 8) }
             // SHT_SYMTAB, 2.
             let header = try #require(
                 (0..<Int(bytes[60])).map { table + $0 * 64 }.first { bytes[$0 + 4] == 2 })
-            let size: UInt64 = 150_000_000 * 24
+            let size = UInt64(count) * 24
             withUnsafeBytes(of: UInt64(1 << 20).littleEndian) {
                 bytes.replaceSubrange(header + 24..<header + 32, with: $0)
             }
             withUnsafeBytes(of: size.littleEndian) { bytes.replaceSubrange(header + 32..<header + 40, with: $0) }
-            let file = try Workshop.file("sparse.so", bytes)
+            let file = try Workshop.file("sparse-\(count).so", bytes)
             #expect(truncate(file, off_t(size) + (1 << 20)) == 0)
-            let result = try hotpatch("symbols", file)
-            #expect(result.status == 2)
-            #expect(result.errors.contains("150000000 symbols"), "\(result)")
+            return file
         }
 
         /// Ten thousand members of one patch, of one function, took a minute and a half to list.

@@ -54,6 +54,12 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// In the time that is given to it, reading ends; what it has not read is not missed later.
+    @Test func readingThatEnds() throws {
+        let result = try run(program: "Scenarios", ["reading"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func noMemoryForThunks() throws {
         let result = try run(program: "Scenarios", ["thunks"])
         #expect(result.status == 0, "\(result)")

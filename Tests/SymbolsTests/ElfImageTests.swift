@@ -218,7 +218,7 @@ import Testing
     private func examine(_ bytes: [UInt8]) -> Bool {
         guard let path = try? write(bytes, "mutant"), let elf = try? ElfImage(path: path) else { return false }
         _ =
-            elf.symbols.count + elf.dynamicSymbols.count + elf.functionRelocations.count
+            elf.symbols.count + elf.dynamicSymbols.count + elf.functionRelocations().count
             + elf.undefinedDynamicSymbols.count
         _ = (elf.soname, elf.needed, elf.runpath, elf.hasDebugInfo, elf.isStatic, elf.textRange)
         for section in elf.sections { _ = try? elf.contents(of: section) }

@@ -16,7 +16,7 @@ struct Scenarios {
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
         ("operation", forkDuringAnOperation), ("waits", waits), ("held", heldInVain),
         ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
-        ("crash-later", crashInsideLater),
+        ("crash-later", crashInsideLater), ("reading", readingThatEnds),
     ]
 
     static func main() {
@@ -30,6 +30,7 @@ struct Scenarios {
         let writers: [String: LocalTarget.Options.Writer] = ["procMem": .procMem, "mprotect": .mprotect]
         var options = LocalTarget.Options()
         options.timeout = 20_000  // an emulator is slow
+        options.readingTimeout = 600_000
         options.parking = arguments.dropFirst().first.flatMap { parkings[$0] } ?? .automatic
         options.writer = arguments.dropFirst(2).first.flatMap { writers[$0] } ?? .automatic
         if let size = arguments.dropFirst(3).first.flatMap({ Int($0) }) { options.pageSize = size }

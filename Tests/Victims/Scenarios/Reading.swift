@@ -1,0 +1,37 @@
+import Glibc
+import Hotpatch
+
+/// The symbols of a process are not read in a millisecond: nothing is changed, and the next operation begins anew.
+func readingThatEnds() throws {
+    let options = Patch.options
+    func setReadingTimeout(_ milliseconds: Int) throws {
+        var options = options
+        options.readingTimeout = milliseconds
+        try Patch.configure(options)
+    }
+    func mustFail(_ what: String, _ body: () throws -> Void) throws {
+        do { try body() } catch PatchError.symbol(let error) {
+            try expect("\(error)".hasPrefix("the time was over while the symbols of "), "\(what): \(error)")
+            return
+        }
+        throw Unexpected(description: "\(what) was done")
+    }
+    try setReadingTimeout(1)
+    try mustFail("the patch") { try Patch.replace(symbol: "getppid", with: { -1 } as @convention(c) () -> pid_t) }
+    try mustFail("the list") { _ = try Patch.functions(matching: "getppid") }
+    try expect(getppid() > 0, "the function is as it was")
+    do {
+        try setReadingTimeout(0)
+        throw Unexpected(description: "no time at all is a time")
+    } catch PatchError.type {}
+
+    try setReadingTimeout(options.readingTimeout)
+    let patch = try Patch.replace(symbol: "getppid", with: { -1 } as @convention(c) () -> pid_t)
+    try expect(getppid() == -1, "the replacement runs")
+    try patch.revert()
+
+    // What has been read stays so: the time is for reading only.
+    try setReadingTimeout(1)
+    try Patch.replace(symbol: "getppid", with: { -2 } as @convention(c) () -> pid_t).revert()
+    try setReadingTimeout(options.readingTimeout)
+}
