@@ -57,7 +57,7 @@ public struct Apply: Sendable {
                 architecture: session.target.architecture)
             try checkTrusted(status, descriptor: descriptor, session: session)
             try session.target.requireLoader()
-            try checkUnwritten(status, session: session)
+            try checkUnwritten(patch.image, status, session: session)
             let unexported = try checkResolved(session.index.unresolvedSymbols(of: patch.image), in: session.index)
             var matches = try patch.matches(in: session.index, selection: .init(only: only, map: map, image: image))
             matches.notes += bindingNotes(unexported)
@@ -113,9 +113,12 @@ public struct Apply: Sendable {
         return notes.prefix(16) + ["and so for \(notes.count - 16) images more"]
     }
 
-    /// A file that the process has mapped for an earlier patch must not have been written since: the loader would take the two
-    /// for the same library, and give the old one's data for the new one's code.
-    private func checkUnwritten(_ status: stat, session: Session) throws(CommandError) {
+    /// A file that the process has loaded before must not have been written since: the loader would take the two for the same
+    /// library, and give the old one's data for the new one's code. The ledger tells when it was applied; of one that was refused, and
+    /// stays loaded, only the memory tells.
+    private func checkUnwritten(_ image: ElfImage, _ status: stat, session: Session) throws(CommandError) {
+        let remedy =
+            "its loader would not load it anew. Apply a copy of it; build into a new file, not over the old one, and rename that."
         let written = UInt64(status.st_mtim.tv_sec) &* 1_000_000_000 &+ UInt64(status.st_mtim.tv_nsec)
         for patch in session.inspection.ledger.patches.map(\.record)
         where patch.origin.fromOutside && patch.time < written {
@@ -125,9 +128,25 @@ public struct Apply: Sendable {
             guard isSame else { continue }
             throw CommandError(
                 "\(library) was written to after it was applied as patch \(patch.id). Process \(pid) has the very file mapped, and "
-                    + "its loader would not load it anew. Apply a copy of it; build into a new file, not over the old one."
-            )
+                    + remedy)
         }
+        guard let first = image.loadSegments.first else { return }
+        for region in session.inspection.map.regions
+        where region.inode == UInt64(status.st_ino) && region.fileOffset == 0 && isSame(region, status) {
+            let bias = LoadBias(mapped: region.range.lowerBound, linked: first.address &- first.fileOffset)
+            guard !image.isLoaded(at: bias, in: session.inspection.memory) else { continue }
+            throw CommandError(
+                "\(library) was written to after process \(pid) had loaded it, at \(region.range.lowerBound): a patch that is refused "
+                    + "stays loaded. The process has the very file mapped, and " + remedy)
+        }
+    }
+
+    /// Whether a mapping of the same inode number is of the same file. Some file systems show another device in the map.
+    private func isSame(_ region: Region, _ status: stat) -> Bool {
+        // As makedev(3) puts the two together.
+        let (major, minor) = (UInt64(region.deviceMajor), UInt64(region.deviceMinor))
+        let device = minor & 0xFF | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
+        return device == UInt64(status.st_dev) || region.path == wholePath
     }
 
     /// To apply the very library once more is allowed, and seldom meant.

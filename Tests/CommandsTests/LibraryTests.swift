@@ -34,6 +34,35 @@ extension CommandTests {
             try shop.expect(price: 140, rebate: 70, countdown: 413)
         }
 
+        /// What was refused stays loaded, and the loader takes the file for it, whatever is written into that since.
+        @Test(arguments: [O_TRUNC, 0])
+        func writtenOverAfterItWasRefused(_ flag: Int32) throws {
+            var shop = try Shop()
+            let refusing = try Workshop.bytes(of: Workshop.library("explicit.c", ["-DANSWER=3"]))
+            let library = try Workshop.file("written-over-\(flag).so", refusing)
+            for _ in 0..<2 {
+                // Again, unchanged: it may think otherwise by now.
+                let result = try hotpatch("apply", library, "--pid", shop.id)
+                #expect(result.errors.contains("returned 3, which refuses the patch"), "\(result)")
+            }
+            let other = try Workshop.bytes(of: Workshop.library("price.c", ["-DPRICE=1000", "-DTAX=5", "-DRATE=3"]))
+            let descriptor = open(library, O_WRONLY | flag | O_CLOEXEC)
+            #expect(write(descriptor, other, other.count) == other.count)
+            close(descriptor)
+            for arguments in [[], ["--dry-run"]] {
+                let result = try hotpatch(["apply", library, "--pid", shop.id] + arguments)
+                #expect(result.status == 2, "\(result)")
+                #expect(
+                    result.errors.contains("\(library) was written to after process \(shop.id) had loaded it")
+                        && result.errors.contains("Apply a copy"), "\(result)")
+            }
+            try shop.expect(noted: "applied")
+            try expectDone("apply", try Workshop.file("copy-\(flag).so", other), "--pid", shop.id)
+            try shop.expect(price: 1007, tax: 75, noted: "applied")
+            // Its own constructors' opposites would run at the end, from a file that is not theirs.
+            kill(shop.victim.pid, SIGKILL)
+        }
+
         /// What has run code stays: a thread that the constructor has started is inside the library.
         @Test func refusesItself() throws {
             var shop = try Shop()

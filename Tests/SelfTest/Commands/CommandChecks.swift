@@ -183,6 +183,21 @@ private func staysLoaded() throws {
     }
     usleep(100_000)
     try shop.answers(noted: "applied")
+
+    // The loader takes the file for what is loaded, whatever is written into it since.
+    let library = "/tmp/hotpatch-written-\(getpid()).so"
+    defer { unlink(library) }
+    let reasons = ["refusing.so": "stays loaded", "price-3000.so": "was written to after process \(shop.pid)"]
+    for (source, reason) in reasons.sorted(by: { $0.key > $1.key }) {
+        try runTool("cp", victim(source), library)
+        do {
+            _ = try Apply(library: library, pid: shop.pid).run()
+            throw TestFailure("\(source) applied")
+        } catch let error as CommandError {
+            try expect("\(error)".contains(reason) && error.exitCode == .refused, "\(error)")
+        }
+    }
+    kill(shop.pid, SIGKILL)
 }
 
 private func tellsEnds() throws {
