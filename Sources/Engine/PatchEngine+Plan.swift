@@ -63,11 +63,14 @@ private struct Planning {
     var sites: [SiteRecord] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
+    /// Parallel to `members`: each site once.
+    var memberSites: [SiteRecord] = []
     var notes: [String] = []
     var pools: [Pool] = []
     var hops: [Write] = []
     var fresh: [(address: Address, bytes: [UInt8])] = []
-    var entries: Set<Address> = []
+    /// What is asked for so far, by entry: the number in the request.
+    var asked: [Address: (number: Int, replacement: Replacement)] = [:]
     var nextSite: UInt32
 
     struct Pool {
@@ -104,9 +107,14 @@ private struct Planning {
         if replacement.address == function.address {
             throw .itself(function: name(function), address: function.address)
         }
-        if !entries.insert(function.address).inserted {
-            throw .twice(function: name(function), address: function.address)
+        if let known = asked[function.address] {
+            try checkSame(replacement, as: known.replacement)
+            // One patch of one function, under two names.
+            sites.append(sites[known.number])
+            fill(replacement.originalPointer, with: sites[known.number])
+            return
         }
+        asked[function.address] = (sites.count, replacement)
 
         let site: SiteRecord
         if let known = try knownSite(for: replacement) {
@@ -116,9 +124,35 @@ private struct Planning {
         }
         sites.append(site)
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
-        if let pointer = replacement.originalPointer {
-            plan.writes.append(
-                Write(address: pointer, kind: .data, expected: nil, bytes: engine.word(site.originalAddress.rawValue)))
+        memberSites.append(site)
+        fill(replacement.originalPointer, with: site)
+    }
+
+    private mutating func fill(_ pointer: Address?, with site: SiteRecord) {
+        guard let pointer else { return }
+        plan.writes.append(
+            Write(address: pointer, kind: .data, expected: nil, bytes: engine.word(site.originalAddress.rawValue)))
+    }
+
+    /// Several names of one code, such as the constructors of complete and of base objects, are one function: by another name it may be
+    /// asked for again, with what is the same code too, or is of the same text where the two are.
+    private func checkSame(_ replacement: Replacement, as known: Replacement) throws(PatchError) {
+        let functions = [known.function, replacement.function]
+        if functions[0].name == functions[1].name {
+            throw .twice(function: name(functions[0]), address: functions[0].address)
+        }
+        func areAlike(_ names: [String]) -> Bool {
+            let texts = names.map(Demangling.demangle)
+            return texts[0] != nil && texts[0] == texts[1]
+        }
+        guard
+            known.address == replacement.address
+                || areAlike(functions.map(\.name)) && areAlike([known.name, replacement.name])
+        else {
+            throw .sameCode(
+                functions: zip(functions, [known, replacement]).map { function, replacement in
+                    areAlike(functions.map(\.name)) ? "\(name(function)) (\(function.name))" : name(function)
+                }.sorted(), address: functions[0].address, image: functions[0].image.path)
         }
     }
 
@@ -331,7 +365,7 @@ private struct Planning {
         let id = state.nextPatch
         var slots: [Write] = []
         let created = Set(newSites.map(\.id))
-        for (site, member) in zip(sites, members) {
+        for (site, member) in zip(memberSites, members) {
             let bytes = engine.word(member.replacement.rawValue)
             if created.contains(site.id) {
                 // New slots lie side by side; one copy fills them all.

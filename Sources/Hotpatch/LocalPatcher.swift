@@ -125,8 +125,9 @@ struct LocalPatcher: ~Copyable {
                 originalPointer: $0.original)
         }
         let origin = PatchRecord.Origin(fromOutside: false, pid: linux_getpid(), uid: linux_getuid())
+        let names = Set(wanted.map(\.function.name))
         let notes = wanted.flatMap { wanted in
-            index.functionsOfSameCode(as: wanted.function).map {
+            index.functionsOfSameCode(as: wanted.function).filter { !names.contains($0.name) }.map {
                 "the patch of \(wanted.function.demangledName) also changes \($0.demangledName), which is the same code"
             }
         }

@@ -163,6 +163,56 @@ import Testing
         #expect("\(error)".contains("last by patch 2 of process 1234"), "\(error)")
     }
 
+    /// Several names of one code are one function, where what replaces them is one, too: constructors of complete and of base objects.
+    @Test func namesOfOneCode() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let words = UnsafeMutablePointer<UInt64>.allocate(capacity: 2)
+        defer { words.deallocate() }
+        words.initialize(repeating: 0, count: 2)
+        let pointers = (0..<2).map { Address(UnsafeRawPointer(words + $0)) }
+        func request(_ names: [(old: String, new: String)]) throws -> PatchRequest {
+            let replacements = try names.enumerated().map { number, names in
+                let function = try target.index.function(named: names.old)
+                let other = try target.index.function(named: names.new)
+                return Replacement(
+                    function: function, extent: target.index.extent(of: function), address: other.address,
+                    name: other.name, originalPointer: pointers[number])
+            }
+            return PatchRequest(replacements: replacements, origin: .init(fromOutside: false, pid: 1, uid: 0))
+        }
+        let (old, new) = ("_ZNSt11logic_error", "_ZNSt13runtime_error")
+        for (first, second) in [("C1EPKc", "C2EPKc"), ("C2EPKc", "C1EPKc")] {
+            let both = try request([(old + first, new + first), (old + second, new + second)])
+            #expect(both.replacements[0].function.address == both.replacements[1].function.address)
+            let receipt = try engine.apply(both)
+            #expect(receipt.sites.count == 2 && receipt.sites[0] == receipt.sites[1])
+            let patch = try #require(engine.state().patch(receipt.id))
+            #expect(patch.members.count == 1 && patch.members[0].replacement == both.replacements[0].address)
+            // Each name may have its own pointer to the original.
+            for pointer in pointers { #expect(target.peek(at: pointer) == receipt.sites[0].originalAddress.rawValue) }
+            _ = try engine.revert([receipt.id])
+        }
+        // By other names of other texts, only where it is the same code.
+        _ = try engine.revert([
+            engine.apply(try request([("read", "getppid"), ("__read", "getppid")])).id
+        ])
+        let error = failure { _ = try engine.apply(try request([("read", "getppid"), ("__read", "getuid")])) }
+        #expect(error.contains("cannot replace __read and read by different functions"), "\(error)")
+        let alike = failure {
+            _ = try engine.apply(try request([(old + "C1EPKc", new + "C1EPKc"), (old + "C2EPKc", "getuid")]))
+        }
+        #expect(alike.contains("C1EPKc)") && alike.contains("C2EPKc)"), "\(alike)")
+        let twice = failure { _ = try engine.apply(try request([("getppid", "getuid"), ("getppid", "getuid")])) }
+        #expect(twice.contains("is replaced twice"), "\(twice)")
+        // Closures of one type are not one.
+        var closures = try request([(old + "C1EPKc", "getppid"), (old + "C2EPKc", "getuid")])
+        for number in 0..<2 { closures.replacements[number].name = "closure () -> Int" }
+        let different = failure { _ = try engine.apply(closures) }
+        #expect(different.contains("by different functions"), "\(different)")
+        #expect(target.isOriginal("getppid") && target.isOriginal("read"))
+    }
+
     /// A ledger of before has neither edition nor committer, and is taken as it is.
     @Test func anOlderLedgerIsUnderstood() throws {
         let target = try FakeTarget()

@@ -60,6 +60,11 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    @Test func namesOfOneCode() throws {
+        let result = try run(program: "Scenarios", ["names"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func noMemoryForThunks() throws {
         let result = try run(program: "Scenarios", ["thunks"])
         #expect(result.status == 0, "\(result)")

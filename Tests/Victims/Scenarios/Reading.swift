@@ -1,6 +1,29 @@
 import Glibc
 import Hotpatch
 
+/// Two names of one function of libc, in one transaction: by one function, and by two.
+func namesOfOneCode() throws {
+    let (first, second) = ("getpgid", "__getpgid")
+    let patches = try Patch.transaction {
+        try $0.replace(symbol: first, withSymbol: "getsid")
+        try $0.replace(symbol: second, withSymbol: "getsid")
+    }
+    try expect(patches.count == 2 && patches[0].id == patches[1].id, "one patch, two handles")
+    try expect(patches[0].originalAddress == patches[1].originalAddress, "one original")
+    try expect(getpgid(-1) == -1 && getsid(0) == getpgid(0), "the replacement runs")
+    try patches[1].revert()
+    try expect(try !patches[0].isInForce, "both are reverted")
+    do {
+        try Patch.transaction {
+            try $0.replace(symbol: first, withSymbol: "getsid")
+            try $0.replace(symbol: second, withSymbol: "getuid")
+        }
+        throw Unexpected(description: "one code has two replacements")
+    } catch PatchError.sameCode(let functions, _, _) {
+        try expect(functions == [second, first], "\(functions)")
+    }
+}
+
 /// The symbols of a process are not read in a millisecond: nothing is changed, and the next operation begins anew.
 func readingThatEnds() throws {
     let options = Patch.options

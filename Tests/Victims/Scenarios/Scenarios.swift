@@ -17,6 +17,7 @@ struct Scenarios {
         ("operation", forkDuringAnOperation), ("waits", waits), ("held", heldInVain),
         ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
+        ("names", namesOfOneCode),
     ]
 
     static func main() {
