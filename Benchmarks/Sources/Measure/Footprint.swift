@@ -74,7 +74,10 @@ enum Footprint {
         var used = 0
         var total = 0
         for region in try ProcessMap(pid: getpid()).regions where region.path.hasPrefix("/memfd:hotpatch-ledger") {
-            used += Int(try LocalMemory().value(UInt64.self, at: region.range.lowerBound + 40))
+            // An old edition, which a new one may be laid down in, has no records any more; its pages count.
+            if try LocalMemory().bytes(at: region.range.lowerBound, count: 8).elementsEqual("HOTPATCH".utf8) {
+                used += Int(try LocalMemory().value(UInt64.self, at: region.range.lowerBound + 40))
+            }
             total += try resident(region.range)
         }
         return (used, total)
