@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Prints the binaries that are proven, one a line. Usage: corpus.sh x86_64 | corpus.sh arm64 DIRECTORY
 #
-# x86_64: what is installed of a list. arm64: packages of Debian trixie, fetched into the directory from the mirror and under
-# the keyring of this machine's own apt sources, as Tests/arm64/sdk.sh does; nothing is installed. Ends with 77 where they
-# cannot be fetched here.
+# x86_64: what is installed of a list. arm64: packages of Debian, fetched into the directory (Tests/debian.sh); nothing is installed. Ends
+# with 77 where they cannot be fetched here.
 set -euo pipefail
+
+# shellcheck source=../debian.sh
+. "$(dirname "$0")/../debian.sh"
 
 x86_64() {
     local libraries=/usr/lib/x86_64-linux-gnu toolchain name path
@@ -58,32 +60,12 @@ fail() {
 }
 
 fetch_arm64() {
-    local suite=trixie keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror apt=$1/apt tool
-    for tool in apt-get dpkg-deb; do command -v $tool >/dev/null || fail "$tool is missing (make setup)."; done
-    [ -r $keyring ] || fail "$keyring is missing: this needs Debian's keyring."
-    mirror=$( {
-        sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
-        awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) print $i }' /etc/apt/sources.list 2>/dev/null || true
-    } | grep -E '/debian/?$' | head -n 1)
-    [ -n "$mirror" ] || fail "No Debian mirror in this machine's apt sources."
+    local apt=$1/apt
+    find_mirror
     rm -rf "$1"
-    mkdir -p "$1/root" "$apt"/{debs,etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial}
-    mkdir -p "$apt/var/cache/apt/archives/partial"
-    : >"$apt/status"
-    echo "deb [signed-by=$keyring] $mirror $suite main" >"$apt/etc/apt/sources.list"
-    cat >"$apt/apt.conf" <<END
-Dir "$apt/";
-Dir::State::status "$apt/status";
-APT::Architecture "arm64";
-APT::Architectures { "arm64"; };
-Acquire::Languages "none";
-Acquire::Retries "3";
-APT::Sandbox::User "root";
-END
-    export APT_CONFIG="$apt/apt.conf"
+    mkdir -p "$1/root"
     (
-        cd "$apt/debs"
-        apt-get -qq update || fail "$suite could not be read from this machine's mirror."
+        open_apt arm64 "$apt"
         # shellcheck disable=SC2046
         apt-get -qq download $(awk 'NF { print $1 }' <<<"$arm64_list" | sort -u) >/dev/null ||
             fail "A package is missing from $suite."

@@ -2,13 +2,13 @@
 # Makes what arm64 code is built and run with, on an x86_64 Debian machine: a cross SDK for the installed Swift toolchain,
 # both emulators, kernels, and the libraries of the machine that is emulated. Usage: sdk.sh DIRECTORY
 #
-# All of it are packages of Debian trixie, from the mirror and under the keyring of this machine's own apt sources: only the
-# suite differs. Bookworm's qemu (7.2) is no use: in user mode it runs stale code after a write through another mapping, and
-# as a machine it loses track of which pages are guarded.
+# All of it are packages of Debian (Tests/debian.sh). Bookworm's qemu (7.2) is no use: in user mode it runs stale code after a write
+# through another mapping, and as a machine it loses track of which pages are guarded.
 # Nothing is installed. Ends with 77 where it cannot be made here.
 set -euo pipefail
 
-suite=trixie
+# shellcheck source=../debian.sh
+. "$(dirname "$0")/../debian.sh"
 libraries="libc6 libgcc-s1 libstdc++6 libcapstone5 libelf1t64 libdw1t64 zlib1g libzstd1 liblzma5 libbz2-1.0"
 headers="libc6-dev linux-libc-dev libgcc-14-dev libstdc++-14-dev libcapstone-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev liblzma-dev libbz2-dev"
 # Metapackages: of each, the kernel it depends on. The second has pages of 16 KiB.
@@ -16,7 +16,7 @@ kernels="linux-image-cloud-arm64 linux-image-arm64-16k"
 
 out=$(realpath -m "${1:?usage: sdk.sh DIRECTORY}")
 toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")
-stamp="$(sha256sum "$(readlink -f "$0")" | cut -d' ' -f1) $(swiftc --version 2>/dev/null | head -n 1) $out"
+stamp="$(cat "$(readlink -f "$0")" "$(dirname "$0")/../debian.sh" | sha256sum | cut -d' ' -f1) $(swiftc --version 2>/dev/null | head -n 1) $out"
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 fail() {
@@ -24,41 +24,13 @@ fail() {
     exit 77
 }
 [ "$(uname -m)" = x86_64 ] || fail "This script makes one on x86_64 only."
-for tool in apt-get dpkg-deb; do command -v $tool >/dev/null || fail "$tool is missing (make setup)."; done
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r $keyring ] || fail "$keyring is missing: this needs Debian's keyring."
-mirror=$( {
-    sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
-    awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) print $i }' /etc/apt/sources.list 2>/dev/null || true
-} | grep -E '/debian/?$' | head -n 1)
-[ -n "$mirror" ] || fail "No Debian mirror in this machine's apt sources."
+find_mirror
 
 echo "making the arm64 SDK in $out"
 rm -rf "$out"
 mkdir -p "$out"/{root,swift,emulator,sdks/arm64.artifactbundle/t}
 
-# An apt of its own per architecture: lists, cache, and a machine on which nothing is installed.
-packages() {
-    local architecture=$1
-    local apt="$out/apt-$architecture"
-    mkdir -p "$apt"/{etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial,var/cache/apt/archives/partial} "$apt/debs"
-    : > "$apt/status"
-    echo "deb [signed-by=$keyring] $mirror $suite main" > "$apt/etc/apt/sources.list"
-    cat > "$apt/apt.conf" <<X
-Dir "$apt/";
-Dir::State::status "$apt/status";
-APT::Architecture "$architecture";
-APT::Architectures { "$architecture"; };
-Acquire::Languages "none";
-Acquire::Retries "3";
-APT::Sandbox::User "root";
-X
-    export APT_CONFIG="$apt/apt.conf"
-    cd "$apt/debs"
-    apt-get -qq update || fail "$suite could not be read from this machine's mirror."
-}
-
-packages arm64
+open_apt arm64 "$out/apt-arm64"
 real=
 for kernel in $kernels; do
     real+=" $(apt-cache depends "$kernel" | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)"
@@ -81,7 +53,7 @@ dpkg-deb --fsys-tarfile swiftlang_*.deb | tar -x -C "$out/swift" --strip-compone
     ./usr/libexec/swift/lib/swift_static/linux ./usr/libexec/swift/lib/swift_static/shims
 
 # With all that they depend on: what is installed here is of another release.
-packages amd64
+open_apt amd64 "$out/apt-amd64"
 apt-get -qq install -y --no-install-recommends --download-only qemu-user qemu-system-arm >/dev/null \
     || fail "qemu is missing from $suite."
 for deb in ../var/cache/apt/archives/*.deb; do dpkg-deb -x "$deb" "$out/emulator"; done
