@@ -14,23 +14,24 @@ extension PatchEngine {
         return planning.finish(request)
     }
 
-    /// Whether a site's stub is what would be made of the function now. The few bytes at its entry are those of many functions:
-    /// where its image was unloaded, and another build loaded in its place, the stub would run the old build's instructions.
-    fileprivate func stubFits(
-        _ site: SiteRecord, _ replacement: Replacement, memory: PageSnapshot
-    ) throws(PatchError) -> Bool {
+    /// What would be made of the function now, where a site's stub is that; else nil. The few bytes at its entry are those of many
+    /// functions: where its image was unloaded, and another build loaded in its place, the stub would run the old build's
+    /// instructions.
+    fileprivate func fittingDetour(
+        of site: SiteRecord, _ replacement: Replacement, memory: PageSnapshot
+    ) throws(PatchError) -> Detour? {
         let hop = target.architecture.hop(of: site.detour, at: site.patchAddress)
         guard
             let detour = try? detour(
                 for: replacement, stub: site.stub.lowerBound, slot: site.slot, hop: hop, memory: memory)
-        else { return false }
+        else { return nil }
         guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
             detour.stub.originalAddress == site.originalAddress
-        else { return false }
+        else { return nil }
         let stub = try reading("read the stub of a function") {
             try memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
         }
-        return stub == detour.stub.bytes
+        return stub == detour.stub.bytes ? detour : nil
     }
 
     fileprivate func detour(
@@ -172,17 +173,18 @@ private struct Planning {
             throw .entryChanged(
                 function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
-        if found == site.original, try !engine.stubFits(site, replacement, memory: memory) {
+        guard found == site.original else {
+            plan.lead(site, to: replacement.address, from: found)
+            return site
+        }
+        guard let detour = try engine.fittingDetour(of: site, replacement, memory: memory) else {
             guard let layer = state.layer(of: site.id) else { return nil }
             throw .target(
                 "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
                     + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
         }
-        if found == site.original {
-            let hop = engine.target.architecture.hop(of: site.detour, at: site.patchAddress)
-            try checkReferences(replacement, patchAddress: site.patchAddress, length: site.original.count, hop: hop)
-            if let hop { try claim(hop, of: replacement, leadingTo: site.stub.lowerBound) }
-        }
+        try checkReferences(replacement, of: detour)
+        if let hop = detour.hop { try claim(hop, of: replacement, leadingTo: site.stub.lowerBound) }
         plan.lead(site, to: replacement.address, from: found)
         return site
     }
@@ -193,7 +195,7 @@ private struct Planning {
         let (stub, slot) = (pools[pool].text, pools[pool].data)
         var detour = try engine.detour(for: replacement, stub: stub, slot: slot, memory: memory)
         do throws(PatchError) {
-            try checkReferences(replacement, patchAddress: detour.patchAddress, length: detour.bytes.count)
+            try checkReferences(replacement, of: detour)
         } catch {
             guard case .refused(_, _, _, let refusal) = error, refusal.reason == .foreignBranch,
                 let through = try detourThroughHop(replacement, instead: detour)
@@ -236,13 +238,12 @@ private struct Planning {
     }
 
     /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.
-    /// - Parameter hop: where fewer bytes are overwritten because of branches into the others; of these, still nobody may take
-    ///   the address.
-    private func checkReferences(
-        _ replacement: Replacement, patchAddress: Address, length: Int, hop: Address? = nil
-    ) throws(PatchError) {
+    ///
+    /// Where fewer bytes are overwritten because of branches into the others, and the detour goes through a hop, still nobody may
+    /// take the address of these.
+    private func checkReferences(_ replacement: Replacement, of detour: Detour) throws(PatchError) {
         let image = replacement.function.image
-        var check = check(replacement, patchAddress: patchAddress, length: length)
+        var check = check(replacement, patchAddress: detour.patchAddress, length: detour.bytes.count)
         try engine.references.read(image, for: check.function, check.architecture, in: images)
         func refusal(branches: Bool) throws(PatchError) -> Refusal? {
             let near = engine.references.references(to: check.places, of: image)
@@ -251,9 +252,16 @@ private struct Planning {
             }
         }
         var found = try refusal(branches: true)
-        if found == nil, hop != nil {
+        if found == nil, detour.hop != nil {
             check.detourLength = check.architecture.hopLength
             found = try refusal(branches: false)
+        }
+        for proviso in detour.provisos where found == nil {
+            let near = try engine.references.search(for: proviso.places, in: image, check.architecture, images)
+            let isReached = try engine.reading("read what may lead into the function") {
+                try check.isReached(proviso.places, near: near)
+            }
+            if isReached { found = proviso.refusal }
         }
         guard let found else { return }
         throw .refused(function: name(replacement.function), address: check.function, image: image.path, found)
@@ -269,7 +277,7 @@ private struct Planning {
             guard
                 let through = try? engine.detour(
                     for: replacement, stub: detour.stub.address, slot: detour.stub.slot, hop: hop, memory: memory),
-                (try? checkReferences(replacement, patchAddress: entry, length: through.bytes.count, hop: hop)) != nil,
+                (try? checkReferences(replacement, of: through)) != nil,
                 (try? claim(hop, of: replacement, leadingTo: detour.stub.address)) != nil
             else { continue }
             return through

@@ -54,6 +54,20 @@ struct ReferenceCheck {
         return nil
     }
 
+    /// Whether code elsewhere leads to any of some places in the function, or anything names them or holds their address.
+    /// - Parameter near: what may refer to them with more than 8 bits.
+    func isReached(_ places: Range<Address>, near: [Reference]) throws(MemoryError) -> Bool {
+        if image.label(in: places) != nil { return true }
+        var wanted = WantedPlaces(in: places)
+        wanted.add(allTo: places)
+        for reference in try near + short(to: wanted) {
+            if reference.kind != .address, own.contains(reference.field) { continue }
+            if reference.kind == .word { return true }
+            if try instruction(of: reference, in: image.code(containing: reference.field)) != nil { return true }
+        }
+        return false
+    }
+
     /// What lies so near that 8 bits reach.
     private func short(to wanted: WantedPlaces) throws(MemoryError) -> [Reference] {
         let places = wanted.range

@@ -61,6 +61,15 @@ public final class ReferenceIndex {
         return entry.references[first..<end]
     }
 
+    /// What may refer to any places in an image, but for displacements of 8 bits. Reads the image.
+    func search(
+        for places: Range<Address>, in image: LoadedImage, _ architecture: Architecture, _ memory: some MemoryReader
+    ) throws(PatchError) -> [Reference] {
+        var wanted = WantedPlaces(in: places)
+        wanted.add(allTo: places)
+        return try Self.references(to: wanted, image, architecture, memory)
+    }
+
     private static func references(
         _ image: LoadedImage, _ starts: [Address], _ architecture: Architecture, _ memory: some MemoryReader
     ) throws(PatchError) -> [Reference] {
@@ -78,6 +87,12 @@ public final class ReferenceIndex {
             wanted.add(allTo: start + 1..<start + architecture.entrySpan)
             wanted.add(allTo: start - architecture.hopLength..<start)
         }
+        return try references(to: wanted, image, architecture, memory)
+    }
+
+    private static func references(
+        to wanted: WantedPlaces, _ image: LoadedImage, _ architecture: Architecture, _ memory: some MemoryReader
+    ) throws(PatchError) -> [Reference] {
         var found: [Reference] = []
         func read(_ range: Range<Address>, _ body: (_ bytes: [UInt8], _ address: Address) -> Void) throws(PatchError) {
             var at = range.lowerBound
@@ -94,7 +109,7 @@ public final class ReferenceIndex {
                 at += block
             }
         }
-        for range in ranges {
+        for range in image.executableRanges {
             try read(range) { found += wanted.references(architecture, in: $0, at: $1, reach: .near) }
         }
         for range in image.initializedData { try read(range) { found += wanted.words(in: $0, at: $1) } }

@@ -39,6 +39,16 @@ public struct Detour: Hashable, Sendable {
     public var movesCall: Bool
     /// The body has a computed jump whose table could not be found or read. It most likely is a call in tail position.
     public var hasUncheckedIndirectJump: Bool
+    /// What must hold besides.
+    public var provisos: [Proviso] = []
+
+    /// The function is to be refused where code outside it leads to any of these places: between a computed jump and the check
+    /// that keeps it in its table. Behind what the check allows the table has entries, most likely another table's, that lead
+    /// into the overwritten bytes.
+    public struct Proviso: Hashable, Sendable {
+        public var places: Range<Address>
+        public var refusal: Refusal
+    }
 
     /// Plans the detour of one function.
     ///
@@ -92,17 +102,48 @@ public struct Detour: Hashable, Sendable {
         }
         guard !candidates.isEmpty else { return }
         let end = entry + (functionLength > 0 ? functionLength : code.count)
-        for candidate in candidates {
-            let table = JumpTable(address: Address(candidate.table), function: entry..<max(entry, end), memory: tables)
+        let function = entry..<max(entry, end)
+        let patch = patchAddress
+        func objection(_ candidate: hp_table_candidate, _ table: JumpTable) -> Refusal? {
+            let into = table.target(where: inside.contains)
+            guard let target = into ?? table.target(where: [entry, patch].contains) else { return nil }
+            return Self.refusal(
+                into != nil ? .branchIntoWindow : .branchToEntry, Address(candidate.jump), target: target, code: code,
+                entry: entry, architecture)
+        }
+        for (candidate, table) in Self.tables(candidates, of: function, in: tables) {
             if !table.isReadable { hasUncheckedIndirectJump = true }
-            let jump = Address(candidate.jump)
-            if let target = table.target(where: inside.contains) {
-                throw Self.refusal(.branchIntoWindow, jump, target: target, code: code, entry: entry, architecture)
-            }
-            if let target = table.target(where: [entry, patchAddress].contains) {
-                throw Self.refusal(.branchToEntry, jump, target: target, code: code, entry: entry, architecture)
+            if let refusal = objection(candidate, table) { throw refusal }
+            guard candidate.count > 0 else { continue }
+            let longer = JumpTable(
+                address: Address(candidate.table), count: nil, function: function, memory: tables)
+            if let refusal = objection(candidate, longer) {
+                provisos.append(
+                    Proviso(places: Address(candidate.guard)..<Address(candidate.jump) + 1, refusal: refusal))
             }
         }
+    }
+
+    /// Reads tables. How many entries one has counts as long as no entry of any leads past the check that makes sure of it.
+    private static func tables(
+        _ candidates: [hp_table_candidate], of function: Range<Address>, in memory: any MemoryReader
+    ) -> [(candidate: hp_table_candidate, table: JumpTable)] {
+        var found: [(candidate: hp_table_candidate, table: JumpTable)] = candidates.map { candidate in
+            let count = candidate.count > 0 ? Int(candidate.count) : nil
+            let table = JumpTable(
+                address: Address(candidate.table), count: count, function: function, memory: memory)
+            return (candidate, table)
+        }
+        // Each time one more becomes unknown.
+        while let doubtful = found.firstIndex(where: { known in
+            let past = Address(known.candidate.guard)...Address(known.candidate.jump)
+            return known.candidate.count > 0 && found.contains { $0.table.target(where: past.contains) != nil }
+        }) {
+            found[doubtful].candidate.count = 0
+            found[doubtful].table = JumpTable(
+                address: Address(found[doubtful].candidate.table), count: nil, function: function, memory: memory)
+        }
+        return found
     }
 
     private static func refusal(

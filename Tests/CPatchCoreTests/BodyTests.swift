@@ -84,6 +84,76 @@ import Testing
         #expect(relocation.tables == [0x402000])
     }
 
+    struct Check {
+        var code: String
+        /// 0: not known.
+        var count: UInt32
+        var what: String
+    }
+
+    /// What stands before `lea rdx, [table]; movsxd rax, [rdx + rax * 4]; add rax, rdx; jmp rax`.
+    static let checks = [
+        Check(code: "83 f8 05 77 40", count: 6, what: "cmp eax, 5; ja"),
+        Check(code: "48 3d 00 01 00 00 0f 87 40 00 00 00", count: 257, what: "cmp rax, 256; ja"),
+        Check(code: "83 f8 05 73 40", count: 5, what: "cmp eax, 5; jae"),
+        Check(code: "83 f8 ff 77 40", count: 0, what: "cmp eax, -1; ja: any number"),
+        Check(code: "83 f8 05 76 40", count: 0, what: "cmp eax, 5; jbe"),
+        Check(code: "39 c8 77 40", count: 0, what: "cmp eax, ecx; ja"),
+        Check(code: "83 3f 05 77 40", count: 0, what: "cmp [rdi], 5; ja"),
+        Check(code: "83 ff 05 77 40 89 f8", count: 6, what: "cmp edi, 5; ja; mov eax, edi"),
+        Check(code: "83 ff 05 77 40 48 63 c7", count: 6, what: "cmp edi, 5; ja; movsxd rax, edi"),
+        Check(code: "83 ff 05 77 40 0f b6 c7", count: 0, what: "cmp edi, 5; ja; movzx eax, bh"),
+        Check(code: "83 ff 05 77 40 66 89 f8", count: 0, what: "cmp edi, 5; ja; mov ax, di"),
+        Check(code: "83 f8 05 77 40 48 98", count: 6, what: "cmp eax, 5; ja; cdqe"),
+        Check(code: "83 f8 05 77 40 89 c8", count: 0, what: "cmp eax, 5; ja; mov eax, ecx"),
+        Check(code: "83 f8 05 77 40 ff c0", count: 0, what: "cmp eax, 5; ja; inc eax"),
+        Check(code: "83 f8 05 77 40 b4 01", count: 0, what: "cmp eax, 5; ja; mov ah, 1"),
+        Check(code: "83 f8 05 77 40 b5 01", count: 6, what: "cmp eax, 5; ja; mov ch, 1"),
+        Check(code: "83 f8 05 77 40 49 89 c0", count: 6, what: "cmp eax, 5; ja; mov r8, rax"),
+        Check(code: "83 f8 05 77 40 e8 00 00 00 00", count: 0, what: "cmp eax, 5; ja; call"),
+        Check(code: "83 f8 05 77 40 0f a2", count: 0, what: "cmp eax, 5; ja; cpuid"),
+        Check(code: "83 f8 05 89 f8 77 40", count: 0, what: "cmp eax, 5; mov eax, edi; ja"),
+        Check(code: "83 f8 05 85 c9 77 40", count: 0, what: "cmp eax, 5; test ecx, ecx; ja"),
+        Check(code: "83 f8 05 89 cf 77 40", count: 6, what: "cmp eax, 5; mov edi, ecx; ja"),
+        Check(code: "3c 05 77 40", count: 0, what: "cmp al, 5; ja: the rest of rax is not known"),
+        Check(code: "3c 05 77 40 0f b6 c0", count: 6, what: "cmp al, 5; ja; movzx eax, al"),
+        Check(code: "3c 05 77 40 0f b7 c0", count: 0, what: "cmp al, 5; ja; movzx eax, ax"),
+        Check(code: "0f b6 07 3c 05 77 40", count: 6, what: "movzx eax, [rdi]; cmp al, 5; ja"),
+        Check(code: "0f b7 07 3c 05 77 40", count: 0, what: "movzx eax, word [rdi]; cmp al, 5; ja"),
+        Check(code: "80 fc 05 77 40", count: 0, what: "cmp ah, 5; ja"),
+        Check(code: "66 83 f8 05 77 40 0f b7 c0", count: 6, what: "cmp ax, 5; ja; movzx eax, ax"),
+        Check(code: "83 e0 07", count: 8, what: "and eax, 7"),
+        Check(code: "24 07", count: 0, what: "and al, 7: the rest of rax is not known"),
+        Check(code: "83 f8 05 77 40 e9 00 00 00 00", count: 0, what: "cmp eax, 5; ja; jmp: another way leads here"),
+    ]
+
+    @Test(arguments: checks) func countsWhatChecksLeave(check: Check) {
+        let relocation = Relocation(
+            Self.window + hex(check.code) + hex("48 8d 15 00 10 00 00 48 63 04 82 48 01 d0 ff e0")
+                + [UInt8](repeating: 0x90, count: 0x60) + hex("c3"))
+        #expect(relocation.succeeded, "\(check.what)")
+        #expect(relocation.tableCounts == [check.count], "\(check.what)")
+        #expect(!relocation.raw.unchecked_indirect_jump, "\(check.what)")
+        // The same of a table of addresses: jmp [0x402000 + rax * 8].
+        let absolute = Relocation(
+            Self.window + hex(check.code) + hex("ff 24 c5 00 20 40 00") + [UInt8](repeating: 0x90, count: 0x60)
+                + hex("c3"))
+        #expect(absolute.tables == [0x402000] && absolute.tableCounts == [check.count], "\(check.what)")
+    }
+
+    @Test func twoJumpsThroughOneTableNeedTwoChecks() {
+        let jump = hex("ff 24 c5 00 20 40 00")  // jmp [0x402000 + rax * 8]
+        let check = hex("83 f8 05 77 10")  //      cmp eax, 5; ja
+        let end = [UInt8](repeating: 0x90, count: 0x20) + hex("c3")
+        #expect(Relocation(Self.window + check + jump + check + jump + end).tableCounts == [6, 6])
+        #expect(Relocation(Self.window + check + jump + jump + end).tableCounts == [0])
+        #expect(Relocation(Self.window + jump + check + jump + end).tableCounts == [0])
+        let many = (0..<Int(HP_TABLE_CAPACITY) + 1).flatMap { _ in check + jump }
+        let relocation = Relocation(Self.window + many + end)
+        #expect(relocation.tables.count == Int(HP_TABLE_CAPACITY) && !relocation.raw.tables_overflowed)
+        #expect(relocation.tableCounts.last == 0, "there is no room for the last check")
+    }
+
     @Test func callsInTailPositionAreNoTables() {
         for code in ["ff 25 00 10 00 00", "ff 60 10", "41 ff 64 24 08"] {
             let relocation = Relocation(Self.window + hex(code))

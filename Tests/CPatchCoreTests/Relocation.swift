@@ -57,6 +57,13 @@ struct Relocation {
         }
     }
 
+    /// Entries that the code's own checks leave of each table, 0 where that is not known.
+    var tableCounts: [UInt32] {
+        withUnsafeBytes(of: raw.tables) { bytes in
+            bytes.bindMemory(to: hp_table_candidate.self).prefix(Int(raw.table_count)).map(\.count)
+        }
+    }
+
     /// The moved instructions as the decoder prints them, one after the other.
     var text: String { disassemble(moved, at: stub + UInt64(raw.original_offset), arch: arch) }
 }

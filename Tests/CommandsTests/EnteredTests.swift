@@ -39,6 +39,12 @@ extension CommandTests {
                 Row(function: "narrow", reasons: ["(to_narrow+0x2), which refers to narrow+0x2: \(Self.into)"]),
                 Row(function: "crowded", reasons: ["(to_crowded+0x2), which refers to crowded+0x2: \(Self.into)"]),
                 Row(function: "lookalike", reasons: []),
+                Row(function: "chosen", reasons: []),
+                Row(
+                    function: "chosen_past",
+                    reasons: [
+                        "`jmp rcx`", "which refers to 0x", "a jump leads into the bytes that would be overwritten",
+                    ]),
                 Row(
                     function: "unsized", reasons: ["the function has no size", "give it a size (`.size` in assembly)"]),
                 Row(function: "unsized_padded", reasons: []),

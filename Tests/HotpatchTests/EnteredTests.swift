@@ -27,7 +27,7 @@ import Testing
             for (function, reason) in [
                 ("short_in", "jumps into the bytes"), ("labelled", "labelled_goes_on"), ("addressed", "is taken"),
                 ("pointed", "is taken"), ("looped", "jumps back to the entry"), ("unsized", "has no size"),
-                ("narrow", "(to_narrow+0x2), which refers to narrow+0x2"),
+                ("narrow", "(to_narrow+0x2), which refers to narrow+0x2"), ("chosen_past", "`jmp rcx`"),
             ] {
                 #expect {
                     try Patch.replace(symbol: function, in: library, with: replacement)
@@ -42,6 +42,10 @@ import Testing
                 try patch.revert()
                 #expect(try call("roomy") == 15)
             }
+            let chosen = try Patch.replace(symbol: "chosen", in: library, with: replacement)
+            #expect(try call("chosen") == 1007)
+            #expect(try chosen.original(as: Unary.self)(7) == 15)
+            try chosen.revert()
             let tail = try Patch.replace(symbol: "tail", in: library, with: replacement)
             #expect(try call("to_tail") == 1007)
             try tail.revert()

@@ -69,6 +69,9 @@ typedef struct hp_pc_pair {
 typedef struct hp_table_candidate {
     uint64_t table;          // address of the first entry, as the body forms it
     uint64_t jump;           // address of the indirect jump
+    uint64_t guard;          // `count` holds as long as nothing leads to addresses from here up to the jump. The core has asked
+                             // the function's own branches
+    uint32_t count;          // entries that the jump chooses from, at most, by the check in front of it; 0: not known
 } hp_table_candidate;
 
 typedef struct hp_relocation_request {

@@ -7,26 +7,12 @@
 // A jump to the entry itself is refused too: the loop it closes would leave the old function in the middle, for the
 // replacement. A call of the entry is a recursion, which is meant to reach the replacement.
 //
-// Computed jumps are told by `ff /4`. A switch's table is found through the instructions before the jump:
-//
-//     lea  table(%rip), %rdx              tables of 4-byte offsets from the table itself (position-independent code)
-//     movslq (%rdx,%rax,4), %rax
-//     add  %rdx, %rax
-//     jmp  *%rax
-//
-//     jmp  *table(,%rax,8)                tables of 8-byte addresses
-//
-// The walk is linear and knows nothing of control flow: a register is taken to hold what the last `lea` above put there.
-// So a table is a candidate, and a computed jump without one is reported as unchecked. `jmp *x(%rip)` and `jmp *8(%rax)`
-// are calls in tail position, not tables: only an index counted in words of 8 bytes makes a table.
+// Computed jumps, and their tables: tables.c.
 #include "scan.h"
 
 #include "instruction.h"
 
 #include <string.h>
-
-// How far above a computed jump its table is looked for, in instructions.
-enum { TABLE_DISTANCE = 8 };
 
 typedef struct scan {
     const hp_relocation_request *request;
@@ -122,109 +108,11 @@ static bool scan_near_branches(const scan *scan) {
     return true;
 }
 
-// Whether some byte position could start a computed jump: through a register, or through memory with an index of scale 8.
-static bool may_jump_indirectly(const scan *scan) {
-    const uint8_t *at = scan->request->code + scan->patch_offset;
-    const uint8_t *end = scan->request->code + scan->request->code_length;
-    while (end - at >= 2 && (at = memchr(at, 0xff, (size_t)(end - at - 1))) != NULL) {
-        uint8_t modrm = *++at;
-        if ((modrm & 0xf8) == 0xe0) return true;
-        bool sib = modrm == 0x24 || modrm == 0x64 || modrm == 0xa4;
-        if (sib && end - at >= 2 && at[1] >> 6 == 3) return true;
-    }
-    return false;
-}
-
-// What the walk knows of the code above.
-typedef struct registers {
-    uint64_t address[16];        // what the last `lea x(%rip)` put there
-    uint32_t known;              // bit per register
-    uint64_t table;              // of the last scaled load, where its base is known
-    bool table_known;
-    size_t load_age;             // instructions since the last scaled load
-} registers;
-
-static void add_table(hp_relocation *out, uint64_t table, uint64_t jump) {
-    for (uint32_t i = 0; i < out->table_count; i++) {
-        if (out->tables[i].table == table) return;
-    }
-    if (out->table_count == HP_TABLE_CAPACITY) {
-        out->tables_overflowed = true;
-        return;
-    }
-    out->tables[out->table_count++] = (hp_table_candidate){table, jump};
-}
-
-// Where the table lies that a memory operand with a scaled index reads. False if its base is not known.
-static bool scaled_base(const registers *registers, const x86_instruction *found, const uint8_t *code, uint64_t *out) {
-    int64_t displacement = 0;
-    if (found->displacement_length == 1) {
-        displacement = (int8_t)code[found->displacement_offset];
-    } else if (found->displacement_length == 4) {
-        int32_t narrow;
-        memcpy(&narrow, code + found->displacement_offset, sizeof narrow);
-        displacement = narrow;
-    }
-    if (found->modrm >> 6 == 0 && (found->sib & 7) == 5) {
-        *out = (uint64_t)displacement;
-        return true;
-    }
-    unsigned base = (found->sib & 7) | (found->rex & 1) << 3;
-    *out = registers->address[base] + (uint64_t)displacement;
-    return (registers->known >> base & 1) != 0;
-}
-
-static bool has_index(const x86_instruction *found) {
-    return found->has_sib && ((found->sib >> 3 & 7) != 4 || (found->rex & 2) != 0);
-}
-
-static void note_instruction(
-    registers *registers, const scan *scan, const x86_instruction *found, const uint8_t *code, uint64_t address
-) {
-    registers->load_age++;
-    if (!found->legacy || found->map != 0) return;
-    unsigned reg = x86_reg(found) | (found->rex & 4u) << 1;
-    if (found->opcode == 0x8d && x86_is_rip_relative(found)) {
-        registers->address[reg] = hp_x86_target(found, code, address);
-        registers->known |= 1u << reg;
-    }
-    bool scaled = has_index(found) && found->sib >> 6 >= 2;
-    if ((found->opcode == 0x63 || found->opcode == 0x8b) && scaled) {
-        registers->table_known = scaled_base(registers, found, code, &registers->table);
-        registers->load_age = 0;
-    }
-    if (found->opcode != 0xff || x86_reg(found) != 4) return;
-
-    uint64_t table = registers->table;
-    bool table_known = registers->table_known && registers->load_age <= TABLE_DISTANCE;
-    if (found->modrm >> 6 != 3) {
-        if (!has_index(found) || found->sib >> 6 != 3) return;
-        table_known = scaled_base(registers, found, code, &table);
-    }
-    if (table_known) add_table(scan->out, table, address);
-    else scan->out->unchecked_indirect_jump = true;
-}
-
-static void collect_tables(const scan *scan) {
-    const hp_relocation_request *request = scan->request;
-    registers registers = {.load_age = TABLE_DISTANCE + 1};
-    size_t at = scan->patch_offset;
-    while (at < request->code_length) {
-        x86_instruction found;
-        if (hp_x86_parse(request->code + at, request->code_length - at, &found) != X86_PARSED) {
-            scan->out->unchecked_indirect_jump = true;
-            return;
-        }
-        note_instruction(&registers, scan, &found, request->code + at, request->entry + at);
-        at += found.length;
-    }
-}
-
 bool hp_x86_scan_body(
     const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal
 ) {
     scan scan = {request, out->patch_offset, window_end, out, refusal};
     if (!scan_short_branches(&scan) || !scan_near_branches(&scan)) return false;
-    if (may_jump_indirectly(&scan)) collect_tables(&scan);
+    hp_x86_collect_tables(request, out);
     return true;
 }

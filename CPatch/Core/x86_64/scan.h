@@ -12,3 +12,6 @@ enum {
 // `out->patch_offset` overwrites: refuses if there is one. Collects jump tables for the plan to read.
 bool hp_x86_scan_body(
     const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal);
+
+// Collects the tables that computed jumps choose from (tables.c).
+void hp_x86_collect_tables(const hp_relocation_request *request, hp_relocation *out);

@@ -5,7 +5,8 @@
 #define FUNCTIONS(F)                                                                                                   \
     F(short_in) F(near_in) F(called_in) F(nameless_in) F(labelled) F(addressed) F(pointed) F(looped)                   \
     F(looped_nameless) F(tail) F(lookalike) F(unsized) F(unsized_padded) F(unsized_reached) F(to_short_in)             \
-    F(to_near_in) F(to_tail) F(roomy) F(to_roomy) F(narrow) F(to_narrow) F(runs_on) F(crowded) F(to_crowded)
+    F(to_near_in) F(to_tail) F(roomy) F(to_roomy) F(narrow) F(to_narrow) F(runs_on) F(crowded) F(to_crowded)    \
+    F(chosen) F(chosen_past) F(to_chosen_past)
 
 #define DECLARE(name) int name(int);
 FUNCTIONS(DECLARE)
@@ -20,6 +21,11 @@ FUNCTIONS(DECLARE)
 #if defined __x86_64__
 #define LABELLED(name, label) BEGIN(name) "mov %edi, %eax\n" label ":\nadd %eax, %eax\nadd $1, %eax\nret\n" END(name)
 #define INSIDE(name) LABELLED(name, ".L" #name)
+// A switch of two cases, whose check is all that says so: behind its table, another leads into its first bytes.
+#define CHOOSING(name)                                                                                                 \
+    BEGIN(name) "mov %edi, %eax\n.L" #name ": add %eax, %eax\ncmp $1, %edi\nja 2f\n.L" #name "_checked:"                  \
+    "lea 9f(%rip), %rdx\nmovslq (%rdx,%rdi,4), %rcx\nadd %rdx, %rcx\njmp *%rcx\n1: nop\n2: add $1, %eax\nret\n"          \
+    END(name) ".pushsection .rodata\n.balign 4\n9: .long 1b - 9b, 2b - 9b, .L" #name " - 9b\n.popsection\n"
 __asm__(
     ".text\n"
     INSIDE(short_in)
@@ -50,6 +56,9 @@ __asm__(
     BEGIN(unsized_reached) "jmp tail\n.Lreached: nop\nnop\nnop\nint3\n.p2align 4, 0xcc\n"
     BEGIN(to_reached) "jmp .Lreached\n" END(to_reached)
 
+    CHOOSING(chosen) CHOOSING(chosen_past)
+    BEGIN(to_chosen_past) "lea (%rdi,%rdi), %eax\nmov $1, %edi\njmp .Lchosen_past_checked\n" END(to_chosen_past)
+
     // Padding near by: of nobody; run on into by the function before; jumped to.
     WALL(wall_1)
     BEGIN(to_roomy) "mov %edi, %eax\njmp .Lroomy\n" END(to_roomy) ".skip 8, 0x90\n" INSIDE(roomy)
@@ -68,6 +77,7 @@ __asm__(
     PLAIN(short_in) PLAIN(near_in) PLAIN(called_in) PLAIN(nameless_in) PLAIN(labelled) PLAIN(addressed) PLAIN(pointed)
     PLAIN(lookalike) PLAIN(to_short_in) PLAIN(to_near_in)
     PLAIN(roomy) PLAIN(to_roomy) PLAIN(narrow) PLAIN(to_narrow) PLAIN(runs_on) PLAIN(crowded) PLAIN(to_crowded)
+    PLAIN(chosen) PLAIN(chosen_past) PLAIN(to_chosen_past)
     PIECE(BEGIN(looped) "cmp w0, #100\nb.hi looped.cold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n" END(looped))
     PIECE(BEGIN(looped_nameless) "cmp w0, #100\nb.hi .Lcold\nadd w0, w0, w0\nadd w0, w0, #1\nret\n"
         END(looped_nameless))
