@@ -1,27 +1,93 @@
 #!/usr/bin/env bash
-# Builds with warnings as errors and undeclared imports as errors, runs the tests, and ends with the totals.
+# Builds with warnings as errors and undeclared imports as errors, runs the tests, and ends with the seconds of each stage and the
+# totals.
+#
+# Two stages run side by side where one of them waits a lot. What measures how long threads are held runs beside no build.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export HOTPATCH_STRICT=1
+export HOTPATCH_STRICT=1 SKIP_BUILD=yes
 
-swift build --build-tests --explicit-target-dependency-import-check error || exit 1
+logs=$(mktemp -d)
+declare -A running=() # its session, by stage
+ended=()              # stages in the order in which they were printed
+status=0
+shown=
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# Starts a stage, its output going into a log of its own. It is a session, by which all that it has started can be found.
+# Usage: begin STAGE COMMAND…
+begin() {
+    : >"$logs/$1.log"
+    # A shell has what it does not wait for ignore interrupts: the tests' programs must not begin so.
+    # shellcheck disable=SC2016
+    setsid env --default-signal bash -c '"${@:2}"; code=$?; echo $SECONDS >"$1.seconds"; exit $code' stage "$logs/$1" "${@:2}" \
+        >"$logs/$1.log" 2>&1 </dev/null &
+    running[$1]=$!
+}
+
+# Prints what a stage prints, until it has ended. Returns what it ended with: also where it crashed or was killed.
+finish() {
+    local code
+    tail -n +1 -s 0.2 -f --pid="${running[$1]}" "$logs/$1.log" &
+    shown=$!
+    wait "$shown"
+    shown=
+    wait "${running[$1]}"
+    code=$?
+    unset "running[$1]"
+    ended+=("$1")
+    [ -e "$logs/$1.seconds" ] || echo "error: the stage $1 was ended from outside"
+    return $code
+}
+
+# Ends what still runs, with all its processes, whatever groups they have made.
+end_all() {
+    trap '' HUP INT TERM
+    local signal processes
+    for signal in TERM KILL; do
+        [ ${#running[@]} -gt 0 ] || break
+        processes=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v sessions=" ${running[*]} " '
+            { pid = $1; sub(/.*\) /, ""); if (index(sessions, " " $4 " ")) print pid }')
+        # shellcheck disable=SC2086
+        [ -z "$processes" ] || kill -$signal $processes 2>/dev/null
+        [ $signal = KILL ] || sleep 1
+    done
+    [ -z "$shown" ] || kill "$shown" 2>/dev/null
+    rm -rf "$logs"
+}
+trap end_all EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # Plans for arm64 are compared with what its compiler makes. Where there can be no SDK, Tests/arm64/test.sh says why.
-Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}" >/dev/null 2>&1
-Tests/checks.sh | tee "$log"
-swift test --skip-build 2>&1 | tee -a "$log"
-status=${PIPESTATUS[0]}
-Tests/Prove/test.sh 2>&1 | tee -a "$log"
-[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
-SKIP_BUILD=yes Tests/torture.sh --short --seed 1 2>&1 | tee -a "$log"
-[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
-SEED=1 SIGNATURES=150 Tests/calls/test.sh 2>&1 | tee -a "$log"
-[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
-Tests/arm64/test.sh 2>&1 | tee -a "$log"
-[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+begin sdk Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}"
+begin build swift build --build-tests --explicit-target-dependency-import-check error
+finish build || exit 1
+finish sdk
 
+# What computes. The tests for arm64 are built meanwhile.
+begin arm64-build Tests/arm64/test.sh build
+for stage in "checks Tests/checks.sh" "proof Tests/Prove/test.sh" "signatures env SEED=1 SIGNATURES=150 Tests/calls/test.sh"; do
+    # shellcheck disable=SC2086
+    begin $stage
+    finish "${stage%% *}" || status=1
+done
+finish arm64-build
+arm64=$?
+[ $arm64 -eq 0 ] || [ $arm64 -eq 77 ] || status=1
+
+# What waits.
+[ $arm64 -ne 0 ] || begin arm64 Tests/arm64/test.sh run
+begin suites swift test --skip-build
+finish suites || status=1
+[ $arm64 -ne 0 ] || finish arm64 || status=1
+
+# What measures.
+begin torture Tests/torture.sh --short --seed 1
+finish torture || status=1
+
+log=$logs/all
+for stage in "${ended[@]}"; do cat "$logs/$stage.log"; done >"$log"
 # Swift Testing prints a line per test: `✔ Test name passed after …`, `✘ Test …() failed after …`, `➜ Test …() skipped`.
 passed=$(grep -cE '^[^ ]+ Test .* passed after' "$log")
 failed=$(grep -cE '^[^ ]+ Test .* failed after' "$log")
@@ -39,5 +105,7 @@ if [ "$failed" -ne 0 ]; then
     grep -E -A 6 '^✘ Test .* (recorded an issue|failed after)|^error: ' "$log" | head -200
 fi
 grep -E '^[^ ]+ Test .* skipped' "$log" || true
+for stage in "${ended[@]}"; do echo "$stage: $(cat "$logs/$stage.seconds" 2>/dev/null || echo ?) s"; done
+echo "all: $SECONDS s"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

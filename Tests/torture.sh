@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ulimit -c 0
-if [ -z "${SKIP_BUILD:-}" ]; then swift build --product Torture >&2; fi
+if [ -z "${SKIP_BUILD:-}" ]; then swift build --product Torture >&2; fi  # SKIP_BUILD=yes: it is built
 victims=$(mktemp -d)
 trap 'rm -rf "$victims"' EXIT
 Tests/Victims/torture/build.sh "$victims" "gcc" "g++"
-"$(swift build --show-bin-path)/Torture" --victims "$victims" "$@"
+.build/debug/Torture --victims "$victims" "$@"
