@@ -48,7 +48,10 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
     size_t hp_##arch##_encode_jump(uint8_t *out, uint64_t from, uint64_t to);                                          \
     size_t hp_##arch##_encode_island(uint8_t *out, uint64_t from, uint64_t slot);                                      \
     size_t hp_##arch##_encode_constant(uint8_t *out, unsigned register_number, uint64_t value);                        \
-    size_t hp_##arch##_encode_return_address(uint8_t *out, uint64_t value);
+    size_t hp_##arch##_encode_return_address(uint8_t *out, uint64_t value);                                            \
+                                                                                                                       \
+    /* async_thunk.c: the code, which the words of a thunk follow */                                                   \
+    size_t hp_##arch##_async_thunk_code(uint8_t *out);
 
 HP_ARCHITECTURE(x86_64)
 HP_ARCHITECTURE(arm64)

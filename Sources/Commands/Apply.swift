@@ -123,7 +123,8 @@ public struct Apply: Sendable {
         for patch in session.inspection.ledger.patches.map(\.record)
         where patch.origin.fromOutside && patch.time < written {
             let isSame = patch.members.contains {
-                session.inspection.map.region(containing: $0.replacement)?.inode == UInt64(status.st_ino)
+                let code = session.inspection.ledger.code(of: $0)
+                return session.inspection.map.region(containing: code)?.inode == UInt64(status.st_ino)
             }
             guard isSame else { continue }
             throw CommandError(
@@ -267,7 +268,7 @@ public struct Apply: Sendable {
             Replacement(
                 function: entry.function, extent: session.index.extent(of: entry.function),
                 address: bias.address(ofLinked: entry.replacement.value), name: entry.replacement.name,
-                originalPointer: entry.originalPointer.map { bias.address(ofLinked: $0) })
+                originalPointer: entry.originalPointer.map { bias.address(ofLinked: $0) }, context: entry.context)
         }
         return PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),

@@ -35,12 +35,14 @@ public struct List: Sendable {
             let status = inspection.status(of: site, found, patch: patch, member: member)
             let name = displayName(site.name)
             text += "\n  \(name) at \(site.entry) in \(site.imagePath)"
-            text += "\n    → \(displayName(member.replacementName)) at \(member.replacement)  \(status)"
+            let code = inspection.ledger.code(of: member)
+            let through = code == member.replacement ? "" : " through \(member.replacement)"
+            text += "\n    → \(displayName(member.replacementName)) at \(code)\(through)  \(status)"
             functions.append(
                 .object([
                     "symbol": .string(site.name), "name": .string(name), "image": .string(site.imagePath),
                     "address": .string(site.entry.description), "replacement": .string(member.replacementName),
-                    "replacement_address": .string(member.replacement.description),
+                    "replacement_address": .string(code.description),
                     "original_address": .string(site.originalAddress.description), "status": .string(status),
                 ]))
         }

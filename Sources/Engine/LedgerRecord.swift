@@ -1,4 +1,5 @@
 import Memory
+import PatchPlan
 
 /// A stub pool: r-x text for stubs, and rw- words for their retarget slots.
 public struct PoolRecord: Hashable, Sendable {
@@ -34,6 +35,27 @@ public struct SiteRecord: Hashable, Sendable {
     public struct Pair: Hashable, Sendable {
         public var entryOffset: UInt32
         public var stubOffset: UInt32
+    }
+}
+
+/// A thunk through which an async function is entered. Never taken back: a task may be suspended in what it has entered, and return
+/// through it at any time.
+public struct ThunkRecord: Hashable, Sendable {
+    public var range: Range<Address>
+    /// Where it leads: what a member whose replacement is the thunk is about.
+    public var replacement: Address
+    /// In bytes.
+    public var contextSize: UInt32
+
+    init(range: Range<Address>, replacement: Address, contextSize: UInt32) {
+        self.range = range
+        self.replacement = replacement
+        self.contextSize = contextSize
+    }
+
+    init(_ thunk: AsyncThunk) {
+        self.init(
+            range: thunk.range, replacement: thunk.replacement, contextSize: UInt32(clamping: thunk.contextSize))
     }
 }
 
@@ -76,6 +98,7 @@ public struct PatchRecord: Hashable, Sendable {
 
     public struct Member: Hashable, Sendable {
         public var site: UInt32
+        /// Where the function's entry leads: the replacement, or the thunk through which it is entered.
         public var replacement: Address
         public var replacementName: String
     }
@@ -92,6 +115,7 @@ enum LedgerRecord: Hashable, Sendable {
     case pool(PoolRecord)
     case site(SiteRecord)
     case patch(PatchRecord)
+    case thunk(ThunkRecord)
 
     static let headerSize = 24
     static let stateOffset = 8
@@ -101,6 +125,7 @@ enum LedgerRecord: Hashable, Sendable {
         case .pool: 1
         case .site: 2
         case .patch: 3
+        case .thunk: 4
         }
     }
 
@@ -146,6 +171,11 @@ enum LedgerRecord: Hashable, Sendable {
                 payload.integer(member.replacement.rawValue)
                 payload.string(member.replacementName)
             }
+        case .thunk(let thunk):
+            for address in [thunk.range.lowerBound, thunk.range.upperBound, thunk.replacement] {
+                payload.integer(address.rawValue)
+            }
+            payload.integer(thunk.contextSize)
         }
         payload.pad(to: 8)
         var record = LedgerWriter(capacity: Self.headerSize + payload.bytes.count)
@@ -173,6 +203,7 @@ enum LedgerRecord: Hashable, Sendable {
         case 1: self = .pool(try Self.pool(&reader))
         case 2: self = .site(try Self.site(&reader))
         case 3: self = .patch(try Self.patch(&reader, state: state))
+        case 4: self = .thunk(try Self.thunk(&reader))
         default: throw .malformed("a record at offset \(bytes.startIndex) has the unknown kind \(kind)")
         }
     }
@@ -241,6 +272,16 @@ enum LedgerRecord: Hashable, Sendable {
         return PatchRecord(
             id: id, state: state, origin: origin, time: time, source: source, digest: digest, handle: handle,
             onRevert: onRevert, members: members)
+    }
+
+    private static func thunk(_ reader: inout LedgerReader) throws(LedgerError) -> ThunkRecord {
+        let start = Address(try reader.integer(UInt64.self))
+        let end = Address(try reader.integer(UInt64.self))
+        let replacement = Address(try reader.integer(UInt64.self))
+        guard start < end, start.distance(to: end) <= 1 << 16 else {
+            throw .malformed("a thunk lies at \(start)..<\(end)")
+        }
+        return ThunkRecord(range: start..<end, replacement: replacement, contextSize: try reader.integer())
     }
 
     /// Any one word that differs gives another sum: each step is a bijection of the sum before.

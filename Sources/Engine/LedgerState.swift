@@ -12,6 +12,7 @@ public struct LedgerState: Sendable {
     public private(set) var pools: [PoolRecord] = []
     /// Numbered 1, 2, … in this order.
     public private(set) var sites: [SiteRecord] = []
+    private(set) var thunks: [ThunkRecord] = []
     /// Oldest first.
     public private(set) var patches: [Entry] = []
     private(set) var layout = Ledger.Layout()
@@ -19,6 +20,7 @@ public struct LedgerState: Sendable {
     private var used = 0
     private var forgettable = 0
     private var siteByEntry: [Address: UInt32] = [:]
+    private var thunkByAddress: [Address: ThunkRecord] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
     private var layers: [Layer] = []
     /// Of each site, where in `layers` its newest one is; nil where it is not patched.
@@ -102,26 +104,31 @@ public struct LedgerState: Sendable {
                 throw .malformed("patch \(patch.id) names a site that is not there")
             }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
+        case .thunk(let thunk):
+            thunks.append(thunk)
+            thunkByAddress[thunk.range.lowerBound] = thunk
         }
     }
 
-    /// Each site's stub lies in the pool that starts nearest below it.
+    /// Each site's stub, and each thunk, lies in the pool that starts nearest below it.
     private mutating func findPoolEnds() {
         let ordered = pools.sorted { $0.address < $1.address }
         for pool in pools { poolEnds[pool.address] = (pool.text.lowerBound, pool.data.lowerBound) }
-        for site in sites {
+        func take(_ code: Range<Address>, slot: Address?) {
             var (low, high) = (0, ordered.count)
             while low < high {
                 let middle = (low + high) / 2
-                if ordered[middle].address <= site.stub.lowerBound { low = middle + 1 } else { high = middle }
+                if ordered[middle].address <= code.lowerBound { low = middle + 1 } else { high = middle }
             }
-            guard low > 0, ordered[low - 1].text.contains(site.stub.lowerBound),
+            guard low > 0, ordered[low - 1].text.contains(code.lowerBound),
                 let ends = poolEnds[ordered[low - 1].address]
-            else { continue }
+            else { return }
             poolEnds[ordered[low - 1].address] = (
-                max(ends.text, site.stub.upperBound), max(ends.data, site.slot + 8)
+                max(ends.text, code.upperBound), slot.map { max(ends.data, $0 + 8) } ?? ends.data
             )
         }
+        for site in sites { take(site.stub, slot: site.slot) }
+        for thunk in thunks { take(thunk.range, slot: nil) }
     }
 
     /// Whether the next patch is to be recorded in a new edition, so that what is reverted costs nothing.
@@ -129,7 +136,7 @@ public struct LedgerState: Sendable {
 
     /// Without what is reverted. A record stands behind those that it refers to.
     var lasting: [LedgerRecord] {
-        pools.map(LedgerRecord.pool) + sites.map(LedgerRecord.site)
+        pools.map(LedgerRecord.pool) + sites.map(LedgerRecord.site) + thunks.map(LedgerRecord.thunk)
             + patches.map(\.record).filter { $0.state != .reverted }.map(LedgerRecord.patch)
     }
 
@@ -173,8 +180,13 @@ public struct LedgerState: Sendable {
 
     /// What runs instead of a function, if anything does.
     public func replacement(for entry: Address) -> (address: Address, name: String)? {
-        site(entry: entry).flatMap { layer(of: $0.id) }.map { ($0.replacement, $0.name) }
+        site(entry: entry).flatMap { layer(of: $0.id) }.map { (destination(of: $0.replacement), $0.name) }
     }
+
+    /// The code that replaces a member's function, also where a thunk leads to it.
+    public func code(of member: PatchRecord.Member) -> Address { destination(of: member.replacement) }
+
+    private func destination(of address: Address) -> Address { thunkByAddress[address]?.replacement ?? address }
 
     /// The first free stub and slot of a pool.
     func end(of pool: PoolRecord) -> (text: Address, data: Address) {

@@ -84,8 +84,8 @@ private struct Planning {
     /// Of a pool: stubs, and the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
     static let textSize = 64 << 10
     static let dataSize = 16 << 10
-    /// Reserved for a stub before it is known how long it is.
-    static let stubReserve = 256
+    /// Reserved for a stub, or a thunk, before it is known how long it is.
+    static let stubReserve = max(256, AsyncThunk.capacity)
 
     init(engine: PatchEngine, map: ProcessMap, state: LedgerState) {
         self.engine = engine
@@ -98,7 +98,7 @@ private struct Planning {
         plan = PatchPlan(architecture: engine.target.architecture)
         pools = state.pools.map { record in
             let end = state.end(of: record)
-            return Pool(record: record, text: end.text, data: end.data, isNew: false)
+            return Pool(record: record, text: end.text.roundedUp(to: 16), data: end.data, isNew: false)
         }
     }
 
@@ -117,6 +117,8 @@ private struct Planning {
         }
         asked[function.address] = (sites.count, replacement)
 
+        var replacement = replacement
+        if let context = replacement.context { replacement.address = try thunk(for: replacement, allocating: context) }
         let site: SiteRecord
         if let known = try knownSite(for: replacement) {
             site = known
@@ -155,6 +157,30 @@ private struct Planning {
                     areAlike(functions.map(\.name)) ? "\(name(function)) (\(function.name))" : name(function)
                 }.sorted(), address: functions[0].address, image: functions[0].image.path)
         }
+    }
+
+    /// The thunk through which an async function is entered that needs a larger context: one that is there already, or a new one.
+    private mutating func thunk(
+        for replacement: Replacement, allocating context: AsyncContext.Larger
+    ) throws(PatchError) -> Address {
+        func thunk(at address: Address) -> AsyncThunk {
+            AsyncThunk(
+                engine.target.architecture, at: address, replacement: replacement.address, contextSize: context.size,
+                allocate: context.allocator.allocate, deallocate: context.allocator.deallocate)
+        }
+        let known = state.thunks.first { known in
+            guard known.replacement == replacement.address, known.contextSize == UInt32(context.size) else {
+                return false
+            }
+            let wanted = thunk(at: known.range.lowerBound)
+            return (try? memory.bytes(at: wanted.address, count: wanted.bytes.count)) == wanted.bytes
+        }
+        if let known { return known.range.lowerBound }
+        let pool = try poolIndex(for: replacement.function)
+        let thunk = thunk(at: pools[pool].text)
+        pools[pool].text = (pools[pool].text + thunk.bytes.count).roundedUp(to: 16)
+        plan.thunks.append(thunk)
+        return thunk.address
     }
 
     /// For people. Demangling takes as long as planning, so only what is reported is demangled.
@@ -395,6 +421,7 @@ private struct Planning {
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
         return PlannedPatch(
             id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
-            records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site) + [.patch(patch)], fresh: fresh)
+            records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site)
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + [.patch(patch)], fresh: fresh)
     }
 }

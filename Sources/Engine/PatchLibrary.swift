@@ -47,6 +47,8 @@ public struct PatchLibrary: Sendable {
         public var replacement: ElfSymbol
         /// The variable that receives the original, or nil.
         public var originalPointer: UInt64?
+        /// Of an async function that needs a larger one than callers allocate; else nil.
+        public var context: AsyncContext.Larger?
     }
 
     /// What it replaces in a process, and what it could.
@@ -166,11 +168,13 @@ public struct PatchLibrary: Sendable {
                 + shortList(copies.map(\.description))
         }
         try checkUnclaimed(matches, copies: copies, selection: selection, index: index)
-        for entry in matches.entries {
+        for place in matches.entries.indices {
+            let entry = matches.entries[place]
             let context = AsyncContext(
                 own: index.asyncContextSize(of: entry.function),
                 replacement: image.asyncContextSize(of: entry.replacement))
-            try context.check(entry.function, by: entry.replacement.name)
+            matches.entries[place].context = try context.larger(
+                for: entry.function, by: entry.replacement.name, in: index)
         }
         if !types.isEmpty {
             matches.notes.append(

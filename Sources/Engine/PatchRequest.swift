@@ -13,16 +13,19 @@ public struct Replacement: Sendable {
     public var name: String
     /// A variable of 8 bytes in the target that receives the address of the original, or nil.
     public var originalPointer: Address?
+    /// Of an async function that needs a larger one than callers allocate; else nil.
+    public var context: AsyncContext.Larger?
 
     public init(
         function: FunctionSymbol, extent: (length: Int, available: Int), address: Address, name: String,
-        originalPointer: Address? = nil
+        originalPointer: Address? = nil, context: AsyncContext.Larger? = nil
     ) {
         self.function = function
         self.extent = extent
         self.address = address
         self.name = name
         self.originalPointer = originalPointer
+        self.context = context
     }
 }
 

@@ -61,11 +61,15 @@ struct LocalPatcher: ~Copyable {
         do throws(SymbolError) { return try index.function(named: name, in: image) } catch { throw .symbol(error) }
     }
 
-    /// Whether callers of an async function can be led to another: see `AsyncContext`.
-    mutating func checkAsync(_ function: FunctionSymbol, by other: FunctionSymbol) throws(PatchError) {
+    /// What an async function needs to run in another's place: see `AsyncContext`.
+    mutating func context(
+        of other: FunctionSymbol, for function: FunctionSymbol
+    ) throws(PatchError) -> AsyncContext.Larger? {
         let index = try index()
-        try AsyncContext(own: index.asyncContextSize(of: function), replacement: index.asyncContextSize(of: other))
-            .check(function, by: other.name)
+        return try AsyncContext(
+            own: index.asyncContextSize(of: function), replacement: index.asyncContextSize(of: other)
+        )
+        .larger(for: function, by: other.name, in: index)
     }
 
     /// The function that a function value comes from.
@@ -110,6 +114,8 @@ struct LocalPatcher: ~Copyable {
         var address: Address
         var name: String
         var original: Address?
+        /// Of an async function that needs a larger one than callers allocate.
+        var context: AsyncContext.Larger?
         /// Of a method that a closure replaces.
         var selfUse: Patch.SelfUse?
         /// What could not be verified of it.
@@ -122,7 +128,7 @@ struct LocalPatcher: ~Copyable {
         let replacements = wanted.map {
             Replacement(
                 function: $0.function, extent: index.extent(of: $0.function), address: $0.address, name: $0.name,
-                originalPointer: $0.original)
+                originalPointer: $0.original, context: $0.context)
         }
         let origin = PatchRecord.Origin(fromOutside: false, pid: linux_getpid(), uid: linux_getuid())
         let names = Set(wanted.map(\.function.name))

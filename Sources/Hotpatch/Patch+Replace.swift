@@ -208,8 +208,10 @@ extension Patch {
                 try LocalPatcher.with { (patcher) throws(PatchError) in
                     let function = try patcher.function(symbol, in: image)
                     let other = try patcher.function(replacement, in: replacementImage)
-                    try patcher.checkAsync(function, by: other)
-                    return .init(function: function, address: other.address, name: other.name, original: original)
+                    let context = try patcher.context(of: other, for: function)
+                    return .init(
+                        function: function, address: other.address, name: other.name, original: original,
+                        context: context)
                 })
         }
 
@@ -228,10 +230,12 @@ extension Patch {
                     let found = try patcher.index().function(containing: address)
                     let symbol = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
                     // Code that no symbol names was made by somebody who knows what its callers do.
-                    if let found { try patcher.checkAsync(function, by: found.symbol) }
+                    let context = try found.flatMap { (found) throws(PatchError) in
+                        try patcher.context(of: found.symbol, for: function)
+                    }
                     return .init(
                         function: function, address: address, name: name ?? symbol ?? address.description,
-                        original: original)
+                        original: original, context: context)
                 })
         }
     }

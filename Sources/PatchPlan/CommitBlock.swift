@@ -3,8 +3,8 @@ import Memory
 
 /// A plan made flat: one allocation that a C function walks without allocating, locking or calling Swift.
 ///
-/// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order. Stubs that lie side by side
-/// become one copy.
+/// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order. Stubs and thunks that lie
+/// side by side become one copy.
 public final class CommitBlock {
     private let storage: UnsafeMutableRawPointer
     private let block: UnsafeMutablePointer<hp_commit_block>
@@ -18,7 +18,7 @@ public final class CommitBlock {
         _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])] = [], underway: [Address] = []
     ) {
         self.underway = underway
-        let items = Self.items(stubs: plan.stubs, copies: copies)
+        let items = Self.items(plan, copies: copies)
         let moves = plan.moves.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
         let hazards = Self.merged(plan.hazards)
         let itemOffset = MemoryLayout<hp_commit_block>.stride
@@ -76,16 +76,17 @@ public final class CommitBlock {
         var kind: Write.Kind
     }
 
-    private static func items(stubs: [StubLayout], copies: [(address: Address, bytes: [UInt8])]) -> [Item] {
+    private static func items(_ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])]) -> [Item] {
         var items: [Item] = []
-        for stub in stubs {
-            // Stubs are aligned to 16 bytes; what lies between two is never run.
-            if let last = items.indices.last, stub.address >= items[last].address,
-                case let gap = stub.address - items[last].address - items[last].bytes.count, (0..<16).contains(gap)
+        let code = plan.stubs.map { ($0.address, $0.bytes) } + plan.thunks.map { ($0.address, $0.bytes) }
+        for (address, bytes) in code.sorted(by: { $0.0 < $1.0 }) {
+            // They are aligned to 16 bytes; what lies between two is never run.
+            if let last = items.indices.last, address >= items[last].address,
+                case let gap = address - items[last].address - items[last].bytes.count, (0..<16).contains(gap)
             {
-                items[last].bytes += [UInt8](repeating: 0, count: gap) + stub.bytes
+                items[last].bytes += [UInt8](repeating: 0, count: gap) + bytes
             } else {
-                items.append(Item(address: stub.address, bytes: stub.bytes, kind: .text))
+                items.append(Item(address: address, bytes: bytes, kind: .text))
             }
         }
         return items + copies.map { Item(address: $0.address, bytes: $0.bytes, kind: .data) }

@@ -3,8 +3,11 @@ import Memory
 /// What `--dry-run` prints: every byte that would change, with its assembly before and after.
 extension PatchPlan: CustomStringConvertible {
     public var description: String {
-        var lines = ["plan for \(architecture): \(count(writes.count, "write")), \(count(stubs.count, "stub"))"]
+        let parts =
+            [(writes.count, "write"), (stubs.count, "stub")] + (thunks.isEmpty ? [] : [(thunks.count, "thunk")])
+        var lines = ["plan for \(architecture): \(parts.map(count).joined(separator: ", "))"]
         for stub in stubs { lines += text(of: stub) }
+        for thunk in thunks { lines += text(of: thunk) }
         for write in writes { lines += text(of: write) }
         for move in moves { lines.append("move \(move.from) -> \(move.to)") }
         for hazard in hazards { lines.append("keep clear \(hazard.lowerBound)..<\(hazard.upperBound)") }
@@ -19,7 +22,18 @@ extension PatchPlan: CustomStringConvertible {
             + architecture.disassemble(parts[1], at: stub.originalAddress)
         let head =
             "stub \(stub.address), \(count(stub.bytes.count, "byte")), slot \(stub.slot), original \(stub.originalAddress)"
-        return [head] + instructions.map { "    \($0.address)  \(padded(hex($0.bytes), 30))  \($0.text)" }
+        return [head] + instructions.map(line)
+    }
+
+    private func text(of thunk: AsyncThunk) -> [String] {
+        let head =
+            "async thunk \(thunk.address), \(count(thunk.bytes.count, "byte")), allocates a context of \(thunk.contextSize) bytes, "
+            + "enters \(thunk.replacement)"
+        return [head] + architecture.disassemble(thunk.code, at: thunk.address).map(line)
+    }
+
+    private func line(_ instruction: Instruction) -> String {
+        "    \(instruction.address)  \(padded(hex(instruction.bytes), 30))  \(instruction.text)"
     }
 
     private func text(of write: Write) -> [String] {

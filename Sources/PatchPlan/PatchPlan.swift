@@ -21,13 +21,15 @@ public struct PatchPlan: Hashable, Sendable {
     public var writes: [Write] = []
     /// To be in place before the first write. They stay when the plan is undone: a thread may still be in one.
     public var stubs: [StubLayout] = []
+    /// Likewise, and longer: a task may be suspended in what a thunk has entered, and return through it at any time.
+    public var thunks: [AsyncThunk] = []
     public var moves: [PCMove] = []
     /// No return address and no saved PC may point into these while the plan is committed.
     public var hazards: [Range<Address>] = []
 
     public init(architecture: Architecture) { self.architecture = architecture }
 
-    public var isEmpty: Bool { writes.isEmpty && stubs.isEmpty }
+    public var isEmpty: Bool { writes.isEmpty && stubs.isEmpty && thunks.isEmpty }
 
     /// Adds a function's detour.
     /// - Parameter replacement: what the stub's slot is to hold, written before the jump; nil if the slot is filled otherwise.

@@ -67,6 +67,36 @@ extension SymbolIndex {
     }
 }
 
+/// Functions of the Swift runtime: how an async function gets the memory of a context, and gives it back.
+public struct TaskAllocator: Sendable, Hashable {
+    /// `swift_task_alloc`.
+    public var allocate: Address
+    /// `swift_task_dealloc`.
+    public var deallocate: Address
+
+    public init(allocate: Address, deallocate: Address) {
+        self.allocate = allocate
+        self.deallocate = deallocate
+    }
+}
+
+extension SymbolIndex {
+    /// The task allocator that a function uses: its own image's, where the runtime is linked statically, else the one that the
+    /// dynamic linker would bind. Nil where there is none, or none that is known.
+    public func taskAllocator(of function: FunctionSymbol) -> TaskAllocator? {
+        func own(_ name: String) -> Address? {
+            guard let image = images.firstIndex(of: function.image) else { return nil }
+            let found = name.withBytes { definitions(named: $0, nil, only: image, code: true) }
+            return found.first.map { function.image.bias.address(ofLinked: $0.symbol.st_value) }
+        }
+        for find in [own, { self.exportedAddress(of: $0) }] {
+            guard let allocate = find("swift_task_alloc"), let deallocate = find("swift_task_dealloc") else { continue }
+            return TaskAllocator(allocate: allocate, deallocate: deallocate)
+        }
+        return nil
+    }
+}
+
 extension Demangling {
     /// Whether a mangled name says that its function is async. The name of an accessor does not say.
     public static func saysAsync(_ mangled: String) -> Bool {

@@ -146,6 +146,25 @@ size_t hp_encode_jump(hp_arch arch, uint64_t from, uint64_t to, uint8_t out[HP_D
 // Writes an island, a jump at `from` to the address stored at `slot`; returns its length, 0 where `slot` is out of reach.
 size_t hp_encode_island(hp_arch arch, uint64_t from, uint64_t slot, uint8_t out[HP_DETOUR_CAPACITY]);
 
+// The thunk through which an async Swift function is entered that needs a larger context than callers allocate for the function
+// it replaces. It allocates one, makes it the child of the caller's, and enters the replacement with it; when that returns, by a jump
+// to the context's second word (swift/include/swift/ABI/Task.h, AsyncContext), the thunk frees it and returns to the caller likewise.
+// Arguments and results pass through as they are.
+typedef struct hp_async_thunk {
+    uint64_t replacement;    // [in] the function's code
+    uint64_t context_size;   // [in] bytes
+    uint64_t allocate;       // [in] swift_task_alloc
+    uint64_t deallocate;     // [in] swift_task_dealloc
+} hp_async_thunk;
+
+enum {
+    HP_ASYNC_THUNK_CAPACITY = 384,  // bytes a thunk occupies, at most
+    HP_ASYNC_THUNK_DATA = 32,       // of them no code: the last
+};
+
+// Writes a thunk, which runs at any address that is a multiple of 16; returns its length, 0 for an unknown architecture.
+size_t hp_encode_async_thunk(hp_arch arch, const hp_async_thunk *thunk, uint8_t out[HP_ASYNC_THUNK_CAPACITY]);
+
 // ---------------------------------------------------------------------------------------------------------
 // References: what the code of an image says of a function's entry. Code outside a function may lead into the bytes that a
 // detour overwrites; so the whole image is asked, once, in a pass that knows no instruction boundaries and misses nothing

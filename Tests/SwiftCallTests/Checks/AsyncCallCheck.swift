@@ -97,7 +97,7 @@ let symbols = Result { () throws -> SymbolIndex in
     try SymbolIndex(map: ProcessMap(pid: getpid()), memory: LocalMemory(), root: "")
 }
 
-private func balanced(_ body: () async throws -> Void) async throws {
+func balanced(_ body: () async throws -> Void) async throws {
     let before = Token.living
     for _ in 0..<3 { try await body() }
     // What a task held is let go of by its thread, which may be a moment behind.

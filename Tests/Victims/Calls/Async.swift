@@ -195,19 +195,3 @@ extension Counter {
         return "\(await group.reduce(0, +))"
     }
 }
-
-/// The longer one needs a larger context than callers of the shorter one allocate.
-@inline(never) @_optimize(none) public func shorterLater(_ a: Int) async -> Int { a + 1 }
-@inline(never) public func callShorterLater() async -> String { "\(await shorterLater(4))" }
-
-@inline(never) @_optimize(none) public func longerLater(_ a: Int) async -> Int {
-    let token = Token(a)
-    await Task.yield()
-    let sum = a + token.id
-    await Task.yield()
-    return a * 100 + sum
-}
-@inline(never) public func callLongerLater() async -> String { "\(await longerLater(4))" }
-
-@inline(never) @_optimize(none) public func never(_ a: Int) -> Int { a - 1 }
-@inline(never) public func callNever() -> String { "\(never(4))" }
