@@ -175,6 +175,7 @@ public struct PatchLibrary: Sendable {
                 replacement: image.asyncContextSize(of: entry.replacement))
             matches.entries[place].context = try context.larger(
                 for: entry.function, by: entry.replacement.name, in: index)
+            if context.own != nil { try checkTaskRuntime(of: entry.function, in: index) }
         }
         if !types.isEmpty {
             matches.notes.append(
@@ -183,6 +184,20 @@ public struct PatchLibrary: Sendable {
         }
         matches.notes += copies + LeftOut.notes(matches.leftOut)
         return matches
+    }
+
+    /// A runtime of the library's own, beside one that is linked into the program and not exported, knows nothing of the tasks that call.
+    private func checkTaskRuntime(of function: FunctionSymbol, in index: SymbolIndex) throws(PatchError) {
+        let runtime = "libswift_Concurrency.so"
+        let used = index.taskAllocator(of: function)?.allocate
+        guard image.needed.contains(runtime), used == nil || used != index.exportedAddress(of: "swift_task_alloc")
+        else {
+            return
+        }
+        throw .target(
+            "cannot replace \(function.demangledName): \(path) brings a Swift runtime of its own (\(runtime)), and the process has one "
+                + "linked into \(function.image.path), whose tasks the other does not know. Link the library without a runtime "
+                + "(swiftc -emit-object, then clang -shared): it is bound to the process's then.")
     }
 
     /// What --map names.

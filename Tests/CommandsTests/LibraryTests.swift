@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 extension CommandTests {
@@ -121,25 +122,100 @@ extension CommandTests {
             #expect(victim.finish() == 0)
         }
 
-        /// Callers allocate the context that the original needs, whatever runs in its place.
-        @Test(arguments: ["-Onone", "-O"])
-        func asyncFromSwift(optimisation: String) throws {
-            let module = ["-module-name", "later", "-parse-as-library"]
-            let victim = try Victim(try Workshop.build("later.swift", module + [optimisation]))
+        private let later = ["-module-name", "later", "-parse-as-library"]
+
+        /// Callers allocate the context that the original needs, whatever runs in its place: what needs more is entered through a thunk.
+        @Test(arguments: [("-O", "-Onone"), ("-Onone", "-O")])
+        func asyncFromSwift(optimisation: String, ofPatch: String) throws {
+            let victim = try Victim(try Workshop.build("later.swift", later + [optimisation]))
             #expect(try victim.ask() == "sum 4950")
-            for (patch, reason) in [("-DPATCH", "allocate a context of 16 bytes"), ("-DBLOCKING", "the other is not")] {
-                let library = try Workshop.library("later.swift", module + ["-O", patch])
-                try expectRefused(
-                    ["apply", library, "--pid", victim.id], "cannot replace later.work(Swift.Int) async -> Swift.Int",
-                    reason, maps: victim.maps)
-                #expect(try victim.ask() == "sum 4950")
-            }
-            let small = try Workshop.library("later.swift", module + ["-O", "-DSMALL"])
-            try expectDone("apply", small, "--pid", victim.id)
+            let blocking = try Workshop.library("later.swift", later + [ofPatch, "-DBLOCKING"])
+            try expectRefused(
+                ["apply", blocking, "--pid", victim.id], "cannot replace later.work(Swift.Int) async -> Swift.Int",
+                "the other is not", maps: victim.maps)
+            let small = try Workshop.library("later.swift", later + ["-O", "-DSMALL"])
+            let plain = try expectDone("apply", small, "--pid", victim.id)
+            #expect(!plain.output.contains("thunk"), "\(plain)")
             #expect(try victim.ask() == "sum 1000")
+            let patch = try Workshop.library("later.swift", later + [ofPatch, "-DPATCH"])
+            let large = try Workshop.library("later.swift", later + [ofPatch, "-DLARGE"])
+            let planned = try expectDone("apply", patch, "--pid", victim.id, "--dry-run")
+            #expect(planned.output.contains("\nasync thunk 0x"), "\(planned)")
+            #expect(planned.output.contains(" bytes, allocates a context of "), "\(planned)")
+            try expectDone("apply", patch, "--pid", victim.id)
+            #expect(try victim.ask() == "sum 49500")
+            try expectDone("apply", large, "--pid", victim.id)
+            #expect(try victim.ask() == "sum 495000")
+            let list = try expectDone("list", "--pid", victim.id)
+            #expect(list.output.split(separator: "\n").filter { $0.contains(" through 0x") }.count == 2, "\(list)")
+            try expectDone("revert", "3", "--pid", victim.id)
+            #expect(try victim.ask() == "sum 49500")
             try expectDone("revert", "--all", "--pid", victim.id)
             #expect(try victim.ask() == "sum 4950")
             #expect(victim.finish() == 0)
+        }
+
+        /// Tasks suspended in a replacement finish in it, and return through its thunk, whatever was patched and reverted meanwhile.
+        @Test func asyncWhileAThousandTasksCall() throws {
+            let victim = try Victim(try Workshop.build("later.swift", later + ["-O"]))
+            let patches = try ["-DPATCH", "-DLARGE"].map {
+                try Workshop.library("later.swift", later + ["-Onone", $0])
+            }
+            #expect(try victim.ask("begin") == "begun")
+            for _ in 0..<2 {
+                for patch in patches { try expectDone("apply", patch, "--pid", victim.id) }
+                try expectDone("revert", "--all", "--pid", victim.id)
+            }
+            #expect(try victim.ask("end", seconds: 60) == "wrong 0")
+            #expect(try victim.ask() == "sum 4950")
+            #expect(victim.finish() == 0)
+        }
+
+        /// A library that is bound to the runtime in the program knows its tasks; one with a runtime of its own does not.
+        @Test func asyncWithTheRuntimeInTheProgram() throws {
+            let victim = try Victim(try Workshop.build("later.swift", later + ["-O", "-static-stdlib"]))
+            #expect(try victim.ask() == "sum 4950")
+            for patch in ["-DPATCH", "-DSMALL"] {
+                try expectRefused(
+                    ["apply", try Workshop.library("later.swift", later + ["-O", patch]), "--pid", victim.id],
+                    "cannot replace later.work(Swift.Int) async -> Swift.Int", "brings a Swift runtime of its own",
+                    maps: victim.maps)
+            }
+            let object = try Workshop.build("later.swift", later + ["-O", "-DPATCH", "-emit-object"])
+            let bare = object + ".so"
+            let linked = try run(["gcc", "-shared", "-o", bare, object])
+            #expect(linked.status == 0, "\(linked)")
+            try expectDone("apply", bare, "--pid", victim.id)
+            #expect(try victim.ask() == "sum 49500")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "sum 4950")
+            #expect(victim.finish() == 0)
+        }
+
+        /// What allocates a larger context, or what callers allocate, cannot be known where the symbols are gone.
+        @Test func asyncOfAStrippedProgram() throws {
+            let function = "$s5later4workyS2iYaF"
+            let patch = try Workshop.library("later.swift", later + ["-O", "-DPATCH"])
+            for (kept, options, reason) in [
+                ([function], [], "its record (the symbol that ends with Tu) is missing"),
+                (
+                    [function, function + "Tu"], ["-static-stdlib"],
+                    "swift_task_alloc and swift_task_dealloc, are not found"
+                ),
+            ] {
+                let names = kept.map { "\"\($0)\";" }.joined(separator: " ")
+                let list = try Workshop.file("later-\(kept.count).list", Array("{ \(names) };".utf8))
+                let victim = try Victim(
+                    try Workshop.build(
+                        "later.swift",
+                        later + options + ["-O", "-Xlinker", "-s", "-Xlinker", "--dynamic-list=\(list)"]))
+                #expect(try victim.ask() == "sum 4950")
+                try expectRefused(
+                    ["apply", patch, "--pid", victim.id], "cannot replace later.work(Swift.Int) async -> Swift.Int",
+                    reason, maps: victim.maps)
+                #expect(try victim.ask() == "sum 4950")
+                #expect(victim.finish() == 0)
+            }
         }
 
         private let kinds = ["-module-name", "kinds", "-parse-as-library"]

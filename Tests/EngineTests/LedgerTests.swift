@@ -35,6 +35,9 @@ private func ledger(_ records: [LedgerRecord], generation: UInt64 = 1) throws ->
 
 private let pool = PoolRecord(address: Address(0x5000_0000), textSize: 65536, dataSize: 16384)
 
+private let thunk = ThunkRecord(
+    range: Address(0x5000_0040)..<Address(0x5000_01b0), replacement: Address(0x6000), contextSize: 48)
+
 private func site(_ id: UInt32, at entry: UInt64 = 0x401000) -> SiteRecord {
     SiteRecord(
         id: id, machine: 62, entry: Address(entry), patchAddress: Address(entry),
@@ -55,6 +58,7 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
 @Suite struct LedgerTests {
     @Test(arguments: [
         LedgerRecord.pool(pool), .site(site(1)), .patch(patch(1, .applied, sites: [1], replacement: 0x6000)),
+        .thunk(thunk),
     ])
     func recordsSurviveEncoding(_ record: LedgerRecord) throws {
         let bytes = record.encoded()
@@ -111,6 +115,31 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
         #expect(state.nextPatch == 5)
         #expect(state.end(of: pool).text == Address(0x5000_0020))
         #expect(state.end(of: pool).data == Address(0x5001_0008))
+    }
+
+    /// A thunk's bytes are taken for good, and what a patch through it replaces is what the thunk leads to.
+    @Test func thunks() throws {
+        let (map, memory) = try ledger([
+            .pool(pool), .site(site(1)), .thunk(thunk),
+            .patch(patch(1, .applied, sites: [1], replacement: thunk.range.lowerBound.rawValue)),
+            .patch(patch(2, .reverted, sites: [1], replacement: 0x2000)),
+        ])
+        let state = try LedgerState(of: map, memory: memory)
+        #expect(state.end(of: pool).text == thunk.range.upperBound)
+        #expect(state.end(of: pool).data == Address(0x5001_0008))
+        #expect(state.replacement(for: Address(0x401000))?.address == Address(0x6000))
+        #expect(state.patches.map { state.code(of: $0.record.members[0]) } == [Address(0x6000), Address(0x2000)])
+        #expect(state.layer(of: 1)?.replacement == thunk.range.lowerBound)
+        #expect(state.lasting.contains(.thunk(thunk)))
+        for (start, end) in [(2, 1), (1, 1), (1, 1 << 20)] as [(UInt64, UInt64)] {
+            var writer = LedgerWriter(capacity: 64)
+            for word in [start, end, 0x6000, 48] { writer.integer(word) }
+            var bytes = LedgerRecord.thunk(thunk).encoded()
+            bytes.replaceSubrange(LedgerRecord.headerSize..., with: writer.bytes)
+            let sum = LedgerRecord.checksum(kind: 4, payload: writer.bytes[...])
+            withUnsafeBytes(of: sum.littleEndian) { bytes.replaceSubrange(16..<24, with: $0) }
+            #expect(throws: LedgerError.self) { try LedgerRecord(decoding: bytes[...]) }
+        }
     }
 
     @Test func aProcessWithoutLedgerHasNoPatches() throws {

@@ -55,6 +55,36 @@ import Testing
         #expect(try engine.state().patches.filter { $0.record.state == .applied }.map(\.record.id) == [last])
     }
 
+    /// A task may return through a thunk at any time: it is there for good, and serves again where it would be made again.
+    @Test func thunksStay() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        var thunks: [AsyncThunk] = []
+        for round in 0..<40 {
+            var wanted = try request("getppid", of: target)
+            wanted.replacements[0].context = .init(
+                size: 32 + round % 4 * 16, allocator: .init(allocate: Address(0x1000), deallocate: Address(0x2000)))
+            let planned = try engine.plan(wanted).plan.thunks
+            #expect(planned.count == (round < 4 ? 1 : 0), "round \(round)")
+            thunks += planned
+            let id = try engine.apply(wanted).id
+            let state = try engine.state()
+            #expect(state.layer(of: 1)?.replacement == thunks[round % 4].address)
+            #expect(
+                try state.replacement(for: target.function("getppid").address)?.address
+                    == target.function("getpid").address)
+            // A stub that is placed later lies beside it.
+            if round == 20 { _ = try engine.apply(try request("getuid", of: target)) }
+            for thunk in thunks {
+                #expect(try target.memory.bytes(at: thunk.address, count: thunk.bytes.count) == thunk.bytes)
+            }
+            _ = try engine.revert([id])
+        }
+        #expect(try engine.state().layout.segments[0].edition > 0)
+        #expect(Set(thunks.map(\.address)).count == 4 && thunks.allSatisfy { $0.address.rawValue % 16 == 0 })
+        #expect(target.isOriginal("getppid"))
+    }
+
     /// Whichever write is a patcher's last, among those that make a new edition too: what was in force is, and the next patcher goes
     /// on from there.
     @Test func aPatcherMayDieAtAnyWrite() throws {
