@@ -43,6 +43,7 @@ public struct List: Sendable {
                     "symbol": .string(site.name), "name": .string(name), "image": .string(site.imagePath),
                     "address": .string(site.entry.description), "replacement": .string(member.replacementName),
                     "replacement_address": .string(code.description),
+                    "thunk": code == member.replacement ? .null : .string(member.replacement.description),
                     "original_address": .string(site.originalAddress.description), "status": .string(status),
                 ]))
         }

@@ -187,7 +187,7 @@ private func patch(_ id: UInt32, _ state: PatchRecord.State, sites: [UInt32], re
     /// A ledger is another process's memory: whatever stands there, reading it throws or answers, and never traps.
     @Test func hostileBytesNeverTrap() throws {
         let (map, memory) = try ledger([
-            .pool(pool), .site(site(1)), .patch(patch(1, .applied, sites: [1], replacement: 0x1000)),
+            .pool(pool), .site(site(1)), .thunk(thunk), .patch(patch(1, .applied, sites: [1], replacement: 0x1000)),
         ])
         let seed = testSeed()
         var random = SeededGenerator(seed: seed)

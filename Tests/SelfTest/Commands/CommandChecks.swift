@@ -13,6 +13,7 @@ let commandChecks: [Check] = [
     Check(name: "eight threads call a function while it is patched", run: patchesUnderLoad),
     Check(name: "functions of several names, copies, versions", run: knowsNames),
     Check(name: "a library bound to what the process does not export", run: bindsWhatIsHidden),
+    Check(name: "an async function that needs a larger context, while tasks call it", run: entersThroughThunks),
     Check(name: "a dry run and a refusal leave the process alone", run: leavesAlone),
     Check(name: "with an allocator of its own, only a thread that waits is borrowed", run: borrowsWhoWaits),
     Check(name: "a refused library, in which a thread runs, stays", run: staysLoaded),
@@ -135,6 +136,31 @@ private func bindsWhatIsHidden() throws {
         _ = try Apply(library: victim("hidden-thread-local.so"), pid: program.pid).run()
         throw TestFailure("a thread-local variable was bound")
     } catch let error as CommandError { try expect("\(error)".contains("They are thread-local"), "\(error)") }
+}
+
+/// Callers allocate 16 bytes. Tasks that are suspended in the replacement return through its thunk, reverted or not.
+private func entersThroughThunks() throws {
+    let program = try Conversation(victim("later"), "100")
+    func expectAnswer(_ expected: String, to question: String = "", line: Int = #line) throws {
+        let answer = try program.ask(question, seconds: 120)
+        try expect(answer == expected, answer, line: line)
+    }
+    try expectAnswer("sum 4950")
+    try expectAnswer("begun", to: "begin")
+    for id in 1...2 as ClosedRange<UInt32> {
+        let patch = Apply(library: victim("later-patch.so"), pid: program.pid, options: patient)
+        var dry = patch
+        dry.dryRun = true
+        let plan = try dry.run().text
+        try expect(plan.contains("\nasync thunk 0x"), plan)
+        _ = try patch.run()
+        try expect(try List(pid: program.pid).run().text.contains(" through 0x"), "list")
+        if id == 1 { _ = try Revert(pid: program.pid, choice: .patches([id]), options: patient).run() }
+    }
+    try expectAnswer("wrong 0", to: "end")
+    try expectAnswer("sum 49500")
+    _ = try Revert(pid: program.pid, choice: .all, options: patient).run()
+    try expectAnswer("sum 4950")
 }
 
 private func leavesAlone() throws {

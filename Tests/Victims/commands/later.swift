@@ -1,5 +1,5 @@
-// An async Swift program, and the patch libraries for it. A line is answered with what it computes; between `begin` and `end` a
-// thousand tasks compute all the time.
+// An async Swift program, and the patch libraries for it. A line is answered with what it computes; between `begin` and `end`
+// tasks compute all the time: as many as the argument says.
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -29,10 +29,11 @@
     @inline(never) public func work(_ item: Int) async -> Int { item }
 
     let isOver = Atomic<Bool>(false)
+    let taskCount = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 1000
 
     func crowd() async -> (calls: Int, wrong: Int) {
         await withTaskGroup(of: (calls: Int, wrong: Int).self) { group in
-            for task in 1...1000 {
+            for task in 1...taskCount {
                 group.addTask {
                     var (calls, wrong) = (0, 0)
                     repeat {
@@ -49,7 +50,7 @@
 
     @main struct Later {
         static func main() async {
-            alarm(120)
+            alarm(300)
             setvbuf(stdout, nil, Int32(_IOLBF), 0)
             print("ready")
             var tasks = Task { (calls: 0, wrong: 0) }
@@ -62,7 +63,7 @@
                 case "end":
                     isOver.store(true, ordering: .relaxed)
                     let result = await tasks.value
-                    print(result.calls >= 1000 ? "wrong \(result.wrong)" : "only \(result.calls)")
+                    print(result.calls >= taskCount ? "wrong \(result.wrong)" : "only \(result.calls)")
                 default:
                     var sum = 0
                     for item in 0..<100 { sum += await work(item) }
