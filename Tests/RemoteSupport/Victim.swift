@@ -69,6 +69,21 @@ public final class Victim {
         unlink(file)
         shared = Shared(words: memory.bindMemory(to: Int.self, capacity: 512))
         usleep(50_000)
+        for (index, letter) in threads.utf8.enumerated() where letter == UInt8(ascii: "h") {
+            try awaitProcessorTime(of: index + 1)
+        }
+    }
+
+    /// Waits until a thread that spins does so: it has used the processor.
+    private func awaitProcessorTime(of thread: Int) throws {
+        try self.await {
+            guard let tid = try? tasks.dropFirst(thread).first,
+                let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/stat")
+            else { return false }
+            // Behind the name: fields 3 and up; utime is the 14th, in ticks (proc_pid_stat(5)).
+            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ").dropFirst()
+            return fields.dropFirst(11).first.flatMap { Int($0) } ?? 0 >= 2
+        }
     }
 
     deinit {
@@ -109,6 +124,16 @@ public final class Victim {
                     ProcStatus(parsing: $0).number("TracerPid")
                 }
             })
+    }
+
+    /// Whether nobody traces it any more within ten seconds. A tracing thread lets go when the kernel has ended it, which is a moment
+    /// after it was joined.
+    public func isLetGo() throws -> Bool {
+        for _ in 0..<1000 {
+            if try tracers().isSubset(of: [0]) { return true }
+            usleep(10_000)
+        }
+        return false
     }
 
     /// Whether all threads that count rounds, or those named, do so within thirty seconds.

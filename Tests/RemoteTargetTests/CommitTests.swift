@@ -134,7 +134,7 @@ extension RemoteTargetTests {
             let victim = try Victim("h")
             let thread = try #require(try TaskList(pid: victim.pid).scan().first { $0 != victim.pid })
             Calls.tgkill(victim.pid, thread, SIGUSR1)
-            usleep(50_000)
+            try victim.awaitHandler()
             #expect(victim.shared.inHandler == Int(SIGUSR1))
             let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
             let error = #expect(throws: CommitError.self) {

@@ -9,7 +9,10 @@ extension RemoteTargetTests {
     /// The patcher is a forked child that is killed in the middle of its work. The target must live, go on, and take a new
     /// patcher.
     @Suite struct DeathTests {
+        /// How long an agent whose patcher has died waits for one that asks it something.
         private static let idle: UInt64 = 500_000_000
+        /// What the child came to where its agent left before: it was kept from the processor for that long.
+        private static let wasLeft = 31
         private static let random = UInt64.random(in: 0...UInt64.max)
 
         /// A page shared with the child: how far it came.
@@ -33,7 +36,7 @@ extension RemoteTargetTests {
                 progress[0] = 21
                 _exit(0)
             } catch {
-                progress[0] = 30
+                if case AgentError.left? = error as? AgentError { progress[0] = Self.wasLeft } else { progress[0] = 30 }
                 _exit(1)
             }
         }
@@ -41,7 +44,7 @@ extension RemoteTargetTests {
         /// - Returns: the status of the child, as of waitpid; nil where it hung.
         private func wait(_ child: Int32) -> Int32? {
             var status: Int32 = 0
-            for _ in 0..<4000 {
+            for _ in 0..<15_000 {
                 if waitpid(child, &status, WNOHANG) == child { return status }
                 usleep(2000)
             }
@@ -53,12 +56,12 @@ extension RemoteTargetTests {
         private func checkLife(_ victim: Victim, after what: String) throws {
             #expect(victim.makesProgress(), "\(what)")
             #expect(victim.isAlive, "\(what)")
-            let agent = try victim.startAgent(idle: Self.idle)
-            #expect(try agent.call(victim.beta, deadline: .after(milliseconds: 2000)) == 2, "\(what)")
+            let agent = try victim.startAgent(idle: 60_000_000_000)
+            #expect(try agent.call(victim.beta, deadline: .after(milliseconds: 10_000)) == 2, "\(what)")
             try agent.finish()
             #expect(victim.makesProgress(), "\(what)")
             #expect(victim.shared.errors == 0, "\(what): \(victim.shared.message)")
-            #expect(try victim.tracers() == [0], "\(what)")
+            #expect(try victim.isLetGo(), "\(what)")
         }
 
         @Test(arguments: AgentPhase.allCases, ["rneps", "n"]) func diesAtAPhase(phase: AgentPhase, threads: String)
@@ -69,10 +72,14 @@ extension RemoteTargetTests {
             let progress = Self.sharedPage()
             let descriptors = try victim.descriptors()
             for _ in 0..<3 {
-                progress[0] = 0
-                let child = Calls.fork()
-                if child == 0 { patch(victim, library: library, progress: progress, diesAt: phase) }
-                let status = wait(child)
+                var status: Int32?
+                for _ in 0..<10 {
+                    progress[0] = 0
+                    let child = Calls.fork()
+                    if child == 0 { patch(victim, library: library, progress: progress, diesAt: phase) }
+                    status = wait(child)
+                    if progress[0] != Self.wasLeft { break }
+                }
                 #expect(status.map { $0 & 0x7f } == SIGKILL, "the child got to \(progress[0])")
                 #expect(progress[0] == phase.rawValue)
                 try checkLife(victim, after: "\(phase)")
@@ -107,7 +114,7 @@ extension RemoteTargetTests {
             try victim.losePatcherAmongCopies(move: victim.spin + 1, to: Address(1 << 40))
             usleep(50_000)
             #expect(victim.isAlive)
-            #expect(try victim.tracers() == [0])
+            #expect(try victim.isLetGo())
         }
 
         /// A signal that a thread was about to receive reaches it although nobody resumes it.
@@ -126,7 +133,8 @@ extension RemoteTargetTests {
             let progress = Self.sharedPage()
             let descriptors = try victim.descriptors()
             var reached: [Int: Int] = [:]
-            for index in 0..<60 {
+            // Torture has more of it, and programs that do more.
+            for index in 0..<20 {
                 let library = try Workshop.library("counted", as: "random-\(index).so")
                 progress[0] = 0
                 let child = Calls.fork()
@@ -143,7 +151,7 @@ extension RemoteTargetTests {
             print(
                 "killed at random, by phase reached: \(reached.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })"
             )
-            #expect(reached.count > 3, "all kills came at the same phase: \(reached)")
+            #expect(reached.count > 2, "all kills came at the same phase: \(reached)")
             munmap(progress, 4096)
         }
     }

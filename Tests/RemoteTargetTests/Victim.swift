@@ -1,5 +1,6 @@
 import Glibc
 import RemoteSupport
+import Synchronization
 import TestSupport
 import Testing
 
@@ -21,9 +22,20 @@ enum Workshop {
     static var victim: String { get throws { try compiled.get() } }
     private static let compiled = Result { try compile("victim", ["-rdynamic", "-pthread", "-mavx2", "-g"]) }
 
+    /// A file of its own for each: the same one would not be loaded again.
     static func library(_ name: String, as file: String) throws -> String {
-        try compile(name, ["-shared", "-fPIC"], as: file)
+        let built = try libraries.withLock { libraries in
+            if let path = libraries[name] { return path }
+            let path = try compile(name, ["-shared", "-fPIC"], as: "\(name)-built.so")
+            libraries[name] = path
+            return path
+        }
+        let copy = try directory + "/" + file
+        try runTool("cp", built, copy)
+        return copy
     }
+    /// What was compiled already, by name.
+    private static let libraries = Mutex<[String: String]>([:])
 
     private static func compile(_ name: String, _ options: [String], as file: String? = nil) throws -> String {
         let output = try directory + "/" + (file ?? name)

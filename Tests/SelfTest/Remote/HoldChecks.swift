@@ -50,7 +50,7 @@ let holdChecks: [Check] = [
             throw TestFailure("started")
         } catch is AgentError {}
         let report = holds.report
-        try expect((1...10).contains(report.singleStops), "\(report)")
+        try expect((1...15).contains(report.singleStops), "\(report)")
         try victim.mustGoOn(counting: [0])
         let seen = victim.shared.interrupted
         try expect(report.interruptedCalls == seen, "counted \(report.interruptedCalls), seen \(seen)")

@@ -22,17 +22,7 @@ extension Victim {
     func mustBeUnharmed(after what: String = "", line: Int = #line) throws {
         try expect(isAlive, "the victim has ended \(what)", line: line)
         try expect(shared.errors == 0, "\(shared.message) \(what)", line: line)
-        for tid in try tasks {
-            // A thread that traces may have been joined before the kernel has let go of what it traced.
-            var tracer: Int? = 0
-            for _ in 0..<500 {
-                guard let status = try? ProcText.readString("/proc/\(pid)/task/\(tid)/status") else { break }
-                tracer = ProcStatus(parsing: status).number("TracerPid")
-                if tracer == 0 { break }
-                usleep(10_000)
-            }
-            try expect(tracer == 0, "thread \(tid) is traced by \(tracer ?? -1) \(what)", line: line)
-        }
+        try expect(try isLetGo(), "a thread is still traced \(what)", line: line)
     }
 
     /// Loads a library of the victims' directory, or a copy of it.
