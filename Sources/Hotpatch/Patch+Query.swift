@@ -40,7 +40,7 @@ extension Patch {
     ///   - selfUse: as `replace(symbol:in:with:original:selfUse:)` takes it.
     /// - Throws: `PatchError.symbol` for an unknown or ambiguous name, `PatchError.closure` where a Swift function is of another
     ///   type, `PatchError.type` where `F` is no function type.
-    public static func callOriginal<F>(
+    public static func original<F>(
         symbol: String, in image: String? = nil, as type: F.Type = F.self, selfUse: SelfUse? = nil
     ) throws(PatchError) -> F {
         let address = try originalAddress(symbol: symbol, in: image)
@@ -49,6 +49,16 @@ extension Patch {
             let function = try patcher.function(symbol, in: image)
             return try TypedFunction(function, as: type, selfUse: selfUse, index: patcher.index())
         }.original(at: address)
+    }
+
+    /// The former name of `original(symbol:in:as:selfUse:)`.
+    @available(
+        *, deprecated, renamed: "original(symbol:in:as:selfUse:)", message: "it returns the function, and calls nothing"
+    )
+    public static func callOriginal<F>(
+        symbol: String, in image: String? = nil, as type: F.Type = F.self, selfUse: SelfUse? = nil
+    ) throws(PatchError) -> F {
+        try original(symbol: symbol, in: image, as: type, selfUse: selfUse)
     }
 
     /// Where the original of a function can be called, patched or not.

@@ -34,7 +34,7 @@ extension HotpatchTestingTests {
             #expect {
                 try withMock(symbol: name, with: { () throws -> ContinuousClock.Instant in fixed }) {}
             } throws: { "\($0)".contains("A closure that does not throw") }
-            #expect(throws: PatchError.self) { try Patch.callOriginal(symbol: name, as: Now.self) }
+            #expect(throws: PatchError.self) { try Patch.original(symbol: name, as: Now.self) }
         }
 
         @Test func holdsForNobodyElse() async throws {

@@ -16,7 +16,7 @@ import Testing
         #expect(try describe("four", 1, 2, true) == 4)
         let original = try patch.original(as: ((String, Int, Double, Bool) throws -> Int).self)
         #expect(try original("four", 1, 2, true) == 1007)
-        let same = try Patch.callOriginal(
+        let same = try Patch.original(
             symbol: "Calls.describe", as: ((String, Int, Double, Bool) throws -> Int).self)
         #expect(try same("four", 1, 2, true) == 1007)
         #expect(throws: Failure.self) { try original("four", -1, 2, true) }
@@ -119,7 +119,7 @@ import Testing
         } throws: { "\($0)".contains("Write @escaping where the function does") }
         typealias Composed = ((Item) throws -> Item, Int) -> (Item, Bool) throws -> Item
         #expect {
-            try Patch.callOriginal(symbol: "Calls.compose", as: Composed.self)
+            try Patch.original(symbol: "Calls.compose", as: Composed.self)
         } throws: { "\($0)".contains("Write @escaping where the function does") }
         #expect(callApply() == "13")
     }

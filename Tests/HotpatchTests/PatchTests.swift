@@ -104,9 +104,9 @@ private let zero: Binary = { _, _ in 0 }
     // MARK: The original
 
     @Test func theOriginalByNamePatchedOrNot() throws {
-        #expect(try Patch.callOriginal(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
+        #expect(try Patch.original(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
         try Patch.replace(symbol: "victim_add", with: subtract)
-        #expect(try Patch.callOriginal(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
+        #expect(try Patch.original(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
         #expect(victim_add(40, 2) == 38)
         try Patch.revertAll()
         #expect(
@@ -152,7 +152,7 @@ private let zero: Binary = { _, _ in 0 }
         ("victim_branch_first", 9, 9),
     ])
     func anEntryAsCompilersMakeThem(name: String, argument: Int, answer: Int) throws {
-        let function = try Patch.callOriginal(symbol: name, as: Unary.self)
+        let function = try Patch.original(symbol: name, as: Unary.self)
         #expect(function(Int32(argument)) == Int32(answer))
         let patch = try Patch.replace(symbol: name, with: { _ in -3 } as Unary)
         #expect(function(Int32(argument)) == -3)

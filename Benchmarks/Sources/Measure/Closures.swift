@@ -36,7 +36,7 @@ enum Closures {
     private static func measureOne(_ table: inout Table) throws {
         try Patch.replace(symbol: "Workload.ClosureSubjects.byClosure", with: { (a: Int) -> Int in a &* 3 ^ 8 })
         precondition(ClosureLoops.byClosure(1) == 3 * 3 ^ 8)
-        let original = try Patch.callOriginal(
+        let original = try Patch.original(
             symbol: "Workload.ClosureSubjects.replacement", as: ClosureLoops.One.self)
         try add(
             &table, "(Int) -> Int",
@@ -58,7 +58,7 @@ enum Closures {
             })
         let isReached = try ClosureLoops.byClosureFour(1) == 6 ^ Int(truncatingIfNeeded: 1.5.bitPattern) &+ 3 ^ 8
         precondition(isReached)
-        let original = try Patch.callOriginal(
+        let original = try Patch.original(
             symbol: "Workload.ClosureSubjects.replacementFour", as: ClosureLoops.Four.self)
         try add(
             &table, "(String, Int, Double, Bool) throws -> Int",
@@ -74,7 +74,7 @@ enum Closures {
     private static func measureAsync(_ table: inout Table) throws {
         try Patch.replace(
             symbol: "Workload.ClosureSubjects.byClosureAsync", with: { (a: Int) async -> Int in a &* 3 ^ 8 })
-        let original = try Patch.callOriginal(
+        let original = try Patch.original(
             symbol: "Workload.ClosureSubjects.replacementAsync", as: ClosureLoops.Async.self)
         let reached = try blocking { await ClosureLoops.byClosureAsync(1) }
         precondition(reached == 3 * 3 ^ 8)

@@ -134,7 +134,7 @@ struct Signature<F> {
 
     @_semantics("optimize.sil.specialize.generic.never")
     private func checkAll(selfUse: Patch.SelfUse?) async throws {
-        let original = try Patch.callOriginal(symbol: symbol, as: F.self, selfUse: selfUse)
+        let original = try Patch.original(symbol: symbol, as: F.self, selfUse: selfUse)
         var expected: [String] = []
         var replaced: [String] = []
         for k in 0..<2 {

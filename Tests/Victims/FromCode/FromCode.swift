@@ -18,7 +18,7 @@ struct FromCode {
                 case "ask": say("add(6, 7) = \(victim_add(6, 7))")
                 case "original":
                     typealias Add = @convention(c) (Int32, Int32) -> Int32
-                    let original = try Patch.callOriginal(symbol: "victim_add", as: Add.self)
+                    let original = try Patch.original(symbol: "victim_add", as: Add.self)
                     say("original \(original(6, 7))")
                 case "in force": say(try patches.map { "\(try $0.isInForce)" }.joined(separator: " "))
                 case "revert all":
