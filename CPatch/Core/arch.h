@@ -9,13 +9,17 @@ bool hp_refuse(
     hp_arch arch, hp_refusal *refusal, hp_reason reason, const hp_relocation_request *request, size_t offset,
     size_t length, uint64_t operand);
 
-// Whether a reference of that kind to `target` is looked for.
+// Whether a reference of that kind to `target` is looked for. Most are not, and lie in the image: no branch tells these apart.
 static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_reference_kind kind) {
+    static const uint8_t nothing;
     uint64_t bit = target - wanted->start;
-    if (bit >= wanted->length) return false;
-    const uint8_t *entries = kind == HP_REFERENCE_JUMP ? wanted->entries : NULL;
-    uint8_t found = (wanted->insides == NULL ? 0 : wanted->insides[bit >> 3]) | (entries == NULL ? 0 : entries[bit >> 3]);
-    return (found >> (bit & 7) & 1) != 0;
+    bool inside = bit < wanted->length;
+    size_t byte = inside ? (size_t)(bit >> 3) : 0;
+    bool any = wanted->length > 0;
+    uint8_t insides = *(wanted->insides != NULL && any ? wanted->insides + byte : &nothing);
+    uint8_t entries = *(wanted->entries != NULL && any ? wanted->entries + byte : &nothing);
+    uint8_t found = insides | (kind == HP_REFERENCE_JUMP ? entries : 0);
+    return inside & (found >> (bit & 7) & 1);
 }
 
 #define HP_ARCHITECTURE(arch)                                                                                          \

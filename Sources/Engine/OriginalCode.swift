@@ -2,7 +2,7 @@ import Memory
 import PatchPlan
 
 /// Code as it was before anything was patched: what a stub runs of a patched entry still leads where the entry led.
-struct OriginalCode: MemoryReader {
+final class OriginalCode: MemoryReader {
     let memory: any MemoryReader
     private let sites: [SiteRecord]
     private let state: LedgerState
@@ -23,26 +23,31 @@ struct OriginalCode: MemoryReader {
     func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError) {
         try memory.read(at: address, into: buffer)
         let end = address + buffer.count
-        for index in firstSite(from: address - Write.capacity)..<sites.count {
-            let site = sites[index]
-            if site.patchAddress >= end { break }
-            if let found = bytes(of: site, in: buffer, at: address), found != site.original,
-                state.isJump(found, of: site)
+        var index = firstSite(from: address - Write.capacity)
+        while index < sites.count, sites[index].patchAddress < end {
+            if let found = change(sites[index].original, at: sites[index].patchAddress, in: buffer, at: address),
+                state.isJump(found, of: sites[index])
             {
-                for (offset, byte) in site.original.enumerated() {
-                    let place = site.patchAddress + offset - address
+                for (offset, byte) in sites[index].original.enumerated() {
+                    let place = sites[index].patchAddress + offset - address
                     if place >= 0, place < buffer.count { buffer[place] = byte }
                 }
             }
+            index += 1
         }
     }
 
-    /// What stands at the site; nil where that cannot be read.
-    private func bytes(of site: SiteRecord, in buffer: UnsafeMutableRawBufferPointer, at address: Address) -> [UInt8]? {
-        let start = site.patchAddress - address
-        let end = start + site.original.count
-        if start >= 0, end <= buffer.count { return Array(buffer[start..<end]) }
-        return try? memory.bytes(at: site.patchAddress, count: site.original.count)
+    /// What stands at a site; nil where that is what stood there before, or cannot be read.
+    private func change(
+        _ original: [UInt8], at place: Address, in buffer: UnsafeMutableRawBufferPointer, at address: Address
+    ) -> [UInt8]? {
+        let start = place - address
+        let end = start + original.count
+        guard start >= 0, end <= buffer.count else {
+            let found = try? memory.bytes(at: place, count: original.count)
+            return found == original ? nil : found
+        }
+        return buffer[start..<end].elementsEqual(original) ? nil : Array(buffer[start..<end])
     }
 
     private func firstSite(from address: Address) -> Int {

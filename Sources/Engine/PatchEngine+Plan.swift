@@ -257,10 +257,11 @@ private struct Planning {
     }
 
     private func check(_ replacement: Replacement, patchAddress: Address, length: Int) -> ReferenceCheck {
-        ReferenceCheck(
+        let (engine, mangled) = (engine, replacement.function.name)
+        return ReferenceCheck(
             architecture: engine.target.architecture, image: replacement.function.image,
             function: replacement.function.address, extent: replacement.extent, patchAddress: patchAddress,
-            detourLength: length, code: code, readable: { name(replacement.function) })
+            detourLength: length, code: code, readable: { engine.displayName(mangled) })
     }
 
     /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.

@@ -46,12 +46,16 @@ struct ReferenceCheck {
         wanted.add(jumpsTo: function)
         wanted.add(jumpsTo: patchAddress)
         wanted.add(allTo: inside)
-        for reference in try near + short(to: wanted) {
-            if let refusal = try refusal(for: reference), branches || refusal.reason != .foreignBranch {
-                return refusal
+        func first(of references: some Sequence<Reference>) throws(MemoryError) -> Refusal? {
+            for reference in references {
+                if let refusal = try refusal(for: reference), branches || refusal.reason != .foreignBranch {
+                    return refusal
+                }
             }
+            return nil
         }
-        return nil
+        if let refusal = try first(of: near) { return refusal }
+        return try first(of: short(to: wanted))
     }
 
     /// Whether code elsewhere leads to any of some places in the function, or anything names them or holds their address.

@@ -5,16 +5,20 @@ import Symbols
 /// What the code of images says of the entries of their functions. An image is read once, however many of its functions are
 /// patched, and in however many transactions.
 public final class ReferenceIndex {
-    private struct Entry {
-        var starts: [Address]
+    private final class Entry {
+        let starts: [Address]
         var added: Set<Address> = []
-        /// Ascending by target.
-        var references: [Reference]
+        /// Ascending by target; nil before the image was read.
+        var references: [Reference]?
+
+        init(starts: [Address]) { self.starts = starts }
     }
     private var entries: [LoadedImage: Entry] = [:]
+    /// Functions are patched image by image.
+    private var latest: (image: LoadedImage, entry: Entry)?
 
-    /// Code is read in pieces of so many bytes, so that a large image takes little memory.
-    private static let block = 1 << 20
+    /// Code is read in pieces of so many bytes, which the allocator gives again and again, and the processor's cache holds.
+    private static let block = 1 << 16
     /// Pieces overlap, so that no instruction, and no pair of them (arm64), is cut in two.
     private static let overlap = 128
     /// Bytes of an image's code at most: what a target says of its size is not to be believed.
@@ -28,6 +32,14 @@ public final class ReferenceIndex {
     public func keep(_ images: [LoadedImage]) {
         let kept = Set(images)
         entries = entries.filter { kept.contains($0.key) }
+        latest = nil
+    }
+
+    private func entry(of image: LoadedImage) -> Entry? {
+        if let latest, latest.image === image { return latest.entry }
+        guard let entry = entries[image] else { return nil }
+        latest = (image, entry)
+        return entry
     }
 
     /// Reads the image, unless it was read before with this entry.
@@ -35,19 +47,21 @@ public final class ReferenceIndex {
     func read(
         _ image: LoadedImage, for function: Address, _ architecture: Architecture, in memory: some MemoryReader
     ) throws(PatchError) {
-        var entry = entries[image] ?? Entry(starts: image.codeStarts(), references: [])
+        let entry = self.entry(of: image) ?? Entry(starts: image.codeStarts())
         let start = Self.lowerBound(entry.starts, function) { $0 }
-        let isKnown = start < entry.starts.count && entry.starts[start] == function
-        if entries[image] != nil, isKnown || entry.added.contains(function) { return }
-        if !isKnown { entry.added.insert(function) }
-        entry.references = try Self.references(image, entry.starts + entry.added, architecture, memory)
+        let isKnown = start < entry.starts.count && entry.starts[start] == function || entry.added.contains(function)
+        if entry.references != nil, isKnown { return }
+        let added = isKnown ? entry.added : entry.added.union([function])
+        let references = try Self.references(image, entry.starts + added, architecture, memory)
         do throws(SymbolError) { try image.checkRead() } catch { throw .symbol(error) }
+        entry.references = references
+        entry.added = added
         entries[image] = entry
     }
 
     /// Where pieces of code begin in a range of an image that was read.
     func starts(in range: Range<Address>, of image: LoadedImage) -> ArraySlice<Address> {
-        guard let entry = entries[image] else { return [] }
+        guard let entry = entry(of: image) else { return [] }
         let first = Self.lowerBound(entry.starts, range.lowerBound) { $0 }
         return entry.starts[first..<Self.lowerBound(entry.starts, range.upperBound) { $0 }]
     }
@@ -55,10 +69,11 @@ public final class ReferenceIndex {
     /// What may refer to `places` in an image that was read, or jump to the entry there, but for displacements of 8 bits.
     /// - Parameter places: of an entry, up to `entrySpan` bytes, or of a hop, right before one.
     func references(to places: Range<Address>, of image: LoadedImage) -> ArraySlice<Reference> {
-        guard let entry = entries[image] else { return [] }
-        let first = Self.lowerBound(entry.references, places.lowerBound, \.target)
-        let end = Self.lowerBound(entry.references, places.upperBound, \.target)
-        return entry.references[first..<end]
+        guard let entry = entry(of: image) else { return [] }
+        guard let references = entry.references else { return [] }
+        let first = Self.lowerBound(references, places.lowerBound, \.target)
+        let end = Self.lowerBound(references, places.upperBound, \.target)
+        return references[first..<end]
     }
 
     /// What may refer to any places in an image, but for displacements of 8 bits. Reads the image.

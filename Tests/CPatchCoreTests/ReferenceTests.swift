@@ -117,14 +117,14 @@ import Testing
     func manyInSmallPortions(capacity: Int) {
         var code: [UInt8] = []
         var words: [UInt8] = []
-        for number in 0..<100 {
+        for number in 0..<300 {
             let distance = Int32(1 - 16 - 5 - number * 5)
             code += [0xe9] + withUnsafeBytes(of: distance.littleEndian) { Array($0) }
             let word = 0x1400_0000 | UInt32(bitPattern: Int32(1 - 4 - number)) & 0x3ff_ffff
             words += withUnsafeBytes(of: word.littleEndian) { Array($0) }
         }
-        #expect(Self.references(code, arch: HP_ARCH_X86_64, capacity: capacity).count == 100)
-        #expect(Self.references(words, arch: HP_ARCH_ARM64, capacity: capacity).count == 100)
+        #expect(Self.references(code, arch: HP_ARCH_X86_64, capacity: capacity).count == 300)
+        #expect(Self.references(words, arch: HP_ARCH_ARM64, capacity: capacity).count == 300)
     }
 
     /// Nothing beyond the code is read, wherever it ends, and whatever it is.

@@ -9,10 +9,10 @@
 #include <string.h>
 
 // What an instruction begins with, as far as one byte tells.
-enum { OTHER, REL32, ESCAPED, XBEGIN, LEA, REL8 };
+enum { OTHER, CALL, JUMP, ESCAPED, XBEGIN, LEA, FORM_COUNT, REL8 };
 
 static const uint8_t first_byte[256] = {
-    [0xe8] = REL32, [0xe9] = REL32,                                            // call, jmp
+    [0xe8] = CALL, [0xe9] = JUMP,
     [0x0f] = ESCAPED,                                                          // 0f 80…8f: jcc
     [0xc7] = XBEGIN,                                                           // c7 f8
     [0x8d] = LEA,
@@ -22,50 +22,77 @@ static const uint8_t first_byte[256] = {
     [0xeb] = REL8,                                                             // jmp
 };
 
-typedef struct candidate {
-    size_t displacement;       // its offset
-    hp_reference_kind kind;
-} candidate;
+// What has a 32-bit displacement: the second byte that it takes, and where the displacement lies.
+typedef struct form {
+    uint8_t mask, second;
+    uint8_t displacement;
+    uint8_t kind;              // hp_reference_kind
+} form;
 
-// Whether a 32-bit displacement may belong to what begins at `at`. Six bytes are there.
-static bool near_candidate(const uint8_t *code, size_t at, candidate *out) {
-    uint8_t second = code[at + 1];
-    out->kind = HP_REFERENCE_JUMP;
-    out->displacement = at + 2;
-    switch (first_byte[code[at]]) {
-    case REL32:
-        out->displacement = at + 1;
-        if (code[at] == 0xe8) out->kind = HP_REFERENCE_CALL;
-        return true;
-    case ESCAPED: return (second & 0xf0) == 0x80;
-    case XBEGIN: return second == 0xf8;
-    case LEA:
-        out->kind = HP_REFERENCE_ADDRESS;
-        return (second & 0xc7) == 0x05;
-    default: return false;
-    }
+static const form forms[FORM_COUNT] = {
+    [CALL] = {0x00, 0x00, 1, HP_REFERENCE_CALL},
+    [JUMP] = {0x00, 0x00, 1, HP_REFERENCE_JUMP},
+    [ESCAPED] = {0xf0, 0x80, 2, HP_REFERENCE_JUMP},
+    [XBEGIN] = {0xff, 0xf8, 2, HP_REFERENCE_JUMP},
+    [LEA] = {0xc7, 0x05, 2, HP_REFERENCE_ADDRESS},
+};
+
+enum {
+    LONGEST = 6,               // bytes of a form with its displacement
+    BATCH = 512,
+};
+
+// Whether a form stands at `at` that refers to what is wanted. Its bytes are there.
+static inline bool is_near_reference(
+    const uint8_t *code, uint64_t address, size_t at, const hp_wanted *wanted, hp_reference *out
+) {
+    const form *form = &forms[first_byte[code[at]]];
+    uint64_t field = address + at + form->displacement;
+    int32_t distance;
+    memcpy(&distance, code + at + form->displacement, sizeof distance);
+    *out = (hp_reference){field, field + sizeof distance + (uint64_t)(int64_t)distance, form->kind, sizeof distance};
+    return hp_is_wanted(wanted, out->target, (hp_reference_kind)form->kind) & ((code[at + 1] & form->mask) == form->second);
 }
 
+// In two steps, neither of which branches on what it finds until that is rare: a branch that goes this way and that takes longer
+// than all the rest.
 static size_t find_near(
     const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
     size_t capacity
 ) {
-    enum { SHORTEST = 5 };
-    size_t count = 0, at = *from;
-    for (; at + SHORTEST <= length; at++) {
-        if (__builtin_expect(first_byte[code[at]] == OTHER, 1)) continue;
-        candidate found;
-        if (!near_candidate(code, at, &found)) continue;
-        int32_t distance;
-        if (found.displacement + sizeof distance > length) continue;
-        memcpy(&distance, code + found.displacement, sizeof distance);
-        uint64_t target = address + found.displacement + sizeof distance + (uint64_t)(int64_t)distance;
-        if (!hp_is_wanted(wanted, target, found.kind)) continue;
+    uint16_t candidates[BATCH];
+    size_t count = 0;
+    // What is too near to the end for the longest form is looked at in a copy.
+    uint8_t tail[2 * LONGEST] = {0};
+    size_t whole = length < LONGEST ? 0 : length - LONGEST + 1;
+    for (size_t at = *from; at < whole; at += BATCH) {
+        size_t batch = whole - at < BATCH ? whole - at : BATCH, found = 0;
+        for (size_t i = 0; i < batch; i++) {
+            candidates[found] = (uint16_t)i;
+            found += first_byte[code[at + i]] - 1u < FORM_COUNT - 1u;
+        }
+        for (size_t i = 0; i < found; i++) {
+            hp_reference reference;
+            if (__builtin_expect(!is_near_reference(code, address, at + candidates[i], wanted, &reference), 1)) continue;
+            if (count == capacity) {
+                *from = at + candidates[i];
+                return count;
+            }
+            out[count++] = reference;
+        }
+    }
+    size_t start = whole > *from ? whole : *from;
+    if (start < length) memcpy(tail, code + start, length - start);
+    for (size_t at = start; at < length; at++) {
+        hp_reference reference;
+        uint8_t kind = first_byte[code[at]];
+        if (kind == OTHER || kind >= FORM_COUNT || at + forms[kind].displacement + 4 > length) continue;
+        if (!is_near_reference(tail, address + start, at - start, wanted, &reference)) continue;
         if (count == capacity) {
             *from = at;
             return count;
         }
-        out[count++] = (hp_reference){address + found.displacement, target, (uint8_t)found.kind, sizeof distance};
+        out[count++] = reference;
     }
     *from = length;
     return count;
