@@ -169,7 +169,7 @@ private struct Planning {
                 allocate: context.allocator.allocate, deallocate: context.allocator.deallocate)
         }
         let known = state.thunks.first { known in
-            guard known.replacement == replacement.address, known.contextSize == UInt32(context.size) else {
+            guard known.replacement == replacement.address, known.contextSize == UInt32(clamping: context.size) else {
                 return false
             }
             let wanted = thunk(at: known.range.lowerBound)
