@@ -147,19 +147,11 @@ private func entersThroughThunks() throws {
     }
     try expectAnswer("sum 4950")
     try expectAnswer("begun", to: "begin")
-    for id in 1...2 as ClosedRange<UInt32> {
-        let patch = Apply(library: victim("later-patch.so"), pid: program.pid, options: patient)
-        var dry = patch
-        dry.dryRun = true
-        let plan = try dry.run().text
-        try expect(plan.contains("\nasync thunk 0x"), plan)
-        _ = try patch.run()
-        try expect(try List(pid: program.pid).run().text.contains(" through 0x"), "list")
-        if id == 1 { _ = try Revert(pid: program.pid, choice: .patches([id]), options: patient).run() }
-    }
-    try expectAnswer("wrong 0", to: "end")
+    _ = try Apply(library: victim("later-patch.so"), pid: program.pid, options: patient).run()
     try expectAnswer("sum 49500")
+    try expect(try List(pid: program.pid).run().text.contains(" through 0x"), "list")
     _ = try Revert(pid: program.pid, choice: .all, options: patient).run()
+    try expectAnswer("wrong 0", to: "end")
     try expectAnswer("sum 4950")
 }
 
