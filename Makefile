@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture sdk-arm64 sanitize format lint resilient-types bench clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture matrix sdk-arm64 sanitize format lint resilient-types bench clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -47,6 +47,9 @@ prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5
 
 torture: setup ## Do to patched processes what they must not be harmed by, at length: ROWS="31 lies" SEED=1
 	@Tests/torture.sh $(if $(SEED),--seed $(SEED)) $(if $(TABLE),--table) $(ROWS)
+
+matrix: setup ## Run every scenario of patching from inside in every way to hold threads and to write text
+	HOTPATCH_MATRIX=yes swift test --filter ScenarioTests
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those. So are stacks that are unwound at every instruction: the

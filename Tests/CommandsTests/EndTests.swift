@@ -89,12 +89,12 @@ extension CommandTests {
         /// attempts without number once overflowed a counter.
         @Test func keepsMaximumPauseAndTimeout() throws {
             let victim = try Victim(try Workshop.program("vforker.c"))
-            try victim.waitForState(["D", "S"])
+            try victim.waitForState(["D"])
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             let start = time(nil)
             let result = try hotpatch("apply", library, "--pid", victim.id, "--timeout", "1", "--max-pause", "1")
             #expect(result.status == 2, "\(result)")
-            #expect(time(nil) - start < 15)
+            #expect(time(nil) - start < 30)
             #expect(try victim.ask() == "price 70")
         }
     }

@@ -31,7 +31,7 @@ extension Victim {
     }
 
     func waitForState(_ wanted: Set<Character>) throws {
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             if wanted.contains(try state()) { return }
             usleep(10_000)
         }

@@ -153,7 +153,9 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
         let sdk = getenv("HOTPATCH_ARM64_SDK").map { String(cString: $0) } ?? "\(root)/.sdk-arm64"
         guard access("\(sdk)/stamp", R_OK) == 0 else { return nil }
         return [
-            "-target", "aarch64-unknown-linux-gnu", "-sdk", "\(sdk)/root", "-resource-dir", "\(sdk)/swift",
+            "-target", "aarch64-unknown-linux-gnu", "-sdk", "\(sdk)/root",
+            // As where the package is built for arm64: the modules of the standard library are there then.
+            "-resource-dir", "\(sdk)/swift/swift_static",
             "-module-cache-path", "\(sdk)/modules",
         ]
     }()

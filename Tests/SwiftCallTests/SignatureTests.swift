@@ -1,5 +1,6 @@
 import Glibc
 import SwiftDemangle
+import Synchronization
 import TestSupport
 import Testing
 
@@ -113,14 +114,9 @@ import Testing
     /// What the compiler of this machine makes of the same sources is read, but for what the table says.
     @Test(arguments: ["-Onone", "-O"])
     func readsWhatTheCompilerWrites(_ optimisation: String) throws {
-        let directory = try TemporaryDirectory("signatures")
         var symbols: Set<String> = []
         for name in ["Zoo", "Zoo2"] {
-            let library = "\(directory.path)/lib\(name).so"
-            try runTool(
-                "swiftc", "-swift-version", "5", "-suppress-warnings", "-parse-as-library", "-emit-library",
-                "-module-name", name, optimisation, "\(Self.folder)/\(name).swift", "-o", library)
-            let listing = try run(["nm", library])
+            let listing = try run(["nm", Zoo.library(name, [optimisation])])
             for line in listing.output.split(separator: "\n") {
                 let fields = line.split(separator: " ")
                 if fields.count == 3, "tT".contains(fields[1]), fields[2].hasPrefix("$s") {
@@ -246,5 +242,24 @@ enum DemanglerSpelling {
             }
         return attributes + "(\(parameters))" + (function.isAsync ? " async" : "") + thrown + " -> "
             + (function.sendsResult ? "sending " : "") + text(function.result)
+    }
+}
+
+/// Libraries of functions of many signatures.
+enum Zoo {
+    private static let directory = Result { try TemporaryDirectory("zoo", untilExit: true) }
+    private static let built = Mutex<[[String]: String]>([:])
+
+    /// Compiles Zoo or Zoo2, once with the same options.
+    static func library(_ name: String, _ options: [String]) throws -> String {
+        try built.withLock { built in
+            if let path = built[[name] + options] { return path }
+            let path = "\(try directory.get().path)/lib\(name)-\(built.count).so"
+            try runTool(
+                ["swiftc", "-swift-version", "5", "-suppress-warnings", "-parse-as-library", "-emit-library"] + options
+                    + ["-module-name", name, "\(SignatureTests.folder)/\(name).swift", "-o", path])
+            built[[name] + options] = path
+            return path
+        }
     }
 }
