@@ -164,7 +164,7 @@ extension RemoteTargetTests {
             try runTool(["cc", "-o", file, file + ".c"])
             let pid = try spawn([file])
             defer { kill(pid, SIGKILL) }
-            usleep(50_000)
+            for _ in 0..<1000 where refusal(pid) == nil { usleep(10_000) }
             #expect(refusal(pid) == .seccomp(pid: pid, mode: 2))
             let process = try RemoteProcess.examine(pid: pid, allowSeccomp: true)
             #expect(process.hasNoNewPrivileges)
