@@ -21,6 +21,7 @@ typedef struct hp_commit_job {
     uint64_t lowest_hazard;
     uint64_t highest_hazard;
     uint64_t pause_began_ns;    // of this attempt; 0 while nobody is disturbed
+    uint64_t open_signals;      // that the committing thread does not block, for nobody handles them
 } hp_commit_job;
 
 // Whether a thread, or what the name of a directory of threads stands for, is one to hold.
@@ -67,13 +68,18 @@ typedef struct hp_view {
 } hp_view;
 hp_commit_status hp_look(hp_commit_job *job, hp_view *view);
 
+// look.c: the signals that the committing thread blocks meanwhile, and whether a handler for another one has been installed since.
+uint64_t hp_block_signals(hp_commit_job *job);
+void hp_unblock_signals(uint64_t before);
+bool hp_is_open_signal_handled(const hp_commit_job *job, int directory);
+
 // commit.c: in a child that was forked meanwhile, no commit is under way.
 void hp_forget_commit(void);
 
 // own_pages.c: what runs while text may be non-executable.
 bool hp_lay_down_copies(hp_commit_job *job);
 bool hp_perform_writes(hp_commit_job *job);
-void hp_await_helper(const hp_commit_job *job, long pid);
+void hp_await_helper(long pid, uint64_t end_ns);
 void hp_park_handler(int number, siginfo_t *info, void *context);
 #if defined(__x86_64__)
 void hp_park_restorer(void);

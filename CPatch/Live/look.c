@@ -86,6 +86,41 @@ static bool is_better_traced(const hp_task_call *call) {
     return true;
 }
 
+// The signals that nobody handles and that do nothing. Those that the program ignores, and those ignored by default (signal(7)).
+static uint64_t ignored_signals(void) {
+    const uint64_t by_default = 1ull << (SIGCHLD - 1) | 1ull << (SIGCONT - 1) | 1ull << (SIGURG - 1) | 1ull << (SIGWINCH - 1);
+    uint64_t ignored = 0;
+    for (int number = 1; number <= 64; number++) {
+        hp_kernel_sigaction action;
+        uint64_t bit = 1ull << (number - 1);
+        if (HP_SYSCALL4(SYS_rt_sigaction, number, 0, &action, sizeof action.mask) != 0) continue;
+        if ((void *)action.handler == (void *)SIG_IGN) ignored |= bit;
+        else if ((void *)action.handler == (void *)SIG_DFL) ignored |= bit & by_default;
+    }
+    return ignored;
+}
+
+// A handler of the program must not run in the committing thread: it could find text that is not executable, or jump away and leave
+// everybody held. Nor in the helper, which inherits the mask.
+//
+// What the main thread blocks is not ignored (sig_ignored in kernel/signal.c): the kernel queues it, and wakes another thread for it,
+// whose call then fails with EINTR. So that thread leaves open what nobody handles.
+uint64_t hp_block_signals(hp_commit_job *job) {
+    uint64_t before = 0;
+    HP_SYSCALL4(SYS_rt_sigprocmask, SIG_BLOCK, 0, &before, sizeof before);
+    job->open_signals = job->caller == job->pid ? ignored_signals() & ~before : 0;
+    uint64_t mask = ~job->open_signals;
+    HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof mask);
+    return before;
+}
+
+void hp_unblock_signals(uint64_t before) { HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before); }
+
+// Asked once everybody is held: nobody installs any more then.
+bool hp_is_open_signal_handled(const hp_commit_job *job, int directory) {
+    return job->open_signals && hp_task_number(directory, job->caller, "\nSigCgt:\t", 16) & job->open_signals;
+}
+
 hp_commit_status hp_look(hp_commit_job *job, hp_view *view) {
     char buffer[4096] __attribute__((aligned(8)));
     hp_clear(view, sizeof *view);

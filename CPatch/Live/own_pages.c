@@ -207,14 +207,14 @@ bool hp_perform_writes(hp_commit_job *job) {
     return !error;
 }
 
-// Waits for the tracing helper's end, on the one thread that is not held while the helper writes. One that neither ends nor dies in time is killed, which frees whomever it held.
-void hp_await_helper(const hp_commit_job *job, long pid) {
-    enum { GRACE_NS = 1000000000 };
+// Waits for a helper's end, on the one thread that is not held while the helper writes. One that has not ended by then is killed,
+// which frees whomever it held.
+void hp_await_helper(long pid, uint64_t end_ns) {
     for (bool killed = false;;) {
         int status;
         long who = HP_SYSCALL4(SYS_wait4, pid, &status, __WALL | WNOHANG, 0);
         if (who == pid || (who < 0 && who != -EINTR)) return;
-        if (!killed && hp_now_ns() > job->deadline_ns + GRACE_NS) {
+        if (!killed && hp_now_ns() > end_ns) {
             HP_SYSCALL2(SYS_kill, pid, SIGKILL);
             killed = true;
         }

@@ -8,10 +8,12 @@
 
 #include "commit.h"
 #include "tasks.h"
+#include "trace.h"
 
+#include <linux/sched.h>
 #include <sys/mman.h>
 
-enum { FIRST_CAPACITY = 1024 };
+enum { FIRST_CAPACITY = 1024, READER_STACK_BYTES = 64 * 1024 };
 
 // The signal in use, 0 before the first commit. The handler stays installed for good: a signal that arrives late must not
 // meet the default action, which ends the process.
@@ -62,6 +64,11 @@ typedef struct parking {
     uint32_t generation;
     uint32_t count;         // entries of the lot in use
     uint32_t missing;       // of them: neither parked nor gone
+    int32_t looked_at;      // whose stack is being read, or was last
+    long reader;            // the process that reads instead of us, or 0
+    uint32_t order;         // futex, for it: ORDER_…
+    uint32_t has_read;      // it has done so, and found
+    hp_commit_status found;
 } parking;
 
 static bool blocks(const parking *parking, int32_t tid) {
@@ -212,8 +219,9 @@ static void release_everyone(parking *parking) {
     hp_futex_wake(&hp_parking_lot.released, INT32_MAX);
 }
 
-static hp_commit_status check_and_write(parking *parking) {
+static hp_commit_status check(parking *parking) {
     hp_commit_job *job = parking->job;
+    if (hp_is_open_signal_handled(job, parking->directory)) return hp_fail(job, HP_COMMIT_DEADLINE, job->caller, 0, EAGAIN);
     hp_commit_status status = hp_check_expected(job);
     if (status != HP_COMMIT_DONE) return status;
     for (uint32_t i = 0; i < parking->count; i++) {
@@ -223,9 +231,60 @@ static hp_commit_status check_and_write(parking *parking) {
         uint64_t pc = hp_context_pc(entry->context);
         if (hp_is_hazard(job->block, pc) && hp_moved_pc(job->block, pc) == pc)
             return hp_fail(job, HP_COMMIT_BUSY, entry->tid, pc, 0);
+        parking->looked_at = entry->tid;
         status = hp_check_stack(job, entry->tid, hp_context_sp(entry->context));
         if (status != HP_COMMIT_DONE) return status;
     }
+    return HP_COMMIT_DONE;
+}
+
+// Where /proc/self/mem cannot be opened, as after a process has given up root, memory is read in a way that waits for whoever handles a
+// fault (userfaultfd(2)), and who may be parked: for good, and only a death ends it. So a helper reads, which shares the memory, but is a
+// process of its own, and is there before anybody is parked.
+enum { ORDER_NONE, ORDER_READ, ORDER_LEAVE };
+
+static int read_instead(void *argument) {
+    parking *parking = argument;
+    uint32_t order;
+    while ((order = __atomic_load_n(&parking->order, __ATOMIC_ACQUIRE)) == ORDER_NONE) {
+        hp_futex_wait(&parking->order, ORDER_NONE, 10000000);
+        if (hp_now_ns() >= parking->job->deadline_ns) return 0;  // the process was killed meanwhile
+    }
+    if (order == ORDER_LEAVE) return 0;
+    parking->found = check(parking);
+    __atomic_store_n(&parking->has_read, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static int start_reader(parking *parking, long stack) {
+    parking->order = ORDER_NONE;
+    parking->has_read = 0;
+    long pid = hp_clone_helper(
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, (void *)(stack + READER_STACK_BYTES), read_instead, parking);
+    parking->reader = pid > 0 ? pid : 0;
+    return pid < 0 ? (int)-pid : 0;
+}
+
+static void end_reader(parking *parking, uint32_t order, uint64_t end_ns) {
+    if (!parking->reader) return;
+    __atomic_store_n(&parking->order, order, __ATOMIC_RELEASE);
+    hp_futex_wake(&parking->order, 1);
+    hp_await_helper(parking->reader, end_ns);
+    parking->reader = 0;
+}
+
+static hp_commit_status check_in_time(parking *parking) {
+    hp_commit_job *job = parking->job;
+    if (!parking->reader) return check(parking);
+    end_reader(parking, ORDER_READ, hp_patience_end(job));
+    if (__atomic_load_n(&parking->has_read, __ATOMIC_ACQUIRE)) return parking->found;
+    return hp_fail(job, HP_COMMIT_DEADLINE, parking->looked_at, 0, EFAULT);
+}
+
+static hp_commit_status check_and_write(parking *parking) {
+    hp_commit_job *job = parking->job;
+    hp_commit_status status = check_in_time(parking);
+    if (status != HP_COMMIT_DONE) return status;
     for (uint32_t i = 0; i < parking->count; i++) {
         hp_parked *entry = &hp_parking_lot.threads[i];
         if ((entry->state & 3) != HP_PHASE_PARKED) continue;
@@ -295,15 +354,17 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
     if (deaf) {
         status = hp_fail(job, HP_COMMIT_NO_SIGNAL, deaf, 0, 0);
     } else {
-        // A handler of the program must not run here: it could find text that is not executable, or jump away and leave
-        // everybody parked.
-        uint64_t everything = ~0ull, before = 0;
-        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &everything, &before, sizeof before);
+        uint64_t before = hp_block_signals(job);
         uint32_t wanted = FIRST_CAPACITY;
         bool again;
+        long stack = 0;
+        if (job->memory < 0)
+            stack = HP_SYSCALL6(
+                SYS_mmap, 0, READER_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         do {
-            if (!reserve_lot(wanted)) {
-                status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
+            int error = stack < 0 || !reserve_lot(wanted) ? ENOMEM : stack ? start_reader(&parking, stack) : 0;
+            if (error) {
+                status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, error);
                 break;
             }
             parking.count = 0;
@@ -316,6 +377,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             count_failed_calls(&parking);
             release_everyone(&parking);
             hp_end_hold(job);
+            end_reader(&parking, ORDER_LEAVE, job->deadline_ns);
             wanted = hp_parking_lot.capacity * 2;
             again = status == HP_COMMIT_SYSTEM && job->report->error == E2BIG;
             if (status == HP_COMMIT_SYSTEM && job->report->error == EINVAL && parking.count == 0) {
@@ -325,7 +387,8 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
                 if (!again) status = hp_fail(job, HP_COMMIT_NO_SIGNAL, 0, 0, EBUSY);
             }
         } while (again);
-        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+        if (stack > 0) HP_SYSCALL2(SYS_munmap, stack, READER_STACK_BYTES);
+        hp_unblock_signals(before);
     }
     HP_SYSCALL1(SYS_close, parking.directory);
     return status;

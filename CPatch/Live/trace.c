@@ -10,6 +10,7 @@
 // Should the helper die, the kernel detaches and the threads run on.
 
 #include "commit.h"
+#include "hp_remote.h"
 #include "tasks.h"
 #include "trace.h"
 
@@ -26,11 +27,13 @@ enum {
     STACK_BYTES = 256 * 1024,
     FIRST_TRACEES = 4096,
     FIFO_PRIORITY = 10,
+    GRACE_NS = 1000000000,
 };
 
 typedef struct tracee {
     int32_t tid;
     int32_t signal;      // to be delivered on detach
+    uint32_t asked;      // to stop
     uint32_t held;
     uint32_t failed;     // the stop made its call fail, for good
     uint64_t pc;         // where it was, if it was moved; else 0
@@ -155,6 +158,11 @@ static bool await_stop(tracing *tracing, tracee *tracee) {
     return true;
 }
 
+static void ask_to_stop(tracee *tracee) {
+    HP_SYSCALL4(SYS_ptrace, PTRACE_INTERRUPT, tracee->tid, 0, 0);
+    tracee->asked = 1;
+}
+
 static bool hold_everyone(tracing *tracing) {
     long found;
     while ((found = seize_new(tracing)) > 0) {}
@@ -162,7 +170,7 @@ static bool hold_everyone(tracing *tracing) {
     hp_begin_hold(tracing->job);
     for (uint32_t from = 0;;) {
         for (uint32_t i = from; i < tracing->count; i++)
-            HP_SYSCALL4(SYS_ptrace, PTRACE_INTERRUPT, tracing->tracees[i].tid, 0, 0);
+            ask_to_stop(&tracing->tracees[i]);
         for (uint32_t i = from; i < tracing->count; i++) {
             tracing->patience_end_ns = hp_patience_end(tracing->job);
             if (!await_stop(tracing, &tracing->tracees[i])) return false;
@@ -197,11 +205,25 @@ static bool is_handled(int32_t signal) {
     return (void *)action.handler != (void *)SIG_DFL && (void *)action.handler != (void *)SIG_IGN;
 }
 
+// For how long, in milliseconds, a call waits that a stop may have ended; 0 for ever, or where that cannot be read.
+static uint64_t timeout_ms(const hp_commit_job *job, const hp_registers *registers) {
+    hp_timeout timeout = hp_call_timeout(registers);
+    int64_t time[2];
+    switch (timeout.kind) {
+    case HP_TIMEOUT_NONE: return 0;
+    case HP_TIMEOUT_MILLISECONDS: return timeout.value;
+    case HP_TIMEOUT_SOCKET: return hp_socket_timeout_ms(timeout.value);
+    case HP_TIMEOUT_TIMESPEC:
+        return hp_read_memory(job, timeout.value, time, sizeof time) == sizeof time ? hp_timespec_ms(time) : 0;
+    }
+    return 0;
+}
+
 // Makes a call that the stop has interrupted start again, which the kernel does unless a handler runs; counts it where that is
 // not possible. Where the stop was for a signal that the process handles, the call fails as it should.
 static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
     const hp_commit_job *job = tracing->job;
-    if (hp_registers_mend(registers)) {
+    if (hp_mend(registers, timeout_ms(job, registers), true)) {
         if (set_registers(tracee->tid, registers)) job->report->restarted_calls++;
     } else if (!tracee->failed && hp_registers_failed(registers) && hp_is_behind_call(job, hp_registers_pc(registers))) {
         if (tracee->signal && is_handled(tracee->signal)) return;
@@ -212,6 +234,7 @@ static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
 
 static hp_commit_status check_and_write(tracing *tracing) {
     hp_commit_job *job = tracing->job;
+    if (hp_is_open_signal_handled(job, tracing->directory)) return hp_fail(job, HP_COMMIT_DEADLINE, job->caller, 0, EAGAIN);
     hp_commit_status status = hp_check_expected(job);
     hp_registers registers;
     for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
@@ -251,21 +274,59 @@ static hp_commit_status check_and_write(tracing *tracing) {
     return job->report->status;
 }
 
-// Whoever has not stopped yet is detached by our end. It may stop before, for a signal that only whoever looks could hand on, and
-// that the kernel hands on by itself to a thread that nobody has looked at.
 static void let_one_go(tracing *tracing, tracee *tracee) {
-    if (!tracee->tid || (!tracee->held && !has_stopped(tracee)) || !tracee->held) return;
     hp_registers registers;
     if (get_registers(tracee->tid, &registers)) mend(tracing, tracee, &registers);
     HP_SYSCALL4(SYS_ptrace, PTRACE_DETACH, tracee->tid, 0, tracee->signal);
+    tracee->tid = 0;
 }
 
-// The main thread first: see seize_new.
+// Whether a thread that has not stopped is on its way to, or may be.
+static bool is_late(tracing *tracing, tracee *tracee) {
+    if (!tracee->tid) return false;
+    if (has_stopped(tracee)) {
+        if (tracee->held) let_one_go(tracing, tracee);
+        return false;
+    }
+    char state = hp_task_state(tracing->directory, tracee->tid);
+    if (state == 'Z' || state == 'X') tracee->tid = 0;
+    // One that sleeps, and was not asked, no signal has woken.
+    if (!tracee->tid || state == 'D' || (state == 'S' && !tracee->asked)) return false;
+    if (!tracee->asked) ask_to_stop(tracee);
+    return true;
+}
+
+// Lets go of whoever is late, for a while.
+static void await_late(tracing *tracing, tracee *tracees, uint32_t count, uint64_t patience_ns) {
+    enum { BETWEEN_NS = 200000 };
+    for (uint64_t end = hp_now_ns() + patience_ns;;) {
+        bool some = false;
+        for (uint32_t i = 0; i < count; i++) some |= is_late(tracing, &tracees[i]);
+        if (!some || hp_now_ns() >= end) return;
+        hp_sleep_ns(BETWEEN_NS);
+    }
+}
+
+// The main thread first: see seize_new. Then those that are held and then, while these run, whoever is late: the call of a thread that
+// was asked to stop, or that a signal has woken which nobody handles, has failed, and only whoever traces it can mend that.
+//
+// Our end detaches the rest. Where that is the main thread, at once: as long as it is traced, the others are woken.
 static void let_go(tracing *tracing) {
+    enum { MAIN_NS = 50000000, LATE_NS = 100000000 };
+    bool is_main_left = false;
+    for (uint32_t i = 0; i < tracing->count; i++) {
+        tracee *tracee = &tracing->tracees[i];
+        if (tracee->tid != tracing->job->pid) continue;
+        if (tracee->held) let_one_go(tracing, tracee);
+        else if (!tracee->asked) ask_to_stop(tracee);
+        await_late(tracing, tracee, 1, MAIN_NS);
+        is_main_left = tracee->tid != 0;
+        break;
+    }
     for (uint32_t i = 0; i < tracing->count; i++)
-        if (tracing->tracees[i].tid == tracing->job->pid) let_one_go(tracing, &tracing->tracees[i]);
-    for (uint32_t i = 0; i < tracing->count; i++)
-        if (tracing->tracees[i].tid != tracing->job->pid) let_one_go(tracing, &tracing->tracees[i]);
+        if (tracing->tracees[i].held && tracing->tracees[i].tid) let_one_go(tracing, &tracing->tracees[i]);
+    hp_end_hold(tracing->job);
+    if (!is_main_left) await_late(tracing, tracing->tracees, tracing->count, LATE_NS);
 }
 
 // The helper. Runs on a stack of its own, with the caller's thread pointer: it must not touch thread-local storage.
@@ -282,7 +343,6 @@ static int helper(void *argument) {
     HP_SYSCALL3(SYS_sched_setscheduler, 0, 1 /* SCHED_FIFO */, &fifo);
     if (hold_everyone(tracing)) tracing->status = check_and_write(tracing);
     let_go(tracing);
-    hp_end_hold(tracing->job);
     __atomic_store_n(&tracing->finished, 1, __ATOMIC_RELEASE);
     return 0;
 }
@@ -342,9 +402,7 @@ hp_commit_status hp_commit_traced(hp_commit_job *job) {
         status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
     } else {
         tracing.tracees = (tracee *)tracees;
-        // The helper inherits the mask: a handler of the program must never run in it.
-        uint64_t everything = ~0ull, before = 0;
-        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &everything, &before, sizeof before);
+        uint64_t before = hp_block_signals(job);
         int objection = filter_objection(job, tracing.directory);
         long pid = objection ? 0 : hp_clone_helper(
             CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, (void *)(stack + STACK_BYTES), helper, &tracing);
@@ -356,7 +414,7 @@ hp_commit_status hp_commit_traced(hp_commit_job *job) {
             HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, pid);  // where Yama restricts tracing to descendants
             __atomic_store_n(&tracing.go, 1, __ATOMIC_RELEASE);
             hp_futex_wake(&tracing.go, 1);
-            hp_await_helper(job, pid);
+            hp_await_helper(pid, job->deadline_ns + GRACE_NS);
             HP_SYSCALL2(SYS_prctl, PR_SET_PTRACER, 0);
             status = tracing.status;
             if (!__atomic_load_n(&tracing.finished, __ATOMIC_ACQUIRE))
@@ -364,7 +422,7 @@ hp_commit_status hp_commit_traced(hp_commit_job *job) {
             else if (status == HP_COMMIT_NO_PTRACE && !job->report->error)
                 status = hp_fail(job, HP_COMMIT_NO_PTRACE, 0, 0, EPERM);
         }
-        HP_SYSCALL4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+        hp_unblock_signals(before);
     }
     if (tracees >= 0) HP_SYSCALL2(SYS_munmap, tracing.tracees, tracing.capacity * sizeof(tracee));
     if (stack >= 0) HP_SYSCALL2(SYS_munmap, stack, STACK_BYTES);

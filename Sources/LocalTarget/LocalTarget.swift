@@ -161,6 +161,10 @@ public final class LocalTarget: Target {
             let expected = block.expected(at: address) ?? []
             let found = withUnsafeBytes(of: report.found) { Array($0.prefix(expected.count)) }
             return .entryChanged(function: "the function", address: address, expected: expected, found: found)
+        case HP_COMMIT_DEADLINE where report.error == EFAULT:
+            return .deadline(
+                pid: pid, thread: report.thread,
+                detail: "its stack, or what is above it, is brought by another thread, which was held (userfaultfd)")
         case HP_COMMIT_DEADLINE:
             return .deadline(pid: pid, thread: report.thread, detail: whereabouts(of: report.thread))
         case HP_COMMIT_BUSY: return .busy(pid: pid, thread: report.thread, address: address)

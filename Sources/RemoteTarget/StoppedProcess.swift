@@ -61,7 +61,8 @@ public struct PauseReport: Hashable, Sendable {
     public var threads: Int
     /// Nanoseconds from the first interruption to the last release.
     public var nanoseconds: UInt64
-    /// System calls that the stop would have made fail with EINTR and that were entered again; their timeouts began anew.
+    /// System calls that the stop would have made fail with EINTR and that were entered again, or whose
+    /// timeouts had passed meanwhile.
     public var mendedCalls: Int
     /// System calls that the stop has made fail with EINTR, where nothing can be mended (arm64).
     public var interruptedCalls: Int
@@ -146,11 +147,8 @@ final class StopSession {
         if let report { return report }
         tracer.run { tracees.detachAll() }
         tracer.end()
-        // Threads that had not stopped yet have been let go of by the end of the tracing thread.
-        let end = tracees.hasLeftSome ? Deadline.now : tracees.lastDetach
         let report = PauseReport(
-            threads: tracees.heldThreads,
-            nanoseconds: tracees.firstInterrupt == 0 ? 0 : max(end, tracees.firstInterrupt) - tracees.firstInterrupt,
+            threads: tracees.heldThreads, nanoseconds: tracees.heldNanoseconds,
             mendedCalls: tracees.mendedCalls, interruptedCalls: tracees.interruptedCalls,
             lateThreads: tracees.lateThreads, wasBoosted: boost.isActive)
         boost.restore()

@@ -16,6 +16,7 @@ import Memory
 final class Tracees {
     struct Tracee {
         var tid: Int32
+        var isInterrupted = false
         var isStopped = false
         /// To be delivered on resume: the stop came between the kernel's choosing the signal and its delivery.
         var signal: Int32 = 0
@@ -43,8 +44,8 @@ final class Tracees {
     /// 0 where none was held.
     private(set) var firstInterrupt: UInt64 = 0
     private(set) var lastDetach: UInt64 = 0
-    /// Some had not stopped by then.
-    private(set) var hasLeftSome = false
+    /// Between these.
+    var heldNanoseconds: UInt64 { firstInterrupt == 0 ? 0 : max(lastDetach, firstInterrupt) - firstInterrupt }
     /// How many were held.
     private(set) var heldThreads = 0
     /// Of those whose signal is at hand: which signals have a handler.
@@ -74,13 +75,13 @@ final class Tracees {
             limit = bound(deadline, longest, from: firstInterrupt)
         }
         var first = tracees.firstIndex { !$0.isStopped } ?? tracees.count
-        for tracee in tracees[first...] { _ = linux_ptrace_interrupt(tracee.tid) }
+        for index in first..<tracees.count { interrupt(index) }
         while true {
             for index in first..<tracees.count { try wait(index, until: limit) }
             first = tracees.count
             if try seizeNew() == 0 { break }
             lateThreads += tracees.count - first
-            for index in first..<tracees.count { _ = linux_ptrace_interrupt(tracees[index].tid) }
+            for index in first..<tracees.count { interrupt(index) }
         }
         tracees.removeAll { !$0.isStopped }
         heldThreads = tracees.count
@@ -95,7 +96,7 @@ final class Tracees {
     /// 0. Nobody is held until the first of them has stopped, and then no longer than others are.
     private func stopSleepers(deadline: Deadline, longest: UInt64?) throws(Failure) {
         for tid in tasks.scan() where TaskGlance.state(pid: pid, tid: tid) == UInt8(ascii: "D") {
-            if try seize(tid) { _ = linux_ptrace_interrupt(tid) }
+            if try seize(tid) { interrupt(tracees.count - 1) }
         }
         var limit = deadline
         var backoff = Backoff()
@@ -127,23 +128,31 @@ final class Tracees {
         }
     }
 
-    /// Stops one thread only. Where that is the main thread, those whose calls a signal would end are attached to as well, and run on:
-    /// see `seizeNew`.
+    /// Stops one thread only. Where that is the main thread, the others are attached to as well, and run on: see `seizeNew`. Of very many,
+    /// those whose calls a signal would end: one that is about to make such a call is among them with little probability.
     func stopOne(_ tid: Int32, deadline: Deadline) throws(Failure) {
         if tid == pid {
-            for other in tasks.scan() where other != pid {
-                let call = TaskGlance(pid: pid, tid: other).systemCall
-                if let call, SystemCall.failsWhenStopped(call) { _ = try seize(other) }
+            let others = tasks.scan().filter { $0 != pid }
+            for other in others {
+                let isAtRisk = TaskGlance(pid: pid, tid: other).systemCall.map(SystemCall.failsWhenStopped) ?? false
+                if isAtRisk || others.count <= Self.many { _ = try seize(other) }
             }
         }
         guard try seize(tid) else { throw .refused(.vanished(pid: tid)) }
         tracees.swapAt(0, tracees.count - 1)
         firstInterrupt = Deadline.now
-        _ = linux_ptrace_interrupt(tid)
+        interrupt(0)
         try wait(0, until: deadline)
         heldThreads = 1
         guard tracees[0].isStopped else { throw .refused(.vanished(pid: tid)) }
         signatureBits = hp_signature_bits(tid)
+    }
+
+    private static let many = 500
+
+    private func interrupt(_ index: Int) {
+        _ = linux_ptrace_interrupt(tracees[index].tid)
+        tracees[index].isInterrupted = true
     }
 
     private func check(_ deadline: Deadline) throws(Failure) {
@@ -259,12 +268,27 @@ final class Tracees {
     /// The stop makes epoll_wait and its like return EINTR, although no signal handler runs: also where the thread stops for a
     /// signal that has none, as SIGCHLD, which nobody but its tracer would ever have heard of. Mended at once, where that is
     /// possible, so that even a patcher that is killed in the next moment leaves no EINTR behind: the kernel enters such a call
-    /// again, or where a handler does run makes it fail after all. The timeout begins anew.
+    /// again, or where a handler does run makes it fail after all. The timeout begins anew, unless it has passed since the call was
+    /// first mended: then the call returns as after it.
     private func mend(_ index: Int) {
-        if hp_registers_mend(&tracees[index].registers) {
+        let timeout = timeout(of: &tracees[index].registers)
+        if hp_mend(&tracees[index].registers, timeout, false) {
             if linux_ptrace_set_registers(tracees[index].tid, &tracees[index].registers) == 0 { mendedCalls += 1 }
         } else if hasFailedCall(index) {
             interruptedCalls += 1
+        }
+    }
+
+    /// For how many milliseconds a call waits that a stop may have ended; 0 for ever, or where that is not known here, as of a socket.
+    private func timeout(of registers: inout hp_registers) -> UInt64 {
+        let timeout = hp_call_timeout(&registers)
+        switch timeout.kind {
+        case HP_TIMEOUT_MILLISECONDS: return timeout.value
+        case HP_TIMEOUT_TIMESPEC:
+            var time: [Int64] = [0, 0]
+            let count = time.withUnsafeMutableBytes { memory.prefix(at: Address(timeout.value), into: $0) }
+            return count == 16 ? hp_timespec_ms(time) : 0
+        default: return 0
         }
     }
 
@@ -281,7 +305,7 @@ final class Tracees {
 
     /// SigCgt of /proc/PID/status; all signals where it cannot be read.
     private func readHandledSignals() -> UInt64 {
-        let status = (try? ProcText.readString("/proc/\(pid)/task/\(tracees.first?.tid ?? pid)/status")) ?? ""
+        let status = (try? ProcText.readString("/proc/\(pid)/status")) ?? ""
         return ProcStatus(parsing: status).text("SigCgt").flatMap { UInt64($0, radix: 16) } ?? .max
     }
 
@@ -323,7 +347,7 @@ final class Tracees {
             return .unsafe("about to call \(SystemCall.name(number))")
         }
         // 3.
-        _ = linux_ptrace_interrupt(tid)
+        interrupt(index)
         guard linux_ptrace_continue(tid, 0) == 0 else { return .unsafe("it ended") }
         guard try restStops(index, until: deadline) == .event else {
             return .unsafe("interrupted in " + SystemCall.name(number))
@@ -354,27 +378,65 @@ final class Tracees {
 
     // MARK: 6
 
-    /// Resumes and lets go of every thread that stopped, the main thread first: see `seizeNew`. The others are released when the
-    /// tracing thread ends.
+    /// Resumes and lets go of every thread: of the main one first, see `seizeNew`; then of those that stopped and then, while these run,
+    /// of whoever is late. The call of a thread that was interrupted, or that a signal has woken which nobody handles, has failed, and
+    /// only its tracer can mend that.
+    ///
+    /// The end of the tracing thread releases the rest. Where that is the main thread, it comes at once: as long as it is traced, the
+    /// others are woken.
     func detachAll() {
         if tracees.isEmpty { return }
-        for tracee in tracees where tracee.tid == pid && tracee.isStopped {
-            _ = linux_ptrace_detach(tracee.tid, tracee.signal)
+        heldThreads = max(heldThreads, tracees.lazy.filter(\.isStopped).count)
+        var isMainLeft = false
+        if let main = tracees.firstIndex(where: { $0.tid == pid }) {
+            if !tracees[main].isStopped, !tracees[main].isInterrupted { interrupt(main) }
+            detach(main)
+            detachLate([main], milliseconds: 50)
+            isMainLeft = tracees[main].tid != 0
         }
-        // Those that nobody has waited for: where another one is late, or that only a signal stops.
-        for index in tracees.indices where !tracees[index].isStopped {
-            guard let stop = stop(of: tracees[index].tid) else { continue }
-            note(stop, of: index)
-            readRegisters(index)
-        }
-        for tracee in tracees where tracee.tid != pid && tracee.isStopped {
-            _ = linux_ptrace_detach(tracee.tid, tracee.signal)
-        }
-        let stopped = tracees.lazy.filter(\.isStopped).count
-        heldThreads = max(heldThreads, stopped)
-        hasLeftSome = stopped < tracees.count
+        for index in tracees.indices { detach(index) }
         lastDetach = Deadline.now
+        if !isMainLeft { detachLate(tracees.indices, milliseconds: 100) }
         tracees = []
         known = []
+    }
+
+    private func detach(_ index: Int) {
+        guard tracees[index].isStopped, tracees[index].tid != 0 else { return }
+        _ = linux_ptrace_detach(tracees[index].tid, tracees[index].signal)
+        tracees[index].tid = 0
+    }
+
+    private func detachLate(_ indices: some Sequence<Int>, milliseconds: Int) {
+        let limit = Deadline.after(milliseconds: milliseconds)
+        repeat {
+            var isAwaited = false
+            for index in indices where tracees[index].tid != 0 && isLate(index) { isAwaited = true }
+            if !isAwaited { return }
+            Deadline.sleep(nanoseconds: 200_000)
+        } while !limit.hasPassed
+    }
+
+    /// Whether a thread that had not stopped is on its way to, or may be.
+    private func isLate(_ index: Int) -> Bool {
+        let tid = tracees[index].tid
+        if let stop = stop(of: tid) {
+            note(stop, of: index)
+            readRegisters(index)
+            detach(index)
+            tracees[index].tid = 0
+            return false
+        }
+        switch TaskGlance.state(pid: pid, tid: tid) {
+        case nil, UInt8(ascii: "Z"), UInt8(ascii: "X"):
+            tracees[index].tid = 0
+            return false
+        case UInt8(ascii: "D"): return false
+        // One that sleeps, and was not interrupted, no signal has woken.
+        case UInt8(ascii: "S") where !tracees[index].isInterrupted: return false
+        default: break
+        }
+        if !tracees[index].isInterrupted { interrupt(index) }
+        return true
     }
 }

@@ -39,8 +39,9 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
-    @Test func threadsHeldInVain() throws {
-        let result = try run(program: "Scenarios", ["held"])
+    @Test(arguments: ["held", "timeouts", "storm", "forgotten", "missing"])
+    func threadsThatAreHeld(name: String) throws {
+        let result = try run(program: "Scenarios", [name])
         #expect(result.status == 0, "\(result)")
     }
 

@@ -1,3 +1,4 @@
+import CPatch
 import Glibc
 import Memory
 import RemoteSupport
@@ -137,6 +138,56 @@ extension RemoteTargetTests {
             #expect(victim.makesProgress(counting: [0, 1]))
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
         }
+
+        /// Stops that come more often than a wait lasts: it ends nevertheless, when its time is over.
+        @Test(.enabled(if: hp_calls_can_be_mended(), "a stop ends such calls")) func letsWaitsEnd() throws {
+            let victim = try Victim("ewo")
+            let before = (1...3).map { victim.shared.rounds($0) }
+            for _ in 0..<100 {
+                _ = try StoppedProcessTests.stop(victim)
+                usleep(5000)
+            }
+            for thread in 1...3 {
+                let ended = victim.shared.rounds(thread) - before[thread - 1]
+                #expect(ended >= 5, "of waits of 20 ms \(ended) ended within half a second")
+            }
+            #expect(victim.shared.interrupted == 0)
+            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        #if arch(x86_64)
+            /// Half of a word that no patcher has marked, or that the other kind has, ends no wait.
+            @Test func takesNothingForAMark() {
+                for half in [0, 1, 0x3500_0000, 0x5a00_0000, 0x7fff_ffff, 0xffff_ffff, 0x8000_0000] as [UInt64] {
+                    for timeout in [0, 1, 1000, 1 << 22, 1 << 23, .max] as [UInt64] {
+                        var registers = hp_registers()
+                        registers.orig_rax = half << 32 | UInt64(SYS_epoll_wait)
+                        registers.rax = UInt64(bitPattern: Int64(-EINTR))
+                        #expect(hp_mend(&registers, timeout, half == 0x5a00_0000 ? false : true))
+                        #expect(Int64(bitPattern: registers.rax) == -514, "\(half), \(timeout)")
+                        #expect(UInt32(truncatingIfNeeded: registers.orig_rax) == UInt32(SYS_epoll_wait))
+                        #expect(hp_registers_call_number(&registers) == Int(SYS_epoll_wait))
+                    }
+                }
+            }
+
+            /// A wait ends at the first stop after its time, with what a timeout returns.
+            @Test func endsAWaitOnce() {
+                var registers = hp_registers()
+                registers.orig_rax = UInt64(SYS_rt_sigtimedwait)
+                for round in 0..<1000 {
+                    registers.rax = UInt64(bitPattern: Int64(-EINTR))
+                    #expect(hp_mend(&registers, 30, false))
+                    if Int64(bitPattern: registers.rax) == -Int64(EAGAIN) {
+                        #expect(round > 0)
+                        return
+                    }
+                    #expect(Int64(bitPattern: registers.rax) == -514)
+                    usleep(10_000)
+                }
+                Issue.record("it has not ended")
+            }
+        #endif
 
         static let canServeFaults = {
             let descriptor = Calls.syscall(323, Int(O_CLOEXEC))

@@ -34,6 +34,12 @@ static inline uint64_t hp_registers_tp(const hp_registers *registers) {
     return 0;
 }
 
+// The number of the call that the thread is in, where it is in one.
+static inline long hp_registers_call_number(const hp_registers *registers) { return (long)registers->regs[8]; }
+
+// Its arguments, by their numbers from 0 up to 3; of an ended call the first is lost.
+static inline uint64_t hp_registers_argument(const hp_registers *registers, int number) { return registers->regs[number & 3]; }
+
 // Whether the kernel will enter the interrupted call again unless a handler runs: the registers do not say. For -ERESTARTSYS and
 // its like the kernel has put x0 and pc back before the stop (do_signal in arch/arm64/kernel/signal.c).
 static inline bool hp_registers_restart(const hp_registers *registers) {
@@ -73,9 +79,26 @@ static inline bool hp_registers_mend(hp_registers *registers) {
     return false;
 }
 
+// So none is marked either.
+static inline uint32_t hp_registers_mark(const hp_registers *registers) {
+    (void)registers;
+    return 0;
+}
+static inline void hp_registers_set_mark(hp_registers *registers, uint32_t mark) {
+    (void)registers;
+    (void)mark;
+}
+static inline long hp_marked_number(long number, uint32_t mark) {
+    (void)mark;
+    return number;
+}
+
+// Makes a call that was to be entered again return a result instead.
+static inline void hp_registers_end_call(hp_registers *registers, long result) { registers->regs[0] = (unsigned long long)result; }
+
 // Whether such a call has failed, if the instruction before the PC made it.
 static inline bool hp_registers_failed(const hp_registers *registers) {
-    return (long)registers->regs[0] == -EINTR && hp_call_is_mendable((long)registers->regs[8]);
+    return (long)registers->regs[0] == -EINTR && hp_call_is_mendable(hp_registers_call_number(registers));
 }
 
 // Whether an instruction makes a system call: svc #0.
@@ -94,9 +117,6 @@ static inline hp_call_state hp_registers_call(const hp_registers *registers, uin
     if (hp_is_system_call(at)) return HP_CALL_UNCERTAIN;
     return hp_is_system_call(before) ? HP_CALL_LEAVING : HP_CALL_NONE;
 }
-
-// The number of the call, where the state is HP_CALL_RESTARTS.
-static inline long hp_registers_call_number(const hp_registers *registers) { return (long)registers->regs[8]; }
 
 // Reads the beginning of a set of registers; returns how many bytes there were, 0 where the machine does not have them.
 static inline size_t hp_read_registers(pid_t tid, int set, void *out, size_t length) {

@@ -60,7 +60,7 @@ typedef struct hp_commit_report {
     uint32_t writer;              // hp_writer used
     uint32_t held_threads;        // threads parked or stopped, without the caller
     uint32_t moved_threads;       // threads whose PC was moved
-    uint32_t restarted_calls;     // system calls that would have failed with EINTR and were restarted
+    uint32_t restarted_calls;     // system calls that would have failed with EINTR and were restarted, or whose timeouts had passed
     uint32_t interrupted_calls;   // system calls of held threads that have failed with EINTR: the signal ends those that signal(7)
                                   // names, a stop on arm64 those that it names for one
     uint64_t address;

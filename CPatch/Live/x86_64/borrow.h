@@ -21,7 +21,7 @@ static inline int hp_registers_leave(const hp_registers *registers, hp_call_stat
         return HP_LEAVE_WAIT;
     case RESTARTBLOCK: {
         // This one's timeout is a moment, which does as well when it is entered again.
-        bool is_absolute = registers->orig_rax == SYS_futex && ((uint32_t)registers->rsi & ~(uint32_t)FLAGS) == WAIT_BITSET;
+        bool is_absolute = hp_registers_call_number(registers) == SYS_futex && ((uint32_t)registers->rsi & ~(uint32_t)FLAGS) == WAIT_BITSET;
         return is_absolute ? HP_LEAVE_WAIT : HP_LEAVE_REMEMBERED;
     }
     default:

@@ -20,11 +20,21 @@ static inline void hp_registers_set_pc(hp_registers *registers, uint64_t pc) { r
 // The thread pointer; 0 where it is not among these registers.
 static inline uint64_t hp_registers_tp(const hp_registers *registers) { return registers->fs_base; }
 
+// The number of the call that the thread is in; negative where it is in none. The kernel takes it from half of its word
+// (syscall_get_nr in arch/x86/include/asm/syscall.h).
+static inline long hp_registers_call_number(const hp_registers *registers) { return (int32_t)registers->orig_rax; }
+
+// Its arguments, by their numbers from 0 up to 3.
+static inline uint64_t hp_registers_argument(const hp_registers *registers, int number) {
+    const uint64_t arguments[4] = {registers->rdi, registers->rsi, registers->rdx, registers->r10};
+    return arguments[number & 3];
+}
+
 // Whether the kernel will enter the interrupted call again unless a handler runs (-ERESTARTSYS, -ERESTARTNOINTR,
 // -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK; signal(7)).
 static inline bool hp_registers_restart(const hp_registers *registers) {
     long result = (long)registers->rax;
-    return (long)registers->orig_rax >= 0 && ((result >= -514 && result <= -512) || result == -516);
+    return hp_registers_call_number(registers) >= 0 && ((result >= -514 && result <= -512) || result == -516);
 }
 
 // How far behind the PC such a thread goes on: at its `syscall`.
@@ -56,10 +66,21 @@ static inline bool hp_calls_can_be_mended(void) { return true; }
 // Makes such a call restartable: -ERESTARTNOHAND restarts unless a handler does run. Its timeout begins anew.
 static inline bool hp_registers_mend(hp_registers *registers) {
     enum { ERESTARTNOHAND = 514 };
-    if ((long)registers->rax != -EINTR || !hp_call_is_mendable((long)registers->orig_rax)) return false;
+    if ((long)registers->rax != -EINTR || !hp_call_is_mendable(hp_registers_call_number(registers))) return false;
     registers->rax = (unsigned long)-ERESTARTNOHAND;
     return true;
 }
+
+// The half of the call's word that the kernel does not look at. It keeps it for as long as it enters the same call again and again, and no
+// longer: at the call's end the word is gone, and the program never sees it (arch_do_signal_or_restart).
+static inline uint32_t hp_registers_mark(const hp_registers *registers) { return (uint32_t)(registers->orig_rax >> 32); }
+static inline void hp_registers_set_mark(hp_registers *registers, uint32_t mark) {
+    registers->orig_rax = (uint64_t)mark << 32 | (uint32_t)registers->orig_rax;
+}
+static inline long hp_marked_number(long number, uint32_t mark) { return (long)((uint64_t)mark << 32 | (uint32_t)number); }
+
+// Makes a call that was to be entered again return a result instead.
+static inline void hp_registers_end_call(hp_registers *registers, long result) { registers->rax = (unsigned long)result; }
 
 // Such a call is mended, and fails nobody.
 static inline bool hp_registers_failed(const hp_registers *registers) {
@@ -81,12 +102,9 @@ typedef enum hp_call_state {
 static inline hp_call_state hp_registers_call(const hp_registers *registers, uint32_t at, uint32_t before) {
     (void)at;
     (void)before;
-    if ((long)registers->orig_rax < 0) return HP_CALL_NONE;
+    if (hp_registers_call_number(registers) < 0) return HP_CALL_NONE;
     return hp_registers_restart(registers) ? HP_CALL_RESTARTS : HP_CALL_LEAVING;
 }
-
-// The number of the call, where the state is HP_CALL_RESTARTS.
-static inline long hp_registers_call_number(const hp_registers *registers) { return (long)registers->orig_rax; }
 
 // The bits of a code address that may hold a signature; 0 where addresses are not signed.
 static inline uint64_t hp_signature_bits(pid_t tid) {

@@ -17,7 +17,8 @@ let scenarioChecks: [Check] =
         scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
         scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
         scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
-        scenario(["held"]), scenario(["reading"]), scenario(["names"]),
+        scenario(["held"]), scenario(["reading"]), scenario(["names"]), scenario(["timeouts"]), scenario(["storm"]),
+        scenario(["forgotten"]), scenario(["missing"]),
     ] + largerPages
 
 /// By all others.

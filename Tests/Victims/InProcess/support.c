@@ -4,6 +4,8 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -72,6 +75,48 @@ void victim_vfork_until(const intptr_t *word) {
         _exit(0);
     }
     waitpid(child, 0, 0);
+}
+
+// ---- Memory that a thread brings.
+
+enum { MISSING = 65536 };
+static int faults;
+
+static void *serve_faults(void *argument) {
+    static char zeroes[MISSING] __attribute__((aligned(MISSING)));
+    struct uffd_msg fault;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    for (;;) {
+        if (read(faults, &fault, sizeof fault) != sizeof fault) continue;
+        struct uffdio_copy copy = {.dst = fault.arg.pagefault.address & ~(page - 1), .src = (uint64_t)zeroes, .len = page};
+        ioctl(faults, UFFDIO_COPY, &copy);
+    }
+    return argument;
+}
+
+static long *below_is_there;
+static void wait_below(void) {
+    for (victim_store(below_is_there, 1);;) pause();
+}
+
+void victim_wait_below_missing_pages(long *is_there) {
+    static ucontext_t here, there;
+    char *stack = mmap(0, 2 * MISSING, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_api api = {.api = UFFD_API};
+    struct uffdio_register missing = {{(uint64_t)stack + MISSING, MISSING}, UFFDIO_REGISTER_MODE_MISSING, 0};
+    pthread_t server;
+    faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (faults < 0 || ioctl(faults, UFFDIO_API, &api) != 0 || ioctl(faults, UFFDIO_REGISTER, &missing) != 0) {
+        victim_store(is_there, -1);
+        return;
+    }
+    pthread_create(&server, 0, serve_faults, 0);
+    below_is_there = is_there;
+    getcontext(&there);
+    there.uc_stack.ss_sp = stack;
+    there.uc_stack.ss_size = MISSING;
+    makecontext(&there, wait_below, 0);
+    swapcontext(&here, &there);
 }
 
 // ---- Calls that a signal ends early (signal(7)).

@@ -15,6 +15,8 @@ struct Scenarios {
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
         ("operation", forkDuringAnOperation), ("waits", waits), ("held", heldInVain),
+        ("timeouts", timeoutsThatPass), ("storm", signalsThatNobodyHandles), ("forgotten", forkDuringACommit),
+        ("missing", pagesThatAHeldThreadBrings),
         ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
         ("names", namesOfOneCode),

@@ -196,6 +196,7 @@ static void *make(void *argument) {
 
 static void *sleeps(void *argument) {
     (void)argument;
+    pthread_barrier_wait(&together);
     nanosleep(&span, 0);
     return 0;
 }
@@ -256,7 +257,7 @@ static void prepare(void) {
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, 0);
-    pthread_barrier_init(&together, 0, CALLS + 1);
+    pthread_barrier_init(&together, 0, CALLS + 2);
 }
 
 static void fill(void) {

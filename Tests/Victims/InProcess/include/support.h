@@ -35,6 +35,9 @@ int victim_wait_in(int number, int milliseconds);
 void victim_end_waits(void);
 // Stops a thread of this process by another one that traces it; returns that process, 0 where it may not.
 int victim_trace_and_stop(int tid);
+// Waits for good, on a stack that ends where the pages are missing which another thread brings (userfaultfd(2)). Says 1 once that is so, or
+// -1 where it is not permitted.
+void victim_wait_below_missing_pages(long *is_there);
 // Sends its own thread signals until the word is set; returns how many have not arrived.
 long victim_lose_signals(const long *stop);
 
