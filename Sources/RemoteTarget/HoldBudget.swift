@@ -4,8 +4,9 @@ import Glibc
 ///
 /// Every stop of an operation counts, whatever it is for. A hold that has lasted as long as it may is given up, whoever has not
 /// stopped by then, and tried again: after a pause of nine times what it has lasted, so that the target runs for nine tenths of
-/// the time, and each pause half as long again as the one before. So a wait that every stop makes begin anew comes to its end as
-/// soon as it is shorter than a pause, and meets some twenty stops in ten seconds.
+/// the time, and each pause half as long again as the one before. So a wait that every stop makes begin anew meets some
+/// twenty stops in ten seconds, and comes to its end when its time is over (`hp_mend`) or, where that is not known, as soon as it is
+/// shorter than a pause.
 ///
 /// For one thread at a time.
 public final class HoldBudget {
