@@ -9,7 +9,7 @@
 #include <string.h>
 
 // What an instruction begins with, as far as one byte tells.
-enum { OTHER, CALL, JUMP, ESCAPED, XBEGIN, LEA, FORM_COUNT, REL8 };
+enum { OTHER, CALL, JUMP, ESCAPED, XBEGIN, LEA, FORM_COUNT, REL8 = FORM_COUNT };
 
 static const uint8_t first_byte[256] = {
     [0xe8] = CALL, [0xe9] = JUMP,
@@ -39,10 +39,29 @@ static const form forms[FORM_COUNT] = {
 
 enum {
     LONGEST = 6,               // bytes of a form with its displacement
-    BATCH = 512,
+    STRETCH = 64,              // bytes that are looked at together
 };
 
-// Whether a form stands at `at` that refers to what is wanted. Its bytes are there.
+// A bit for each of the bytes of a stretch with which a form may begin.
+static uint64_t form_starts(const uint8_t *code) {
+    typedef uint8_t vector __attribute__((vector_size(16)));
+    static const vector bits = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint64_t starts = 0;
+    for (size_t at = 0; at < STRETCH; at += sizeof(vector)) {
+        vector bytes;
+        memcpy(&bytes, code + at, sizeof bytes);
+        vector found = (vector)((bytes & 0xfe) == 0xe8) | (vector)(bytes == 0x0f) | (vector)(bytes == 0xc7) |
+            (vector)(bytes == 0x8d);
+        found &= bits;
+        uint64_t halves[2];
+        memcpy(halves, &found, sizeof halves);
+        // Adds the eight bytes, no two of which have a bit in common.
+        for (size_t half = 0; half < 2; half++) starts |= (halves[half] * 0x0101010101010101 >> 56) << (at + 8 * half);
+    }
+    return starts;
+}
+
+// Whether a form stands at `at` that refers to what is wanted. Most do not: what they are is not branched on.
 static inline bool is_near_reference(
     const uint8_t *code, uint64_t address, size_t at, const hp_wanted *wanted, hp_reference *out
 ) {
@@ -54,45 +73,26 @@ static inline bool is_near_reference(
     return hp_is_wanted(wanted, out->target, (hp_reference_kind)form->kind) & ((code[at + 1] & form->mask) == form->second);
 }
 
-// In two steps, neither of which branches on what it finds until that is rare: a branch that goes this way and that takes longer
-// than all the rest.
 static size_t find_near(
     const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
     size_t capacity
 ) {
-    uint16_t candidates[BATCH];
     size_t count = 0;
-    // What is too near to the end for the longest form is looked at in a copy.
-    uint8_t tail[2 * LONGEST] = {0};
-    size_t whole = length < LONGEST ? 0 : length - LONGEST + 1;
-    for (size_t at = *from; at < whole; at += BATCH) {
-        size_t batch = whole - at < BATCH ? whole - at : BATCH, found = 0;
-        for (size_t i = 0; i < batch; i++) {
-            candidates[found] = (uint16_t)i;
-            found += first_byte[code[at + i]] - 1u < FORM_COUNT - 1u;
-        }
-        for (size_t i = 0; i < found; i++) {
-            hp_reference reference;
-            if (__builtin_expect(!is_near_reference(code, address, at + candidates[i], wanted, &reference), 1)) continue;
+    for (size_t at = *from; at < length; at += STRETCH) {
+        const uint8_t *stretch = code + at;
+        uint8_t last[STRETCH + LONGEST] = {0};
+        if (length - at < sizeof last) stretch = memcpy(last, stretch, length - at);
+        for (uint64_t starts = form_starts(stretch); starts != 0; starts &= starts - 1) {
+            size_t start = (size_t)__builtin_ctzll(starts);
+            hp_reference found;
+            if (__builtin_expect(!is_near_reference(stretch, address + at, start, wanted, &found), 1)) continue;
+            if (found.address - address + found.width > length) continue;
             if (count == capacity) {
-                *from = at + candidates[i];
+                *from = at + start;
                 return count;
             }
-            out[count++] = reference;
+            out[count++] = found;
         }
-    }
-    size_t start = whole > *from ? whole : *from;
-    if (start < length) memcpy(tail, code + start, length - start);
-    for (size_t at = start; at < length; at++) {
-        hp_reference reference;
-        uint8_t kind = first_byte[code[at]];
-        if (kind == OTHER || kind >= FORM_COUNT || at + forms[kind].displacement + 4 > length) continue;
-        if (!is_near_reference(tail, address + start, at - start, wanted, &reference)) continue;
-        if (count == capacity) {
-            *from = at;
-            return count;
-        }
-        out[count++] = reference;
     }
     *from = length;
     return count;
