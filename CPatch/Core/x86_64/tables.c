@@ -351,7 +351,20 @@ static bool may_jump_indirectly(const hp_relocation_request *request, size_t fro
     return false;
 }
 
-// - Parameter chosen: by what the jump chooses from the table.
+// Makes room by forgetting the checks of two jumps through one table. False where each table has but one.
+static bool unite_two(hp_relocation *out) {
+    for (uint32_t i = 0; i < out->table_count; i++) {
+        for (uint32_t j = i + 1; j < out->table_count; j++) {
+            if (out->tables[i].table != out->tables[j].table) continue;
+            out->tables[i].count = 0;
+            out->tables[j] = out->tables[--out->table_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+// `chosen` is what the jump chooses from the table, where that is known.
 static void add_table(const walk *walk, uint64_t table, const fact *chosen) {
     hp_relocation *out = walk->out;
     hp_table_candidate candidate = {.table = table, .jump = walk->request->entry + walk->at};
@@ -364,10 +377,13 @@ static void add_table(const walk *walk, uint64_t table, const fact *chosen) {
     for (uint32_t i = 0; i < out->table_count; i++) {
         if (out->tables[i].table == table) same = &out->tables[i];
     }
-    bool full = out->table_count == HP_TABLE_CAPACITY;
-    if (same != NULL && (full || same->count == 0 || candidate.count == 0)) same->count = 0;
-    else if (full) out->tables_overflowed = true;
-    else out->tables[out->table_count++] = candidate;
+    if (same != NULL && (same->count == 0 || candidate.count == 0)) {
+        same->count = 0;
+    } else if (out->table_count < HP_TABLE_CAPACITY || unite_two(out)) {
+        out->tables[out->table_count++] = candidate;
+    } else {
+        out->tables_overflowed = true;
+    }
 }
 
 static void note_jump(walk *walk) {
