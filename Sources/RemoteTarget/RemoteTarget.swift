@@ -14,7 +14,7 @@ public final class RemoteTarget: Target {
     public let pageSize = sysconf(Int32(_SC_PAGESIZE))
     private let symbols: SymbolIndex
     private let mem: ProcMemory
-    private let deadline: Deadline
+    package var deadline: Deadline
     /// What puts things back has a second, also where the time is over.
     private var deadlineForCleanup: Deadline { max(deadline, .after(milliseconds: 1000)) }
     private var agent: Agent?
@@ -136,7 +136,8 @@ public final class RemoteTarget: Target {
     ///   - isCleanup: it ends an operation, also where the time is over.
     /// - Returns: its result register.
     public func call(_ function: Address, name: String, isCleanup: Bool = false) throws -> UInt64 {
-        try watching("\(name) ran") {
+        if !isCleanup { try checkTime() }
+        return try watching("\(name) ran") {
             try ask { try $0.call(function, deadline: isCleanup ? deadlineForCleanup : deadline) }
         }
     }
@@ -146,6 +147,7 @@ public final class RemoteTarget: Target {
         guard let dlopen = symbols.exportedAddress(of: "dlopen", in: nil),
             let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
+        try checkTime()
         return try watching("it loaded the library") {
             let library = try ask {
                 try $0.load(libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
@@ -197,6 +199,7 @@ public final class RemoteTarget: Target {
     /// Has the agent map memory.
     /// - Parameter wanted: where exactly; nil for anywhere.
     private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
+        try checkTime()
         do {
             let result = Address(try watching("it mapped memory") { try ask(body) })
             if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint

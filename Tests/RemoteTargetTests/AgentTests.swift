@@ -152,6 +152,27 @@ extension RemoteTargetTests {
             #expect(victim.makesProgress())
         }
 
+        /// Where no time is left, the agent is asked for nothing: an answer that came too late would leave open whether it was done.
+        @Test func isAskedForNothingWhenTheTimeIsOver() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let index = try SymbolIndex(
+                map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
+            let target = try RemoteTarget(
+                process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
+            #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[0])
+            target.deadline = .after(milliseconds: 0)
+            for request in [
+                { _ = try target.mapLedger(size: 4096, at: nil) },
+                { try target.mapPool(at: Address(0x10_0000_0000), textSize: 4096, dataSize: 4096) },
+                { _ = try target.call(victim.libc("rand"), name: "rand") },
+            ] { #expect(throws: RemoteRefusal.outOfTime(pid: victim.pid)) { try request() } }
+            // What puts things back has its second.
+            #expect(try target.call(victim.libc("rand"), name: "rand", isCleanup: true) == Self.random[1])
+            target.finish()
+            #expect(victim.makesProgress())
+        }
+
         /// An agent that has left is replaced, and what it was asked at that moment is done once.
         @Test func replacesAnAgentThatHasLeft() throws {
             let victim = try Victim("n")
