@@ -2,9 +2,10 @@ import CVictims
 import Dispatch
 import Foundation
 import Hotpatch
-import HotpatchTesting
 import TestSupport
 import Testing
+
+@testable import HotpatchTesting
 
 extension HotpatchTestingTests {
     /// Mocks that hold for a task. All of these may run at the same time.
@@ -17,6 +18,19 @@ extension HotpatchTestingTests {
             }
             #expect(total == 300)
             #expect(price(of: "tea") == 3)
+        }
+
+        /// Callers of vector functions of arm64 rely on registers that the search for a mock does not keep. The sign is the symbol's,
+        /// so that a symbol with it is refused everywhere.
+        @Test func aVariantOfTheConventionIsRefused() throws {
+            var function = try Patch.function(symbol: Self.name, in: nil)
+            function.isVariantCall = true
+            #expect {
+                try MockedFunctions.shared.begin(function)
+            } throws: { error in
+                guard case MockError.variantCall = error else { return false }
+                return "\(error)".contains("cannot be mocked for one task") && "\(error)".contains("Use Patch.replace")
+            }
         }
 
         /// The toolchain's libraries have no DWARF: nothing tells whether a getter throws.

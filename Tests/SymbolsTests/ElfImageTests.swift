@@ -10,6 +10,27 @@ import Testing
 
     init() throws { workshop = try Workshop() }
 
+    /// STO_AARCH64_VARIANT_PCS is a sign of arm64's symbols, and means nothing elsewhere.
+    @Test(arguments: [(EM_AARCH64, true), (EM_X86_64, false)])
+    func variantsOfTheConvention(_ machine: Int32, isTold: Bool) throws {
+        let path = try workshop.build(
+            "variant.so", ["symbols_variant_arm64.s"],
+            [
+                "--target=aarch64-linux-gnu", "-nostdlib", "-shared", "-fuse-ld=lld", "-Wl,--no-rosegment",
+                "-Wl,-z,noseparate-code",
+            ], compiler: "clang")
+        var bytes = try readAll(path)
+        bytes[18] = UInt8(machine & 0xFF)
+        bytes[19] = UInt8(machine >> 8)
+        let file = try write(bytes, "variant-\(machine).so")
+        var status = stat()
+        try #require(stat(file, &status) == 0)
+        let map = try ProcessMap(parsing: "400000-410000 r-xp 0 0:0 \(status.st_ino) \(file)", pid: 0)
+        let index = try SymbolIndex(map: map, memory: BytesMemory(base: Address(0x400000), contents: bytes))
+        #expect(try index.function(named: "vector_sum").isVariantCall == isTold)
+        #expect(try !index.function(named: "plain").isVariantCall)
+    }
+
     @Test func headers() throws {
         let library = try ElfImage(
             path: try workshop.library(
