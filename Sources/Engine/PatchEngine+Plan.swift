@@ -241,7 +241,9 @@ private struct Planning {
                     entryOffset: UInt32(truncatingIfNeeded: $0.entry - function.address),
                     stubOffset: UInt32(truncatingIfNeeded: $0.stub - detour.stub.address))
             },
-            name: function.name, imagePath: function.image.path, buildID: function.image.buildID)
+            name: function.name, imagePath: function.image.path,
+            // 20 bytes a site that nobody has ever asked for: whether another build lies there, the stub tells.
+            buildID: [])
         nextSite += 1
         pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
         pools[pool].data += 8
