@@ -73,7 +73,7 @@ extension PatchError: CustomStringConvertible {
         case .symbol(let error): return error.description
         case .closure(let error): return "\(error)"
         case .refused(let function, let address, let image, let refusal):
-            return "cannot patch \(function) at \(address) in \(image): \(refusal)"
+            return "cannot patch \(function) at \(address) in \(image): \(refusal)."
         case .ownFunction(let function, let address):
             return
                 "cannot patch \(function) at \(address). It belongs to the patching engine, which runs while it patches. "

@@ -152,7 +152,9 @@ struct LocalPatcher: ~Copyable {
     /// A replacement that is not code would end the process at the first call.
     private func checkExecutable(_ addresses: [Address]) throws(PatchError) {
         let map: ProcessMap
-        do { map = try target.processMap() } catch {
+        do { map = try target.processMap() } catch let error as SymbolError {
+            throw .symbol(error)
+        } catch {
             throw .target("cannot read the mappings of this process: \(error)")
         }
         for address in addresses where map.region(containing: address)?.permissions.contains(.execute) != true {

@@ -40,6 +40,6 @@ public struct MemoryError: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         let why = code == 0 ? "the memory ends" : String(cString: strerror(code))
-        return "cannot access \(count) bytes at \(address): \(why)"
+        return "\(count) bytes at \(address) cannot be accessed (\(why))"
     }
 }

@@ -101,28 +101,23 @@ public struct Refusal: Error, Hashable, Sendable {
 }
 
 extension Refusal: CustomStringConvertible {
+    /// What stands behind "cannot patch price: ", without a full stop.
     public var description: String {
-        var text: String
-        switch reason {
-        case .branchIntoWindow, .branchToEntry, .foreignBranch, .partToEntry, .foreignAddress:
-            text = "cannot patch, because of "
-        case .nameInside:
-            return "cannot patch, because of \(source) at \(address): \(reason.text); \(reason.advice ?? "")"
-        default: text = "cannot move "
-        }
-        switch (instruction.isEmpty, bytes.isEmpty) {
-        case (false, _): text += "`\(instruction)` (\(hex(bytes))) at \(address)"
-        case (true, false): text += "the bytes \(hex(bytes)) at \(address)"
-        case (true, true): text = "cannot patch the entry at \(address)"
-        }
-        if let place {
-            text += " (\(place.source)), which refers to \(place.target): \(reason.text)"
-            return text + (reason.advice.map { "; \($0)" } ?? "")
-        }
+        var text = culprit.map { "\($0): " } ?? ""
+        text += reason.text
+        if let advice = reason.advice { text += "; \(advice)" }
+        return text
+    }
+
+    /// What is to blame, and where; nil where that is the entry itself.
+    private var culprit: String? {
+        if reason == .nameInside { return source.isEmpty ? nil : "\(source) at \(address)" }
+        if bytes.isEmpty, instruction.isEmpty { return nil }
+        var text = instruction.isEmpty ? "the bytes \(hex(bytes))" : "`\(instruction)` (\(hex(bytes)))"
+        text += " at \(address)"
+        if let place { return text + " (\(place.source)), which refers to \(place.target)" }
         // A branch's text names its operand; that of `[rip + 0x10]` does not.
         if let operand, !instruction.contains("\(operand)") { text += ", which refers to \(operand)" }
-        text += ": \(reason.text)"
-        if let advice = reason.advice { text += "; \(advice)" }
         return text
     }
 }

@@ -43,15 +43,15 @@ extension CommitError: CustomStringConvertible {
         switch self {
         case .mismatch(let address, let expected, let found):
             "the code at \(address) is not what was planned for. Expected \(hexadecimal(expected)), found \(hexadecimal(found)). "
-                + "another tool has patched it, or set a breakpoint there: undo that, then plan again."
+                + "Another tool has patched it, or set a breakpoint there: undo that, then plan again."
         case .crossesPage(let address, let length):
             "the \(length) bytes at \(address) cross a page. A patcher that dies between the two halves would leave a torn instruction. "
-                + "patch this function from inside the process."
+                + "Patch this function from inside the process."
         case .invalidWrite(let address, let length):
             "a write of \(length) bytes at \(address) is not possible. A write has 1 to \(HP_WRITE_CAPACITY) bytes. Report this as a bug."
         case .busy(let thread, let address, let foundAt):
             "thread \(thread) is inside the bytes that change. "
-                + (foundAt.map { "its stack holds \(address) at \($0)" } ?? "it is at \(address)") + ". Try again."
+                + (foundAt.map { "Its stack holds \(address) at \($0)" } ?? "It is at \(address)") + ". Try again."
         case .pauseExceeded(let nanoseconds, let allowed):
             "the process was held too long. \(nanoseconds / 1000) µs passed before the first write, \(allowed / 1000) µs are allowed. "
                 + "Try again, or allow a longer pause (--max-pause)."

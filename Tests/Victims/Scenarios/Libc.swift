@@ -41,7 +41,7 @@ func patchLibc() throws {
 /// arm64's copies and fills in three instructions are refused, as they should be, where nothing is free within a branch's reach.
 private func isCopyOutOfReach(_ error: any Error) -> Bool {
     let text = "\(error)"
-    return text.contains("cannot move `cpy") || text.contains("cannot move `set")
+    return text.contains(": `cpy") || text.contains(": `set")
 }
 
 /// A write to a page of a file gives the process a page of its own. Where pages are larger than 4 KiB, qemu 10.0 goes on running
