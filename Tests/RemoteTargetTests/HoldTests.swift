@@ -113,13 +113,14 @@ extension RemoteTargetTests {
             #expect(victim.makesProgress(counting: [2]))
         }
 
-        /// A search for a thread to borrow that finds none stops a thread a handful of times, so that its tick goes on.
+        /// A search for a thread to borrow that finds none stops a thread a handful of times, so that its tick goes on: a few more where the
+        /// machine is busy, and the thread is met on its way into its wait.
         @Test func leavesATickAlone() throws {
             let victim = try Victim("", main: "E")
             victim.shared.forgetGap()
             let holds = HoldBudget()
             #expect(throws: AgentError.self) { try victim.startAgent(deadline: 1500, holds: holds) }
-            #expect((1...15).contains(holds.report.singleStops), "\(holds.report)")
+            #expect((1...20).contains(holds.report.singleStops), "\(holds.report)")
             #expect(victim.shared.gap < 1_000_000, "a tick of 100 ms took \(victim.shared.gap) µs")
             #expect(victim.shared.interrupted == 0)
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
