@@ -65,7 +65,7 @@ lint: ## Check the format
 format: ## Put the sources in shape
 	swift format format --in-place --recursive --parallel Package.swift Sources Tests $(wildcard Benchmarks)
 
-resilient-types: ## List the toolchain's resilient types anew (Sources/SwiftCall/ResilientTypes.swift)
+resilient-types: ## List the toolchain's resilient types anew (Sources/HotpatchSwiftCall/ResilientTypes.swift)
 	@Tests/resilient-types.sh
 
 bench: setup ## Measure; ratios in one run

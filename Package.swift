@@ -25,7 +25,11 @@ let package = Package(
         .library(name: "HotpatchTesting", targets: ["HotpatchTesting"]),
         // The parts below it, for Benchmarks.
         .library(
-            name: "HotpatchEngine", targets: ["Engine", "LocalTarget", "Symbols", "PatchPlan", "Memory", "SwiftCall"]),
+            name: "HotpatchParts",
+            targets: [
+                "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchPlan", "HotpatchMemory",
+                "HotpatchSwiftCall",
+            ]),
         .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
     ],
     dependencies: [
@@ -34,15 +38,15 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
-        .systemLibrary(name: "CLinux"),
-        .systemLibrary(name: "CLibElf", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
-        .systemLibrary(name: "CLibDw", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
+        .systemLibrary(name: "CHotpatchLinux"),
+        .systemLibrary(name: "CHotpatchElf", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
+        .systemLibrary(name: "CHotpatchDw", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
         .systemLibrary(
-            name: "CLibCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
+            name: "CHotpatchCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
 
         // Pure: bytes, lengths and addresses in; bytes out. The only place that knows instructions.
         .target(
-            name: "CPatchCore", dependencies: ["CLibCapstone"], path: "CPatch/Core",
+            name: "CPatchCore", dependencies: ["CHotpatchCapstone"], path: "CPatch/Core",
             cSettings: cSettings),
         // Effects: parking, text writes, ptrace shims, the injector's assembly.
         .target(
@@ -50,119 +54,154 @@ let package = Package(
             cSettings: cSettings),
 
         // Between the conventions of Swift functions: entries in assembly, and the moves that they have run.
-        .target(name: "CSwiftCall", path: "CPatch/Call", cSettings: cSettings),
+        .target(name: "CPatchCall", path: "CPatch/Call", cSettings: cSettings),
 
-        module("Memory", ["CLinux"]),
+        module("HotpatchMemory", ["CHotpatchLinux"]),
         // The runtime's demangler, kept from what it would end the process for.
-        module("SwiftDemangle", []),
-        module("Symbols", ["Memory", "SwiftDemangle", "CLinux", "CLibElf", "CLibDw"]),
-        module("PatchPlan", ["Memory", "CPatchCore"]),
-        module("Engine", ["Memory", "Symbols", "PatchPlan", "CPatchCore", "CLinux"]),
+        module("HotpatchDemangle", []),
         module(
-            "LocalTarget", ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux"]),
+            "HotpatchSymbols", ["HotpatchMemory", "HotpatchDemangle", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"]),
+        module("HotpatchPlan", ["HotpatchMemory", "CPatchCore"]),
         module(
-            "RemoteTarget",
-            ["Memory", "Symbols", "PatchPlan", "Engine", "CPatchCore", "CPatch", "CLinux", "CLibDw"]),
+            "HotpatchEngine", ["HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchLinux"]),
+        module(
+            "HotpatchLocalTarget",
+            [
+                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore", "CPatch",
+                "CHotpatchLinux",
+            ]),
+        module(
+            "HotpatchRemoteTarget",
+            [
+                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore", "CPatch",
+                "CHotpatchLinux", "CHotpatchDw",
+            ]),
         // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
-        module("SwiftCall", ["CSwiftCall", "SwiftDemangle"]),
+        module("HotpatchSwiftCall", ["CPatchCall", "HotpatchDemangle"]),
         module(
             "Hotpatch",
-            ["Memory", "Symbols", "PatchPlan", "Engine", "LocalTarget", "SwiftCall", "CLinux", "CPatch"]),
-        module("HotpatchTesting", ["Hotpatch", "Memory", "SwiftCall", "CSwiftCall"]),
-        module(
-            "Commands",
             [
-                "Memory", "Symbols", "PatchPlan", "Engine", "RemoteTarget", "CLinux",
+                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "HotpatchLocalTarget",
+                "HotpatchSwiftCall", "CHotpatchLinux", "CPatch",
+            ]),
+        module("HotpatchTesting", ["Hotpatch", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall"]),
+        module(
+            "HotpatchCommands",
+            [
+                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "HotpatchRemoteTarget",
+                "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
         .executableTarget(
             name: "swift-hotpatch",
             dependencies: [
-                "Commands", "RemoteTarget",
+                "HotpatchCommands", "HotpatchRemoteTarget",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: swiftSettings),
         // What the tests share: programs, temporary directories, random numbers.
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
-        tests("EngineTests", ["Engine", "Memory", "PatchPlan", "Symbols", "TestSupport"]),
-        tests("CommandsTests", ["Commands", "Engine", "swift-hotpatch", "FromCode", "TestSupport"]),
-        tests("CPatchCoreTests", ["CPatchCore", "TestSupport"]),
-        tests("PatchPlanTests", ["PatchPlan", "Memory", "CPatchCore"]),
-        tests("SymbolsTests", ["Symbols", "SwiftDemangle", "Memory", "TestSupport"]),
+        .target(name: "HotpatchTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        tests(
+            "EngineTests",
+            ["HotpatchEngine", "HotpatchMemory", "HotpatchPlan", "HotpatchSymbols", "HotpatchTestSupport"]),
+        tests(
+            "CommandsTests",
+            ["HotpatchCommands", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode", "HotpatchTestSupport"]),
+        tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
+        tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
+        tests("SymbolsTests", ["HotpatchSymbols", "HotpatchDemangle", "HotpatchMemory", "HotpatchTestSupport"]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
-            name: "RemoteSupport",
-            dependencies: ["RemoteTarget", "Symbols", "Memory", "CPatchCore", "CPatch", "TestSupport"],
+            name: "HotpatchRemoteSupport",
+            dependencies: [
+                "HotpatchRemoteTarget", "HotpatchSymbols", "HotpatchMemory", "CPatchCore", "CPatch",
+                "HotpatchTestSupport",
+            ],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
             "RemoteTargetTests",
-            ["RemoteTarget", "Memory", "Symbols", "CPatchCore", "CPatch", "RemoteSupport", "TestSupport"]),
+            [
+                "HotpatchRemoteTarget", "HotpatchMemory", "HotpatchSymbols", "CPatchCore", "CPatch",
+                "HotpatchRemoteSupport", "HotpatchTestSupport",
+            ]),
         tests(
             "HotpatchTests",
             [
-                "Hotpatch", "Memory", "Symbols", "Engine", "LocalTarget", "CPatch", "CVictims", "Scenarios",
-                "Calls", "TestSupport",
+                "Hotpatch", "HotpatchMemory", "HotpatchSymbols", "HotpatchEngine", "HotpatchLocalTarget", "CPatch",
+                "CHotpatchVictims", "HotpatchScenarios",
+                "HotpatchCalls", "HotpatchTestSupport",
             ]),
 
         tests(
-            "HotpatchTestingTests", ["HotpatchTesting", "Hotpatch", "Calls", "CVictims", "CSwiftCall", "TestSupport"]),
+            "HotpatchTestingTests",
+            ["HotpatchTesting", "Hotpatch", "HotpatchCalls", "CHotpatchVictims", "CPatchCall", "HotpatchTestSupport"]),
 
         // Functions to be called through adapters, and what must hold then, for every machine.
         .target(
-            name: "Calls", path: "Tests/Victims/Calls", swiftSettings: swiftSettings + [.unsafeFlags(["-Onone"])]),
+            name: "HotpatchCalls", path: "Tests/Victims/Calls",
+            swiftSettings: swiftSettings + [.unsafeFlags(["-Onone"])]),
         .target(
-            name: "CallChecks",
+            name: "HotpatchCallChecks",
             dependencies: [
-                "Calls", "CVictims", "SwiftCall", "CSwiftCall", "Hotpatch", "HotpatchTesting", "Memory", "Symbols",
-                "TestSupport",
+                "HotpatchCalls", "CHotpatchVictims", "HotpatchSwiftCall", "CPatchCall", "Hotpatch", "HotpatchTesting",
+                "HotpatchMemory", "HotpatchSymbols",
+                "HotpatchTestSupport",
             ],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
         .testTarget(
             name: "SwiftCallTests",
             dependencies: [
-                "SwiftCall", "CSwiftCall", "SwiftDemangle", "Calls", "CallChecks", "CVictims", "Hotpatch", "Memory",
-                "Symbols",
-                "TestSupport",
+                "HotpatchSwiftCall", "CPatchCall", "HotpatchDemangle", "HotpatchCalls", "HotpatchCallChecks",
+                "CHotpatchVictims", "Hotpatch", "HotpatchMemory",
+                "HotpatchSymbols",
+                "HotpatchTestSupport",
             ],
             exclude: ["Checks", "Golden"], swiftSettings: swiftSettings),
 
         // Random signatures, compiled and checked: Tests/calls/test.sh runs it. Kit/ is compiled with what it writes, and
         // Hotpatch is linked with that.
         .executableTarget(
-            name: "CallGenerator", dependencies: ["Hotpatch", "TestSupport"], path: "Tests/CallGenerator",
+            name: "HotpatchCallGenerator", dependencies: ["Hotpatch", "HotpatchTestSupport"],
+            path: "Tests/CallGenerator",
             exclude: ["Kit"], swiftSettings: swiftSettings),
 
         // The tests of the machine that has no Swift Testing: arm64, compiled on another.
         .executableTarget(
-            name: "SelfTest",
+            name: "HotpatchSelfTest",
             dependencies: [
-                "Commands", "Engine", "RemoteTarget", "LocalTarget", "Symbols", "PatchPlan", "Memory", "CPatchCore",
-                "CPatch", "CLinux", "CVictims", "CallChecks", "RemoteSupport", "TestSupport",
+                "HotpatchCommands", "HotpatchEngine", "HotpatchRemoteTarget", "HotpatchLocalTarget", "HotpatchSymbols",
+                "HotpatchPlan", "HotpatchMemory", "CPatchCore",
+                "CPatch", "CHotpatchLinux", "CHotpatchVictims", "HotpatchCallChecks", "HotpatchRemoteSupport",
+                "HotpatchTestSupport",
             ],
             path: "Tests/SelfTest", swiftSettings: swiftSettings),
 
         // Does to processes what a patcher must not be hurt by: Tests/torture.sh.
         .executableTarget(
-            name: "Torture",
-            dependencies: ["Commands", "Engine", "RemoteTarget", "Hotpatch", "PatchPlan", "TestSupport"],
+            name: "HotpatchTorture",
+            dependencies: [
+                "HotpatchCommands", "HotpatchEngine", "HotpatchRemoteTarget", "Hotpatch", "HotpatchPlan",
+                "HotpatchTestSupport",
+            ],
             path: "Tests/Torture", exclude: ["RESULTS.md"], swiftSettings: swiftSettings),
 
         .target(
-            name: "CVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
+            name: "CHotpatchVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
             cxxSettings: [.unsafeFlags(["-O1", "-g"])]),
         // Programs that patch themselves, run by HotpatchTests: one that goes wrong takes nobody along.
         .executableTarget(
-            name: "Scenarios",
+            name: "HotpatchScenarios",
             dependencies: [
-                "Hotpatch", "Engine", "LocalTarget", "SwiftCall", "CPatchCore", "CPatch", "CVictims", "Calls",
+                "Hotpatch", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSwiftCall", "CPatchCore", "CPatch",
+                "CHotpatchVictims", "HotpatchCalls",
             ],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.
         .executableTarget(
-            name: "FromCode", dependencies: ["Hotpatch", "CVictims"], path: "Tests/Victims/FromCode",
+            name: "HotpatchFromCode", dependencies: ["Hotpatch", "CHotpatchVictims"], path: "Tests/Victims/FromCode",
             swiftSettings: swiftSettings),
     ]
 )

@@ -18,7 +18,7 @@ let package = Package(
             name: "Workload",
             dependencies: [
                 "Subjects", .product(name: "Hotpatch", package: "swift-hotpatch"),
-                .product(name: "HotpatchEngine", package: "swift-hotpatch"),
+                .product(name: "HotpatchParts", package: "swift-hotpatch"),
             ],
             swiftSettings: settings),
         // Durations, with the harness's statistics. The harness finds it because its folder lies in one called Benchmarks.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Writes Sources/SwiftCall/ResilientTypes.swift from the toolchain's module interfaces; with --check, says whether it is what
+# Writes Sources/HotpatchSwiftCall/ResilientTypes.swift from the toolchain's module interfaces; with --check, says whether it is what
 # this toolchain would make of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-file=Sources/SwiftCall/ResilientTypes.swift
+file=Sources/HotpatchSwiftCall/ResilientTypes.swift
 
 version=$(swiftc -version 2>/dev/null | grep -oE 'swift-[0-9.]+-RELEASE|Swift version [0-9.]+[^ ]*' | head -1)
 info=$(swiftc -print-target-info)

@@ -1,7 +1,7 @@
 import Benchmark
 import Hotpatch
 import Subjects
-import Symbols
+import HotpatchSymbols
 import Workload
 
 /// Durations with the harness's statistics; `Measure` has the ratios and joins both into one table.

@@ -1,4 +1,4 @@
-import Memory
+import HotpatchMemory
 
 /// The C function at an address.
 package func cFunction<F>(at address: Address, as type: F.Type) throws(PatchError) -> F {

@@ -1,11 +1,11 @@
-import CLinux
+import CHotpatchLinux
 import CPatch
-import Engine
+import HotpatchEngine
 import Glibc
-import LocalTarget
-import Memory
-import SwiftCall
-import Symbols
+import HotpatchLocalTarget
+import HotpatchMemory
+import HotpatchSwiftCall
+import HotpatchSymbols
 import Synchronization
 
 /// The one patcher of this process: its engine, and an index of its symbols that is brought up to date when libraries come and go.

@@ -1,7 +1,7 @@
-import Engine
-import LocalTarget
-import Memory
-import Symbols
+import HotpatchEngine
+import HotpatchLocalTarget
+import HotpatchMemory
+import HotpatchSymbols
 
 extension Patch {
     /// What runs instead of a function.

@@ -1,6 +1,6 @@
-import Engine
-import Memory
-import Symbols
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchSymbols
 
 extension Patch {
     /// Replaces a function by a closure or another function value.

@@ -1,16 +1,16 @@
-import Engine
-import Memory
-import SwiftCall
-import Symbols
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchSwiftCall
+import HotpatchSymbols
 
-public typealias PatchError = Engine.PatchError
+public typealias PatchError = HotpatchEngine.PatchError
 /// In `PatchError.closure`.
-public typealias SignatureError = SwiftCall.SignatureError
+public typealias SignatureError = HotpatchSwiftCall.SignatureError
 /// In `PatchError.closure`.
-public typealias CallRefusal = SwiftCall.CallRefusal
-public typealias FunctionSymbol = Symbols.FunctionSymbol
-public typealias UnreachedCopies = Symbols.UnreachedCopies
-public typealias UnreachedCopy = Symbols.UnreachedCopy
+public typealias CallRefusal = HotpatchSwiftCall.CallRefusal
+public typealias FunctionSymbol = HotpatchSymbols.FunctionSymbol
+public typealias UnreachedCopies = HotpatchSymbols.UnreachedCopies
+public typealias UnreachedCopy = HotpatchSymbols.UnreachedCopy
 
 /// A function of this process that another one runs for.
 ///

@@ -1,7 +1,7 @@
-import Engine
-import Memory
-import SwiftCall
-import Symbols
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchSwiftCall
+import HotpatchSymbols
 
 /// A Swift function of this process, and a function type that has been found to be its own.
 package struct TypedFunction<F>: Sendable {

@@ -1,4 +1,4 @@
-import SwiftCall
+import HotpatchSwiftCall
 import Synchronization
 
 /// A `CallRecorder`, whatever function it is for.

@@ -1,8 +1,8 @@
-import CSwiftCall
+import CPatchCall
 import Glibc
 import Hotpatch
-import Memory
-import SwiftCall
+import HotpatchMemory
+import HotpatchSwiftCall
 import Synchronization
 
 /// What runs instead of a function for one task, its children, and what they call.

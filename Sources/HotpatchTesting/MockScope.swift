@@ -1,7 +1,7 @@
-import CSwiftCall
+import CPatchCall
 import Hotpatch
-import Memory
-import SwiftCall
+import HotpatchMemory
+import HotpatchSwiftCall
 
 /// A mock from where it begins to hold to where it ends.
 struct MockScope {

@@ -1,6 +1,6 @@
-import CSwiftCall
+import CPatchCall
 import Hotpatch
-import Memory
+import HotpatchMemory
 
 /// A patch of the whole process from where it begins to hold to where it ends.
 ///

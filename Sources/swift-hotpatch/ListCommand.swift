@@ -1,5 +1,5 @@
 import ArgumentParser
-import Commands
+import HotpatchCommands
 
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,8 +1,8 @@
 import ArgumentParser
-import Commands
+import HotpatchCommands
 import Glibc
 import Logging
-import RemoteTarget
+import HotpatchRemoteTarget
 import SystemPackage
 
 @main

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Commands
+import HotpatchCommands
 
 struct SymbolsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,5 @@
 import CPatchCore
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// What the body of an arm64 function may do without keeping the entry from being patched, and what is said about it.

@@ -1,5 +1,5 @@
 import CPatchCore
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// Where things lie in arm64 stubs: detour, island, PC map; and that nothing lies anywhere else.

@@ -1,7 +1,7 @@
 #if arch(x86_64)
     import CPatchCore
     import Glibc
-    import TestSupport
+    import HotpatchTestSupport
     import Testing
 
     /// Random prologues, run as they are and run moved, with the detour in place: every register and the flags must agree.

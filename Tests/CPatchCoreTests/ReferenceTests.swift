@@ -1,5 +1,5 @@
 import CPatchCore
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// What refers to a place, found at any byte, and told from what only looks so. The code runs at 0x401000; what is wanted are

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// Writes random signatures as Swift source, compiles them, and has what was compiled check itself.
 ///

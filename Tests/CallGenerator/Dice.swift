@@ -1,4 +1,4 @@
-import TestSupport
+import HotpatchTestSupport
 
 /// Choices, the same ones for the same seed.
 struct Dice {

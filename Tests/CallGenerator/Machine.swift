@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// What programs are compiled for, and how they are run.
 struct Machine {
@@ -15,7 +15,8 @@ struct Machine {
     let isNewest: Bool
 
     static let host = Machine(
-        products: TestSupport.products, flags: ["-module-cache-path", "\(TestSupport.products)/ModuleCache"],
+        products: HotpatchTestSupport.products,
+        flags: ["-module-cache-path", "\(HotpatchTestSupport.products)/ModuleCache"],
         linkerFlags: [], runner: ["env"], taskCount: 1000, isNewest: true)
 
     /// - Parameters:

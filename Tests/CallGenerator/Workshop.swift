@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// Compiles a batch and runs it.
 struct Workshop {
@@ -71,12 +71,12 @@ struct Workshop {
 
     private func compile(_ arguments: [String]) throws {
         let common = ["swiftc", "-wmo", "-parse-as-library", "-swift-version", "5", "-suppress-warnings"]
-        let result = try TestSupport.run(common + machine.flags + arguments, seconds: 900)
+        let result = try HotpatchTestSupport.run(common + machine.flags + arguments, seconds: 900)
         guard result.status == 0 else { throw TestFailure("\(arguments.joined(separator: " ")): \(result)") }
     }
 
     private static func files(_ directory: String) throws -> [String] {
-        try TestSupport.run(["find", directory, "-name", "*.o"]).output.split(separator: "\n").map(String.init)
+        try HotpatchTestSupport.run(["find", directory, "-name", "*.o"]).output.split(separator: "\n").map(String.init)
     }
 }
 

@@ -1,4 +1,4 @@
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 extension CommandTests {

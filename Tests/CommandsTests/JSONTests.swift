@@ -1,4 +1,4 @@
-import Commands
+import HotpatchCommands
 import Testing
 
 @Suite struct JSONTests {

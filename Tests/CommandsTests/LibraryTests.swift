@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 extension CommandTests {

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 extension CommandTests {
@@ -57,7 +57,7 @@ extension CommandTests {
             #expect(victim.finish() == 0)
         }
 
-        private func fromCode() throws -> Victim { try Victim(products + "/FromCode") }
+        private func fromCode() throws -> Victim { try Victim(products + "/HotpatchFromCode") }
 
         @Test func revertsWhatCodePatched() throws {
             let victim = try fromCode()

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 extension RunResult {
     var json: Parsed { Parsed(output) }

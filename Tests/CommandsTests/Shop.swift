@@ -1,4 +1,4 @@
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// The answers of Tests/Victims/commands/shop.c, line by line as it counts them.

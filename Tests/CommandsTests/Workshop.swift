@@ -1,6 +1,6 @@
 import Glibc
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// All tests that run the command, one after the other: they stop processes and measure time on a small machine.

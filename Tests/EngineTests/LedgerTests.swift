@@ -1,11 +1,11 @@
-import Engine
-import Memory
-import PatchPlan
-import Symbols
-import TestSupport
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
-@testable import Engine
+@testable import HotpatchEngine
 
 /// A process made of bytes: the engine's computing half against it, no effects.
 private func map(_ regions: [Region]) throws -> ProcessMap {

@@ -1,11 +1,11 @@
 import Glibc
-import Memory
-import PatchPlan
-import TestSupport
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchTestSupport
 import Testing
 
-@testable import Engine
-@testable import Symbols
+@testable import HotpatchEngine
+@testable import HotpatchSymbols
 
 /// Every error once, as it is read.
 @Suite struct MessageTests {

@@ -1,9 +1,9 @@
-import Memory
-import PatchPlan
-import TestSupport
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchTestSupport
 import Testing
 
-@testable import Engine
+@testable import HotpatchEngine
 
 private let reach: UInt64 = 1 << 31
 private let page = 4096

@@ -1,8 +1,8 @@
-import Memory
-import PatchPlan
+import HotpatchMemory
+import HotpatchPlan
 import Testing
 
-@testable import Engine
+@testable import HotpatchEngine
 
 @Suite struct SiteTests {
     private let near = Address(0x40_2000)

@@ -1,12 +1,12 @@
 import Glibc
-import Memory
-import PatchPlan
-import Symbols
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import Engine
+@testable import HotpatchEngine
 
 /// The engine against a process that is this one's memory with what was written laid over it: whatever moment a patcher dies at, and
 /// whoever else patches, can be had at will.

@@ -1,10 +1,10 @@
-import CVictims
+import CHotpatchVictims
 import Foundation
 import Glibc
 import Hotpatch
 import HotpatchTesting
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 struct Shelf {

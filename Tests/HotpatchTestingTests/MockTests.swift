@@ -1,8 +1,8 @@
-import CVictims
+import CHotpatchVictims
 import Dispatch
 import Foundation
 import Hotpatch
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 @testable import HotpatchTesting

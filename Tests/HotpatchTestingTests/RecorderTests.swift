@@ -1,4 +1,4 @@
-import Calls
+import HotpatchCalls
 import Hotpatch
 import HotpatchTesting
 import Testing
@@ -66,7 +66,7 @@ extension HotpatchTestingTests {
         @Test func recordsManyArguments() async throws {
             typealias Words = (String, String, String, Int8, String, Bool, Token, Int16) async throws -> String
             let calls = CallRecorder(Words.self)
-            try await withRecording(symbol: "Calls.wordsLater", calls) {
+            try await withRecording(symbol: "HotpatchCalls.wordsLater", calls) {
                 let text = await callWordsLater()
                 #expect(text.hasPrefix("long enough for the heap, surely b c 4 e true "))
             }

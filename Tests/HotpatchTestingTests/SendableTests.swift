@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 extension HotpatchTestingTests {

@@ -1,4 +1,4 @@
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// All of this module's tests, which may run beside each other, but not beside those that revert all patches of this process.

@@ -1,6 +1,6 @@
-import Calls
+import HotpatchCalls
 import Hotpatch
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// Swift functions replaced by closures, by the names that users write.
@@ -11,13 +11,14 @@ import Testing
 
     @Test func theFirstExample() throws {
         let patch = try Patch.replace(
-            symbol: "Calls.describe", with: { (name: String, _: Int, _: Double, _: Bool) throws -> Int in name.count })
+            symbol: "HotpatchCalls.describe",
+            with: { (name: String, _: Int, _: Double, _: Bool) throws -> Int in name.count })
         defer { try? patch.revert() }
         #expect(try describe("four", 1, 2, true) == 4)
         let original = try patch.original(as: ((String, Int, Double, Bool) throws -> Int).self)
         #expect(try original("four", 1, 2, true) == 1007)
         let same = try Patch.original(
-            symbol: "Calls.describe", as: ((String, Int, Double, Bool) throws -> Int).self)
+            symbol: "HotpatchCalls.describe", as: ((String, Int, Double, Bool) throws -> Int).self)
         #expect(try same("four", 1, 2, true) == 1007)
         #expect(throws: Failure.self) { try original("four", -1, 2, true) }
         try patch.revert()
@@ -26,7 +27,7 @@ import Testing
 
     @Test func aMutatingMethod() throws {
         let patch = try Patch.replace(
-            symbol: "Calls.Counter.increment(by:)",
+            symbol: "HotpatchCalls.Counter.increment(by:)",
             with: { (counter: inout Counter, step: Int) -> Counter in
                 counter.value -= step
                 return counter
@@ -43,7 +44,7 @@ import Testing
     @Test func aMethodOfAClass() throws {
         let account = Account(7)
         let patch = try Patch.replace(
-            symbol: "Calls.Account.deposit",
+            symbol: "HotpatchCalls.Account.deposit",
             with: { (account: Account, amount: Int, note: String) throws -> Int in
                 account.balance -= amount
                 return account.balance
@@ -57,7 +58,7 @@ import Testing
         let before = Token.living
         for _ in 0..<3 {
             let patch = try Patch.replace(
-                symbol: "Calls.Account.close",
+                symbol: "HotpatchCalls.Account.close",
                 wrapping: { (original: @escaping (Account, Token) -> Item) in
                     { Item(original($0, $1).token.id, $0.balance) }
                 })
@@ -70,21 +71,21 @@ import Testing
 
     @Test func aMethodOfAProtocolExtension() throws {
         let patch = try Patch.replace(
-            symbol: "Calls.Named.greet",
+            symbol: "HotpatchCalls.Named.greet",
             with: { (named: any Named, greeting: String, times: Int) throws -> String in "\(times) \(named.name)" })
         defer { try? patch.revert() }
         #expect(try Item(1, 2).greet("", 2) == "2 \(Item(1, 2).name)")
         let original = try patch.original(as: ((any Named, String, Int) throws -> String).self)
         #expect(try original(Item(1, 2), "good day", 2) == "good day \(Item(1, 2).name) 2 times")
         let mutating = #expect(throws: PatchError.self) {
-            try Patch.replace(symbol: "Calls.Named.rename", with: { (_: any Named, _: Int) -> String in "" })
+            try Patch.replace(symbol: "HotpatchCalls.Named.rename", with: { (_: any Named, _: Int) -> String in "" })
         }
         #expect(mutating?.description.contains("protocol") == true, "\(String(describing: mutating))")
     }
 
     @Test func anInitialiser() throws {
         let patch = try Patch.replace(
-            symbol: "Calls.Counter.init(_:from:)",
+            symbol: "HotpatchCalls.Counter.init(_:from:)",
             with: { (type: Counter.Type, token: Token, value: Int) -> Counter in
                 Counter(unpatched: token, value * 2)
             })
@@ -94,7 +95,7 @@ import Testing
 
     @Test func anotherTypeIsRefused() throws {
         #expect {
-            try Patch.replace(symbol: "Calls.add", with: { (a: Int32, b: Int) -> Int in b })
+            try Patch.replace(symbol: "HotpatchCalls.add", with: { (a: Int32, b: Int) -> Int in b })
         } throws: { error in
             guard case .closure(let reason) = error as? PatchError,
                 case .mismatch(let mismatch) = reason as? SignatureError
@@ -104,7 +105,7 @@ import Testing
         #expect(add(40, 2) == 42)
     }
 
-    @Test(arguments: ["Calls.sendableAdd", "Calls.sendableAdd(_:to:)"])
+    @Test(arguments: ["HotpatchCalls.sendableAdd", "HotpatchCalls.sendableAdd(_:to:)"])
     func aSendableFunction(name: String) throws {
         let patch = try Patch.replace(symbol: name, with: { (a: Int, b: Int) -> Int in a * b })
         defer { try? patch.revert() }
@@ -115,11 +116,11 @@ import Testing
     @Test func anEscapingClosureForOneThatIsNot() throws {
         typealias Escaping = (@escaping (Int) -> Int, Int) -> Int
         #expect {
-            try Patch.replace(symbol: "Calls.apply", with: { f, x in f(x) } as Escaping)
+            try Patch.replace(symbol: "HotpatchCalls.apply", with: { f, x in f(x) } as Escaping)
         } throws: { "\($0)".contains("Write @escaping where the function does") }
         typealias Composed = ((Item) throws -> Item, Int) -> (Item, Bool) throws -> Item
         #expect {
-            try Patch.original(symbol: "Calls.compose", as: Composed.self)
+            try Patch.original(symbol: "HotpatchCalls.compose", as: Composed.self)
         } throws: { "\($0)".contains("Write @escaping where the function does") }
         #expect(callApply() == "13")
     }
@@ -131,34 +132,36 @@ import Testing
                 try replace().revert()
             } throws: { error in
                 guard case .closure(let reason) = error as? PatchError else { return false }
-                return reason as? CallRefusal == .opaqueProperty("Calls.\(type)", property)
+                return reason as? CallRefusal == .opaqueProperty("HotpatchCalls.\(type)", property)
             }
         }
-        refuses("named", of: "Opaque") { try Patch.replace(symbol: "Calls.opaque", with: { (_: Opaque) in 42 }) }
         refuses("named", of: "Opaque") {
-            try Patch.replace(symbol: "Calls.opaqueResult", with: { (_: Int) in Opaque(42) })
+            try Patch.replace(symbol: "HotpatchCalls.opaque", with: { (_: Opaque) in 42 })
         }
         refuses("named", of: "Opaque") {
-            try Patch.replace(symbol: "Calls.opaqueInside", with: { (_: Around<Int>) in 42 })
+            try Patch.replace(symbol: "HotpatchCalls.opaqueResult", with: { (_: Int) in Opaque(42) })
         }
         refuses("named", of: "Opaque") {
-            try Patch.replace(symbol: "Calls.opaqueMaybe", with: { (_: Opaque?) in 42 })
+            try Patch.replace(symbol: "HotpatchCalls.opaqueInside", with: { (_: Around<Int>) in 42 })
         }
         refuses("named", of: "Opaque") {
-            try Patch.replace(symbol: "Calls.opaquePayload", with: { (_: Payload) in 42 })
+            try Patch.replace(symbol: "HotpatchCalls.opaqueMaybe", with: { (_: Opaque?) in 42 })
         }
         refuses("named", of: "Opaque") {
-            try Patch.replace(symbol: "Calls.opaqueOfClosure", with: { (_: (Opaque) -> Int) in 42 })
+            try Patch.replace(symbol: "HotpatchCalls.opaquePayload", with: { (_: Payload) in 42 })
+        }
+        refuses("named", of: "Opaque") {
+            try Patch.replace(symbol: "HotpatchCalls.opaqueOfClosure", with: { (_: (Opaque) -> Int) in 42 })
         }
         refuses("names", of: "Unclear") {
-            try Patch.replace(symbol: "Calls.opaqueInGeneric", with: { (_: Unclear<Int>) in 42 })
+            try Patch.replace(symbol: "HotpatchCalls.opaqueInGeneric", with: { (_: Unclear<Int>) in 42 })
         }
 
         // By address whatever its layout, by the array's own, and with a property that is only computed.
         try Patch.transaction {
-            try $0.replace(symbol: "Calls.opaqueInout", with: { (a: inout Opaque) in a.number + 1 })
-            try $0.replace(symbol: "Calls.opaqueArray", with: { (a: [Opaque]) in a[0].number })
-            try $0.replace(symbol: "Calls.transparent", with: { (a: Transparent) in a.number * 2 })
+            try $0.replace(symbol: "HotpatchCalls.opaqueInout", with: { (a: inout Opaque) in a.number + 1 })
+            try $0.replace(symbol: "HotpatchCalls.opaqueArray", with: { (a: [Opaque]) in a[0].number })
+            try $0.replace(symbol: "HotpatchCalls.transparent", with: { (a: Transparent) in a.number * 2 })
         }
         defer { try? Patch.revertAll() }
         var value = Opaque(6)
@@ -168,7 +171,7 @@ import Testing
     }
 
     @Test func theOriginalOfAnotherTypeIsRefused() throws {
-        let patch = try Patch.replace(symbol: "Calls.add", with: { (a: Int, b: Int) -> Int in a - b })
+        let patch = try Patch.replace(symbol: "HotpatchCalls.add", with: { (a: Int, b: Int) -> Int in a - b })
         defer { try? patch.revert() }
         #expect(add(40, 2) == 38)
         #expect(throws: PatchError.self) { try patch.original(as: ((Int) -> Int).self) }
@@ -176,13 +179,13 @@ import Testing
 
     @Test func aClosureMadeWithTheOriginal() throws {
         let patch = try Patch.replace(
-            symbol: "Calls.add",
+            symbol: "HotpatchCalls.add",
             wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) * 10 } })
         defer { try? patch.revert() }
         #expect(add(40, 2) == 420)
         // On top of the other.
         let second = try Patch.replace(
-            symbol: "Calls.add",
+            symbol: "HotpatchCalls.add",
             wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) + 1 } })
         #expect(add(40, 2) == 43)
         try second.revert()
@@ -193,7 +196,7 @@ import Testing
         let patch = try Patch.replace(isEven, with: { $0 == 3 })
         defer { try? patch.revert() }
         #expect(isEven(3) && !isEven(2))
-        #expect(patch.function.demangledName == "Calls.isEven(Swift.Int8) -> Swift.Bool")
+        #expect(patch.function.demangledName == "HotpatchCalls.isEven(Swift.Int8) -> Swift.Bool")
     }
 
     @Test func aMethodAsAValueSaysWhyNot() {
@@ -205,8 +208,8 @@ import Testing
     /// Together, in one transaction, with a C function.
     @Test func aTransaction() throws {
         let patches = try Patch.transaction {
-            try $0.replace(symbol: "Calls.add", with: { (a: Int, b: Int) -> Int in a * b })
-            try $0.replace(symbol: "Calls.isEven", with: { (a: Int8) -> Bool in a == 3 })
+            try $0.replace(symbol: "HotpatchCalls.add", with: { (a: Int, b: Int) -> Int in a * b })
+            try $0.replace(symbol: "HotpatchCalls.isEven", with: { (a: Int8) -> Bool in a == 3 })
         }
         defer { try? patches.first?.revert() }
         #expect(add(4, 5) == 20)

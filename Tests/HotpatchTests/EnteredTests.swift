@@ -1,6 +1,6 @@
 import Glibc
 import Hotpatch
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 #if arch(x86_64)

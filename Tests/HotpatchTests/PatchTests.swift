@@ -1,8 +1,8 @@
-import CVictims
+import CHotpatchVictims
 import Glibc
 import Hotpatch
-import Memory
-import TestSupport
+import HotpatchMemory
+import HotpatchTestSupport
 import Testing
 
 typealias Binary = @Sendable @convention(c) (Int32, Int32) -> Int32

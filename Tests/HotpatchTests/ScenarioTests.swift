@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 /// Programs that patch themselves under circumstances that could end them. See Tests/Victims/Scenarios.
@@ -15,68 +15,68 @@ import Testing
                 .filter { getenv("HOTPATCH_MATRIX") != nil || index % 2 == $0.2 }.map { (name, [$0.0, $0.1]) }
         })
     func scenario(name: String, options: [String]) throws {
-        let result = try run(program: "Scenarios", [name] + options)
+        let result = try run(program: "HotpatchScenarios", [name] + options)
         #expect(result.status == 0, "\(result)")
     }
 
     /// In a pid namespace, as a container is: with its own /proc; and with another's, by whose ids no thread could be held.
     @Test(arguments: [(["--mount-proc"], true, ""), ([], false, "/proc is of another pid namespace")])
     func inAPidNamespace(options: [String], succeeds: Bool, reason: String) throws {
-        let result = try run(["unshare", "--pid", "--fork"] + options + [products + "/Scenarios", "sleepers"])
+        let result = try run(["unshare", "--pid", "--fork"] + options + [products + "/HotpatchScenarios", "sleepers"])
         #expect((result.status == 0) == succeeds, "\(result)")
         #expect((result.errors + result.output).contains(reason), "\(result)")
     }
 
     @Test func aForkDuringAnOperation() throws {
-        let result = try run(program: "Scenarios", ["operation"])
+        let result = try run(program: "HotpatchScenarios", ["operation"])
         #expect(result.status == 0, "\(result)")
     }
 
     /// Whoever waits, waits on: threads are traced where a signal would end a call early; where it must, the patch says so.
     @Test(arguments: ["automatic", "signal", "ptrace"])
     func callsThatASignalEnds(parking: String) throws {
-        let result = try run(program: "Scenarios", ["waits", parking])
+        let result = try run(program: "HotpatchScenarios", ["waits", parking])
         #expect(result.status == 0, "\(result)")
     }
 
     @Test(arguments: ["held", "timeouts", "storm", "forgotten", "missing"])
     func threadsThatAreHeld(name: String) throws {
-        let result = try run(program: "Scenarios", [name])
+        let result = try run(program: "HotpatchScenarios", [name])
         #expect(result.status == 0, "\(result)")
     }
 
     /// The kernel's pages stay as they are, so writes go without mprotect.
     @Test(arguments: ["libc", "hammer", "mapped", "stub", "fork", "pages"], ["16384", "65536"])
     func largerPages(name: String, pageSize: String) throws {
-        let result = try run(program: "Scenarios", [name, "signal", "procMem", pageSize])
+        let result = try run(program: "HotpatchScenarios", [name, "signal", "procMem", pageSize])
         #expect(result.status == 0, "\(result)")
     }
 
     /// Threads that block signals are traced, without being told to.
     @Test(arguments: ["procMem", "mprotect"])
     func threadsThatBlockSignals(writer: String) throws {
-        let result = try run(program: "Scenarios", ["deaf", "automatic", writer])
+        let result = try run(program: "HotpatchScenarios", ["deaf", "automatic", writer])
         #expect(result.status == 0, "\(result)")
     }
 
     /// In the time that is given to it, reading ends; what it has not read is not missed later.
     @Test func readingThatEnds() throws {
-        let result = try run(program: "Scenarios", ["reading"])
+        let result = try run(program: "HotpatchScenarios", ["reading"])
         #expect(result.status == 0, "\(result)")
     }
 
     @Test func namesOfOneCode() throws {
-        let result = try run(program: "Scenarios", ["names"])
+        let result = try run(program: "HotpatchScenarios", ["names"])
         #expect(result.status == 0, "\(result)")
     }
 
     @Test func noMemoryForThunks() throws {
-        let result = try run(program: "Scenarios", ["thunks"])
+        let result = try run(program: "HotpatchScenarios", ["thunks"])
         #expect(result.status == 0, "\(result)")
     }
 
     @Test func aThreadUnderADebugger() throws {
-        let result = try run(program: "Scenarios", ["traced", "ptrace"])
+        let result = try run(program: "HotpatchScenarios", ["traced", "ptrace"])
         #expect(result.status == 0, "\(result)")
     }
 
@@ -94,19 +94,21 @@ import Testing
     ])
     func aBacktraceOfACrash(name: String, names: [String]) throws {
         let options = "enable=yes,output-to=stdout,color=no,interactive=no,threads=crashed,limit=100"
-        let result = try run(["env", "SWIFT_BACKTRACE=\(options)", products + "/Scenarios", name], seconds: 90)
+        let result = try run(["env", "SWIFT_BACKTRACE=\(options)", products + "/HotpatchScenarios", name], seconds: 90)
         #expect(result.status != 0)
         expect(names, inThisOrderIn: result)
     }
 
     @Test(.enabled(if: hasDebugger)) func aBacktraceOfADebugger() throws {
         let result = try run(
-            ["gdb", "-nx", "-batch", "-ex", "run", "-ex", "bt", "--args", products + "/Scenarios", "crash"], seconds: 90
+            ["gdb", "-nx", "-batch", "-ex", "run", "-ex", "bt", "--args", products + "/HotpatchScenarios", "crash"],
+            seconds: 90
         )
         expect(
             [
-                "9Scenarios5crash", "hp_call_entry", "$s5Calls10callProbed", "$s5Calls6probed", "hp_call_entry",
-                "hp_call_entry", "$s5Calls10callProbed", "crashInside", "Scenarios_main",
+                "17HotpatchScenarios5crash", "hp_call_entry", "$s13HotpatchCalls10callProbed",
+                "$s13HotpatchCalls6probed", "hp_call_entry",
+                "hp_call_entry", "$s13HotpatchCalls10callProbed", "crashInside", "HotpatchScenarios_main",
             ], inThisOrderIn: result)
     }
 
@@ -128,7 +130,7 @@ import Testing
 
     /// A run that expects nothing passes always: an unknown name must fail.
     @Test func anUnknownScenarioFails() throws {
-        #expect(try run(program: "Scenarios", ["nonsense"]).status == 64)
+        #expect(try run(program: "HotpatchScenarios", ["nonsense"]).status == 64)
     }
 }
 

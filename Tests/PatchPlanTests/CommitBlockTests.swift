@@ -1,6 +1,6 @@
 import CPatchCore
-import Memory
-import PatchPlan
+import HotpatchMemory
+import HotpatchPlan
 import Testing
 
 @Suite struct CommitBlockTests {

@@ -1,5 +1,5 @@
-import Memory
-import PatchPlan
+import HotpatchMemory
+import HotpatchPlan
 import Testing
 
 /// A switch of position-independent code, at 0x401000, with its table at 0x402000.

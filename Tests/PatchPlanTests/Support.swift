@@ -1,5 +1,5 @@
-import Memory
-import PatchPlan
+import HotpatchMemory
+import HotpatchPlan
 
 /// "55 48 89 e5" → bytes.
 func hex(_ text: String) -> [UInt8] { text.split(separator: " ").map { UInt8($0, radix: 16)! } }

@@ -1,11 +1,11 @@
 import CPatch
 import CPatchCore
 import Glibc
-import Memory
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSymbols
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 /// The memory a victim shares with the test: `struct shared` of Tests/Victims/remote/victim.c.
 public struct Shared: @unchecked Sendable {

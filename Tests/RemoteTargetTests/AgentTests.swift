@@ -1,11 +1,11 @@
 import CPatch
 import Glibc
-import Memory
-import RemoteSupport
-import Symbols
+import HotpatchMemory
+import HotpatchRemoteSupport
+import HotpatchSymbols
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension RemoteTargetTests {
     @Suite struct AgentTests {

@@ -1,10 +1,10 @@
 import CPatchCore
 import Glibc
-import Memory
-import RemoteSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension RemoteTargetTests {
     @Suite struct CommitTests {

@@ -1,9 +1,9 @@
 import Glibc
-import Memory
-import RemoteSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension RemoteTargetTests {
     /// The patcher is a forked child that is killed in the middle of its work. The target must live, go on, and take a new

@@ -1,7 +1,7 @@
-import CLinux
+import CHotpatchLinux
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension RemoteTargetTests {
     @Suite struct FrameVettingTests {

@@ -1,10 +1,10 @@
 import CPatch
 import Glibc
-import Memory
-import RemoteSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension RemoteTargetTests {
     /// How long threads are held, and how often: as the budget says, and no longer, whoever is in the way.

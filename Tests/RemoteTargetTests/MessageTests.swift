@@ -1,10 +1,10 @@
-import Engine
+import HotpatchEngine
 import Glibc
-import Memory
-import TestSupport
+import HotpatchMemory
+import HotpatchTestSupport
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 /// Every error once, as it is read.
 @Suite struct MessageTests {

@@ -1,10 +1,10 @@
 import Glibc
-import Memory
-import RemoteSupport
-import TestSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension RemoteTargetTests {
     @Suite struct RemoteProcessTests {

@@ -1,10 +1,10 @@
 import Glibc
-import RemoteSupport
+import HotpatchRemoteSupport
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 /// All suites of this module, one after the other: they measure pauses and count threads on a small machine.
 @Suite(.serialized) struct RemoteTargetTests {}

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// One thing that must hold. Throws where it does not.
 struct Check: Sendable {

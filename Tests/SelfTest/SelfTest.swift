@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// The tests for where there is no Swift Testing: arm64, compiled on another machine.
 ///

@@ -1,11 +1,11 @@
-import CVictims
-import Calls
+import CHotpatchVictims
+import HotpatchCalls
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 import Testing
 import _Differentiation
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 private struct Lock: ~Copyable { let number: Int }
 private struct TypeHolder { let type: Int.Type }

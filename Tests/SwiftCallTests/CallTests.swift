@@ -1,5 +1,5 @@
-import CallChecks
-import TestSupport
+import HotpatchCallChecks
+import HotpatchTestSupport
 import Testing
 
 /// Patches functions of this very process, and counts the objects that live in it.

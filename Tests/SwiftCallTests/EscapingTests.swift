@@ -1,6 +1,6 @@
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 /// A closure that does not escape may lie on its caller's stack: a closure that keeps it must not stand for the function.
 @Suite struct EscapingTests {

@@ -1,9 +1,9 @@
-import CVictims
+import CHotpatchVictims
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 private typealias Escaping = (@escaping (Int) -> Int, (() -> Void)?) -> () -> Int
 private typealias InOuts = (inout Int, inout String, inout GoldenFive) -> Void

@@ -1,7 +1,7 @@
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 /// The list against the compiler: a parameter of a resilient type is an address.
 @Suite struct ResilientTypesTests {

@@ -1,9 +1,9 @@
 import Glibc
-import SwiftDemangle
-import TestSupport
+import HotpatchDemangle
+import HotpatchTestSupport
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 /// Names and types that nobody has written: each ends in a value or an error, and soon. `MUTANTS` says how many (default 4,000),
 /// `SEED` which.

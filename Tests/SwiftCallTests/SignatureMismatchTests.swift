@@ -1,6 +1,6 @@
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 /// What is said about a closure of the wrong type, word for word.
 @Suite struct SignatureMismatchTests {

@@ -1,10 +1,10 @@
 import Glibc
-import SwiftDemangle
+import HotpatchDemangle
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 @Suite struct SignatureTests {
     /// A line of a table: a symbol, and what stands behind it.

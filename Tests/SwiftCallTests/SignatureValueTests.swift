@@ -1,10 +1,10 @@
 import Glibc
-import Memory
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 /// Function values, and the functions they come from.
 @Suite(.serialized) struct SignatureValueTests {

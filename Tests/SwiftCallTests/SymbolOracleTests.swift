@@ -1,8 +1,8 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import SwiftCall
+@testable import HotpatchSwiftCall
 
 /// The reader of signatures against the compiler's own demangler, which shows what a symbol is made of as a tree.
 @Suite struct SymbolOracleTests {

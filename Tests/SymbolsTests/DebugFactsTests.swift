@@ -1,6 +1,6 @@
-import Memory
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
 @Suite struct DebugFactsTests {

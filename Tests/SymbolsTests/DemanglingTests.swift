@@ -1,6 +1,6 @@
-import SwiftDemangle
-import Symbols
-import TestSupport
+import HotpatchDemangle
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
 @Suite struct DemanglingTests {

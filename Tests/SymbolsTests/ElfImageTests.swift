@@ -1,8 +1,8 @@
 import Glibc
-import Memory
-import Symbols
+import HotpatchMemory
+import HotpatchSymbols
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
 @Suite struct ElfImageTests {

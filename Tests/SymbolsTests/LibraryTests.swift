@@ -1,7 +1,7 @@
 import Glibc
-import Memory
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
 /// Libraries compiled for the test and loaded into this process.

@@ -1,6 +1,6 @@
 import Glibc
-import Memory
-import Symbols
+import HotpatchMemory
+import HotpatchSymbols
 import Testing
 
 // Found by name in this very process.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Symbols
+@testable import HotpatchSymbols
 
 /// Keys as they are looked up, from exact to bare; the full text is left out.
 @Suite struct NameKeysTests {

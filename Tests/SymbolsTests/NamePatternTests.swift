@@ -1,4 +1,4 @@
-import Symbols
+import HotpatchSymbols
 import Testing
 
 @Suite struct NamePatternTests {

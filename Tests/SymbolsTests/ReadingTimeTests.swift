@@ -1,9 +1,9 @@
 import Glibc
-import Memory
-import TestSupport
+import HotpatchMemory
+import HotpatchTestSupport
 import Testing
 
-@testable import Symbols
+@testable import HotpatchSymbols
 
 /// Reading ends with its time, wherever it is, and says what was being read.
 @Suite struct ReadingTimeTests {

@@ -1,7 +1,7 @@
-import TestSupport
+import HotpatchTestSupport
 import Testing
 
-@testable import Symbols
+@testable import HotpatchSymbols
 
 /// Names of Rust, as rustc 1.9x writes them and as RFC 2603 does.
 @Suite struct RustNamesTests {

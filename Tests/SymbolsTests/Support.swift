@@ -1,7 +1,7 @@
 import Glibc
-import Memory
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
 /// What the tests compile; removed with the value.

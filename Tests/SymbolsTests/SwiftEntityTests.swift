@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Symbols
+@testable import HotpatchSymbols
 
 /// Which names are those of functions that a source has, and which of what the compiler makes.
 @Suite struct SwiftEntityTests {

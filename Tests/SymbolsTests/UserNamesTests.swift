@@ -1,7 +1,7 @@
 import Foundation
-import Memory
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSymbols
+import HotpatchTestSupport
 import Testing
 
 /// Names as users write them, against what the compiler makes of a library.

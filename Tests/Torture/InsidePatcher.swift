@@ -1,7 +1,7 @@
-import Engine
+import HotpatchEngine
 import Glibc
 import Hotpatch
-import TestSupport
+import HotpatchTestSupport
 
 /// A program that patches itself while it does what one of the victims does.
 enum InsidePatcher {

@@ -1,7 +1,7 @@
-import Commands
+import HotpatchCommands
 import Glibc
-import RemoteTarget
-import TestSupport
+import HotpatchRemoteTarget
+import HotpatchTestSupport
 
 /// The command in a process of its own, as `swift-hotpatch` runs it: that program itself is not built for every machine.
 enum Patcher {

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// How much of it: a row takes seconds, or minutes.
 enum Length {

@@ -1,6 +1,6 @@
 import Glibc
-import PatchPlan
-import TestSupport
+import HotpatchPlan
+import HotpatchTestSupport
 
 /// What other threads are in while a process is patched: calls that wait, and signals that come.
 let disturbanceRows: [Row] = [

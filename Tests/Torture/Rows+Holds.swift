@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// How long a process is held, as its own heart tells.
 let holdRows: [Row] = [

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// Programs and files that want to hurt the patcher: it ends by itself, in time, and with a code that it promises.
 let hostileRows: [Row] = [

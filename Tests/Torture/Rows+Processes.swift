@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// Deaths of the patcher, and what programs do to themselves.
 let processRows: [Row] = [

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// Does to processes, while they are patched, what a patcher must not be hurt by and must not make worse; counts who was harmed.
 ///

@@ -37,7 +37,7 @@ build() {
     *) echo "$reason"; fail "the SDK is made" ;;
     esac
     took "SDK" "$began"
-    for product in SelfTest Scenarios; do
+    for product in HotpatchSelfTest HotpatchScenarios; do
         began=$SECONDS
         build_arm64 --product $product >"$log" 2>&1 || { cat "$log"; fail "$product builds"; }
         took "$product built" "$began"
@@ -54,10 +54,10 @@ run_emulated() {
     local scenarios=(libc sleepers fork mapped stub interrupted busy littered "pages signal procMem 65536")
     HOTPATCH_MACHINE="arm64 qemu-user $(qemu_version)"
     export HOTPATCH_MACHINE
-    emulate "$products/SelfTest" core || status=1
+    emulate "$products/HotpatchSelfTest" core || status=1
     for scenario in "${scenarios[@]}"; do
         # shellcheck disable=SC2086
-        if emulate "$products/Scenarios" $scenario >"$log" 2>&1; then
+        if emulate "$products/HotpatchScenarios" $scenario >"$log" 2>&1; then
             echo "✔ Test \"$HOTPATCH_MACHINE, scenarios: $scenario\" passed after 0 seconds."
         else
             cat "$log"
@@ -71,7 +71,7 @@ run_emulated() {
 # Usage: boot KERNEL SECONDS GROUPS; CPU= as of boot.sh
 boot() {
     local began=$SECONDS
-    Tests/arm64/boot.sh "$1" "$2" "SelfTest $3" "$products/SelfTest" "$products/Scenarios" "$scratch"/victims/* || status=1
+    Tests/arm64/boot.sh "$1" "$2" "HotpatchSelfTest $3" "$products/HotpatchSelfTest" "$products/HotpatchScenarios" "$scratch"/victims/* || status=1
     took "booted $1 for $3" "$began"
 }
 
@@ -95,8 +95,8 @@ run() {
         return
     fi
     for kernel in cloud 16k; do boot $kernel 1200 "core calls remote commands scenarios other-scenarios"; done
-    if build_arm64 --product Torture >"$log" 2>&1 && Tests/Victims/torture/build.sh "$scratch/torture" "$clang" "$clang -lstdc++" >"$log" 2>&1; then
-        Tests/arm64/boot.sh cloud 1200 "Torture --short --seed 1 --victims /tests" "$products/Torture" "$scratch"/torture/* || status=1
+    if build_arm64 --product HotpatchTorture >"$log" 2>&1 && Tests/Victims/torture/build.sh "$scratch/torture" "$clang" "$clang -lstdc++" >"$log" 2>&1; then
+        Tests/arm64/boot.sh cloud 1200 "HotpatchTorture --short --seed 1 --victims /tests" "$products/HotpatchTorture" "$scratch"/torture/* || status=1
     else
         cat "$log"
         echo "✘ Test \"arm64: the torture builds\" failed after 0 seconds."

@@ -13,9 +13,9 @@ cd "$(dirname "$0")/../.."
 
 # Not where it was built: SwiftPM waits for others who use the same directory.
 if [ -z "${SKIP_BUILD:-}" ]; then
-    swift build --product CallGenerator >/dev/null 2>&1 || swift build --product CallGenerator || exit 1
+    swift build --product HotpatchCallGenerator >/dev/null 2>&1 || swift build --product HotpatchCallGenerator || exit 1
 fi
-generator=$PWD/.build/debug/CallGenerator
+generator=$PWD/.build/debug/HotpatchCallGenerator
 ulimit -c 0
 
 if [ -n "${ONLY:-}" ]; then

@@ -1,4 +1,4 @@
-import Engine
+import HotpatchEngine
 import Hotpatch
 import Subjects
 import Workload

@@ -1,7 +1,7 @@
 import Dispatch
 import Hotpatch
 import HotpatchTesting
-import SwiftCall
+import HotpatchSwiftCall
 import Synchronization
 import Workload
 

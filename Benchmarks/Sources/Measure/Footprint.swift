@@ -1,9 +1,9 @@
-import Engine
+import HotpatchEngine
 import Glibc
 import Hotpatch
-import Memory
+import HotpatchMemory
 import Subjects
-import Symbols
+import HotpatchSymbols
 import Workload
 
 /// Memory of 2,000 patches, by kind.

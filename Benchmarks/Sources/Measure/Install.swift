@@ -1,6 +1,6 @@
-import Engine
+import HotpatchEngine
 import Hotpatch
-import Symbols
+import HotpatchSymbols
 import Workload
 
 /// 2,000 functions in one transaction. The first time is the first only once a process, so each round is a process.

@@ -1,5 +1,5 @@
 import Foundation
-import Symbols
+import HotpatchSymbols
 import Workload
 
 /// The symbol index: what the harness measured, with the size of what it measured.

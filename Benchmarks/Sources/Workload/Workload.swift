@@ -1,11 +1,11 @@
-import Engine
+import HotpatchEngine
 import Foundation
 import Glibc
 import Hotpatch
-import LocalTarget
-import Memory
+import HotpatchLocalTarget
+import HotpatchMemory
 import Subjects
-import Symbols
+import HotpatchSymbols
 
 /// What the measurements work on.
 public enum Workload {

@@ -3,7 +3,7 @@
 import Glibc
 import Hotpatch
 import Malloc
-import SwiftCall
+import HotpatchSwiftCall
 import Target
 
 /// What has been found of one signature; printed after it.

@@ -1,7 +1,7 @@
-import Commands
+import HotpatchCommands
 import Glibc
-import RemoteTarget
-import TestSupport
+import HotpatchRemoteTarget
+import HotpatchTestSupport
 
 /// The commands end to end, on running programs with threads.
 let commandChecks: [Check] = [

@@ -1,8 +1,8 @@
 #if arch(arm64)
     import CPatchCore
-    import CVictims
+    import CHotpatchVictims
     import Glibc
-    import TestSupport
+    import HotpatchTestSupport
 
     /// Random prologues, run as they are and run moved, with the detour in place, through both doors: all registers, the flags
     /// and the memory must agree.

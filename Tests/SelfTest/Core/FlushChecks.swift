@@ -1,8 +1,8 @@
 #if arch(arm64)
     import CPatchCore
-    import CVictims
+    import CHotpatchVictims
     import Glibc
-    import TestSupport
+    import HotpatchTestSupport
 
     /// Code written elsewhere than where it runs: only a flush makes it run. Most machines, and emulators with ordinary writes,
     /// forgive a missing one; qemu's user mode from version 10 on does not forgive these two.

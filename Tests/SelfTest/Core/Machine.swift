@@ -1,8 +1,8 @@
 #if arch(arm64)
     import CPatchCore
-    import CVictims
+    import CHotpatchVictims
     import Glibc
-    import TestSupport
+    import HotpatchTestSupport
 
     /// The registers a program is called with, or has left. x16 and x17 belong to whoever jumps (AAPCS64 section 6.1.1).
     struct Registers: Equatable {

@@ -1,6 +1,6 @@
 #if arch(arm64)
     import CPatch
-    import TestSupport
+    import HotpatchTestSupport
 
     /// What runs while text may not be executable lies in pages of its own: a branch out of them may end in a page that is not.
     /// Compilers for this machine call libgcc for an atomic operation unless told not to.

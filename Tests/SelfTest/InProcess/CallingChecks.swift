@@ -1,4 +1,4 @@
-import CallChecks
+import HotpatchCallChecks
 
 /// Swift functions of this process called through adapters: what SwiftCallTests runs.
 let callingChecks: [Check] =

@@ -1,5 +1,5 @@
 import Glibc
-import TestSupport
+import HotpatchTestSupport
 
 /// Programs that patch themselves (Tests/Victims/Scenarios). Not here: `reloaded`, which compiles libraries of x86_64 code.
 private let scenarios = [
@@ -40,7 +40,7 @@ let briefScenarioChecks: [Check] = ["libc", "mapped", "guarded", "stub", "pages"
 
 private func scenario(_ arguments: [String]) -> Check {
     Check(name: arguments.joined(separator: " ")) {
-        let result = try run([products + "/Scenarios"] + arguments, seconds: 250)
+        let result = try run([products + "/HotpatchScenarios"] + arguments, seconds: 250)
         try expect(result.status == 0, "\(result)")
     }
 }

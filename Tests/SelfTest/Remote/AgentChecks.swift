@@ -1,10 +1,10 @@
 import CPatch
 import Glibc
-import Memory
-import RemoteSupport
-import TestSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 let agentChecks: [Check] =
     [

@@ -1,10 +1,10 @@
 import CPatchCore
 import Glibc
-import Memory
-import RemoteSupport
-import TestSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 private let nop: [UInt8] = [0x1f, 0x20, 0x03, 0xd5]
 let branchToItself: [UInt8] = [0, 0, 0, 0x14]

@@ -1,9 +1,9 @@
 import Glibc
-import Memory
-import RemoteSupport
-import TestSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 /// The patcher is a forked child that is killed in the middle of its work. The target must live, go on, and take a new patcher.
 let deathChecks: [Check] = [

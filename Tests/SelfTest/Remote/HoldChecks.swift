@@ -1,10 +1,10 @@
 import CPatchCore
 import Glibc
-import Memory
-import RemoteSupport
-import TestSupport
+import HotpatchMemory
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 /// How long threads are held, and how often, whoever is in the way.
 let holdChecks: [Check] = [

@@ -1,8 +1,8 @@
 import Glibc
-import RemoteSupport
-import TestSupport
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 let stopChecks: [Check] = [
     Check(name: "every thread is stopped, and goes on") {

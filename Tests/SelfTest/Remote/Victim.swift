@@ -1,8 +1,8 @@
 import Glibc
-import RemoteSupport
-import TestSupport
+import HotpatchRemoteSupport
+import HotpatchTestSupport
 
-@testable import RemoteTarget
+@testable import HotpatchRemoteTarget
 
 extension Victim {
     static let directory = getenv("HOTPATCH_VICTIMS").map { String(cString: $0) } ?? products

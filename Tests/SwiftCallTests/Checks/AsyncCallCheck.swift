@@ -1,12 +1,12 @@
-import Calls
+import HotpatchCalls
 import Glibc
 import Hotpatch
 import HotpatchTesting
-import Memory
-import SwiftCall
-import Symbols
+import HotpatchMemory
+import HotpatchSwiftCall
+import HotpatchSymbols
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 
 /// A `CallCheck` of an async function.
 public struct AsyncCallCheck: Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-import Calls
-import SwiftCall
+import HotpatchCalls
+import HotpatchSwiftCall
 
 private let method = CallShape(self: .borrowed)
 
@@ -16,16 +16,17 @@ typealias MakeLater = (Token) async -> @Sendable (Item) async throws -> Token
 
 public let asyncChecks: [AsyncCallCheck] = [
     check(
-        "Calls.plusLater", callPlusLater, as: ((Int) async -> Int).self, { "\(await $0(4))" },
+        "HotpatchCalls.plusLater", callPlusLater, as: ((Int) async -> Int).self, { "\(await $0(4))" },
         replacement: {
             await Task.yield()
             return $0 * 100
         }),
     check(
-        "Calls.atOnce", callAtOnce, as: ((Int8, Bool) async -> Bool).self,
+        "HotpatchCalls.atOnce", callAtOnce, as: ((Int8, Bool) async -> Bool).self,
         { "\(await $0(1, true)) \(await $0(1, false))" }, replacement: { $1 != ($0 > 0) }),
     check(
-        "Calls.describeLater", callDescribeLater, as: ((String, Double, Bool) async throws -> (String, Int)).self,
+        "HotpatchCalls.describeLater", callDescribeLater,
+        as: ((String, Double, Bool) async throws -> (String, Int)).self,
         { f in
             await attempt { try await f("long enough for the heap, surely", 2.5, true) }
                 + attempt { try await f("", -4, false) }
@@ -36,7 +37,7 @@ public let asyncChecks: [AsyncCallCheck] = [
             return ("\(b)", 8)
         }),
     check(
-        "Calls.largeLater", callLargeLater, as: ((Large, inout Int) async -> Large).self,
+        "HotpatchCalls.largeLater", callLargeLater, as: ((Large, inout Int) async -> Large).self,
         { f in
             var n = 5
             let large = await f(Large(9), &n)
@@ -48,7 +49,7 @@ public let asyncChecks: [AsyncCallCheck] = [
             return Large(a.a * 2)
         }),
     check(
-        "Calls.anyLater", callAnyLater, as: ((Any, Item) async throws -> Any).self,
+        "HotpatchCalls.anyLater", callAnyLater, as: ((Any, Item) async throws -> Any).self,
         { f in await attempt { try await f(Token(1), Item(2, 3)) } + attempt { try await f(1, Item(2, 0)) } },
         replacement: { a, b in
             await Task.yield()
@@ -56,14 +57,14 @@ public let asyncChecks: [AsyncCallCheck] = [
             return (b, a)
         }),
     check(
-        "Calls.numbersLater", callNumbersLater, as: ((Float, Point, SIMD4<Float>) async -> (Point, Float)).self,
+        "HotpatchCalls.numbersLater", callNumbersLater, as: ((Float, Point, SIMD4<Float>) async -> (Point, Float)).self,
         { "\(await $0(1, Point(2, 3), [4, 5, 6, 7]))" },
         replacement: { a, b, c in
             await Task.yield()
             return (Point(Double(c.y), b.x), a + c.z)
         }),
     check(
-        "Calls.closuresLater", callClosuresLater, as: ClosuresLater.self,
+        "HotpatchCalls.closuresLater", callClosuresLater, as: ClosuresLater.self,
         { f in
             let token = Token(6)
             return await attempt {
@@ -79,7 +80,7 @@ public let asyncChecks: [AsyncCallCheck] = [
             return try await f(g(1000)) + f(g(1))
         }),
     check(
-        "Calls.makeLater", callMakeLater, as: MakeLater.self,
+        "HotpatchCalls.makeLater", callMakeLater, as: MakeLater.self,
         { make in
             let f = await make(Token(1))
             return await attempt { try await f(Item(2, 3)) } + attempt { try await f(Item(2, -3)) }
@@ -94,7 +95,7 @@ public let asyncChecks: [AsyncCallCheck] = [
             }
         }),
     check(
-        "Calls.wordsLater", callWordsLater, as: WordsLater.self,
+        "HotpatchCalls.wordsLater", callWordsLater, as: WordsLater.self,
         { f in
             await attempt { try await f("long enough for the heap, surely", "b", "c", 4, "e", true, Token(7), 8) }
                 + attempt { try await f("", "", "", -1, "also long enough for the heap", false, Token(2), -3) }
@@ -105,7 +106,7 @@ public let asyncChecks: [AsyncCallCheck] = [
             return "\(h) \(g) \(f) \(e) \(d) \(c) \(b) \(a)"
         }),
     check(
-        "Calls.smallsLater", callSmallsLater, as: SmallsLater.self,
+        "HotpatchCalls.smallsLater", callSmallsLater, as: SmallsLater.self,
         { f in
             var item = Item(1, 2)
             let token = Token(5)
@@ -123,7 +124,7 @@ public let asyncChecks: [AsyncCallCheck] = [
             return (a - b.y - d - f * h - i.x - j, (m as? Token).map { Double($0.id) } ?? c - e * g + n)
         }),
     check(
-        "Calls.deeperLater", callDeeperLater, as: DeeperLater.self,
+        "HotpatchCalls.deeperLater", callDeeperLater, as: DeeperLater.self,
         { _ in await callDeeperLater() }, isTheSame: true,
         replacement: { a, b, c, d, e, f, g, h, i, j, k, l in
             guard a > 0 else { return b + c + d + e + f + g + h + i + j + k + l }
@@ -131,21 +132,21 @@ public let asyncChecks: [AsyncCallCheck] = [
             return await plusLater(sum &* 3 &+ b &- d)
         }),
     check(
-        "Calls.cancelledLater", callCancelledLater, as: (@Sendable (Token) async -> String).self,
+        "HotpatchCalls.cancelledLater", callCancelledLater, as: (@Sendable (Token) async -> String).self,
         { f in await cancelled { await f(Token(3)) } },
         replacement: { token in
             while !Task.isCancelled { try? await Task.sleep(nanoseconds: 10_000_000) }
             return "replaced \(Task.isCancelled) \(token)"
         }),
     check(
-        "Calls.Bank.deposit", method, callBank, as: ((Bank, Item) async -> String).self,
+        "HotpatchCalls.Bank.deposit", method, callBank, as: ((Bank, Item) async -> String).self,
         { await $0(Bank(), Item(1, 2)) },
         replacement: { bank, item in
             await Task.yield()
             return "replaced \(item)"
         }),
     check(
-        "Calls.Counter.incrementLater", CallShape(self: .inout), callIncrementLater,
+        "HotpatchCalls.Counter.incrementLater", CallShape(self: .inout), callIncrementLater,
         as: ((inout Counter, Int) async -> Counter).self,
         { f in
             var counter = Counter(Token(1), from: 2)
@@ -158,14 +159,14 @@ public let asyncChecks: [AsyncCallCheck] = [
             return counter
         }),
     check(
-        "Calls.Counter.distanceLater", method, callDistanceLater, as: ((Counter, Int) async throws -> Int).self,
+        "HotpatchCalls.Counter.distanceLater", method, callDistanceLater, as: ((Counter, Int) async throws -> Int).self,
         { f in await attempt { try await f(Counter(Token(1), from: 2), 10) } },
         replacement: { counter, value in
             await Task.yield()
             throw Failure(counter.token.id * value)
         }),
     check(
-        "Calls.anyLater", callCrowd, as: ((Any, Item) async throws -> Any).self, { _ in await callCrowd() },
+        "HotpatchCalls.anyLater", callCrowd, as: ((Any, Item) async throws -> Any).self, { _ in await callCrowd() },
         isTheSame: true,
         replacement: { a, b in
             await Task.yield()

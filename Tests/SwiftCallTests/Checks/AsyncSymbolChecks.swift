@@ -1,12 +1,12 @@
-import Calls
+import HotpatchCalls
 import Glibc
 import Hotpatch
-import TestSupport
+import HotpatchTestSupport
 
 /// Async functions replaced by other symbols: callers allocate the context of the one that they name.
 public let asyncSymbolChecks: [AsyncCallCheck] = [
     AsyncCallCheck(description: "an async function by one with a smaller context") {
-        let patch = try Patch.replace(symbol: "Calls.longerLater", withSymbol: "Calls.shorterLater")
+        let patch = try Patch.replace(symbol: "HotpatchCalls.longerLater", withSymbol: "HotpatchCalls.shorterLater")
         defer { try? patch.revert() }
         try equal(await callLongerLater(), "5", "replaced")
         try patch.revert()
@@ -24,10 +24,11 @@ public let asyncSymbolChecks: [AsyncCallCheck] = [
         let longest = await callLongestLater()
         try expectLarger("shorterLater", "longestLater")
         for isLastFirst in [true, false] {
-            let first = try Patch.replace(symbol: "Calls.shorterLater", withSymbol: "Calls.longerLater")
+            let first = try Patch.replace(symbol: "HotpatchCalls.shorterLater", withSymbol: "HotpatchCalls.longerLater")
             defer { try? first.revert() }
             // Its callers are the replacement's: they allocate enough for what they name.
-            let second = try Patch.replace(symbol: "Calls.shorterLater", withSymbol: "Calls.longestLater")
+            let second = try Patch.replace(
+                symbol: "HotpatchCalls.shorterLater", withSymbol: "HotpatchCalls.longestLater")
             defer { try? second.revert() }
             try equal(await callShorterLater(), longest, "replaced twice")
             try (isLastFirst ? second : first).revert()
@@ -37,7 +38,7 @@ public let asyncSymbolChecks: [AsyncCallCheck] = [
         }
     },
     AsyncCallCheck(description: "the original of an async function, called by a larger one") {
-        let patch = try Patch.replace(symbol: "Calls.shorterLater", withSymbol: "Calls.wrappingLater")
+        let patch = try Patch.replace(symbol: "HotpatchCalls.shorterLater", withSymbol: "HotpatchCalls.wrappingLater")
         defer { try? patch.revert() }
         try expectLarger("shorterLater", "wrappingLater")
         let original: @Sendable (Int) async -> Int = try patch.original()
@@ -53,7 +54,7 @@ public let asyncSymbolChecks: [AsyncCallCheck] = [
         description: "an async function reverted and replaced anew while tasks are suspended in a larger one"
     ) {
         try expectLarger("shorterLater", "heldLater")
-        var patch = try Patch.replace(symbol: "Calls.shorterLater", withSymbol: "Calls.heldLater")
+        var patch = try Patch.replace(symbol: "HotpatchCalls.shorterLater", withSymbol: "HotpatchCalls.heldLater")
         defer {
             try? patch.revert()
             letGo()
@@ -66,7 +67,7 @@ public let asyncSymbolChecks: [AsyncCallCheck] = [
         try equal("\(heldCount)", "100", "suspended")
         try patch.revert()
         try equal(await callShorterLater(), "5", "reverted")
-        patch = try Patch.replace(symbol: "Calls.shorterLater", withSymbol: "Calls.longerLater")
+        patch = try Patch.replace(symbol: "HotpatchCalls.shorterLater", withSymbol: "HotpatchCalls.longerLater")
         try equal(await callShorterLater(), "408", "replaced anew")
         letGo()
         try equal(Set(await waiting).sorted().joined(), "4004", "resumed")
@@ -82,7 +83,8 @@ public let asyncSymbolChecks: [AsyncCallCheck] = [
                 }
             }
             for _ in 0..<10 {
-                let patch = try Patch.replace(symbol: "Calls.shorterLater", withSymbol: "Calls.longerLater")
+                let patch = try Patch.replace(
+                    symbol: "HotpatchCalls.shorterLater", withSymbol: "HotpatchCalls.longerLater")
                 try await Task.sleep(nanoseconds: 1_000_000)
                 try patch.revert()
                 await Task.yield()
@@ -92,10 +94,10 @@ public let asyncSymbolChecks: [AsyncCallCheck] = [
         guard results.isSubset(of: expected) else { throw TestFailure("\(results.sorted())") }
     },
     AsyncCallCheck(description: "an async function and one that is not") {
-        try expectRefusal("Calls.shorterLater", by: "Calls.never") { own, replacement in
+        try expectRefusal("HotpatchCalls.shorterLater", by: "HotpatchCalls.never") { own, replacement in
             own != nil && replacement == nil
         }
-        try expectRefusal("Calls.never", by: "Calls.shorterLater") { own, replacement in
+        try expectRefusal("HotpatchCalls.never", by: "HotpatchCalls.shorterLater") { own, replacement in
             own == nil && replacement != nil
         }
         try equal(await callShorterLater() + callNever(), "53", "as they were")
@@ -115,13 +117,13 @@ private func larger(
             try expectLarger(function, other)
             let (own, expected) = (await natural(), await wanted())
             guard own != expected else { throw TestFailure("the replacement makes no difference") }
-            let code = try Patch.originalAddress(symbol: "Calls.\(other)")
+            let code = try Patch.originalAddress(symbol: "HotpatchCalls.\(other)")
             for byName in [true, false] {
                 let patch =
                     byName
-                    ? try Patch.replace(symbol: "Calls.\(function)", withSymbol: "Calls.\(other)")
+                    ? try Patch.replace(symbol: "HotpatchCalls.\(function)", withSymbol: "HotpatchCalls.\(other)")
                     : try Patch.replace(
-                        symbol: "Calls.\(function)", with: UnsafeRawPointer(bitPattern: UInt(code.rawValue))!)
+                        symbol: "HotpatchCalls.\(function)", with: UnsafeRawPointer(bitPattern: UInt(code.rawValue))!)
                 defer { try? patch.revert() }
                 try equal(await natural(), expected, "replaced")
                 let results = await withTaskGroup(of: String.self) { group in
@@ -129,7 +131,7 @@ private func larger(
                     return await group.reduce(into: Set<String>()) { $0.insert($1) }
                 }
                 try equal(results.sorted().joined(separator: "|"), expected, "many tasks")
-                let active = try Patch.replacement(for: "Calls.\(function)")
+                let active = try Patch.replacement(for: "HotpatchCalls.\(function)")
                 try equal("\(active?.address.description ?? "")", "\(code)", "what is in force")
                 try patch.revert()
                 try equal(await natural(), own, "reverted")
@@ -142,7 +144,7 @@ private func larger(
 private func expectLarger(_ function: String, _ other: String) throws {
     func size(_ name: String) throws -> Int {
         let index = try symbols.get()
-        guard let size = index.asyncContextSize(of: try index.function(named: "Calls.\(name)")) else {
+        guard let size = index.asyncContextSize(of: try index.function(named: "HotpatchCalls.\(name)")) else {
             throw TestFailure("\(name) has no async record")
         }
         return size

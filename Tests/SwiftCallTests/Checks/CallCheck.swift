@@ -1,11 +1,11 @@
-import Calls
+import HotpatchCalls
 import Glibc
 import Hotpatch
 import HotpatchTesting
-import Memory
-import SwiftCall
+import HotpatchMemory
+import HotpatchSwiftCall
 import Synchronization
-import TestSupport
+import HotpatchTestSupport
 
 /// A function of Calls, called four ways: as it is, through an original, replaced, and through the original of the patch.
 public struct CallCheck: Sendable, CustomStringConvertible {

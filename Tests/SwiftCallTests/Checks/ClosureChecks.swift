@@ -1,5 +1,5 @@
-import Calls
-import SwiftCall
+import HotpatchCalls
+import HotpatchSwiftCall
 
 typealias Compose = (@escaping (Item) throws -> Item, Int) -> (Item, Bool) throws -> Item
 typealias OptionalClosure = (((String) -> String)?, (@Sendable () -> Void)?) -> ((String) -> String)?
@@ -12,14 +12,14 @@ typealias LargeClosure = ((Large, Any, inout Int, Double, Bool, String, String, 
 
 public let closureChecks: [CallCheck] = [
     check(
-        "Calls.apply", callApply, as: (((Int) -> Int, Int) -> Int).self,
+        "HotpatchCalls.apply", callApply, as: (((Int) -> Int, Int) -> Int).self,
         { f in
             let token = Token(3)
             return "\(f({ $0 * token.id }, 4))"
         },
         replacement: { f, x in f(f(x)) * 10 }),
     check(
-        "Calls.compose", callCompose, as: Compose.self,
+        "HotpatchCalls.compose", callCompose, as: Compose.self,
         { make in
             let f = make(
                 { item in
@@ -35,7 +35,7 @@ public let closureChecks: [CallCheck] = [
             }
         }),
     check(
-        "Calls.optionalClosure", callOptionalClosure, as: OptionalClosure.self,
+        "HotpatchCalls.optionalClosure", callOptionalClosure, as: OptionalClosure.self,
         { make in
             let token = Token(1)
             let f = make({ "\($0) \(token)" }, { _ = token.id })
@@ -46,7 +46,7 @@ public let closureChecks: [CallCheck] = [
             if let f { return { f(f($0)) } } else { return { $0 } }
         }),
     check(
-        "Calls.tupleOfClosures", callTupleOfClosures, as: TupleOfClosures.self,
+        "HotpatchCalls.tupleOfClosures", callTupleOfClosures, as: TupleOfClosures.self,
         { f in
             let token = Token(5)
             let result = f((first: { $0 * Double(token.id) }, second: "second"))
@@ -57,14 +57,14 @@ public let closureChecks: [CallCheck] = [
             return (pair.second + "!", { "\(first(Double($0)))" })
         }),
     check(
-        "Calls.nested", callNested, as: Nested.self,
+        "HotpatchCalls.nested", callNested, as: Nested.self,
         { f in
             let token = Token(6)
             return f({ g in "\(g(3)) \(g(4)) \(token)" }, { { $0 ? token : Token(7) } })
         },
         replacement: { f, h in "\(h()(false)) " + f { $0 == 3 } }),
     check(
-        "Calls.stored", callStored, as: Stored.self,
+        "HotpatchCalls.stored", callStored, as: Stored.self,
         { f in
             let token = Token(6)
             return "\(f([{ $0 + 1 }, { $0 * token.id }], Handler { $0 + token.id }, .success { token }).handle(5))"
@@ -74,14 +74,14 @@ public let closureChecks: [CallCheck] = [
             return Handler { b.handle($0) * value }
         }),
     check(
-        "Calls.owned", callOwned, as: Owned.self,
+        "HotpatchCalls.owned", callOwned, as: Owned.self,
         { f in
             let token = Token(6)
             return "\(f { Token($0 + token.id) }())"
         },
         replacement: { f in { f(100) } }),
     check(
-        "Calls.largeClosure", callLargeClosure, as: LargeClosure.self,
+        "HotpatchCalls.largeClosure", callLargeClosure, as: LargeClosure.self,
         { f in
             let token = Token(1)
             func body(_ fails: Bool) throws -> String {

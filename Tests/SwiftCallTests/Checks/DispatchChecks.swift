@@ -1,6 +1,6 @@
-import CSwiftCall
-import CVictims
-import TestSupport
+import CPatchCall
+import CHotpatchVictims
+import HotpatchTestSupport
 
 // A call whose destination is looked up arrives with all that its caller put into registers.
 public let dispatchChecks: [CallCheck] = ([16, 32, 64] as [Int32]).map { bytes in

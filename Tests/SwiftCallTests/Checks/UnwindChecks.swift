@@ -1,11 +1,11 @@
-import CVictims
-import Calls
+import CHotpatchVictims
+import HotpatchCalls
 import Glibc
 import Hotpatch
-import Memory
-import SwiftCall
-import Symbols
-import TestSupport
+import HotpatchMemory
+import HotpatchSwiftCall
+import HotpatchSymbols
+import HotpatchTestSupport
 
 typealias Probed = (Probe, Int32, Double, Item) -> Int32
 typealias ProbedClosure = ((Int32) throws -> Int32, Int32) throws -> Int32
@@ -18,40 +18,41 @@ typealias ProbedLaterLarge = (Probe, Twelve, Twelve, Twelve, Int32) async -> Int
 public let unwindChecks: [CallCheck] = [
     CallCheck(description: "the stack inside a replacement") {
         try balanced {
-            let expected = try stack(look).after("Calls.callProbed(")
+            let expected = try stack(look).after("HotpatchCalls.callProbed(")
             let patch = try Patch.replace(
-                symbol: "Calls.probed", with: { probe, x, _, _ in probe(x) } as Probed)
+                symbol: "HotpatchCalls.probed", with: { probe, x, _, _ in probe(x) } as Probed)
             defer { try? patch.revert() }
             let names = try stack(look)
-            try names.expect(["hp_call_entry", "Calls.callProbed("])
+            try names.expect(["hp_call_entry", "HotpatchCalls.callProbed("])
             try equal("\(names.after("Calls.callProbed("))", "\(expected)", "the callers")
         }
     },
     CallCheck(description: "the stack inside an original") {
         try balanced {
-            let expected = try stack(look).after("Calls.callProbed(")
+            let expected = try stack(look).after("HotpatchCalls.callProbed(")
             let patch = try Patch.replace(
-                symbol: "Calls.probed",
+                symbol: "HotpatchCalls.probed",
                 wrapping: { (original: @escaping Probed) in { notLast(original($0, $1, $2, $3)) } })
             defer { try? patch.revert() }
             let names = try stack(look)
-            try names.expect(["Calls.probed(", "hp_call_entry", "hp_call_entry", "Calls.callProbed("])
+            try names.expect(["HotpatchCalls.probed(", "hp_call_entry", "hp_call_entry", "HotpatchCalls.callProbed("])
             try equal("\(names.after("Calls.callProbed("))", "\(expected)", "the callers")
         }
     },
     CallCheck(description: "the stack inside a converted closure") {
         try balanced {
-            let expected = try stack(lookFromClosure).after("Calls.callProbedClosure(")
+            let expected = try stack(lookFromClosure).after("HotpatchCalls.callProbedClosure(")
             let patch = try Patch.replace(
-                symbol: "Calls.probedClosure",
+                symbol: "HotpatchCalls.probedClosure",
                 wrapping: { (original: @escaping ProbedClosure) in
                     { f, x in notLast(try original({ notLast(try f($0)) }, x)) }
                 })
             defer { try? patch.revert() }
             let names = try stack(lookFromClosure)
             try names.expect([
-                "closure #1 (Swift.Int32) -> Swift.Int32 in Calls.callProbedClosure", "hp_call_entry", "hp_call_entry",
-                "Calls.probedClosure(", "hp_call_entry", "hp_call_entry", "Calls.callProbedClosure(",
+                "closure #1 (Swift.Int32) -> Swift.Int32 in HotpatchCalls.callProbedClosure", "hp_call_entry",
+                "hp_call_entry",
+                "HotpatchCalls.probedClosure(", "hp_call_entry", "hp_call_entry", "HotpatchCalls.callProbedClosure(",
             ])
             try equal("\(names.after("Calls.callProbedClosure("))", "\(expected)", "the callers")
         }
@@ -59,7 +60,7 @@ public let unwindChecks: [CallCheck] = [
     CallCheck(description: "an error through a replacement that calls its original") {
         try balanced {
             let patch = try Patch.replace(
-                symbol: "Calls.probedError",
+                symbol: "HotpatchCalls.probedError",
                 wrapping: { (original: @escaping ProbedError) in
                     { probe, x, item in
                         // Thrown by the original, caught, and thrown by the original once more.
@@ -88,7 +89,8 @@ public let unwindChecks: [CallCheck] = [
     // What the Swift frames own is left behind; they know nothing of exceptions.
     CallCheck(description: "a C++ exception through adapters both ways") {
         let patch = try Patch.replace(
-            symbol: "Calls.probed", wrapping: { (original: @escaping Probed) in { original($0, $1, $2, $3) &+ 100 } })
+            symbol: "HotpatchCalls.probed",
+            wrapping: { (original: @escaping Probed) in { original($0, $1, $2, $3) &+ 100 } })
         defer { try? patch.revert() }
         func call(_ number: Int) -> Int32 {
             victim_cxx_call(
@@ -99,7 +101,7 @@ public let unwindChecks: [CallCheck] = [
     },
     CallCheck(description: "the end of a thread inside adapters") {
         let patch = try Patch.replace(
-            symbol: "Calls.probed", wrapping: { (original: @escaping Probed) in { original($0, $1, $2, $3) } })
+            symbol: "HotpatchCalls.probed", wrapping: { (original: @escaping Probed) in { original($0, $1, $2, $3) } })
         defer { try? patch.revert() }
         var thread = pthread_t()
         pthread_create(
@@ -118,14 +120,14 @@ public let unwindChecks: [CallCheck] = [
 public let asyncUnwindChecks: [AsyncCallCheck] = [
     AsyncCallCheck(description: "the stack inside async functions") {
         func run() async throws -> [String] { try await stackLater { await callProbedLater(lookAround, 5) } }
-        let expected = try await run().after("(1) suspend resume partial function for Calls.probedLater(")
+        let expected = try await run().after("(1) suspend resume partial function for HotpatchCalls.probedLater(")
         let patch = try Patch.replace(
-            symbol: "Calls.probedLater",
+            symbol: "HotpatchCalls.probedLater",
             wrapping: { (original: @escaping ProbedLater) in { try await original($0, $1, $2) } })
         defer { try? patch.revert() }
         let names = try await run()
         // Callers of async functions are not on the stack: behind the original is what runs the job.
-        try names.expect(["(1) suspend resume partial function for Calls.probedLater("])
+        try names.expect(["(1) suspend resume partial function for HotpatchCalls.probedLater("])
         try equal(
             "\(names.after("(1) suspend resume partial function for Calls.probedLater("))", "\(expected)",
             "what runs the job")
@@ -137,28 +139,28 @@ public let asyncUnwindChecks: [AsyncCallCheck] = [
 #if arch(x86_64)
     public let stepChecks: [CallCheck] = [
         stepCheck(
-            "a replacement", "Calls.probed", { callProbed(nothing, 5) },
+            "a replacement", "HotpatchCalls.probed", { callProbed(nothing, 5) },
             wrapping: { (_: @escaping Probed) in { probe, x, _, _ in probe(x) } }),
         stepCheck(
-            "an original", "Calls.probed", { callProbed(nothing, 5) },
+            "an original", "HotpatchCalls.probed", { callProbed(nothing, 5) },
             wrapping: { (original: @escaping Probed) in { original($0, $1, $2, $3) } }),
         stepCheck(
-            "a closure", "Calls.probedClosure", { callProbedClosure(nothing, 5) },
+            "a closure", "HotpatchCalls.probedClosure", { callProbedClosure(nothing, 5) },
             wrapping: { (original: @escaping ProbedClosure) in { f, x in try original({ try f($0) }, x) } }),
         stepCheck(
-            "an error", "Calls.probedError", { callProbedError(nothing, -5) },
+            "an error", "HotpatchCalls.probedError", { callProbedError(nothing, -5) },
             wrapping: { (original: @escaping ProbedError) in { try original($0, $1, $2) } }),
         stepCheck(
-            "large values", "Calls.probedLarge", { callProbedLarge(nothing, 5) },
+            "large values", "HotpatchCalls.probedLarge", { callProbedLarge(nothing, 5) },
             wrapping: { (original: @escaping ProbedLarge) in { original($0, $1, $2, $3, $4, $5, $6) } }),
     ]
 
     public let asyncStepChecks: [AsyncCallCheck] = [
         asyncStepCheck(
-            "a result", "Calls.probedLater", { await callProbedLater(nothing, 5) },
+            "a result", "HotpatchCalls.probedLater", { await callProbedLater(nothing, 5) },
             wrapping: { (original: @escaping ProbedLater) in { try await original($0, $1, $2) } }),
         asyncStepCheck(
-            "an error", "Calls.probedLater", { await callProbedLater(nothing, -5) },
+            "an error", "HotpatchCalls.probedLater", { await callProbedLater(nothing, -5) },
             wrapping: { (original: @escaping ProbedLater) in { try await original($0, $1, $2) } }),
         stackStepCheck,
     ]
@@ -204,7 +206,7 @@ private let stackStepCheck = AsyncCallCheck(
     description: "the stack at every instruction: async, arguments on the stack"
 ) {
     let patch = try Patch.replace(
-        symbol: "Calls.probedLaterLarge", with: { probe, _, _, _, x in probe(x) } as ProbedLaterLarge)
+        symbol: "HotpatchCalls.probedLaterLarge", with: { probe, _, _, _, x in probe(x) } as ProbedLaterLarge)
     defer { try? patch.revert() }
     let original = try patch.original(as: ProbedLaterLarge.self)
     func call() async -> Int32 {

@@ -1,4 +1,4 @@
-import CVictims
+import CHotpatchVictims
 import Glibc
 import Hotpatch
 

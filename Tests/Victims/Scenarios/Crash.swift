@@ -1,11 +1,11 @@
-import CVictims
-import Calls
+import CHotpatchVictims
+import HotpatchCalls
 import Hotpatch
 
 /// Ends inside a replacement that was called by an original, for those who look at what is left: it never returns.
 @Sendable func crashInside() throws {
     _ = try Patch.replace(
-        symbol: "Calls.probed",
+        symbol: "HotpatchCalls.probed",
         wrapping: { (original: @escaping (Probe, Int32, Double, Item) -> Int32) in
             { probe, x, weight, item in x == 0 ? crash(x) : original(probe, x, weight, item) &+ 1 }
         })
@@ -20,7 +20,7 @@ import Hotpatch
 /// The same in async functions.
 @Sendable func crashInsideLater() throws {
     _ = try Patch.replace(
-        symbol: "Calls.probedLater",
+        symbol: "HotpatchCalls.probedLater",
         wrapping: { (original: @escaping (Probe, Int32, Item) async throws -> Int32) in
             { probe, x, item in
                 let result = try await original(probe, x, item)

@@ -1,8 +1,8 @@
 import CPatch
-import CVictims
+import CHotpatchVictims
 import Glibc
 import Hotpatch
-import LocalTarget
+import HotpatchLocalTarget
 
 /// A thread stopped at every single instruction of an entry continues in the stub. The thread steps through the function under its own
 /// SIGTRAP handler, which waits inside while the function is replaced.
@@ -190,7 +190,7 @@ func noPageLeftOpen() throws {
     func text() -> [String] {
         var ranges: [[Substring]] = []
         for line in readFile("/proc/self/maps").split(separator: "\n")
-        where line.contains("r-xp") && line.contains("Scenarios") {
+        where line.contains("r-xp") && line.contains("HotpatchScenarios") {
             let ends = line.split(separator: " ")[0].split(separator: "-")
             if let last = ranges.indices.last, ranges[last][1] == ends[0] {
                 ranges[last][1] = ends[1]

@@ -1,7 +1,7 @@
-import CVictims
+import CHotpatchVictims
 import Glibc
 import Hotpatch
-import LocalTarget
+import HotpatchLocalTarget
 
 /// A program that patches itself. `Scenarios NAME [PARKING [WRITER [PAGE-SIZE]]]` runs one scenario and exits with 0 where all
 /// it expects holds; otherwise it says what did not, and exits with 1. A fault or a hang stays inside.

@@ -1,5 +1,5 @@
 import CPatch
-import CVictims
+import CHotpatchVictims
 import Glibc
 import Hotpatch
 

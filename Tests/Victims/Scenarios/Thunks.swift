@@ -1,5 +1,5 @@
 import Glibc
-import SwiftCall
+import HotpatchSwiftCall
 
 /// Where the kernel gives no memory for code, a replacement is an error; what there was stays, and when there is memory again, all
 /// goes on.

@@ -1,6 +1,6 @@
 import CPatch
 import CPatchCore
-import CVictims
+import CHotpatchVictims
 import Glibc
 import Hotpatch
 

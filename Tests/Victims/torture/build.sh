@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles what Torture patches, and its patches. Usage: build.sh DIRECTORY C-COMPILER C++-COMPILER (with their options)
+# Compiles what HotpatchTorture patches, and its patches. Usage: build.sh DIRECTORY C-COMPILER C++-COMPILER (with their options)
 set -euo pipefail
 cd "$(dirname "$0")"
 out=$1 c=$2 cxx=$3

@@ -1,0 +1,56 @@
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchRemoteTarget
+import HotpatchSymbols
+
+/// A process, looked at and not touched: stopped, traced or restricted ones too.
+struct Inspection {
+    let pid: Int32
+    let map: ProcessMap
+    let memory: ProcMemory
+    let ledger: LedgerState
+
+    init(pid: Int32) throws(CommandError) {
+        self.pid = pid
+        do {
+            map = try ProcessMap(pid: pid)
+            do throws(MemoryError) { memory = try ProcMemory(pid: pid, writable: false) } catch {
+                throw RemoteRefusal.procUnreadable(pid: pid, path: "/proc/\(pid)/mem", code: error.code)
+            }
+            ledger = try LedgerState(of: map, memory: memory)
+        } catch { throw CommandError(error) }
+    }
+
+    /// The symbols of the process.
+    func symbols(within time: ReadingTime = ReadingTime()) throws(CommandError) -> SymbolIndex {
+        do {
+            return try SymbolIndex(map: map, memory: memory, root: "/proc/\(pid)/root", time: time)
+        } catch { throw CommandError(error) }
+    }
+
+    /// What a site's bytes say, whatever the ledger does; read once for all of its patches.
+    struct Found {
+        var bytes: [UInt8]
+        var slot: Address?
+        var isJump: Bool
+        /// What is to be said of a patch that another one hides.
+        var below: String
+    }
+
+    /// Nil where the code is gone.
+    func found(at site: SiteRecord) -> Found? {
+        guard let bytes = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else { return nil }
+        let slot = (try? memory.value(UInt64.self, at: site.slot)).map { Address($0) }
+        let newer = ledger.replacement(for: site.entry).map { "below \(displayName($0.name))" }
+        return Found(
+            bytes: bytes, slot: slot, isJump: ledger.isJump(bytes, of: site), below: newer ?? "below another patch")
+    }
+
+    func status(of site: SiteRecord, _ found: Found?, patch: PatchRecord, member: PatchRecord.Member) -> String {
+        guard let found else { return "no longer loaded" }
+        if patch.state == .reverted { return "not in force" }
+        if ledger.leads(found.bytes, slot: found.slot, of: site, to: member.replacement) { return "in force" }
+        if found.isJump { return found.below }
+        return found.bytes == site.original ? "not in force" : "overwritten by somebody else"
+    }
+}

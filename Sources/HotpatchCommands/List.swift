@@ -1,0 +1,79 @@
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchSymbols
+
+/// `list`: what is patched in a process, by whomever.
+public struct List: Sendable {
+    public var pid: Int32
+
+    public init(pid: Int32) { self.pid = pid }
+
+    public func run() throws(CommandError) -> Report {
+        let inspection = try Inspection(pid: pid)
+        let state = inspection.ledger
+        var found: [UInt32: Inspection.Found?] = [:]
+        var entries: [Report] = []
+        for entry in state.patches { entries.append(describe(entry.record, inspection, &found)) }
+        let lines = entries.map(\.text)
+        return Report(
+            text: lines.isEmpty ? "process \(pid) has no patches" : lines.joined(separator: "\n"),
+            json: .object(["pid": .number(Int(pid)), "patches": .array(entries.map(\.json))]))
+    }
+
+    /// - Parameter known: what was found at the sites so far.
+    private func describe(
+        _ patch: PatchRecord, _ inspection: Inspection, _ known: inout [UInt32: Inspection.Found?]
+    ) -> Report {
+        var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
+        if !patch.source.isEmpty { text += "\n  library \(patch.source)" }
+        if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
+        var functions: [JSON] = []
+        for member in patch.members {
+            let site = inspection.ledger.site(member.site)
+            let found = known[site.id] ?? inspection.found(at: site)
+            known.updateValue(found, forKey: site.id)
+            let status = inspection.status(of: site, found, patch: patch, member: member)
+            let name = displayName(site.name)
+            text += "\n  \(name) at \(site.entry) in \(site.imagePath)"
+            let code = inspection.ledger.code(of: member)
+            let through = code == member.replacement ? "" : " through \(member.replacement)"
+            text += "\n    → \(displayName(member.replacementName)) at \(code)\(through)  \(status)"
+            functions.append(
+                .object([
+                    "symbol": .string(site.name), "name": .string(name), "image": .string(site.imagePath),
+                    "address": .string(site.entry.description), "replacement": .string(member.replacementName),
+                    "replacement_address": .string(code.description),
+                    "thunk": code == member.replacement ? .null : .string(member.replacement.description),
+                    "original_address": .string(site.originalAddress.description), "status": .string(status),
+                ]))
+        }
+        return Report(
+            text: text,
+            json: .object([
+                "id": .number(Int(patch.id)), "state": .string(patch.stateText), "time": .string(timestamp(patch.time)),
+                "origin": .string(patch.origin.fromOutside ? "outside" : "code"),
+                "by_pid": .number(Int(patch.origin.pid)),
+                "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.source),
+                "build_id": .string(patch.digest), "functions": .array(functions),
+            ]))
+    }
+}
+
+extension PatchRecord {
+    /// A state that a command can only see in the ledger once the patcher that set it is dead is told as that.
+    var stateText: String {
+        switch state {
+        case .applying: "interrupted while applying"
+        case .applied: "applied"
+        case .reverting: "interrupted while reverting"
+        case .reverted: "reverted"
+        }
+    }
+
+    var originText: String {
+        origin.fromOutside ? "by swift-hotpatch (pid \(origin.pid), uid \(origin.uid))" : "from code"
+    }
+}
+
+/// A demangled name, or the name itself.
+func displayName(_ mangled: String) -> String { Demangling.demangle(mangled) ?? mangled }

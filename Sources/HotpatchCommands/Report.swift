@@ -1,0 +1,80 @@
+import HotpatchEngine
+import HotpatchRemoteTarget
+import HotpatchSymbols
+
+/// What a command has to say: for a person, and for a program.
+public struct Report: Sendable {
+    /// Lines, without a newline at the end.
+    public var text: String
+    public var json: JSON
+
+    public init(text: String, json: JSON) {
+        self.text = text
+        self.json = json
+    }
+}
+
+/// The exit codes of the command line.
+public enum ExitCode: Int32, Sendable {
+    case done = 0
+    /// The target was not touched.
+    case refused = 2
+    /// Something failed, and everything was put back.
+    case rolledBack = 3
+    /// The target may be inconsistent.
+    case inconsistent = 4
+    case usage = 64
+
+    init(_ outcome: PatchError.Outcome) {
+        self =
+            switch outcome {
+            case .refused: .refused
+            case .rolledBack: .rolledBack
+            case .inconsistent: .inconsistent
+            }
+    }
+}
+
+/// Why a command did not do what it was asked to. Printed as `error: what. why. try this.`
+public struct CommandError: Error, Sendable, CustomStringConvertible {
+    public var description: String
+    public var exitCode: ExitCode
+
+    public init(_ description: String, exitCode: ExitCode = .refused) {
+        self.description = description
+        self.exitCode = exitCode
+    }
+
+    /// Any error of the modules below. What does not say otherwise refused before it touched the target.
+    public init(_ error: any Error) {
+        switch error {
+        case let error as CommandError: self = error
+        case PatchError.symbol(let error): self.init(error)
+        case let error as SymbolError:
+            var text = error.description
+            if case .ambiguous(_, let candidates) = error, Set(candidates.map(\.image)).count > 1 {
+                text += " (--in IMAGE)"
+            }
+            self.init(text)
+        case let error as PatchError:
+            self.init(error.description, exitCode: ExitCode(error.outcome))
+        case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
+        default: self.init("\(error)")
+        }
+    }
+
+    public var json: JSON {
+        .object(["error": .string(description), "exit_code": .number(Int(exitCode.rawValue))])
+    }
+}
+
+/// Text as a terminal may have it: names come from the target, and a control character in one of them would be obeyed.
+public func printable(_ text: String) -> String {
+    let isControl = { (scalar: Unicode.Scalar) in
+        (scalar.value < 0x20 && scalar != "\n" && scalar != "\t") || (0x7f..<0xa0).contains(scalar.value)
+    }
+    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    var result = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars { result.append(isControl(scalar) ? "\u{fffd}" : scalar) }
+    return String(result)
+}

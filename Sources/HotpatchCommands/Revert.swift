@@ -1,0 +1,98 @@
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchRemoteTarget
+
+/// `revert`: takes patches out of force, those made from code too.
+public struct Revert: Sendable {
+    public enum Choice: Sendable {
+        case patches([UInt32])
+        case all
+    }
+
+    public var pid: Int32
+    public var choice: Choice
+    public var options: TargetOptions
+
+    public init(pid: Int32, choice: Choice, options: TargetOptions = TargetOptions()) {
+        self.pid = pid
+        self.choice = choice
+        self.options = options
+    }
+
+    public func run() throws(CommandError) -> Report {
+        let session = try Session(pid: pid, options: options)
+        defer { session.target.finish() }
+        do throws(PatchError) {
+            let reverted: PatchEngine.Reverted?
+            switch choice {
+            case .patches(let ids): reverted = try session.engine.revert(ids)
+            case .all: reverted = try session.engine.revert { (_, _) in true }
+            }
+            guard let reverted else {
+                return Report(
+                    text: "process \(pid) has no patches to revert",
+                    json: .object(["pid": .number(Int(pid)), "reverted": .array([])]))
+            }
+            let problems = runCallbacks(of: reverted.patches, session: session)
+            return report(reverted, problems: problems)
+        } catch { throw session.explained(error) }
+    }
+
+    private func runCallbacks(of patches: [PatchRecord], session: Session) -> [String] {
+        var problems: [String] = []
+        for patch in patches where patch.onRevert != .null && patch.state == .applied {
+            do { _ = try session.target.call(patch.onRevert, name: "hotpatch_on_revert", isCleanup: true) } catch {
+                problems.append("patch \(patch.id) is reverted, but its hotpatch_on_revert could not be run: \(error)")
+            }
+        }
+        return problems
+    }
+
+    private func report(_ reverted: PatchEngine.Reverted, problems: [String]) -> Report {
+        let ids = reverted.patches.map { "\($0.id)" }.joined(separator: ", ")
+        let count = reverted.patches.reduce(0) { $0 + $1.members.count }
+        var lines = [
+            "reverted patch \(ids): \(count) function\(count == 1 ? "" : "s"), \(pauseText(reverted.summary))"
+        ]
+        lines += reverted.vanished.map {
+            "note: \(displayName($0.name)) is no longer loaded; nothing was written there"
+        }
+        let notes = interruptionText(reverted.summary).map { [$0] } ?? []
+        lines += notes.map { "note: \($0)" }
+        lines += problems.map { "warning: \($0)" }
+        return Report(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                "pid": .number(Int(pid)), "reverted": .array(reverted.patches.map { .number(Int($0.id)) }),
+                "pause_ns": .number(Int(clamping: reverted.summary.pauseNanoseconds)),
+                "holds": .number(reverted.summary.holds),
+                "held_ns": .number(Int(clamping: reverted.summary.totalNanoseconds)),
+                "threads": .number(reverted.summary.heldThreads),
+                "interrupted": .number(reverted.summary.interruptedCalls),
+                "warnings": .array(problems.map(JSON.string)),
+            ]))
+    }
+}
+
+/// "4 threads held for 0.21 ms", or "4 threads held 3 times, for 50.21 ms at most and 52.03 ms in all".
+func pauseText(_ summary: CommitSummary) -> String {
+    func milliseconds(_ nanoseconds: UInt64) -> String {
+        let hundredths = (nanoseconds + 5000) / 10000
+        let fraction = hundredths % 100
+        return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+    }
+    let threads = "\(summary.heldThreads) thread\(summary.heldThreads == 1 ? "" : "s") held "
+    let longest = milliseconds(summary.pauseNanoseconds)
+    guard summary.holds > 1 else { return threads + "for " + longest }
+    let total = milliseconds(summary.totalNanoseconds)
+    return threads + "\(summary.holds) times, for \(longest) at most and \(total) in all"
+}
+
+/// "2 system calls returned EINTR …"; nil where none did.
+func interruptionText(_ summary: CommitSummary) -> String? {
+    let count = summary.interruptedCalls
+    guard count > 0 else { return nil }
+    return
+        "\(count) system call\(count == 1 ? "" : "s") of the process returned EINTR for being held: epoll_wait and its like "
+        + "cannot be restarted on this architecture"
+}

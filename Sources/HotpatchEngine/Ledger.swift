@@ -1,0 +1,131 @@
+import HotpatchMemory
+import HotpatchSymbols
+
+/// What is patched in a process, kept in that process, so that any later command can list and revert it.
+///
+/// A ledger is a private mapping of a memfd called `hotpatch-ledger`, visible in `/proc/PID/maps`; private, so that what a
+/// forked child patches is its own. When it is full another segment is mapped beside it. All numbers are little-endian.
+///
+///     0   "HOTPATCH"
+///     8   u32 version, u32 size of this header
+///     16  u32 segment (0, 1, …), u32 edition
+///     24  u64 size of the segment, bytes
+///     32  u64 generation: one more with every commit; in segment 0 only
+///     40  u64 used: bytes of records after the header
+///     48  u64 committer: the thread that commits from inside the process, by the id that it knows itself by; 0 where none does
+///     56  zeros
+///     64  records: see `LedgerRecord`
+///
+/// There is no lock that a dead patcher could leave behind: a plan names the generation it was made from, and the commit,
+/// while every thread is held, refuses a plan whose generation has passed. Only a commit from inside the process can be
+/// interrupted by another, from outside, which so refuses while there is a committer that lives.
+///
+/// Patches that are reverted are forgotten: once they take a noticeable part of it, a commit lays down a new edition of the
+/// ledger elsewhere, without them, makes it one by its first word, and then retires the old one likewise. Should the patcher die
+/// between these two writes, there are two editions, both complete: the newer counts.
+enum Ledger {
+    static let version: UInt32 = 2
+    static let headerSize = 64
+    static let generationOffset = 32
+    static let usedOffset = 40
+    static let committerOffset = 48
+    static let magic: [UInt8] = Array("HOTPATCH".utf8)
+    /// At the beginning of a segment of an old edition, which a new one may be laid down in.
+    static let retired: [UInt8] = Array("RETIRED!".utf8)
+    /// Bytes of reverted patches that are not worth a new edition.
+    static let tolerated = 8 << 10
+    static let mappingName = "/memfd:hotpatch-ledger"
+    /// Touched page by page: what is not used costs address space only.
+    static let segmentSize = 1 << 20
+    /// More than any set of patches takes, in all segments: the numbers are the target's, and it may wish to see us allocate.
+    static let largestSize = 256 << 20
+    /// Of ids and of the generation: what is counted up must not overflow.
+    static let largestNumber = 1 << 31
+
+    /// Where segment 0 lies: the first of these that is free or has one. Two patchers that start at the same moment, one from
+    /// inside and one from outside, so meet at one place, and the commit lets one of them pass. They lie clear of where the
+    /// kernel, a sanitizer or a program of fixed address maps things; the last two also exist with 39 bits of addresses.
+    static let homes = [0x6870_0000_0000, 0x2870_0000_0000, 0x30_0000_0000, 0x18_0000_0000].map { Address($0) }
+
+    /// As far as the committer, which is not the commit's to lay down.
+    static func header(
+        segment: Int, edition: UInt32, size: Int, generation: UInt64 = 0, used: Int = 0
+    ) -> [UInt8] {
+        var writer = LedgerWriter()
+        for byte in magic { writer.integer(byte) }
+        writer.integer(version)
+        writer.integer(UInt32(headerSize))
+        writer.integer(UInt32(segment))
+        writer.integer(edition)
+        writer.integer(UInt64(size))
+        writer.integer(generation)
+        writer.integer(UInt64(used))
+        return writer.bytes
+    }
+
+    struct Segment: Hashable, Sendable {
+        var address: Address
+        var index: Int
+        var edition: UInt32
+        var size: Int
+        var used: Int
+    }
+
+    /// Where the records of a process lie.
+    struct Layout: Sendable {
+        /// In order.
+        var segments: [Segment] = []
+        var generation: UInt64 = 0
+        var committer: UInt64 = 0
+        /// Of editions before, which a patcher that died has not retired.
+        var superseded: [Segment] = []
+        /// Retired: with the bytes that fit.
+        var spare: [(address: Address, size: Int)] = []
+    }
+
+    static func layout(of map: ProcessMap, memory: any MemoryReader) throws -> Layout {
+        var layout = Layout()
+        var all: [(segment: Segment, generation: UInt64, committer: UInt64)] = []
+        var total = 0
+        for region in map.regions where region.path.hasPrefix(mappingName) {
+            let header = try memory.bytes(at: region.range.lowerBound, count: headerSize)
+            if header.prefix(8).elementsEqual(retired) {
+                layout.spare.append((region.range.lowerBound, region.count))
+            }
+            // One that was mapped, but never committed to, has no magic yet.
+            guard header.prefix(8).elementsEqual(magic) else { continue }
+            var reader = LedgerReader(header[8...])
+            let version: UInt32 = try reader.integer()
+            guard version == Self.version else { throw LedgerError.version(version) }
+            guard try reader.integer(UInt32.self) == headerSize else {
+                throw LedgerError.malformed("its header is not \(headerSize) bytes")
+            }
+            let index: UInt32 = try reader.integer()
+            let edition: UInt32 = try reader.integer()
+            let size: UInt64 = try reader.integer()
+            let stated: UInt64 = try reader.integer()
+            let used: UInt64 = try reader.integer()
+            let committer: UInt64 = try reader.integer()
+            total += used <= largestSize ? Int(used) : largestSize
+            guard total < largestSize, stated < largestNumber, edition < largestNumber else {
+                throw LedgerError.malformed("\(total) bytes of records, generation \(stated), edition \(edition)")
+            }
+            guard size <= region.count, size >= headerSize, used <= size - UInt64(headerSize) else {
+                throw LedgerError.malformed(
+                    "segment \(index) says it has \(used) of \(size) bytes in use, in \(region.count)")
+            }
+            let segment = Segment(
+                address: region.range.lowerBound, index: Int(index), edition: edition, size: Int(size), used: Int(used))
+            all.append((segment, stated, committer))
+        }
+        let newest = all.map(\.segment.edition).max() ?? 0
+        layout.superseded = all.map(\.segment).filter { $0.edition < newest }
+        let current = all.filter { $0.segment.edition == newest }.sorted { $0.segment.index < $1.segment.index }
+        layout.segments = current.map(\.segment)
+        guard layout.segments.enumerated().allSatisfy({ $0.offset == $0.element.index }) else {
+            throw LedgerError.malformed("its segments are numbered \(layout.segments.map(\.index))")
+        }
+        if let first = current.first { (layout.generation, layout.committer) = (first.generation, first.committer) }
+        return layout
+    }
+}

@@ -1,0 +1,21 @@
+import HotpatchSymbols
+
+/// Tells the functions of this engine, which must not be patched while they patch.
+public struct OwnCode: Sendable {
+    /// What the Swift modules' symbols begin with, and the C ones'.
+    private static let prefixes = [
+        "$s8Hotpatch", "$s19HotpatchLocalTarget", "$s14HotpatchEngine", "$s12HotpatchPlan", "$s15HotpatchSymbols",
+        "$s14HotpatchMemory", "hp_",
+    ]
+
+    private let images: Set<String>
+
+    /// An image holds the engine where it defines `hp_commit`: a program may have modules of the same names.
+    public init(index: SymbolIndex) {
+        images = Set(index.functions(named: "hp_commit", in: nil).map(\.image.path))
+    }
+
+    public func contains(_ function: FunctionSymbol) -> Bool {
+        images.contains(function.image.path) && Self.prefixes.contains { function.name.hasPrefix($0) }
+    }
+}

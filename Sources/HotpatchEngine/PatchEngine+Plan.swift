@@ -1,0 +1,430 @@
+import CHotpatchLinux
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+extension PatchEngine {
+    func plan(_ request: PatchRequest, map: ProcessMap, state: LedgerState) throws(PatchError) -> PlannedPatch {
+        var planning = Planning(engine: self, map: map, state: state)
+        for replacement in request.replacements { try planning.add(replacement) }
+        // Half of what stands in the way of a detour would be no reason to make it.
+        for replacement in request.replacements {
+            try reading("read the symbols") { try replacement.function.image.checkRead() }
+        }
+        return planning.finish(request)
+    }
+
+    /// What would be made of the function now, where a site's stub is that; else nil. The few bytes at its entry are those of many
+    /// functions: where its image was unloaded, and another build loaded in its place, the stub would run the old build's
+    /// instructions.
+    fileprivate func fittingDetour(
+        of site: SiteRecord, _ replacement: Replacement, memory: PageSnapshot
+    ) throws(PatchError) -> Detour? {
+        let hop = target.architecture.hop(of: site.detour, at: site.patchAddress)
+        guard
+            let detour = try? detour(
+                for: replacement, stub: site.stub.lowerBound, slot: site.slot, hop: hop, memory: memory)
+        else { return nil }
+        guard detour.patchAddress == site.patchAddress, detour.expected == site.original,
+            detour.stub.originalAddress == site.originalAddress
+        else { return nil }
+        let stub = try reading("read the stub of a function") {
+            try memory.bytes(at: site.stub.lowerBound, count: detour.stub.bytes.count)
+        }
+        return stub == detour.stub.bytes ? detour : nil
+    }
+
+    fileprivate func detour(
+        for replacement: Replacement, stub: Address, slot: Address, hop: Address? = nil, memory: PageSnapshot
+    ) throws(PatchError) -> Detour {
+        let function = replacement.function
+        let code = try reading("read the function") {
+            try memory.bytes(at: function.address, count: replacement.extent.available)
+        }
+        do throws(Refusal) {
+            return try Detour(
+                architecture: target.architecture, code: code, functionLength: replacement.extent.length,
+                entry: function.address, stub: stub, slot: slot, hop: hop, tables: memory)
+        } catch {
+            throw .refused(
+                function: displayName(function.name), address: function.address, image: function.image.path, error)
+        }
+    }
+}
+
+/// A plan being made.
+private struct Planning {
+    let engine: PatchEngine
+    let map: ProcessMap
+    let state: LedgerState
+    let memory: PageSnapshot
+    /// Before anything was patched: what `memory` holds, and for whole images, of which it would keep every page.
+    let code, images: OriginalCode
+    var plan: PatchPlan
+    var sites: [SiteRecord] = []
+    var newSites: [SiteRecord] = []
+    var members: [PatchRecord.Member] = []
+    /// Parallel to `members`: each site once.
+    var memberSites: [SiteRecord] = []
+    var notes: [String] = []
+    var pools: [Pool] = []
+    var hops: [Write] = []
+    var fresh: [(address: Address, bytes: [UInt8])] = []
+    /// What is asked for so far, by entry: the number in the request.
+    var asked: [Address: (number: Int, replacement: Replacement)] = [:]
+    var nextSite: UInt32
+
+    struct Pool {
+        var record: PoolRecord
+        var text: Address
+        var data: Address
+        var isNew: Bool
+    }
+
+    /// Of a pool: stubs, and the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
+    static let textSize = 64 << 10
+    static let dataSize = 16 << 10
+    /// Reserved for a stub, or a thunk, before it is known how long it is.
+    static let stubReserve = max(256, AsyncThunk.capacity)
+
+    init(engine: PatchEngine, map: ProcessMap, state: LedgerState) {
+        self.engine = engine
+        self.map = map
+        self.state = state
+        memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
+        code = OriginalCode(memory, state: state)
+        images = OriginalCode(engine.target.memory, as: code)
+        nextSite = state.nextSite
+        plan = PatchPlan(architecture: engine.target.architecture)
+        pools = state.pools.map { record in
+            let end = state.end(of: record)
+            return Pool(record: record, text: end.text.roundedUp(to: 16), data: end.data, isNew: false)
+        }
+    }
+
+    mutating func add(_ replacement: Replacement) throws(PatchError) {
+        let function = replacement.function
+        if engine.isOwn(function) { throw .ownFunction(function: name(function), address: function.address) }
+        if replacement.address == function.address {
+            throw .itself(function: name(function), address: function.address)
+        }
+        if let known = asked[function.address] {
+            try checkSame(replacement, as: known.replacement)
+            // One patch of one function, under two names.
+            sites.append(sites[known.number])
+            fill(replacement.originalPointer, with: sites[known.number])
+            return
+        }
+        asked[function.address] = (sites.count, replacement)
+
+        var replacement = replacement
+        if let context = replacement.context { replacement.address = try thunk(for: replacement, allocating: context) }
+        let site: SiteRecord
+        if let known = try knownSite(for: replacement) {
+            site = known
+        } else {
+            site = try newSite(for: replacement)
+        }
+        sites.append(site)
+        members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
+        memberSites.append(site)
+        fill(replacement.originalPointer, with: site)
+    }
+
+    private mutating func fill(_ pointer: Address?, with site: SiteRecord) {
+        guard let pointer else { return }
+        plan.writes.append(
+            Write(address: pointer, kind: .data, expected: nil, bytes: engine.word(site.originalAddress.rawValue)))
+    }
+
+    /// Several names of one code, such as the constructors of complete and of base objects, are one function: by another name it may be
+    /// asked for again, with what is the same code too, or is of the same text where the two are.
+    private func checkSame(_ replacement: Replacement, as known: Replacement) throws(PatchError) {
+        let functions = [known.function, replacement.function]
+        if functions[0].name == functions[1].name {
+            throw .twice(function: name(functions[0]), address: functions[0].address)
+        }
+        func areAlike(_ names: [String]) -> Bool {
+            let texts = names.map(Demangling.demangle)
+            return texts[0] != nil && texts[0] == texts[1]
+        }
+        guard
+            known.address == replacement.address
+                || areAlike(functions.map(\.name)) && areAlike([known.name, replacement.name])
+        else {
+            throw .sameCode(
+                functions: zip(functions, [known, replacement]).map { function, replacement in
+                    areAlike(functions.map(\.name)) ? "\(name(function)) (\(function.name))" : name(function)
+                }.sorted(), address: functions[0].address, image: functions[0].image.path)
+        }
+    }
+
+    /// The thunk through which an async function is entered that needs a larger context: one that is there already, or a new one.
+    private mutating func thunk(
+        for replacement: Replacement, allocating context: AsyncContext.Larger
+    ) throws(PatchError) -> Address {
+        func thunk(at address: Address) -> AsyncThunk {
+            AsyncThunk(
+                engine.target.architecture, at: address, replacement: replacement.address, contextSize: context.size,
+                allocate: context.allocator.allocate, deallocate: context.allocator.deallocate)
+        }
+        let known = state.thunks.first { known in
+            guard known.replacement == replacement.address, known.contextSize == UInt32(clamping: context.size) else {
+                return false
+            }
+            let wanted = thunk(at: known.range.lowerBound)
+            return (try? memory.bytes(at: wanted.address, count: wanted.bytes.count)) == wanted.bytes
+        }
+        if let known { return known.range.lowerBound }
+        let pool = try poolIndex(for: replacement.function)
+        let thunk = thunk(at: pools[pool].text)
+        pools[pool].text = (pools[pool].text + thunk.bytes.count).roundedUp(to: 16)
+        plan.thunks.append(thunk)
+        return thunk.address
+    }
+
+    /// For people. Demangling takes as long as planning, so only what is reported is demangled.
+    private func name(_ function: FunctionSymbol) -> String { engine.displayName(function.name) }
+
+    /// The site of a function that was patched before, with the writes that make the new replacement run.
+    private mutating func knownSite(for replacement: Replacement) throws(PatchError) -> SiteRecord? {
+        let function = replacement.function
+        guard let site = state.site(entry: function.address) else { return nil }
+        let found = try engine.reading("read the function") {
+            try memory.bytes(at: site.patchAddress, count: site.original.count)
+        }
+        guard found == site.original || state.isJump(found, of: site) else {
+            // Nothing of ours is in force there: another image may have come to lie at the address.
+            if state.layer(of: site.id) == nil { return nil }
+            throw .entryChanged(
+                function: name(function), address: site.patchAddress, expected: site.detour, found: found)
+        }
+        guard found == site.original else {
+            plan.lead(site, to: replacement.address, from: found)
+            return site
+        }
+        guard let detour = try engine.fittingDetour(of: site, replacement, memory: memory) else {
+            guard let layer = state.layer(of: site.id) else { return nil }
+            throw .target(
+                "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
+                    + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
+        }
+        try checkReferences(replacement, of: detour)
+        if let hop = detour.hop { try claim(hop, of: replacement, leadingTo: site.stub.lowerBound) }
+        plan.lead(site, to: replacement.address, from: found)
+        return site
+    }
+
+    private mutating func newSite(for replacement: Replacement) throws(PatchError) -> SiteRecord {
+        let function = replacement.function
+        let pool = try poolIndex(for: function)
+        let (stub, slot) = (pools[pool].text, pools[pool].data)
+        var detour = try engine.detour(for: replacement, stub: stub, slot: slot, memory: memory)
+        do throws(PatchError) {
+            try checkReferences(replacement, of: detour)
+        } catch {
+            guard case .refused(_, _, _, let refusal) = error, refusal.reason == .foreignBranch,
+                let through = try detourThroughHop(replacement, instead: detour)
+            else { throw error }
+            detour = through
+        }
+        if detour.movesCall, engine.target.hasShadowStack {
+            throw .shadowStack(function: name(function), address: function.address)
+        }
+        let site = SiteRecord(
+            id: nextSite, machine: engine.target.architecture.elfMachine, entry: function.address,
+            patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
+            stub: detour.stub.address..<detour.stub.address + detour.stub.bytes.count,
+            originalAddress: detour.stub.originalAddress, slot: detour.stub.slot,
+            moved: detour.pcMap.map {
+                .init(
+                    entryOffset: UInt32(truncatingIfNeeded: $0.entry - function.address),
+                    stubOffset: UInt32(truncatingIfNeeded: $0.stub - detour.stub.address))
+            },
+            name: function.name, imagePath: function.image.path,
+            // 20 bytes a site that nobody has ever asked for: whether another build lies there, the stub tells.
+            buildID: [])
+        nextSite += 1
+        pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
+        pools[pool].data += 8
+        plan.stubs.append(detour.stub)
+        plan.lead(site, to: replacement.address, from: site.original)
+        newSites.append(site)
+        if detour.hasUncheckedIndirectJump {
+            notes.append(
+                "\(name(function)) has a computed jump that could not be checked: it must not lead into its first bytes"
+            )
+        }
+        return site
+    }
+
+    private func check(_ replacement: Replacement, patchAddress: Address, length: Int) -> ReferenceCheck {
+        let (engine, mangled) = (engine, replacement.function.name)
+        return ReferenceCheck(
+            architecture: engine.target.architecture, image: replacement.function.image,
+            function: replacement.function.address, extent: replacement.extent, patchAddress: patchAddress,
+            detourLength: length, code: code, readable: { engine.displayName(mangled) })
+    }
+
+    /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.
+    ///
+    /// Where fewer bytes are overwritten because of branches into the others, and the detour goes through a hop, still nobody may
+    /// take the address of these.
+    private func checkReferences(_ replacement: Replacement, of detour: Detour) throws(PatchError) {
+        let image = replacement.function.image
+        var check = check(replacement, patchAddress: detour.patchAddress, length: detour.bytes.count)
+        try engine.references.read(image, for: check.function, check.architecture, in: images)
+        func refusal(branches: Bool) throws(PatchError) -> Refusal? {
+            let near = engine.references.references(to: check.places, of: image)
+            return try engine.reading("read what may lead into the function") {
+                try check.refusal(near: near, branches: branches)
+            }
+        }
+        var found = try refusal(branches: true)
+        if found == nil, detour.hop != nil {
+            check.detourLength = check.architecture.hopLength
+            found = try refusal(branches: false)
+        }
+        for proviso in detour.provisos where found == nil {
+            let near = try engine.references.search(for: proviso.places, in: image, check.architecture, images)
+            let isReached = try engine.reading("read what may lead into the function") {
+                try check.isReached(proviso.places, near: near)
+            }
+            if isReached { found = proviso.refusal }
+        }
+        guard let found else { return }
+        throw .refused(function: name(replacement.function), address: check.function, image: image.path, found)
+    }
+
+    /// The detour that overwrites fewer bytes, through padding near by; nil where there is none, or that would not do either.
+    private mutating func detourThroughHop(
+        _ replacement: Replacement, instead detour: Detour
+    ) throws(PatchError) -> Detour? {
+        let entry = detour.patchAddress
+        for start in hopEnds(around: entry, of: replacement.function.image) {
+            let hop = start - engine.target.architecture.hopLength
+            guard
+                let through = try? engine.detour(
+                    for: replacement, stub: detour.stub.address, slot: detour.stub.slot, hop: hop, memory: memory),
+                (try? checkReferences(replacement, of: through)) != nil,
+                (try? claim(hop, of: replacement, leadingTo: detour.stub.address)) != nil
+            else { continue }
+            return through
+        }
+        return nil
+    }
+
+    /// Where code starts so near an entry that a hop may lie before it.
+    private func hopEnds(around entry: Address, of image: LoadedImage) -> [Address] {
+        let length = engine.target.architecture.hopLength
+        guard length > 0 else { return [] }
+        let reach = Architecture.hopReach
+        return Array(engine.references.starts(in: entry - reach + length..<entry + reach, of: image))
+    }
+
+    /// Takes padding for a hop, or finds that it leads to the stub already.
+    private mutating func claim(
+        _ hop: Address, of replacement: Replacement, leadingTo stub: Address
+    ) throws(PatchError) {
+        let image = replacement.function.image
+        let architecture = engine.target.architecture
+        let taken = PatchError.target(
+            "cannot patch \(name(replacement.function)): the padding at \(hop), which its jump needs, is in use. "
+                + "Patch what calls it.")
+        let found = try engine.reading("read the padding near the function") {
+            try memory.bytes(at: hop, count: architecture.hopLength)
+        }
+        guard let jump = architecture.jump(atHop: hop, to: stub) else { throw taken }
+        if found == jump { return }
+        if hops.contains(where: { $0.address.distance(to: hop) < UInt64(architecture.hopLength) }) { throw taken }
+        let start = hop + architecture.hopLength
+        let earlier = engine.references.starts(in: image.range.lowerBound..<start, of: image)
+        guard let previous = earlier.last else { throw taken }
+        let check = check(replacement, patchAddress: replacement.function.address, length: 1)
+        let isFree = try engine.reading("read the padding near the function") {
+            try check.isHop(before: start, behind: previous) { engine.references.references(to: $0, of: image) }
+        }
+        guard isFree else { throw taken }
+        hops.append(Write(address: hop, kind: .text, expected: found, bytes: jump))
+    }
+
+    /// A pool within the shortest detour's reach that has room, or a new one; where there is no place for one, and the
+    /// architecture has longer detours, the nearest.
+    private mutating func poolIndex(for function: FunctionSymbol) throws(PatchError) -> Int {
+        let architecture = engine.target.architecture
+        if let near = nearestPool(to: function.address, reach: architecture.detourReach) { return near }
+        let page = engine.target.pageSize
+        let text = (Self.textSize + page - 1) / page * page
+        let data = (Self.dataSize + page - 1) / page * page
+        var regions = map.regions
+        for pool in pools where pool.isNew {
+            regions.append(Region(range: pool.record.text.lowerBound..<pool.record.data.upperBound, permissions: .read))
+        }
+        regions.sort { $0.range.lowerBound < $1.range.lowerBound }
+        func place(reach: UInt64) -> Address? {
+            PoolPlacement.address(
+                near: function.address, size: text + data, reach: reach, regions: regions, program: engine.program,
+                pageSize: page, limit: PoolPlacement.limit(architecture, regions: map.regions))
+        }
+        var found = place(reach: architecture.detourReach)
+        if found == nil, architecture.farDetourReach > architecture.detourReach {
+            found = place(reach: architecture.farDetourReach)
+            if let far = nearestPool(to: function.address, reach: architecture.farDetourReach),
+                found.map({ pools[far].text.distance(to: function.address) <= $0.distance(to: function.address) })
+                    ?? true
+            {
+                return far
+            }
+        }
+        guard let address = found else {
+            throw .noPool(function: name(function), address: function.address, reach: architecture.farDetourReach)
+        }
+        let record = PoolRecord(address: address, textSize: text, dataSize: data)
+        pools.append(Pool(record: record, text: address, data: address + text, isNew: true))
+        return pools.count - 1
+    }
+
+    /// The first pool within reach that has room; of those beyond the shortest detour's reach, the nearest.
+    private func nearestPool(to entry: Address, reach: UInt64) -> Int? {
+        let usable = pools.indices.filter { index in
+            let pool = pools[index]
+            return pool.record.text.upperBound - pool.text >= Self.stubReserve
+                && pool.record.data.upperBound - pool.data >= 8
+                && pool.record.text.lowerBound.distance(to: entry) < reach
+                && pool.record.data.upperBound.distance(to: entry) < reach
+        }
+        guard reach > engine.target.architecture.detourReach else { return usable.first }
+        return usable.min { pools[$0].text.distance(to: entry) < pools[$1].text.distance(to: entry) }
+    }
+
+    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, hops, entries.
+    consuming func finish(_ request: PatchRequest) -> PlannedPatch {
+        let id = state.nextPatch
+        var slots: [Write] = []
+        let created = Set(newSites.map(\.id))
+        for (site, member) in zip(memberSites, members) {
+            let bytes = engine.word(member.replacement.rawValue)
+            if created.contains(site.id) {
+                // New slots lie side by side; one copy fills them all.
+                if let last = fresh.indices.last, fresh[last].address + fresh[last].bytes.count == site.slot {
+                    fresh[last].bytes += bytes
+                } else {
+                    fresh.append((site.slot, bytes))
+                }
+            } else {
+                slots.append(Write(address: site.slot, kind: .data, expected: nil, bytes: bytes))
+            }
+        }
+        let pointers = plan.writes.filter { $0.kind == .data }
+        let entries = plan.writes.filter { $0.kind == .text }.sorted { $0.address < $1.address }
+        plan.writes = pointers + slots + hops + entries
+        let new = pools.filter(\.isNew).map(\.record)
+        let patch = PatchRecord(
+            id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
+            digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
+        return PlannedPatch(
+            id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
+            records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site)
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + [.patch(patch)], fresh: fresh)
+    }
+}

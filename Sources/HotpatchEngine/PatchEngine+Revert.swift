@@ -1,0 +1,113 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+extension PatchEngine {
+    /// What a revert did.
+    public struct Reverted: Sendable {
+        public var patches: [PatchRecord]
+        public var summary: CommitSummary
+        /// Functions whose image is gone, so that there was nothing to write.
+        public var vanished: [SiteRecord]
+    }
+
+    /// Takes patches out of force, all or none. Where another patch of the same function remains, the newest one runs; where
+    /// none does, the function's own bytes are put back. Stubs stay: a thread may be inside one.
+    /// - Parameter ids: patches in force, or interrupted halfway by the death of a patcher.
+    public func revert(_ ids: [UInt32]) throws(PatchError) -> Reverted {
+        try persist { (_, state) throws(PatchError) -> Reverted in
+            var patches: [LedgerState.Entry] = []
+            for id in ids {
+                guard let entry = state.entry(id) else {
+                    // What is reverted is forgotten at some time.
+                    if id > 0, id < state.nextPatch { throw .notInForce(id: id, state: .reverted) }
+                    throw .noSuchPatch(id: id, pid: target.pid)
+                }
+                if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
+                patches.append(entry)
+            }
+            return try revert(patches, state: state)
+        }
+    }
+
+    /// Reverts the patches that are not reverted yet and satisfy `isWanted`; nothing where there are none. Those that somebody else
+    /// reverts meanwhile are none of them.
+    @discardableResult
+    public func revert(where isWanted: (PatchRecord, LedgerState) -> Bool) throws(PatchError) -> Reverted? {
+        try persist { (_, state) throws(PatchError) -> Reverted? in
+            let patches = state.patches.filter { $0.record.state != .reverted && isWanted($0.record, state) }
+            return patches.isEmpty ? nil : try revert(patches, state: state)
+        }
+    }
+
+    private func revert(_ patches: [LedgerState.Entry], state: LedgerState) throws(PatchError) -> Reverted {
+        let (plan, vanished) = try plan(reverting: patches, state: state)
+        let ledgers = state.layout.segments.first.map { [$0] } ?? []
+        let summary = try commit(plan, copies: [], ledgers: ledgers, state: state)
+        return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
+    }
+
+    private func plan(
+        reverting patches: [LedgerState.Entry], state: LedgerState
+    ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord]) {
+        let memory = PageSnapshot(of: target.memory, pageSize: target.pageSize)
+        let leaving = Set(patches.map(\.record.id))
+        var slots: [Write] = []
+        var changes = PatchPlan(architecture: target.architecture)
+        var vanished: [SiteRecord] = []
+        var seen: Set<UInt32> = []
+        for member in patches.flatMap(\.record.members) where seen.insert(member.site).inserted {
+            let site = state.site(member.site)
+            let found: [UInt8]
+            do throws(MemoryError) {
+                found = try memory.bytes(at: site.patchAddress, count: site.detour.count)
+            } catch {
+                vanished.append(site)
+                continue
+            }
+            let isKnown = found == site.original || state.isJump(found, of: site)
+            let next = state.layer(of: site.id) { !leaving.contains($0.patch) }
+            if let next, isKnown {
+                slots.append(
+                    Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
+                changes.lead(site, to: next.replacement, from: found)
+            } else if isKnown {
+                if found == site.original { continue }
+                changes.restore(site, from: found)
+            } else {
+                // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
+                if try isMapped(site) {
+                    throw .entryChanged(
+                        function: displayName(site.name), address: site.patchAddress, expected: site.detour,
+                        found: found)
+                }
+                vanished.append(site)
+            }
+        }
+        var plan = changes
+        let entries = changes.writes.sorted { $0.address < $1.address }
+        plan.writes = generationWrites(state: state)
+        for patch in patches {
+            plan.writes.append(
+                Write(
+                    address: patch.stateAddress, kind: .data, expected: word(patch.record.state.rawValue),
+                    bytes: word(PatchRecord.State.reverting.rawValue)))
+        }
+        plan.writes += slots + entries
+        for patch in patches {
+            plan.writes.append(
+                Write(
+                    address: patch.stateAddress, kind: .data, expected: nil,
+                    bytes: word(PatchRecord.State.reverted.rawValue)))
+        }
+        return (plan, vanished)
+    }
+
+    /// Whether the site's image still lies at its entry.
+    private func isMapped(_ site: SiteRecord) throws(PatchError) -> Bool {
+        try reading("read the mappings") {
+            guard let region = try target.processMap().region(containing: site.entry) else { return false }
+            return [site.imagePath, site.imagePath + " (deleted)", ""].contains(region.path)
+        }
+    }
+}

@@ -1,0 +1,309 @@
+import CHotpatchLinux
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// Replaces and reverts functions of a target: names and addresses in, a plan, one commit, a receipt.
+///
+/// Not safe for use by several threads at once; several engines, in several processes, may work on one target.
+public final class PatchEngine {
+    public let target: any Target
+    /// The path of the target's main program: stubs keep clear of its heap.
+    let program: String
+    /// Whether a function is part of this engine and must not be patched.
+    let isOwn: (FunctionSymbol) -> Bool
+    /// What is known of the images so far. Engines of one process may share it.
+    let references: ReferenceIndex
+
+    public init(
+        target: any Target, program: String, references: ReferenceIndex = ReferenceIndex(),
+        isOwn: @escaping (FunctionSymbol) -> Bool = { _ in false }
+    ) {
+        self.references = references
+        self.target = target
+        self.program = program
+        self.isOwn = isOwn
+    }
+
+    /// What is patched now.
+    public func state() throws(PatchError) -> LedgerState {
+        try reading("read the patch ledger") { try LedgerState(of: target.processMap(), memory: target.memory) }
+    }
+
+    /// Computes what `apply` would do. Changes nothing.
+    public func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
+        let map = try reading("read the mappings") { try target.processMap() }
+        let state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
+        return try plan(request, map: map, state: state)
+    }
+
+    /// Replaces all the functions of the request, or none.
+    public func apply(_ request: PatchRequest) throws(PatchError) -> Receipt {
+        try persist { (map, state) throws(PatchError) -> Receipt in
+            let planned = try plan(request, map: map, state: state)
+            var mapped: [Range<Address>] = []
+            do throws(PatchError) {
+                for pool in planned.pools {
+                    try reading("map a stub pool") {
+                        try target.mapPool(at: pool.address, textSize: pool.textSize, dataSize: pool.dataSize)
+                    }
+                    mapped.append(pool.text.lowerBound..<pool.data.upperBound)
+                }
+                let summary = try commit(planned, state: state, map: map, mapped: &mapped)
+                return Receipt(id: planned.id, sites: planned.sites, notes: planned.notes, summary: summary)
+            } catch {
+                if error.outcome != .inconsistent { for range in mapped { target.unmap(range) } }
+                throw error
+            }
+        }
+    }
+
+    /// Runs `body` again, for as long as the operation has time, where somebody else has changed the target underneath: another
+    /// patcher, from inside or outside, or a mapping that appears where a pool was to lie.
+    func persist<T>(_ body: (ProcessMap, LedgerState) throws(PatchError) -> T) throws(PatchError) -> T {
+        target.begin()
+        var pause: UInt64 = 50_000
+        var unexplained = 0
+        while true {
+            let map = try reading("read the mappings") { try target.processMap() }
+            var state = LedgerState()
+            let result: Result<T, PatchError>
+            do throws(PatchError) {
+                state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
+                result = .success(try body(map, state))
+            } catch { result = .failure(error) }
+            guard case .failure(let error) = result else { return try result.get() }
+            switch error {
+            case .addressTaken, .underway: break
+            case .entryChanged(function: Self.ledgerName, address: _, expected: _, found: _): break
+            // It may have been read while it was written.
+            case .ledger: unexplained += 1
+            case .entryChanged:
+                // Another patcher's jump may stand there, which the ledger did not tell of yet.
+                let after = try self.state()
+                if after.progress == state.progress, !after.isUnfinished { unexplained += 1 }
+            default: return try result.get()
+            }
+            if unexplained == Self.looks { return try result.get() }
+            if target.isOutOfTime { throw lasting(error) }
+            linux_sleep(pause)
+            pause = min(pause * 2, 20_000_000)
+        }
+    }
+
+    private static let looks = 3
+
+    /// What to say where a passing obstacle has not passed.
+    private func lasting(_ error: PatchError) -> PatchError {
+        switch error {
+        case .addressTaken, .entryChanged(function: Self.ledgerName, address: _, expected: _, found: _):
+            let last = (try? state())?.patches.last?.record
+            return .restless(
+                pid: target.pid,
+                by: last.map { "patch \($0.id) of \($0.origin.fromOutside ? "process \($0.origin.pid)" : "its own")" })
+        default: return error
+        }
+    }
+
+    /// Errors of the modules below, as this module's.
+    func reading<T>(_ doing: String, _ body: () throws -> T) throws(PatchError) -> T {
+        do { return try body() } catch let error as PatchError {
+            throw error
+        } catch let error as LedgerError {
+            throw .ledger(error)
+        } catch let error as SymbolError {
+            throw .symbol(error)
+        } catch let error as MemoryError {
+            throw .memory(error, doing: doing)
+        } catch {
+            throw .target("cannot \(doing): \(error)")
+        }
+    }
+
+    /// How a mismatch of the ledger's generation is told from one of a function's entry.
+    static let ledgerName = "the patch ledger"
+}
+
+// MARK: Commit
+
+extension PatchEngine {
+    private func commit(
+        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap, mapped: inout [Range<Address>]
+    ) throws(PatchError) -> CommitSummary {
+        let isNewEdition = state.isDueForNewEdition
+        let before = isNewEdition ? state.lasting.map { $0.encoded() } : []
+        let records = planned.records.map { $0.encoded() }
+        var blob = before.flatMap { $0 }
+        var stateOffset: Int?
+        for (record, bytes) in zip(planned.records, records) {
+            if case .patch = record { stateOffset = blob.count + LedgerRecord.stateOffset }
+            blob += bytes
+        }
+
+        var copies = planned.fresh
+        var publication: [Write] = []
+        let segment: Ledger.Segment
+        let last = state.layout.segments.last
+        if isNewEdition {
+            segment = try newEdition(holding: blob.count, state: state, mapped: &mapped)
+            let header = Ledger.header(
+                segment: 0, edition: segment.edition, size: segment.size, generation: state.layout.generation + 1,
+                used: blob.count)
+            copies.append((segment.address + Ledger.magic.count, Array(header.dropFirst(Ledger.magic.count))))
+            // Only now a ledger. The old one is retired behind it, so that there is one at every moment.
+            publication =
+                generationWrites(state: state)
+                + [Write(address: segment.address, kind: .data, expected: nil, bytes: Ledger.magic)]
+                + retirement(of: state.layout.superseded + state.layout.segments)
+        } else if let last, last.size - Ledger.headerSize - last.used >= blob.count {
+            segment = last
+            publication = self.publication(of: blob.count, in: segment, state: state)
+        } else {
+            segment = try newSegment(
+                holding: blob.count, index: state.layout.segments.count, edition: last?.edition ?? 0, map: map,
+                mapped: &mapped)
+            let header = Ledger.header(segment: segment.index, edition: segment.edition, size: segment.size)
+            copies.append((segment.address, header))
+            publication = self.publication(of: blob.count, in: segment, state: state)
+        }
+        let start = segment.address + (Ledger.headerSize + segment.used)
+        copies.append((start, blob))
+
+        var plan = planned.plan
+        plan.writes.insert(contentsOf: publication, at: 0)
+        if let stateOffset {
+            plan.writes.append(
+                Write(
+                    address: start + stateOffset, kind: .data, expected: nil,
+                    bytes: word(PatchRecord.State.applied.rawValue)))
+        }
+        let first = state.layout.segments.first ?? segment
+        let ledgers = isNewEdition ? [first, segment] : [first]
+        return try commit(plan, copies: copies, ledgers: ledgers, state: state)
+    }
+
+    private func newSegment(
+        holding size: Int, index: Int, edition: UInt32, map: ProcessMap, mapped: inout [Range<Address>]
+    ) throws(PatchError) -> Ledger.Segment {
+        let bytes = mappingSize(holding: size)
+        guard index == 0 else {
+            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: nil) }
+            mapped.append(address..<address + bytes)
+            return Ledger.Segment(address: address, index: index, edition: edition, size: bytes, used: 0)
+        }
+        for home in Ledger.homes {
+            if let there = map.region(containing: home) {
+                // One that another patcher has mapped and not committed to yet, or never will. Only one commit gets through.
+                if there.path.hasPrefix(Ledger.mappingName), there.range.lowerBound == home, there.count >= bytes {
+                    return Ledger.Segment(address: home, index: 0, edition: edition, size: there.count, used: 0)
+                }
+                continue
+            }
+            if !map.regions(overlapping: home..<home + bytes).isEmpty { continue }
+            // Never unmapped again: another patcher may have adopted it.
+            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: home) }
+            return Ledger.Segment(address: address, index: 0, edition: edition, size: bytes, used: 0)
+        }
+        throw .target(
+            "process \(target.pid) has no place for the patch ledger: something is mapped at "
+                + Ledger.homes.map(\.description).joined(separator: ", ") + ". Nothing was changed.")
+    }
+
+    /// Where the next edition of the ledger is laid down: in what an old one has left, or in new memory.
+    private func newEdition(
+        holding size: Int, state: LedgerState, mapped: inout [Range<Address>]
+    ) throws(PatchError) -> Ledger.Segment {
+        let edition = (state.layout.segments.first?.edition ?? 0) + 1
+        // As much again, so that not every patch needs another segment.
+        let bytes = mappingSize(holding: 2 * size)
+        if let spare = state.layout.spare.first(where: { $0.size >= bytes }) {
+            return Ledger.Segment(address: spare.address, index: 0, edition: edition, size: spare.size, used: 0)
+        }
+        let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: nil) }
+        mapped.append(address..<address + bytes)
+        return Ledger.Segment(address: address, index: 0, edition: edition, size: bytes, used: 0)
+    }
+
+    private func mappingSize(holding size: Int) -> Int {
+        (max(Ledger.segmentSize, Ledger.headerSize + size) + target.pageSize - 1) / target.pageSize * target.pageSize
+    }
+
+    /// The words that make new records part of the ledger, and refuse a plan that was overtaken.
+    private func publication(of size: Int, in segment: Ledger.Segment, state: LedgerState) -> [Write] {
+        let retirement = retirement(of: state.layout.superseded)
+        if segment.index == 0 {
+            return [
+                Write(
+                    address: segment.address + Ledger.generationOffset, kind: .data,
+                    expected: word(state.layout.generation) + word(UInt64(segment.used)),
+                    bytes: word(state.layout.generation + 1) + word(UInt64(segment.used + size)))
+            ] + retirement
+        }
+        return generationWrites(state: state) + retirement + [
+            Write(
+                address: segment.address + Ledger.usedOffset, kind: .data, expected: nil,
+                bytes: word(UInt64(segment.used + size)))
+        ]
+    }
+
+    private func retirement(of segments: [Ledger.Segment]) -> [Write] {
+        segments.map { Write(address: $0.address, kind: .data, expected: Ledger.magic, bytes: Ledger.retired) }
+    }
+
+    func generationWrites(state: LedgerState) -> [Write] {
+        guard let first = state.layout.segments.first else { return [] }
+        return [
+            Write(
+                address: first.address + Ledger.generationOffset, kind: .data, expected: word(state.layout.generation),
+                bytes: word(state.layout.generation + 1))
+        ]
+    }
+
+    /// - Parameter ledgers: the first segments, of the ledger as it is and as it will be.
+    func commit(
+        _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])], ledgers: [Ledger.Segment], state: LedgerState
+    ) throws(PatchError) -> CommitSummary {
+        var found = state.committer
+        if found != 0, found != target.committer {
+            if target.hasThread(found) { throw .underway(pid: target.pid, thread: found) }
+        } else {
+            found = 0
+        }
+        let words = ledgers.map { $0.address + Ledger.committerOffset }
+        var plan = plan
+        // From inside, the word is our own by the time it is compared; from outside, it must say what it said when this was planned.
+        // Of a new edition nobody knows yet, and what an old one has left there says nothing.
+        let committer = target.committer
+        plan.writes.insert(
+            contentsOf: ledgers.map { ledger in
+                let isNew = ledger.edition != ledgers[0].edition
+                return Write(
+                    address: ledger.address + Ledger.committerOffset, kind: .data,
+                    expected: isNew ? nil : word(committer != 0 ? committer : found), bytes: word(committer))
+            }, at: min(1, plan.writes.count))
+        let block = CommitBlock(plan, copies: copies, underway: words)
+        do {
+            return try target.commit(block)
+        } catch PatchError.entryChanged(_, let address, let expected, let found) {
+            if words.contains(address) {
+                let thread = found.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+                throw .underway(pid: target.pid, thread: thread)
+            }
+            // The first write of every plan is the ledger's generation.
+            if address == plan.writes.first?.address {
+                throw .entryChanged(function: Self.ledgerName, address: address, expected: expected, found: found)
+            }
+            let name = state.sites.first { $0.patchAddress == address }?.name
+            throw .entryChanged(
+                function: name.map(displayName) ?? "the function", address: address, expected: expected, found: found)
+        } catch let error as PatchError {
+            throw error
+        } catch {
+            throw .target("\(error)")
+        }
+    }
+
+    func word(_ value: UInt64) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+
+    func displayName(_ mangled: String) -> String { Demangling.demangle(mangled) ?? mangled }
+}

@@ -1,0 +1,80 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// The process whose functions are patched, as the engine sees it: this one (`LocalTarget`) or another (`RemoteTarget`).
+///
+/// The engine computes; a target has the effects. Each call either does all it says or throws and leaves the process as it was.
+public protocol Target: AnyObject {
+    var pid: Int32 { get }
+    var architecture: Architecture { get }
+    /// In bytes.
+    var pageSize: Int { get }
+    var memory: any MemoryReader { get }
+
+    /// Whether the kernel keeps a shadow stack for its threads: then a return address must have been pushed by a call.
+    var hasShadowStack: Bool { get }
+
+    /// Begins an operation: from here its time counts, unless it does already.
+    func begin()
+
+    /// Whether the operation's time is over.
+    var isOutOfTime: Bool { get }
+
+    /// What the words of a commit that say that one is under way (`CommitBlock.underway`) hold meanwhile: the id of the thread
+    /// that commits, as the process knows it; 0 for a commit from outside, while which no thread runs.
+    var committer: UInt64 { get }
+
+    /// Whether the process has a thread with this id, as it knows it.
+    func hasThread(_ id: UInt64) -> Bool
+
+    /// The mappings as they are now.
+    func processMap() throws -> ProcessMap
+
+    /// Maps a stub pool exactly at `address`: `textSize` bytes r-x, then `dataSize` bytes rw-, both multiples of the page size.
+    /// - Throws: `PatchError.addressTaken` where something is mapped there already.
+    func mapPool(at address: Address, textSize: Int, dataSize: Int) throws
+
+    /// Maps a private, zeroed memfd called `hotpatch-ledger`, rw-: exactly at `address`, or anywhere where that is nil.
+    /// - Throws: `PatchError.addressTaken` where something is mapped there already.
+    func mapLedger(size: Int, at address: Address?) throws -> Address
+
+    /// Takes back a mapping made by `mapPool` or `mapLedger` that no commit has used.
+    func unmap(_ range: Range<Address>)
+
+    /// Holds all threads, checks, writes, releases.
+    /// - Throws: `PatchError`; unless it is `.inconsistent`, the process is as it was.
+    func commit(_ block: CommitBlock) throws -> CommitSummary
+}
+
+/// What a commit did.
+public struct CommitSummary: Sendable, Hashable {
+    /// Threads parked or stopped.
+    public var heldThreads: Int
+    /// Of them, those found inside an entry and moved to the same instruction in the stub.
+    public var movedThreads: Int
+    /// System calls that would have failed with EINTR and were restarted.
+    public var restartedCalls: Int
+    /// System calls that have failed with EINTR although no signal was meant for the program, where the kernel lets nobody mend
+    /// them (arm64).
+    public var interruptedCalls: Int
+    /// From the first thread disturbed to the last released, in nanoseconds: the longest time in one piece.
+    public var pauseNanoseconds: UInt64
+    /// How often all threads were held: more than once where not all could be held in time, or one was in the way.
+    public var holds: Int
+    /// For how long in all, in nanoseconds.
+    public var totalNanoseconds: UInt64
+
+    public init(
+        heldThreads: Int = 0, movedThreads: Int = 0, restartedCalls: Int = 0, interruptedCalls: Int = 0,
+        pauseNanoseconds: UInt64 = 0, holds: Int = 1, totalNanoseconds: UInt64? = nil
+    ) {
+        self.heldThreads = heldThreads
+        self.movedThreads = movedThreads
+        self.restartedCalls = restartedCalls
+        self.interruptedCalls = interruptedCalls
+        self.pauseNanoseconds = pauseNanoseconds
+        self.holds = holds
+        self.totalNanoseconds = totalNanoseconds ?? pauseNanoseconds
+    }
+}

@@ -1,0 +1,221 @@
+import CHotpatchLinux
+import CPatch
+import CPatchCore
+import HotpatchEngine
+import Glibc
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// This process, patched from within.
+public final class LocalTarget: Target {
+    /// How the threads are held and the text is written. The defaults suit every process; tests try the others.
+    public struct Options: Sendable {
+        public enum Writer: UInt32, Sendable { case automatic, procMem, mprotect }
+        public enum Parking: UInt32, Sendable { case automatic, signal, ptrace }
+
+        /// For a whole commit, in milliseconds.
+        public var timeout: Int
+        /// For reading the process's symbols before, in milliseconds: the first time all of them. No thread waits meanwhile.
+        public var readingTimeout: Int
+        /// For which threads are held at most, in milliseconds, all attempts together. Between attempts they run on.
+        public var longestPause: Int
+        public var writer: Writer
+        public var parking: Parking
+        /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
+        public var stackBytes: Int
+        /// In bytes, a power of two. Tests pretend that it is more than the kernel's.
+        package var pageSize = sysconf(Int32(_SC_PAGESIZE))
+
+        public init(
+            timeout: Int = 2000, longestPause: Int = 1000, writer: Writer = .automatic, parking: Parking = .automatic,
+            stackBytes: Int = 64 << 10, readingTimeout: Int = 60_000
+        ) {
+            self.timeout = timeout
+            self.readingTimeout = readingTimeout
+            self.longestPause = longestPause
+            self.writer = writer
+            self.parking = parking
+            self.stackBytes = stackBytes
+        }
+    }
+
+    public var options: Options
+    public let architecture: Architecture
+    public var pageSize: Int { options.pageSize }
+    private let reader = LocalMemory()
+
+    public init(options: Options = Options()) {
+        self.options = options
+        architecture = .current
+    }
+
+    /// Asked anew each time: after fork it is another.
+    public var pid: Int32 { linux_getpid() }
+    public var memory: any MemoryReader { reader }
+
+    /// From the line `x86_Thread_features` of `/proc/self/status` (Documentation/arch/x86/shstk.rst).
+    public var hasShadowStack: Bool {
+        contents(of: "/proc/self/status").split(separator: "\n").contains {
+            $0.hasPrefix("x86_Thread_features:") && $0.contains("shstk")
+        }
+    }
+
+    /// On the monotonic clock, in nanoseconds; 0 before the first operation.
+    private var end: UInt64 = 0
+
+    public func begin() { end = linux_monotonic_time() + UInt64(max(options.timeout, 1)) * 1_000_000 }
+    public var isOutOfTime: Bool { linux_monotonic_time() >= end }
+    public var committer: UInt64 { UInt64(linux_gettid()) }
+    public func hasThread(_ id: UInt64) -> Bool { id == committer }
+
+    public func processMap() throws -> ProcessMap {
+        let map = try ProcessMap(pid: pid)
+        // What the emulator has mapped for itself is taken too, and not in the map that it shows.
+        guard Emulation.isActive, let all = Emulation.wholeMap() else { return map }
+        return map.occupied(by: all)
+    }
+
+    public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
+        try map(address, size: textSize, executable: true)
+        do { try map(address + textSize, size: dataSize, executable: false) } catch {
+            unmap(address..<address + textSize)
+            throw error
+        }
+    }
+
+    private func map(_ address: Address, size: Int, executable: Bool) throws(PatchError) {
+        switch hp_map_at(address.rawValue, size, executable) {
+        case 0: return
+        case EEXIST: throw .addressTaken(address)
+        case let code:
+            throw .system(
+                what: "cannot map \(size) bytes for stubs at \(address)", code: code,
+                remedy: "See the limits on memory and mappings (ulimit -v, vm.max_map_count).")
+        }
+    }
+
+    public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
+        var code: Int32 = 0
+        let address = hp_map_ledger(wanted?.rawValue ?? 0, size, &code)
+        if let wanted, address == 0, code == EEXIST { throw PatchError.addressTaken(wanted) }
+        guard address != 0 else {
+            throw PatchError.system(
+                what: "cannot map the patch ledger (memfd_create, mmap)", code: code,
+                remedy: "See the limits on memory, mappings and descriptors (ulimit -a).")
+        }
+        return Address(address)
+    }
+
+    public func unmap(_ range: Range<Address>) {
+        _ = linux_munmap(range.lowerBound.pointer, range.upperBound - range.lowerBound)
+    }
+
+    public func commit(_ block: CommitBlock) throws -> CommitSummary {
+        try requireOwnProc()
+        if isOutOfTime { begin() }
+        var wanted = hp_commit_options()
+        wanted.timeout_ns = end - min(end, linux_monotonic_time())
+        wanted.hold_ns = UInt64(max(options.longestPause, 1)) * 1_000_000
+        wanted.writer = options.writer.rawValue
+        wanted.parking = options.parking.rawValue
+        wanted.stack_bytes = options.stackBytes
+        wanted.page_size = pageSize
+        let underway = block.underway.prefix(2).map(\.rawValue)
+        wanted.underway = (underway.first ?? 0, underway.dropFirst().first ?? 0)
+        wanted.ignored_thread = Emulation.ownThread() ?? 0
+        var report = hp_commit_report()
+        block.withUnsafeBlock { hp_commit($0, &wanted, &report) }
+        if let error = failure(report, block: block) { throw error }
+        return CommitSummary(
+            heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),
+            restartedCalls: Int(report.restarted_calls), interruptedCalls: Int(report.interrupted_calls),
+            pauseNanoseconds: report.pause_ns, holds: Int(report.holds), totalNanoseconds: report.held_ns)
+    }
+
+    /// In a pid namespace that sees another's /proc, the ids there are not those by which this process's threads can be signalled or
+    /// traced: it would hold nobody, and take that for success.
+    private func requireOwnProc() throws(PatchError) {
+        let file = linux_open("/proc/self/stat", O_RDONLY | O_CLOEXEC)
+        defer { _ = linux_close(file) }
+        var buffer = [UInt8](repeating: 0, count: 16)
+        let count = max(0, linux_read(file, &buffer, buffer.count))
+        let shown = buffer[..<count].prefix { $0 != UInt8(ascii: " ") }
+        if let shown = Int32(String(decoding: shown, as: UTF8.self)), shown != pid {
+            throw .target(
+                "cannot patch process \(pid) from inside. Its /proc is of another pid namespace, where its threads have other ids. "
+                    + "Mount a /proc of its own, or patch it from outside.")
+        }
+    }
+
+    private func failure(_ report: hp_commit_report, block: CommitBlock) -> PatchError? {
+        let address = Address(report.address)
+        switch hp_commit_status(rawValue: report.status) {
+        case HP_COMMIT_DONE: return nil
+        case HP_COMMIT_MISMATCH:
+            if report.error != 0 {
+                return .memory(
+                    MemoryError(address: address, count: Int(HP_WRITE_CAPACITY), code: report.error),
+                    doing: "read what is to be overwritten")
+            }
+            let expected = block.expected(at: address) ?? []
+            let found = withUnsafeBytes(of: report.found) { Array($0.prefix(expected.count)) }
+            return .entryChanged(function: "the function", address: address, expected: expected, found: found)
+        case HP_COMMIT_DEADLINE where report.error == EFAULT:
+            return .deadline(
+                pid: pid, thread: report.thread,
+                detail: "its stack, or what is above it, is brought by another thread, which was held (userfaultfd)")
+        case HP_COMMIT_DEADLINE:
+            return .deadline(pid: pid, thread: report.thread, detail: whereabouts(of: report.thread))
+        case HP_COMMIT_BUSY: return .busy(pid: pid, thread: report.thread, address: address)
+        case HP_COMMIT_NO_SIGNAL:
+            if report.thread != 0 {
+                return .deadline(pid: pid, thread: report.thread, detail: "it blocks the signal that parks threads")
+            }
+            return .system(
+                what: "no real-time signal is free to park threads with", code: report.error,
+                remedy: "Give one up, or let the threads be traced.")
+        case HP_COMMIT_NO_PTRACE:
+            let thread = report.thread == 0 ? "a thread" : "thread \(report.thread)"
+            if let tracer = tracer(of: report.thread) {
+                return .system(
+                    what: "cannot trace \(thread) of this process, for \(tracer) does", code: report.error,
+                    remedy: "Let go of it, if that is a debugger.")
+            }
+            return .system(
+                what: "cannot trace \(thread) of this process, which blocks signals", code: report.error,
+                remedy: "Tracing may be forbidden (Yama, seccomp, a process that is not dumpable).")
+        case HP_COMMIT_ROLLED_BACK: return .rolledBack(address: address, code: report.error)
+        case HP_COMMIT_INCONSISTENT: return .inconsistent(address: address, code: report.error)
+        default:
+            return .system(
+                what: "cannot hold the threads of this process", code: report.error,
+                remedy: "Patching needs /proc, and memory for a table of threads.")
+        }
+    }
+
+    /// Who traces a thread, from the line `TracerPid` of its status; nil where nobody does who can be seen from here.
+    private func tracer(of thread: Int32) -> String? {
+        let status = contents(of: "/proc/self/task/\(thread)/status")
+        let line = status.split(separator: "\n").first { $0.hasPrefix("TracerPid:\t") }
+        guard let id = line?.split(separator: "\t").last, id != "0" else { return nil }
+        let name = contents(of: "/proc/\(id)/comm").split(separator: "\n").first ?? "?"
+        return "process \(id) (\(name))"
+    }
+
+    /// As much of a small file as a thread's status takes; empty where it cannot be read.
+    private func contents(of path: String) -> String {
+        let file = linux_open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return "" }
+        defer { _ = linux_close(file) }
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        let count = max(0, linux_read(file, &buffer, buffer.count))
+        return String(decoding: buffer[..<count], as: UTF8.self)
+    }
+
+    /// What a thread is doing: its state and the kernel function it sleeps in, as far as they can be seen.
+    private func whereabouts(of thread: Int32) -> String {
+        guard let state = try? TaskState(pid: pid, thread: thread) else { return "" }
+        return state.description
+    }
+}

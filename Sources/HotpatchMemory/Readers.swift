@@ -1,0 +1,175 @@
+import CHotpatchLinux
+import Glibc
+import Synchronization
+
+/// This process's own memory. An address that is not mapped is an error, not a fault: the kernel does the reading
+/// (process_vm_readv(2)); where that call is forbidden, `/proc/self/mem` does.
+public struct LocalMemory: MemoryReader {
+    private let isAllowed: Bool
+
+    public init() {
+        var byte: UInt8 = 0
+        isAllowed = withUnsafeMutablePointer(to: &byte) { pointer in
+            linux_process_vm_read(linux_getpid(), UInt64(UInt(bitPattern: pointer)), pointer, 1) == 1
+        }
+    }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        // Opened anew each time: after fork, one that is open still means the parent's memory.
+        if !isAllowed {
+            return try ProcMemory(path: "/proc/self/mem", writable: false).read(at: address, into: buffer)
+        }
+        var done = 0
+        while done < buffer.count {
+            let count = linux_process_vm_read(
+                linux_getpid(), (address + done).rawValue, buffer.baseAddress! + done, buffer.count - done)
+            guard count > 0 else {
+                throw MemoryError(address: address + done, count: buffer.count - done, code: count < 0 ? errno : 0)
+            }
+            done += count
+        }
+    }
+}
+
+/// The directory of a process in /proc.
+public enum ProcDirectory {
+    /// This process's own is `/proc/self`: in a pid namespace without a /proc of its own, its number is another process's there.
+    public static func path(of pid: Int32) -> String { pid == linux_getpid() ? "/proc/self" : "/proc/\(pid)" }
+}
+
+/// Memory of a process through `/proc/PID/mem`, which also reads and writes pages that the process itself may not
+/// (proc_pid_mem(5)). Opening it is subject to the ptrace access check.
+public final class ProcMemory: MemoryReader {
+    private let descriptor: Int32
+
+    public init(path: String, writable: Bool) throws(MemoryError) {
+        descriptor = linux_open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
+        if descriptor < 0 { throw MemoryError(address: .null, count: 0, code: errno) }
+    }
+
+    public convenience init(pid: Int32, writable: Bool = true) throws(MemoryError) {
+        try self.init(path: ProcDirectory.path(of: pid) + "/mem", writable: writable)
+    }
+
+    deinit { _ = linux_close(descriptor) }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        var done = 0
+        while done < buffer.count {
+            let count = linux_pread(
+                descriptor, buffer.baseAddress! + done, buffer.count - done,
+                Int64(bitPattern: (address + done).rawValue))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw MemoryError(address: address + done, count: buffer.count - done, code: count < 0 ? errno : 0)
+            }
+            done += count
+        }
+    }
+
+    /// The process has ended, or executes another program: then there is nothing at any address. An address where nothing is
+    /// mapped is an error instead.
+    public var isGone: Bool {
+        var byte: UInt8 = 0
+        return linux_pread(descriptor, &byte, 1, 0) == 0
+    }
+
+    /// Reads what can be read of the bytes at once: up to the first page that cannot. For memory of threads that are held: unlike
+    /// process_vm_readv(2) it never waits for a handler of page faults (userfaultfd(2)), which may be one of them.
+    /// - Returns: how many bytes there were.
+    public func prefix(at address: Address, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        while true {
+            let count = linux_pread(
+                descriptor, buffer.baseAddress, buffer.count, Int64(bitPattern: address.rawValue))
+            if count >= 0 { return count }
+            if errno != EINTR { return 0 }
+        }
+    }
+
+    /// Writes all bytes, in one call where the kernel takes them in one: a write that lies inside one page is whole or absent.
+    public func write(_ bytes: UnsafeRawBufferPointer, at address: Address) throws(MemoryError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress! + done, bytes.count - done,
+                off_t(Int64(bitPattern: (address + done).rawValue)))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw MemoryError(address: address + done, count: bytes.count - done, code: count < 0 ? errno : 0)
+            }
+            done += count
+        }
+    }
+
+    public func write(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
+        var failure: MemoryError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(MemoryError) { try write(buffer, at: address) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+}
+
+/// Memory as it was when each of its pages was first asked for: one read of the kernel instead of hundreds, for whoever reads
+/// functions that lie side by side. What is computed from it must be compared again before it is acted upon.
+public final class PageSnapshot: MemoryReader {
+    private let memory: any MemoryReader
+    private let pageSize: Int
+    /// By address; empty for a page that cannot be read.
+    private let pages = Mutex<[Address: [UInt8]]>([:])
+
+    /// - Parameter pageSize: in bytes, a power of two.
+    public init(of memory: any MemoryReader, pageSize: Int) {
+        self.memory = memory
+        self.pageSize = pageSize
+    }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        var done = 0
+        while done < buffer.count {
+            let (start, wanted) = (address + done, buffer.count - done)
+            let page = start.roundedDown(to: pageSize)
+            let bytes = pages.withLock { pages in
+                if let known = pages[page] { return known }
+                let read = (try? memory.bytes(at: page, count: pageSize)) ?? []
+                pages[page] = read
+                return read
+            }
+            // The memory's own error, or the part of the page that is there.
+            if bytes.isEmpty { return try memory.read(at: start, into: .init(rebasing: buffer[done...])) }
+            let count = min(wanted, pageSize - (start - page))
+            bytes.withUnsafeBytes { source in
+                UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+                    .copyMemory(from: .init(rebasing: source[(start - page)..<(start - page) + count]))
+            }
+            done += count
+        }
+    }
+}
+
+/// A buffer that stands for memory at an address: what tests and golden plans read.
+public struct BytesMemory: MemoryReader {
+    public var base: Address
+    public var contents: [UInt8]
+
+    public init(base: Address, contents: [UInt8]) {
+        self.base = base
+        self.contents = contents
+    }
+
+    public func read(
+        at address: Address, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryError) {
+        let offset = address - base
+        guard offset >= 0, offset <= contents.count, buffer.count <= contents.count - offset else {
+            throw MemoryError(address: address, count: buffer.count, code: 0)
+        }
+        buffer.copyBytes(from: contents[offset..<offset + buffer.count])
+    }
+}

@@ -1,0 +1,162 @@
+import CPatchCore
+import HotpatchMemory
+
+/// Something in code that leads to a place, or takes its address.
+public struct Reference: Hashable, Sendable {
+    public enum Kind: UInt8, Hashable, Sendable {
+        case jump = 1
+        case call
+        case address
+        /// Data that holds an address.
+        case word
+    }
+
+    public var kind: Kind
+    /// Of the displacement on x86_64, of the instruction on arm64; of the data.
+    public var field: Address
+    public var target: Address
+    /// Bytes of the displacement.
+    var width: UInt8
+
+    init?(_ raw: hp_reference) {
+        guard let kind = Kind(rawValue: raw.kind) else { return nil }
+        self.kind = kind
+        field = Address(raw.address)
+        target = Address(raw.target)
+        width = raw.width
+    }
+
+    private var raw: hp_reference {
+        hp_reference(address: field.rawValue, target: target.rawValue, kind: kind.rawValue, width: width)
+    }
+
+    /// Whether there is an instruction that refers so, for whoever reads instructions from a known start.
+    public enum Verdict: Hashable, Sendable {
+        case real(address: Address, length: Int)
+        case none
+        /// Something unknown stands before it.
+        case unknown
+    }
+
+    /// - Parameter code: from the start of an instruction, at `start`, to the end of the reference or beyond.
+    public func verdict(_ architecture: Architecture, in code: [UInt8], at start: Address) -> Verdict {
+        var reference = raw
+        var instruction = 0
+        var size = 0
+        let verdict = hp_check_reference(
+            architecture.core, code, code.count, start.rawValue, &reference, &instruction, &size)
+        switch verdict {
+        case HP_VERDICT_REAL: return .real(address: start + instruction, length: size)
+        case HP_VERDICT_NONE: return .none
+        default: return .unknown
+        }
+    }
+}
+
+/// Places that references are looked for to: of some, only jumps count, of the others all that refers to them.
+public struct WantedPlaces: Sendable {
+    public let range: Range<Address>
+    private var entries: [UInt8]
+    private var insides: [UInt8]
+
+    /// - Parameter range: in which all places lie.
+    public init(in range: Range<Address>) {
+        self.range = range
+        let count = (range.upperBound - range.lowerBound + 7) / 8
+        entries = [UInt8](repeating: 0, count: count)
+        insides = entries
+    }
+
+    public mutating func add(jumpsTo place: Address) { Self.set(place - range.lowerBound, in: &entries, range) }
+
+    public mutating func add(allTo places: Range<Address>) {
+        for offset in places.lowerBound - range.lowerBound..<places.upperBound - range.lowerBound {
+            Self.set(offset, in: &insides, range)
+        }
+    }
+
+    private static func set(_ bit: Int, in map: inout [UInt8], _ range: Range<Address>) {
+        guard bit >= 0, bit < range.upperBound - range.lowerBound else { return }
+        map[bit >> 3] |= 1 << UInt8(bit & 7)
+    }
+
+    /// How far away the reference may be from what it refers to.
+    public enum Reach: Sendable {
+        case near
+        /// Displacements of 8 bits, which x86_64 alone has: `shortReach` bytes.
+        case short
+    }
+    public static let shortReach = 130
+
+    /// What in `code`, which runs at `address`, may refer to a wanted place. Nothing is left out; data, and the middle of
+    /// instructions, may be reported.
+    public func references(
+        _ architecture: Architecture, in code: [UInt8], at address: Address, reach: Reach
+    ) -> [Reference] {
+        let reach = reach == .near ? HP_REACH_NEAR : HP_REACH_SHORT
+        return collect(code) { wanted, from, found, capacity in
+            hp_find_references(
+                architecture.core, code, code.count, address.rawValue, wanted, reach, from, found, capacity)
+        }
+    }
+
+    /// The words of 8 bytes in `data`, which lies at `address`, that hold a wanted address.
+    public func words(in data: [UInt8], at address: Address) -> [Reference] {
+        collect(data) { wanted, from, found, capacity in
+            hp_find_words(data, data.count, address.rawValue, wanted, from, found, capacity)
+        }
+    }
+
+    private func collect(
+        _ bytes: [UInt8],
+        _ next: (UnsafePointer<hp_wanted>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int) -> Int
+    ) -> [Reference] {
+        var result: [Reference] = []
+        entries.withUnsafeBufferPointer { entries in
+            insides.withUnsafeBufferPointer { insides in
+                var wanted = hp_wanted(
+                    start: range.lowerBound.rawValue, length: range.upperBound - range.lowerBound,
+                    entries: entries.baseAddress, insides: insides.baseAddress)
+                var from = 0
+                withUnsafeTemporaryAllocation(of: hp_reference.self, capacity: 256) { found in
+                    while from < bytes.count {
+                        let count = next(&wanted, &from, found.baseAddress!, found.count)
+                        result += found[..<count].compactMap(Reference.init)
+                    }
+                }
+            }
+        }
+        return result
+    }
+}
+
+extension Architecture {
+    /// Bytes from a function's entry within which a detour ends, whichever it is.
+    public var entrySpan: Int { hp_entry_span(core) }
+
+    /// Bytes that a hop takes: padding near an entry, through which a detour goes that may overwrite less. 0 where no entry needs
+    /// one.
+    public var hopLength: Int { hp_hop_length(core) }
+
+    /// How far from the entry the hop may be, in bytes, either way.
+    public static let hopReach = 120
+
+    /// The jump at a hop to a stub; nil out of reach.
+    public func jump(atHop hop: Address, to stub: Address) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
+        let length = hp_encode_jump(core, hop.rawValue, stub.rawValue, &bytes)
+        return length == hopLength ? Array(bytes.prefix(length)) : nil
+    }
+
+    /// Where a detour goes through, by its bytes at an entry; nil where it needs no hop.
+    public func hop(of detour: [UInt8], at address: Address) -> Address? {
+        let hop = hp_hop_of(core, detour, detour.count, address.rawValue)
+        return hop == 0 ? nil : Address(hop)
+    }
+
+    /// Bytes of padding right behind a piece of code that is not run on into.
+    /// - Parameter code: the piece, `piece` bytes, and what follows it up to the next.
+    public func freePadding(in code: [UInt8], behind piece: Int) -> Int {
+        hp_free_padding(core, code, code.count, piece)
+    }
+}

@@ -1,0 +1,55 @@
+import CPatchCore
+import HotpatchMemory
+
+/// One change of memory.
+public struct Write: Hashable, Sendable {
+    public enum Kind: UInt8, Hashable, Sendable {
+        /// Instructions, in a mapping that is not writable.
+        case text = 0
+        /// A word in writable memory: a retarget slot, or a pointer to an original.
+        case data = 1
+    }
+
+    /// The most bytes one write takes.
+    public static let capacity = Int(HP_WRITE_CAPACITY)
+
+    public let address: Address
+    public let kind: Kind
+    /// What must stand there, or the commit is refused; nil: not compared.
+    public let expected: [UInt8]?
+    public let bytes: [UInt8]
+
+    /// - Precondition: 1 to `capacity` bytes, and as many expected ones.
+    public init(address: Address, kind: Kind, expected: [UInt8]?, bytes: [UInt8]) {
+        precondition((1...Self.capacity).contains(bytes.count), "a write takes 1 to \(Self.capacity) bytes")
+        precondition(expected == nil || expected?.count == bytes.count, "a write replaces as many bytes as it writes")
+        self.address = address
+        self.kind = kind
+        self.expected = expected
+        self.bytes = bytes
+    }
+
+    /// A write of one 8-byte word, such as an address.
+    public init(word: UInt64, at address: Address, expected: UInt64? = nil) {
+        self.init(
+            address: address, kind: .data, expected: expected.map(Self.littleEndian), bytes: Self.littleEndian(word))
+    }
+
+    /// The addresses it changes.
+    public var range: Range<Address> { address..<max(address, address + bytes.count) }
+
+    /// Whether its bytes lie on two pages. What lies inside one page is written whole or not at all.
+    /// - Parameter pageSize: in bytes, a power of two; the target's own, which may be 4, 16 or 64 KiB.
+    public func crossesPage(pageSize: Int) -> Bool {
+        address.roundedDown(to: pageSize) != (address + (bytes.count - 1)).roundedDown(to: pageSize)
+    }
+
+    /// The write that undoes this one; nil where it is not known what stood there.
+    public var reversed: Write? {
+        expected.map { Write(address: address, kind: kind, expected: bytes, bytes: $0) }
+    }
+
+    private static func littleEndian(_ word: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) }
+    }
+}

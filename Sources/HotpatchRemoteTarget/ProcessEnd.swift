@@ -1,0 +1,79 @@
+import CHotpatchLinux
+import HotpatchEngine
+import Glibc
+import HotpatchMemory
+
+/// What has become of a process while it was being changed.
+public enum ProcessEnd: Hashable, Sendable {
+    case exited(code: Int32)
+    case killed(signal: Int32)
+    /// It has ended; how, only its parent knows.
+    case unknown
+    /// It has executed another program, of which nothing was touched.
+    case executed(program: String)
+
+    /// - Parameter status: as wait(2) gives it.
+    init(waitStatus status: Int32) {
+        let signal = status & 0x7f
+        self = signal == 0 ? .exited(code: status >> 8 & 0xff) : .killed(signal: signal)
+    }
+
+    /// What the target is for whoever had begun to change it.
+    var outcome: PatchError.Outcome {
+        if case .executed = self { .rolledBack } else { .inconsistent }
+    }
+}
+
+extension ProcessEnd: CustomStringConvertible {
+    /// "was killed by signal 31 (SIGSYS)"
+    public var description: String {
+        switch self {
+        case .exited(let code): "exited with code \(code)"
+        case .killed(let signal): "was killed by signal \(signal) (\(Self.name(of: signal)))"
+        case .unknown: "ended"
+        case .executed(let program): "executed \(program)"
+        }
+    }
+
+    private static func name(of signal: Int32) -> String {
+        let names: [Int32: String] = [
+            SIGILL: "SIGILL", SIGTRAP: "SIGTRAP", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE",
+            SIGKILL: "SIGKILL", SIGSEGV: "SIGSEGV", SIGTERM: "SIGTERM", SIGSYS: "SIGSYS",
+        ]
+        return names[signal] ?? String(cString: strsignal(signal))
+    }
+}
+
+extension RemoteProcess {
+    /// What has become of the process, if it does not run the program any more whose memory was opened.
+    func end(of memory: ProcMemory) -> ProcessEnd? {
+        guard memory.isGone || !isAlive else { return nil }
+        // The memory goes first, and some moments later the process, or the new program comes.
+        let deadline = Deadline.after(milliseconds: 2000)
+        var backoff = Backoff(first: 100, longest: 10_000)
+        while isAlive {
+            if let new = try? self.memory(), !new.isGone {
+                return .executed(program: (try? ProcText.readLink(livingDirectory + "/exe")) ?? "another program")
+            }
+            if deadline.hasPassed { return .unknown }
+            backoff.sleep()
+        }
+        return waitStatus.map { ProcessEnd(waitStatus: $0) } ?? .unknown
+    }
+
+    /// exit_code of /proc/PID/stat as long as nobody has waited for it (proc_pid_stat(5)), and after that of the pidfd (Linux 6.15).
+    private var waitStatus: Int32? {
+        if let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text),
+            stat.startTime == startTime
+        {
+            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(whereSeparator: \.isWhitespace)
+            // The fifty-second; the third follows the name.
+            if fields.count > 50, let status = Int32(fields[50]), status != 0 || userIsRoot { return status }
+        }
+        var status: Int32 = 0
+        return linux_pidfd_wait_status(pidDescriptor, &status) == 0 ? status : nil
+    }
+
+    /// To others the kernel shows 0, whatever it was.
+    private var userIsRoot: Bool { geteuid() == 0 }
+}

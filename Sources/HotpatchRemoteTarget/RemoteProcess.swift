@@ -1,0 +1,83 @@
+import CHotpatchLinux
+import Glibc
+import HotpatchMemory
+
+/// A process as seen from outside, without touching it.
+///
+/// Holds a pidfd, and the start time: a pid that is used again is not taken for the same process.
+public final class RemoteProcess: Sendable {
+    public let pid: Int32
+    /// Clock ticks after boot (field 22 of /proc/PID/stat).
+    public let startTime: UInt64
+    public let name: String
+    /// What /proc/PID/exe points to, as the kernel prints it.
+    public let executable: String
+    /// `e_machine` of the executable: 62 x86_64, 183 arm64.
+    public let machine: UInt16
+    public let userID: UInt32
+    public let groupID: UInt32
+    public let threadCount: Int
+    /// Seccomp of /proc/PID/status: 0 none, 1 strict, 2 filter.
+    public let seccompMode: Int
+    public let hasNoNewPrivileges: Bool
+    /// A user-mode shadow stack is on (x86_Thread_features: shstk).
+    public let hasShadowStack: Bool
+    /// Lives in another mount or pid namespace: its paths and thread ids differ from ours.
+    public let isInOtherNamespace: Bool
+    /// pidfd_open(2); -1 before Linux 5.3.
+    let pidDescriptor: Int32
+    /// A thread that lives: the leader may be a zombie, and then has no memory to show.
+    let livingThread: Int32
+
+    init(
+        pid: Int32, stat: ProcStat, status: ProcStatus, executable: String, machine: UInt16, livingThread: Int32,
+        pidDescriptor: Int32
+    ) {
+        self.pid = pid
+        self.startTime = stat.startTime
+        self.name = stat.name
+        self.executable = executable
+        self.machine = machine
+        userID = status.number("Uid").flatMap { UInt32(exactly: $0) } ?? 0
+        groupID = status.number("Gid").flatMap { UInt32(exactly: $0) } ?? 0
+        threadCount = status.number("Threads") ?? 1
+        seccompMode = status.number("Seccomp") ?? 0
+        hasNoNewPrivileges = status.number("NoNewPrivs") == 1
+        hasShadowStack = status.words("x86_Thread_features").contains("shstk")
+        isInOtherNamespace = ["mnt", "pid"].contains { kind in
+            let ours = try? ProcText.readLink("/proc/self/ns/\(kind)")
+            let theirs = try? ProcText.readLink("/proc/\(pid)/ns/\(kind)")
+            return ours != nil && theirs != nil && ours != theirs
+        }
+        self.livingThread = livingThread
+        self.pidDescriptor = pidDescriptor
+    }
+
+    deinit { if pidDescriptor >= 0 { close(pidDescriptor) } }
+
+    /// Whether this very process still runs.
+    public var isAlive: Bool {
+        guard let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text) else {
+            return false
+        }
+        guard stat.startTime == startTime, stat.state != "X" else { return false }
+        // A leader that has ended alone is a zombie too.
+        return stat.state != "Z" || hasLivingThread
+    }
+
+    private var hasLivingThread: Bool {
+        guard let tasks = try? TaskList(pid: pid) else { return false }
+        return tasks.scan().contains { tid in
+            guard let state = TaskGlance.state(pid: pid, tid: tid) else { return false }
+            return state != UInt8(ascii: "Z") && state != UInt8(ascii: "X")
+        }
+    }
+
+    /// Its memory, readable and writable.
+    public func memory() throws(MemoryError) -> ProcMemory {
+        try ProcMemory(path: "/proc/\(pid)/task/\(livingThread)/mem", writable: true)
+    }
+
+    /// The directory in /proc of a thread that lives.
+    var livingDirectory: String { "/proc/\(pid)/task/\(livingThread)" }
+}

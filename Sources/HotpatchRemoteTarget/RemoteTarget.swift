@@ -1,0 +1,266 @@
+import CHotpatchLinux
+import CPatchCore
+import HotpatchEngine
+import Glibc
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// Another process, patched from outside: text and data are written through `/proc/PID/mem` while every thread is stopped; what
+/// the process must do itself (map memory, load a library) an agent thread in it does.
+public final class RemoteTarget: Target {
+    public let process: RemoteProcess
+    public let architecture: Architecture
+    public let pageSize = sysconf(Int32(_SC_PAGESIZE))
+    private let symbols: SymbolIndex
+    private let mem: ProcMemory
+    package var deadline: Deadline
+    /// What puts things back has a second, also where the time is over.
+    private var deadlineForCleanup: Deadline { max(deadline, .after(milliseconds: 1000)) }
+    private var agent: Agent?
+    /// Nanoseconds without a command after which an agent leaves.
+    package var agentIdle: UInt64 = 2_000_000_000
+    /// Of all its stops.
+    private let holds: HoldBudget
+
+    /// - Parameters:
+    ///   - symbols: of the process, where the agent finds libc's functions.
+    ///   - deadline: of the operation, which may have begun with reading the process.
+    /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
+    public init(
+        process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline
+    ) throws {
+        guard let architecture = Architecture(elfMachine: process.machine) else {
+            throw RemoteRefusal.otherArchitecture(pid: process.pid, machine: process.machine)
+        }
+        self.process = process
+        self.architecture = architecture
+        self.symbols = symbols
+        self.deadline = deadline
+        holds = HoldBudget(
+            maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
+        mem = try process.memory()
+    }
+
+    public var pid: Int32 { process.pid }
+    public var memory: any MemoryReader { mem }
+    public var hasShadowStack: Bool { process.hasShadowStack }
+
+    public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
+
+    public func begin() {}
+    public var isOutOfTime: Bool { deadline.hasPassed }
+
+    // MARK: What the agent does
+
+    /// The agent, started at the first use.
+    private func startedAgent() throws -> Agent {
+        if let agent { return agent }
+        try checkTime()
+        guard let create = symbols.exportedAddress(of: "pthread_create", in: nil),
+            let detach = symbols.exportedAddress(of: "pthread_detach", in: nil),
+            let errnoLocation = symbols.exportedAddress(of: "__errno_location", in: nil)
+        else { throw RemoteRefusal.staticallyLinked(pid: pid) }
+        let slack = try ExecutableSlack.find(in: process, memory: mem)
+        let agent = try Agent.start(
+            in: process, memory: mem,
+            symbols: AgentSymbols(
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack,
+                index: symbols,
+                hasOwnAllocator: hasOwnAllocator(besides: create)),
+            deadline: deadline, holds: holds, idle: agentIdle, phase: { _ in })
+        self.agent = agent
+        isTouched = true
+        return agent
+    }
+
+    /// Has an agent do something. One that was asked nothing for two seconds has left, as when this process was stopped for so long:
+    /// what it was asked last has not been done, and a new one does it from the beginning.
+    private func ask<Answer>(_ body: (Agent) throws -> Answer) throws -> Answer {
+        while true {
+            do { return try body(startedAgent()) } catch AgentError.left where !deadline.hasPassed {
+                try agent?.finish()
+                agent = nil
+            }
+        }
+    }
+
+    /// Whether libc, which holds the given function, gets its memory from elsewhere: from whoever exports these names first.
+    private func hasOwnAllocator(besides function: Address) -> Bool {
+        let libc = symbols.images.first { $0.range.contains(function) }
+        return ["malloc", "calloc"].contains { name in
+            symbols.exportedAddress(of: name, in: nil).map { libc?.range.contains($0) != true } ?? false
+        }
+    }
+
+    /// Whether anything was done to the target.
+    private var isTouched = false
+
+    /// Does something to the target. Where it ends over that, says so, instead of what it looked like from outside.
+    private func watching<T>(_ doing: String, _ body: () throws -> T) throws -> T {
+        do { return try body() } catch {
+            guard isTouched, let end = process.end(of: mem) else { throw error }
+            throw AgentError.targetEnded(pid: pid, end, doing: doing)
+        }
+    }
+
+    /// - Throws: `RemoteRefusal.outOfTime`, before anything is begun for which there is no time left.
+    private func checkTime() throws(RemoteRefusal) {
+        if deadline.hasPassed { throw .outOfTime(pid: pid) }
+    }
+
+    /// Sends the agent away, if there is one.
+    public func finish() {
+        try? agent?.finish()
+        agent = nil
+    }
+
+    /// Whether the process has what loading a library takes: glibc, dynamically linked.
+    /// - Throws: `RemoteRefusal.staticallyLinked`, `.unsupportedLibrary`.
+    public func requireLoader() throws(RemoteRefusal) {
+        // Only glibc says its version; another libc has pthread_create and dlopen too, with other rules.
+        let isGlibc = symbols.exportedAddress(of: "gnu_get_libc_version", in: nil) != nil
+        let interpreter = symbols.images.first(where: \.isMainProgram)?.elf.interpreter
+        if !isGlibc, let interpreter {
+            throw .unsupportedLibrary(
+                pid: pid, name: interpreter.contains("musl") ? "musl (\(interpreter))" : interpreter)
+        }
+        guard symbols.exportedAddress(of: "dlopen", in: nil) != nil,
+            symbols.exportedAddress(of: "pthread_create", in: nil) != nil
+        else { throw .staticallyLinked(pid: pid) }
+    }
+
+    /// Calls a function of the target without arguments, on the agent's thread.
+    /// - Parameters:
+    ///   - name: of the function, for an error.
+    ///   - isCleanup: it ends an operation, also where the time is over.
+    /// - Returns: its result register.
+    public func call(_ function: Address, name: String, isCleanup: Bool = false) throws -> UInt64 {
+        if !isCleanup { try checkTime() }
+        return try watching("\(name) ran") {
+            try ask { try $0.call(function, deadline: isCleanup ? deadlineForCleanup : deadline) }
+        }
+    }
+
+    /// Loads the file that `descriptor` has open, whatever path leads to it by now.
+    public func load(descriptor: Int32) throws -> LoadedLibrary {
+        guard let dlopen = symbols.exportedAddress(of: "dlopen", in: nil),
+            let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
+        else { throw RemoteRefusal.staticallyLinked(pid: pid) }
+        try checkTime()
+        return try watching("it loaded the library") {
+            let library = try ask {
+                try $0.load(libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
+            }
+            let dynamic = try mem.value(UInt64.self, at: library.handle + 16)  // l_ld of struct link_map (link.h)
+            let path = try processMap().region(containing: Address(dynamic))?.path ?? ""
+            return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
+        }
+    }
+
+    public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
+        try map(at: address, size: textSize, protection: PROT_READ | PROT_EXEC)
+        do { try map(at: address + textSize, size: dataSize, protection: PROT_READ | PROT_WRITE) } catch {
+            unmap(address..<address + textSize)
+            throw error
+        }
+    }
+
+    /// MAP_FIXED_NOREPLACE (mmap(2)), the same number on every architecture.
+    private static let mapFixedNoReplace: UInt64 = 0x100000
+
+    /// MFD_CLOEXEC (memfd_create(2)).
+    private static let closeOnExec: UInt64 = 1
+
+    private func map(at address: Address, size: Int, protection: Int32) throws {
+        let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
+        _ = try asking(at: address, size: size) { agent in
+            try agent.systemCall(
+                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0,
+                deadline: deadline)
+        }
+    }
+
+    public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
+        let flags = UInt64(MAP_PRIVATE) | (wanted == nil ? 0 : Self.mapFixedNoReplace)
+        return try asking(at: wanted, size: size) { agent in
+            let name = try agent.scratch("hotpatch-ledger")
+            let file = try agent.systemCall(
+                "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, keeping: .made,
+                deadline: deadline)
+            defer { try? agent.closeKept(.made, deadline: deadline) }
+            try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
+            return try agent.systemCall(
+                "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,
+                file, 0, deadline: deadline)
+        }
+    }
+
+    /// Has the agent map memory.
+    /// - Parameter wanted: where exactly; nil for anywhere.
+    private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
+        try checkTime()
+        do {
+            let result = Address(try watching("it mapped memory") { try ask(body) })
+            if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint
+                unmap(result..<result + size)
+                throw PatchError.addressTaken(wanted)
+            }
+            return result
+        } catch AgentError.systemCallFailed(_, _, EEXIST) {
+            throw PatchError.addressTaken(wanted ?? .null)
+        } catch let error as AgentError where error.outcome != .refused {
+            throw PatchError.unfinished("\(error)", error.outcome)
+        }
+    }
+
+    public func unmap(_ range: Range<Address>) {
+        _ = try? ask {
+            try $0.systemCall(
+                "munmap", SystemCall.munmap, range.lowerBound.rawValue, UInt64(range.upperBound - range.lowerBound),
+                deadline: deadlineForCleanup)
+        }
+    }
+
+    // MARK: Commit
+
+    public func commit(_ block: CommitBlock) throws -> CommitSummary {
+        do {
+            let commit = try watching("its threads were held") {
+                try checkTime()
+                return try holds.hold(process, deadline: deadline) { stopped in
+                    try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
+                }
+            }
+            let report = holds.report
+            return CommitSummary(
+                heldThreads: report.threads, movedThreads: commit.movedThreads, restartedCalls: report.mendedCalls,
+                interruptedCalls: report.interruptedCalls, pauseNanoseconds: report.longest, holds: report.stops,
+                totalNanoseconds: report.total)
+        } catch let error as CommitError {
+            throw translated(error)
+        } catch let error as AgentError {
+            throw PatchError.unfinished("\(error)", error.outcome)
+        }
+    }
+
+    private func translated(_ error: CommitError) -> any Error {
+        switch error {
+        case .mismatch(let address, let expected, let found):
+            PatchError.entryChanged(function: "the function", address: address, expected: expected, found: found)
+        case .busy(let thread, let address, _): PatchError.busy(pid: pid, thread: thread, address: address)
+        case .rolledBack(let error): PatchError.rolledBack(address: error.address, code: error.code)
+        case .inconsistent(let error, _): PatchError.inconsistent(address: error.address, code: error.code)
+        default: error
+        }
+    }
+}
+
+/// A library in the target.
+public struct LoadedLibrary: Sendable, Hashable {
+    /// What dlopen(3) returned.
+    public var handle: UInt64
+    public var bias: LoadBias
+    /// As `/proc/PID/maps` names it.
+    public var mappedPath: String
+}

@@ -1,0 +1,330 @@
+import CHotpatchLinux
+import CPatch
+import CPatchCore
+import Glibc
+import HotpatchMemory
+import HotpatchPlan
+
+extension StoppedProcess {
+    /// Makes all changes of a commit block, or none.
+    ///
+    /// Phases:
+    /// 1. Every compared write: the expected bytes must stand there; a text write lies inside one page.
+    /// 2. Every thread's stack, from 128 bytes below SP (the red zone of the x86-64 psABI, 3.2.2) upwards: no PC in a signal
+    ///    frame may point strictly inside an entry that changes.
+    /// 3. The copies are laid down, which nothing reaches yet.
+    /// 4. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
+    ///    harmless: the copies are there, and run the same code.
+    /// 5. The writes in their order, each one pwrite. Where one fails, those before it are undone in reverse, and the PCs put
+    ///    back.
+    /// 6. (System calls were mended, where that is possible, when the registers were read.)
+    /// 7. (The threads go on when the process is resumed.)
+    ///
+    /// - Parameters:
+    ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
+    ///   - memory: of this process, opened before the stop; writable where that is permitted.
+    ///   - stackBytes: how much of each stack is searched, at most.
+    /// - Throws: `CommitError`; the process stays stopped in every case.
+    public borrowing func commit(
+        _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory, stackBytes: Int = 1 << 18
+    ) throws(CommitError) -> CommitReport {
+        let session = session
+        let result: Result<CommitReport, CommitError> = session.tracer.run {
+            do throws(CommitError) {
+                var commit = RemoteCommit(session: session, block: block, memory: memory)
+                return .success(try commit.run(stackBytes: stackBytes))
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// The first thread whose PC lies in `range`, or whose stack holds a word that points into it; nil where none is there.
+    /// - Throws: `CommitError.pauseExceeded` where looking takes longer than threads may be held.
+    public borrowing func firstThread(
+        in range: Range<Address>, stackBytes: Int = 1 << 18
+    ) throws(CommitError) -> Int32? {
+        let tracees = session.tracees
+        for tracee in tracees.tracees {
+            var registers = tracee.registers
+            if range.contains(Address(hp_registers_pc(&registers))) { return tracee.tid }
+            let limit = StackScan.limit(of: registers, atMost: stackBytes)
+            var scan = StackScan(memory: tracees.memory, limit: limit, signatureBits: tracees.signatureBits)
+            let words = range.lowerBound.rawValue..<range.upperBound.rawValue
+            if scan.first(from: hp_registers_sp(&registers), in: words, where: { _, _ in true }) != nil {
+                return tracee.tid
+            }
+            try session.checkPause()
+        }
+        return nil
+    }
+}
+
+extension StopSession {
+    /// - Throws: `CommitError.pauseExceeded`.
+    fileprivate func checkPause() throws(CommitError) {
+        if let excess { throw .pauseExceeded(nanoseconds: excess, allowed: maximumPause ?? excess) }
+    }
+}
+
+/// A conservative search of a stack, in chunks, up to the first page that cannot be read.
+struct StackScan {
+    let memory: ProcMemory
+    let limit: Int
+    /// Left out of the comparison: the bits that sign a return address. A PC that the kernel has saved is not signed.
+    let signatureBits: UInt64
+    private(set) var scannedBytes = 0
+
+    init(memory: ProcMemory, limit: Int, signatureBits: UInt64 = 0) {
+        self.memory = memory
+        self.limit = limit
+        self.signatureBits = signatureBits
+    }
+
+    /// How many bytes of a thread's stack are to be searched. glibc keeps a thread's control block at the top of its stack, and no
+    /// stack reaches across it. The libraries may be mapped right above, and reading on through them takes most of a millisecond.
+    static func limit(of registers: hp_registers, atMost limit: Int) -> Int {
+        var registers = registers
+        let (sp, tp) = (hp_registers_sp(&registers), hp_registers_tp(&registers))
+        // The search begins 128 bytes below SP.
+        return tp > sp && tp - sp < UInt64(max(0, limit)) ? min(limit, Int(tp - sp) + 128) : limit
+    }
+
+    /// The first 8-byte word of a range that matches, with its address. The range comes first: nearly no word lies in it.
+    mutating func first(
+        from stackPointer: UInt64, in range: Range<UInt64>, where matches: (_ word: UInt64, _ address: UInt64) -> Bool
+    ) -> (word: UInt64, address: UInt64)? {
+        var address = (stackPointer &- 128) & ~7
+        let (end, overflow) = address.addingReportingOverflow(UInt64(clamping: max(0, limit)))
+        if overflow { return nil }
+        var chunk = [UInt64](repeating: 0, count: 2048)
+        while address < end {
+            // To the end of a page, so that an unreadable page costs no readable words.
+            let page = UInt64(MemoryPage.size)
+            let size = min(UInt64(chunk.count * 8), end - address, 2 * page - address % page)
+            let count = chunk.withUnsafeMutableBytes {
+                memory.prefix(at: Address(address), into: .init(rebasing: $0[..<Int(size)]))
+            }
+            guard count >= 8 else { return nil }
+            let significant = ~signatureBits
+            let found = chunk.withUnsafeBufferPointer { words in
+                (0..<count / 8).first {
+                    (words[$0] & significant) &- range.lowerBound < UInt64(range.count)
+                        && matches(words[$0], address &+ UInt64($0 * 8))
+                }
+            }
+            if let found { return (chunk[found], address &+ UInt64(found * 8)) }
+            scannedBytes += count
+            address &+= UInt64(count & ~7)
+        }
+        return nil
+    }
+}
+
+extension StackScan {
+    /// Whether the stack of a stopped thread holds what looks like the kernel's signal frame.
+    static func holdsSignalFrame(_ tracee: Tracees.Tracee, in memory: ProcMemory) -> Bool {
+        var registers = tracee.registers
+        let sp = hp_registers_sp(&registers) & ~7
+        let page = UInt64(MemoryPage.size)
+        var words: [UInt64] = []
+        // Page by page: what lies above the stack may not be readable.
+        while words.count < 1 << 15 {
+            let address = sp &+ UInt64(words.count * 8)
+            var chunk = [UInt64](repeating: 0, count: Int((page - address % page) / 8))
+            let size = chunk.count * 8
+            let count = chunk.withUnsafeMutableBytes { memory.prefix(at: Address(address), into: $0) }
+            if count != size { break }
+            words += chunk
+        }
+        let (below, count) = (Int(HP_NEIGHBOURS_BELOW), Int(HP_NEIGHBOURS))
+        guard words.count >= count else { return true }
+        return words.withUnsafeBufferPointer { words in
+            (0...words.count - count).contains { start in
+                // Of user code, and in no page that is never mapped.
+                (1 << 16..<1 << 56).contains(words[start + below])
+                    && Architecture.current.isSavedPC(between: words.baseAddress! + start)
+            }
+        }
+    }
+}
+
+enum MemoryPage {
+    static let size = max(4096, Int(sysconf(Int32(_SC_PAGESIZE))))
+}
+
+private struct RemoteCommit {
+    let session: StopSession
+    let block: UnsafePointer<hp_commit_block>
+    let memory: ProcMemory
+    var poked = 0
+
+    init(session: StopSession, block: UnsafePointer<hp_commit_block>, memory: ProcMemory) {
+        self.session = session
+        self.block = block
+        self.memory = memory
+    }
+
+    mutating func run(stackBytes: Int) throws(CommitError) -> CommitReport {
+        let writes = UnsafeMutableBufferPointer(start: block.pointee.writes, count: block.pointee.write_count)
+        try check(writes)
+        let scanned = try searchStacks(limit: stackBytes)
+        let moves = try planMoves()
+        try session.checkPause()
+        // 3.
+        try layDown()
+        do throws(CommitError) {
+            // 4.
+            for move in moves where !session.tracees.setRegisters(move.index, move.after) {
+                throw .threadLost(session.tracees.tracees[move.index].tid)
+            }
+            // 5.
+            try write(writes)
+        } catch {
+            for move in moves { _ = session.tracees.setRegisters(move.index, move.before) }
+            throw error
+        }
+        return CommitReport(
+            writes: writes.count, movedThreads: moves.count, scannedBytes: scanned, pokedWrites: poked,
+            pausedNanoseconds: Deadline.now &- session.tracees.firstInterrupt)
+    }
+
+    /// 1.
+    private func check(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
+        for index in writes.indices {
+            let write = writes[index]
+            let address = Address(write.address)
+            let length = Int(write.length)
+            guard length >= 1, length <= HP_WRITE_CAPACITY else {
+                throw .invalidWrite(address: address, length: length)
+            }
+            if write.kind == UInt8(HP_WRITE_TEXT.rawValue),
+                Int(write.address % UInt64(MemoryPage.size)) + length > MemoryPage.size
+            {
+                throw .crossesPage(address: address, length: length)
+            }
+            let found: [UInt8]
+            do { found = try memory.bytes(at: address, count: length) } catch { throw .unreadable(error) }
+            if write.compared != 0 {
+                let expected = withUnsafeBytes(of: write.expected) { Array($0[..<length]) }
+                if found != expected { throw .mismatch(address: address, expected: expected, found: found) }
+            } else {
+                withUnsafeMutableBytes(of: &writes[index].expected) { $0.copyBytes(from: found) }
+            }
+        }
+    }
+
+    /// 2.
+    private func searchStacks(limit: Int) throws(CommitError) -> Int {
+        guard block.pointee.hazard_count > 0 else { return 0 }
+        // Ascending and disjoint.
+        let hazards = block.pointee.hazards[0].start..<block.pointee.hazards[block.pointee.hazard_count - 1].end
+        var scanned = 0
+        for tracee in session.tracees.tracees {
+            var registers = tracee.registers
+            var scan = StackScan(
+                memory: session.tracees.memory, limit: StackScan.limit(of: registers, atMost: limit))
+            if let (word, address) = scan.first(
+                from: hp_registers_sp(&registers), in: hazards, where: { hp_is_hazard(block, $0) && isSavedPC(at: $1) })
+            {
+                throw .busy(thread: tracee.tid, address: Address(word), foundAt: Address(address))
+            }
+            scanned += scan.scannedBytes
+            try session.checkPause()
+        }
+        return scanned
+    }
+
+    /// Whether a word of a stack with the value of a hazard is one. Where its neighbours cannot be read, it is.
+    private func isSavedPC(at address: UInt64) -> Bool {
+        var neighbours = [UInt64](repeating: 0, count: Int(HP_NEIGHBOURS))
+        let first = address &- UInt64(HP_NEIGHBOURS_BELOW * 8)
+        let count = neighbours.withUnsafeMutableBytes {
+            session.tracees.memory.prefix(at: Address(first), into: $0)
+        }
+        return count != neighbours.count * 8 || Architecture.current.isSavedPC(between: neighbours)
+    }
+
+    private struct Move {
+        var index: Int
+        var before: hp_registers
+        var after: hp_registers
+    }
+
+    /// 4, decided before anything is done.
+    private func planMoves() throws(CommitError) -> [Move] {
+        var moves: [Move] = []
+        for (index, tracee) in session.tracees.tracees.enumerated() {
+            var registers = tracee.registers
+            let pc = hp_registers_pc(&registers)
+            // A system call that will be entered again resumes at the instruction that made it, and that is the one whose
+            // copy counts.
+            let step = hp_registers_restart_step(&registers)
+            let target = hp_moved_pc(block, pc &- step)
+            if target == pc &- step {
+                if hp_is_hazard(block, target) { throw .busy(thread: tracee.tid, address: Address(pc), foundAt: nil) }
+                continue
+            }
+            hp_registers_set_pc(&registers, target &+ step)
+            moves.append(Move(index: index, before: tracee.registers, after: registers))
+        }
+        return moves
+    }
+
+    /// 3: stubs, new slots, ledger records.
+    private func layDown() throws(CommitError) {
+        for item in UnsafeBufferPointer(start: block.pointee.copies, count: block.pointee.copy_count) {
+            let bytes = UnsafeRawBufferPointer(start: item.bytes, count: item.length)
+            do throws(MemoryError) { try memory.write(bytes, at: Address(item.address)) } catch {
+                throw .rolledBack(error)
+            }
+        }
+    }
+
+    /// 5.
+    private mutating func write(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
+        for index in writes.indices {
+            let write = writes[index]
+            do throws(MemoryError) {
+                try put(
+                    withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
+            } catch {
+                var undoFailure: MemoryError?
+                // The failed one too: a write through PTRACE_POKEDATA may have got half way.
+                for undone in (0...index).reversed() {
+                    let old = writes[undone]
+                    let bytes = withUnsafeBytes(of: old.expected) { Array($0[..<Int(old.length)]) }
+                    if (try? memory.bytes(at: Address(old.address), count: bytes.count)) == bytes { continue }
+                    do throws(MemoryError) { try put(bytes, at: Address(old.address)) } catch {
+                        if undone != index { undoFailure = error }
+                    }
+                }
+                if let undoFailure { throw .inconsistent(error, undo: undoFailure) }
+                throw .rolledBack(error)
+            }
+        }
+    }
+
+    private mutating func put(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
+        do throws(MemoryError) { try memory.write(bytes, at: address) } catch {
+            // EBADF: opened for reading only, where opening it for writing is forbidden.
+            guard [EIO, EPERM, EACCES, EBADF].contains(error.code) else { throw error }
+            guard let thread = session.tracees.tracees.first?.tid, poke(bytes, at: address, thread: thread) else {
+                throw error
+            }
+            poked += 1
+        }
+    }
+
+    /// Word by word, where /proc/PID/mem may not write text. One aligned word where the bytes lie in one: then as whole as a pwrite.
+    private func poke(_ bytes: [UInt8], at address: Address, thread: Int32) -> Bool {
+        let first = address.roundedDown(to: 8)
+        let last = (address + bytes.count).roundedUp(to: 8)
+        guard var words = try? memory.bytes(at: first, count: last - first) else { return false }
+        words.replaceSubrange((address - first)..<(address - first + bytes.count), with: bytes)
+        for offset in stride(from: 0, to: words.count, by: 8) {
+            let word = words.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+            if linux_ptrace_poke_word(thread, (first + offset).rawValue, word) != 0 { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,239 @@
+import CHotpatchElf
+import Glibc
+import HotpatchMemory
+
+/// One program header (elf(5), Elf64_Phdr). Addresses are link-time addresses; sizes are in bytes.
+public struct ElfSegment: Hashable, Sendable {
+    /// PT_LOAD, PT_NOTE, …
+    public var type: UInt32
+    public var permissions: Region.Permissions
+    public var fileOffset: UInt64
+    public var address: UInt64
+    public var fileSize: UInt64
+    public var memorySize: UInt64
+    public var alignment: UInt64
+
+    public func contains(_ linked: UInt64) -> Bool { linked >= address && linked &- address < memorySize }
+}
+
+/// One section header (elf(5), Elf64_Shdr).
+public struct ElfSection: Hashable, Sendable {
+    public var index: Int
+    public var name: String
+    /// SHT_PROGBITS, SHT_NOBITS, …
+    public var type: UInt32
+    /// SHF_ALLOC, SHF_EXECINSTR, …
+    public var flags: UInt64
+    public var address: UInt64
+    public var fileOffset: UInt64
+    public var size: UInt64
+    public var link: UInt32
+    public var info: UInt32
+    public var entrySize: UInt64
+
+    public var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }
+    public func contains(_ linked: UInt64) -> Bool {
+        flags & UInt64(SHF_ALLOC) != 0 && linked >= address && linked &- address < size
+    }
+}
+
+/// One ELF file: program, shared library, object or separate debug file, 64-bit little-endian.
+///
+/// The file is read as `FileContents` does. Its bytes are hostile: what does not fit throws
+/// `SymbolError.malformed`, or is left out.
+public final class ElfImage: Sendable {
+    public let path: String
+    /// ET_EXEC, ET_DYN, ET_REL.
+    public var fileType: UInt16 { layout.fileType }
+    /// EM_X86_64 or EM_AARCH64.
+    public var machine: UInt16 { layout.machine }
+    public var is64Bit: Bool { true }
+    public var isLittleEndian: Bool { true }
+    /// All program headers, in file order.
+    public var segments: [ElfSegment] { layout.segments }
+    /// All section headers, in file order; empty where the file has none.
+    public var sections: [ElfSection] { layout.sections }
+    /// The dynamic linker the program asks for (PT_INTERP).
+    public let interpreter: String?
+    /// NT_GNU_BUILD_ID; empty where there is none.
+    public let buildID: [UInt8]
+
+    private let layout: ElfLayout
+    let dynamic: DynamicSection
+    /// `.symtab`, and `.dynsym`; nil where the file has none.
+    let staticTable: SymbolTable?
+    let dynamicTable: SymbolTable?
+    /// What libdw reads of it.
+    let debugging: DebugReader
+
+    var bytes: FileContents { layout.bytes }
+    var identity: FileIdentity? { bytes.identity }
+    var isFromMemory: Bool { layout.isFromMemory }
+
+    public convenience init(path: String) throws(SymbolError) {
+        let file = try OpenFile(path: path)
+        try self.init(file, path: path) { () throws(SymbolError) in try OpenFile(path: path) }
+    }
+
+    /// Reads a file that is open. The descriptor stays the caller's, and is not needed afterwards.
+    public convenience init(descriptor: Int32, path: String) throws(SymbolError) {
+        let name = "/proc/self/fd/\(descriptor)"
+        let file = try OpenFile(path: name)
+        try self.init(file, path: path) { () throws(SymbolError) in throw .unreadable(path: path, code: EBADF) }
+        // By the time that more of it is asked for, the number may be another file's.
+        _ = bytes.whole()
+    }
+
+    /// - Parameter reopen: opens the file once more: symbols are read at once, the rest when it is asked for.
+    convenience init(
+        _ file: consuming OpenFile, path: String, reopen: @escaping @Sendable () throws(SymbolError) -> OpenFile
+    ) throws(SymbolError) {
+        let contents = try FileContents(file, path: path, reopen: reopen)
+        defer { contents.close() }
+        try self.init(ElfLayout(contents, path: path), path: path)
+    }
+
+    /// An image whose file cannot be read, by what is mapped of it: its exported functions, without sections and without what
+    /// only the file has.
+    convenience init(mapped file: MappedFile, memory: any MemoryReader, path: String) throws(SymbolError) {
+        let contents = try FileContents(mapped: Array(file.regions), memory: memory, path: path)
+        let layout = try ElfLayout(contents, path: path, isFromMemory: true)
+        guard let first = layout.loadSegments.first else {
+            throw .malformed(path: path, offset: 0, what: "no program header says what is loaded")
+        }
+        let bias = LoadBias(mapped: file.header.range.lowerBound, linked: first.address &- first.fileOffset)
+        try self.init(layout, path: path, bias: bias.rawValue)
+    }
+
+    /// - Parameter bias: added to the addresses in the dynamic section: the loader does so to those in memory.
+    private init(_ layout: ElfLayout, path: String, bias: UInt64 = 0) throws(SymbolError) {
+        let contents = layout.bytes
+        let (segments, sections) = (layout.segments, layout.sections)
+
+        self.path = path
+        self.layout = layout
+        interpreter = segments.first { $0.type == UInt32(PT_INTERP) }
+            .flatMap { contents.slice(at: $0.fileOffset, count: $0.fileSize)?.string(at: 0) }
+        buildID = Self.buildID(contents, segments, sections)
+
+        // A separate debug file keeps the headers of what it describes, without the contents.
+        let isDebugFile = sections.contains {
+            $0.isExecutable && $0.flags & UInt64(SHF_ALLOC) != 0 && $0.type == UInt32(SHT_NOBITS)
+        }
+        dynamic = isDebugFile ? DynamicSection() : DynamicSection(contents, segments, sections, bias: bias)
+        staticTable = try SymbolTable(staticOf: contents, sections, path: path)
+        dynamicTable = try dynamic.symbolTable(contents, path: path)
+        debugging = DebugReader(layout)
+    }
+
+    /// PT_LOAD segments, in file order (ascending by address, elf(5)).
+    public var loadSegments: [ElfSegment] { layout.loadSegments }
+
+    /// True of a program without a dynamic linker.
+    public var isStatic: Bool {
+        fileType != UInt16(ET_REL) && interpreter == nil && dynamic.needed.isEmpty && soname == nil
+    }
+
+    /// True of a program, position-independent or not; false of a library, even one that can be run (libc.so.6).
+    public var isExecutable: Bool { fileType == UInt16(ET_EXEC) || dynamic.flags1 & 0x0800_0000 != 0 }  // DF_1_PIE
+    public var soname: String? { dynamic.soname }
+    /// DT_NEEDED, in file order.
+    public var needed: [String] { dynamic.needed }
+    /// DT_RUNPATH, or DT_RPATH where there is none, split at colons; `$ORIGIN` is not yet replaced.
+    public var runpath: [String] { dynamic.runpath }
+
+    /// True where the file itself holds DWARF.
+    public var hasDebugInfo: Bool {
+        sections.contains { ($0.name == ".debug_info" || $0.name == ".zdebug_info") && $0.type != UInt32(SHT_NOBITS) }
+    }
+
+    public func section(named name: String) -> ElfSection? { sections.first { $0.name == name } }
+
+    /// The bytes of a section as they lie in the file; empty for SHT_NOBITS.
+    public func contents(of section: ElfSection) throws(SymbolError) -> [UInt8] {
+        if section.type == UInt32(SHT_NOBITS) { return [] }
+        guard let slice = bytes.slice(at: section.fileOffset, count: section.size) else {
+            throw .malformed(
+                path: path, offset: section.fileOffset,
+                what: "section \(section.name) reaches beyond the end of the file")
+        }
+        return Array(slice)
+    }
+
+    /// Link-time addresses of `.text`, or of the first executable segment where there are no sections.
+    public var textRange: Range<UInt64>? {
+        if let text = section(named: ".text") {
+            let end = text.address.addingReportingOverflow(text.size)
+            return end.overflow ? nil : text.address..<end.partialValue
+        }
+        guard let segment = loadSegments.first(where: { $0.permissions.contains(.execute) }) else { return nil }
+        let end = segment.address.addingReportingOverflow(segment.memorySize)
+        return end.overflow ? nil : segment.address..<end.partialValue
+    }
+
+    /// The file's bytes for a range of link-time addresses: what the memory held before anything wrote to it.
+    public func readFile(at linked: UInt64, count: Int) throws(SymbolError) -> [UInt8] {
+        guard let count = UInt64(exactly: count), let slice = layout.slice(linked: linked, count: count) else {
+            throw .malformed(
+                path: path, offset: 0,
+                what: "no segment holds \(count) bytes at link-time address 0x\(String(linked, radix: 16))")
+        }
+        return Array(slice)
+    }
+
+    /// The call frame information, for whoever unwinds with it; nil where there is none.
+    public var frameTable: FrameTable? { debugging.frameTable }
+
+    /// The executable segment a link-time address lies in.
+    func executableSegment(containing linked: UInt64) -> ElfSegment? {
+        segments.first {
+            $0.type == UInt32(PT_LOAD) && $0.permissions.contains(.execute) && $0.contains(linked)
+        }
+    }
+
+    /// The section a link-time address lies in. NOBITS sections of thread-local data overlap others, and do not count.
+    func section(containing linked: UInt64) -> ElfSection? {
+        sections.first { $0.contains(linked) && $0.flags & UInt64(SHF_TLS) == 0 }
+    }
+
+    private static func buildID(
+        _ bytes: FileContents, _ segments: [ElfSegment], _ sections: [ElfSection]
+    ) -> [UInt8] {
+        for section in sections where section.type == UInt32(SHT_NOTE) {
+            if let notes = bytes.slice(at: section.fileOffset, count: section.size),
+                let id = Notes.buildID(in: notes, alignment: 4)
+            {
+                return id
+            }
+        }
+        for segment in segments where segment.type == UInt32(PT_NOTE) {
+            if let notes = bytes.slice(at: segment.fileOffset, count: segment.fileSize),
+                let id = Notes.buildID(in: notes, alignment: segment.alignment)
+            {
+                return id
+            }
+        }
+        return []
+    }
+}
+
+/// Note records (elf(5), Elf64_Nhdr).
+enum Notes {
+    static func buildID(in notes: UnsafeRawBufferPointer, alignment: UInt64) -> [UInt8]? {
+        let mask: UInt64 = alignment == 8 ? 7 : 3
+        var offset: UInt64 = 0
+        while let name = notes.value(UInt32.self, at: offset), let size = notes.value(UInt32.self, at: offset &+ 4),
+            let type = notes.value(UInt32.self, at: offset &+ 8)
+        {
+            let description = (offset &+ 12 &+ UInt64(name) &+ mask) & ~mask
+            if type == UInt32(NT_GNU_BUILD_ID), name == 4,
+                notes.slice(at: offset &+ 12, count: 4)?.starts(with: "GNU\0") == true,
+                size > 0, size <= 64, let id = notes.slice(at: description, count: UInt64(size))
+            {
+                return Array(id)
+            }
+            offset = (description &+ UInt64(size) &+ mask) & ~mask
+        }
+        return nil
+    }
+}

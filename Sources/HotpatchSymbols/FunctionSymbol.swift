@@ -1,0 +1,44 @@
+import HotpatchMemory
+
+/// A function of a process.
+public struct FunctionSymbol: Sendable, Hashable {
+    /// Mangled, without a version.
+    public var name: String
+    public var version: String?
+    /// Where the code is in the process. For an indirect function, the implementation its resolver chose.
+    public var address: Address
+    /// Where the symbol is: for an indirect function, its resolver.
+    public var symbolAddress: Address
+    /// Of the code at `address`, in bytes; 0 where no symbol says.
+    public var size: Int
+    public var image: LoadedImage
+    public var binding: SymbolBinding
+    public var visibility: SymbolVisibility
+    /// STT_GNU_IFUNC.
+    public var isIndirect: Bool
+    /// In `.dynsym`: other images can bind to it.
+    public var isExported: Bool
+    /// It follows a variant of the procedure call standard, whose callers rely on more registers than the base keeps: vector and
+    /// SVE functions of arm64 (AAELF64, STO_AARCH64_VARIANT_PCS).
+    public var isVariantCall: Bool
+
+    /// Readable; the name itself where it is not mangled. Computed at each use.
+    public var demangledName: String { Demangling.demangle(name) ?? name }
+}
+
+extension FunctionSymbol: CustomStringConvertible {
+    /// `Shop.price(of: Swift.String) -> Swift.Int at 0x5641d96e4f40 in /srv/Shop`.
+    public var description: String { "\(demangledName) at \(address) in \(image.path)" }
+}
+
+/// A variable, or another thing that is not code, of a process.
+public struct DataSymbol: Sendable, Hashable {
+    public var name: String
+    public var version: String?
+    public var address: Address
+    /// In bytes; 0 where the file does not say.
+    public var size: Int
+    public var image: LoadedImage
+    public var binding: SymbolBinding
+    public var isExported: Bool
+}

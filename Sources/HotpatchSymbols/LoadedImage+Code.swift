@@ -1,0 +1,163 @@
+import CHotpatchElf
+import HotpatchMemory
+
+extension LoadedImage {
+    /// Where the process may run code of the image: its executable mappings.
+    public var executableRanges: [Range<Address>] {
+        regions.filter { $0.permissions.contains(.execute) }.map { region in
+            max(region.range.lowerBound, range.lowerBound)..<min(region.range.upperBound, range.upperBound)
+        }.filter { !$0.isEmpty }
+    }
+
+    /// Where the image keeps addresses that the linker, or the dynamic linker, has put there: what its file holds of the writable
+    /// segments; of a program that is not position-independent, of all that are not code.
+    public var initializedData: [Range<Address>] {
+        elf.loadSegments.compactMap { segment in
+            guard !segment.permissions.contains(.execute),
+                segment.permissions.contains(.write) || elf.fileType == UInt16(ET_EXEC)
+            else { return nil }
+            let start = bias.address(ofLinked: segment.address).roundedUp(to: 8)
+            let end = bias.address(ofLinked: segment.address &+ min(segment.fileSize, segment.memorySize))
+            return start < end ? max(start, range.lowerBound)..<min(end, range.upperBound) : nil
+        }
+    }
+
+    /// Where pieces of code begin, ascending: functions by their symbols, and whatever has frame information of its own.
+    public func codeStarts() -> [Address] {
+        var starts: [UInt64] = symbols.functions.map(\.value)
+        elf.forEachFrameStart { start in
+            starts.append(start)
+            return !symbols.time.isOver(at: starts.count, symbols.subject)
+        }
+        starts.sort(within: symbols.time, symbols.subject, by: <)
+        var last: UInt64?
+        return starts.compactMap { start in
+            guard start != last, elf.executableSegment(containing: start) != nil else { return nil }
+            last = start
+            return bias.address(ofLinked: start)
+        }
+    }
+
+    /// The piece of code an address lies in.
+    public struct Code: Sendable {
+        /// Its start is an instruction's; its end is that of the symbol or frame description, or the next start of another piece.
+        public var range: Range<Address>
+        fileprivate var symbol: (image: ImageSymbols, reference: SymbolReference)?
+
+        /// Mangled; nil where no symbol names it.
+        public var name: String? {
+            symbol.map { String(decoding: $0.image.name($0.reference), as: UTF8.self) }
+        }
+    }
+
+    /// The function, or the part of one, that an address lies in. Nil where neither a symbol nor frame information covers the
+    /// address.
+    public func code(containing address: Address) -> Code? {
+        let linked = bias.linked(address)
+        guard let segment = elf.executableSegment(containing: linked) else { return nil }
+        let limit = segment.address &+ segment.memorySize
+        func piece(_ start: UInt64, _ end: UInt64, _ symbol: SymbolReference?) -> Code {
+            // Within the segment, so that no address wraps around.
+            let range = bias.address(ofLinked: start)..<bias.address(ofLinked: max(linked &+ 1, min(end, limit)))
+            return Code(range: range, symbol: symbol.map { (symbols, $0) })
+        }
+        let functions = symbols.functions
+        let next = SymbolIndex.upperBound(functions, linked)
+        let nearest = next > 0 && segment.contains(functions[next - 1].value) ? longest(endingAt: next) : nil
+        if let nearest, linked &- nearest.start < nearest.size {
+            return piece(nearest.start, nearest.start &+ nearest.size, nearest.symbol)
+        }
+        if let frame = elf.debugging.frameRange(containing: linked), segment.contains(frame.lowerBound) {
+            return piece(frame.lowerBound, frame.upperBound, frame.lowerBound == nearest?.start ? nearest?.symbol : nil)
+        }
+        // Without a size: as far as nothing else begins.
+        guard let nearest, nearest.size == 0 else { return nil }
+        return piece(nearest.start, next < functions.count ? functions[next].value : limit, nearest.symbol)
+    }
+
+    /// Of the functions that start where the one before `next` does, the longest.
+    private func longest(endingAt next: Int) -> (start: UInt64, size: UInt64, symbol: SymbolReference) {
+        let functions = symbols.functions
+        var best = functions[next - 1].reference
+        for function in aliases(endingAt: next)
+        where symbols.symbol(function.reference).st_size > symbols.symbol(best).st_size {
+            best = function.reference
+        }
+        return (functions[next - 1].value, symbols.symbol(best).st_size, best)
+    }
+
+    /// The names that functions have at an address, mangled.
+    public func names(at address: Address) -> [String] {
+        let linked = bias.linked(address)
+        let next = SymbolIndex.upperBound(symbols.functions, linked)
+        guard next > 0, symbols.functions[next - 1].value == linked else { return [] }
+        return aliases(endingAt: next).map { String(decoding: symbols.name($0.reference), as: UTF8.self) }
+    }
+
+    /// The functions that start where the one before `next` does. Hostile files can put everything at one address.
+    private func aliases(endingAt next: Int) -> ArraySlice<FunctionRecord> {
+        let functions = symbols.functions
+        let start = functions[next - 1].value
+        var first = next - 1
+        while first > 0, next - first < 64, functions[first - 1].value == start { first -= 1 }
+        return functions[first..<next]
+    }
+
+    /// A symbol of code that names a byte in a range, also a local label of assembly; nil where none does.
+    public func label(in range: Range<Address>) -> (name: String, address: Address)? {
+        let labels = symbols.labels
+        let index = SymbolIndex.upperBound(labels, bias.linked(range.lowerBound) &- 1)
+        guard index < labels.count else { return nil }
+        let address = bias.address(ofLinked: labels[index].value)
+        guard range.contains(address) else { return nil }
+        return (String(decoding: symbols.name(labels[index].reference), as: UTF8.self), address)
+    }
+}
+
+extension ElfImage {
+    /// The starts in the sorted table of `.eh_frame_hdr`, ascending, for as long as `body` wants more.
+    func forEachFrameStart(_ body: (UInt64) -> Bool) {
+        guard let table = FrameSearchTable(self) else { return }
+        for index in 0..<table.count {
+            guard let start = table.start(index), body(start) else { return }
+        }
+    }
+
+    /// The lowest start above an address in that table: where the next function begins, also in a stripped file. Nil without
+    /// such a table.
+    func nextFrameStart(after linked: UInt64) -> UInt64? {
+        guard let table = FrameSearchTable(self) else { return nil }
+        var low: UInt64 = 0
+        var high = table.count
+        while low < high {
+            let middle = (low + high) / 2
+            guard let value = table.start(middle) else { return nil }
+            if value > linked { high = middle } else { low = middle + 1 }
+        }
+        return low < table.count ? table.start(low) : nil
+    }
+}
+
+/// The binary search table of `.eh_frame_hdr` (LSB Core, "The .eh_frame_hdr section").
+private struct FrameSearchTable {
+    let bytes: UnsafeRawBufferPointer
+    let address: UInt64
+    let count: UInt64
+
+    init?(_ elf: ElfImage) {
+        guard let segment = elf.segments.first(where: { $0.type == UInt32(PT_GNU_EH_FRAME) }),
+            let bytes = elf.bytes.slice(at: segment.fileOffset, count: segment.fileSize),
+            // Version 1; 4-byte pointer to .eh_frame (0x0b/0x1b encodings); udata4 count; datarel sdata4 entries.
+            bytes.value(UInt8.self, at: 0) == 1, let pointer = bytes.value(UInt8.self, at: 1), pointer & 0x0F == 0x0B,
+            bytes.value(UInt8.self, at: 2) == 0x03, bytes.value(UInt8.self, at: 3) == 0x3B,
+            let count = bytes.value(UInt32.self, at: 8)
+        else { return nil }
+        self.bytes = bytes
+        address = segment.address
+        self.count = UInt64(count)
+    }
+
+    func start(_ index: UInt64) -> UInt64? {
+        bytes.value(Int32.self, at: 12 &+ index &* 8).map { address &+ UInt64(bitPattern: Int64($0)) }
+    }
+}

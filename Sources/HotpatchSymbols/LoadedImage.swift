@@ -1,0 +1,89 @@
+import CHotpatchElf
+import Glibc
+import HotpatchMemory
+
+/// An ELF file as it is mapped in a process.
+public final class LoadedImage: Sendable {
+    /// As the process maps it, without a root; ` (deleted)` is cut off.
+    public let path: String
+    /// The last component of the path.
+    public let name: String
+    public let isMainProgram: Bool
+    public let bias: LoadBias
+    /// The mappings from the first to the last byte of the image, those of other files and anonymous ones included.
+    public let regions: [Region]
+    /// From the first to the last byte of the image.
+    public let range: Range<Address>
+    public let elf: ElfImage
+    public var buildID: [UInt8] { elf.buildID }
+    /// Its file cannot be read, or is another by now: only what it exports is known.
+    public var isFromMemory: Bool { elf.isFromMemory }
+
+    let symbols: ImageSymbols
+    let copies: CopyFinder
+    private let lazyDebugElf: Lazy<ElfImage?>
+
+    init(
+        path: String, isMainProgram: Bool, bias: LoadBias, regions: [Region], range: Range<Address>, elf: ElfImage,
+        symbols: ImageSymbols, debugFiles: DebugFiles
+    ) {
+        self.path = path
+        name = path.split(separator: "/").last.map(String.init) ?? path
+        self.isMainProgram = isMainProgram
+        self.bias = bias
+        self.regions = regions
+        self.range = range
+        self.elf = elf
+        self.symbols = symbols
+        let debugElf = Lazy { symbols.tables.debugElf ?? debugFiles.debugFile(of: elf, imagePath: path) }
+        lazyDebugElf = debugElf
+        copies = CopyFinder(symbols.time) { elf.hasDebugInfo ? elf : debugElf.get() }
+    }
+
+    /// - Throws: `SymbolError.outOfTime` where what is known of it was cut short.
+    public func checkRead() throws(SymbolError) { try symbols.time.check() }
+
+    /// Whether the time for reading the process is over: for whoever reads the image's code.
+    public var isOutOfTime: Bool { symbols.time.isOver("the branches of \(path)") }
+
+    /// The separate debug file, where one is installed. Looked for at the first use; never on the network.
+    public var debugElf: ElfImage? { lazyDebugElf.get() }
+
+    /// True of ld.so, whose own copies of libc's functions nothing else calls.
+    public var isDynamicLinker: Bool {
+        let name = elf.soname ?? self.name
+        return name.hasPrefix("ld-linux") || name.hasPrefix("ld64.") || name.hasPrefix("ld-musl")
+            || name.hasPrefix("ld-2.")
+    }
+
+    /// Whether `spec` names this image: its path, file name or soname, or one of the two up to the version: `libc` names
+    /// `libc.so.6` and `libc-2.31.so`.
+    public func matches(_ spec: String) -> Bool {
+        if spec == path || spec == name || spec == elf.soname { return true }
+        for name in [name, elf.soname ?? ""] where name.count > spec.count && name.hasPrefix(spec) {
+            let rest = name.utf8.dropFirst(spec.utf8.count)
+            if rest.first == UInt8(ascii: ".") { return true }
+            if rest.first == UInt8(ascii: "-"), let digit = rest.dropFirst().first, (0x30...0x39).contains(digit) {
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Whether code at the address belongs to the image and is not a PLT stub.
+    func isFunctionCode(_ address: Address) -> Bool {
+        guard range.contains(address) else { return false }
+        let linked = bias.linked(address)
+        guard elf.executableSegment(containing: linked) != nil else { return false }
+        guard let section = elf.section(containing: linked) else { return elf.sections.isEmpty }
+        return section.isExecutable && !section.name.hasPrefix(".plt") && !section.name.hasPrefix(".iplt")
+    }
+}
+
+extension LoadedImage: Hashable {
+    public static func == (left: LoadedImage, right: LoadedImage) -> Bool {
+        left === right
+            || (left.bias == right.bias && left.path == right.path && left.elf.identity == right.elf.identity)
+    }
+    public func hash(into hasher: inout Hasher) { hasher.combine(bias) }
+}

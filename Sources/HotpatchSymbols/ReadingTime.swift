@@ -1,0 +1,82 @@
+import CHotpatchLinux
+import Synchronization
+
+/// The time that reading a process and its files may take. Every loop over what they hold asks it now and then.
+///
+/// A loop that is told that the time is over ends, and what it has found is incomplete. It does not throw there, for what is read at its
+/// first use everything would have to that looks at a symbol. Instead the end is remembered: every other loop ends at once, `check`
+/// throws whatever was found meanwhile, and an index that was cut short is not used again.
+public final class ReadingTime: Sendable {
+    private static let unlimited = UInt64.max
+
+    /// On the monotonic clock, in nanoseconds.
+    private let end = Atomic<UInt64>(unlimited)
+    private let milliseconds = Atomic<Int>(0)
+    /// What was being read when the time was over.
+    private let interrupted = Locked<String?>(nil)
+    private let isCutShort = Atomic<Bool>(false)
+
+    /// Without a limit.
+    public init() {}
+
+    /// From now on, so many milliseconds.
+    public convenience init(milliseconds: Int) {
+        self.init()
+        begin(milliseconds: milliseconds)
+    }
+
+    /// Lets what is read from now on take so many milliseconds, all together.
+    public func begin(milliseconds: Int) {
+        let (nanoseconds, overflow) = UInt64(max(milliseconds, 0)).multipliedReportingOverflow(by: 1_000_000)
+        let (sum, isLater) = linux_monotonic_time().addingReportingOverflow(nanoseconds)
+        self.milliseconds.store(milliseconds, ordering: .relaxed)
+        end.store(overflow || isLater ? Self.unlimited : sum, ordering: .relaxed)
+    }
+
+    /// Lets it take as long as it does.
+    public func finish() { end.store(Self.unlimited, ordering: .relaxed) }
+
+    /// Why what was read does not count; nil where all of it was.
+    public var failure: SymbolError? {
+        guard isCutShort.load(ordering: .acquiring), let what = interrupted.withLock({ $0 }) else { return nil }
+        return .outOfTime(reading: what, milliseconds: milliseconds.load(ordering: .relaxed))
+    }
+
+    /// - Throws: `SymbolError.outOfTime` where something was not read to its end.
+    public func check() throws(SymbolError) {
+        if let failure { throw failure }
+    }
+
+    /// Whether to stop. Looks at the clock for one row of 4096, the first among them.
+    /// - Parameter what: is being read, as in "the symbols of libshop.so".
+    @inline(__always)
+    func isOver(at row: Int, _ what: @autoclosure () -> String) -> Bool {
+        row & 4095 == 0 && isOver(what())
+    }
+
+    /// Whether to stop, by the clock.
+    func isOver(_ what: @autoclosure () -> String) -> Bool {
+        if isCutShort.load(ordering: .relaxed) { return true }
+        let end = end.load(ordering: .relaxed)
+        guard end != Self.unlimited, linux_monotonic_time() >= end else { return false }
+        interrupted.withLock { $0 = $0 ?? what() }
+        isCutShort.store(true, ordering: .releasing)
+        return true
+    }
+}
+
+extension Array {
+    private struct OutOfTime: Error {}
+
+    /// Sorts, unless the time is over: then all elements are there, in any order.
+    mutating func sort(
+        within time: ReadingTime, _ what: @autoclosure () -> String, by precedes: (Element, Element) -> Bool
+    ) {
+        var comparisons = 0
+        try? sort { left, right in
+            comparisons &+= 1
+            if time.isOver(at: comparisons, what()) { throw OutOfTime() }
+            return precedes(left, right)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import CHotpatchElf
+import HotpatchMemory
+
+/// What a library needs that the process has and the dynamic linker does not see: hidden functions and variables, static ones, and all
+/// of a program that was not linked with --export-dynamic.
+public struct UnexportedSymbols: Sendable, Hashable {
+    /// Addresses in the process, by name.
+    public var addresses: [String: Address] = [:]
+    /// Of them, functions that are static in a source file.
+    public var staticFunctions: [String] = []
+    /// Variables of which each thread has its own: they have no address.
+    public var threadLocal: [String] = []
+    /// What the process does not have at all.
+    public var missing: [String] = []
+
+    public init() {}
+}
+
+extension SymbolIndex {
+    /// - Throws: `SymbolError.ambiguous` where the process has several of a name.
+    public func unexportedSymbols(named names: [String], in image: String? = nil) throws(SymbolError)
+        -> UnexportedSymbols
+    {
+        var result = UnexportedSymbols()
+        let allowed = allowedImages(image, [])
+        for name in names {
+            let found = name.withBytes { bytes in
+                select(
+                    definitions(named: bytes, allowed, code: true) + definitions(named: bytes, allowed, code: false),
+                    version: nil
+                ).filter { !images[$0.image].isDynamicLinker }
+            }
+            guard let definition = found.first else {
+                if isThreadLocal(name) { result.threadLocal.append(name) } else { result.missing.append(name) }
+                continue
+            }
+            guard found.count == 1 else { throw ambiguous(name, found) }
+            result.addresses[name] =
+                definition.symbol.type == UInt8(STT_GNU_IFUNC)
+                ? try functionSymbol(definition).address
+                : images[definition.image].bias.address(ofLinked: definition.symbol.st_value)
+            if definition.symbol.type == UInt8(STT_FUNC), definition.symbol.binding == .local,
+                definition.symbol.visibility == .default
+            {
+                result.staticFunctions.append(name)
+            }
+        }
+        return result
+    }
+
+    private func isThreadLocal(_ name: String) -> Bool {
+        name.withBytes { name in
+            images.contains { image in
+                guard let table = image.symbols.tables.staticTable else { return false }
+                return (0..<table.count).contains { index in
+                    if time.isOver(at: index, image.symbols.subject) { return true }
+                    let symbol = table[index]
+                    return symbol.isDefined && symbol.type == UInt8(STT_TLS) && table.name(symbol)?.equals(name) == true
+                }
+            }
+        }
+    }
+
+    /// Whether the loader of the process takes absolute symbols for what they are: since 2.28 glibc does not add the load bias.
+    public var bindsAbsoluteSymbols: Bool { exportedAddress(of: "fcntl64", version: "GLIBC_2.28") != nil }
+}
+
+extension ElfImage {
+    /// What is to be written into the file so that undefined symbols of `.dynsym` are absolute ones at these addresses, which are looked
+    /// up nowhere else: the dynamic linker takes a local symbol of its own library as it stands.
+    public func bindingUndefinedSymbols(to addresses: [String: Address]) -> [(offset: UInt64, bytes: [UInt8])] {
+        guard let table = dynamicTable, table.count > 1 else { return [] }
+        var writes: [(offset: UInt64, bytes: [UInt8])] = []
+        for index in 1..<table.count {
+            var symbol = table[index]
+            guard !symbol.isDefined, let name = table.name(symbol),
+                let address = addresses[String(decoding: name, as: UTF8.self)]
+            else { continue }
+            symbol.st_info = symbol.type
+            symbol.st_other = SymbolVisibility.hidden.rawValue
+            symbol.st_shndx = UInt16(SHN_ABS)
+            symbol.st_value = address.rawValue
+            let offset = table.fileOffset &+ UInt64(index) &* UInt64(SymbolTable.recordSize)
+            writes.append((offset, withUnsafeBytes(of: symbol) { Array($0) }))
+        }
+        return writes
+    }
+}
