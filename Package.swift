@@ -48,9 +48,14 @@ let package = Package(
         .target(
             name: "CPatchCore", dependencies: ["CHotpatchCapstone"], path: "CPatch/Core",
             cSettings: cSettings),
-        // Effects: parking, text writes, ptrace shims, the injector's assembly.
+        // Registers and raw system calls, for each architecture.
+        .target(name: "CPatchMachine", path: "CPatch/Machine", cSettings: cSettings),
+        // Effects in this process: parking, tracing, the writes to its text.
         .target(
-            name: "CPatch", dependencies: ["CPatchCore"], path: "CPatch/Live",
+            name: "CPatch", dependencies: ["CPatchCore", "CPatchMachine"], path: "CPatch/Commit", cSettings: cSettings),
+        // What is put into another process: the injector's assembly. No application that patches itself links it.
+        .target(
+            name: "CPatchAgent", dependencies: ["CPatchCore", "CPatchMachine"], path: "CPatch/Agent",
             cSettings: cSettings),
 
         // Between the conventions of Swift functions: entries in assembly, and the moves that they have run.
@@ -73,7 +78,8 @@ let package = Package(
         module(
             "HotpatchRemoteTarget",
             [
-                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore", "CPatch",
+                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore", "CPatchAgent",
+                "CPatchMachine",
                 "CHotpatchLinux", "CHotpatchDw",
             ]),
         // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
@@ -117,14 +123,14 @@ let package = Package(
         .target(
             name: "HotpatchRemoteSupport",
             dependencies: [
-                "HotpatchRemoteTarget", "HotpatchSymbols", "HotpatchMemory", "CPatchCore", "CPatch",
+                "HotpatchRemoteTarget", "HotpatchSymbols", "HotpatchMemory", "CPatchCore", "CPatchAgent",
                 "HotpatchTestSupport",
             ],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
             "RemoteTargetTests",
             [
-                "HotpatchRemoteTarget", "HotpatchMemory", "HotpatchSymbols", "CPatchCore", "CPatch",
+                "HotpatchRemoteTarget", "HotpatchMemory", "HotpatchSymbols", "CPatchCore", "CPatchAgent",
                 "HotpatchRemoteSupport", "HotpatchTestSupport",
             ]),
         tests(

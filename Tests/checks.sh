@@ -23,13 +23,22 @@ free_of_foundation() {
 
 # The commit may be patching any function of libc: its objects may call only each other and the core's two searches.
 calls_nothing_of_libc() {
-    local objects undefined
-    objects=$(find "$(swift build --show-bin-path)/CPatch.build" \
-        \( -name 'commit.c.o' -o -name 'look.c.o' -o -name 'park.c.o' -o -name 'trace.c.o' -o -name 'waits.c.o' -o -name 'check.c.o' -o -name 'own_pages.c.o' -o -name 'clone.S.o' \))
+    local objects products undefined
+    products=$(swift build --show-bin-path)
+    objects=$(find "$products/CPatch.build" "$products/CPatchMachine.build" \
+        \( -name 'commit.c.o' -o -name 'look.c.o' -o -name 'park.c.o' -o -name 'trace.c.o' -o -name 'waits.c.o' -o -name 'check.c.o' -o -name 'own_pages.c.o' -o -name 'clone.S.o' -o -name 'calls.c.o' \))
     [ "$(wc -w <<<"$objects")" -ge 8 ] || { echo "objects of the commit are missing: $objects"; return 1; }
     # shellcheck disable=SC2086
     undefined=$(nm -u $objects | awk '$1 == "U" {print $2}' | grep -vE '^(hp_|_GLOBAL_OFFSET_TABLE_$)')
     [ -z "$undefined" ] || { echo "called from the commit: $undefined"; return 1; }
+}
+
+# The injector belongs into the command: a program that patches itself has nothing of it.
+links_no_agent() {
+    local program
+    program=$(swift build --show-bin-path)/HotpatchScenarios
+    nm "$program" | grep -q " hp_commit$" || { echo "$program holds no engine"; return 1; }
+    ! nm "$program" | grep -E " hp_(agent|call_name|vector)|RemoteTarget"
 }
 
 # Both architectures, always: what is C or assembly compiles for arm64 without a warning.
@@ -40,7 +49,7 @@ compiles_for_arm64() {
     [ -d "$headers" ] || { echo "no $headers: install libc6-dev-arm64-cross"; return 1; }
     while read -r file; do
         "$clang" --target=aarch64-linux-gnu -isystem "$headers" $(pkg-config --cflags-only-I capstone) \
-            -ICPatch/Core/include -ICPatch/Call/include -ICPatch/Live/include -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -c -o /dev/null "$file" || return 1
+            -ICPatch/Core/include -ICPatch/Call/include -ICPatch/Commit/include -ICPatch/Machine/include -ICPatch/Agent/include -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -c -o /dev/null "$file" || return 1
     done < <(git ls-files 'CPatch/*.c' 'CPatch/*.S')
 }
 
@@ -61,6 +70,7 @@ resilient_types() { Tests/resilient-types.sh --check; }
 
 check "the library is free of Foundation" free_of_foundation
 check "the commit calls nothing of libc" calls_nothing_of_libc
+check "an application links nothing of the agent" links_no_agent
 check "C and assembly compile for arm64" compiles_for_arm64
 check "hotpatch.h compiles as C and C++" header_compiles
 check "the list of resilient types is this toolchain's" resilient_types

@@ -1,5 +1,6 @@
 import CHotpatchLinux
-import CPatch
+import CPatchAgent
+import CPatchMachine
 import Glibc
 import HotpatchMemory
 

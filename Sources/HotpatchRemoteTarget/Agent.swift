@@ -1,5 +1,5 @@
 import CHotpatchLinux
-import CPatch
+import CPatchAgent
 import Glibc
 import HotpatchMemory
 

@@ -1,5 +1,6 @@
 import CHotpatchLinux
-import CPatch
+import CPatchAgent
+import CPatchMachine
 import HotpatchMemory
 import HotpatchSymbols
 
@@ -29,7 +30,7 @@ public struct AgentSymbols: Sendable {
     }
 }
 
-/// The agent's private memory in the target: fields (hp_remote.h), vector state, the borrowed thread's stack, scratch.
+/// The agent's private memory in the target: fields (hp_agent.h), vector state, the borrowed thread's stack, scratch.
 struct AgentArea {
     static let stackSize = 1 << 16
     static let scratchSize = 1 << 16

@@ -1,4 +1,4 @@
-import CPatch
+import CPatchMachine
 import HotpatchMemory
 
 /// The thread that the stub was given to.

@@ -1,4 +1,4 @@
-import CPatch
+import CPatchMachine
 import HotpatchMemory
 
 /// Decides from a thread's stack whether it may be borrowed for one pthread_create.

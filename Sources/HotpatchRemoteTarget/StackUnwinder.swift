@@ -1,6 +1,7 @@
 import CHotpatchDw
 import CHotpatchLinux
-import CPatch
+import CPatchCore
+import CPatchMachine
 import Glibc
 import HotpatchMemory
 import HotpatchPlan

@@ -1,5 +1,5 @@
 import CHotpatchLinux
-import CPatch
+import CPatchMachine
 import Glibc
 import HotpatchMemory
 

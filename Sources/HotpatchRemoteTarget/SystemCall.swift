@@ -1,5 +1,5 @@
 import CHotpatchLinux
-import CPatch
+import CPatchMachine
 
 /// Numbers of system calls, for the agent, and by which threads are told apart.
 enum SystemCall {

@@ -59,7 +59,7 @@ struct ApplyCommand: ParsableCommand {
             library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
             allowUnsafeOwner: allowUnsafeOwner, options: change.target)
         log.start()
-        change.hurry()
+        change.raise_priority()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }
 }

@@ -25,7 +25,7 @@ struct RevertCommand: ParsableCommand {
     func run() throws {
         let command = Revert(pid: process.pid, choice: all ? .all : .patches(patches), options: change.target)
         log.start()
-        change.hurry()
+        change.raise_priority()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }
 }

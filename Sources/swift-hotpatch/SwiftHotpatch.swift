@@ -107,8 +107,8 @@ struct ChangeOptions: ParsableArguments {
     }
 
     /// A busy target, and whoever else wants the processor, would keep a command of some tenths of a second waiting for minutes.
-    /// Without the right to hurry it waits.
-    func hurry() {
+    /// Without the right to raise_priority it waits.
+    func raise_priority() {
         if nice(0) >= 0 { _ = nice(-10) }
     }
 

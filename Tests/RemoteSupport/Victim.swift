@@ -1,4 +1,4 @@
-import CPatch
+import CPatchAgent
 import CPatchCore
 import Glibc
 import HotpatchMemory

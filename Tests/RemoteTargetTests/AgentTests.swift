@@ -1,4 +1,4 @@
-import CPatch
+import CPatchAgent
 import Glibc
 import HotpatchMemory
 import HotpatchRemoteSupport

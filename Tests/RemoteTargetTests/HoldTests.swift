@@ -1,4 +1,4 @@
-import CPatch
+import CPatchMachine
 import Glibc
 import HotpatchMemory
 import HotpatchRemoteSupport

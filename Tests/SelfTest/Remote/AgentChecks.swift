@@ -1,4 +1,3 @@
-import CPatch
 import Glibc
 import HotpatchMemory
 import HotpatchRemoteSupport

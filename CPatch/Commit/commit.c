@@ -33,8 +33,8 @@ typedef struct scheduling {
     int priority;
 } scheduling;
 
-// With normal priority the threads just released run before the rest are; restored by `put_back`.
-static scheduling hurry(void) {
+// With normal priority the threads just released run before the rest are; restored by `restore_priority`.
+static scheduling raise_priority(void) {
     scheduling before = {-1, 0}, fifo = {0, FIFO_PRIORITY};
     int policy = (int)HP_SYSCALL1(SYS_sched_getscheduler, 0);
     if (policy != SCHED_OTHER) return before;
@@ -42,7 +42,7 @@ static scheduling hurry(void) {
     return before;
 }
 
-static void put_back(scheduling before) {
+static void restore_priority(scheduling before) {
     if (before.policy >= 0) HP_SYSCALL3(SYS_sched_setscheduler, 0, before.policy, &before.priority);
 }
 
@@ -153,7 +153,7 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
     }
     if (job.writer == HP_WRITER_MPROTECT) hp_learn_guards(&job);
     announce(options, job.caller);
-    scheduling before = hurry();
+    scheduling before = raise_priority();
     hp_commit_report busy;
     hp_clear(&busy, sizeof busy);
     job.hold_ns = options->hold_ns ? options->hold_ns : HOLD_NS;
@@ -184,7 +184,7 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
     // The deadline may pass inside a later attempt; who kept us is still the one who was busy.
     if (report->status == HP_COMMIT_DEADLINE && busy.status == HP_COMMIT_BUSY) hp_copy(report, &busy, sizeof busy);
     hp_forget_commit();
-    put_back(before);
+    restore_priority(before);
     if (job.memory >= 0) HP_SYSCALL1(SYS_close, job.memory);
 }
 

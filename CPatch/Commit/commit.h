@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cpatch.h"
-#include "raw.h"
+#include "hp_system_calls.h"
 
 // One commit in progress. Lives on the committing thread's stack; the helper sees it because it shares the memory.
 typedef struct hp_commit_job {
@@ -96,7 +96,7 @@ hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp)
 hp_commit_status hp_commit_parked(hp_commit_job *job);
 hp_commit_status hp_commit_traced(hp_commit_job *job);
 
-// A parked thread's entry in the lot. Its memory is never unmapped: a signal may arrive late, long after its commit gave up.
+// A parked thread's entry in the table. Its memory is never unmapped: a signal may arrive late, long after its commit gave up.
 typedef struct hp_parked {
     int32_t tid;
     uint32_t state;             // generation << 2 | hp_parked_phase
@@ -111,12 +111,12 @@ typedef enum hp_parked_phase {
     HP_PHASE_GONE = 3,          // the handler returns; or the thread has ended, or the commit has given up waiting for it
 } hp_parked_phase;
 
-typedef struct hp_lot {
+typedef struct hp_parked_table {
     hp_parked *threads;
     uint32_t capacity;
     uint32_t generation;        // of the commit in progress, 30 bits
     uint32_t arrived;           // futex: the committing thread waits for it to rise
     uint32_t released;          // futex: the last generation released
-} hp_lot;
+} hp_parked_table;
 
-extern hp_lot hp_parking_lot __attribute__((visibility("hidden")));
+extern hp_parked_table hp_parking_table __attribute__((visibility("hidden")));

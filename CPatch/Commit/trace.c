@@ -10,9 +10,10 @@
 // Should the helper die, the kernel detaches and the threads run on.
 
 #include "commit.h"
-#include "hp_remote.h"
+#include "hp_calls.h"
+#include "hp_waits.h"
 #include "tasks.h"
-#include "trace.h"
+#include "hp_clone.h"
 
 #include <elf.h>
 #include <linux/ptrace.h>

@@ -1,4 +1,4 @@
-// The agent stub, arm64: copied behind its header (hp_remote.h) into the zero slack of an executable page of the target.
+// The agent stub, arm64: copied behind its header (hp_agent.h) into the zero slack of an executable page of the target.
 // Twin of x86_64/inject.S, which says what the phases are for.
 //
 //   1. block every signal but SIGSETXID
@@ -16,7 +16,7 @@
 //
 // libc's pages may be guarded: an indirect branch may land at a `bti` only (Arm ARM D8.4.6). hint #34 is `bti c`.
 #if defined(__aarch64__)
-#include "hp_remote.h"
+#include "hp_agent.h"
 
 #define HEADER(field) .Lcode - HP_STUB_ENTRY + HP_STUB_##field
 #define REGISTER(n) .Lcode - HP_STUB_ENTRY + HP_STUB_CONTEXT + (n) * 8

@@ -1,7 +1,7 @@
 // Reading /proc/PID/task with raw system calls.
 #pragma once
 
-#include "raw.h"
+#include "hp_system_calls.h"
 
 typedef struct hp_dirent64 {
     uint64_t inode;

@@ -5,12 +5,12 @@
 // The mark is kept by the kernel, in the half of a word that it does not look at, with the call itself (registers.h). Whoever finds it
 // knows that the thread has been nowhere else since. It needs no table, outlives the patcher, and ends with the call.
 
-#include "hp_remote.h"
+#include "hp_waits.h"
 
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "raw.h"
+#include "hp_system_calls.h"
 
 // A mark: 7 bits that say whose it is, and the milliseconds of the monotonic clock in 24.
 enum {

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <ucontext.h>
 
-#include "registers.h"
+#include "hp_registers.h"
 
 // How the thread leaves such a call when a handler runs before it is entered again (handle_signal in arch/x86/kernel/signal.c).
 static inline int hp_registers_leave(const hp_registers *registers, hp_call_state state) {

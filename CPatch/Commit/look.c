@@ -1,7 +1,8 @@
 // What the threads wait in, asked before any is disturbed: whom a signal would wake for good, and who cannot be held.
 
 #include "commit.h"
-#include "hp_remote.h"
+#include "hp_calls.h"
+#include "hp_waits.h"
 #include "tasks.h"
 
 #include <sys/socket.h>

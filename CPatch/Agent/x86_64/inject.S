@@ -1,4 +1,4 @@
-// The agent stub, x86_64: copied behind its header (hp_remote.h) into the zero slack of an executable page of the target.
+// The agent stub, x86_64: copied behind its header (hp_agent.h) into the zero slack of an executable page of the target.
 // Twin of arm64/inject.S.
 //
 // A thread of the target is borrowed: the patcher saves its registers into the header, points its PC at the first
@@ -25,7 +25,7 @@
 // for a while: a dead patcher asks nothing. It then leaves the area mapped, for a patcher that was merely slow may still
 // write into it; the next one unmaps it.
 #if defined(__x86_64__)
-#include "hp_remote.h"
+#include "hp_agent.h"
 
 #define HEADER(field) (.Lcode - HP_STUB_ENTRY + HP_STUB_##field)(%rip)
 #define REGISTER(n) (.Lcode - HP_STUB_ENTRY + HP_STUB_CONTEXT + (n) * 8)(%rip)

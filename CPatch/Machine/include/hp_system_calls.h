@@ -11,9 +11,9 @@
 #include <time.h>
 
 #if defined(__x86_64__)
-#include "x86_64/machine.h"
+#include "../x86_64/machine.h"
 #elif defined(__aarch64__)
-#include "arm64/machine.h"
+#include "../arm64/machine.h"
 #else
 #error "CPatch knows x86_64 and arm64"
 #endif

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "registers.h"
+#include "hp_registers.h"
 
 // How the thread leaves such a call when a handler runs before it is entered again: by what the kernel makes the call return, which
 // is not in the registers any more (do_signal in arch/arm64/kernel/signal.c).

@@ -8,7 +8,7 @@
 
 #include "commit.h"
 #include "tasks.h"
-#include "trace.h"
+#include "hp_clone.h"
 
 #include <linux/sched.h>
 #include <sys/mman.h>
@@ -62,7 +62,7 @@ typedef struct parking {
     int directory;
     int number;
     uint32_t generation;
-    uint32_t count;         // entries of the lot in use
+    uint32_t count;         // entries of the table in use
     uint32_t missing;       // of them: neither parked nor gone
     int32_t looked_at;      // whose stack is being read, or was last
     long reader;            // the process that reads instead of us, or 0
@@ -75,8 +75,8 @@ static bool blocks(const parking *parking, int32_t tid) {
     return hp_task_blocked(parking->directory, tid) >> (parking->number - 1) & 1;
 }
 
-static bool reserve_lot(uint32_t needed) {
-    uint32_t capacity = hp_parking_lot.capacity;
+static bool reserve_table(uint32_t needed) {
+    uint32_t capacity = hp_parking_table.capacity;
     if (needed <= capacity) return true;
     if (capacity == 0) capacity = FIRST_CAPACITY;
     while (capacity < needed) capacity *= 2;
@@ -84,13 +84,13 @@ static bool reserve_lot(uint32_t needed) {
         SYS_mmap, 0, capacity * sizeof(hp_parked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory < 0) return false;
     // The old table stays mapped: a late signal may still be looking at it.
-    __atomic_store_n(&hp_parking_lot.threads, (hp_parked *)memory, __ATOMIC_RELEASE);
-    __atomic_store_n(&hp_parking_lot.capacity, capacity, __ATOMIC_RELEASE);
+    __atomic_store_n(&hp_parking_table.threads, (hp_parked *)memory, __ATOMIC_RELEASE);
+    __atomic_store_n(&hp_parking_table.capacity, capacity, __ATOMIC_RELEASE);
     return true;
 }
 
 static bool listed(const parking *parking, int32_t tid, uint32_t hint) {
-    const hp_parked *threads = hp_parking_lot.threads;
+    const hp_parked *threads = hp_parking_table.threads;
     if (hint < parking->count && threads[hint].tid == tid) return true;
     for (uint32_t i = 0; i < parking->count; i++)
         if (threads[i].tid == tid) return true;
@@ -99,7 +99,7 @@ static bool listed(const parking *parking, int32_t tid, uint32_t hint) {
 
 static int send(parking *parking, int32_t tid) {
     uint32_t index = parking->count;
-    hp_parked *entry = &hp_parking_lot.threads[index];
+    hp_parked *entry = &hp_parking_table.threads[index];
     entry->tid = tid;
     entry->context = 0;
     entry->pc = 0;
@@ -116,7 +116,7 @@ static int send(parking *parking, int32_t tid) {
     return 0;
 }
 
-// Sends the signal to every thread not yet listed. Returns how many were new, or a negative errno (-E2BIG: the lot is full).
+// Sends the signal to every thread not yet listed. Returns how many were new, or a negative errno (-E2BIG: the table is full).
 static long signal_new_threads(parking *parking) {
     char buffer[4096] __attribute__((aligned(8)));
     long found = 0;
@@ -132,7 +132,7 @@ static long signal_new_threads(parking *parking) {
             int32_t tid = hp_parse_decimal(entry->name);
             if (!hp_is_to_be_held(parking->job, tid)) continue;
             if (listed(parking, tid, position++)) continue;
-            if (parking->count == hp_parking_lot.capacity) return -E2BIG;
+            if (parking->count == hp_parking_table.capacity) return -E2BIG;
             int error = send(parking, tid);
             if (error == ESRCH) continue;
             if (error) return -error;
@@ -148,10 +148,10 @@ static bool give_up(const parking *parking, hp_parked *entry) {
 }
 
 // Counts who is missing, and strikes off whoever has ended.
-static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
+static void count_missing(parking *parking, bool look_closely, int32_t *blamed) {
     parking->missing = 0;
     for (uint32_t i = 0; i < parking->count; i++) {
-        hp_parked *entry = &hp_parking_lot.threads[i];
+        hp_parked *entry = &hp_parking_table.threads[i];
         uint32_t phase = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3;
         if (phase == HP_PHASE_PARKED || phase == HP_PHASE_GONE) continue;
         if (look_closely && phase == HP_PHASE_SENT) {
@@ -165,28 +165,28 @@ static void take_stock(parking *parking, bool look_closely, int32_t *blamed) {
 
 static hp_commit_status await_arrivals(parking *parking) {
     enum { PATIENCE_NS = 2000000, LOOKS = 4 };
-    int32_t blamed = 0, deaf = 0;
+    int32_t blamed = 0, blocking = 0;
     int looks = 0;
     uint32_t fewest = UINT32_MAX;
     uint64_t deadline = 0;
     for (bool look_closely = false;; look_closely = true) {
         uint32_t arrived;
         do {
-            arrived = __atomic_load_n(&hp_parking_lot.arrived, __ATOMIC_ACQUIRE);
-            take_stock(parking, look_closely, &blamed);
+            arrived = __atomic_load_n(&hp_parking_table.arrived, __ATOMIC_ACQUIRE);
+            count_missing(parking, look_closely, &blamed);
             if (parking->missing == 0) return HP_COMMIT_DONE;
             if (parking->missing < fewest) deadline = hp_patience_end(parking->job);
             fewest = parking->missing;
-            // Born, or deaf, since all were asked: it can still be traced.
+            // Born, or come to block the signal, since all were asked: it can still be traced.
             if (look_closely && parking->job->options->parking == HP_PARKING_AUTOMATIC) {
-                looks = blamed == deaf ? looks : 0;
-                deaf = blamed;
+                looks = blamed == blocking ? looks : 0;
+                blocking = blamed;
                 looks = blocks(parking, blamed) ? looks + 1 : 0;
                 if (looks == LOOKS) return hp_fail(parking->job, HP_COMMIT_NO_SIGNAL, blamed, 0, 0);
             }
             look_closely = false;
             if (hp_now_ns() >= deadline) return hp_fail(parking->job, HP_COMMIT_DEADLINE, blamed, 0, ETIMEDOUT);
-        } while (hp_futex_wait(&hp_parking_lot.arrived, arrived, PATIENCE_NS) != -ETIMEDOUT);
+        } while (hp_futex_wait(&hp_parking_table.arrived, arrived, PATIENCE_NS) != -ETIMEDOUT);
     }
 }
 
@@ -205,7 +205,7 @@ static hp_commit_status park_everyone(parking *parking) {
 static void count_failed_calls(const parking *parking) {
     hp_commit_job *job = parking->job;
     for (uint32_t i = 0; i < parking->count; i++) {
-        const hp_parked *entry = &hp_parking_lot.threads[i];
+        const hp_parked *entry = &hp_parking_table.threads[i];
         if ((__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3) != HP_PHASE_PARKED) continue;
         // Of one that was moved too: where it went on, the same instruction stands before.
         if (hp_context_failed(entry->context) && hp_is_behind_call(job, hp_context_pc(entry->context)))
@@ -214,9 +214,9 @@ static void count_failed_calls(const parking *parking) {
 }
 
 static void release_everyone(parking *parking) {
-    for (uint32_t i = 0; i < parking->count; i++) give_up(parking, &hp_parking_lot.threads[i]);
-    __atomic_store_n(&hp_parking_lot.released, parking->generation, __ATOMIC_RELEASE);
-    hp_futex_wake(&hp_parking_lot.released, INT32_MAX);
+    for (uint32_t i = 0; i < parking->count; i++) give_up(parking, &hp_parking_table.threads[i]);
+    __atomic_store_n(&hp_parking_table.released, parking->generation, __ATOMIC_RELEASE);
+    hp_futex_wake(&hp_parking_table.released, INT32_MAX);
 }
 
 static hp_commit_status check(parking *parking) {
@@ -225,7 +225,7 @@ static hp_commit_status check(parking *parking) {
     hp_commit_status status = hp_check_expected(job);
     if (status != HP_COMMIT_DONE) return status;
     for (uint32_t i = 0; i < parking->count; i++) {
-        const hp_parked *entry = &hp_parking_lot.threads[i];
+        const hp_parked *entry = &hp_parking_table.threads[i];
         if ((entry->state & 3) != HP_PHASE_PARKED) continue;
         job->report->held_threads++;
         uint64_t pc = hp_context_pc(entry->context);
@@ -286,7 +286,7 @@ static hp_commit_status check_and_write(parking *parking) {
     hp_commit_status status = check_in_time(parking);
     if (status != HP_COMMIT_DONE) return status;
     for (uint32_t i = 0; i < parking->count; i++) {
-        hp_parked *entry = &hp_parking_lot.threads[i];
+        hp_parked *entry = &hp_parking_table.threads[i];
         if ((entry->state & 3) != HP_PHASE_PARKED) continue;
         uint64_t pc = hp_context_pc(entry->context), moved = hp_moved_pc(job->block, pc);
         if (moved == pc) continue;
@@ -296,14 +296,14 @@ static hp_commit_status check_and_write(parking *parking) {
     }
     if (hp_lay_down_copies(job) && hp_perform_writes(job)) return HP_COMMIT_DONE;
     for (uint32_t i = 0; i < parking->count; i++)
-        if (hp_parking_lot.threads[i].pc) hp_context_set_pc(hp_parking_lot.threads[i].context, hp_parking_lot.threads[i].pc);
+        if (hp_parking_table.threads[i].pc) hp_context_set_pc(hp_parking_table.threads[i].context, hp_parking_table.threads[i].pc);
     return job->report->status;
 }
 
 // Whether the thread is still on its way out of the handler of an earlier commit, with all signals blocked.
 static bool is_leaving(int32_t tid) {
-    for (uint32_t i = 0; i < hp_parking_lot.capacity && hp_parking_lot.threads[i].tid; i++) {
-        const hp_parked *entry = &hp_parking_lot.threads[i];
+    for (uint32_t i = 0; i < hp_parking_table.capacity && hp_parking_table.threads[i].tid; i++) {
+        const hp_parked *entry = &hp_parking_table.threads[i];
         uint32_t phase = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3;
         if (entry->tid == tid && (phase == HP_PHASE_ARRIVING || phase == HP_PHASE_PARKED)) return true;
     }
@@ -311,7 +311,7 @@ static bool is_leaving(int32_t tid) {
 }
 
 // Whether the thread keeps the signal blocked. A new thread does for a moment, and one that leaves our handler does.
-static bool stays_deaf(const parking *parking, int32_t tid) {
+static bool keeps_blocking(const parking *parking, int32_t tid) {
     enum { LOOKS = 4, BETWEEN_NS = 300000 };
     for (int looks = 0; blocks(parking, tid);) {
         bool patient = is_leaving(tid) || parking->job->options->parking == HP_PARKING_SIGNAL;
@@ -323,7 +323,7 @@ static bool stays_deaf(const parking *parking, int32_t tid) {
 }
 
 // A thread that blocks the signal, which can only be traced; 0 if there is none. Asked before anybody is disturbed.
-static int32_t deaf_thread(const parking *parking) {
+static int32_t thread_blocking_signal(const parking *parking) {
     char buffer[4096] __attribute__((aligned(8)));
     HP_SYSCALL3(SYS_lseek, parking->directory, 0, 0);
     for (;;) {
@@ -333,7 +333,7 @@ static int32_t deaf_thread(const parking *parking) {
             hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
             at += entry->length;
             int32_t tid = hp_parse_decimal(entry->name);
-            if (hp_is_to_be_held(parking->job, tid) && stays_deaf(parking, tid)) return tid;
+            if (hp_is_to_be_held(parking->job, tid) && keeps_blocking(parking, tid)) return tid;
         }
     }
 }
@@ -350,9 +350,9 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
     parking.directory = (int)directory;
 
     hp_commit_status status;
-    int32_t deaf = deaf_thread(&parking);
-    if (deaf) {
-        status = hp_fail(job, HP_COMMIT_NO_SIGNAL, deaf, 0, 0);
+    int32_t blocking = thread_blocking_signal(&parking);
+    if (blocking) {
+        status = hp_fail(job, HP_COMMIT_NO_SIGNAL, blocking, 0, 0);
     } else {
         uint64_t before = hp_block_signals(job);
         uint32_t wanted = FIRST_CAPACITY;
@@ -362,13 +362,13 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             stack = HP_SYSCALL6(
                 SYS_mmap, 0, READER_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         do {
-            int error = stack < 0 || !reserve_lot(wanted) ? ENOMEM : stack ? start_reader(&parking, stack) : 0;
+            int error = stack < 0 || !reserve_table(wanted) ? ENOMEM : stack ? start_reader(&parking, stack) : 0;
             if (error) {
                 status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, error);
                 break;
             }
             parking.count = 0;
-            parking.generation = (hp_parking_lot.released + 1) & 0x3fffffff;
+            parking.generation = (hp_parking_table.released + 1) & 0x3fffffff;
             job->report->held_threads = 0;
             job->report->moved_threads = 0;
             hp_begin_hold(job);
@@ -378,7 +378,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             release_everyone(&parking);
             hp_end_hold(job);
             end_reader(&parking, ORDER_LEAVE, job->deadline_ns);
-            wanted = hp_parking_lot.capacity * 2;
+            wanted = hp_parking_table.capacity * 2;
             again = status == HP_COMMIT_SYSTEM && job->report->error == E2BIG;
             if (status == HP_COMMIT_SYSTEM && job->report->error == EINVAL && parking.count == 0) {
                 give_up_signal(parking.number);
