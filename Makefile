@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture matrix sdk-arm64 sanitize format lint resilient-types bench clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture matrix sdk-arm64 sanitize format lint resilient-types bench docs install clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -70,6 +70,22 @@ resilient-types: ## List the toolchain's resilient types anew (Sources/HotpatchS
 
 bench: setup ## Measure; ratios in one run
 	Benchmarks/run.sh
+
+docs: setup ## Build the documentation, into .build/docs
+	HOTPATCH_DOCS=yes swift package --scratch-path .build-docs --allow-writing-to-directory .build/docs \
+	    generate-documentation --target Hotpatch --target HotpatchTesting --enable-experimental-combined-documentation \
+	    --warnings-as-errors --output-path .build/docs
+
+PREFIX ?= /usr/local
+install: setup ## Install the command, its manual page and completions below PREFIX (/usr/local)
+	swift build -c release --product swift-hotpatch -Xswiftc -static-stdlib
+	@products=$$(swift build -c release --show-bin-path) && install -D "$$products/swift-hotpatch" "$(DESTDIR)$(PREFIX)/bin/swift-hotpatch" && \
+	install -D -m 644 CPatch/hotpatch.h "$(DESTDIR)$(PREFIX)/include/hotpatch.h" && \
+	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
+	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d" && \
+	"$$products/swift-hotpatch" --generate-completion-script bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/swift-hotpatch" && \
+	"$$products/swift-hotpatch" --generate-completion-script zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_swift-hotpatch" && \
+	"$$products/swift-hotpatch" --generate-completion-script fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/swift-hotpatch.fish"
 
 clean: ## Remove what was built
 	rm -rf .build .build-* Benchmarks/.build

@@ -211,3 +211,8 @@ let package = Package(
             swiftSettings: swiftSettings),
     ]
 )
+
+// `make docs` sets HOTPATCH_DOCS: nobody else is to fetch what makes them.
+if Context.environment["HOTPATCH_DOCS"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
+}

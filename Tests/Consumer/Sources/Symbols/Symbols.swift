@@ -1,0 +1,1 @@
+public enum Symbol: String, Sendable { case oil, battery }

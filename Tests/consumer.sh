@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Builds and tests a package that depends on this one, from a clean folder: with modules of names that users have, and with a look at
+# what was fetched and compiled for it; then runs the example. Prints a line per check, in the shape of the tests' own.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+began=$SECONDS
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp -r Tests/Consumer/. "$work"
+HOTPATCH_PACKAGE=$PWD
+export HOTPATCH_PACKAGE
+unset HOTPATCH_STRICT
+status=0
+
+# Usage: check NAME COMMAND…
+check() {
+    local name=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        echo "✔ Test \"consumer: $name\" passed after 0 seconds."
+    else
+        echo "✘ Test \"consumer: $name\" failed after 0 seconds."
+        grep -vE '^\[[0-9]+/[0-9]+\]' "$work/log" | tail -60
+        status=1
+    fi
+}
+
+runs() {
+    local output
+    output=$(swift run --package-path "$work" --skip-build Commands) || return 1
+    [ "$output" = "silence 2
+beep beep  oil" ] || { echo "it printed: $output"; return 1; }
+}
+
+# Only what Hotpatch and HotpatchTesting need: neither the example nor the command, nor programs that test.
+compiles_only_the_libraries() {
+    local built foreign
+    # Folders stand there for all that could be built.
+    built=$(cd "$work/.build/debug" && find . -path '*.build/*' -name '*.o' | cut -d/ -f2 | sort -u) || return 1
+    grep -qx 'HotpatchEngine.build' <<<"$built" || { echo "there is no HotpatchEngine: $built"; return 1; }
+    foreign=$(grep -vE '^(Memory|Symbols|Engine|Calls|Commands|EngineTests|ConsumerPackageTests|ConsumerPackageDiscoveredTests|Hotpatch|HotpatchTesting|HotpatchMemory|HotpatchDemangle|HotpatchSymbols|HotpatchPlan|HotpatchEngine|HotpatchLocalTarget|HotpatchSwiftCall|CPatch|CPatchCore|CPatchCall|CPatchMachine)\.build$' <<<"$built")
+    [ -z "$foreign" ] || { echo "compiled: $foreign"; return 1; }
+}
+
+fetches_nothing_of_the_example() {
+    local fetched
+    fetched=$(ls "$work/.build/checkouts" 2>/dev/null)
+    echo "fetched: $fetched"
+    ! grep -qi flyingfox <<<"$fetched"
+}
+
+check "builds" swift build --package-path "$work" --build-tests
+check "its program runs" runs
+check "its tests run" swift test --package-path "$work" --skip-build
+check "compiles only the libraries" compiles_only_the_libraries
+check "fetches nothing of the example" fetches_nothing_of_the_example
+check "the example is patched while it runs" Sources/LiveServer/demo.sh "$(swift build --show-bin-path)"
+echo "consumer: $((SECONDS - began)) s"
+exit $status
