@@ -61,8 +61,7 @@ trap 'exit 143' TERM
 
 # Plans for arm64 are compared with what its compiler makes. Where there can be no SDK, Tests/arm64/test.sh says why.
 begin sdk Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}"
-# Without an index for editors, which nobody reads here.
-begin build swift build --build-tests --disable-index-store --explicit-target-dependency-import-check error
+begin build swift build --build-tests --explicit-target-dependency-import-check error
 finish build || exit 1
 finish sdk
 
