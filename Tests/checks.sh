@@ -35,10 +35,15 @@ calls_nothing_of_libc() {
 
 # The injector belongs into the command: a program that patches itself has nothing of it.
 links_no_agent() {
-    local program
-    program=$(swift build --show-bin-path)/HotpatchScenarios
-    nm "$program" | grep -q " hp_commit$" || { echo "$program holds no engine"; return 1; }
-    ! nm "$program" | grep -E " hp_(agent|call_name|vector)|RemoteTarget"
+    local products program agent
+    products=$(swift build --show-bin-path)
+    program=$(nm "$products/HotpatchScenarios" | awk '{print $NF}')
+    agent=$(find "$products/CPatchAgent.build" -name '*.o' -exec nm --defined-only --extern-only {} + | awk 'NF == 3 {print $3}')
+    grep -qx hp_commit <<<"$program" || { echo "HotpatchScenarios holds no engine"; return 1; }
+    grep -qx hp_agent_code <<<"$agent" || { echo "CPatchAgent has no agent: $agent"; return 1; }
+    ! grep -Fx "$agent" <<<"$program"
+}
+    ! nm "$program" | grep -E " hp_(agent|stub|vector)|RemoteTarget"
 }
 
 # Both architectures, always: what is C or assembly compiles for arm64 without a warning.

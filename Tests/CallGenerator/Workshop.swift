@@ -22,9 +22,8 @@ struct Workshop {
     private static let package = String(kit.dropLast("/Tests/CallGenerator/Kit".count))
     /// What a program that patches itself links, in the package's terms.
     private static let modules = [
-        "Hotpatch", "Engine", "LocalTarget", "Symbols", "SwiftDemangle", "PatchPlan", "Memory", "SwiftCall",
-        "CSwiftCall", "CPatch",
-        "CPatchCore",
+        "Hotpatch", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchDemangle", "HotpatchPlan",
+        "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall", "CPatch", "CPatchCore", "CPatchMachine",
     ]
 
     /// - Parameter directory: a new one, or an empty one.
@@ -41,11 +40,13 @@ struct Workshop {
         let place = "\(directory)/\(configuration.target)\(configuration.test)"
         mkdir(place, 0o755)
         var imports = ["-I", target, "-I", "\(machine.products)/Modules", "-I", Self.kit]
-        for module in ["CSwiftCall", "CPatch", "CPatchCore"] {
+        for module in ["CPatchCall", "CPatch", "CPatchCore"] {
             imports += ["-Xcc", "-fmodule-map-file=\(machine.products)/\(module).build/module.modulemap"]
         }
-        for part in ["Core", "Live", "Call"] { imports += ["-Xcc", "-I\(Self.package)/CPatch/\(part)/include"] }
-        for module in ["CLinux", "CLibElf", "CLibDw"] { imports += ["-I", "\(Self.package)/Sources/\(module)"] }
+        for part in ["Core", "Commit", "Call"] { imports += ["-Xcc", "-I\(Self.package)/CPatch/\(part)/include"] }
+        for module in ["CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"] {
+            imports += ["-I", "\(Self.package)/Sources/\(module)"]
+        }
         try compile(
             ["-c", "\(directory)/Test.swift", "\(Self.kit)/Checks.swift", configuration.test, "-module-name", "Test"]
                 + imports

@@ -12,13 +12,13 @@ extension HotpatchTestingTests {
             try ("import HotpatchTesting\nfinal class Cart { var count = 0 }\n" + body)
                 .write(toFile: file, atomically: true, encoding: .utf8)
             let package = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
-            let c = [("CSwiftCall", "Call"), ("CPatch", "Live"), ("CPatchCore", "Core")].flatMap { module, folder in
+            let c = [("CPatchCall", "Call"), ("CPatch", "Commit"), ("CPatchCore", "Core")].flatMap { module, folder in
                 [
                     "-Xcc", "-fmodule-map-file=\(products)/\(module).build/module.modulemap",
                     "-Xcc", "-I\(package)/CPatch/\(folder)/include",
                 ]
             }
-            let libraries = ["CLinux", "CLibElf", "CLibDw", "CLibCapstone"].flatMap {
+            let libraries = ["CHotpatchLinux", "CHotpatchElf", "CHotpatchDw", "CHotpatchCapstone"].flatMap {
                 ["-I", "\(package)/Sources/\($0)"]
             }
             return try run(

@@ -296,10 +296,10 @@ private enum Compiled {
 
 /// What the sources say, for tests that must know of every case.
 enum SourceText {
-    /// The names of the cases of an enum that has a file of its own name, in SwiftCall or in its Signature.
+    /// The names of the cases of an enum that has a file of its own name, in HotpatchSwiftCall or in its Signature.
     static func cases(of name: String) throws -> Set<String> {
         let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
-        let listing = try run(["find", "\(root)/Sources/SwiftCall", "-name", "\(name).swift"])
+        let listing = try run(["find", "\(root)/Sources/HotpatchSwiftCall", "-name", "\(name).swift"])
         let file = try run(["cat", listing.output.split(separator: "\n").first.map(String.init) ?? ""])
         var names: Set<String> = []
         // Up to the first extension: those have cases of switches.

@@ -1,2 +1,2 @@
-/// Another process, stopped and changed from outside: Sources/RemoteTarget on a real kernel.
+/// Another process, stopped and changed from outside: Sources/HotpatchRemoteTarget on a real kernel.
 let remoteChecks: [Check] = stopChecks + holdChecks + commitChecks + agentChecks + deathChecks

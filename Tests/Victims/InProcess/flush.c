@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #if defined(__aarch64__)
-#include "../../../CPatch/Live/arm64/machine.h"
+#include "../../../CPatch/Machine/arm64/machine.h"
 #endif
 
 void victim_flush_code(const void *code, long length) {

@@ -46,6 +46,8 @@ func tracedByAnother() throws {
     while tid.value == 0 { usleep(1000) }
     let debugger = victim_trace(Int32(tid.value))
     try expect(debugger > 0, "the thread cannot be traced")
+    // What is traced would not end before.
+    defer { kill(debugger, SIGKILL) }
     // Until then the tracer may be another patcher, which is soon done.
     let patient = Patch.options
     var options = patient
@@ -56,7 +58,7 @@ func tracedByAnother() throws {
         throw Unexpected(description: "patched while a thread could not be held")
     } catch let error as PatchError {
         guard case .system(let what, EPERM, _) = error, what.contains("thread \(tid.value)"),
-            what.contains("process \(debugger) (Scenarios)")
+            what.contains("process \(debugger) (HotpatchScenari)")
         else { throw error }
     }
     try Patch.configure(patient)

@@ -275,7 +275,7 @@ private func state(of thread: Int) -> Substring {
     readFile("/proc/self/task/\(thread)/stat").split(separator: ")").last?.split(separator: " ").first ?? "?"
 }
 
-/// Whether a stop ends calls for good (CPatch/Live/arm64/registers.h).
+/// Whether a stop ends calls for good (CPatch/Machine/arm64/registers.h).
 private var stopEndsCalls: Bool {
     #if arch(arm64)
         true
