@@ -43,8 +43,6 @@ links_no_agent() {
     grep -qx hp_agent_code <<<"$agent" || { echo "CPatchAgent has no agent: $agent"; return 1; }
     ! grep -Fx "$agent" <<<"$program"
 }
-    ! nm "$program" | grep -E " hp_(agent|stub|vector)|RemoteTarget"
-}
 
 # Both architectures, always: what is C or assembly compiles for arm64 without a warning.
 compiles_for_arm64() {

@@ -51,7 +51,7 @@ struct Workshop {
             ["-c", "\(directory)/Test.swift", "\(Self.kit)/Checks.swift", configuration.test, "-module-name", "Test"]
                 + imports
                 + ["-o", "\(place)/Test.o"])
-        let objects = try Self.modules.flatMap { try Self.files("\(machine.products)/\($0).build") }
+        let objects = try objects()
         try runTool(
             ["swiftc", "\(place)/Test.o", "\(target)/Target.o"] + objects + machine.flags + machine.linkerFlags
                 + ["-lelf", "-ldw", "-lcapstone", "-o", "\(place)/test"])
@@ -76,8 +76,18 @@ struct Workshop {
         guard result.status == 0 else { throw TestFailure("\(arguments.joined(separator: " ")): \(result)") }
     }
 
-    private static func files(_ directory: String) throws -> [String] {
-        try HotpatchTestSupport.run(["find", directory, "-name", "*.o"]).output.split(separator: "\n").map(String.init)
+    /// The objects of `modules`, as a program links them: in their folders others may lie, of sources that are no more.
+    private func objects() throws -> [String] {
+        // This program; where it is not built for the machine, another that patches itself.
+        let lists = ["HotpatchCallGenerator", "HotpatchScenarios"].map {
+            "\(machine.products)/\($0).product/Objects.LinkFileList"
+        }
+        guard let list = lists.first(where: { access($0, R_OK) == 0 }) else {
+            throw TestFailure("no program is built in \(machine.products)")
+        }
+        return try HotpatchTestSupport.run(["cat", list]).output.split(separator: "\n").map {
+            $0.trimmingPrefix("'").prefix { $0 != "'" }
+        }.filter { path in Self.modules.contains { path.contains("/\($0).build/") } }.map(String.init)
     }
 }
 
