@@ -43,7 +43,7 @@ extension PatchEngine {
     private func revert(_ patches: [LedgerState.Entry], state: LedgerState) throws(PatchError) -> Reverted {
         let (plan, vanished) = try plan(reverting: patches, state: state)
         let ledgers = state.layout.segments.first.map { [$0] } ?? []
-        let summary = try commit(plan, copies: [], ledgers: ledgers, state: state)
+        let summary = try commit(plan, copies: [], ledgers: ledgers, sites: state.sites, state: state)
         return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
     }
 

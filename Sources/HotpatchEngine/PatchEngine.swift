@@ -179,7 +179,7 @@ extension PatchEngine {
         }
         let first = state.layout.segments.first ?? segment
         let ledgers = isNewEdition ? [first, segment] : [first]
-        return try commit(plan, copies: copies, ledgers: ledgers, state: state)
+        return try commit(plan, copies: copies, ledgers: ledgers, sites: planned.sites + state.sites, state: state)
     }
 
     private func newSegment(
@@ -259,9 +259,12 @@ extension PatchEngine {
         ]
     }
 
-    /// - Parameter ledgers: the first segments, of the ledger as it is and as it will be.
+    /// - Parameters:
+    ///   - ledgers: the first segments, of the ledger as it is and as it will be.
+    ///   - sites: those that the plan may write to, for an error to name. What a patch would add is not in the ledger yet.
     func commit(
-        _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])], ledgers: [Ledger.Segment], state: LedgerState
+        _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])], ledgers: [Ledger.Segment], sites: [SiteRecord],
+        state: LedgerState
     ) throws(PatchError) -> CommitSummary {
         var found = state.committer
         if found != 0, found != target.committer {
@@ -293,7 +296,9 @@ extension PatchEngine {
             if address == plan.writes.first?.address {
                 throw .entryChanged(function: Self.ledgerName, address: address, expected: expected, found: found)
             }
-            let name = state.sites.first { $0.patchAddress == address }?.name
+            let name = sites.first {
+                $0.patchAddress == address || target.architecture.hop(of: $0.detour, at: $0.patchAddress) == address
+            }?.name
             throw .entryChanged(
                 function: name.map(displayName) ?? "the function", address: address, expected: expected, found: found)
         } catch let error as PatchError {

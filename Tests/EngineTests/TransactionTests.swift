@@ -193,6 +193,21 @@ import Testing
         #expect("\(error)".contains("last by patch 2 of process 1234"), "\(error)")
     }
 
+    /// A function whose bytes change all the while between plan and commit is named, though no ledger tells of it yet.
+    @Test func aFirstPatchNamesWhatHasChanged() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let site = try #require(try engine.plan(try request("getppid", of: target)).sites.first)
+        // The number of the system call that it loads: code as good as before.
+        target.beforeCommit = { $0.poke($0.peek(at: site.patchAddress) ^ 0x100, at: site.patchAddress) }
+        let error = failure { _ = try engine.apply(try request("getppid", of: target)) }
+        #expect(error.hasPrefix("cannot touch \(site.name): the bytes at \(site.patchAddress) are "), "\(error)")
+        #expect(site.name.hasSuffix("getppid"))
+        #expect(target.commits > 1)
+        target.beforeCommit = { _ in }
+        _ = try engine.apply(try request("getppid", of: target))
+    }
+
     /// Several names of one code are one function, where what replaces them is one, too: constructors of complete and of base objects.
     @Test func namesOfOneCode() throws {
         let target = try FakeTarget()
