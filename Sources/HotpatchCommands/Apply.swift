@@ -131,11 +131,18 @@ public struct Apply: Sendable {
                 "\(library) was written to after it was applied as patch \(patch.id). Process \(pid) has the very file mapped, and "
                     + remedy)
         }
-        guard let first = image.loadSegments.first else { return }
+        // Of a small file the other segments begin in its first page too, and are mapped from there.
+        let starts = image.loadSegments.filter { $0.fileOffset < UInt64(session.target.pageSize) }.map {
+            $0.address &- $0.fileOffset
+        }
+        guard !starts.isEmpty else { return }
         for region in session.inspection.map.regions
         where region.inode == UInt64(status.st_ino) && region.fileOffset == 0 && isSame(region, status) {
-            let bias = LoadBias(mapped: region.range.lowerBound, linked: first.address &- first.fileOffset)
-            guard !image.isLoaded(at: bias, in: session.inspection.memory) else { continue }
+            let isLoaded = starts.contains {
+                image.isLoaded(
+                    at: LoadBias(mapped: region.range.lowerBound, linked: $0), in: session.inspection.memory)
+            }
+            if isLoaded { continue }
             throw CommandError(
                 "\(library) was written to after process \(pid) had loaded it, at \(region.range.lowerBound): a patch that is refused "
                     + "stays loaded. The process has the very file mapped, and " + remedy)
