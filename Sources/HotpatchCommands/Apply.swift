@@ -154,7 +154,7 @@ public struct Apply: Sendable {
         // As makedev(3) puts the two together.
         let (major, minor) = (UInt64(region.deviceMajor), UInt64(region.deviceMinor))
         let device = minor & 0xFF | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
-        return device == UInt64(status.st_dev) || region.path == wholePath
+        return device == UInt64(status.st_dev) || region.path == fullPath(library)
     }
 
     /// To apply the very library once more is allowed, and seldom meant.
@@ -216,13 +216,6 @@ public struct Apply: Sendable {
         return notes
     }
 
-    /// Of the library's file, where a copy of it was loaded.
-    private var wholePath: String {
-        guard let path = realpath(library, nil) else { return library }
-        defer { free(path) }
-        return String(cString: path)
-    }
-
     /// Stands for the load bias of a library that is not loaded: canonical, and nowhere near anything.
     private var provisionalBias: LoadBias { LoadBias(rawValue: 1 << 46) }
 
@@ -279,7 +272,7 @@ public struct Apply: Sendable {
         }
         return PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
-            source: loaded.map { $0.mappedPath.hasPrefix("/memfd:") ? wholePath : $0.mappedPath } ?? library,
+            source: loaded.map { $0.mappedPath.hasPrefix("/memfd:") ? fullPath(library) : $0.mappedPath } ?? library,
             digest: patch.digest, handle: loaded?.handle ?? 0,
             onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null,
             notes: patch.notes(in: session.index) + matches.notes + repetition(of: patch, session)
@@ -304,12 +297,12 @@ extension Apply {
         lines.append(planned.plan.description)
         return Report(
             text: lines.joined(separator: "\n"),
-            json: .object([
-                "pid": .number(Int(pid)), "dry_run": .bool(true), "library": .string(library),
+            json: [
+                "pid": .number(Int(pid)), "dry_run": .bool(true), "library": .string(fullPath(library)),
                 "functions": .array(entries.map { describe($0, session: session).json }),
                 "left_out": .array(matches.leftOut.map { .string($0.name) }),
                 "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.plan.description),
-            ]))
+            ])
     }
 
     private func report(
@@ -324,8 +317,8 @@ extension Apply {
         lines += notes.map { "note: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),
-            json: .object([
-                "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(library),
+            json: [
+                "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(fullPath(library)),
                 "functions": .array(functions.map(\.json)),
                 "left_out": .array(leftOut.map { .string($0.name) }),
                 "pause_ns": .number(Int(clamping: receipt.summary.pauseNanoseconds)),
@@ -333,7 +326,7 @@ extension Apply {
                 "held_ns": .number(Int(clamping: receipt.summary.totalNanoseconds)),
                 "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
                 "interrupted": .number(receipt.summary.interruptedCalls), "notes": .array(notes.map(JSON.string)),
-            ]))
+            ])
     }
 
     private func describe(_ entry: PatchLibrary.Entry, session: Session) -> (lines: [String], json: JSON) {

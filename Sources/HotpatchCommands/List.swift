@@ -5,25 +5,40 @@ import HotpatchSymbols
 /// `list`: what is patched in a process, by whomever.
 public struct List: Sendable {
     public var pid: Int32
+    /// What was reverted too, as far as the process's ledger still has it.
+    public var all: Bool
 
-    public init(pid: Int32) { self.pid = pid }
+    public init(pid: Int32, all: Bool = false) {
+        self.pid = pid
+        self.all = all
+    }
 
     public func run() throws(CommandError) -> Report {
         let inspection = try Inspection(pid: pid)
-        let state = inspection.ledger
+        let patches = inspection.ledger.patches.map(\.record)
         var found: [UInt32: Inspection.Found?] = [:]
-        var entries: [Report] = []
-        for entry in state.patches { entries.append(describe(entry.record, inspection, &found)) }
-        let lines = entries.map(\.text)
+        var entries: [(text: String, json: JSON)] = []
+        for patch in patches where all || patch.state != .reverted {
+            entries.append(describe(patch, inspection, &found))
+        }
+        let reverted = patches.count { $0.state == .reverted }
         return Report(
-            text: lines.isEmpty ? "process \(pid) has no patches" : lines.joined(separator: "\n"),
-            json: .object(["pid": .number(Int(pid)), "patches": .array(entries.map(\.json))]))
+            text: entries.isEmpty ? nothing(besides: reverted) : entries.map(\.text).joined(separator: "\n"),
+            json: [
+                "pid": .number(Int(pid)), "patches": .array(entries.map(\.json)), "reverted": .number(reverted),
+            ])
+    }
+
+    private func nothing(besides reverted: Int) -> String {
+        guard reverted > 0 else { return "process \(pid) has no patches" }
+        return "process \(pid) has no patches in force (list --all shows \(reverted) that "
+            + (reverted == 1 ? "was reverted)" : "were reverted)")
     }
 
     /// - Parameter known: what was found at the sites so far.
     private func describe(
         _ patch: PatchRecord, _ inspection: Inspection, _ known: inout [UInt32: Inspection.Found?]
-    ) -> Report {
+    ) -> (text: String, json: JSON) {
         var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
         if !patch.source.isEmpty { text += "\n  library \(patch.source)" }
         if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
@@ -47,15 +62,16 @@ public struct List: Sendable {
                     "original_address": .string(site.originalAddress.description), "status": .string(status),
                 ]))
         }
-        return Report(
-            text: text,
-            json: .object([
+        return (
+            text,
+            .object([
                 "id": .number(Int(patch.id)), "state": .string(patch.stateText), "time": .string(timestamp(patch.time)),
                 "origin": .string(patch.origin.fromOutside ? "outside" : "code"),
                 "by_pid": .number(Int(patch.origin.pid)),
                 "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.source),
                 "build_id": .string(patch.digest), "functions": .array(functions),
-            ]))
+            ])
+        )
     }
 }
 

@@ -6,11 +6,16 @@ import HotpatchSymbols
 public struct Report: Sendable {
     /// Lines, without a newline at the end.
     public var text: String
+    /// A document.
     public var json: JSON
+    /// Lines for the standard error: nothing went wrong, and nothing was found either.
+    public var notices: [String]
 
-    public init(text: String, json: JSON) {
+    /// - Parameter json: the members of the document.
+    public init(text: String, json: KeyValuePairs<String, JSON>, notices: [String] = []) {
         self.text = text
-        self.json = json
+        self.json = .document(json)
+        self.notices = notices
     }
 }
 
@@ -64,7 +69,7 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     }
 
     public var json: JSON {
-        .object(["error": .string(description), "exit_code": .number(Int(exitCode.rawValue))])
+        .document(["error": .string(description), "exit_code": .number(Int(exitCode.rawValue))])
     }
 }
 

@@ -31,7 +31,7 @@ public struct Revert: Sendable {
             guard let reverted else {
                 return Report(
                     text: "process \(pid) has no patches to revert",
-                    json: .object(["pid": .number(Int(pid)), "reverted": .array([])]))
+                    json: ["pid": .number(Int(pid)), "reverted": .array([])])
             }
             let problems = runCallbacks(of: reverted.patches, session: session)
             return report(reverted, problems: problems)
@@ -62,7 +62,7 @@ public struct Revert: Sendable {
         lines += problems.map { "warning: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),
-            json: .object([
+            json: [
                 "pid": .number(Int(pid)), "reverted": .array(reverted.patches.map { .number(Int($0.id)) }),
                 "pause_ns": .number(Int(clamping: reverted.summary.pauseNanoseconds)),
                 "holds": .number(reverted.summary.holds),
@@ -70,7 +70,7 @@ public struct Revert: Sendable {
                 "threads": .number(reverted.summary.heldThreads),
                 "interrupted": .number(reverted.summary.interruptedCalls),
                 "warnings": .array(problems.map(JSON.string)),
-            ]))
+            ])
     }
 }
 

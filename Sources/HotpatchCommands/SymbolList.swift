@@ -48,7 +48,7 @@ public struct SymbolList: Sendable {
                 "name": .string(displayName(row.name)), "image": .string(row.image),
             ])
         }
-        return Report(text: lines.joined(separator: "\n"), json: .object(["functions": .array(json)]))
+        return Report(text: lines.joined(separator: "\n"), json: ["functions": .array(json)])
     }
 
     private func functions(of pid: Int32) throws(CommandError) -> [Row] {

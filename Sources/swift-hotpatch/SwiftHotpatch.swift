@@ -123,6 +123,7 @@ func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
         let report = try command()
         let output = json ? report.json.description : printable(report.text)
         if !output.isEmpty { print(output) }
+        for notice in report.notices { write("note: \(printable(notice))\n") }
     } catch {
         if json { print(error.json) }
         write("error: \(printable(error.description))\n")

@@ -18,14 +18,17 @@ extension CommandTests {
 
             let list = try expectDone("list", "--pid", shop.id)
             #expect(list.output.hasPrefix("patch 1  applied  20"), "\(list)")
-            #expect(list.output.contains(" UTC  by swift-hotpatch (pid "), "\(list)")
+            #expect(list.output.contains("Z  by swift-hotpatch (pid "), "\(list)")
             #expect(list.output.contains("\n  library \(library)\n  build-id "), "\(list)")
             #expect(list.output.contains("  in force\n"), "\(list)")
 
             let reverted = try expectDone("revert", "1", "--pid", shop.id)
             #expect(reverted.output.hasPrefix("reverted patch 1: 2 functions, "), "\(reverted)")
             try shop.expect()
-            #expect(try expectDone("list", "--pid", shop.id).output.contains("patch 1  reverted  "))
+            #expect(
+                try expectDone("list", "--pid", shop.id).output
+                    == "process \(shop.id) has no patches in force (list --all shows 1 that was reverted)\n")
+            #expect(try expectDone("list", "--pid", shop.id, "--all").output.contains("patch 1  reverted  "))
             #expect(shop.victim.finish() == 0)
         }
 
@@ -35,8 +38,15 @@ extension CommandTests {
             #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
             #expect(
                 try expectDone("list", "--pid", shop.id, "--json").json
-                    == .object(["pid": .number(Int(shop.id)!), "patches": .array([])]))
-            let applied = try expectDone("apply", library, "--pid", shop.id, "--json").json
+                    == .object([
+                        "schema": .number(1), "pid": .number(Int(shop.id)!), "patches": .array([]),
+                        "reverted": .number(0),
+                    ]))
+            // However it was named.
+            let named = try Workshop.directory + "/./" + library.split(separator: "/").last!
+            let planned = try expectDone("apply", named, "--pid", shop.id, "--dry-run", "--json").json
+            #expect(planned["library"] == .string(library))
+            let applied = try expectDone("apply", named, "--pid", shop.id, "--json").json
             #expect(applied["pid"] == .number(Int(shop.id)!))
             #expect(applied["patch"] == .number(1))
             #expect(applied["library"] == .string(library))
@@ -56,6 +66,8 @@ extension CommandTests {
             let patch = try expectDone("list", "--pid", shop.id, "--json").json["patches"][0]
             #expect(patch["id"] == .number(1))
             #expect(patch["state"] == .string("applied"))
+            let time = try #require(patch["time"].string)
+            #expect(time.wholeMatch(of: /20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ/) != nil, "\(time)")
             #expect(patch["origin"] == .string("outside"))
             #expect(patch["library"] == .string(library))
             #expect(patch["build_id"].string?.count == 40, "\(patch)")
@@ -66,6 +78,9 @@ extension CommandTests {
             let reverted = try expectDone("revert", "--all", "--pid", shop.id, "--json").json
             #expect(reverted["reverted"] == .array([.number(1)]))
             #expect(reverted["warnings"] == .array([]))
+            let left = try expectDone("list", "--pid", shop.id, "--json").json
+            #expect(left["patches"] == .array([]) && left["reverted"] == .number(1))
+            #expect(try expectDone("list", "--all", "--pid", shop.id, "--json").json["patches"].count == 1)
             let nothing = try expectDone("revert", "--all", "--pid", shop.id, "--json").json
             #expect(nothing["reverted"] == .array([]))
             try shop.expect()

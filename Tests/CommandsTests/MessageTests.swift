@@ -29,7 +29,8 @@ extension CommandTests {
             let json = try hotpatch(arguments + ["--json"])
             #expect(json.status == 64, "\(json)")
             #expect(
-                json.json["exit_code"] == .number(64) && json.json["error"] == .string(String(line.dropFirst(7))),
+                json.json["schema"] == .number(1) && json.json["exit_code"] == .number(64)
+                    && json.json["error"] == .string(String(line.dropFirst(7))),
                 "\(json)")
         }
 

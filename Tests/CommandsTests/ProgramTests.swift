@@ -92,7 +92,8 @@ extension CommandTests {
             #expect(try victim.ask("revert all") == "reverted")
             #expect(try victim.ask("ask") == "add(6, 7) = 13")
             #expect(
-                try expectDone("list", "--pid", victim.id, "--json").json["patches"][0]["state"] == .string("reverted"))
+                try expectDone("list", "--all", "--pid", victim.id, "--json").json["patches"][0]["state"]
+                    == .string("reverted"))
             #expect(victim.finish() == 0)
         }
 

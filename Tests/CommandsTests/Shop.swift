@@ -49,7 +49,9 @@ func expectRefused(
     }
     let json = try hotpatch(arguments + ["--json"], asUser: user)
     #expect(json.status == 2, sourceLocation: sourceLocation)
-    #expect(json.json["exit_code"] == .number(2), "\(json)", sourceLocation: sourceLocation)
+    #expect(
+        json.json["schema"] == .number(1) && json.json["exit_code"] == .number(2), "\(json)",
+        sourceLocation: sourceLocation)
     for reason in reasons {
         #expect(json.json["error"].string?.contains(reason) == true, "\(json)", sourceLocation: sourceLocation)
     }
@@ -65,5 +67,8 @@ func expectDone(
     let result = try hotpatch(arguments)
     #expect(result.status == 0, "\(arguments): \(result)", sourceLocation: sourceLocation)
     #expect(result.errors == "", sourceLocation: sourceLocation)
+    if arguments.contains("--json") {
+        #expect(result.json["schema"] == .number(1), "\(result)", sourceLocation: sourceLocation)
+    }
     return result
 }
