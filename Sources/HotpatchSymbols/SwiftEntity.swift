@@ -18,6 +18,13 @@ enum SwiftEntity {
             && !(Demangling.demangle(mangled) ?? mangled).contains(" #")
     }
 
+    /// Whether a name, of any language, is that of a function that was written in the source of a file.
+    /// - Parameter defines: whether the file has a definition by a name.
+    static func isWritten(_ name: String, besides defines: (String) -> Bool) -> Bool {
+        guard name.withBytes(Demangler.language) == .swift else { return true }
+        return isWritten(name) && !storage(ofAccessor: name).contains(where: defines)
+    }
+
     /// Of an accessor of a variable, what else there is of the variable where it is stored: its storage, and the function that
     /// returns the storage's address.
     static func storage(ofAccessor mangled: String) -> [String] {
@@ -34,11 +41,7 @@ extension ElfImage {
     ///
     /// Not written are metadata accessors, deinitialisers (which destroy what the type stores), witnesses, thunks, closures, default
     /// arguments, addressors, outlined copies; and the accessors of a variable that the file itself has the storage of.
-    public func isWritten(_ function: ElfSymbol) -> Bool {
-        guard function.name.withBytes(Demangler.language) == .swift else { return true }
-        guard SwiftEntity.isWritten(function.name) else { return false }
-        return !SwiftEntity.storage(ofAccessor: function.name).contains { defines($0) }
-    }
+    public func isWritten(_ function: ElfSymbol) -> Bool { SwiftEntity.isWritten(function.name, besides: defines) }
 
     /// Whether it has a definition of any kind by a mangled name, in `.dynsym` or `.symtab`.
     private func defines(_ name: String) -> Bool {

@@ -92,12 +92,14 @@ extension SymbolIndex {
         return Demangler.language(name) == .swift ? isSwiftCopy(name, length) : isClone(name, length)
     }
 
-    /// GCC's and LLVM's suffixes. `.cold` is a part of the function that only the function jumps to, not a copy.
+    /// What GCC and LLVM add to the name of a function whose body they have changed for some callers.
+    static let cloneSuffixes: [StaticString] = [".constprop.", ".isra.", ".part.", ".clone.", ".specialized."]
+
+    /// Also where only the name was changed. `.cold` is a part of the function that only the function jumps to, not a copy.
     private static func isClone(_ name: UnsafeRawBufferPointer, _ end: Int) -> Bool {
-        let suffixes: [StaticString] = [".constprop.", ".isra.", ".part.", ".llvm.", ".clone.", ".specialized."]
-        guard name[end] == UInt8(ascii: "."), suffixes.contains(where: { name.starts(with: $0, at: end) }) else {
-            return false
-        }
+        guard name[end] == UInt8(ascii: "."),
+            name.starts(with: ".llvm.", at: end) || cloneSuffixes.contains(where: { name.starts(with: $0, at: end) })
+        else { return false }
         let suffix = UnsafeRawBufferPointer(rebasing: name[end...])
         return suffix.firstIndex(of: ".cold") == nil
     }

@@ -3,8 +3,9 @@ import HotpatchCommands
 
 struct SymbolsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "symbols", abstract: "Show the functions of a process, or of a file.",
-        usage: "swift-hotpatch symbols (--pid PID | FILE) [PATTERN] [--in IMAGE] [--json]")
+        commandName: "symbols",
+        abstract: "Show what can be patched of a program: the functions written in its source, by name.",
+        usage: "swift-hotpatch symbols (--pid PID | FILE) [PATTERN] [--in IMAGE] [--all] [--json]")
 
     @Option(name: .long, help: "The process.")
     var pid: Int32?
@@ -15,8 +16,13 @@ struct SymbolsCommand: ParsableCommand {
             valueName: "file-or-pattern"))
     var operands: [String] = []
 
-    @Option(name: .customLong("in"), help: ArgumentHelp("Only this image of the process.", valueName: "image"))
+    @Option(name: .customLong("in"), help: ArgumentHelp("Of this image, not of the program.", valueName: "image"))
     var image: String?
+
+    @Flag(
+        name: .long,
+        help: "Every function that can be found, of libraries and made by compilers too, in the order of addresses.")
+    var all = false
 
     @Flag(name: .long, help: "Print one line of JSON, errors included.")
     var json = false
@@ -31,9 +37,9 @@ struct SymbolsCommand: ParsableCommand {
     func run() throws {
         let command: SymbolList
         if let pid {
-            command = SymbolList(subject: .process(pid), pattern: operands.first, image: image)
+            command = SymbolList(subject: .process(pid), pattern: operands.first, image: image, all: all)
         } else {
-            command = SymbolList(subject: .file(operands[0]), pattern: operands.dropFirst().first)
+            command = SymbolList(subject: .file(operands[0]), pattern: operands.dropFirst().first, all: all)
         }
         try perform(json: json) { () throws(CommandError) in try command.run() }
     }

@@ -134,15 +134,69 @@ extension CommandTests {
             let row = try #require((0..<(json.count ?? 0)).map { json[$0] }.first { $0["symbol"] == .string("price") })
             #expect((row["size"].number ?? 0) > 0)
             #expect(row["address"].string.map { text.contains($0) } == true)
-            #expect(try expectDone("symbols", "--pid", shop.id, "no_such_function").output == "")
             let libc = try expectDone("symbols", "--pid", shop.id, "getpid", "--in", "libc.so.6").output
             #expect(libc.contains("  getpid@GLIBC_"), "\(libc)")
             try expectRefused(
                 ["symbols", "--pid", shop.id, "--in", "libnone"], "no image 'libnone'", "libc.so.6",
                 maps: shop.victim.maps)
             // Without a pattern: all of them.
-            let all = try expectDone("symbols", "--pid", shop.id, "--json").json["functions"]
+            let all = try expectDone("symbols", "--pid", shop.id, "--all", "--json").json["functions"]
             #expect((all.count ?? 0) > 1000)
+        }
+
+        private func names(_ result: RunResult) -> [String] {
+            let functions = result.json["functions"]
+            return (0..<(functions.count ?? 0)).compactMap { functions[$0]["name"].string }
+        }
+
+        /// What was written, by name, and none of what compilers, linkers and libraries add to it.
+        @Test func symbolsThatWereWritten() throws {
+            let program = try Workshop.build("store.swift", ["-module-name", "store"])
+            let victim = try Victim(program)
+            for subject in [["--pid", victim.id], [program]] {
+                let written = names(try hotpatch(["symbols"] + subject + ["--json"]))
+                #expect(written == written.sorted())
+                let price = "store.Shop.price(of: Swift.Int, twice: Swift.Bool) -> Swift.Int"
+                #expect(written.contains(price), "\(written)")
+                #expect(written.allSatisfy { $0.hasPrefix("store.") || $0 == "main" }, "\(written)")
+                // All that libraries define takes seconds to read.
+                let all = names(try hotpatch(["symbols"] + subject + ["*store*", "--all", "--json"]))
+                #expect(all.contains { $0.hasPrefix("type metadata accessor for ") }, "\(all)")
+                #expect(Set(written).subtracting(["main"]).isSubset(of: all))
+                #expect(try hotpatch(["symbols"] + subject + ["_start", "--all"]).output.contains("  _start"))
+                // Each on a line.
+                let lines = try hotpatch(["symbols"] + subject).output.split(separator: "\n")
+                #expect(lines.count == written.count && lines.allSatisfy { $0.hasPrefix("0x") })
+            }
+            let row = try expectDone("symbols", "--pid", victim.id, "price", "--json").json["functions"][0]
+            #expect(row["image"] == .string(program))
+        }
+
+        /// No function is no failure, and it is said.
+        @Test func symbolsThatAreNone() throws {
+            let program = try Workshop.program("shop.c")
+            let shop = try Shop()
+            func expectNone(
+                _ arguments: [String], _ text: String, sourceLocation: SourceLocation = #_sourceLocation
+            ) throws {
+                let result = try hotpatch(["symbols"] + arguments)
+                #expect(result.status == 0 && result.output == "", "\(result)", sourceLocation: sourceLocation)
+                #expect(
+                    result.errors.hasPrefix("note: no function") && result.errors.contains(text), "\(result)",
+                    sourceLocation: sourceLocation)
+                let json = try hotpatch(["symbols"] + arguments + ["--json"])
+                #expect(json.json["functions"] == .array([]), sourceLocation: sourceLocation)
+                let note = json.json["notes"][0].string ?? ""
+                #expect(
+                    result.errors == "note: \(note)\n" && json.errors == result.errors, sourceLocation: sourceLocation)
+            }
+            try expectNone(["--pid", shop.id, "nowhere"], "of \(program) in process \(shop.id) matches 'nowhere'\n")
+            try expectNone(["--pid", shop.id, "nowhere", "--all"], "no function of process \(shop.id) matches")
+            try expectNone(["--pid", shop.id, "getpid"], "; --all shows ")
+            try expectNone([program, "nowhere"], "of \(program) matches 'nowhere'\n")
+            try expectNone([program, "_start"], "; --all shows 1 more\n")
+            let stripped = try Shop(built: ["-s"])
+            try expectNone(["--pid", stripped.id, "stock_of"], " is stripped: of its functions only")
         }
 
         /// A patch library defines once more what it replaces: only the program's own is shown.
@@ -162,7 +216,7 @@ extension CommandTests {
             #expect(json.count == 1)
             #expect(json[0]["symbol"] == .string("_Z5twiceIiET_S0_"))
             #expect(json[0]["name"] == .string("int twice<int>(int)"))
-            #expect(json[0]["image"] == .string(""))
+            #expect(json[0]["image"] == .string(library))
             try expectRefused(["symbols", try Workshop.directory + "/nowhere"], "No such file", maps: nil)
             try expectRefused(["symbols", "/etc/passwd"], "/etc/passwd", "ELF header", maps: nil)
         }
