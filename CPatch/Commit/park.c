@@ -2,9 +2,8 @@
 //
 //   1. list the threads and send each the signal; wait until all have arrived
 //   2. list again, until a listing that began after all had arrived shows nobody new
-//   3. check: expected bytes, stacks; move PCs in the saved contexts
-//   4. write
-//   5. release
+//   3. carry out the block: check, copies, PCs in the saved contexts, writes (hp_commit_block)
+//   4. release
 
 #include "commit.h"
 #include "tasks.h"
@@ -285,6 +284,7 @@ static hp_commit_status check_and_write(parking *parking) {
     hp_commit_job *job = parking->job;
     hp_commit_status status = check_in_time(parking);
     if (status != HP_COMMIT_DONE) return status;
+    if (!hp_lay_down_copies(job)) return job->report->status;
     for (uint32_t i = 0; i < parking->count; i++) {
         hp_parked *entry = &hp_parking_table.threads[i];
         if ((entry->state & 3) != HP_PHASE_PARKED) continue;
@@ -294,7 +294,8 @@ static hp_commit_status check_and_write(parking *parking) {
         hp_context_set_pc(entry->context, moved);
         job->report->moved_threads++;
     }
-    if (hp_lay_down_copies(job) && hp_perform_writes(job)) return HP_COMMIT_DONE;
+    if (hp_perform_writes(job)) return HP_COMMIT_DONE;
+    if (job->report->status == HP_COMMIT_INCONSISTENT) return HP_COMMIT_INCONSISTENT;
     for (uint32_t i = 0; i < parking->count; i++)
         if (hp_parking_table.threads[i].pc) hp_context_set_pc(hp_parking_table.threads[i].context, hp_parking_table.threads[i].pc);
     return job->report->status;

@@ -3,9 +3,8 @@
 //
 //   1. seize every thread while it runs, until a listing shows nobody new; then interrupt all, wait for each
 //   2. list again, until a listing that began after all had stopped shows nobody new
-//   3. check: expected bytes, stacks; set PCs
-//   4. write
-//   5. mend interrupted calls where that is possible, detach
+//   3. carry out the block: check, copies, PCs, writes (hp_commit_block); interrupted calls are mended where that is possible
+//   4. detach
 //
 // Should the helper die, the kernel detaches and the threads run on.
 
@@ -233,6 +232,11 @@ static void mend(tracing *tracing, tracee *tracee, hp_registers *registers) {
     }
 }
 
+// Where the instruction is that will run next: before the PC for a system call that will be entered again.
+static uint64_t next_pc(const hp_registers *registers) {
+    return hp_registers_pc(registers) - hp_registers_restart_step(registers);
+}
+
 static hp_commit_status check_and_write(tracing *tracing) {
     hp_commit_job *job = tracing->job;
     if (hp_is_open_signal_handled(job, tracing->directory)) return hp_fail(job, HP_COMMIT_DEADLINE, job->caller, 0, EAGAIN);
@@ -244,22 +248,19 @@ static hp_commit_status check_and_write(tracing *tracing) {
         if (!get_registers(tracee->tid, &registers)) return hp_fail(job, HP_COMMIT_SYSTEM, tracee->tid, 0, ESRCH);
         mend(tracing, tracee, &registers);
         job->report->held_threads++;
+        uint64_t next = next_pc(&registers);
+        if (hp_is_hazard(job->block, next) && hp_moved_pc(job->block, next) == next)
+            return hp_fail(job, HP_COMMIT_BUSY, tracee->tid, next, 0);
         status = hp_check_stack(job, tracee->tid, hp_registers_sp(&registers));
     }
     if (status != HP_COMMIT_DONE) return status;
-    // Before any PC: should the helper be killed, a moved thread runs on in a copy that is there.
     if (!hp_lay_down_copies(job)) return job->report->status;
     for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
         tracee *tracee = &tracing->tracees[i];
         if (!tracee->held || !get_registers(tracee->tid, &registers)) continue;
-        // The instruction that counts is the one that will run next.
-        uint64_t step = hp_registers_restart_step(&registers), pc = hp_registers_pc(&registers);
-        uint64_t next = pc - step, moved = hp_moved_pc(job->block, next);
-        if (moved == next) {
-            if (hp_is_hazard(job->block, next)) status = hp_fail(job, HP_COMMIT_BUSY, tracee->tid, next, 0);
-            continue;
-        }
-        if (set_pc(tracee->tid, moved + step)) {
+        uint64_t pc = hp_registers_pc(&registers), next = next_pc(&registers), moved = hp_moved_pc(job->block, next);
+        if (moved == next) continue;
+        if (set_pc(tracee->tid, moved + (pc - next))) {
             tracee->pc = pc;
             job->report->moved_threads++;
         } else {
@@ -269,6 +270,7 @@ static hp_commit_status check_and_write(tracing *tracing) {
     if (status == HP_COMMIT_DONE) {
         __atomic_store_n(&tracing->writing, 1, __ATOMIC_RELEASE);
         if (hp_perform_writes(job)) return HP_COMMIT_DONE;
+        if (job->report->status == HP_COMMIT_INCONSISTENT) return HP_COMMIT_INCONSISTENT;
     }
     for (uint32_t i = 0; i < tracing->count; i++)
         if (tracing->tracees[i].pc) set_pc(tracing->tracees[i].tid, tracing->tracees[i].pc);

@@ -6,19 +6,14 @@ import HotpatchMemory
 import HotpatchPlan
 
 extension StoppedProcess {
-    /// Makes all changes of a commit block, or none.
+    /// Makes all changes of a commit block, or none, in the order of every commit (`hp_commit_block`):
+    /// 1. check: besides what that says, a text write lies inside one page. A stack is searched from 128 bytes below SP (the red
+    ///    zone of the x86-64 psABI, 3.2.2) upwards;
+    /// 2. copies;
+    /// 3. moves;
+    /// 4. writes, each one pwrite.
     ///
-    /// Phases:
-    /// 1. Every compared write: the expected bytes must stand there; a text write lies inside one page.
-    /// 2. Every thread's stack, from 128 bytes below SP (the red zone of the x86-64 psABI, 3.2.2) upwards: no PC in a signal
-    ///    frame may point strictly inside an entry that changes.
-    /// 3. The copies are laid down, which nothing reaches yet.
-    /// 4. PCs inside entries that change move to the copy of the same instruction. A death of the patcher after this is
-    ///    harmless: the copies are there, and run the same code.
-    /// 5. The writes in their order, each one pwrite. Where one fails, those before it are undone in reverse, and the PCs put
-    ///    back.
-    /// 6. (System calls were mended, where that is possible, when the registers were read.)
-    /// 7. (The threads go on when the process is resumed.)
+    /// System calls were mended, where that is possible, when the registers were read. The threads go on when the process is resumed.
     ///
     /// - Parameters:
     ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
@@ -170,17 +165,19 @@ private struct RemoteCommit {
         let scanned = try searchStacks(limit: stackBytes)
         let moves = try planMoves()
         try session.checkPause()
-        // 3.
+        // 2.
         try layDown()
         do throws(CommitError) {
-            // 4.
+            // 3.
             for move in moves where !session.tracees.setRegisters(move.index, move.after) {
                 throw .threadLost(session.tracees.tracees[move.index].tid)
             }
-            // 5.
+            // 4.
             try write(writes)
         } catch {
-            for move in moves { _ = session.tracees.setRegisters(move.index, move.before) }
+            if error.outcome != .inconsistent {
+                for move in moves { _ = session.tracees.setRegisters(move.index, move.before) }
+            }
             throw error
         }
         return CommitReport(
@@ -188,7 +185,7 @@ private struct RemoteCommit {
             pausedNanoseconds: Deadline.now &- session.tracees.firstInterrupt)
     }
 
-    /// 1.
+    /// 1: the writes.
     private func check(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
         for index in writes.indices {
             let write = writes[index]
@@ -213,7 +210,7 @@ private struct RemoteCommit {
         }
     }
 
-    /// 2.
+    /// 1: the stacks.
     private func searchStacks(limit: Int) throws(CommitError) -> Int {
         guard block.pointee.hazard_count > 0 else { return 0 }
         // Ascending and disjoint.
@@ -250,7 +247,7 @@ private struct RemoteCommit {
         var after: hp_registers
     }
 
-    /// 4, decided before anything is done.
+    /// 3, decided as part of 1.
     private func planMoves() throws(CommitError) -> [Move] {
         var moves: [Move] = []
         for (index, tracee) in session.tracees.tracees.enumerated() {
@@ -270,7 +267,7 @@ private struct RemoteCommit {
         return moves
     }
 
-    /// 3: stubs, new slots, ledger records.
+    /// 2: stubs, new slots, ledger records.
     private func layDown() throws(CommitError) {
         for item in UnsafeBufferPointer(start: block.pointee.copies, count: block.pointee.copy_count) {
             let bytes = UnsafeRawBufferPointer(start: item.bytes, count: item.length)
@@ -280,7 +277,7 @@ private struct RemoteCommit {
         }
     }
 
-    /// 5.
+    /// 4.
     private mutating func write(_ writes: UnsafeMutableBufferPointer<hp_write>) throws(CommitError) {
         for index in writes.indices {
             let write = writes[index]

@@ -39,7 +39,7 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
-    @Test(arguments: ["held", "timeouts", "storm", "forgotten", "missing"])
+    @Test(arguments: ["held", "timeouts", "storm", "forgotten", "missing", "order"])
     func threadsThatAreHeld(name: String) throws {
         let result = try run(program: "HotpatchScenarios", [name])
         #expect(result.status == 0, "\(result)")

@@ -239,6 +239,18 @@ size_t hp_entry_span(hp_arch arch);
 // ---------------------------------------------------------------------------------------------------------
 // The commit block: a plan made flat. One preallocated buffer that a C function walks without allocating,
 // locking or calling out; the ptrace commit walks the same block from outside.
+//
+// Every commit carries it out in one order, while all threads are held: by signal, by a helper that traces, or from outside.
+//
+//   1. check    Each compared write finds its expected bytes; what stands at the others is kept for an undo. No thread's PC, running
+//               or saved on its stack, is a hazard; a running one may be where a move leads out of it.
+//   2. copies   Nothing reaches them yet.
+//   3. moves    PCs. What they go on in is there, so that a death of the patcher from here on does no harm to a thread.
+//   4. writes   In the plan's order; each is whole or absent.
+//
+// A failure in 1 or 2 has changed no thread and no byte that anybody reaches. After one in 3 or 4 the writes are undone, the last
+// first, and then the PCs are put back. Where an undo fails too, the PCs stay in the copies, which run the same code: what
+// stands at the entries is not known.
 
 enum { HP_WRITE_CAPACITY = 16 };
 
@@ -259,7 +271,7 @@ typedef struct hp_write {
     uint8_t bytes[HP_WRITE_CAPACITY];
 } hp_write;
 
-// Bytes to lay down once everything has been checked, before the first write: memory that nothing reaches yet (stubs, new
+// Bytes to lay down once everything has been checked, before any PC is moved: memory that nothing reaches yet (stubs, new
 // slots, ledger records), so nothing is compared and nothing needs an undo.
 typedef struct hp_copy_item {
     uint64_t address;

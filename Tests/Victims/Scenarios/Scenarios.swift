@@ -16,7 +16,7 @@ struct Scenarios {
         ("guarded", guardedPage), ("busy", handlerThatStays), ("littered", litteredStack), ("forks", forkWhilePatching),
         ("operation", forkDuringAnOperation), ("waits", waits), ("held", heldInVain),
         ("timeouts", timeoutsThatPass), ("storm", signalsThatNobodyHandles), ("forgotten", forkDuringACommit),
-        ("missing", pagesThatAHeldThreadBrings),
+        ("missing", pagesThatAHeldThreadBrings), ("order", orderOfACommit),
         ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
         ("names", namesOfOneCode),
