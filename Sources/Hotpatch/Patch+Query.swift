@@ -6,12 +6,16 @@ import HotpatchSymbols
 extension Patch {
     /// What runs instead of a function.
     public struct ActiveReplacement: Sendable, Hashable {
+        /// Of its first instruction.
         public let address: Address
         /// Its symbol, or its address in hexadecimal.
         public let name: String
     }
 
     /// What runs instead of a function, or nil where the function itself does.
+    /// - Parameters:
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: the file name or path of the executable or library that defines it, where several do.
     /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
     public static func replacement(
         for symbol: String, in image: String? = nil
@@ -36,8 +40,10 @@ extension Patch {
     /// It looks the name up each time: in a hot path, or in a replacement of a function that this library itself uses
     /// (`malloc`, `read`, …), take it from the handle once.
     /// - Parameters:
-    ///   - type: as `original(as:)` takes it.
-    ///   - selfUse: as `replace(symbol:in:with:original:selfUse:)` takes it.
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: the file name or path of the executable or library that defines it, where several do.
+    ///   - type: as ``original(as:)`` takes it.
+    ///   - selfUse: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
     /// - Throws: `PatchError.symbol` for an unknown or ambiguous name, `PatchError.closure` where a Swift function is of another
     ///   type, `PatchError.type` where `F` is no function type.
     public static func original<F>(
@@ -51,7 +57,7 @@ extension Patch {
         }.original(at: address)
     }
 
-    /// The former name of `original(symbol:in:as:selfUse:)`.
+    /// The former name of ``original(symbol:in:as:selfUse:)``.
     @available(
         *, deprecated, renamed: "original(symbol:in:as:selfUse:)", message: "it returns the function, and calls nothing"
     )
@@ -62,6 +68,10 @@ extension Patch {
     }
 
     /// Where the original of a function can be called, patched or not.
+    /// - Parameters:
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: the file name or path of the executable or library that defines it, where several do.
+    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
     public static func originalAddress(symbol: String, in image: String? = nil) throws(PatchError) -> Address {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
@@ -73,7 +83,10 @@ extension Patch {
 
     /// Reverts every patch of a function; nothing where it is not patched. Other functions of the same transactions are
     /// reverted with it.
-    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
+    /// - Parameters:
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: the file name or path of the executable or library that defines it, where several do.
+    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name. Unless it is `.inconsistent`, nothing has changed.
     public static func revert(symbol: String, in image: String? = nil) throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
@@ -85,6 +98,7 @@ extension Patch {
     }
 
     /// Reverts everything that is patched in this process, by whomever.
+    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     public static func revertAll() throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             _ = try patcher.engine().revert { (_, _) in true }
@@ -92,7 +106,11 @@ extension Patch {
     }
 
     /// Functions of this process whose mangled or demangled name matches.
-    /// - Parameter pattern: with `*` and `?`; without either, any part of the name. Ascending by address.
+    /// - Parameters:
+    ///   - pattern: with `*` and `?`; without either, any part of the name.
+    ///   - image: only functions of this executable or library, by file name or path.
+    /// - Returns: the functions, ascending by address.
+    /// - Throws: `PatchError.symbol` where an image is unknown, or the symbols could not be read in time.
     public static func functions(
         matching pattern: String, in image: String? = nil
     ) throws(PatchError) -> [FunctionSymbol] {
@@ -106,8 +124,12 @@ extension Patch {
     /// How this process is patched: deadlines, and how threads are held and text is written. The defaults suit every process.
     public typealias Options = LocalTarget.Options
 
+    /// Those in force: the defaults, or what ``configure(_:)`` was given last.
     public static var options: Options { LocalPatcher.options.value }
 
+    /// Sets the options for all operations of this process that begin after it.
+    /// - Parameter options: times in milliseconds, 1 to 3,600,000; `stackBytes` 0 or more.
+    /// - Throws: `PatchError.type` where a value is out of its range. Then the options are as before.
     public static func configure(_ options: Options) throws(PatchError) {
         guard options.timeout > 0, options.timeout <= 3_600_000, options.stackBytes >= 0 else {
             throw .type("a timeout of \(options.timeout) ms is out of range. Use 1 to 3,600,000 ms.")

@@ -23,6 +23,7 @@ extension Patch {
     ///     replacement that any thread may enter at once (`malloc`) calls. Must stay allocated.
     ///   - selfUse: what a method of a struct or enum, or a consuming one of a class, does with `self`, where the program has no
     ///     DWARF to tell.
+    /// - Returns: a handle. It may be let go.
     /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
@@ -41,8 +42,13 @@ extension Patch {
     ///         { item in original(item) + 1 }
     ///     })
     ///
-    /// - Parameter wrap: called once, before the patch is made. The original must not be called before the closure is.
-    /// - Throws: `PatchError`, as `replace(symbol:in:with:original:selfUse:)` does.
+    /// - Parameters:
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: likewise.
+    ///   - wrap: called once, before the patch is made. The original must not be called before the closure is.
+    ///   - selfUse: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    /// - Returns: a handle. It may be let go.
+    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
         symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
@@ -54,14 +60,26 @@ extension Patch {
 
     /// Replaces the Swift function that a function value comes from: `Patch.replace(Shop.price, with: { … })`.
     ///
-    /// - Parameter function: a free function. Of a method, initialiser or operator the value does not tell; it is refused.
-    /// - Throws: `PatchError.type` where the function cannot be told, with the reason.
+    /// - Parameters:
+    ///   - function: a free function. Of a method, initialiser or operator the value does not tell; it is refused.
+    ///   - replacement: what runs instead.
+    /// - Returns: a handle. It may be let go.
+    /// - Throws: `PatchError.type` where the function cannot be told, with the reason; or any other. Unless it is `.inconsistent`,
+    ///   nothing has changed.
     @discardableResult
     public static func replace<F>(_ function: F, with replacement: F) throws(PatchError) -> Patch {
         try single { (transaction) throws(PatchError) in try transaction.replace(function, with: replacement) }
     }
 
     /// Replaces a function by the code at an address.
+    ///
+    /// - Parameters:
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: likewise.
+    ///   - code: the first instruction of a function with the same signature, which is not checked. Must stay mapped.
+    ///   - original: a variable that receives the address of the original before the replacement can first run. Must stay allocated.
+    /// - Returns: a handle. It may be let go.
+    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace(
         symbol: String, in image: String? = nil, with code: UnsafeRawPointer, original: OriginalPointer? = nil
@@ -82,6 +100,15 @@ extension Patch {
     }
 
     /// Replaces a function by another of this process, found by name. Both have the same signature, which is not checked.
+    ///
+    /// - Parameters:
+    ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
+    ///   - image: likewise.
+    ///   - replacement: the name of the other function, of the same forms.
+    ///   - replacementImage: the executable or library that defines the other, where several do.
+    ///   - original: a variable that receives the address of the original before the replacement can first run. Must stay allocated.
+    /// - Returns: a handle. It may be let go.
+    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
     @discardableResult
     public static func replace(
         symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil,
@@ -103,6 +130,7 @@ extension Patch {
     ///         try $0.replace(symbol: "close_session", withSymbol: "close_session_fixed")
     ///     }
     ///
+    /// - Parameter body: says what to replace. Nothing is changed before it has returned.
     /// - Returns: a handle for each, in order. They are one patch: reverting one reverts all.
     /// - Throws: what `body` throws, and then nothing was changed; or `PatchError`.
     @discardableResult
@@ -132,13 +160,13 @@ extension Patch {
         }
     }
 
-    /// What is to be replaced together.
+    /// What is to be replaced together: ``Patch/transaction(_:)`` hands it out.
     public struct Transaction {
         fileprivate var wanted: [LocalPatcher.Wanted] = []
 
         fileprivate init() {}
 
-        /// See `Patch.replace(symbol:in:with:original:selfUse:)`.
+        /// Replaces a function by a closure or another function value: see ``Patch/replace(symbol:in:with:original:selfUse:)``.
         public mutating func replace<F>(
             symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil,
             selfUse: SelfUse? = nil
@@ -155,7 +183,7 @@ extension Patch {
             }
         }
 
-        /// See `Patch.replace(symbol:in:wrapping:selfUse:)`.
+        /// Replaces a Swift function by a closure that is made with the original: see ``Patch/replace(symbol:in:wrapping:selfUse:)``.
         public mutating func replace<F>(
             symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
         ) throws(PatchError) {
@@ -167,7 +195,7 @@ extension Patch {
             }
         }
 
-        /// See `Patch.replace(_:with:)`.
+        /// Replaces the Swift function that a function value comes from: see ``Patch/replace(_:with:)``.
         public mutating func replace<F>(_ function: F, with replacement: F) throws(PatchError) {
             let symbol = try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.function(of: function) }
             try replace(nil) { (_) throws(PatchError) in
@@ -191,14 +219,14 @@ extension Patch {
                     original: original.map { Address(UnsafeRawPointer($0)) }, selfUse: selfUse, note: typed.note))
         }
 
-        /// See `Patch.replace(symbol:in:with:original:)`.
+        /// Replaces a function by the code at an address: see ``Patch/replace(symbol:in:with:original:)``.
         public mutating func replace(
             symbol: String, in image: String? = nil, with code: UnsafeRawPointer, original: OriginalPointer? = nil
         ) throws(PatchError) {
             try replace(symbol: symbol, in: image, with: Address(code), original: original)
         }
 
-        /// See `Patch.replace(symbol:in:withSymbol:in:original:)`.
+        /// Replaces a function by another of this process: see ``Patch/replace(symbol:in:withSymbol:in:original:)``.
         public mutating func replace(
             symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil,
             original: OriginalPointer? = nil

@@ -16,6 +16,7 @@ public class AnyCallRecorder: @unchecked Sendable {
 public struct RecordedCall<Arguments, Result> {
     /// In the order of the function type, `self` first. A tuple where there are several.
     public let arguments: Arguments
+    /// How it ended, or that it has not.
     public internal(set) var outcome: CallOutcome<Result>
 
     /// What it returned, if it did.
@@ -28,7 +29,9 @@ public struct RecordedCall<Arguments, Result> {
 public enum CallOutcome<Result> {
     /// It has not ended.
     case running
+    /// It returned this.
     case returned(Result)
+    /// It threw this.
     case threw(any Error)
 }
 
@@ -41,35 +44,57 @@ public enum CallOutcome<Result> {
 /// It keeps what it recorded, arguments and results, as long as it lives. A function with an `inout` parameter or with a closure
 /// that does not escape cannot be recorded.
 public final class CallRecorder<Result, each Argument>: AnyCallRecorder, @unchecked Sendable {
+    /// A call of the function.
     public typealias Call = RecordedCall<(repeat each Argument), Result>
 
     private let lock = Mutex(())
     private var calls: [Call] = []
 
+    /// Makes a recorder of a function that neither throws nor is async.
     /// - Parameter type: the function's, as mocks have it. What it is called with and returns is handed from the task that calls to the
     ///   one that asks.
     public init(_ type: ((repeat each Argument) -> Result).Type)
     where Result: Sendable, repeat each Argument: Sendable {
         super.init(type)
     }
+
+    /// Makes a recorder of a function that throws.
+    /// - Parameter type: the function's, as mocks have it.
     public init(_ type: ((repeat each Argument) throws -> Result).Type)
     where Result: Sendable, repeat each Argument: Sendable {
         super.init(type)
     }
+
+    /// Makes a recorder of a function that is async.
+    /// - Parameter type: the function's, as mocks have it.
     public init(_ type: ((repeat each Argument) async -> Result).Type)
     where Result: Sendable, repeat each Argument: Sendable {
         super.init(type)
     }
+
+    /// Makes a recorder of a function that is async and throws.
+    /// - Parameter type: the function's, as mocks have it.
     public init(_ type: ((repeat each Argument) async throws -> Result).Type)
     where Result: Sendable, repeat each Argument: Sendable {
         super.init(type)
     }
 
-    /// - Parameter type: of a function that takes or returns what is not `Sendable`. Then the test must see to it that no other task
-    ///   uses these values while it looks at them.
+    /// Makes a recorder of a function that takes or returns what is not `Sendable`.
+    ///
+    /// The test must see to it that no other task uses these values while it looks at them.
+    /// - Parameter type: the function's, as mocks have it.
     public init(unchecked type: ((repeat each Argument) -> Result).Type) { super.init(type) }
+
+    /// The same of one that throws.
+    /// - Parameter type: the function's, as mocks have it.
     public init(unchecked type: ((repeat each Argument) throws -> Result).Type) { super.init(type) }
+
+    /// The same of one that is async.
+    /// - Parameter type: the function's, as mocks have it.
     public init(unchecked type: ((repeat each Argument) async -> Result).Type) { super.init(type) }
+
+    /// The same of one that is async and throws.
+    /// - Parameter type: the function's, as mocks have it.
     public init(unchecked type: ((repeat each Argument) async throws -> Result).Type) { super.init(type) }
 
     /// The calls so far.

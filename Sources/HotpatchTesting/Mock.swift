@@ -187,6 +187,7 @@ public enum MockError: Error, Hashable, Sendable {
 }
 
 extension MockError: CustomStringConvertible {
+    /// What is the matter, why, and what to do.
     public var description: String {
         switch self {
         case .alreadyPatched(let function, let other):

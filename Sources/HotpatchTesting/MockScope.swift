@@ -97,7 +97,10 @@ func ended<R>(_ result: Result<R, any Error>, _ end: () throws(PatchError) -> Vo
 
 /// What ran in a scope threw, and then its patch could not be reverted.
 public struct ScopeError: Error, CustomStringConvertible {
+    /// What the scope's body threw.
     public let first: any Error
+    /// Why the patch could not be reverted after that.
     public let revert: PatchError
+    /// Both, in words.
     public var description: String { "\(first). Then the patch could not be reverted: \(revert)" }
 }

@@ -1,6 +1,9 @@
 /// What `withMock`, `withPatch` and their traits report as an issue of the test, for a mock that never runs proves nothing.
 public struct PatchChecks: OptionSet, Sendable {
+    /// One bit for each check.
     public let rawValue: Int
+    /// Makes the set that has these checks.
+    /// - Parameter rawValue: one bit for each.
     public init(rawValue: Int) { self.rawValue = rawValue }
 
     /// The scope ended without an error, and the mock, or the replacement, has not run in it: nobody called the function, callers have
@@ -12,5 +15,6 @@ public struct PatchChecks: OptionSet, Sendable {
     /// library's function serve the library itself: they are named where the mock has not run.
     public static let copies = PatchChecks(rawValue: 2)
 
+    /// Both. What `withMock`, `withPatch` and the traits ask unless told otherwise.
     public static let all: PatchChecks = [.calls, .copies]
 }

@@ -10,6 +10,7 @@
     ///
     /// It ends with the test, whether that passes or throws; of a parameterised one, with each of its cases.
     public struct PatchTrait: TestTrait, SuiteTrait, TestScoping {
+        /// The trait of a suite is one of each of its tests.
         public let isRecursive = true
         /// Runs a test, without some of the checks that were asked for.
         private let scope: @Sendable (PatchChecks, @Sendable () async throws -> Void) async throws -> Void
@@ -26,10 +27,18 @@
             self.scope = scope
         }
 
+        /// For Swift Testing. Notes whether the trait is a suite's.
+        /// - Parameter test: the test or suite that has the trait.
         public func prepare(for test: Test) async throws {
             if test.isSuite { use.isOfSuite.store(true, ordering: .relaxed) }
         }
 
+        /// For Swift Testing. Runs a test with the function replaced or mocked.
+        /// - Parameters:
+        ///   - test: the test, or the suite that it is of.
+        ///   - testCase: the case of a parameterised test.
+        ///   - function: runs the test.
+        /// - Throws: `PatchError` or `MockError`, and then the test has not run; what the test throws.
         public func provideScope(
             for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
         ) async throws {

@@ -15,9 +15,18 @@ import Hotpatch
 /// that a C function may use.
 ///
 /// - Parameters:
-///   - symbol, image, mock, selfUse: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.
+///   - symbol: the function, as `Patch.replace(symbol:in:with:original:selfUse:)` takes it.
+///   - image: the executable or library that defines it, where several do.
+///   - mock: what runs instead; its type is checked against the function's.
+///   - selfUse: what a method does with `self`, where the program has no DWARF to tell.
 ///   - recorder: is told of each call of the mock.
 ///   - checks: what is reported as an issue of the test, as a mock that never ran is.
+///   - fileID: where issues of the test are recorded.
+///   - filePath: likewise.
+///   - line: likewise.
+///   - column: likewise.
+///   - body: what runs with the mock.
+/// - Returns: what `body` returns.
 /// - Throws: `PatchError`, and then `body` has not run; `MockError`; what `body` throws.
 @discardableResult
 public func withMock<F, R>(
@@ -52,7 +61,6 @@ public func withMock<F, R>(
 ///     try withMock(symbol: "Shop.price(of:)", wrapping: { (original: @escaping (String) -> Int) in
 ///         { item in original(item) + 1 }
 ///     }) { … }
-///
 @discardableResult
 public func withMock<F, R>(
     symbol: String, in image: String? = nil, wrapping wrap: @Sendable (F) throws -> F, selfUse: Patch.SelfUse? = nil,
@@ -86,6 +94,20 @@ public func withMock<F, R>(
 ///     let calls = CallRecorder(((String) -> Int).self)
 ///     try withRecording(symbol: "Shop.price(of:)", calls) { _ = cart.total }
 ///     #expect(calls.all.map(\.arguments) == ["apple", "pear"])
+///
+/// - Parameters:
+///   - symbol: the function, as `Patch.replace(symbol:in:with:original:selfUse:)` takes it.
+///   - image: the executable or library that defines it, where several do.
+///   - recorder: is told of each call. It is made with the function's type, which is checked.
+///   - selfUse: what a method does with `self`, where the program has no DWARF to tell.
+///   - checks: what is reported as an issue of the test.
+///   - fileID: where issues of the test are recorded.
+///   - filePath: likewise.
+///   - line: likewise.
+///   - column: likewise.
+///   - body: what runs while calls are recorded.
+/// - Returns: what `body` returns.
+/// - Throws: `PatchError`, or `MockError`, and then `body` has not run; what `body` throws.
 @discardableResult
 public func withRecording<R>(
     symbol: String, in image: String? = nil, _ recorder: AnyCallRecorder, selfUse: Patch.SelfUse? = nil,

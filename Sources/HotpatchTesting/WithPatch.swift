@@ -10,8 +10,17 @@ import Hotpatch
 /// good, as `Patch.replace` does.
 ///
 /// - Parameters:
-///   - symbol, image, function, selfUse: as `Patch.replace(symbol:in:with:original:selfUse:)` takes them.
+///   - symbol: the function, as `Patch.replace(symbol:in:with:original:selfUse:)` takes it.
+///   - image: the executable or library that defines it, where several do.
+///   - function: what runs instead; its type is checked against the function's.
+///   - selfUse: what a method does with `self`, where the program has no DWARF to tell.
 ///   - checks: what is reported as an issue of the test, as a replacement that never ran is.
+///   - fileID: where issues of the test are recorded.
+///   - filePath: likewise.
+///   - line: likewise.
+///   - column: likewise.
+///   - body: what runs with the replacement.
+/// - Returns: what `body` returns.
 /// - Throws: `PatchError`, and then `body` has not run; what `body` throws; `ScopeError`, where after that the patch could not be
 ///   reverted.
 @discardableResult

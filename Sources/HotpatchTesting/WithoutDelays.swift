@@ -15,6 +15,10 @@ import Synchronization
 /// libdispatch, by which the default executors wait (Swift 6.0 to 6.3). Timers of Dispatch that the tasks themselves set
 /// fire at once too. An executor of your own that waits by other means goes on doing so.
 ///
+/// - Parameters:
+///   - isolation: the actor that `body` runs on: the caller's.
+///   - body: what runs without delays.
+/// - Returns: what `body` returns.
 /// - Throws: `PatchError` where the process has no libdispatch, and then `body` has not run; what `body` throws.
 @discardableResult
 public func withoutDelays<R>(
