@@ -72,20 +72,21 @@ bench: setup ## Measure; ratios in one run
 	Benchmarks/run.sh
 
 docs: setup ## Build the documentation, into .build/docs
-	HOTPATCH_DOCS=yes swift package --scratch-path .build-docs --allow-writing-to-directory .build/docs \
-	    generate-documentation --target Hotpatch --target HotpatchTesting --enable-experimental-combined-documentation \
-	    --warnings-as-errors --output-path .build/docs
+	swift build --target HotpatchTesting
+	Tests/docs.sh build .build/docs
 
 PREFIX ?= /usr/local
+to := $(DESTDIR)$(PREFIX)
 install: setup ## Install the command, its manual page and completions below PREFIX (/usr/local)
-	swift build -c release --product swift-hotpatch -Xswiftc -static-stdlib
-	@products=$$(swift build -c release --show-bin-path) && install -D "$$products/swift-hotpatch" "$(DESTDIR)$(PREFIX)/bin/swift-hotpatch" && \
-	install -D -m 644 CPatch/hotpatch.h "$(DESTDIR)$(PREFIX)/include/hotpatch.h" && \
-	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
-	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d" && \
-	"$$products/swift-hotpatch" --generate-completion-script bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/swift-hotpatch" && \
-	"$$products/swift-hotpatch" --generate-completion-script zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_swift-hotpatch" && \
-	"$$products/swift-hotpatch" --generate-completion-script fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/swift-hotpatch.fish"
+	swift build -c release --static-swift-stdlib --product swift-hotpatch
+	@built=$$(swift build -c release --show-bin-path)/swift-hotpatch && install -D "$$built" "$(to)/bin/swift-hotpatch" && \
+	install -D -m 644 CPatch/hotpatch.h "$(to)/include/hotpatch.h" && \
+	install -d "$(to)/share/man/man1" "$(to)/share/bash-completion/completions" "$(to)/share/zsh/site-functions" \
+	    "$(to)/share/fish/vendor_completions.d" && \
+	Sources/swift-hotpatch/manual.sh "$$built" >"$(to)/share/man/man1/swift-hotpatch.1" && \
+	"$$built" --generate-completion-script bash >"$(to)/share/bash-completion/completions/swift-hotpatch" && \
+	"$$built" --generate-completion-script zsh >"$(to)/share/zsh/site-functions/_swift-hotpatch" && \
+	"$$built" --generate-completion-script fish >"$(to)/share/fish/vendor_completions.d/swift-hotpatch.fish"
 
 clean: ## Remove what was built
 	rm -rf .build .build-* Benchmarks/.build

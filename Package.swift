@@ -107,7 +107,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
-            swiftSettings: swiftSettings),
+            exclude: ["manual.sh"], swiftSettings: swiftSettings),
         // What the tests share: programs, temporary directories, random numbers.
         .target(name: "HotpatchTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
         tests(
@@ -211,8 +211,3 @@ let package = Package(
             swiftSettings: swiftSettings),
     ]
 )
-
-// `make docs` sets HOTPATCH_DOCS: nobody else is to fetch what makes them.
-if Context.environment["HOTPATCH_DOCS"] != nil {
-    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
-}

@@ -77,3 +77,4 @@ check "an application links nothing of the agent" links_no_agent
 check "C and assembly compile for arm64" compiles_for_arm64
 check "hotpatch.h compiles as C and C++" header_compiles
 check "the list of resilient types is this toolchain's" resilient_types
+check "the articles' examples work, and nothing public is undocumented" Tests/docs.sh
