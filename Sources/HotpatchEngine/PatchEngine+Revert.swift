@@ -15,7 +15,7 @@ extension PatchEngine {
     /// none does, the function's own bytes are put back. Stubs stay: a thread may be inside one.
     /// - Parameter ids: patches in force, or interrupted halfway by the death of a patcher.
     public func revert(_ ids: [UInt32]) throws(PatchError) -> Reverted {
-        try persist { (_, state) throws(PatchError) -> Reverted in
+        try retryingOnConflict { (_, state) throws(PatchError) -> Reverted in
             var patches: [LedgerState.Entry] = []
             for id in ids {
                 guard let entry = state.entry(id) else {
@@ -34,7 +34,7 @@ extension PatchEngine {
     /// reverts meanwhile are none of them.
     @discardableResult
     public func revert(where isWanted: (PatchRecord, LedgerState) -> Bool) throws(PatchError) -> Reverted? {
-        try persist { (_, state) throws(PatchError) -> Reverted? in
+        try retryingOnConflict { (_, state) throws(PatchError) -> Reverted? in
             let patches = state.patches.filter { $0.record.state != .reverted && isWanted($0.record, state) }
             return patches.isEmpty ? nil : try revert(patches, state: state)
         }

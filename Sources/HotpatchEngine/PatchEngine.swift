@@ -39,7 +39,7 @@ public final class PatchEngine {
 
     /// Replaces all the functions of the request, or none.
     public func apply(_ request: PatchRequest) throws(PatchError) -> Receipt {
-        try persist { (map, state) throws(PatchError) -> Receipt in
+        try retryingOnConflict { (map, state) throws(PatchError) -> Receipt in
             let planned = try plan(request, map: map, state: state)
             var mapped: [Range<Address>] = []
             do throws(PatchError) {
@@ -60,7 +60,9 @@ public final class PatchEngine {
 
     /// Runs `body` again, for as long as the operation has time, where somebody else has changed the target underneath: another
     /// patcher, from inside or outside, or a mapping that appears where a pool was to lie.
-    func persist<T>(_ body: (ProcessMap, LedgerState) throws(PatchError) -> T) throws(PatchError) -> T {
+    func retryingOnConflict<T>(
+        _ body: (ProcessMap, LedgerState) throws(PatchError) -> T
+    ) throws(PatchError) -> T {
         target.begin()
         var pause: UInt64 = 50_000
         var unexplained = 0
@@ -74,8 +76,7 @@ public final class PatchEngine {
             } catch { result = .failure(error) }
             guard case .failure(let error) = result else { return try result.get() }
             switch error {
-            case .addressTaken, .underway: break
-            case .entryChanged(function: Self.ledgerName, address: _, expected: _, found: _): break
+            case .addressTaken, .underway, .overtaken: break
             // It may have been read while it was written.
             case .ledger: unexplained += 1
             case .entryChanged:
@@ -96,7 +97,7 @@ public final class PatchEngine {
     /// What to say where a passing obstacle has not passed.
     private func lasting(_ error: PatchError) -> PatchError {
         switch error {
-        case .addressTaken, .entryChanged(function: Self.ledgerName, address: _, expected: _, found: _):
+        case .addressTaken, .overtaken:
             let last = (try? state())?.patches.last?.record
             return .restless(
                 pid: target.pid,
@@ -119,9 +120,6 @@ public final class PatchEngine {
             throw .target("cannot \(doing): \(error)")
         }
     }
-
-    /// How a mismatch of the ledger's generation is told from one of a function's entry.
-    static let ledgerName = "the patch ledger"
 }
 
 // MARK: Commit
@@ -287,15 +285,14 @@ extension PatchEngine {
         let block = CommitBlock(plan, copies: copies, underway: words)
         do {
             return try target.commit(block)
-        } catch PatchError.entryChanged(_, let address, let expected, let found) {
+        } catch let mismatch as CommitMismatch {
+            let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)
             if words.contains(address) {
                 let thread = found.reversed().reduce(0) { $0 << 8 | UInt64($1) }
                 throw .underway(pid: target.pid, thread: thread)
             }
             // The first write of every plan is the ledger's generation.
-            if address == plan.writes.first?.address {
-                throw .entryChanged(function: Self.ledgerName, address: address, expected: expected, found: found)
-            }
+            if address == plan.writes.first?.address { throw .overtaken(pid: target.pid) }
             let name = sites.first {
                 $0.patchAddress == address || target.architecture.hop(of: $0.detour, at: $0.patchAddress) == address
             }?.name

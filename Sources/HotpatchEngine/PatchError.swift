@@ -26,6 +26,8 @@ public enum PatchError: Error, Sendable {
     case noPool(function: String, address: Address, reach: UInt64)
     /// Something is mapped there already. The engine tries another place.
     case addressTaken(Address)
+    /// Another patch was committed, or undone, while this one was planned. The engine plans anew.
+    case overtaken(pid: Int32)
     /// The process changed while the plan was made, again and again; the last to change it was `by`, where that is known.
     case restless(pid: Int32, by: String?)
     /// A thread of the process is committing a patch from inside, and has not come to an end.
@@ -105,6 +107,8 @@ extension PatchError: CustomStringConvertible {
                 + "The address space around the image is full. Load less beside it."
         case .addressTaken(let address):
             return "\(address) is taken by another mapping. It appeared while the patch was planned. Try again."
+        case .overtaken(let pid):
+            return "process \(pid) was patched while this patch was planned. Nothing was changed. Try again."
         case .restless(let pid, let by):
             return
                 "could not patch process \(pid) in time. It is being patched, or changes its mappings, all the time"

@@ -43,8 +43,22 @@ public protocol Target: AnyObject {
     func unmap(_ range: Range<Address>)
 
     /// Holds all threads, checks, writes, releases.
-    /// - Throws: `PatchError`; unless it is `.inconsistent`, the process is as it was.
+    /// - Throws: `CommitMismatch`, or `PatchError`; unless that is `.inconsistent`, the process is as it was.
     func commit(_ block: CommitBlock) throws -> CommitSummary
+}
+
+/// Other bytes stand there than a commit was planned for, and nothing was changed. What they mean the engine knows, which has planned it:
+/// the ledger has moved on, or somebody else has written into a function's entry.
+public struct CommitMismatch: Error, Hashable, Sendable {
+    public var address: Address
+    public var expected: [UInt8]
+    public var found: [UInt8]
+
+    public init(address: Address, expected: [UInt8], found: [UInt8]) {
+        self.address = address
+        self.expected = expected
+        self.found = found
+    }
 }
 
 /// What a commit did.

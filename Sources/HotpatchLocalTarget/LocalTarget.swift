@@ -148,47 +148,48 @@ public final class LocalTarget: Target {
         }
     }
 
-    private func failure(_ report: hp_commit_report, block: CommitBlock) -> PatchError? {
+    private func failure(_ report: hp_commit_report, block: CommitBlock) -> (any Error)? {
         let address = Address(report.address)
         switch hp_commit_status(rawValue: report.status) {
         case HP_COMMIT_DONE: return nil
         case HP_COMMIT_MISMATCH:
             if report.error != 0 {
-                return .memory(
+                return PatchError.memory(
                     MemoryError(address: address, count: Int(HP_WRITE_CAPACITY), code: report.error),
                     doing: "read what is to be overwritten")
             }
             let expected = block.expected(at: address) ?? []
             let found = withUnsafeBytes(of: report.found) { Array($0.prefix(expected.count)) }
-            return .entryChanged(function: "the function", address: address, expected: expected, found: found)
+            return CommitMismatch(address: address, expected: expected, found: found)
         case HP_COMMIT_DEADLINE where report.error == EFAULT:
-            return .deadline(
+            return PatchError.deadline(
                 pid: pid, thread: report.thread,
                 detail: "its stack, or what is above it, is brought by another thread, which was held (userfaultfd)")
         case HP_COMMIT_DEADLINE:
-            return .deadline(pid: pid, thread: report.thread, detail: whereabouts(of: report.thread))
-        case HP_COMMIT_BUSY: return .busy(pid: pid, thread: report.thread, address: address)
+            return PatchError.deadline(pid: pid, thread: report.thread, detail: whereabouts(of: report.thread))
+        case HP_COMMIT_BUSY: return PatchError.busy(pid: pid, thread: report.thread, address: address)
         case HP_COMMIT_NO_SIGNAL:
             if report.thread != 0 {
-                return .deadline(pid: pid, thread: report.thread, detail: "it blocks the signal that parks threads")
+                return PatchError.deadline(
+                    pid: pid, thread: report.thread, detail: "it blocks the signal that parks threads")
             }
-            return .system(
+            return PatchError.system(
                 what: "no real-time signal is free to park threads with", code: report.error,
                 remedy: "Give one up, or let the threads be traced.")
         case HP_COMMIT_NO_PTRACE:
             let thread = report.thread == 0 ? "a thread" : "thread \(report.thread)"
             if let tracer = tracer(of: report.thread) {
-                return .system(
+                return PatchError.system(
                     what: "cannot trace \(thread) of this process, for \(tracer) does", code: report.error,
                     remedy: "Let go of it, if that is a debugger.")
             }
-            return .system(
+            return PatchError.system(
                 what: "cannot trace \(thread) of this process, which blocks signals", code: report.error,
                 remedy: "Tracing may be forbidden (Yama, seccomp, a process that is not dumpable).")
-        case HP_COMMIT_ROLLED_BACK: return .rolledBack(address: address, code: report.error)
-        case HP_COMMIT_INCONSISTENT: return .inconsistent(address: address, code: report.error)
+        case HP_COMMIT_ROLLED_BACK: return PatchError.rolledBack(address: address, code: report.error)
+        case HP_COMMIT_INCONSISTENT: return PatchError.inconsistent(address: address, code: report.error)
         default:
-            return .system(
+            return PatchError.system(
                 what: "cannot hold the threads of this process", code: report.error,
                 remedy: "Patching needs /proc, and memory for a table of threads.")
         }

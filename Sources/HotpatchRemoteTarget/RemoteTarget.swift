@@ -247,7 +247,7 @@ public final class RemoteTarget: Target {
     private func translated(_ error: CommitError) -> any Error {
         switch error {
         case .mismatch(let address, let expected, let found):
-            PatchError.entryChanged(function: "the function", address: address, expected: expected, found: found)
+            CommitMismatch(address: address, expected: expected, found: found)
         case .busy(let thread, let address, _): PatchError.busy(pid: pid, thread: thread, address: address)
         case .rolledBack(let error): PatchError.rolledBack(address: error.address, code: error.code)
         case .inconsistent(let error, _): PatchError.inconsistent(address: error.address, code: error.code)

@@ -42,7 +42,8 @@ import Testing
             .shadowStack(function: "price", address: address),
             .noPool(function: "price", address: address, reach: 1 << 31),
             .noPool(function: "price", address: address, reach: .max), .addressTaken(address),
-            .restless(pid: 42, by: nil), .restless(pid: 42, by: "patch 3 of its own"), .underway(pid: 42, thread: 43),
+            .overtaken(pid: 42), .restless(pid: 42, by: nil), .restless(pid: 42, by: "patch 3 of its own"),
+            .underway(pid: 42, thread: 43),
             .ledger(.malformed("a record ends inside a number")), .ledger(.version(7)),
             .memory(MemoryError(address: address, count: 8, code: EFAULT), doing: "read the function"),
             .memory(MemoryError(address: address, count: 8, code: 0), doing: "read the function"),
@@ -82,14 +83,15 @@ import Testing
             #expect(faults(ofMessage: text).isEmpty, "\(text): \(faults(ofMessage: text))")
         }
         // A new case asks for an example here; a closure's error is SwiftCall's to tell.
-        #expect(Set(Self.errors.map(Self.name)).count == 25)
+        #expect(Set(Self.errors.map(Self.name)).count == 26)
         #expect(Set(Self.symbolErrors.map(Self.name)).count == 10)
     }
 
     private static func name(_ error: PatchError) -> String {
         switch error {
         case .symbol, .refused, .ownFunction, .itself, .twice, .sameCode, .entryChanged, .asyncContext, .shadowStack,
-            .noPool, .addressTaken, .restless, .underway, .ledger, .memory, .noSuchPatch, .notInForce, .type, .closure,
+            .noPool, .addressTaken, .overtaken, .restless, .underway, .ledger, .memory, .noSuchPatch, .notInForce,
+            .type, .closure,
             .deadline, .busy, .system, .target, .unfinished, .rolledBack, .inconsistent:
             return String("\(Mirror(reflecting: error).children.first?.label ?? "\(error)")")
         }

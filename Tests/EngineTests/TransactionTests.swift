@@ -208,6 +208,27 @@ import Testing
         _ = try engine.apply(try request("getppid", of: target))
     }
 
+    /// Whoever writes into an entry between plan and commit is a conflict too, of another kind: it is looked for in the ledger some times,
+    /// and then told of. The overtaken ledger is known by its place, whatever the function is called.
+    @Test func anotherPatchersJumpIsNoOvertaking() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let first = try engine.apply(try request("getppid", of: target))
+        let entry = first.sites[0].patchAddress
+        target.turns = 30
+        target.commits = 0
+        target.beforeCommit = { $0.poke(0xCCCC_CCCC_CCCC_CCCC, at: entry) }
+        do {
+            _ = try engine.revert([first.id])
+            Issue.record("reverted")
+        } catch {
+            guard case .entryChanged(_, entry, _, let found) = error else { throw error }
+            #expect(found.allSatisfy { $0 == 0xCC }, "\(found)")
+        }
+        #expect(target.commits == 1, "planned anew, it is seen before a commit")
+        #expect(try engine.state().patch(first.id)?.state == .applied)
+    }
+
     /// Several names of one code are one function, where what replaces them is one, too: constructors of complete and of base objects.
     @Test func namesOfOneCode() throws {
         let target = try FakeTarget()
@@ -398,8 +419,7 @@ private final class FakeTarget: Target {
         for write in block.comparedWrites {
             let found = try overlay.bytes(at: write.address, count: write.bytes.count)
             if let expected = write.expected, found != expected {
-                throw PatchError.entryChanged(
-                    function: "the function", address: write.address, expected: expected, found: found)
+                throw CommitMismatch(address: write.address, expected: expected, found: found)
             }
         }
         for copy in block.copies { overlay.write(copy.bytes, at: copy.address) }
