@@ -130,8 +130,8 @@ let package = Package(
         tests(
             "RemoteTargetTests",
             [
-                "HotpatchRemoteTarget", "HotpatchMemory", "HotpatchSymbols", "CPatchCore", "CPatchAgent",
-                "HotpatchRemoteSupport", "HotpatchTestSupport",
+                "HotpatchRemoteTarget", "HotpatchEngine", "HotpatchPlan", "HotpatchMemory", "HotpatchSymbols",
+                "CPatchCore", "CPatchAgent", "HotpatchRemoteSupport", "HotpatchTestSupport",
             ]),
         tests(
             "HotpatchTests",

@@ -108,7 +108,9 @@ public final class PatchEngine {
 
     /// Errors of the modules below, as this module's.
     func reading<T>(_ doing: String, _ body: () throws -> T) throws(PatchError) -> T {
-        do { return try body() } catch let error as PatchError {
+        do { return try body() } catch PatchError.deadline(let pid, let thread, let text) {
+            throw .deadline(pid: pid, thread: thread, text: "cannot \(doing): \(text)")
+        } catch let error as PatchError {
             throw error
         } catch let error as LedgerError {
             throw .ledger(error)

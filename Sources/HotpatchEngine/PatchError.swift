@@ -41,8 +41,9 @@ public enum PatchError: Error, Sendable {
     case type(String)
     /// A closure cannot stand for the function: a `SignatureError` (its type is another, or none would do), or a `CallRefusal`.
     case closure(any Error)
-    /// A thread could not be held in time.
-    case deadline(pid: Int32, thread: Int32, detail: String)
+    /// The time was over, and nothing was changed: `thread` could not be held, or is 0 where no one thread is to blame. `text` says more,
+    /// and is told by whoever knows the target.
+    case deadline(pid: Int32, thread: Int32, text: String)
     /// A thread is, and stays, inside an entry to be overwritten: in a signal handler that interrupted it.
     case busy(pid: Int32, thread: Int32, address: Address)
     /// The system does not let the patcher do what it must.
@@ -55,6 +56,14 @@ public enum PatchError: Error, Sendable {
     case rolledBack(address: Address, code: Int32)
     /// A write failed, and so did undoing.
     case inconsistent(address: Address, code: Int32)
+
+    /// A thread could not be held in time; `reason` is empty where none is known.
+    public static func notHeld(pid: Int32, thread: Int32, reason: String) -> PatchError {
+        .deadline(
+            pid: pid, thread: thread,
+            text: "thread \(thread) of process \(pid) could not be held in time\(reason.isEmpty ? "" : ": " + reason). "
+                + "Nothing was changed. Try again, or allow more time.")
+    }
 
     /// Whether the process is as it was before (`refused`), was put back (`rolledBack`), or may be in between.
     public enum Outcome: Sendable { case refused, rolledBack, inconsistent }
@@ -124,17 +133,13 @@ extension PatchError: CustomStringConvertible {
         case .notInForce(let id, let state):
             return "patch \(id) is not in force: it is \(state). There is nothing to revert."
         case .type(let what): return what
-        case .deadline(let pid, let thread, let detail):
-            return
-                "thread \(thread) of process \(pid) could not be held in time\(detail.isEmpty ? "" : ": " + detail). "
-                + "Nothing was changed. Try again, or allow more time."
         case .busy(let pid, let thread, let address):
             return
                 "thread \(thread) of process \(pid) stays inside the entry at \(address), interrupted by a signal handler. "
                 + "Overwriting what it returns to would break it. Try again, or allow more time."
         case .system(let what, let code, let remedy):
             return "\(what): \(systemError(code)). \(remedy)"
-        case .target(let text), .unfinished(let text, _): return text
+        case .target(let text), .unfinished(let text, _), .deadline(_, _, let text): return text
         case .rolledBack(let address, let code):
             return "writing at \(address) failed: \(systemError(code)). Everything written before was undone. "
                 + "See whether a security module forbids writing code."

@@ -162,16 +162,16 @@ public final class LocalTarget: Target {
             let found = withUnsafeBytes(of: report.found) { Array($0.prefix(expected.count)) }
             return CommitMismatch(address: address, expected: expected, found: found)
         case HP_COMMIT_DEADLINE where report.error == EFAULT:
-            return PatchError.deadline(
+            return PatchError.notHeld(
                 pid: pid, thread: report.thread,
-                detail: "its stack, or what is above it, is brought by another thread, which was held (userfaultfd)")
+                reason: "its stack, or what is above it, is brought by another thread, which was held (userfaultfd)")
         case HP_COMMIT_DEADLINE:
-            return PatchError.deadline(pid: pid, thread: report.thread, detail: whereabouts(of: report.thread))
+            return PatchError.notHeld(pid: pid, thread: report.thread, reason: whereabouts(of: report.thread))
         case HP_COMMIT_BUSY: return PatchError.busy(pid: pid, thread: report.thread, address: address)
         case HP_COMMIT_NO_SIGNAL:
             if report.thread != 0 {
-                return PatchError.deadline(
-                    pid: pid, thread: report.thread, detail: "it blocks the signal that parks threads")
+                return PatchError.notHeld(
+                    pid: pid, thread: report.thread, reason: "it blocks the signal that parks threads")
             }
             return PatchError.system(
                 what: "no real-time signal is free to park threads with", code: report.error,

@@ -97,10 +97,24 @@ public final class RemoteTarget: Target {
     private var isTouched = false
 
     /// Does something to the target. Where it ends over that, says so, instead of what it looked like from outside.
+    /// - Throws: `PatchError.deadline` where the time is over, and nothing was changed.
     private func watching<T>(_ doing: String, _ body: () throws -> T) throws -> T {
         do { return try body() } catch {
-            guard isTouched, let end = process.end(of: mem) else { throw error }
+            guard isTouched, let end = process.end(of: mem) else { throw passedDeadline(error) ?? error }
             throw AgentError.targetEnded(pid: pid, end, doing: doing)
+        }
+    }
+
+    /// A deadline of one of the parts, as the engine tells of it for every target; nil for what is none. One that has passed while
+    /// something is still at work in the target is none either: nobody knows what it has changed.
+    private func passedDeadline(_ error: any Error) -> PatchError? {
+        switch error {
+        case AgentError.refused(let refusal): passedDeadline(refusal)
+        case AgentError.notHeld(let error): passedDeadline(error)
+        case RemoteRefusal.deadline(_, let thread): .deadline(pid: pid, thread: thread.tid, text: "\(error)")
+        case RemoteRefusal.outOfTime, RemoteRefusal.noThreadToBorrow, CommitError.pauseExceeded:
+            .deadline(pid: pid, thread: 0, text: "\(error)")
+        default: nil
         }
     }
 
@@ -136,9 +150,9 @@ public final class RemoteTarget: Target {
     ///   - isCleanup: it ends an operation, also where the time is over.
     /// - Returns: its result register.
     public func call(_ function: Address, name: String, isCleanup: Bool = false) throws -> UInt64 {
-        if !isCleanup { try checkTime() }
-        return try watching("\(name) ran") {
-            try ask { try $0.call(function, deadline: isCleanup ? deadlineForCleanup : deadline) }
+        try watching("\(name) ran") {
+            if !isCleanup { try checkTime() }
+            return try ask { try $0.call(function, deadline: isCleanup ? deadlineForCleanup : deadline) }
         }
     }
 
@@ -147,8 +161,8 @@ public final class RemoteTarget: Target {
         guard let dlopen = symbols.exportedAddress(of: "dlopen", in: nil),
             let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
-        try checkTime()
         return try watching("it loaded the library") {
+            try checkTime()
             let library = try ask {
                 try $0.load(libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
             }
@@ -199,9 +213,12 @@ public final class RemoteTarget: Target {
     /// Has the agent map memory.
     /// - Parameter wanted: where exactly; nil for anywhere.
     private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
-        try checkTime()
         do {
-            let result = Address(try watching("it mapped memory") { try ask(body) })
+            let mapped = try watching("it mapped memory") {
+                try checkTime()
+                return try ask(body)
+            }
+            let result = Address(mapped)
             if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint
                 unmap(result..<result + size)
                 throw PatchError.addressTaken(wanted)

@@ -1,7 +1,10 @@
 import CPatchMachine
 import Glibc
+import HotpatchEngine
 import HotpatchMemory
+import HotpatchPlan
 import HotpatchRemoteSupport
+import HotpatchSymbols
 import Testing
 
 @testable import HotpatchRemoteTarget
@@ -33,6 +36,27 @@ extension RemoteTargetTests {
             #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
             #expect(victim.makesProgress(counting: [1]))
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+        }
+
+        /// Who waits for a commit learns of a thread that does not stop as from inside, and which it is.
+        @Test func aThreadThatDoesNotStopIsADeadline() throws {
+            let victim = try Victim("HV")
+            let process = try victim.process()
+            let index = try SymbolIndex(map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "")
+            let target = try RemoteTarget(
+                process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 0))
+            // Between two of its children it stops.
+            for _ in 0..<100 {
+                target.deadline = .after(milliseconds: 300)
+                do { _ = try target.commit(CommitBlock(PatchPlan(architecture: .current))) } catch {
+                    guard case PatchError.deadline(victim.pid, let thread, let text) = error else { throw error }
+                    #expect(try victim.tasks.contains(thread))
+                    #expect(text.contains("vfork"), "\(text)")
+                    #expect(victim.makesProgress(counting: [1]))
+                    return
+                }
+            }
+            Issue.record("it was always held in time")
         }
 
         /// The report is the sum of what was held, in attempts that failed too.

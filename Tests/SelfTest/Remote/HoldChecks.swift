@@ -1,7 +1,10 @@
 import CPatchCore
 import Glibc
+import HotpatchEngine
 import HotpatchMemory
+import HotpatchPlan
 import HotpatchRemoteSupport
+import HotpatchSymbols
 import HotpatchTestSupport
 
 @testable import HotpatchRemoteTarget
@@ -28,6 +31,23 @@ let holdChecks: [Check] = [
         }
         say("    longest hold \(holds.report.longest / 1000) µs of \(holds.report.stops); gap \(victim.shared.gap) µs")
         try victim.mustGoOn(counting: [1])
+    },
+    Check(name: "a thread that does not stop is a deadline, as from inside") {
+        let victim = try Victim("HV")
+        let process = try victim.process()
+        let index = try SymbolIndex(map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "")
+        let target = try RemoteTarget(
+            process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 0))
+        // Between two of its children it stops.
+        for _ in 0..<100 {
+            target.deadline = .after(milliseconds: 300)
+            do { _ = try target.commit(CommitBlock(PatchPlan(architecture: .current))) } catch {
+                guard case PatchError.deadline(victim.pid, let thread, let text) = error else { throw error }
+                try expect(try victim.tasks.contains(thread) && text.contains("vfork"), "thread \(thread): \(text)")
+                return try victim.mustGoOn(counting: [1])
+            }
+        }
+        throw TestFailure("it was always held in time")
     },
     Check(name: "a predecessor's stub that is in use is left, and the others run") {
         let victim = try Victim("kH", main: "n")
