@@ -26,16 +26,11 @@ public struct SiteRecord: Hashable, Sendable {
     /// The word that says where the detour leads.
     public var slot: Address
     /// Offsets from the entry, and from the stub, of the same instructions.
-    public var moved: [Pair]
+    public var moved: [PCPair]
     /// Mangled.
     public var name: String
     public var imagePath: String
     public var buildID: [UInt8]
-
-    public struct Pair: Hashable, Sendable {
-        public var entryOffset: UInt32
-        public var stubOffset: UInt32
-    }
 }
 
 /// A thunk through which an async function is entered. Never taken back: a task may be suspended in what it has entered, and return
@@ -234,7 +229,7 @@ enum LedgerRecord: Hashable, Sendable {
         else { throw .malformed("site \(id) holds \(original.count) original and \(detour.count) new bytes") }
         let count: UInt32 = try reader.integer()
         guard count <= 64 else { throw .malformed("site \(id) moves \(count) instructions") }
-        var moved: [SiteRecord.Pair] = []
+        var moved: [PCPair] = []
         moved.reserveCapacity(Int(count))
         for _ in 0..<count {
             moved.append(.init(entryOffset: try reader.integer(), stubOffset: try reader.integer()))

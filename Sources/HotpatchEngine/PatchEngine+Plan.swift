@@ -236,12 +236,7 @@ private struct Planning {
             patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
             stub: detour.stub.address..<detour.stub.address + detour.stub.bytes.count,
             originalAddress: detour.stub.originalAddress, slot: detour.stub.slot,
-            moved: detour.pcMap.map {
-                .init(
-                    entryOffset: UInt32(truncatingIfNeeded: $0.entry - function.address),
-                    stubOffset: UInt32(truncatingIfNeeded: $0.stub - detour.stub.address))
-            },
-            name: function.name, imagePath: function.image.path,
+            moved: detour.pcMap, name: function.name, imagePath: function.image.path,
             // 20 bytes a site that nobody has ever asked for: whether another build lies there, the stub tells.
             buildID: [])
         nextSite += 1

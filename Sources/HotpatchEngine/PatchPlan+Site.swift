@@ -22,11 +22,10 @@ extension PatchPlan {
         writes.append(Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted))
         guard found == site.original else { return }
         let inside = site.patchAddress + 1..<site.patchAddress + site.detour.count
-        let moved = site.moved.filter { inside.contains(site.entry + Int($0.entryOffset)) }
+        let moved = site.moved.map { $0.move(entry: site.entry, stub: site.stub.lowerBound) }
+            .filter { inside.contains($0.from) }
         if !moved.isEmpty { hazards.append(inside) }
-        moves += moved.map {
-            PCMove(from: site.entry + Int($0.entryOffset), to: site.stub.lowerBound + Int($0.stubOffset))
-        }
+        moves += moved
     }
 
     /// Puts the function's own bytes back. Threads found inside a jump of several instructions start the function anew.

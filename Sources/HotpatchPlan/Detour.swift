@@ -1,14 +1,21 @@
 import CPatchCore
 import HotpatchMemory
 
-/// An instruction of an entry, and its copy in the stub.
+/// An instruction of an entry, and its copy in the stub: from the planner, which finds it (`hp_pc_pair`), to the ledger, which keeps it.
 public struct PCPair: Hashable, Sendable {
-    public var entry: Address
-    public var stub: Address
+    /// In bytes, from the entry.
+    public var entryOffset: UInt32
+    /// In bytes, from the start of the stub.
+    public var stubOffset: UInt32
 
-    public init(entry: Address, stub: Address) {
-        self.entry = entry
-        self.stub = stub
+    public init(entryOffset: UInt32, stubOffset: UInt32) {
+        self.entryOffset = entryOffset
+        self.stubOffset = stubOffset
+    }
+
+    /// From the instruction to its copy, of this entry and this stub.
+    public func move(entry: Address, stub: Address) -> PCMove {
+        PCMove(from: entry + Int(entryOffset), to: stub + Int(stubOffset))
     }
 }
 
@@ -89,13 +96,13 @@ public struct Detour: Hashable, Sendable {
             originalAddress: stub + Int(relocation.original_offset), slot: slot)
         pcMap = withUnsafeBytes(of: relocation.pc_map) { bytes in
             bytes.bindMemory(to: hp_pc_pair.self).prefix(Int(relocation.pc_count)).map { pair in
-                PCPair(entry: entry + Int(pair.entry_offset), stub: stub + Int(pair.stub_offset))
+                PCPair(entryOffset: pair.entry_offset, stubOffset: pair.stub_offset)
             }
         }
         movesCall = relocation.moves_call
         hasUncheckedIndirectJump = relocation.unchecked_indirect_jump || relocation.tables_overflowed
         let inside = patchAddress + 1..<patchAddress + length
-        hazard = pcMap.contains { inside.contains($0.entry) } ? inside : nil
+        hazard = pcMap.contains { inside.contains(entry + Int($0.entryOffset)) } ? inside : nil
 
         let candidates = withUnsafeBytes(of: relocation.tables) { bytes in
             Array(bytes.bindMemory(to: hp_table_candidate.self).prefix(Int(relocation.table_count)))

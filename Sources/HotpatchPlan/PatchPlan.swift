@@ -38,7 +38,7 @@ public struct PatchPlan: Hashable, Sendable {
         if let replacement { writes.append(Write(word: replacement.rawValue, at: detour.stub.slot)) }
         writes.append(
             Write(address: detour.patchAddress, kind: .text, expected: detour.expected, bytes: detour.bytes))
-        moves += detour.pcMap.map { PCMove(from: $0.entry, to: $0.stub) }
+        moves += detour.pcMap.map { $0.move(entry: detour.entry, stub: detour.stub.address) }
         if let hazard = detour.hazard { hazards.append(hazard) }
     }
 

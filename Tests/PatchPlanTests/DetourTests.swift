@@ -12,8 +12,8 @@ import Testing
         #expect(detour.stub.originalAddress == Address(0x500008))
         #expect(detour.stub.slot == Address(0x600000))
         #expect(detour.stub.range == Address(0x500000)..<Address(0x500013))
-        #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401001, 0x401004, 0x401006].map { Address($0) })
-        #expect(detour.pcMap.map(\.stub) == [0x500008, 0x500009, 0x50000c, 0x50000e].map { Address($0) })
+        #expect(detour.pcMap.map(\.entryOffset) == [0, 1, 4, 6])
+        #expect(detour.pcMap.map(\.stubOffset) == [8, 9, 12, 14])
         #expect(detour.hazard == Address(0x401001)..<Address(0x401005))
         #expect(!detour.movesCall && !detour.hasUncheckedIndirectJump)
     }
@@ -30,19 +30,21 @@ import Testing
         let detour = try Detour(code: Self.arm64, architecture: .arm64)
         #expect(detour.patchAddress == Address(0x401000))
         #expect(detour.expected == hex("fd 7b bf a9") && detour.bytes == hex("00 fc 03 14"))
-        #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401004].map { Address($0) })
+        #expect(detour.pcMap.map(\.entryOffset) == [0, 4])
         #expect(detour.hazard == nil && !detour.movesCall)
         // A thread behind paciasp goes on behind the stub's own.
         let signed = try Detour(code: hex("3f 23 03 d5") + Self.arm64, architecture: .arm64)
         #expect(signed.patchAddress == Address(0x401004))
-        #expect(signed.pcMap.first == PCPair(entry: Address(0x401004), stub: signed.stub.originalAddress + 4))
+        #expect(
+            signed.pcMap.first?.move(entry: signed.entry, stub: signed.stub.address)
+                == PCMove(from: Address(0x401004), to: signed.stub.originalAddress + 4))
     }
 
     @Test func aFarArm64DetourHasAHazard() throws {
         let detour = try Detour(code: Self.arm64, architecture: .arm64, stub: Address(0x1040_1040))
         #expect(detour.bytes.count == 12)
         #expect(detour.hazard == Address(0x401001)..<Address(0x40100c))
-        #expect(detour.pcMap.map(\.entry) == [0x401000, 0x401004, 0x401008].map { Address($0) })
+        #expect(detour.pcMap.map(\.entryOffset) == [0, 4, 8])
     }
 
     /// A jump of several instructions changes nothing but a register that is dead: who is inside starts over.
