@@ -7,6 +7,8 @@
 # Both look at what `swift build` has built. Prints nothing where all is well.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# docc and swift-symbolgraph-extract lie beside the compiler, which may be known by a link alone.
+PATH=$PATH:$(dirname "$(readlink -f "$(command -v swift)")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 products=$(swift build --show-bin-path)

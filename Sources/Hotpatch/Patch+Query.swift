@@ -110,7 +110,7 @@ extension Patch {
     ///   - pattern: with `*` and `?`; without either, any part of the name.
     ///   - image: only functions of this executable or library, by file name or path.
     /// - Returns: the functions, ascending by address.
-    /// - Throws: `PatchError.symbol` where an image is unknown, or the symbols could not be read in time.
+    /// - Throws: `PatchError.symbol` where the process's symbols could not be read, or not in `Options.readingTimeout`.
     public static func functions(
         matching pattern: String, in image: String? = nil
     ) throws(PatchError) -> [FunctionSymbol] {
