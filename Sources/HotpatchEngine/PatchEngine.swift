@@ -41,20 +41,8 @@ public final class PatchEngine {
     public func apply(_ request: PatchRequest) throws(PatchError) -> Receipt {
         try retryingOnConflict { (map, state) throws(PatchError) -> Receipt in
             let planned = try plan(request, map: map, state: state)
-            var mapped: [Range<Address>] = []
-            do throws(PatchError) {
-                for pool in planned.pools {
-                    try reading("map a stub pool") {
-                        try target.mapPool(at: pool.address, textSize: pool.textSize, dataSize: pool.dataSize)
-                    }
-                    mapped.append(pool.text.lowerBound..<pool.data.upperBound)
-                }
-                let summary = try commit(planned, state: state, map: map, mapped: &mapped)
-                return Receipt(id: planned.id, sites: planned.sites, notes: planned.notes, summary: summary)
-            } catch {
-                if error.outcome != .inconsistent { for range in mapped { target.unmap(range) } }
-                throw error
-            }
+            let summary = try commit(stage(planned, state: state, map: map), state: state)
+            return Receipt(id: planned.id, sites: planned.sites, notes: planned.notes, summary: summary)
         }
     }
 
@@ -124,12 +112,16 @@ public final class PatchEngine {
     }
 }
 
-// MARK: Commit
+// MARK: Stage
 
 extension PatchEngine {
-    private func commit(
-        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap, mapped: inout [Range<Address>]
-    ) throws(PatchError) -> CommitSummary {
+    /// Maps what a plan takes, and makes its records. Nothing of it can be reached.
+    private func stage(
+        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap
+    ) throws(PatchError) -> StagedPatch {
+        var allocation = Allocation(in: target)
+        for pool in planned.pools { try reading("map a stub pool") { try allocation.mapPool(pool) } }
+
         let isNewEdition = state.isDueForNewEdition
         let before = isNewEdition ? state.lasting.map { $0.encoded() } : []
         let records = planned.records.map { $0.encoded() }
@@ -145,7 +137,7 @@ extension PatchEngine {
         let segment: Ledger.Segment
         let last = state.layout.segments.last
         if isNewEdition {
-            segment = try newEdition(holding: blob.count, state: state, mapped: &mapped)
+            segment = try newEdition(holding: blob.count, state: state, allocation: &allocation)
             let header = Ledger.header(
                 segment: 0, edition: segment.edition, size: segment.size, generation: state.layout.generation + 1,
                 used: blob.count)
@@ -161,7 +153,7 @@ extension PatchEngine {
         } else {
             segment = try newSegment(
                 holding: blob.count, index: state.layout.segments.count, edition: last?.edition ?? 0, map: map,
-                mapped: &mapped)
+                allocation: &allocation)
             let header = Ledger.header(segment: segment.index, edition: segment.edition, size: segment.size)
             copies.append((segment.address, header))
             publication = self.publication(of: blob.count, in: segment, state: state)
@@ -179,16 +171,16 @@ extension PatchEngine {
         }
         let first = state.layout.segments.first ?? segment
         let ledgers = isNewEdition ? [first, segment] : [first]
-        return try commit(plan, copies: copies, ledgers: ledgers, sites: planned.sites + state.sites, state: state)
+        return StagedPatch(
+            plan: plan, copies: copies, ledgers: ledgers, sites: planned.sites + state.sites, allocation: allocation)
     }
 
     private func newSegment(
-        holding size: Int, index: Int, edition: UInt32, map: ProcessMap, mapped: inout [Range<Address>]
+        holding size: Int, index: Int, edition: UInt32, map: ProcessMap, allocation: inout Allocation
     ) throws(PatchError) -> Ledger.Segment {
         let bytes = mappingSize(holding: size)
         guard index == 0 else {
-            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: nil) }
-            mapped.append(address..<address + bytes)
+            let address = try reading("map the patch ledger") { try allocation.mapLedger(size: bytes) }
             return Ledger.Segment(address: address, index: index, edition: edition, size: bytes, used: 0)
         }
         for home in Ledger.homes {
@@ -211,7 +203,7 @@ extension PatchEngine {
 
     /// Where the next edition of the ledger is laid down: in what an old one has left, or in new memory.
     private func newEdition(
-        holding size: Int, state: LedgerState, mapped: inout [Range<Address>]
+        holding size: Int, state: LedgerState, allocation: inout Allocation
     ) throws(PatchError) -> Ledger.Segment {
         let edition = (state.layout.segments.first?.edition ?? 0) + 1
         // As much again, so that not every patch needs another segment.
@@ -219,8 +211,7 @@ extension PatchEngine {
         if let spare = state.layout.spare.first(where: { $0.size >= bytes }) {
             return Ledger.Segment(address: spare.address, index: 0, edition: edition, size: spare.size, used: 0)
         }
-        let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: nil) }
-        mapped.append(address..<address + bytes)
+        let address = try reading("map the patch ledger") { try allocation.mapLedger(size: bytes) }
         return Ledger.Segment(address: address, index: 0, edition: edition, size: bytes, used: 0)
     }
 
@@ -257,6 +248,27 @@ extension PatchEngine {
                 address: first.address + Ledger.generationOffset, kind: .data, expected: word(state.layout.generation),
                 bytes: word(state.layout.generation + 1))
         ]
+    }
+
+}
+
+// MARK: Commit
+
+extension PatchEngine {
+    private func commit(
+        _ staged: consuming StagedPatch, state: LedgerState
+    ) throws(PatchError) -> CommitSummary {
+        let result: Result<CommitSummary, PatchError>
+        do throws(PatchError) {
+            result = .success(
+                try commit(
+                    staged.plan, copies: staged.copies, ledgers: staged.ledgers, sites: staged.sites, state: state))
+        } catch { result = .failure(error) }
+        switch result {
+        case .failure(let error) where error.outcome != .inconsistent: break
+        default: staged.allocation.finalize()
+        }
+        return try result.get()
     }
 
     /// - Parameters:

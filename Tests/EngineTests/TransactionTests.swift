@@ -229,6 +229,27 @@ import Testing
         #expect(try engine.state().patch(first.id)?.state == .applied)
     }
 
+    /// What was mapped for a patch goes with it, unless the commit may have made it reachable.
+    @Test func whatWasStagedIsReleased() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let wanted = try request("getppid", of: target)
+        target.commitFailure = .rolledBack(address: .null, code: EIO)
+        #expect(failure { _ = try engine.apply(wanted) }.contains("undone"))
+        #expect(target.poolCount == 0)
+        // Each time that it is planned anew, too.
+        target.commitFailure = .addressTaken(.null)
+        target.turns = 5
+        #expect(failure { _ = try engine.apply(wanted) }.contains("in time"))
+        #expect(target.commits == 7 && target.poolCount == 0, "\(target.commits) commits, \(target.poolCount) mappings")
+        target.commitFailure = .inconsistent(address: .null, code: EIO)
+        #expect(failure { _ = try engine.apply(wanted) }.contains("undoing it failed too"))
+        #expect(target.poolCount == 2)
+        target.commitFailure = nil
+        _ = try engine.apply(wanted)
+        #expect(target.poolCount == 4)
+    }
+
     /// Several names of one code are one function, where what replaces them is one, too: constructors of complete and of base objects.
     @Test func namesOfOneCode() throws {
         let target = try FakeTarget()
@@ -331,6 +352,8 @@ private final class FakeTarget: Target {
     /// Before each commit, with the number of commits so far.
     var beforeCommit: (FakeTarget) -> Void = { _ in }
     var commits = 0
+    /// What each commit fails with, before it writes.
+    var commitFailure: PatchError?
     /// Writes that a commit makes before its patcher dies.
     var writesToDeath: Int?
     /// For each commit, the words that were set.
@@ -340,6 +363,9 @@ private final class FakeTarget: Target {
     private let regions: [Region]
     private var mapped: [Region] = []
     var ledgerCount: Int { mapped.filter { $0.path.hasPrefix(Ledger.mappingName) }.count }
+
+    /// Mappings for stubs: two of each pool.
+    var poolCount: Int { mapped.count - ledgerCount }
 
     init() throws {
         let map = try ProcessMap(pid: getpid())
@@ -411,6 +437,7 @@ private final class FakeTarget: Target {
     func commit(_ block: CommitBlock) throws -> CommitSummary {
         commits += 1
         beforeCommit(self)
+        if let commitFailure { throw commitFailure }
         if committer != 0 {
             announced.append(block.underway)
             for word in block.underway { poke(committer, at: word) }
