@@ -367,7 +367,9 @@ private struct AgentStarter {
                     at: stub.lowerBound, symbols: symbols, area: area, back: back, idle: idle)
             else { continue }
             // Looked at again, and for us alone: another patcher may have been faster.
-            guard TargetClaim.take(process, holding: tracee.tid) else { return .late("claimed by another patcher") }
+            guard TargetClaim.take(process, holding: tracees.tracees.lazy.map(\.tid)) else {
+                return .late("claimed by another patcher")
+            }
             guard try memory.bytes(at: stub.lowerBound, count: AgentStub.count) == place.vacant else {
                 throw RemoteRefusal.anotherPatcher(pid: process.pid)
             }
@@ -431,6 +433,16 @@ private struct AgentStarter {
         (try? memory.value(UInt64.self, at: area.field(HP_AREA_MAGIC))) == AgentStub.magic
     }
 
+    /// Whether the process is about to end, one of its threads having done so: what kills it ends them one by one.
+    private func endsSoon() -> Bool {
+        let deadline = Deadline.after(milliseconds: 500)
+        while process.end(of: memory) == nil {
+            if deadline.hasPassed { return false }
+            usleep(1000)
+        }
+        return true
+    }
+
     private func awaitAgent(_ loan: Loan, interruptedCalls: Int) throws -> Agent {
         let pid = process.pid
         var backoff = Backoff(first: 20, longest: 500)
@@ -457,13 +469,16 @@ private struct AgentStarter {
                     if state < HP_STUB_LEAVING.rawValue, !loan.thread.task.isThere,
                         word(HP_AREA_STATE, UInt32.self) ?? 0 < HP_STUB_LEAVING.rawValue, process.end(of: memory) == nil
                     {
-                        throw AgentError.borrowedThreadEnded(pid: pid, thread: loan.thread.task.tid)
+                        if !endsSoon() {
+                            throw AgentError.borrowedThreadEnded(pid: pid, thread: loan.thread.task.tid)
+                        }
                     }
                 }
             } else if failure != nil || patience.hasPassed {
                 patience = .after(milliseconds: 20)
                 if loan.thread.hasLeft(), !isMapped(), process.end(of: memory) == nil {
                     guard loan.thread.task.isThere || failure != nil else {
+                        if endsSoon() { continue }
                         throw AgentError.borrowedThreadEnded(pid: pid, thread: loan.thread.task.tid)
                     }
                     // The stub has done all it could.

@@ -10,9 +10,9 @@ import HotpatchMemory
 /// What keeps them apart for longer is the stub itself, and the agent that lives in it.
 enum TargetClaim {
     /// Claims a process for the calling thread, until that ends.
-    /// - Parameter held: a thread that it traces already.
+    /// - Parameter held: threads that it traces already.
     /// - Returns: false where somebody else has claimed it.
-    static func take(_ process: RemoteProcess, holding held: Int32? = nil) -> Bool {
+    static func take(_ process: RemoteProcess, holding held: some Sequence<Int32> = []) -> Bool {
         let tasks = (try? TaskList(pid: process.pid))?.scan() ?? []
         // The oldest. The main thread last: while it is traced, signals that nobody handles wake others (Tracees). One that has ended
         // alone stays in the list, and cannot be traced.
@@ -21,7 +21,7 @@ enum TargetClaim {
             TaskGlance(pid: process.pid, tid: tid).stat.map { !"ZX".contains($0.state) } ?? false
         }
         guard let first else { return false }
-        return first == held || linux_ptrace_seize(first) == 0
+        return held.contains(first) || linux_ptrace_seize(first) == 0
     }
 
     /// Does something, quickly, while the process is claimed.

@@ -22,6 +22,8 @@ library -DPRICE=1000 -DTAX=2000 -o "$out/price-1000.so" $commands/price.c
 library -DPRICE=3000 -o "$out/price-3000.so" $commands/price.c
 library -DMISSING -o "$out/missing.so" $commands/price.c
 library -DANSWER=3 -DBACKGROUND -o "$out/refusing.so" $commands/explicit.c
+# The same without a thread: what is written over such a library harms nobody.
+library -DANSWER=3 -o "$out/refusing-at-once.so" $commands/explicit.c
 program -o "$out/entered" $commands/entered.c
 library -o "$out/entered_patch.so" $commands/entered_patch.c
 library -o "$out/load_patch.so" $commands/load_patch.c

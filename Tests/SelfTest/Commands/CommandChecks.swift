@@ -209,7 +209,7 @@ private func staysLoaded() throws {
     // The loader takes the file for what is loaded, whatever is written into it since.
     let library = "/tmp/hotpatch-written-\(getpid()).so"
     defer { unlink(library) }
-    let reasons = ["refusing.so": "stays loaded", "price-3000.so": "was written to after process \(shop.pid)"]
+    let reasons = ["refusing-at-once.so": "stays loaded", "price-3000.so": "was written to after process \(shop.pid)"]
     for (source, reason) in reasons.sorted(by: { $0.key > $1.key }) {
         try runTool("cp", victim(source), library)
         do {

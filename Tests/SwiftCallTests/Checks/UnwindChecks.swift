@@ -24,7 +24,7 @@ public let unwindChecks: [CallCheck] = [
             defer { try? patch.revert() }
             let names = try stack(look)
             try names.expect(["hp_call_entry", "HotpatchCalls.callProbed("])
-            try equal("\(names.after("Calls.callProbed("))", "\(expected)", "the callers")
+            try equal("\(names.after("HotpatchCalls.callProbed("))", "\(expected)", "the callers")
         }
     },
     CallCheck(description: "the stack inside an original") {
@@ -36,7 +36,7 @@ public let unwindChecks: [CallCheck] = [
             defer { try? patch.revert() }
             let names = try stack(look)
             try names.expect(["HotpatchCalls.probed(", "hp_call_entry", "hp_call_entry", "HotpatchCalls.callProbed("])
-            try equal("\(names.after("Calls.callProbed("))", "\(expected)", "the callers")
+            try equal("\(names.after("HotpatchCalls.callProbed("))", "\(expected)", "the callers")
         }
     },
     CallCheck(description: "the stack inside a converted closure") {
@@ -54,7 +54,7 @@ public let unwindChecks: [CallCheck] = [
                 "hp_call_entry",
                 "HotpatchCalls.probedClosure(", "hp_call_entry", "hp_call_entry", "HotpatchCalls.callProbedClosure(",
             ])
-            try equal("\(names.after("Calls.callProbedClosure("))", "\(expected)", "the callers")
+            try equal("\(names.after("HotpatchCalls.callProbedClosure("))", "\(expected)", "the callers")
         }
     },
     CallCheck(description: "an error through a replacement that calls its original") {

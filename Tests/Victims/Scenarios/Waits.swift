@@ -25,6 +25,8 @@ func waits() throws {
     let told = text.split(separator: " ").first.flatMap { Int($0) } ?? 0
     let untimed = (0..<count).filter { ["pause", "sigsuspend", "msgrcv"].contains(name($0)) }
     while ended.value < Int(count) - untimed.count { usleep(1000) }
+    // Those that it tells of may not have run since.
+    for _ in 0..<5000 where (0..<count).filter({ early[Int($0)].value != 0 }).count < told { usleep(1000) }
     let unasked = untimed.filter { early[Int($0)].value != 0 }
     victim_end_waits()
     while ended.value < Int(count) { usleep(1000) }
