@@ -129,7 +129,7 @@ public let asyncUnwindChecks: [AsyncCallCheck] = [
         // Callers of async functions are not on the stack: behind the original is what runs the job.
         try names.expect(["(1) suspend resume partial function for HotpatchCalls.probedLater("])
         try equal(
-            "\(names.after("(1) suspend resume partial function for Calls.probedLater("))", "\(expected)",
+            "\(names.after("(1) suspend resume partial function for HotpatchCalls.probedLater("))", "\(expected)",
             "what runs the job")
     }
 ]
