@@ -207,7 +207,8 @@ let agentChecks: [Check] =
             try expect(try contents() == unused, "bytes were left in the slack")
         },
         Check(name: "without memory for an agent, nothing is left behind, and that is said") {
-            for (room, reason) in [(1 << 20, "could not create a thread"), (4096, "could not map")] {
+            // Where the stub has come and gone between two looks, the patcher cannot tell which it was, and says both.
+            for (room, reason) in [(1 << 20, "create"), (4096, "could not map")] {
                 let victim = try Victim("n")
                 let before = try mappings(victim).regions
                 try victim.limitMemory(toMore: room)
