@@ -61,8 +61,10 @@ extension RemoteProcess {
         return waitStatus.map { ProcessEnd(waitStatus: $0) } ?? .unknown
     }
 
-    /// exit_code of /proc/PID/stat as long as nobody has waited for it (proc_pid_stat(5)), and after that of the pidfd (Linux 6.15).
+    /// exit_code of /proc/PID/stat as long as nobody has waited for it (proc_pid_stat(5)), and after that of the pidfd (Linux 6.15),
+    /// unless that was this process.
     private var waitStatus: Int32? {
+        if let status = statusAtEnd.withLock({ $0 }) { return status }
         if let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text),
             stat.startTime == startTime
         {

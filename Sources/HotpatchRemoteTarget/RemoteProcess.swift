@@ -1,6 +1,7 @@
 import CHotpatchLinux
 import Glibc
 import HotpatchMemory
+import Synchronization
 
 /// A process as seen from outside, without touching it.
 ///
@@ -28,6 +29,8 @@ public final class RemoteProcess: Sendable {
     let pidDescriptor: Int32
     /// A thread that lives: the leader may be a zombie, and then has no memory to show.
     let livingThread: Int32
+    /// How it ended, as wait(2) told whoever held its threads: where that is its parent too, nobody is told twice.
+    let statusAtEnd = Mutex<Int32?>(nil)
 
     init(
         pid: Int32, stat: ProcStat, status: ProcStatus, executable: String, machine: UInt16, livingThread: Int32,

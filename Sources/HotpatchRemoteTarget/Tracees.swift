@@ -28,6 +28,7 @@ final class Tracees {
         case late(tid: Int32)
     }
 
+    private let process: RemoteProcess
     let pid: Int32
     /// While threads are held, their memory is read by this alone.
     let memory: ProcMemory
@@ -52,6 +53,7 @@ final class Tracees {
     private lazy var handledSignals = readHandledSignals()
 
     init(_ process: RemoteProcess) throws(RemoteRefusal) {
+        self.process = process
         pid = process.pid
         do { tasks = try TaskList(pid: pid) } catch { throw .vanished(pid: pid) }
         let path = process.livingDirectory + "/mem"
@@ -246,6 +248,8 @@ final class Tracees {
             let signal = linux_status_stop_signal(status)
             return signal == SIGTRAP | Int32(LINUX_STOP_AT_CALL) ? .systemCall : .signal(signal)
         }
+        // The kernel tells of the main thread's end last, and how the process ended (ptrace(2), "Death under ptrace").
+        if result == tid, tid == pid { process.statusAtEnd.withLock { $0 = status } }
         // Ended, or exec in another thread has taken its id away. The id may be used again.
         return result == tid || (result < 0 && errno != EINTR) ? .ended : nil
     }

@@ -71,6 +71,28 @@ extension CommandTests {
             try shop.expect(price: 1007)
         }
 
+        /// No descriptor left for the library's file: refused, naming the limit, and the next one gets through.
+        @Test func outOfDescriptors() throws {
+            var shop = try Shop()
+            try shop.expect()
+            let open = try run(["ls", "/proc/\(shop.id)/fd"]).output.split(separator: "\n").compactMap { Int($0) }
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            // None may be had from the first free number on; then one, which the socket takes that the file comes through.
+            for free in [0, 1] {
+                let limit = try #require((0...open.count).first { !open.contains($0) }) + free
+                _ = try run(["prlimit", "--pid", shop.id, "--nofile=\(limit):"])
+                try expectRefused(
+                    ["apply", library, "--pid", shop.id], "as many files open as it may",
+                    "raise RLIMIT_NOFILE (prlimit --nofile)",
+                    maps: nil)
+                #expect(try run(["ls", "/proc/\(shop.id)/fd"]).output.split(separator: "\n").count == open.count)
+                try shop.expect()
+            }
+            _ = try run(["prlimit", "--pid", shop.id, "--nofile=1024:"])
+            try expectDone("apply", library, "--pid", shop.id)
+            try shop.expect(price: 1007)
+        }
+
         /// The time counts from the beginning, and ends before anything is begun for which none is left.
         @Test func outOfTime() throws {
             var shop = try Shop()
