@@ -162,8 +162,11 @@ static void prepare(machine *machine, unsigned number, const state *state) {
 // Whether a single step was made, and ended as steps do.
 static bool step(pid_t child) {
     int status = 0;
-    if (ptrace(PTRACE_SINGLESTEP, child, 0, 0) != 0) return false;
-    if (waitpid(child, &status, 0) != child) return false;
+    do {
+        if (ptrace(PTRACE_SINGLESTEP, child, 0, 0) != 0) return false;
+        if (waitpid(child, &status, 0) != child) return false;
+        // Whoever pauses the proof stops the child before the step: that is no fault of the code.
+    } while (WIFSTOPPED(status) && (WSTOPSIG(status) == SIGSTOP || WSTOPSIG(status) == SIGCONT || WSTOPSIG(status) == SIGTSTP));
     return WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP;
 }
 
