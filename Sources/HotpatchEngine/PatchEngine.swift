@@ -122,134 +122,18 @@ extension PatchEngine {
         var allocation = Allocation(in: target)
         for pool in planned.pools { try reading("map a stub pool") { try allocation.mapPool(pool) } }
 
-        let isNewEdition = state.isDueForNewEdition
-        let before = isNewEdition ? state.lasting.map { $0.encoded() } : []
-        let records = planned.records.map { $0.encoded() }
-        var blob = before.flatMap { $0 }
-        var stateOffset: Int?
-        for (record, bytes) in zip(planned.records, records) {
-            if case .patch = record { stateOffset = blob.count + LedgerRecord.stateOffset }
-            blob += bytes
-        }
-
-        var copies = planned.fresh
-        var publication: [Write] = []
-        let segment: Ledger.Segment
-        let last = state.layout.segments.last
-        if isNewEdition {
-            segment = try newEdition(holding: blob.count, state: state, allocation: &allocation)
-            let header = Ledger.header(
-                segment: 0, edition: segment.edition, size: segment.size, generation: state.layout.generation + 1,
-                used: blob.count)
-            copies.append((segment.address + Ledger.magic.count, Array(header.dropFirst(Ledger.magic.count))))
-            // Only now a ledger. The old one is retired behind it, so that there is one at every moment.
-            publication =
-                generationWrites(state: state)
-                + [Write(address: segment.address, kind: .data, expected: nil, bytes: Ledger.magic)]
-                + retirement(of: state.layout.superseded + state.layout.segments)
-        } else if let last, last.size - Ledger.headerSize - last.used >= blob.count {
-            segment = last
-            publication = self.publication(of: blob.count, in: segment, state: state)
-        } else {
-            segment = try newSegment(
-                holding: blob.count, index: state.layout.segments.count, edition: last?.edition ?? 0, map: map,
-                allocation: &allocation)
-            let header = Ledger.header(segment: segment.index, edition: segment.edition, size: segment.size)
-            copies.append((segment.address, header))
-            publication = self.publication(of: blob.count, in: segment, state: state)
-        }
-        let start = segment.address + (Ledger.headerSize + segment.used)
-        copies.append((start, blob))
-
+        let update = try updateLedger(with: planned.records, state: state, map: map, allocation: &allocation)
         var plan = planned.plan
-        plan.writes.insert(contentsOf: publication, at: 0)
-        if let stateOffset {
+        plan.writes.insert(contentsOf: update.publication, at: 0)
+        if let stateAddress = update.stateAddress {
             plan.writes.append(
                 Write(
-                    address: start + stateOffset, kind: .data, expected: nil,
-                    bytes: word(PatchRecord.State.applied.rawValue)))
+                    address: stateAddress, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
         }
-        let first = state.layout.segments.first ?? segment
-        let ledgers = isNewEdition ? [first, segment] : [first]
         return StagedPatch(
-            plan: plan, copies: copies, ledgers: ledgers, sites: planned.sites + state.sites, allocation: allocation)
+            plan: plan, copies: planned.fresh + update.copies, ledgers: update.ledgers,
+            sites: planned.sites + state.sites, allocation: allocation)
     }
-
-    private func newSegment(
-        holding size: Int, index: Int, edition: UInt32, map: ProcessMap, allocation: inout Allocation
-    ) throws(PatchError) -> Ledger.Segment {
-        let bytes = mappingSize(holding: size)
-        guard index == 0 else {
-            let address = try reading("map the patch ledger") { try allocation.mapLedger(size: bytes) }
-            return Ledger.Segment(address: address, index: index, edition: edition, size: bytes, used: 0)
-        }
-        for home in Ledger.homes {
-            if let there = map.region(containing: home) {
-                // One that another patcher has mapped and not committed to yet, or never will. Only one commit gets through.
-                if there.path.hasPrefix(Ledger.mappingName), there.range.lowerBound == home, there.count >= bytes {
-                    return Ledger.Segment(address: home, index: 0, edition: edition, size: there.count, used: 0)
-                }
-                continue
-            }
-            if !map.regions(overlapping: home..<home + bytes).isEmpty { continue }
-            // Never unmapped again: another patcher may have adopted it.
-            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: home) }
-            return Ledger.Segment(address: address, index: 0, edition: edition, size: bytes, used: 0)
-        }
-        throw .target(
-            "process \(target.pid) has no place for the patch ledger: something is mapped at "
-                + Ledger.homes.map(\.description).joined(separator: ", ") + ". Nothing was changed.")
-    }
-
-    /// Where the next edition of the ledger is laid down: in what an old one has left, or in new memory.
-    private func newEdition(
-        holding size: Int, state: LedgerState, allocation: inout Allocation
-    ) throws(PatchError) -> Ledger.Segment {
-        let edition = (state.layout.segments.first?.edition ?? 0) + 1
-        // As much again, so that not every patch needs another segment.
-        let bytes = mappingSize(holding: 2 * size)
-        if let spare = state.layout.spare.first(where: { $0.size >= bytes }) {
-            return Ledger.Segment(address: spare.address, index: 0, edition: edition, size: spare.size, used: 0)
-        }
-        let address = try reading("map the patch ledger") { try allocation.mapLedger(size: bytes) }
-        return Ledger.Segment(address: address, index: 0, edition: edition, size: bytes, used: 0)
-    }
-
-    private func mappingSize(holding size: Int) -> Int {
-        (max(Ledger.segmentSize, Ledger.headerSize + size) + target.pageSize - 1) / target.pageSize * target.pageSize
-    }
-
-    /// The words that make new records part of the ledger, and refuse a plan that was overtaken.
-    private func publication(of size: Int, in segment: Ledger.Segment, state: LedgerState) -> [Write] {
-        let retirement = retirement(of: state.layout.superseded)
-        if segment.index == 0 {
-            return [
-                Write(
-                    address: segment.address + Ledger.generationOffset, kind: .data,
-                    expected: word(state.layout.generation) + word(UInt64(segment.used)),
-                    bytes: word(state.layout.generation + 1) + word(UInt64(segment.used + size)))
-            ] + retirement
-        }
-        return generationWrites(state: state) + retirement + [
-            Write(
-                address: segment.address + Ledger.usedOffset, kind: .data, expected: nil,
-                bytes: word(UInt64(segment.used + size)))
-        ]
-    }
-
-    private func retirement(of segments: [Ledger.Segment]) -> [Write] {
-        segments.map { Write(address: $0.address, kind: .data, expected: Ledger.magic, bytes: Ledger.retired) }
-    }
-
-    func generationWrites(state: LedgerState) -> [Write] {
-        guard let first = state.layout.segments.first else { return [] }
-        return [
-            Write(
-                address: first.address + Ledger.generationOffset, kind: .data, expected: word(state.layout.generation),
-                bytes: word(state.layout.generation + 1))
-        ]
-    }
-
 }
 
 // MARK: Commit
