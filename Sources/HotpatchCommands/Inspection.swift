@@ -53,4 +53,13 @@ struct Inspection {
         if found.isJump { return found.below }
         return found.bytes == site.original ? "not in force" : "overwritten by somebody else"
     }
+    func status(of location: DataRecord, patch: PatchRecord, store: PatchRecord.Store) -> String {
+        guard let bytes = try? memory.bytes(at: location.address, count: location.original.count) else {
+            return "no longer loaded"
+        }
+        if patch.state == .reverted { return "not in force" }
+        if bytes == store.bytes { return "in force" }
+        if ledger.isStored(bytes, at: location) { return "below another patch" }
+        return bytes == location.original ? "not in force" : "overwritten by somebody else"
+    }
 }

@@ -22,10 +22,23 @@ public struct List: Sendable {
             entries.append(describe(patch, inspection, &found))
         }
         let reverted = patches.count { $0.state == .reverted }
+        var lines = entries.isEmpty ? [nothing(besides: reverted)] : entries.map(\.text)
+        let (forgotten, unknown) = (inspection.ledger.forgotten, inspection.ledger.unknownRecords)
+        if all, forgotten > 0 {
+            lines.append(
+                "\(forgotten) more \(forgotten == 1 ? "was" : "were") reverted, and \(forgotten == 1 ? "is" : "are") forgotten"
+            )
+        }
+        if unknown > 0 {
+            lines.append(
+                "note: a newer swift-hotpatch has recorded more than this one knows, \(unknown) record\(unknown == 1 ? "" : "s")"
+            )
+        }
         return Report(
-            text: entries.isEmpty ? nothing(besides: reverted) : entries.map(\.text).joined(separator: "\n"),
+            text: lines.joined(separator: "\n"),
             json: [
                 "pid": .number(Int(pid)), "patches": .array(entries.map(\.json)), "reverted": .number(reverted),
+                "forgotten": .number(forgotten), "unknown_records": .number(unknown),
             ])
     }
 
@@ -62,6 +75,22 @@ public struct List: Sendable {
                     "original_address": .string(site.originalAddress.description), "status": .string(status),
                 ]))
         }
+        var data: [JSON] = []
+        for store in patch.stores {
+            let location = inspection.ledger.data(store.location)
+            let status = inspection.status(of: location, patch: patch, store: store)
+            if location.kind == .value {
+                text += "\n  \(displayName(location.name)), \(store.bytes.count) bytes at \(location.address)"
+                text += (location.imagePath.isEmpty ? "" : " in \(location.imagePath)") + "  \(status)"
+            }
+            data.append(
+                .object([
+                    "kind": .string(location.kind == .value ? "value" : "original-pointer"),
+                    "symbol": .string(location.name), "image": .string(location.imagePath),
+                    "address": .string(location.address.description), "size": .number(store.bytes.count),
+                    "status": .string(status),
+                ]))
+        }
         return (
             text,
             .object([
@@ -70,6 +99,7 @@ public struct List: Sendable {
                 "by_pid": .number(Int(patch.origin.pid)),
                 "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.source),
                 "build_id": .string(patch.digest), "functions": .array(functions),
+                "data": .array(data),
             ])
         )
     }

@@ -57,6 +57,9 @@ public struct Revert: Sendable {
         lines += reverted.vanished.map {
             "note: \(displayName($0.name)) is no longer loaded; nothing was written there"
         }
+        lines += reverted.vanishedData.map {
+            "note: \(displayName($0.name)) at \($0.address) is no longer loaded; nothing was written there"
+        }
         let notes = interruptionText(reverted.summary).map { [$0] } ?? []
         lines += notes.map { "note: \($0)" }
         lines += problems.map { "warning: \($0)" }

@@ -7,14 +7,14 @@ import HotpatchSymbols
 /// forked child patches is its own. When it is full another segment is mapped beside it. All numbers are little-endian.
 ///
 ///     0   "HOTPATCH"
-///     8   u32 version, u32 size of this header
+///     8   u16 major version, u16 minor version, u32 size of this header
 ///     16  u32 segment (0, 1, …), u32 edition
 ///     24  u64 size of the segment, bytes
 ///     32  u64 generation: one more with every commit; in segment 0 only
 ///     40  u64 used: bytes of records after the header
 ///     48  u64 committer: the thread that commits from inside the process, by the id that it knows itself by; 0 where none does
 ///     56  zeros
-///     64  records: see `LedgerRecord`
+///     64  records: see `LedgerCoding`
 ///
 /// There is no lock that a dead patcher could leave behind: a plan names the generation it was made from, and the commit,
 /// while every thread is held, refuses a plan whose generation has passed. Only a commit from inside the process can be
@@ -23,8 +23,12 @@ import HotpatchSymbols
 /// Patches that are reverted are forgotten: once they take a noticeable part of it, a commit lays down a new edition of the
 /// ledger elsewhere, without them, makes it one by its first word, and then retires the old one likewise. Should the patcher die
 /// between these two writes, there are two editions, both complete: the newer counts.
+///
+/// A newer minor version may have records of kinds that an older one does not know, and more behind the fields of those it knows. An
+/// older one skips what it does not know, says so, and makes no new edition, which would be without it.
 enum Ledger {
-    static let version: UInt32 = 2
+    static let major: UInt16 = 3
+    static let minor: UInt16 = 0
     static let headerSize = 64
     static let generationOffset = 32
     static let usedOffset = 40
@@ -34,11 +38,16 @@ enum Ledger {
     static let retired: [UInt8] = Array("RETIRED!".utf8)
     /// Bytes of reverted patches that are not worth a new edition.
     static let tolerated = 8 << 10
+    /// Bytes of the latest reverted patches that a new edition keeps, for `list --all`.
+    static let history = 2 << 10
     static let mappingName = "/memfd:hotpatch-ledger"
     /// Touched page by page: what is not used costs address space only.
     static let segmentSize = 1 << 20
     /// More than any set of patches takes, in all segments: the numbers are the target's, and it may wish to see us allocate.
-    static let largestSize = 256 << 20
+    static let largestSize = 64 << 20
+    /// Of locations, and of what one patch changes.
+    static let mostRecords = 1 << 20
+    static let mostTexts = 1 << 22
     /// Of ids and of the generation: what is counted up must not overflow.
     static let largestNumber = 1 << 31
 
@@ -53,7 +62,8 @@ enum Ledger {
     ) -> [UInt8] {
         var writer = LedgerWriter()
         for byte in magic { writer.integer(byte) }
-        writer.integer(version)
+        writer.integer(major)
+        writer.integer(minor)
         writer.integer(UInt32(headerSize))
         writer.integer(UInt32(segment))
         writer.integer(edition)
@@ -77,6 +87,8 @@ enum Ledger {
         var segments: [Segment] = []
         var generation: UInt64 = 0
         var committer: UInt64 = 0
+        var major = Ledger.major
+        var minor = Ledger.minor
         /// Of editions before, which a patcher that died has not retired.
         var superseded: [Segment] = []
         /// Retired: with the bytes that fit.
@@ -85,7 +97,7 @@ enum Ledger {
 
     static func layout(of map: ProcessMap, memory: any MemoryReader) throws -> Layout {
         var layout = Layout()
-        var all: [(segment: Segment, generation: UInt64, committer: UInt64)] = []
+        var all: [(segment: Segment, generation: UInt64, committer: UInt64, version: UInt32)] = []
         var total = 0
         for region in map.regions where region.path.hasPrefix(mappingName) {
             let header = try memory.bytes(at: region.range.lowerBound, count: headerSize)
@@ -96,7 +108,7 @@ enum Ledger {
             guard header.prefix(8).elementsEqual(magic) else { continue }
             var reader = LedgerReader(header[8...])
             let version: UInt32 = try reader.integer()
-            guard version == Self.version else { throw LedgerError.version(version) }
+            guard version & 0xffff == Self.major || version == 2 else { throw LedgerError.version(version & 0xffff) }
             guard try reader.integer(UInt32.self) == headerSize else {
                 throw LedgerError.malformed("its header is not \(headerSize) bytes")
             }
@@ -116,7 +128,7 @@ enum Ledger {
             }
             let segment = Segment(
                 address: region.range.lowerBound, index: Int(index), edition: edition, size: Int(size), used: Int(used))
-            all.append((segment, stated, committer))
+            all.append((segment, stated, committer, version))
         }
         let newest = all.map(\.segment.edition).max() ?? 0
         layout.superseded = all.map(\.segment).filter { $0.edition < newest }
@@ -125,7 +137,13 @@ enum Ledger {
         guard layout.segments.enumerated().allSatisfy({ $0.offset == $0.element.index }) else {
             throw LedgerError.malformed("its segments are numbered \(layout.segments.map(\.index))")
         }
-        if let first = current.first { (layout.generation, layout.committer) = (first.generation, first.committer) }
+        if let first = current.first {
+            (layout.generation, layout.committer) = (first.generation, first.committer)
+            (layout.major, layout.minor) = (UInt16(truncatingIfNeeded: first.version), UInt16(first.version >> 16))
+            guard current.allSatisfy({ $0.version == first.version }) else {
+                throw LedgerError.malformed("its segments have several versions")
+            }
+        }
         return layout
     }
 }

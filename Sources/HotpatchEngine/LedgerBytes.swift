@@ -1,39 +1,49 @@
-import Glibc
+import HotpatchMemory
 
-/// Little-endian bytes of the ledger, being written.
+/// Bytes of the ledger, being written.
 struct LedgerWriter {
     private(set) var bytes: [UInt8] = []
 
     /// - Parameter capacity: bytes expected.
     init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
+    /// Little-endian.
     mutating func integer<T: FixedWidthInteger>(_ value: T) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
-    /// A count of 4 bytes, then the bytes.
-    mutating func blob(_ blob: some Collection<UInt8>) {
-        integer(UInt32(blob.count))
-        bytes.append(contentsOf: blob)
+    /// LEB128: seven bits a byte, the lowest first, all but the last with the highest bit set.
+    mutating func number(_ value: some BinaryInteger) {
+        var rest = UInt64(truncatingIfNeeded: value)
+        while rest > 0x7f {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
     }
 
-    mutating func string(_ string: String) { blob(string.utf8) }
+    /// A number with its sign in the lowest bit: what is near takes few bytes either way.
+    mutating func offset(_ value: Int) { number(UInt64(bitPattern: Int64(value << 1 ^ value >> 63))) }
 
-    mutating func pad(to alignment: Int) {
-        while bytes.count % alignment != 0 { bytes.append(0) }
+    mutating func address(_ address: Address) { number(address.rawValue) }
+
+    mutating func bytes(_ more: some Collection<UInt8>) { bytes.append(contentsOf: more) }
+
+    /// A count, then the bytes.
+    mutating func blob(_ blob: some Collection<UInt8>) {
+        number(blob.count)
+        bytes.append(contentsOf: blob)
     }
 }
 
-/// Little-endian bytes of a ledger, being read. They come from another process's memory, or a core file, and may be anything:
-/// whatever does not fit throws.
+/// Bytes of a ledger, being read. They come from another process's memory, or a core file, and may be anything: whatever does not
+/// fit throws.
 struct LedgerReader {
     let bytes: ArraySlice<UInt8>
     private var position: Int
-    private let texts: LedgerTexts?
 
-    init(_ bytes: ArraySlice<UInt8>, texts: LedgerTexts? = nil) {
+    init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
-        self.texts = texts
         position = bytes.startIndex
     }
 
@@ -48,56 +58,58 @@ struct LedgerReader {
         return bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
     }
 
-    mutating func blob(atMost limit: Int) throws(LedgerError) -> [UInt8] { Array(try slice(atMost: limit)) }
+    /// As `LedgerWriter.number` writes it.
+    mutating func number() throws(LedgerError) -> UInt64 {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while position < bytes.endIndex {
+            let byte = UInt64(bytes[position])
+            position += 1
+            guard shift < 63 || byte <= 1 else { throw .malformed("a record holds a number of more than 64 bits") }
+            value |= (byte & 0x7f) << shift
+            if byte <= 0x7f { return value }
+            shift += 7
+        }
+        throw .malformed("a record ends inside a number")
+    }
 
-    private mutating func slice(atMost limit: Int) throws(LedgerError) -> ArraySlice<UInt8> {
-        let count = Int(try integer(UInt32.self))
-        guard count <= limit, count <= bytes.endIndex - position else {
-            throw .malformed("a record holds \(count) bytes where at most \(min(limit, bytes.endIndex - position)) fit")
+    mutating func number(atMost limit: Int) throws(LedgerError) -> Int {
+        let value = try number()
+        guard value <= UInt64(limit) else { throw .malformed("a record says \(value) where at most \(limit) can be") }
+        return Int(value)
+    }
+
+    /// Of user space, on any machine.
+    mutating func address() throws(LedgerError) -> Address { try Self.checked(Address(try number())) }
+
+    mutating func address(from base: Address) throws(LedgerError) -> Address {
+        let value = try number()
+        return try Self.checked(base + Int(Int64(bitPattern: value >> 1 ^ (0 &- (value & 1)))))
+    }
+
+    static func checked(_ address: Address) throws(LedgerError) -> Address {
+        guard address.rawValue < 1 << 56 else { throw .malformed("a record names the address \(address)") }
+        return address
+    }
+
+    mutating func bytes(count: Int) throws(LedgerError) -> [UInt8] { Array(try slice(count: count)) }
+
+    /// A count, then as many bytes.
+    mutating func blob(atMost limit: Int) throws(LedgerError) -> [UInt8] {
+        Array(try slice(count: try number(atMost: limit)))
+    }
+
+    mutating func string(atMost limit: Int) throws(LedgerError) -> String {
+        String(decoding: try slice(count: try number(atMost: limit)), as: UTF8.self)
+    }
+
+    /// - Parameter count: not negative.
+    mutating func slice(count: Int) throws(LedgerError) -> ArraySlice<UInt8> {
+        guard count <= bytes.endIndex - position else {
+            throw .malformed("a record holds \(count) bytes where \(bytes.endIndex - position) fit")
         }
         defer { position += count }
         return bytes[position..<position + count]
-    }
-
-    mutating func string() throws(LedgerError) -> String {
-        String(decoding: try slice(atMost: 1 << 16), as: UTF8.self)
-    }
-
-    /// A text that the record before is likely to have too: an image's path, a replacement's name.
-    mutating func repeatedString() throws(LedgerError) -> String {
-        let bytes = try slice(atMost: 1 << 16)
-        return texts?.string(bytes) ?? String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// Bytes that the record before is likely to have too: an image's build-id.
-    mutating func repeatedBlob(atMost limit: Int) throws(LedgerError) -> [UInt8] {
-        let bytes = try slice(atMost: limit)
-        return texts?.blob(bytes) ?? Array(bytes)
-    }
-}
-
-/// What the records of a ledger have in common is kept once. A ledger of thousands of sites knows a handful of images.
-final class LedgerTexts {
-    private var lastText: (bytes: ArraySlice<UInt8>, text: String) = ([], "")
-    private var lastBlob: [UInt8] = []
-
-    func string(_ bytes: ArraySlice<UInt8>) -> String {
-        if !Self.equal(bytes, lastText.bytes) { lastText = (bytes, String(decoding: bytes, as: UTF8.self)) }
-        return lastText.text
-    }
-
-    func blob(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        if !Self.equal(bytes, lastBlob[...]) { lastBlob = Array(bytes) }
-        return lastBlob
-    }
-
-    private static func equal(_ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>) -> Bool {
-        left.count == right.count
-            && left.withUnsafeBytes { left in
-                right.withUnsafeBytes { right in
-                    left.isEmpty || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0
-                }
-            }
     }
 }
 
@@ -111,7 +123,7 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
         case .malformed(let what):
             "the patch ledger is damaged: \(what). Nothing was changed. Restart the process to get rid of its patches."
         case .version(let version):
-            "the patch ledger has version \(version), this program knows version \(Ledger.version). "
+            "the patch ledger has version \(version), this program knows version \(Ledger.major). "
                 + "Use the swift-hotpatch that made the patches."
         }
     }

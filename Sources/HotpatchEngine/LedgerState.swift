@@ -9,32 +9,46 @@ public struct LedgerState: Sendable {
         var stateAddress: Address
     }
 
-    public private(set) var pools: [PoolRecord] = []
+    public private(set) var segments: [SegmentRecord] = []
     /// Numbered 1, 2, … in this order.
     public private(set) var sites: [SiteRecord] = []
+    /// Likewise.
+    public private(set) var data: [DataRecord] = []
     private(set) var thunks: [ThunkRecord] = []
+    private(set) var identities: [IdentityRecord] = []
     /// Oldest first.
     public private(set) var patches: [Entry] = []
+    /// Records that only a newer version of the patcher knows.
+    public private(set) var unknownRecords = 0
     private(set) var layout = Ledger.Layout()
-    /// Bytes of all records, and of reverted patches.
+    private(set) var texts: [String] = []
+    /// Bytes of all records, and of those that a new edition would be without.
     private var used = 0
     private var forgettable = 0
     private var siteByEntry: [Address: UInt32] = [:]
     private var thunkByAddress: [Address: ThunkRecord] = [:]
+    private var identityByName: [String: Address] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
-    private var layers: [Layer] = []
-    /// Of each site, where in `layers` its newest one is; nil where it is not patched.
-    private var newest: [Int?] = []
+    private var siteLayers = LayerStacks<Layer>()
+    private var dataLayers = LayerStacks<DataLayer>()
     /// Of each site, what has ever replaced it: what a member says is found without a walk over all of them.
     private var replacements: [[Address]] = []
+    /// Of each location of data, what was ever written there.
+    private var stored: [[[UInt8]]] = []
+    /// The numbers of the locations that a patch is in force on, by address.
+    private var dataByAddress: [UInt32] = []
 
     /// A patch that is in force on a site.
-    struct Layer: Hashable, Sendable {
+    struct Layer: PatchLayer {
         var patch: UInt32
         var replacement: Address
         var name: String
-        /// Where the one is that would run if this one were reverted.
-        fileprivate var below: Int?
+    }
+
+    /// A patch that is in force on a location of data.
+    struct DataLayer: PatchLayer {
+        var patch: UInt32
+        var bytes: [UInt8]
     }
 
     public init() {}
@@ -43,65 +57,95 @@ public struct LedgerState: Sendable {
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
     public init(of map: ProcessMap, memory: any MemoryReader) throws {
         layout = try Ledger.layout(of: map, memory: memory)
-        let texts = LedgerTexts()
+        let isOld = layout.major < Ledger.major
+        let headerSize = isOld ? LedgerVersion2.headerSize : LedgerCoding.headerSize
+        let stateOffset = isOld ? LedgerVersion2.stateOffset : LedgerCoding.headerSize
+        var decoder = LedgerDecoder(isNewer: layout.minor > Ledger.minor)
+        // Of each text, whether something lasting mentions it.
+        var isMentioned: [Bool] = []
         for segment in layout.segments {
             used += segment.used
             let start = segment.address + Ledger.headerSize
             let bytes = try memory.bytes(at: start, count: segment.used)
-            // Most of it is sites, of some 250 bytes each.
-            sites.reserveCapacity(sites.count + bytes.count / 256)
-            siteByEntry.reserveCapacity(sites.count + bytes.count / 256)
             var position = 0
             while position < bytes.count {
-                guard bytes.count - position >= LedgerRecord.headerSize else {
+                guard bytes.count - position >= headerSize else {
                     throw LedgerError.malformed("segment \(segment.index) ends inside a record")
                 }
                 var reader = LedgerReader(bytes[position...])
                 let length = Int(try reader.integer(UInt32.self))
-                guard length >= LedgerRecord.headerSize, length % 8 == 0, length <= bytes.count - position else {
+                guard length >= headerSize, length % 8 == 0, length <= bytes.count - position else {
                     throw LedgerError.malformed(
                         "a record at offset \(position) of segment \(segment.index) is \(length) bytes long")
                 }
-                let record = try LedgerRecord(decoding: bytes[position..<position + length], texts: texts)
-                try add(record, stateAddress: start + (position + LedgerRecord.stateOffset))
-                if case .patch(let patch) = record, patch.state == .reverted { forgettable += length }
+                let record = bytes[position..<position + length]
+                let records = isOld ? [try LedgerVersion2.decode(record)] : try decoder.decode(record)
+                for record in records { try add(record, stateAddress: start + (position + stateOffset)) }
+                if case .patch(let patch)? = records.first, patch.state == .reverted {
+                    forgettable += length
+                } else {
+                    isMentioned += [Bool](repeating: false, count: decoder.texts.count - isMentioned.count)
+                    for number in decoder.mentioned { isMentioned[number - 1] = true }
+                }
                 position += length
             }
         }
+        (texts, unknownRecords) = (decoder.texts, decoder.unknown)
+        for (text, isMentioned) in zip(texts, isMentioned) where !isMentioned { forgettable += text.utf8.count + 1 }
         findPoolEnds()
-        newest = Array(repeating: nil, count: sites.count)
+        pileUp()
+    }
+
+    /// What each patch has laid on the locations that it changes.
+    private mutating func pileUp() {
+        siteLayers = LayerStacks(locations: sites.count)
+        dataLayers = LayerStacks(locations: data.count)
         replacements = Array(repeating: [], count: sites.count)
+        stored = Array(repeating: [], count: data.count)
         for entry in patches {
+            for member in entry.record.members { replacements[Int(member.site) - 1].append(member.replacement) }
+            for store in entry.record.stores { stored[Int(store.location) - 1].append(store.bytes) }
+            guard entry.record.state == .applied || entry.record.state == .reverting else { continue }
             for member in entry.record.members {
-                replacements[Int(member.site) - 1].append(member.replacement)
+                siteLayers.push(
+                    Layer(patch: entry.record.id, replacement: member.replacement, name: member.replacementName),
+                    on: member.site)
+            }
+            for store in entry.record.stores {
+                dataLayers.push(DataLayer(patch: entry.record.id, bytes: store.bytes), on: store.location)
             }
         }
-        for entry in patches where entry.record.state == .applied || entry.record.state == .reverting {
-            for member in entry.record.members {
-                let index = Int(member.site) - 1
-                layers.append(
-                    Layer(
-                        patch: entry.record.id, replacement: member.replacement, name: member.replacementName,
-                        below: newest[index]))
-                newest[index] = layers.count - 1
-            }
-        }
+        dataByAddress = data.filter { layer(ofData: $0.id) != nil }.sorted { $0.address < $1.address }.map(\.id)
     }
 
     private mutating func add(_ record: LedgerRecord, stateAddress: Address) throws(LedgerError) {
         switch record {
-        case .pool(let pool):
-            pools.append(pool)
-        case .site(let site):
-            guard site.id == sites.count + 1 else {
-                throw .malformed("site \(site.id) stands where \(sites.count + 1) was expected")
+        case .segment(let segment):
+            segments.append(segment)
+        case .site(var site):
+            // Version 3 does not say what follows from the order.
+            if site.id == 0 { site.id = nextSite }
+            guard site.id == nextSite, sites.count < Ledger.mostRecords else {
+                throw .malformed("site \(site.id) stands where \(nextSite) was expected")
             }
             sites.append(site)
             siteByEntry[site.entry] = site.id
+        case .data(var location):
+            guard data.count < Ledger.mostRecords else { throw .malformed("it has \(data.count) locations of data") }
+            location.id = nextData
+            data.append(location)
+        case .identity(let identity):
+            identities.append(identity)
+            identityByName[identity.name] = identity.address
         case .patch(let patch):
             guard patch.id < Ledger.largestNumber else { throw .malformed("a patch has the number \(patch.id)") }
             guard patch.members.allSatisfy({ $0.site >= 1 && $0.site <= sites.count }) else {
                 throw .malformed("patch \(patch.id) names a site that is not there")
+            }
+            for store in patch.stores {
+                guard store.location >= 1, store.location <= data.count,
+                    data(store.location).original.count == store.bytes.count
+                else { throw .malformed("patch \(patch.id) names a location of data that is not there") }
             }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
         case .thunk(let thunk):
@@ -113,14 +157,14 @@ public struct LedgerState: Sendable {
     /// Each site's stub, and each thunk, lies in the pool that starts nearest below it.
     private mutating func findPoolEnds() {
         let ordered = pools.sorted { $0.address < $1.address }
-        for pool in pools { poolEnds[pool.address] = (pool.text.lowerBound, pool.data.lowerBound) }
+        for pool in pools { poolEnds[pool.address] = (pool.code.lowerBound, pool.data.lowerBound) }
         func take(_ code: Range<Address>, slot: Address?) {
             var (low, high) = (0, ordered.count)
             while low < high {
                 let middle = (low + high) / 2
                 if ordered[middle].address <= code.lowerBound { low = middle + 1 } else { high = middle }
             }
-            guard low > 0, ordered[low - 1].text.contains(code.lowerBound),
+            guard low > 0, ordered[low - 1].code.contains(code.lowerBound),
                 let ends = poolEnds[ordered[low - 1].address]
             else { return }
             poolEnds[ordered[low - 1].address] = (
@@ -131,13 +175,95 @@ public struct LedgerState: Sendable {
         for thunk in thunks { take(thunk.range, slot: nil) }
     }
 
-    /// Whether the next patch is to be recorded in a new edition, so that what is reverted costs nothing.
-    var isDueForNewEdition: Bool { forgettable > max(Ledger.tolerated, (used - forgettable) / 8) }
+    /// Whether the next patch is to be recorded in a new edition: in the version that is written today, and so that what is reverted
+    /// costs nothing.
+    var isDueForNewEdition: Bool {
+        if layout.major < Ledger.major { return !layout.segments.isEmpty }
+        return layout.minor <= Ledger.minor && forgettable > max(Ledger.tolerated, (used - forgettable) / 8)
+    }
 
-    /// Without what is reverted. A record stands behind those that it refers to.
-    var lasting: [LedgerRecord] {
-        pools.map(LedgerRecord.pool) + sites.map(LedgerRecord.site) + thunks.map(LedgerRecord.thunk)
-            + patches.map(\.record).filter { $0.state != .reverted }.map(LedgerRecord.patch)
+    /// The records of a new edition: without what is reverted, but for the latest, and with more. A record stands behind those that it
+    /// refers to.
+    func lasting(with more: [LedgerRecord]) -> [LedgerRecord] {
+        var left = Ledger.history
+        var keepsHistory = true
+        var kept: [PatchRecord] = []
+        for record in patches.lazy.map(\.record).reversed() {
+            if record.state == .reverted {
+                left -= record.estimatedSize
+                keepsHistory = keepsHistory && left >= 0
+                if !keepsHistory { continue }
+            }
+            kept.append(record)
+        }
+        kept.reverse()
+        // Where nothing was written any more, other bytes may stand by now. What is numbered anew starts at 1.
+        var new: [UInt32: UInt32] = [:]
+        var locations: [DataRecord] = []
+        func renumber(_ stores: inout [PatchRecord.Store]) {
+            for index in stores.indices where stores[index].location <= data.count {
+                let old = stores[index].location
+                if new[old] == nil {
+                    locations.append(data(old))
+                    new[old] = UInt32(locations.count)
+                }
+                stores[index].location = new[old]!
+            }
+        }
+        for index in kept.indices { renumber(&kept[index].stores) }
+        var more = more
+        for index in more.indices {
+            guard case .patch(var patch) = more[index] else { continue }
+            var known = patch.stores.filter { $0.location <= data.count }
+            let fresh = patch.stores.filter { $0.location > data.count }
+            renumber(&known)
+            let first = UInt32(locations.count)
+            patch.stores =
+                known + fresh.map { .init(location: $0.location - UInt32(data.count) + first, bytes: $0.bytes) }
+            more[index] = .patch(patch)
+        }
+        return segments.map(LedgerRecord.segment) + sites.map(LedgerRecord.site) + thunks.map(LedgerRecord.thunk)
+            + identities.map(LedgerRecord.identity) + locations.map(LedgerRecord.data) + kept.map(LedgerRecord.patch)
+            + more
+    }
+
+    /// Patches that were made and reverted, and are no longer in the ledger.
+    public var forgotten: Int { Int(nextPatch) - 1 - patches.count }
+
+    /// Pools of stubs.
+    public var pools: [SegmentRecord] { segments.filter { $0.kind == .stubs } }
+
+    /// Where something of a name lies that was placed in the process.
+    public func identity(_ name: String) -> Address? { identityByName[name] }
+
+    /// - Parameter id: of a record of this ledger.
+    public func data(_ id: UInt32) -> DataRecord { data[Int(id) - 1] }
+
+    /// The newest patch in force on a location of data, of those that satisfy `isWanted`.
+    func layer(ofData id: UInt32, where isWanted: (DataLayer) -> Bool = { _ in true }) -> DataLayer? {
+        dataLayers.newest(on: id, where: isWanted)
+    }
+
+    /// A location of data that a patch is in force on, and that has bytes in common with a range. No two such locations have.
+    func dataInForce(overlapping range: Range<Address>) -> DataRecord? {
+        var (low, high) = (0, dataByAddress.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if data(dataByAddress[middle]).range.upperBound <= range.lowerBound {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        guard low < dataByAddress.count else { return nil }
+        let location = data(dataByAddress[low])
+        return location.range.overlaps(range) ? location : nil
+    }
+
+    /// Whether bytes found at a location of data were written there by a patch.
+    public func isStored(_ found: [UInt8], at location: DataRecord) -> Bool {
+        // Also of a patch that is not in force: a patcher may have died halfway.
+        stored[Int(location.id) - 1].contains(found)
     }
 
     /// The thread of the process that is committing from inside, or was when it was copied by a fork; 0 for none.
@@ -161,9 +287,7 @@ public struct LedgerState: Sendable {
 
     /// The newest patch in force on a site, of those that satisfy `isWanted`; the newest of all is the one that runs.
     func layer(of site: UInt32, where isWanted: (Layer) -> Bool = { _ in true }) -> Layer? {
-        var next = newest[Int(site) - 1]
-        while let index = next, !isWanted(layers[index]) { next = layers[index].below }
-        return next.map { layers[$0] }
+        siteLayers.newest(on: site, where: isWanted)
     }
 
     /// Whether bytes found at a site's entry are a jump that this engine has written there.
@@ -189,10 +313,46 @@ public struct LedgerState: Sendable {
     private func destination(of address: Address) -> Address { thunkByAddress[address]?.replacement ?? address }
 
     /// The first free stub and slot of a pool.
-    func end(of pool: PoolRecord) -> (text: Address, data: Address) {
-        poolEnds[pool.address] ?? (pool.text.lowerBound, pool.data.lowerBound)
+    func end(of pool: SegmentRecord) -> (text: Address, data: Address) {
+        poolEnds[pool.address] ?? (pool.code.lowerBound, pool.data.lowerBound)
     }
 
     var nextSite: UInt32 { UInt32(sites.count) + 1 }
+    var nextData: UInt32 { UInt32(data.count) + 1 }
     public var nextPatch: UInt32 { (patches.last?.record.id ?? 0) + 1 }
+}
+
+/// What a patch has laid on a location.
+protocol PatchLayer: Sendable {
+    /// Its number.
+    var patch: UInt32 { get }
+}
+
+/// What patches in force have laid on each location, one on another.
+struct LayerStacks<Layer: PatchLayer>: Sendable {
+    private var layers: [(layer: Layer, below: Int?)] = []
+    /// Of each location, where its newest layer is; nil where it has none.
+    private var newest: [Int?]
+
+    /// - Parameter locations: how many there are, numbered from 1.
+    init(locations: Int = 0) { newest = Array(repeating: nil, count: locations) }
+
+    mutating func push(_ layer: Layer, on location: UInt32) {
+        layers.append((layer, newest[Int(location) - 1]))
+        newest[Int(location) - 1] = layers.count - 1
+    }
+
+    func newest(on location: UInt32, where isWanted: (Layer) -> Bool) -> Layer? {
+        var next = newest[Int(location) - 1]
+        while let index = next, !isWanted(layers[index].layer) { next = layers[index].below }
+        return next.map { layers[$0].layer }
+    }
+}
+
+extension PatchRecord {
+    /// About how many bytes it takes in the ledger, with its texts.
+    fileprivate var estimatedSize: Int {
+        64 + source.utf8.count + digest.utf8.count + members.reduce(0) { $0 + 8 + $1.replacementName.utf8.count }
+            + stores.reduce(0) { $0 + 4 + $1.bytes.count }
+    }
 }

@@ -20,12 +20,11 @@ extension PatchEngine {
         with records: [LedgerRecord], state: LedgerState, map: ProcessMap, allocation: inout Allocation
     ) throws(PatchError) -> LedgerUpdate {
         let isNewEdition = state.isDueForNewEdition
-        var blob = isNewEdition ? state.lasting.flatMap { $0.encoded() } : []
-        var stateOffset: Int?
-        for record in records {
-            if case .patch = record { stateOffset = blob.count + LedgerRecord.stateOffset }
-            blob += record.encoded()
-        }
+        let encoder =
+            isNewEdition
+            ? LedgerEncoder(state.lasting(with: records)) : LedgerEncoder(records, behind: state.texts)
+        let blob = encoder.bytes
+        let hasPatch = records.contains { if case .patch = $0 { true } else { false } }
 
         var copies: [(address: Address, bytes: [UInt8])] = []
         var publication: [Write] = []
@@ -58,7 +57,7 @@ extension PatchEngine {
         let first = state.layout.segments.first ?? segment
         return LedgerUpdate(
             copies: copies, publication: publication, ledgers: isNewEdition ? [first, segment] : [first],
-            stateAddress: stateOffset.map { start + $0 })
+            stateAddress: hasPatch ? encoder.stateOffset.map { start + $0 } : nil)
     }
 
     private func newSegment(

@@ -61,6 +61,7 @@ private struct Planning {
     /// Before anything was patched: what `memory` holds, and for whole images, of which it would keep every page.
     let code, images: OriginalCode
     var plan: PatchPlan
+    var data: DataStores
     var sites: [SiteRecord] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
@@ -75,7 +76,7 @@ private struct Planning {
     var nextSite: UInt32
 
     struct Pool {
-        var record: PoolRecord
+        var record: SegmentRecord
         var text: Address
         var data: Address
         var isNew: Bool
@@ -95,6 +96,7 @@ private struct Planning {
         code = OriginalCode(memory, state: state)
         images = OriginalCode(engine.target.memory, as: code)
         nextSite = state.nextSite
+        data = DataStores(state: state)
         plan = PatchPlan(architecture: engine.target.architecture)
         pools = state.pools.map { record in
             let end = state.end(of: record)
@@ -112,7 +114,7 @@ private struct Planning {
             try checkSame(replacement, as: known.replacement)
             // One patch of one function, under two names.
             sites.append(sites[known.number])
-            fill(replacement.originalPointer, with: sites[known.number])
+            try fill(replacement.originalPointer, with: sites[known.number])
             return
         }
         asked[function.address] = (sites.count, replacement)
@@ -128,13 +130,19 @@ private struct Planning {
         sites.append(site)
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
         memberSites.append(site)
-        fill(replacement.originalPointer, with: site)
+        try fill(replacement.originalPointer, with: site)
     }
 
-    private mutating func fill(_ pointer: Address?, with site: SiteRecord) {
+    private mutating func fill(_ pointer: Address?, with site: SiteRecord) throws(PatchError) {
         guard let pointer else { return }
-        plan.writes.append(
-            Write(address: pointer, kind: .data, expected: nil, bytes: engine.word(site.originalAddress.rawValue)))
+        let bytes = engine.word(site.originalAddress.rawValue)
+        plan.writes.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes))
+        try data.add(
+            bytes, at: pointer, kind: .originalPointer, name: site.name,
+            imagePath: map.region(containing: pointer)?.path ?? ""
+        ) { () throws(PatchError) in
+            try engine.reading("read the pointer to the original") { try memory.bytes(at: pointer, count: bytes.count) }
+        }
     }
 
     /// Several names of one code, such as the constructors of complete and of base objects, are one function: by another name it may be
@@ -236,9 +244,7 @@ private struct Planning {
             patchAddress: detour.patchAddress, original: detour.expected, detour: detour.bytes,
             stub: detour.stub.address..<detour.stub.address + detour.stub.bytes.count,
             originalAddress: detour.stub.originalAddress, slot: detour.stub.slot,
-            moved: detour.pcMap, name: function.name, imagePath: function.image.path,
-            // 20 bytes a site that nobody has ever asked for: whether another build lies there, the stub tells.
-            buildID: [])
+            moved: detour.pcMap, name: function.name, imagePath: function.image.path)
         nextSite += 1
         pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
         pools[pool].data += 8
@@ -353,7 +359,7 @@ private struct Planning {
         let data = (Self.dataSize + page - 1) / page * page
         var regions = map.regions
         for pool in pools where pool.isNew {
-            regions.append(Region(range: pool.record.text.lowerBound..<pool.record.data.upperBound, permissions: .read))
+            regions.append(Region(range: pool.record.code.lowerBound..<pool.record.data.upperBound, permissions: .read))
         }
         regions.sort { $0.range.lowerBound < $1.range.lowerBound }
         func place(reach: UInt64) -> Address? {
@@ -374,7 +380,8 @@ private struct Planning {
         guard let address = found else {
             throw .noPool(function: name(function), address: function.address, reach: architecture.farDetourReach)
         }
-        let record = PoolRecord(address: address, textSize: text, dataSize: data)
+        let record = SegmentRecord(
+            address: address, codeSize: text, dataSize: data, generation: state.layout.generation + 1)
         pools.append(Pool(record: record, text: address, data: address + text, isNew: true))
         return pools.count - 1
     }
@@ -383,9 +390,9 @@ private struct Planning {
     private func nearestPool(to entry: Address, reach: UInt64) -> Int? {
         let usable = pools.indices.filter { index in
             let pool = pools[index]
-            return pool.record.text.upperBound - pool.text >= Self.stubReserve
+            return pool.record.code.upperBound - pool.text >= Self.stubReserve
                 && pool.record.data.upperBound - pool.data >= 8
-                && pool.record.text.lowerBound.distance(to: entry) < reach
+                && pool.record.code.lowerBound.distance(to: entry) < reach
                 && pool.record.data.upperBound.distance(to: entry) < reach
         }
         guard reach > engine.target.architecture.detourReach else { return usable.first }
@@ -416,10 +423,12 @@ private struct Planning {
         let new = pools.filter(\.isNew).map(\.record)
         let patch = PatchRecord(
             id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
-            digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members)
+            digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
+            stores: data.stores)
         return PlannedPatch(
             id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
-            records: new.map(LedgerRecord.pool) + newSites.map(LedgerRecord.site)
-                + plan.thunks.map { .thunk(ThunkRecord($0)) } + [.patch(patch)], fresh: fresh)
+            records: new.map(LedgerRecord.segment) + newSites.map(LedgerRecord.site)
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + data.locations.map(LedgerRecord.data) + [.patch(patch)],
+            fresh: fresh)
     }
 }

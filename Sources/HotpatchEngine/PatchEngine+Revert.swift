@@ -9,6 +9,8 @@ extension PatchEngine {
         public var summary: CommitSummary
         /// Functions whose image is gone, so that there was nothing to write.
         public var vanished: [SiteRecord]
+        /// Likewise, locations of data.
+        public var vanishedData: [DataRecord]
     }
 
     /// Takes patches out of force, all or none. Where another patch of the same function remains, the newest one runs; where
@@ -41,15 +43,16 @@ extension PatchEngine {
     }
 
     private func revert(_ patches: [LedgerState.Entry], state: LedgerState) throws(PatchError) -> Reverted {
-        let (plan, vanished) = try plan(reverting: patches, state: state)
+        let (plan, vanished, vanishedData) = try plan(reverting: patches, state: state)
         let ledgers = state.layout.segments.first.map { [$0] } ?? []
         let summary = try commit(plan, copies: [], ledgers: ledgers, sites: state.sites, state: state)
-        return Reverted(patches: patches.map(\.record), summary: summary, vanished: vanished)
+        return Reverted(
+            patches: patches.map(\.record), summary: summary, vanished: vanished, vanishedData: vanishedData)
     }
 
     private func plan(
         reverting patches: [LedgerState.Entry], state: LedgerState
-    ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord]) {
+    ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord], vanishedData: [DataRecord]) {
         let memory = PageSnapshot(of: target.memory, pageSize: target.pageSize)
         let leaving = Set(patches.map(\.record.id))
         var slots: [Write] = []
@@ -84,6 +87,7 @@ extension PatchEngine {
                 vanished.append(site)
             }
         }
+        let data = try restoreData(of: patches.map(\.record), state: state, memory: memory)
         var plan = changes
         let entries = changes.writes.sorted { $0.address < $1.address }
         plan.writes = generationWrites(state: state)
@@ -93,14 +97,15 @@ extension PatchEngine {
                     address: patch.stateAddress, kind: .data, expected: word(patch.record.state.rawValue),
                     bytes: word(PatchRecord.State.reverting.rawValue)))
         }
-        plan.writes += slots + entries
+        // Entries first: what they lead to may use the data.
+        plan.writes += slots + entries + data.writes
         for patch in patches {
             plan.writes.append(
                 Write(
                     address: patch.stateAddress, kind: .data, expected: nil,
                     bytes: word(PatchRecord.State.reverted.rawValue)))
         }
-        return (plan, vanished)
+        return (plan, vanished, data.vanished)
     }
 
     /// Whether the site's image still lies at its entry.

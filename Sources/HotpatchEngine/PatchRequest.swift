@@ -63,7 +63,7 @@ public struct PlannedPatch: Sendable {
     public var id: UInt32
     public var plan: PatchPlan
     /// What is to be mapped before the commit.
-    public var pools: [PoolRecord]
+    public var pools: [SegmentRecord]
     /// The site of each replacement, in the order of the request.
     public var sites: [SiteRecord]
     /// Notes for the user: indirect jumps that could not be checked, and the like.

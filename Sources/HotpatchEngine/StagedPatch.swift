@@ -10,9 +10,9 @@ struct Allocation: ~Copyable {
     init(in target: any Target) { self.target = target }
 
     /// - Throws: as `Target.mapPool`.
-    mutating func mapPool(_ pool: PoolRecord) throws {
-        try target.mapPool(at: pool.address, textSize: pool.textSize, dataSize: pool.dataSize)
-        ranges.append(pool.text.lowerBound..<pool.data.upperBound)
+    mutating func mapPool(_ pool: SegmentRecord) throws {
+        try target.mapPool(at: pool.address, textSize: pool.codeSize, dataSize: pool.dataSize)
+        ranges.append(pool.range)
     }
 
     /// - Throws: as `Target.mapLedger`.

@@ -40,7 +40,7 @@ extension CommandTests {
                 try expectDone("list", "--pid", shop.id, "--json").json
                     == .object([
                         "schema": .number(1), "pid": .number(Int(shop.id)!), "patches": .array([]),
-                        "reverted": .number(0),
+                        "reverted": .number(0), "forgotten": .number(0), "unknown_records": .number(0),
                     ]))
             // However it was named.
             let named = try Workshop.directory + "/./" + library.split(separator: "/").last!

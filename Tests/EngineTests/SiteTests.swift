@@ -18,7 +18,7 @@ import Testing
                 .init(entryOffset: 0, stubOffset: 6), .init(entryOffset: 1, stubOffset: 7),
                 .init(entryOffset: 5, stubOffset: 11),
             ],
-            name: "f", imagePath: "/f", buildID: [])
+            name: "f", imagePath: "/f")
     }
 
     @Test func aNearReplacementIsJumpedToStraightAFarOneThroughTheIsland() {

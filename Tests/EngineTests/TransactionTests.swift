@@ -299,16 +299,6 @@ import Testing
         #expect(different.contains("by different functions"), "\(different)")
         #expect(target.isOriginal("getppid") && target.isOriginal("read"))
     }
-
-    /// A ledger of before has neither edition nor committer, and is taken as it is.
-    @Test func anOlderLedgerIsUnderstood() throws {
-        let target = try FakeTarget()
-        let engine = PatchEngine(target: target, program: "")
-        _ = try engine.apply(try request("getppid", of: target))
-        let segment = try #require(engine.state().layout.segments.first)
-        #expect(segment.edition == 0 && target.peek(at: segment.address + Ledger.committerOffset) == 0)
-        #expect(target.peek(at: segment.address + 56) == 0)
-    }
 }
 
 /// The words of the error that is thrown; empty where none is.
@@ -318,19 +308,19 @@ private func failure(_ body: () throws -> Void) -> String {
 }
 
 /// One function of this process, replaced by another, as the command would.
-private func request(_ name: String, of target: FakeTarget) throws -> PatchRequest {
+func request(_ name: String, of target: FakeTarget) throws -> PatchRequest {
     let function = try target.function(name)
     return PatchRequest(
         replacements: [
             Replacement(
                 function: function, extent: target.index.extent(of: function),
                 address: try target.function("getpid").address,
-                // A long name: a new edition is due soon.
-                name: String(repeating: "getpid ", count: 200))
+                // A long name, another each time: a new edition is due soon.
+                name: String(repeating: "getpid ", count: 200) + "\(target.commits)")
         ], origin: .init(fromOutside: true, pid: 1234, uid: 0))
 }
 
-private final class FakeTarget: Target {
+final class FakeTarget: Target {
     let pid = getpid()
     let architecture = Architecture.current
     let pageSize = 4096
@@ -383,6 +373,7 @@ private final class FakeTarget: Target {
     func poke(_ word: UInt64, at address: Address) {
         overlay.write(withUnsafeBytes(of: word.littleEndian) { Array($0) }, at: address)
     }
+    func write(_ bytes: [UInt8], at address: Address) { overlay.write(bytes, at: address) }
     func peek(at address: Address) -> UInt64 { (try? overlay.value(UInt64.self, at: address)) ?? .max }
 
     func begin() { turn = 0 }

@@ -53,11 +53,11 @@ enum Footprint {
         print("ledger", Double(after.used - before.used) / count)
         // Both batches of the pages.
         let installed = Double(state.sites.count)
-        let text = try state.pools.reduce(0) { try $0 + resident($1.text) }
+        let text = try state.pools.reduce(0) { try $0 + resident($1.code) }
         let data = try state.pools.reduce(0) { try $0 + resident($1.data) }
         print("text-resident", Double(text) / installed)
         print("data-resident", Double(data) / installed)
-        print("text-mapped", Double(state.pools.reduce(0) { $0 + $1.textSize }) / installed)
+        print("text-mapped", Double(state.pools.reduce(0) { $0 + $1.codeSize }) / installed)
         let ledgerResident = Double(after.resident - before.resident) / count
         print("ledger-resident", ledgerResident)
         print("heap", (heapAfter - heapBefore) / count)

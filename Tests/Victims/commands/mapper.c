@@ -36,7 +36,7 @@ static const char *load(const char *path) {
     return rate ? "done" : dlerror();
 }
 
-// The ledger's format: Sources/HotpatchEngine/LedgerRecord.swift.
+// Version 2 of the ledger's format: Sources/HotpatchEngine/LedgerVersion2.swift.
 static unsigned char *ledger, *at, *start;
 
 static void put(const void *bytes, size_t count) {

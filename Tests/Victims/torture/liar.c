@@ -45,8 +45,9 @@ static void find_ledger(void) {
     fclose(maps);
 }
 
-// As Ledger.swift lays it out.
-enum { LEDGER_HEADER = 64, USED = 40, RECORD_HEADER = 24, KIND = 4, STATE = 8, CHECKSUM = 16 };
+// As Ledger.swift and LedgerCoding.swift lay it out.
+enum { LEDGER_HEADER = 64, USED = 40, RECORD_HEADER = 16, KIND = 4, CHECKSUM = 8 };
+static const uint32_t changes = 1u << 31;  // of a kind: its first word is no part of the checksum
 
 static uint64_t checksum(uint32_t kind, const uint8_t *payload, size_t size) {
     uint64_t hash = (0xcbf29ce484222325 ^ kind) * 0x100000001b3;
@@ -89,9 +90,11 @@ static void change_record(void) {
     size_t payload = length - RECORD_HEADER;
     if (payload < 8) return;
     uint64_t word = dice() % 4 ? extreme() : dice();
-    memcpy(record + RECORD_HEADER + dice() % (payload / 4) * 4, &word, 4);
-    if (dice() % 8 == 0) memcpy(record + STATE, &word, 8);
-    uint64_t sum = checksum(kind, record + RECORD_HEADER, payload & ~(size_t)7);
+    // Numbers of one byte and of several, and what begins at a word.
+    if (dice() & 1) record[RECORD_HEADER + dice() % payload] = (uint8_t)word;
+    else memcpy(record + RECORD_HEADER + dice() % (payload / 4) * 4, &word, 4);
+    size_t unsummed = kind & changes ? 8 : 0;
+    uint64_t sum = checksum(kind, record + RECORD_HEADER + unsummed, (payload & ~(size_t)7) - unsummed);
     memcpy(record + CHECKSUM, &sum, 8);
 }
 
