@@ -140,8 +140,9 @@ private struct Planning {
         try data.add(
             bytes, at: pointer, kind: .originalPointer, name: site.name,
             imagePath: map.region(containing: pointer)?.path ?? ""
-        ) { () throws(PatchError) in
-            try engine.reading("read the pointer to the original") { try memory.bytes(at: pointer, count: bytes.count) }
+        ) {
+            // Of a library that is not loaded yet, there is nothing.
+            (try? memory.bytes(at: pointer, count: bytes.count)) ?? [UInt8](repeating: 0, count: bytes.count)
         }
     }
 
