@@ -64,6 +64,9 @@ public final class Agent {
     /// Makes a system call in the target. `number` and arguments are those of its architecture.
     ///
     /// - Parameter kept: descriptors that the call opens: the agent closes them if the patcher dies before it has.
+    /// It has a second to be answered, also where the time ends meanwhile: none of those asked for waits for anybody, and what nobody
+    /// waits for would leave open whether it was done.
+    ///
     /// - Throws: `AgentError.systemCallFailed` with the errno.
     @discardableResult
     func systemCall(
@@ -71,7 +74,8 @@ public final class Agent {
     ) throws(AgentError) -> UInt64 {
         let words = [UInt64(bitPattern: Int64(number))] + arguments.prefix(6)
         let result = try command(
-            UInt64(HP_COMMAND_SYSCALL), words, keeping: kept, what: name, deadline: deadline)
+            UInt64(HP_COMMAND_SYSCALL), words, keeping: kept, what: name,
+            deadline: max(deadline, .after(milliseconds: 1000)))
         let signed = Int64(bitPattern: result)
         if signed < 0, signed >= -4095 { throw .systemCallFailed(pid: process.pid, name: name, code: Int32(-signed)) }
         return result

@@ -181,6 +181,31 @@ extension RemoteTargetTests {
             #expect(victim.makesProgress())
         }
 
+        /// What was asked in time is waited for: a system call is over soon, and the answer says what was done.
+        @Test func waitsForASystemCallThatWasAskedInTime() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let index = try SymbolIndex(
+                map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
+            let target = try RemoteTarget(
+                process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
+            #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[0])
+            kill(victim.pid, SIGSTOP)
+            let waker = Calls.fork()
+            if waker == 0 {
+                usleep(500_000)
+                kill(victim.pid, SIGCONT)
+                _exit(0)
+            }
+            target.deadline = .after(milliseconds: 200)
+            let ledger = Result { try target.mapLedger(size: 4096, at: nil) }
+            waitpid(waker, nil, 0)
+            #expect(throws: Never.self) { try ledger.get() }
+            #expect(target.isOutOfTime)
+            target.finish()
+            #expect(victim.makesProgress())
+        }
+
         /// An agent that has left is replaced, and what it was asked at that moment is done once.
         @Test func replacesAnAgentThatHasLeft() throws {
             let victim = try Victim("n")
