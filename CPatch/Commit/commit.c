@@ -5,6 +5,7 @@
 #include <linux/memfd.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -200,8 +201,14 @@ int hp_map_at(uint64_t address, size_t size, bool executable) {
     return 0;
 }
 
+// Whether the process may make a file so long: beyond its limit the kernel refuses that with a signal which ends the process (SIGXFSZ).
+static bool may_be_so_long(size_t size) {
+    struct rlimit64 limit;
+    return HP_SYSCALL4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &limit) < 0 || size <= limit.rlim_cur;
+}
+
 uint64_t hp_map_ledger(uint64_t address, size_t size, int *error) {
-    long file = HP_SYSCALL2(SYS_memfd_create, "hotpatch-ledger", MFD_CLOEXEC);
+    long file = may_be_so_long(size) ? HP_SYSCALL2(SYS_memfd_create, "hotpatch-ledger", MFD_CLOEXEC) : -EFBIG;
     long result = file;
     if (file >= 0) {
         result = HP_SYSCALL2(SYS_ftruncate, file, size);

@@ -102,7 +102,9 @@ public final class LocalTarget: Target {
         guard address != 0 else {
             throw PatchError.system(
                 what: "cannot map the patch ledger (memfd_create, mmap)", code: code,
-                remedy: "See the limits on memory, mappings and descriptors (ulimit -a).")
+                remedy: code == EFBIG
+                    ? "Raise the limit on the size of files (RLIMIT_FSIZE, ulimit -f)."
+                    : "See the limits on memory, mappings and descriptors (ulimit -a).")
         }
         return Address(address)
     }

@@ -70,6 +70,11 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    @Test func filesOfLimitedLength() throws {
+        let result = try run(program: "HotpatchScenarios", ["files"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func noMemoryForThunks() throws {
         let result = try run(program: "HotpatchScenarios", ["thunks"])
         #expect(result.status == 0, "\(result)")

@@ -18,7 +18,7 @@ let scenarioChecks: [Check] =
         scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
         scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
         scenario(["held"]), scenario(["reading"]), scenario(["names"]), scenario(["timeouts"]), scenario(["storm"]),
-        scenario(["forgotten"]), scenario(["missing"]), scenario(["order"]),
+        scenario(["forgotten"]), scenario(["missing"]), scenario(["order"]), scenario(["files"]),
     ] + largerPages
 
 /// By all others.

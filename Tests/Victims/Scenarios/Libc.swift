@@ -2,15 +2,17 @@ import CHotpatchVictims
 import Glibc
 import Hotpatch
 
+/// As `victim_passthrough` numbers them.
+private let names = [
+    "malloc", "free", "memcpy", "memmove", "memset", "memcmp", "strlen", "mprotect", "mmap", "munmap", "read",
+    "write", "open",
+    "close", "pread", "pwrite", "sigaction", "pthread_sigmask", "pthread_mutex_lock", "pthread_mutex_unlock",
+    "syscall", "clone",
+    "sched_yield", "nanosleep", "clock_gettime", "getpid", "tgkill",
+]
+
 /// Functions that a careless patcher calls while it patches, each replaced by one that counts and calls the original.
 func patchLibc() throws {
-    let names = [
-        "malloc", "free", "memcpy", "memmove", "memset", "memcmp", "strlen", "mprotect", "mmap", "munmap", "read",
-        "write", "open",
-        "close", "pread", "pwrite", "sigaction", "pthread_sigmask", "pthread_mutex_lock", "pthread_mutex_unlock",
-        "syscall", "clone",
-        "sched_yield", "nanosleep", "clock_gettime", "getpid", "tgkill",
-    ]
     for name in names {
         let functions = try Patch.functions(matching: name, in: "libc.so.6").filter { $0.name == name }
         try expect(!functions.isEmpty, "libc has no \(name)")
@@ -36,6 +38,26 @@ func patchLibc() throws {
     let counts = names.indices.map { victim_passed(Int32($0)) }
     useLibc()
     try expect(counts == names.indices.map { victim_passed(Int32($0)) }, "a replacement runs after its revert")
+}
+
+/// The ledger is a file in memory, and the process may not make files so long: the patch is refused, and the process is not ended by
+/// SIGXFSZ. Once it may, all goes on.
+func filesOfLimitedLength() throws {
+    let index = Int32(names.firstIndex(of: "getpid")!)
+    func patch() throws -> Patch {
+        try Patch.replace(
+            symbol: "getpid", in: "libc.so.6", with: victim_passthrough(index)!, original: victim_original(index))
+    }
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(1), &limit)  // RLIMIT_FSIZE
+    var short = rlimit(rlim_cur: 4096, rlim_max: limit.rlim_max)
+    try expect(setrlimit(__rlimit_resource_t(1), &short) == 0, "setrlimit: \(errno)")
+    let refused = Result { try patch() }
+    try expect(setrlimit(__rlimit_resource_t(1), &limit) == 0, "setrlimit: \(errno)")
+    guard case .failure(let error) = refused, "\(error)".contains("RLIMIT_FSIZE") else {
+        throw Unexpected(description: "\(refused)")
+    }
+    try patch().revert()
 }
 
 /// arm64's copies and fills in three instructions are refused, as they should be, where nothing is free within a branch's reach.

@@ -19,7 +19,7 @@ struct Scenarios {
         ("missing", pagesThatAHeldThreadBrings), ("order", orderOfACommit),
         ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
-        ("names", namesOfOneCode),
+        ("names", namesOfOneCode), ("files", filesOfLimitedLength),
     ]
 
     static func main() {
