@@ -247,14 +247,15 @@ public struct Apply: Sendable {
                 _ = try? session.target.call(
                     loaded.bias.address(ofLinked: onRevert), name: "hotpatch_on_revert", isCleanup: true)
             }
-            throw leavingLoaded(error)
+            throw leavingLoaded(error, hasEnded: session.target.hasEnded)
         }
     }
 
     /// A library stays once it is loaded. Its constructors have run code of it, and nobody can tell what they have left behind: a
     /// thread inside it, a pointer to it in a list of handlers or in the Swift runtime.
-    private func leavingLoaded(_ error: any Error) -> CommandError {
+    private func leavingLoaded(_ error: any Error, hasEnded: Bool) -> CommandError {
         var result = CommandError(error)
+        if hasEnded { return result }
         result.description +=
             " \(library) stays loaded in process \(pid), for its constructors have run; nothing calls it from now on unless they saw to it. "
             + "Build another one into a new file, not over this one."

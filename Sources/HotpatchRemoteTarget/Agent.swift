@@ -92,11 +92,18 @@ public final class Agent {
         try send(function, arguments, keeping: kept)
         phase(.commandGiven)
         var backoff = Backoff(first: 20, longest: 500)
+        var looks = 0
         while try !isDone() {
             // It says so last: what is not done by then never will be.
             if try hasLeft() {
                 if try isDone() { break }
                 throw .left(pid: process.pid)
+            }
+            // Whether it is there costs a few files: asked when it has been at work for a while.
+            looks += 1
+            if looks % 100 == 0, let thread, !thread.isThere, try !isDone(), try !hasLeft() {
+                isUsable = false
+                throw .threadEnded(pid: process.pid, what: what)
             }
             if deadline.hasPassed {
                 isUsable = false

@@ -30,6 +30,8 @@ public enum AgentError: Error, Hashable, Sendable {
     case targetEnded(pid: Int32, ProcessEnd, doing: String)
     /// The thread that was borrowed has ended in the stub, alone.
     case borrowedThreadEnded(pid: Int32, thread: Int32)
+    /// The agent's own thread has ended, alone, while it was at work on `what`.
+    case threadEnded(pid: Int32, what: String)
 }
 
 extension AgentError {
@@ -39,7 +41,7 @@ extension AgentError {
         // Still at work there, and may yet succeed.
         case .callTimedOut, .notStarted: .inconsistent
         case .targetEnded(_, let end, _): end.outcome
-        case .borrowedThreadEnded: .inconsistent
+        case .borrowedThreadEnded, .threadEnded: .inconsistent
         default: .refused
         }
     }
@@ -54,9 +56,10 @@ extension AgentError: CustomStringConvertible {
         case .unwinder(let text):
             "the process's stacks cannot be unwound. Libdw says: \(text). Check that its executable and libraries can be read from here."
         case .invalidSymbols:
-            "the agent was not given all of libc's functions. Pthread_create, pthread_detach and __errno_location are needed. Report this as a bug."
+            "the agent was not given all of libc's functions. It needs pthread_create, pthread_detach and __errno_location. Report this as a bug."
         case .threadNotCreated(let pid, let code):
-            "process \(pid) could not create a thread. Pthread_create: \(String(cString: strerror(code))). Raise its limit of threads (ulimit -u, pids.max) or of memory (ulimit -v)."
+            "process \(pid) could not create a thread. Its pthread_create says: \(String(cString: strerror(code))). "
+                + (code == EAGAIN ? Self.threadLimits : "\(Self.limits(code)).")
         case .notStarted(let pid, let thread):
             "the agent did not start in process \(pid). Thread \(thread), which was to create it, has not got that far. "
                 + "Try again with a longer timeout; if it happens again, check the process's memory limit (ulimit -v)."
@@ -83,6 +86,9 @@ extension AgentError: CustomStringConvertible {
         case .borrowedThreadEnded(let pid, let thread):
             "thread \(thread) of process \(pid) ended in the agent's stub. The process runs on without it. "
                 + "If a filter of system calls (seccomp) has killed it, restart the process, and patch it from inside."
+        case .threadEnded(let pid, let what):
+            "the agent's thread in process \(pid) has ended. It was at work on \(what), and the process runs on without it. "
+                + "If a filter of system calls (seccomp) has killed it, restart the process, and patch it from inside."
         case .noMemory(let pid, let count):
             "process \(pid) could not map \(count >> 10) KiB of memory for the agent, or not create its thread. Nothing was changed. "
                 + "\(Self.memoryLimits), or its limit of threads (ulimit -u, pids.max)."
@@ -91,6 +97,7 @@ extension AgentError: CustomStringConvertible {
 
     private static let memoryLimits =
         "Raise its limit of memory (ulimit -v, vm.max_map_count, memory.max of its cgroup), or free some"
+    private static let threadLimits = "Raise its limit of threads (ulimit -u, pids.max) or of memory (ulimit -v)."
     private static let filter =
         "Its filter of system calls (seccomp) forbids one that the patch needs. Restart it, and patch it from inside."
     private static let atFault =
@@ -106,6 +113,7 @@ extension AgentError {
         case EAGAIN:
             "It, or its user, may have no more threads, or lock no more memory: raise RLIMIT_NPROC (prlimit --nproc), pids.max of its "
                 + "cgroup, or RLIMIT_MEMLOCK (prlimit --memlock)"
+        case EFBIG: "It may not make files so long: raise RLIMIT_FSIZE (prlimit --fsize)"
         case EPERM, EACCES: "A seccomp filter or a security module forbids it"
         default: "Check the process's limits"
         }

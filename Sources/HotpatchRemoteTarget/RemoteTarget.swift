@@ -118,6 +118,9 @@ public final class RemoteTarget: Target {
         }
     }
 
+    /// Whether it has ended, or executed another program, and nothing is left of what was done to it.
+    public var hasEnded: Bool { process.end(of: mem) != nil }
+
     /// - Throws: `RemoteRefusal.outOfTime`, before anything is begun for which there is no time left.
     private func checkTime() throws(RemoteRefusal) {
         if deadline.hasPassed { throw .outOfTime(pid: pid) }

@@ -26,7 +26,7 @@ extension CommandTests {
         }
 
         /// A filter kills the target for what the agent needs. It was told with --allow-seccomp that it would not.
-        @Test(arguments: ["mmap", "clone3"])
+        @Test(arguments: ["mmap", "clone3", "memfd_create"])
         func killedByItsFilter(call: String) throws {
             let victim = try Victim(try Workshop.program("filtered.c"), call)
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
@@ -39,6 +39,19 @@ extension CommandTests {
             #expect(result.errors.contains("process \(victim.id) was killed by signal 31 (SIGSYS) while "), "\(result)")
             #expect(result.errors.contains("filter of system calls (seccomp)"), "\(result)")
             #expect(after.tv_sec - before.tv_sec < 30, "it was noticed at once")
+            #expect(!result.errors.contains("stays loaded"), "nothing is loaded in what has ended: \(result)")
+        }
+
+        /// A filter kills the agent's thread alone: that is noticed, and told, and the process runs on.
+        @Test func threadKilledByAFilter() throws {
+            let victim = try Victim(try Workshop.program("filtered.c"), "socketpair")
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            let start = time(nil)
+            let result = try hotpatch("apply", library, "--pid", victim.id, "--allow-seccomp", "--timeout", "60")
+            #expect(result.status == 4, "\(result)")
+            #expect(result.errors.contains("the agent's thread in process \(victim.id) has ended"), "\(result)")
+            #expect(time(nil) - start < 30, "it was noticed at once")
+            #expect(try victim.ask() == "price 70")
         }
 
         /// Strict mode allows nothing that a patch needs, whoever says so.
@@ -89,6 +102,19 @@ extension CommandTests {
                 try shop.expect()
             }
             _ = try run(["prlimit", "--pid", shop.id, "--nofile=1024:"])
+            try expectDone("apply", library, "--pid", shop.id)
+            try shop.expect(price: 1007)
+        }
+
+        /// The ledger is a file in memory, and the process may not make files so long.
+        @Test func filesOfLimitedLength() throws {
+            var shop = try Shop()
+            _ = try run(["prlimit", "--pid", shop.id, "--fsize=4096:"])
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            let result = try hotpatch("apply", library, "--pid", shop.id)
+            #expect(result.status == 2 && result.errors.contains("raise RLIMIT_FSIZE (prlimit --fsize)"), "\(result)")
+            try shop.expect()
+            _ = try run(["prlimit", "--pid", shop.id, "--fsize=unlimited:"])
             try expectDone("apply", library, "--pid", shop.id)
             try shop.expect(price: 1007)
         }

@@ -31,7 +31,8 @@ import Testing
             .targetEnded(pid: 42, .exited(code: 1), doing: "it loaded the library"),
             .targetEnded(pid: 42, .unknown, doing: "it loaded the library"),
             .targetEnded(pid: 42, .executed(program: "/bin/true"), doing: "it loaded the library"),
-            .borrowedThreadEnded(pid: 42, thread: 43),
+            .borrowedThreadEnded(pid: 42, thread: 43), .threadEnded(pid: 42, what: "mmap"),
+            .threadNotCreated(pid: 42, code: EPERM),
         ] + limits.map { .systemCallFailed(pid: 42, name: "mmap", code: $0.code) }
         + loaders.map { .libraryNotLoaded(pid: 42, reason: $0.reason) }
 
@@ -67,7 +68,8 @@ import Testing
         (EMFILE, ["RLIMIT_NOFILE", "prlimit --nofile"]), (ENFILE, ["fs.file-max"]),
         (ENOMEM, ["ulimit -v", "vm.max_map_count", "memory.max"]),
         (EAGAIN, ["RLIMIT_NPROC", "pids.max", "RLIMIT_MEMLOCK"]), (EPERM, ["seccomp", "security module"]),
-        (EACCES, ["seccomp", "security module"]), (EIO, ["Check the process's limits"]),
+        (EACCES, ["seccomp", "security module"]), (EFBIG, ["RLIMIT_FSIZE", "prlimit --fsize"]),
+        (EIO, ["Check the process's limits"]),
     ]
 
     @Test func tellsOfLimits() {
@@ -78,6 +80,8 @@ import Testing
         }
         let thread = AgentError.threadNotCreated(pid: 42, code: EAGAIN).description
         for word in ["ulimit -u", "pids.max", "ulimit -v"] { #expect(thread.contains(word), "\(thread)") }
+        let forbidden = AgentError.threadNotCreated(pid: 42, code: EPERM).description
+        #expect(forbidden.contains("Its pthread_create says") && forbidden.contains("seccomp"), "\(forbidden)")
     }
 
     /// What glibc's loader says, and what helps (elf/dl-load.c, elf/dl-tls.c, elf/dl-reloc.c).
