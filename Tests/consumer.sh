@@ -29,6 +29,7 @@ runs() {
     local output
     output=$(swift run --package-path "$work" --skip-build Commands) || return 1
     [ "$output" = "silence 2
+unknown closureType, refused
 beep beep  oil" ] || { echo "it printed: $output"; return 1; }
 }
 

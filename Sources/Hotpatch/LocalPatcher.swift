@@ -73,7 +73,7 @@ struct LocalPatcher: ~Copyable {
     }
 
     /// The function that a function value comes from.
-    /// - Throws: `PatchError.type` where that cannot be told.
+    /// - Throws: `PatchError` (`type`) where that cannot be told.
     mutating func function<F>(of value: F) throws(PatchError) -> FunctionSymbol {
         guard let words = FunctionValue(value) else {
             throw .type("\(F.self) is not a Swift function type. Pass the function's name.")

@@ -16,7 +16,7 @@ extension Patch {
     /// - Parameters:
     ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
     ///   - image: the file name or path of the executable or library that defines it, where several do.
-    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
+    /// - Throws: `PatchError` for a name that is unknown (`functionNotFound`) or ambiguous (`functionAmbiguous`).
     public static func replacement(
         for symbol: String, in image: String? = nil
     ) throws(PatchError) -> ActiveReplacement? {
@@ -44,8 +44,8 @@ extension Patch {
     ///   - image: the file name or path of the executable or library that defines it, where several do.
     ///   - type: as ``original(as:)`` takes it.
     ///   - selfUse: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
-    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name, `PatchError.closure` where a Swift function is of another
-    ///   type, `PatchError.type` where `F` is no function type.
+    /// - Throws: `PatchError` for a name that is unknown (`functionNotFound`) or ambiguous (`functionAmbiguous`),
+    ///   where a Swift function is of another type (`closureType`), and where `F` is no function type (`type`).
     public static func original<F>(
         symbol: String, in image: String? = nil, as type: F.Type = F.self, selfUse: SelfUse? = nil
     ) throws(PatchError) -> F {
@@ -71,7 +71,7 @@ extension Patch {
     /// - Parameters:
     ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
     ///   - image: the file name or path of the executable or library that defines it, where several do.
-    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name.
+    /// - Throws: `PatchError` for a name that is unknown (`functionNotFound`) or ambiguous (`functionAmbiguous`).
     public static func originalAddress(symbol: String, in image: String? = nil) throws(PatchError) -> Address {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
@@ -86,7 +86,8 @@ extension Patch {
     /// - Parameters:
     ///   - symbol: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
     ///   - image: the file name or path of the executable or library that defines it, where several do.
-    /// - Throws: `PatchError.symbol` for an unknown or ambiguous name. Unless it is `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError` for a name that is unknown (`functionNotFound`) or ambiguous (`functionAmbiguous`).
+    ///   Unless its outcome is `inconsistent`, nothing has changed.
     public static func revert(symbol: String, in image: String? = nil) throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
@@ -98,7 +99,7 @@ extension Patch {
     }
 
     /// Reverts everything that is patched in this process, by whomever.
-    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError`. Unless its outcome is `inconsistent`, nothing has changed.
     public static func revertAll() throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             _ = try patcher.engine().revert { (_, _) in true }
@@ -110,7 +111,7 @@ extension Patch {
     ///   - pattern: with `*` and `?`; without either, any part of the name.
     ///   - image: only functions of this executable or library, by file name or path.
     /// - Returns: the functions, ascending by address.
-    /// - Throws: `PatchError.symbol` where the process's symbols could not be read, or not in `Options.readingTimeout`.
+    /// - Throws: `PatchError` where the process's symbols could not be read, or not in `Options.readingTimeout` (`readingTimeout`).
     public static func functions(
         matching pattern: String, in image: String? = nil
     ) throws(PatchError) -> [FunctionSymbol] {
@@ -129,7 +130,7 @@ extension Patch {
 
     /// Sets the options for all operations of this process that begin after it.
     /// - Parameter options: times in milliseconds, 1 to 3,600,000; `stackBytes` 0 or more.
-    /// - Throws: `PatchError.type` where a value is out of its range. Then the options are as before.
+    /// - Throws: `PatchError` (`type`) where a value is out of its range. Then the options are as before.
     public static func configure(_ options: Options) throws(PatchError) {
         guard options.timeout > 0, options.timeout <= 3_600_000, options.stackBytes >= 0 else {
             throw .type("a timeout of \(options.timeout) ms is out of range. Use 1 to 3,600,000 ms.")

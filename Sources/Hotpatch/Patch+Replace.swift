@@ -24,7 +24,7 @@ extension Patch {
     ///   - selfUse: what a method of a struct or enum, or a consuming one of a class, does with `self`, where the program has no
     ///     DWARF to tell.
     /// - Returns: a handle. It may be let go.
-    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError`. Unless its outcome is `inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
         symbol: String, in image: String? = nil, with function: F, original: OriginalPointer? = nil,
@@ -48,7 +48,7 @@ extension Patch {
     ///   - wrap: called once, before the patch is made. The original must not be called before the closure is.
     ///   - selfUse: as ``replace(symbol:in:with:original:selfUse:)`` takes it.
     /// - Returns: a handle. It may be let go.
-    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError`. Unless its outcome is `inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(
         symbol: String, in image: String? = nil, wrapping wrap: (F) -> F, selfUse: SelfUse? = nil
@@ -64,8 +64,8 @@ extension Patch {
     ///   - function: a free function. Of a method, initialiser or operator the value does not tell; it is refused.
     ///   - replacement: what runs instead.
     /// - Returns: a handle. It may be let go.
-    /// - Throws: `PatchError.type` where the function cannot be told, with the reason; or any other. Unless it is `.inconsistent`,
-    ///   nothing has changed.
+    /// - Throws: `PatchError`; its code is `type` where the function cannot be told, and the message says why. Unless its outcome is
+    ///   `inconsistent`, nothing has changed.
     @discardableResult
     public static func replace<F>(_ function: F, with replacement: F) throws(PatchError) -> Patch {
         try single { (transaction) throws(PatchError) in try transaction.replace(function, with: replacement) }
@@ -79,7 +79,7 @@ extension Patch {
     ///   - code: the first instruction of a function with the same signature, which is not checked. Must stay mapped.
     ///   - original: a variable that receives the address of the original before the replacement can first run. Must stay allocated.
     /// - Returns: a handle. It may be let go.
-    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError`. Unless its outcome is `inconsistent`, nothing has changed.
     @discardableResult
     public static func replace(
         symbol: String, in image: String? = nil, with code: UnsafeRawPointer, original: OriginalPointer? = nil
@@ -108,7 +108,7 @@ extension Patch {
     ///   - replacementImage: the executable or library that defines the other, where several do.
     ///   - original: a variable that receives the address of the original before the replacement can first run. Must stay allocated.
     /// - Returns: a handle. It may be let go.
-    /// - Throws: `PatchError`. Unless it is `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError`. Unless its outcome is `inconsistent`, nothing has changed.
     @discardableResult
     public static func replace(
         symbol: String, in image: String? = nil, withSymbol replacement: String, in replacementImage: String? = nil,

@@ -3,13 +3,9 @@ import HotpatchMemory
 import HotpatchSwiftCall
 import HotpatchSymbols
 
-/// Why a patch could not be made or undone. `description` reads `what. why. try this.`; `outcome` tells whether the process is as it
-/// was (`refused`), was put back (`rolledBack`), or may be in between (`inconsistent`).
+/// Why a patch could not be made or undone: `code` says it to a program, `message` to people (`what. why. try this.`), and `outcome` tells
+/// whether the process is as it was (`refused`), was put back (`rolledBack`), or may be in between (`inconsistent`).
 public typealias PatchError = HotpatchEngine.PatchError
-/// In `PatchError.closure`: the closure's type is not the function's. It names both types, and where they differ.
-public typealias SignatureError = HotpatchSwiftCall.SignatureError
-/// In `PatchError.closure`: no closure can stand for this function, and why.
-public typealias CallRefusal = HotpatchSwiftCall.CallRefusal
 /// A function of a process: its mangled and demangled name, its address, and the image that defines it.
 public typealias FunctionSymbol = HotpatchSymbols.FunctionSymbol
 /// Copies of a function that a patch of it does not reach, and whether they could be told.
@@ -58,7 +54,7 @@ public struct Patch: Sendable, Identifiable {
     ///
     /// - Parameter type: of a Swift function, the type that `replace(symbol:with:)` takes: checked. Of a C function, a
     ///   `@convention(c)` type: not checked.
-    /// - Throws: `PatchError.closure` where the function is of another type, `PatchError.type` where `F` is no function type.
+    /// - Throws: `PatchError` where the function is of another type (`closureType`), and where `F` is no function type (`type`).
     public func original<F>(as type: F.Type = F.self) throws(PatchError) -> F {
         guard FunctionConvention(type) == .swift else { return try cFunction(at: originalAddress, as: type) }
         return try LocalPatcher.with { (patcher) throws(PatchError) in
@@ -67,7 +63,7 @@ public struct Patch: Sendable, Identifiable {
     }
 
     /// Whether the patch is in force. Another, newer one of the same function may be running instead.
-    /// - Throws: `PatchError.ledger` where the record of the process's patches is damaged.
+    /// - Throws: `PatchError` (`ledger`) where the record of the process's patches is damaged.
     public var isInForce: Bool {
         get throws(PatchError) {
             try LocalPatcher.with { (patcher) throws(PatchError) in
@@ -77,15 +73,15 @@ public struct Patch: Sendable, Identifiable {
     }
 
     /// Takes the patch out of force. All functions of one transaction are one patch, and are reverted together.
-    /// - Throws: `PatchError.notInForce` where it was reverted before; as `replace` does where threads cannot be held. Unless it is
-    ///   `.inconsistent`, nothing has changed.
+    /// - Throws: `PatchError`; its code is `notInForce` where it was reverted before, and as `replace` has it where threads cannot be held.
+    ///   Unless its outcome is `inconsistent`, nothing has changed.
     public func revert() throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in _ = try patcher.engine().revert([id]) }
     }
 
     /// Copies of the function that the patch does not reach: inlined into other functions, or specialised by the compiler.
     /// Read from DWARF and symbols when asked; this can take a while in a large program.
-    /// - Throws: `PatchError.symbol` where `Options.readingTimeout` has passed.
+    /// - Throws: `PatchError` (`readingTimeout`) where `Options.readingTimeout` has passed.
     public var unreached: UnreachedCopies {
         get throws(PatchError) { try Self.unreachedCopies(of: function) }
     }

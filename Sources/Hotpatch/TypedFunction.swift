@@ -15,7 +15,7 @@ package struct TypedFunction<F>: Sendable {
     private let originalRefusal: SymbolRefusal?
 
     /// - Parameter selfUse: the caller's word, where DWARF does not say.
-    /// - Throws: `PatchError.closure` where no value of the type can stand for the function.
+    /// - Throws: `PatchError` (`closureType`, `closure`) where no value of the type can stand for the function.
     init(
         _ function: FunctionSymbol, as type: F.Type, selfUse: FunctionFacts.SelfUse?, index: SymbolIndex
     ) throws(PatchError) {
@@ -32,6 +32,8 @@ package struct TypedFunction<F>: Sendable {
             note = match.mayTakeHiddenActor ? Self.hiddenActor(function.demangledName) : nil
         } catch let error as SymbolRefusal {
             throw .closure(SignatureError.refused(error))
+        } catch let error as SignatureError {
+            throw .closure(error, isMismatch: error.isMismatch)
         } catch {
             throw .closure(error)
         }
@@ -88,6 +90,11 @@ package struct TypedFunction<F>: Sendable {
             throw .closure(error)
         }
     }
+}
+
+extension SignatureError {
+    /// Whether a closure of another type could stand for the function.
+    fileprivate var isMismatch: Bool { if case .mismatch = self { true } else { false } }
 }
 
 extension FunctionFacts {

@@ -54,7 +54,6 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     public init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
-        case PatchError.symbol(let error): self.init(error)
         case let error as SymbolError:
             var text = error.description
             if case .ambiguous(_, let candidates) = error, Set(candidates.map(\.image)).count > 1 {
@@ -62,7 +61,11 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             }
             self.init(text)
         case let error as PatchError:
-            self.init(error.description, exitCode: ExitCode(error.outcome))
+            if let cause = error.cause as? SymbolError {
+                self.init(cause)
+            } else {
+                self.init(error.description, exitCode: ExitCode(error.outcome))
+            }
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)")
         }

@@ -24,7 +24,7 @@ public struct AsyncContext: Sendable, Hashable {
     ///   - name: the replacement's mangled name, or what else is known of it.
     ///   - index: of the process that has the function.
     /// - Returns: the context that a thunk allocates; nil where callers allocate enough, and for functions that are not async.
-    /// - Throws: `PatchError.asyncContext` where the replacement needs more and the process has no function known to allocate it, where
+    /// - Throws: `PatchError` (`asyncContext`) where the replacement needs more and the process has no function known to allocate it, where
     ///   only one of the two is async, and where a name says so and no record tells the size.
     public func larger(
         for function: FunctionSymbol, by name: String, in index: SymbolIndex

@@ -232,7 +232,7 @@ private struct Planning {
         do throws(PatchError) {
             try checkReferences(replacement, of: detour)
         } catch {
-            guard case .refused(_, _, _, let refusal) = error, refusal.reason == .foreignBranch,
+            guard (error.cause as? Refusal)?.reason == .foreignBranch,
                 let through = try detourThroughHop(replacement, instead: detour)
             else { throw error }
             detour = through

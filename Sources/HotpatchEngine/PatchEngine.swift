@@ -63,7 +63,7 @@ public final class PatchEngine {
                 result = .success(try body(map, state))
             } catch { result = .failure(error) }
             guard case .failure(let error) = result else { return try result.get() }
-            switch error {
+            switch error.code {
             case .addressTaken, .underway, .overtaken: break
             // It may have been read while it was written.
             case .ledger: unexplained += 1
@@ -84,7 +84,7 @@ public final class PatchEngine {
 
     /// What to say where a passing obstacle has not passed.
     private func lasting(_ error: PatchError) -> PatchError {
-        switch error {
+        switch error.code {
         case .addressTaken, .overtaken:
             let last = (try? state())?.patches.last?.record
             return .restless(
@@ -96,10 +96,8 @@ public final class PatchEngine {
 
     /// Errors of the modules below, as this module's.
     func reading<T>(_ doing: String, _ body: () throws -> T) throws(PatchError) -> T {
-        do { return try body() } catch PatchError.deadline(let pid, let thread, let text) {
-            throw .deadline(pid: pid, thread: thread, text: "cannot \(doing): \(text)")
-        } catch let error as PatchError {
-            throw error
+        do { return try body() } catch let error as PatchError {
+            throw error.code == .deadline ? error.during(doing) : error
         } catch let error as LedgerError {
             throw .ledger(error)
         } catch let error as SymbolError {

@@ -95,7 +95,7 @@ extension Patch {
     func revertIfInForce() throws(PatchError) {
         try Mock.withoutAny { () throws(PatchError) in
             do throws(PatchError) { try revert() } catch {
-                guard case .notInForce = error else { throw error }
+                guard error.code == .notInForce else { throw error }
             }
         }
     }

@@ -12,7 +12,9 @@ let package = Package(
         .target(name: "Calls"),
         .executableTarget(
             name: "Commands",
-            dependencies: ["Engine", "Calls", .product(name: "Hotpatch", package: "swift-hotpatch")]),
+            dependencies: ["Engine", "Calls", .product(name: "Hotpatch", package: "swift-hotpatch")],
+            // Members are those of imported modules, as in a later language mode.
+            swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")]),
         .testTarget(
             name: "EngineTests",
             dependencies: ["Engine", "Calls", .product(name: "HotpatchTesting", package: "swift-hotpatch")]),

@@ -77,24 +77,53 @@ import Testing
         .outOfTime(reading: "the symbols of /srv/shop", milliseconds: 3000),
     ]
 
-    @Test func eachReadsWell() {
+    @Test func eachReadsWell() throws {
         for error in Self.errors {
             let text = error.description
             #expect(faults(ofMessage: text).isEmpty, "\(text): \(faults(ofMessage: text))")
         }
-        // A new case asks for an example here; a closure's error is SwiftCall's to tell.
-        #expect(Set(Self.errors.map(Self.name)).count == 26)
+        // A new code asks for an example here; a closure's error is SwiftCall's to tell.
+        let codes = Set(Self.errors.map(\.code.rawValue)).union(["closure", "closureType"])
+        let declared = try Set(Self.declaredCodes())
+        #expect(codes == declared)
         #expect(Set(Self.symbolErrors.map(Self.name)).count == 10)
     }
 
-    private static func name(_ error: PatchError) -> String {
-        switch error {
-        case .symbol, .refused, .ownFunction, .itself, .twice, .sameCode, .entryChanged, .asyncContext, .shadowStack,
-            .noPool, .addressTaken, .overtaken, .restless, .underway, .ledger, .memory, .noSuchPatch, .notInForce,
-            .type, .closure,
-            .deadline, .busy, .system, .target, .unfinished, .rolledBack, .inconsistent:
-            return String("\(Mirror(reflecting: error).children.first?.label ?? "\(error)")")
+    /// As its source has them; each value is its name.
+    private static func declaredCodes() throws -> [String] {
+        let folder = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+        let source = try run(["cat", "\(folder)/Sources/HotpatchEngine/PatchError+Code.swift"]).output
+        let codes = source.split(separator: "\n").compactMap { line -> String? in
+            guard line.hasPrefix("    public static let ") else { return nil }
+            let words = line.split(separator: " ")
+            #expect(words.last == "\"\(words[3])\")", "\(line)")
+            return String(words[3])
         }
+        #expect(Set(codes).count == codes.count)
+        return codes
+    }
+
+    /// A program reads from an error what it is about, without its text.
+    @Test func eachTellsWhatItIsAbout() {
+        let refused = PatchError.refused(
+            function: "price", address: Self.address, image: "/srv/shop",
+            Refusal(reason: .tooShort, address: Self.address))
+        #expect(refused.code == .refused && refused.outcome == .refused)
+        #expect(refused.function == "price" && refused.address == Self.address && refused.image == "/srv/shop")
+        #expect(refused.thread == nil && refused.patch == nil && refused.systemError == nil)
+        let late = PatchError.notHeld(pid: 42, thread: 43, reason: "")
+        #expect(late.code == .deadline && late.process == 42 && late.thread == 43)
+        #expect(PatchError.deadline(pid: 42, thread: 0, text: "").thread == nil)
+        let during = late.during("read the function")
+        #expect(during.message == "cannot read the function: \(late.message)" && during.thread == 43)
+        #expect(during != late && during == late.during("read the function"))
+        let failed = PatchError.rolledBack(address: Self.address, code: EIO)
+        #expect(failed.outcome == .rolledBack && failed.systemError == EIO)
+        #expect(PatchError.unfinished("", .inconsistent).outcome == .inconsistent)
+        #expect(PatchError.notInForce(id: 7, state: .reverted).patch == 7)
+        let ambiguous = Self.symbolErrors.map(PatchError.symbol).filter { !$0.candidates.isEmpty }
+        #expect(ambiguous.map(\.code) == [.functionAmbiguous])
+        #expect(ambiguous.first?.candidates.map(\.spelling) == ["price@a.c", "price@b.c"])
     }
 
     private static func name(_ error: SymbolError) -> String {

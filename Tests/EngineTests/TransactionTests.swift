@@ -222,8 +222,9 @@ import Testing
             _ = try engine.revert([first.id])
             Issue.record("reverted")
         } catch {
-            guard case .entryChanged(_, entry, _, let found) = error else { throw error }
-            #expect(found.allSatisfy { $0 == 0xCC }, "\(found)")
+            guard error.code == .entryChanged, error.address == entry else { throw error }
+            let bytes = Array(repeating: "cc", count: first.sites[0].detour.count).joined(separator: " ")
+            #expect(error.message.contains(" are \(bytes), not "), "\(error)")
         }
         #expect(target.commits == 1, "planned anew, it is seen before a commit")
         #expect(try engine.state().patch(first.id)?.state == .applied)

@@ -28,7 +28,7 @@ extension HotpatchTestingTests {
             #expect {
                 try MockedFunctions.shared.begin(function)
             } throws: { error in
-                guard case MockError.variantCall = error else { return false }
+                guard (error as? MockError)?.code == .variantCall else { return false }
                 return "\(error)".contains("cannot be mocked for one task") && "\(error)".contains("Use Patch.replace")
             }
         }

@@ -89,7 +89,8 @@ private let zero: Binary = { _, _ in 0 }
         let patch = try Patch.replace(symbol: "victim_add", with: subtract)
         try patch.revert()
         #expect { try patch.revert() } throws: { error in
-            if case PatchError.notInForce(patch.id, _) = error { true } else { false }
+            let error = error as? PatchError
+            return error?.code == .notInForce && error?.patch == patch.id
         }
     }
 

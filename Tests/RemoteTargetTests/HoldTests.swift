@@ -49,7 +49,10 @@ extension RemoteTargetTests {
             for _ in 0..<100 {
                 target.deadline = .after(milliseconds: 300)
                 do { _ = try target.commit(CommitBlock(PatchPlan(architecture: .current))) } catch {
-                    guard case PatchError.deadline(victim.pid, let thread, let text) = error else { throw error }
+                    guard let error = error as? PatchError, error.code == .deadline, error.process == victim.pid,
+                        let thread = error.thread
+                    else { throw error }
+                    let text = error.message
                     #expect(try victim.tasks.contains(thread))
                     #expect(text.contains("vfork"), "\(text)")
                     #expect(victim.makesProgress(counting: [1]))

@@ -34,7 +34,7 @@ enum InsidePatcher {
                 usleep(pause)
                 do throws(PatchError) { try patch.revert() } catch {
                     // By somebody from outside, who reverts whatever there is.
-                    guard case .notInForce = error else { throw error }
+                    guard error.code == .notInForce else { throw error }
                 }
             } catch {
                 print("the patch failed: \(error)")

@@ -208,12 +208,14 @@ func kind(of error: any Error) -> String {
         let mirror = Mirror(reflecting: value)
         return mirror.children.first?.label ?? "\(value)"
     }
-    guard case .closure(let reason)? = error as? PatchError else { return name(error) }
-    switch reason {
+    guard let error = error as? PatchError else { return name(error) }
+    // What it tells of is no part of what clients see.
+    switch Mirror(reflecting: error).descendant("cause", "some") {
     case let error as SignatureError:
         guard case .refused(let refusal) = error else { return name(error) }
         return name(refusal.reason)
-    default: return name(reason)
+    case let reason?: return name(reason)
+    case nil: return error.code.rawValue
     }
 }
 

@@ -42,7 +42,10 @@ let holdChecks: [Check] = [
         for _ in 0..<100 {
             target.deadline = .after(milliseconds: 300)
             do { _ = try target.commit(CommitBlock(PatchPlan(architecture: .current))) } catch {
-                guard case PatchError.deadline(victim.pid, let thread, let text) = error else { throw error }
+                guard let error = error as? PatchError, error.code == .deadline, error.process == victim.pid,
+                    let thread = error.thread
+                else { throw error }
+                let text = error.message
                 try expect(try victim.tasks.contains(thread) && text.contains("vfork"), "thread \(thread): \(text)")
                 return try victim.mustGoOn(counting: [1])
             }

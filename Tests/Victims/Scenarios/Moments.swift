@@ -28,7 +28,7 @@ func interrupted() throws {
         do throws(PatchError) {
             patch = try Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")
         } catch {
-            guard case .busy(_, _, let address) = error else { throw error }
+            guard error.code == .busy, let address = error.address else { throw error }
             refused = "\(address)"
         }
         victim_step_release()

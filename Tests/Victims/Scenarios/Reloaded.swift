@@ -57,8 +57,8 @@ func tracedByAnother() throws {
         try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
         throw Unexpected(description: "patched while a thread could not be held")
     } catch let error as PatchError {
-        guard case .system(let what, EPERM, _) = error, what.contains("thread \(tid.value)"),
-            what.contains("process \(debugger) (HotpatchScenari)")
+        guard error.code == .system, error.systemError == EPERM, error.message.contains("thread \(tid.value)"),
+            error.message.contains("process \(debugger) (HotpatchScenari)")
         else { throw error }
     }
     try Patch.configure(patient)
