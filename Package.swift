@@ -27,8 +27,8 @@ let package = Package(
         .library(
             name: "HotpatchParts",
             targets: [
-                "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchPlan", "HotpatchMemory",
-                "HotpatchSwiftCall",
+                "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchELF", "HotpatchPlan",
+                "HotpatchMemory", "HotpatchSwiftCall",
             ]),
         .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
     ],
@@ -64,11 +64,17 @@ let package = Package(
         module("HotpatchMemory", ["CHotpatchLinux"]),
         // The runtime's demangler, kept from what it would end the process for.
         module("HotpatchDemangle", []),
+        // Files and objects: headers, symbol tables, frame information, DWARF.
+        module("HotpatchELF", ["HotpatchMemory", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"]),
         module(
-            "HotpatchSymbols", ["HotpatchMemory", "HotpatchDemangle", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"]),
+            "HotpatchSymbols",
+            [
+                "HotpatchMemory", "HotpatchELF", "HotpatchDemangle", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw",
+            ]),
         module("HotpatchPlan", ["HotpatchMemory", "CPatchCore"]),
         module(
-            "HotpatchEngine", ["HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchLinux"]),
+            "HotpatchEngine",
+            ["HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchLinux"]),
         module(
             "HotpatchLocalTarget",
             [
@@ -78,7 +84,8 @@ let package = Package(
         module(
             "HotpatchRemoteTarget",
             [
-                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore", "CPatchAgent",
+                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore",
+                "CPatchAgent",
                 "CPatchMachine",
                 "CHotpatchLinux", "CHotpatchDw",
             ]),
@@ -87,14 +94,16 @@ let package = Package(
         module(
             "Hotpatch",
             [
-                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "HotpatchLocalTarget",
+                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
+                "HotpatchLocalTarget",
                 "HotpatchSwiftCall", "CHotpatchLinux", "CPatch",
             ]),
         module("HotpatchTesting", ["Hotpatch", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall"]),
         module(
             "HotpatchCommands",
             [
-                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "HotpatchRemoteTarget",
+                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
+                "HotpatchRemoteTarget",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -112,13 +121,18 @@ let package = Package(
         .target(name: "HotpatchTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
         tests(
             "EngineTests",
-            ["HotpatchEngine", "HotpatchMemory", "HotpatchPlan", "HotpatchSymbols", "HotpatchTestSupport"]),
+            [
+                "HotpatchEngine", "HotpatchMemory", "HotpatchELF", "HotpatchPlan", "HotpatchSymbols",
+                "HotpatchTestSupport",
+            ]),
         tests(
             "CommandsTests",
             ["HotpatchCommands", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode", "HotpatchTestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
-        tests("SymbolsTests", ["HotpatchSymbols", "HotpatchDemangle", "HotpatchMemory", "HotpatchTestSupport"]),
+        tests(
+            "SymbolsTests",
+            ["HotpatchSymbols", "HotpatchDemangle", "HotpatchMemory", "HotpatchELF", "HotpatchTestSupport"]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
             name: "HotpatchRemoteSupport",

@@ -1,5 +1,6 @@
 import CHotpatchLinux
 import CPatch
+import HotpatchELF
 import HotpatchEngine
 import Glibc
 import HotpatchLocalTarget
@@ -41,8 +42,8 @@ struct LocalPatcher: ~Copyable {
             cached = (index, own, libraries)
             references.keep(index.images)
             return (index, own)
-        } catch let error as SymbolError {
-            throw .symbol(error)
+        } catch let error as ReadError {
+            throw .symbol(SymbolError(error))
         } catch {
             throw .target("cannot read the symbols of this process: \(error)")
         }
@@ -152,8 +153,8 @@ struct LocalPatcher: ~Copyable {
     /// A replacement that is not code would end the process at the first call.
     private func checkExecutable(_ addresses: [Address]) throws(PatchError) {
         let map: ProcessMap
-        do { map = try target.processMap() } catch let error as SymbolError {
-            throw .symbol(error)
+        do { map = try target.processMap() } catch let error as ReadError {
+            throw .symbol(SymbolError(error))
         } catch {
             throw .target("cannot read the mappings of this process: \(error)")
         }
@@ -187,7 +188,7 @@ struct LocalPatcher: ~Copyable {
         (cached, time) = (nil, ReadingTime())
         references.keep([])
         if case .failure(let error) = result, error.outcome != .refused { return result }
-        return .failure(.symbol(failure))
+        return .failure(.symbol(SymbolError(failure)))
     }
 
     static let options = SharedOptions()

@@ -91,7 +91,7 @@ public struct Patch: Sendable, Identifiable {
         let index = try LocalPatcher.with { (patcher) throws(PatchError) in try patcher.index() }
         let copies = index.unreachedCopies(of: function)
         // Another thread's operation may have run out of time meanwhile.
-        do throws(SymbolError) { try index.time.check() } catch { throw .symbol(error) }
+        do { try index.time.check() } catch { throw .symbol(SymbolError(error)) }
         return copies
     }
 }

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import HotpatchELF
 import HotpatchEngine
 import Glibc
 import Logging

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import HotpatchELF
 import HotpatchEngine
 import Glibc
 import HotpatchMemory
@@ -34,7 +35,7 @@ final class BoundLibrary {
             guard count > 0 else { throw failure(count < 0 ? systemError(errno) : "it has become shorter") }
         }
         let writes: [(offset: UInt64, bytes: [UInt8])]
-        do throws(SymbolError) {
+        do throws(ReadError) {
             writes = try ElfImage(descriptor: copy, path: path).bindingUndefinedSymbols(to: addresses)
         } catch { throw CommandError(error) }
         guard writes.count == addresses.count else { throw failure("it has changed meanwhile") }

@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchEngine
 import HotpatchMemory
 import HotpatchRemoteTarget

@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchMemory
 import HotpatchSymbols
 
@@ -100,7 +101,7 @@ public struct SymbolList: Sendable {
     }
 
     private func functions(in path: String) throws(CommandError) -> Found {
-        do throws(SymbolError) {
+        do throws(ReadError) {
             let image = try ElfImage(path: path)
             var seen: Set<ElfSymbol> = []
             let pattern = pattern.map { NamePattern($0) }

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
@@ -102,6 +103,8 @@ public final class PatchEngine {
             throw .ledger(error)
         } catch let error as SymbolError {
             throw .symbol(error)
+        } catch let error as ReadError {
+            throw .symbol(SymbolError(error))
         } catch let error as MemoryError {
             throw .memory(error, doing: doing)
         } catch {

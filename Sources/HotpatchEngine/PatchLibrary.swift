@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols

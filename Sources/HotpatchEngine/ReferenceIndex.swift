@@ -53,7 +53,7 @@ public final class ReferenceIndex {
         if entry.references != nil, isKnown { return }
         let added = isKnown ? entry.added : entry.added.union([function])
         let references = try Self.references(image, entry.starts + added, architecture, memory)
-        do throws(SymbolError) { try image.checkRead() } catch { throw .symbol(error) }
+        do { try image.checkRead() } catch { throw .symbol(SymbolError(error)) }
         entry.references = references
         entry.added = added
         entries[image] = entry

@@ -3,6 +3,7 @@ import CHotpatchLinux
 import CPatchCore
 import CPatchMachine
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
@@ -29,7 +30,7 @@ final class StackUnwinder {
     /// - Parameters:
     ///   - memory: of the process, read while threads are held.
     ///   - symbols: of the process; images that it has loaded since are read.
-    /// - Throws: a sentence of libdw, or `SymbolError` where the process's map cannot be read.
+    /// - Throws: a sentence of libdw, or `ReadError` where the process's map cannot be read.
     init(of process: RemoteProcess, memory: ProcMemory, symbols: SymbolIndex) throws {
         let current = try ProcessMap(parsing: ProcText.read(process.livingDirectory + "/maps"), pid: process.pid)
         let images = symbols.loadedImages(in: current)

@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 import HotpatchMemory
 
 /// What the callers of an async Swift function go by: where its code is, and how large a context they allocate for it. Its symbol is

@@ -1,5 +1,6 @@
 import CHotpatchDw
 import CHotpatchElf
+import HotpatchELF
 import HotpatchMemory
 
 /// What DWARF says about a Swift function that its symbol leaves out. Measured with Swift 6.3.1, at -Onone and -O.

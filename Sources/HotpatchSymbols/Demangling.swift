@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchDemangle
+import HotpatchELF
 
 /// Readable text for mangled names. Safe to use from any thread.
 public enum Demangling {

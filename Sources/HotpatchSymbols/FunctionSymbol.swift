@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchMemory
 
 /// A function of a process.

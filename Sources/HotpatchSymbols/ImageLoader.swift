@@ -1,6 +1,7 @@
 import CHotpatchElf
 import CHotpatchLinux
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// Finds the file behind a mapping, and makes sure that it is the very one that is mapped.
@@ -28,15 +29,15 @@ struct ImageLoader: Sendable {
     func isProgram(_ file: MappedFile) -> Bool { program?.inode == file.inode }
 
     /// Opens the file that is mapped: by its path, or where that is another's by now, by the mapping (root only).
-    func open(_ file: MappedFile) throws(SymbolError) -> OpenFile {
+    func open(_ file: MappedFile) throws(ReadError) -> OpenFile {
         let range = file.header.range
         let digits = [range.lowerBound, range.upperBound].map { String($0.rawValue, radix: 16) }.joined(separator: "-")
-        var failure: SymbolError?
-        do throws(SymbolError) {
+        var failure: ReadError?
+        do throws(ReadError) {
             return try checked(try files.open(Self.cleanPath(file.path)), file)
         } catch { failure = error }
         for place in ["map_files/\(digits)"] + (isProgram(file) ? ["exe"] : []) {
-            do throws(SymbolError) {
+            do throws(ReadError) {
                 return try checked(try OpenFile(path: ProcDirectory.path(of: files.pid) + "/\(place)"), file)
             } catch {}
         }
@@ -50,14 +51,14 @@ struct ImageLoader: Sendable {
         return opened.identity.inode == file.inode
     }
 
-    private func checked(_ opened: consuming OpenFile, _ file: MappedFile) throws(SymbolError) -> OpenFile {
+    private func checked(_ opened: consuming OpenFile, _ file: MappedFile) throws(ReadError) -> OpenFile {
         try check(opened, file)
         return opened
     }
 
     /// The inode decides; the device only hints, because overlayfs and btrfs show another one in the map. Where both the
     /// memory and the file have a build-id, that decides: it also tells a file that was overwritten in place.
-    private func check(_ opened: borrowing OpenFile, _ file: MappedFile) throws(SymbolError) {
+    private func check(_ opened: borrowing OpenFile, _ file: MappedFile) throws(ReadError) {
         let inMemory = buildIDInMemory(file.header)
         let onDisk = inMemory.isEmpty ? [] : Self.buildID(opened.descriptor)
         if !inMemory.isEmpty, !onDisk.isEmpty {
@@ -75,7 +76,7 @@ struct ImageLoader: Sendable {
         let start = header.range.lowerBound
         guard let page = try? memory.bytes(at: start, count: min(header.count, 4096)) else { return [] }
         return page.withUnsafeBytes { page in
-            Self.buildID(page) { offset, size in
+            Notes.buildID(ofImage: page) { offset, size in
                 // Note segments lie in the first mapping, at their file offsets.
                 guard offset <= UInt64(header.count), UInt64(header.count) - offset >= UInt64(size) else { return nil }
                 return try? memory.bytes(at: start + Int(offset), count: size)
@@ -91,37 +92,8 @@ struct ImageLoader: Sendable {
         }
         guard let page = read(4096, at: 0) else { return [] }
         return page.withUnsafeBytes { page in
-            buildID(page) { offset, size in read(size, at: offset) }
+            Notes.buildID(ofImage: page) { offset, size in read(size, at: offset) }
         }
-    }
-
-    /// The build-id of the image whose first page this is; empty where it has none, or it cannot be read.
-    /// - Parameter read: of so many bytes at an offset of the file.
-    private static func buildID(
-        _ page: UnsafeRawBufferPointer, read: (_ offset: UInt64, _ size: Int) -> [UInt8]?
-    ) -> [UInt8] {
-        // Each segment once: memory may be gone at a second look.
-        for (offset, size, alignment) in notes(page) where size <= 64 << 10 {
-            guard let bytes = read(offset, Int(size)) else { continue }
-            if let found = bytes.withUnsafeBytes({ Notes.buildID(in: $0, alignment: alignment) }) { return found }
-        }
-        return []
-    }
-
-    /// File offset, size and alignment of the PT_NOTE segments whose headers lie in the first page of an image.
-    private static func notes(_ page: UnsafeRawBufferPointer) -> [(offset: UInt64, size: UInt64, alignment: UInt64)] {
-        guard let header = page.value(Elf64_Ehdr.self, at: 0), page[Int(EI_CLASS)] == UInt8(ELFCLASS64) else {
-            return []
-        }
-        var result: [(UInt64, UInt64, UInt64)] = []
-        for index in 0..<UInt64(header.e_phnum) {
-            let offset = header.e_phoff &+ index &* UInt64(MemoryLayout<Elf64_Phdr>.size)
-            guard let segment = page.value(Elf64_Phdr.self, at: offset) else { break }
-            if segment.p_type == UInt32(PT_NOTE), segment.p_filesz > 0 {
-                result.append((segment.p_offset, segment.p_filesz, segment.p_align))
-            }
-        }
-        return result
     }
 
     static func cleanPath(_ path: String) -> String {

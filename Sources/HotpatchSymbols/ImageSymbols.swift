@@ -1,5 +1,6 @@
 import CHotpatchElf
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// Which record of which table of an image.

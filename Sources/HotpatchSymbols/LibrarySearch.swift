@@ -1,5 +1,6 @@
 import CHotpatchElf
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// Finds the libraries a library needs where the dynamic linker of a process would (ld.so(8)): DT_RUNPATH, the cache,

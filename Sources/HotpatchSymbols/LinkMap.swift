@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 import HotpatchMemory
 
 /// The dynamic linker's list of what it loaded, in the order in which names are looked up: the program, preloaded

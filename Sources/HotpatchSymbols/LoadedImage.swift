@@ -1,5 +1,6 @@
 import CHotpatchElf
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// An ELF file as it is mapped in a process.
@@ -40,8 +41,8 @@ public final class LoadedImage: Sendable {
         copies = CopyFinder(symbols.time) { elf.hasDebugInfo ? elf : debugElf.get() }
     }
 
-    /// - Throws: `SymbolError.outOfTime` where what is known of it was cut short.
-    public func checkRead() throws(SymbolError) { try symbols.time.check() }
+    /// - Throws: `ReadError.outOfTime` where what is known of it was cut short.
+    public func checkRead() throws(ReadError) { try symbols.time.check() }
 
     /// Whether the time for reading the process is over: for whoever reads the image's code.
     public var isOutOfTime: Bool { symbols.time.isOver("the branches of \(path)") }

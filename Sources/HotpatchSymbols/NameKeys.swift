@@ -1,3 +1,5 @@
+import HotpatchELF
+
 /// What a demangled name answers to, from the most to the least exact.
 enum NameKeyLevel: UInt8, CaseIterable {
     /// The whole text.

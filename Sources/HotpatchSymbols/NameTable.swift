@@ -1,3 +1,5 @@
+import HotpatchELF
+
 /// Open addressing by hash over the entries of several groups (images). Entries of one hash hang in a chain, so that
 /// inserting costs the same however often a name repeats.
 struct NameTable: Sendable {

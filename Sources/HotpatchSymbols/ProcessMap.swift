@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// What a process has mapped: `/proc/PID/maps` (proc_pid_maps(5)), sorted by address, without overlaps.
@@ -7,15 +8,15 @@ public struct ProcessMap: Sendable {
     public let regions: [Region]
 
     /// Reads the map of a process.
-    /// - Throws: `SymbolError.noProcess` where there is none (an ended one has an empty map), `.unreadable` without the
+    /// - Throws: `ReadError.noProcess` where there is none (an ended one has an empty map), `.unreadable` without the
     ///   permission, `.malformed` where the text makes no sense.
-    public init(pid: Int32) throws(SymbolError) {
+    public init(pid: Int32) throws(ReadError) {
         let path = ProcDirectory.path(of: pid) + "/maps"
         // The kernel gives a page of text at a time; a mapping that changes between two pages can tear the list.
         var attempts = 3
         while true {
             attempts -= 1
-            do throws(SymbolError) {
+            do throws(ReadError) {
                 let text = try readWholeFile(path)
                 guard !text.isEmpty else { throw .noProcess(pid: pid) }
                 self = try ProcessMap(parsing: text, pid: pid)
@@ -31,8 +32,8 @@ public struct ProcessMap: Sendable {
     }
 
     /// Parses the text of a map.
-    /// - Throws: `SymbolError.malformed` with the offset of the line that makes no sense.
-    public init(parsing text: [UInt8], pid: Int32) throws(SymbolError) {
+    /// - Throws: `ReadError.malformed` with the offset of the line that makes no sense.
+    public init(parsing text: [UInt8], pid: Int32) throws(ReadError) {
         self.pid = pid
         var regions: [Region] = []
         var line = MapLine(text: text)
@@ -49,7 +50,7 @@ public struct ProcessMap: Sendable {
         self.regions = regions
     }
 
-    public init(parsing text: String, pid: Int32) throws(SymbolError) {
+    public init(parsing text: String, pid: Int32) throws(ReadError) {
         try self.init(parsing: Array(text.utf8), pid: pid)
     }
 

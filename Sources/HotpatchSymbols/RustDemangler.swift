@@ -1,3 +1,5 @@
+import HotpatchELF
+
 /// Demangles the names of Rust functions: version 0 (RFC 2603, `_RNvCs1234_7mycrate4name`), and those with a hash that came before
 /// (`_ZN7mycrate4name17h0123456789abcdefE`).
 ///

@@ -1,3 +1,5 @@
+import HotpatchELF
+
 /// The arguments and the result in the text of a Swift function, in words that can be compared with another spelling of them:
 /// `[String]?` is `Swift.Optional<Swift.Array<Swift.String>>`, and a module may be left out.
 struct SpelledName {

@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 
 /// What kind of thing a mangled Swift name is that of, told by the operators at its end (swift/docs/ABI/Mangling.rst, "Entities").
 enum SwiftEntity {

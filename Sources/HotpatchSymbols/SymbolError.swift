@@ -1,7 +1,7 @@
-import Glibc
+import HotpatchELF
 import HotpatchMemory
 
-/// Why a name, an address or a file could not be turned into a symbol.
+/// Why a name or an address could not be turned into a symbol.
 public enum SymbolError: Error, Sendable {
     /// One definition of an ambiguous name.
     public struct Candidate: Hashable, Sendable {
@@ -20,20 +20,12 @@ public enum SymbolError: Error, Sendable {
     case noFunctionAt(name: String, inside: String?)
     /// Several functions answer to the name.
     case ambiguous(name: String, candidates: [Candidate])
-    /// A file that is not what it claims to be. `offset` is in bytes from the start of the file.
-    case malformed(path: String, offset: UInt64, what: String)
-    /// An ELF file of a class, byte order or machine that is not supported.
-    case unsupported(path: String, what: String)
-    /// A file that cannot be opened or read; `code` is errno.
-    case unreadable(path: String, code: Int32)
-    /// The file on disk is no longer the one the process has mapped.
-    case replaced(path: String, what: String)
     /// An indirect function (STT_GNU_IFUNC) whose implementation no relocation of the process tells.
     case indirectUnresolved(name: String, image: String, resolver: Address)
-    /// What `reading` says could not be read to its end in so many milliseconds.
-    case outOfTime(reading: String, milliseconds: Int)
-    /// The process does not exist, or ended while it was looked at.
-    case noProcess(pid: Int32)
+    /// What the name should be looked up in could not be read.
+    case unread(ReadError)
+
+    public init(_ error: ReadError) { self = .unread(error) }
 }
 
 extension SymbolError: CustomStringConvertible {
@@ -64,34 +56,12 @@ extension SymbolError: CustomStringConvertible {
             let mend =
                 isTold ? "Write the name of the one that is meant as it stands here." : "Say which image is meant."
             return "'\(name)' names \(candidates.count) functions:\(lines)\n\(mend)"
-        case .malformed(let path, let offset, let what):
-            return "\(path) is malformed at file offset 0x\(String(offset, radix: 16)): \(what)."
-                + " Rebuild or reinstall the file."
-        case .unsupported(let path, let what):
-            return "\(path) is not supported: \(what). Only 64-bit little-endian ELF files for x86_64 and arm64 are."
-        case .unreadable(let path, let code):
-            return "cannot read \(path): \(String(cString: strerror(code)))."
-                + (code == EACCES || code == EPERM ? " " + mendForRights(path) : "")
-        case .replaced(let path, let what):
-            return "\(path) is not the file the process has mapped: \(what)."
-                + " Put the original file back, or restart the process with the new one."
         case .indirectUnresolved(let name, let image, let resolver):
             return
                 "'\(name)' in \(image) is an indirect function (resolver at \(resolver)), and no relocation in the process"
                 + " holds an implementation inside that image. Name the implementation itself, or call the function once first."
                 + " One that the kernel provides (the vDSO's time and gettimeofday) cannot be patched: patch what calls it."
-        case .outOfTime(let what, let milliseconds):
-            return
-                "the time was over while \(what) were read: it took longer than \(milliseconds) ms. Nothing was changed. "
-                + "Try again with a longer timeout, or with more of the processor (nice)."
-        case .noProcess(let pid):
-            return "there is no process \(pid), or it ended while it was read. Check the process id."
+        case .unread(let error): return error.description
         }
     }
-}
-
-private func mendForRights(_ path: String) -> String {
-    guard geteuid() == 0, path.hasPrefix("/proc/") else { return "Run as the owner of the process, or as root." }
-    return
-        "This is root without the right to look into that process: give it CAP_SYS_PTRACE (in a container: --cap-add SYS_PTRACE)."
 }

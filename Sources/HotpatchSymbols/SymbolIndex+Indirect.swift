@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 import HotpatchMemory
 
 extension SymbolIndex {

@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 import HotpatchMemory
 
 /// A definition found in the tables.
@@ -20,7 +21,7 @@ extension SymbolIndex {
     ) throws(SymbolError) -> FunctionSymbol {
         let allowed = allowedImages(image, excluded)
         let found = query(name, allowed)
-        try time.check()
+        try checkTime()
         if found.count == 1 { return try functionSymbol(found[0]) }
         if found.isEmpty {
             if let address = address(named: name) {
@@ -28,10 +29,14 @@ extension SymbolIndex {
             }
             let copies = copiesLeft(of: [Self.splitVersion(name).base], in: image).values.joined().map(\.name)
             let nearest = copies.isEmpty ? nearestNames(to: name, allowed) : copies
-            try time.check()
+            try checkTime()
             throw .notFound(name: name, image: image, nearest: nearest, stripped: whatIsStripped(image))
         }
         throw ambiguous(name, found)
+    }
+
+    private func checkTime() throws(SymbolError) {
+        if let failure = time.failure { throw SymbolError(failure) }
     }
 
     func ambiguous(_ name: String, _ found: [Definition]) -> SymbolError {

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// The functions of a process by name and by address.
@@ -24,7 +25,7 @@ public final class SymbolIndex: Sendable {
     /// Libraries that a patcher had the process load: none of the program's images, and not searched.
     public let patchLibraries: [LoadedImage]
     /// Images that are left out, and why.
-    public let problems: [SymbolError]
+    public let problems: [ReadError]
     public let map: ProcessMap
     /// The files of the process.
     public let files: TargetFiles
@@ -56,7 +57,7 @@ public final class SymbolIndex: Sendable {
     public convenience init(
         map: ProcessMap, memory: any MemoryReader, root: String = "", debugDirectories: [String] = ["/usr/lib/debug"],
         time: ReadingTime = ReadingTime()
-    ) throws(SymbolError) {
+    ) throws(ReadError) {
         try self.init(
             map: map, memory: memory, files: TargetFiles(pid: map.pid, root: root), debugDirectories: debugDirectories,
             reusing: [], time: time)
@@ -64,7 +65,7 @@ public final class SymbolIndex: Sendable {
 
     /// The index for a newer map of the same process, after dlopen or dlclose: files that did not change are not read
     /// again. Symbols of either index compare equal where they are.
-    public func refreshed(map: ProcessMap) throws(SymbolError) -> SymbolIndex {
+    public func refreshed(map: ProcessMap) throws(ReadError) -> SymbolIndex {
         try SymbolIndex(
             map: map, memory: memory, files: files, debugDirectories: debugDirectories,
             reusing: images + patchLibraries, time: time)
@@ -80,7 +81,7 @@ public final class SymbolIndex: Sendable {
     private init(
         map: ProcessMap, memory: any MemoryReader, files: TargetFiles, debugDirectories: [String],
         reusing known: [LoadedImage], time: ReadingTime
-    ) throws(SymbolError) {
+    ) throws(ReadError) {
         let (images, problems) = Self.read(
             map, memory, files, debugDirectories: debugDirectories, reusing: known, time)
         try time.check()
@@ -103,7 +104,7 @@ public final class SymbolIndex: Sendable {
     private static func read(
         _ map: ProcessMap, _ memory: any MemoryReader, _ files: TargetFiles, debugDirectories: [String],
         reusing known: [LoadedImage], _ time: ReadingTime
-    ) -> (images: [LoadedImage], problems: [SymbolError]) {
+    ) -> (images: [LoadedImage], problems: [ReadError]) {
         let loader = ImageLoader(
             files: files, memory: memory,
             debugFiles: DebugFiles(files: files, directories: debugDirectories, time: time))
@@ -112,7 +113,7 @@ public final class SymbolIndex: Sendable {
             uniquingKeysWith: { first, _ in first })
         var elves = known.mapValues(\.elf)
         var images: [LoadedImage] = []
-        var problems: [SymbolError] = []
+        var problems: [ReadError] = []
         var claimed = Address.null
         var (count, bytesRead, symbols) = (0, 0, 0)
         for file in map.mappedFiles where file.header.range.lowerBound >= claimed {
@@ -130,7 +131,7 @@ public final class SymbolIndex: Sendable {
                 break
             }
             count += 1
-            do throws(SymbolError) {
+            do throws(ReadError) {
                 let image = try Self.image(
                     file, loader, map, known, &elves, isFirst: !images.contains(where: \.isMainProgram), time)
                 guard let image else { continue }
@@ -150,18 +151,18 @@ public final class SymbolIndex: Sendable {
         _ file: MappedFile, _ loader: ImageLoader, _ map: ProcessMap,
         _ known: [FileIdentity: LoadedImage], _ elves: inout [FileIdentity: ElfImage], isFirst: Bool,
         _ time: ReadingTime
-    ) throws(SymbolError) -> LoadedImage? {
+    ) throws(ReadError) -> LoadedImage? {
         let path = ImageLoader.cleanPath(file.path)
         var same: LoadedImage?
         let elf: ElfImage
-        do throws(SymbolError) {
+        do throws(ReadError) {
             let opened = try loader.open(file)
             same = known[opened.identity]
             let identity = opened.identity
             if let read = elves[identity] {
                 elf = read
             } else {
-                elf = try ElfImage(opened, path: path) { () throws(SymbolError) in try loader.open(file) }
+                elf = try ElfImage(opened, path: path) { () throws(ReadError) in try loader.open(file) }
                 // A process can map one file thousands of times.
                 elves[identity] = elf
             }
@@ -173,7 +174,7 @@ public final class SymbolIndex: Sendable {
             default: throw error
             }
             guard !loader.isOverwritten(file),
-                let mapped = try? ElfImage(mapped: file, memory: loader.memory, path: path)
+                let mapped = try? ElfImage(mapped: Array(file.regions), memory: loader.memory, path: path)
             else { throw error }
             elf = mapped
         }

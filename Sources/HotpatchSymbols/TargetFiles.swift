@@ -1,5 +1,6 @@
 import CHotpatchLinux
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// The files of a process, opened as the process would: the one way to them, for its images, its loader's cache, the libraries that it
@@ -37,8 +38,8 @@ public struct TargetFiles: Sendable {
     }
 
     /// Opens a file by a path of the process.
-    /// - Throws: `SymbolError.unreadable`, or `.unsupported` where it is no regular file.
-    func open(_ path: String) throws(SymbolError) -> OpenFile {
+    /// - Throws: `ReadError.unreadable`, or `.unsupported` where it is no regular file.
+    func open(_ path: String) throws(ReadError) -> OpenFile {
         guard let root else { return try OpenFile(path: path) }
         guard root.descriptor >= 0 else { throw .unreadable(path: root.path, code: root.code) }
         let location = linux_locate_below(root.descriptor, path)
@@ -60,13 +61,13 @@ public struct TargetFiles: Sendable {
     }
 
     /// Reads a whole file, of at most so many bytes.
-    func read(_ path: String, limit: Int) throws(SymbolError) -> [UInt8] {
+    func read(_ path: String, limit: Int) throws(ReadError) -> [UInt8] {
         try open(path).readAll(limit: limit, path: path)
     }
 
     /// An image by a path of the process.
-    func image(_ path: String) throws(SymbolError) -> ElfImage {
-        try ElfImage(try open(path), path: path) { () throws(SymbolError) in try open(path) }
+    func image(_ path: String) throws(ReadError) -> ElfImage {
+        try ElfImage(try open(path), path: path) { () throws(ReadError) in try open(path) }
     }
 
     /// What the file that is mapped at an address holds there: zeros where it ends. Nil where it cannot be read, or is another by now.

@@ -1,6 +1,7 @@
 import CHotpatchDw
 import CHotpatchElf
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 
 /// A copy of a function's code that a patch of the function does not change.

@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 
 /// Which functions of an image were written in its source, to show them: those that `ElfImage.isWritten` knows, but for what the tool
 /// chain adds to a program, and for clones and parts of functions, which nobody calls by their own names.

@@ -1,4 +1,5 @@
 import HotpatchDemangle
+import HotpatchELF
 import HotpatchSymbols
 import HotpatchTestSupport
 import Testing

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 import HotpatchSymbols
 import Synchronization
@@ -86,13 +87,13 @@ import Testing
             var bytes = good
             bytes[offset] = value
             let found = try error(bytes)
-            guard case .unsupported(_, let what)? = found else {
+            guard case .unread(.unsupported(_, let what))? = found else {
                 Issue.record("\(word): \(String(describing: found))")
                 continue
             }
             #expect(what.contains(word))
         }
-        guard case .unreadable(_, ENOENT)? = symbolError({ try ElfImage(path: workshop.file("none")) }) else {
+        guard case .unread(.unreadable(_, ENOENT))? = symbolError({ try ElfImage(path: workshop.file("none")) }) else {
             Issue.record("a missing file is not unreadable")
             return
         }
@@ -134,7 +135,7 @@ import Testing
     @Test func opensRegularFilesOnly() throws {
         #expect(mkfifo(workshop.file("fifo"), 0o644) == 0)
         for path in [workshop.file("fifo"), "/dev/null", workshop.path] {
-            guard case .unsupported? = symbolError({ try ElfImage(path: path) }) else {
+            guard case .unread(.unsupported)? = symbolError({ try ElfImage(path: path) }) else {
                 Issue.record("\(path) was opened")
                 continue
             }

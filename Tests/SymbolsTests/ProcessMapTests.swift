@@ -89,7 +89,7 @@ import Testing
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
         #expect(posix_spawnp(&pid, "true", nil, nil, &arguments, environ) == 0)
         waitpid(pid, nil, 0)
-        guard case .noProcess(pid)? = symbolError({ try ProcessMap(pid: pid) }) else {
+        guard case .unread(.noProcess(pid))? = symbolError({ try ProcessMap(pid: pid) }) else {
             Issue.record("not noProcess")
             return
         }

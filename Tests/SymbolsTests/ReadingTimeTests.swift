@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 import HotpatchTestSupport
 import Testing
@@ -12,7 +13,7 @@ import Testing
     init() throws { workshop = try Workshop() }
 
     private func isOutOfTime(_ error: SymbolError?) -> Bool {
-        if case .outOfTime = error { true } else { false }
+        if case .unread(.outOfTime) = error { true } else { false }
     }
 
     @Test func namesWhatWasRead() throws {
@@ -20,7 +21,7 @@ import Testing
             try SymbolIndex(
                 map: ProcessMap(pid: getpid()), memory: LocalMemory(), time: ReadingTime(milliseconds: 0))
         }
-        guard case .outOfTime(let what, 0)? = error else {
+        guard case .unread(.outOfTime(let what, 0))? = error else {
             Issue.record("\(String(describing: error))")
             return
         }
@@ -56,7 +57,7 @@ import Testing
         let query = try #require(Self.queries.first { $0.name == name })
         index.time.begin(milliseconds: 0)
         try query.run(index, function, library)
-        #expect(isOutOfTime(index.time.failure), "\(name)")
+        #expect(isOutOfTime(index.time.failure.map(SymbolError.init)), "\(name)")
         index.time.finish()
         // For good: something is missing now.
         #expect(isOutOfTime(symbolError { try index.time.check() }))

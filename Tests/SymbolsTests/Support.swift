@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 import HotpatchSymbols
 import HotpatchTestSupport
@@ -101,7 +102,7 @@ func load(_ path: String) throws -> UnsafeMutableRawPointer {
 
 func isNotFound(_ error: SymbolError) -> Bool { if case .notFound = error { true } else { false } }
 func isAmbiguous(_ error: SymbolError) -> Bool { if case .ambiguous = error { true } else { false } }
-func isMalformed(_ error: SymbolError) -> Bool { if case .malformed = error { true } else { false } }
+func isMalformed(_ error: SymbolError) -> Bool { if case .unread(.malformed) = error { true } else { false } }
 
 /// The error of a call that must fail with one.
 func symbolError<R>(
@@ -112,6 +113,8 @@ func symbolError<R>(
         Issue.record("no error, but \(result)", sourceLocation: sourceLocation)
     } catch let error as SymbolError {
         return error
+    } catch let error as ReadError {
+        return SymbolError(error)
     } catch {
         Issue.record("another error: \(error)", sourceLocation: sourceLocation)
     }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchELF
 import HotpatchMemory
 import HotpatchSymbols
 import HotpatchTestSupport

@@ -2,22 +2,23 @@ import CHotpatchElf
 import HotpatchMemory
 
 /// A symbol table and its strings, in place in the mapped file. The mapping must outlive it: an `ElfImage` sees to that.
-struct SymbolTable: @unchecked Sendable {
-    let records: UnsafeRawBufferPointer
-    let strings: UnsafeRawBufferPointer
+@usableFromInline
+package struct SymbolTable: @unchecked Sendable {
+    @usableFromInline package let records: UnsafeRawBufferPointer
+    @usableFromInline package let strings: UnsafeRawBufferPointer
     /// `.gnu.version`: one number for each symbol; empty in `.symtab`.
-    let versions: UnsafeRawBufferPointer
-    let count: Int
-    let isDynamic: Bool
-    let fileOffset: UInt64
+    @usableFromInline package let versions: UnsafeRawBufferPointer
+    @usableFromInline package let count: Int
+    @usableFromInline package let isDynamic: Bool
+    @usableFromInline package let fileOffset: UInt64
 
-    static let recordSize = MemoryLayout<Elf64_Sym>.size
+    @usableFromInline package static let recordSize = MemoryLayout<Elf64_Sym>.size
     /// A file with a larger table is refused: the largest programs have two million symbols.
     static let largestCount: UInt64 = 8 << 20
     /// In bytes, of the names.
     static let largestStrings: UInt64 = 768 << 20
 
-    static func check(_ records: UInt64, _ strings: UInt64, path: String) throws(SymbolError) {
+    static func check(_ records: UInt64, _ strings: UInt64, path: String) throws(ReadError) {
         guard records <= largestCount * UInt64(recordSize), strings <= largestStrings else {
             throw .unsupported(
                 path: path,
@@ -41,7 +42,7 @@ struct SymbolTable: @unchecked Sendable {
 
     init?(
         staticOf bytes: FileContents, _ sections: [ElfSection], path: String
-    ) throws(SymbolError) {
+    ) throws(ReadError) {
         guard let table = sections.first(where: { $0.type == UInt32(SHT_SYMTAB) }) else { return nil }
         guard table.entrySize == UInt64(Self.recordSize) else {
             throw .malformed(
@@ -64,35 +65,37 @@ struct SymbolTable: @unchecked Sendable {
     }
 
     /// `index` must be in `0 ..< count`.
-    @inline(__always)
-    subscript(index: Int) -> Elf64_Sym {
+    @inlinable @inline(__always)
+    package subscript(index: Int) -> Elf64_Sym {
         precondition(index >= 0 && index < count)
         return records.baseAddress!.loadUnaligned(fromByteOffset: index &* Self.recordSize, as: Elf64_Sym.self)
     }
 
     /// The name as it is in the file; in `.symtab` linkers append `@VERSION` to versioned ones.
-    @inline(__always)
-    func rawName(_ symbol: Elf64_Sym) -> UnsafeRawBufferPointer? { strings.terminated(at: UInt64(symbol.st_name)) }
+    @inlinable @inline(__always)
+    package func rawName(_ symbol: Elf64_Sym) -> UnsafeRawBufferPointer? {
+        strings.terminated(at: UInt64(symbol.st_name))
+    }
 
     /// The name without a version.
-    @inline(__always)
-    func name(_ symbol: Elf64_Sym) -> UnsafeRawBufferPointer? {
+    @inlinable @inline(__always)
+    package func name(_ symbol: Elf64_Sym) -> UnsafeRawBufferPointer? {
         guard let name = rawName(symbol) else { return nil }
         guard !isDynamic, let at = name.firstIndex(ofByte: UInt8(ascii: "@")), at > 0 else { return name }
         return UnsafeRawBufferPointer(rebasing: name[..<at])
     }
 
     /// The number in `.gnu.version`, with its hidden bit (0x8000).
-    func versionNumber(_ index: Int) -> UInt16? { versions.value(UInt16.self, at: UInt64(index) &* 2) }
+    package func versionNumber(_ index: Int) -> UInt16? { versions.value(UInt16.self, at: UInt64(index) &* 2) }
 }
 
 extension Elf64_Sym {
-    @inline(__always) var type: UInt8 { st_info & 0xF }
-    @inline(__always) var isDefined: Bool { st_shndx != UInt16(SHN_UNDEF) }
-    var binding: SymbolBinding { SymbolBinding(st_info >> 4) }
-    var visibility: SymbolVisibility { SymbolVisibility(rawValue: st_other & 3)! }
+    @inlinable @inline(__always) package var type: UInt8 { st_info & 0xF }
+    @inlinable @inline(__always) package var isDefined: Bool { st_shndx != UInt16(SHN_UNDEF) }
+    @inlinable package var binding: SymbolBinding { SymbolBinding(st_info >> 4) }
+    package var visibility: SymbolVisibility { SymbolVisibility(rawValue: st_other & 3)! }
     /// STO_AARCH64_VARIANT_PCS (AAELF64), of a symbol of arm64.
-    var isVariantCall: Bool { st_other & 0x80 != 0 }
+    package var isVariantCall: Bool { st_other & 0x80 != 0 }
 }
 
 /// STB_*: who may refer to the symbol, and which of several definitions counts (elf(5)).
@@ -102,7 +105,7 @@ public enum SymbolBinding: Hashable, Sendable {
     case unique
     case other(UInt8)
 
-    init(_ raw: UInt8) {
+    @inlinable package init(_ raw: UInt8) {
         switch raw {
         case 0: self = .local
         case 1: self = .global
@@ -178,7 +181,7 @@ extension ElfImage {
         return (1..<table.count).map { symbol(table, $0) }
     }
 
-    func symbol(_ table: SymbolTable, _ index: Int) -> ElfSymbol {
+    package func symbol(_ table: SymbolTable, _ index: Int) -> ElfSymbol {
         let raw = table[index]
         let version = version(of: table, index)
         return ElfSymbol(
@@ -188,7 +191,7 @@ extension ElfImage {
     }
 
     /// The version of a symbol, from `.gnu.version` or from the text behind the name.
-    func version(of table: SymbolTable, _ index: Int) -> (name: String?, isDefault: Bool) {
+    package func version(of table: SymbolTable, _ index: Int) -> (name: String?, isDefault: Bool) {
         if table.isDynamic {
             guard let number = table.versionNumber(index), number & 0x7FFF > 1,
                 let name = dynamic.versionNames[number & 0x7FFF]

@@ -40,7 +40,7 @@ public struct ElfSection: Hashable, Sendable {
 /// One ELF file: program, shared library, object or separate debug file, 64-bit little-endian.
 ///
 /// The file is read as `FileContents` does. Its bytes are hostile: what does not fit throws
-/// `SymbolError.malformed`, or is left out.
+/// `ReadError.malformed`, or is left out.
 public final class ElfImage: Sendable {
     public let path: String
     /// ET_EXEC, ET_DYN, ET_REL.
@@ -59,35 +59,35 @@ public final class ElfImage: Sendable {
     public let buildID: [UInt8]
 
     private let layout: ElfLayout
-    let dynamic: DynamicSection
+    package let dynamic: DynamicSection
     /// `.symtab`, and `.dynsym`; nil where the file has none.
-    let staticTable: SymbolTable?
-    let dynamicTable: SymbolTable?
+    package let staticTable: SymbolTable?
+    package let dynamicTable: SymbolTable?
     /// What libdw reads of it.
-    let debugging: DebugReader
+    package let debugging: DebugReader
 
-    var bytes: FileContents { layout.bytes }
-    var identity: FileIdentity? { bytes.identity }
-    var isFromMemory: Bool { layout.isFromMemory }
+    package var bytes: FileContents { layout.bytes }
+    package var identity: FileIdentity? { bytes.identity }
+    package var isFromMemory: Bool { layout.isFromMemory }
 
-    public convenience init(path: String) throws(SymbolError) {
+    public convenience init(path: String) throws(ReadError) {
         let file = try OpenFile(path: path)
-        try self.init(file, path: path) { () throws(SymbolError) in try OpenFile(path: path) }
+        try self.init(file, path: path) { () throws(ReadError) in try OpenFile(path: path) }
     }
 
     /// Reads a file that is open. The descriptor stays the caller's, and is not needed afterwards.
-    public convenience init(descriptor: Int32, path: String) throws(SymbolError) {
+    public convenience init(descriptor: Int32, path: String) throws(ReadError) {
         let name = "/proc/self/fd/\(descriptor)"
         let file = try OpenFile(path: name)
-        try self.init(file, path: path) { () throws(SymbolError) in throw .unreadable(path: path, code: EBADF) }
+        try self.init(file, path: path) { () throws(ReadError) in throw .unreadable(path: path, code: EBADF) }
         // By the time that more of it is asked for, the number may be another file's.
         _ = bytes.whole()
     }
 
     /// - Parameter reopen: opens the file once more: symbols are read at once, the rest when it is asked for.
-    convenience init(
-        _ file: consuming OpenFile, path: String, reopen: @escaping @Sendable () throws(SymbolError) -> OpenFile
-    ) throws(SymbolError) {
+    package convenience init(
+        _ file: consuming OpenFile, path: String, reopen: @escaping @Sendable () throws(ReadError) -> OpenFile
+    ) throws(ReadError) {
         let contents = try FileContents(file, path: path, reopen: reopen)
         defer { contents.close() }
         try self.init(ElfLayout(contents, path: path), path: path)
@@ -95,18 +95,19 @@ public final class ElfImage: Sendable {
 
     /// An image whose file cannot be read, by what is mapped of it: its exported functions, without sections and without what
     /// only the file has.
-    convenience init(mapped file: MappedFile, memory: any MemoryReader, path: String) throws(SymbolError) {
-        let contents = try FileContents(mapped: Array(file.regions), memory: memory, path: path)
+    /// - Parameter regions: in ascending order; the first maps the start of the file.
+    package convenience init(mapped regions: [Region], memory: any MemoryReader, path: String) throws(ReadError) {
+        let contents = try FileContents(mapped: regions, memory: memory, path: path)
         let layout = try ElfLayout(contents, path: path, isFromMemory: true)
-        guard let first = layout.loadSegments.first else {
+        guard let first = layout.loadSegments.first, let header = regions.first else {
             throw .malformed(path: path, offset: 0, what: "no program header says what is loaded")
         }
-        let bias = LoadBias(mapped: file.header.range.lowerBound, linked: first.address &- first.fileOffset)
+        let bias = LoadBias(mapped: header.range.lowerBound, linked: first.address &- first.fileOffset)
         try self.init(layout, path: path, bias: bias.rawValue)
     }
 
     /// - Parameter bias: added to the addresses in the dynamic section: the loader does so to those in memory.
-    private init(_ layout: ElfLayout, path: String, bias: UInt64 = 0) throws(SymbolError) {
+    private init(_ layout: ElfLayout, path: String, bias: UInt64 = 0) throws(ReadError) {
         let contents = layout.bytes
         let (segments, sections) = (layout.segments, layout.sections)
 
@@ -150,7 +151,7 @@ public final class ElfImage: Sendable {
     public func section(named name: String) -> ElfSection? { sections.first { $0.name == name } }
 
     /// The bytes of a section as they lie in the file; empty for SHT_NOBITS.
-    public func contents(of section: ElfSection) throws(SymbolError) -> [UInt8] {
+    public func contents(of section: ElfSection) throws(ReadError) -> [UInt8] {
         if section.type == UInt32(SHT_NOBITS) { return [] }
         guard let slice = bytes.slice(at: section.fileOffset, count: section.size) else {
             throw .malformed(
@@ -172,7 +173,7 @@ public final class ElfImage: Sendable {
     }
 
     /// The file's bytes for a range of link-time addresses: what the memory held before anything wrote to it.
-    public func readFile(at linked: UInt64, count: Int) throws(SymbolError) -> [UInt8] {
+    public func readFile(at linked: UInt64, count: Int) throws(ReadError) -> [UInt8] {
         guard let count = UInt64(exactly: count), let slice = layout.slice(linked: linked, count: count) else {
             throw .malformed(
                 path: path, offset: 0,
@@ -185,14 +186,14 @@ public final class ElfImage: Sendable {
     public var frameTable: FrameTable? { debugging.frameTable }
 
     /// The executable segment a link-time address lies in.
-    func executableSegment(containing linked: UInt64) -> ElfSegment? {
+    package func executableSegment(containing linked: UInt64) -> ElfSegment? {
         segments.first {
             $0.type == UInt32(PT_LOAD) && $0.permissions.contains(.execute) && $0.contains(linked)
         }
     }
 
     /// The section a link-time address lies in. NOBITS sections of thread-local data overlap others, and do not count.
-    func section(containing linked: UInt64) -> ElfSection? {
+    package func section(containing linked: UInt64) -> ElfSection? {
         sections.first { $0.contains(linked) && $0.flags & UInt64(SHF_TLS) == 0 }
     }
 
@@ -214,26 +215,5 @@ public final class ElfImage: Sendable {
             }
         }
         return []
-    }
-}
-
-/// Note records (elf(5), Elf64_Nhdr).
-enum Notes {
-    static func buildID(in notes: UnsafeRawBufferPointer, alignment: UInt64) -> [UInt8]? {
-        let mask: UInt64 = alignment == 8 ? 7 : 3
-        var offset: UInt64 = 0
-        while let name = notes.value(UInt32.self, at: offset), let size = notes.value(UInt32.self, at: offset &+ 4),
-            let type = notes.value(UInt32.self, at: offset &+ 8)
-        {
-            let description = (offset &+ 12 &+ UInt64(name) &+ mask) & ~mask
-            if type == UInt32(NT_GNU_BUILD_ID), name == 4,
-                notes.slice(at: offset &+ 12, count: 4)?.starts(with: "GNU\0") == true,
-                size > 0, size <= 64, let id = notes.slice(at: description, count: UInt64(size))
-            {
-                return Array(id)
-            }
-            offset = (description &+ UInt64(size) &+ mask) & ~mask
-        }
-        return nil
     }
 }

@@ -18,14 +18,14 @@ public struct DynamicRelocation: Hashable, Sendable {
 }
 
 /// What the dynamic linker reads of a file: the PT_DYNAMIC segment (elf(5), Elf64_Dyn) and the tables it points to.
-struct DynamicSection: Sendable {
+package struct DynamicSection: Sendable {
     var needed: [String] = []
     var soname: String?
     var runpath: [String] = []
     /// DT_FLAGS_1; DF_1_PIE is what the dynamic linker refuses to load.
     var flags1: UInt64 = 0
     /// Names of versions by their number in `.gnu.version`: defined and needed ones share the numbers.
-    var versionNames: [UInt16: String] = [:]
+    package var versionNames: [UInt16: String] = [:]
 
     private var symbols: (offset: UInt64, size: UInt64) = (0, 0)
     private var strings: (offset: UInt64, size: UInt64) = (0, 0)
@@ -33,7 +33,7 @@ struct DynamicSection: Sendable {
     /// File offsets and sizes of the tables of relocations, DT_RELA and DT_JMPREL.
     private(set) var relocationTables: [(offset: UInt64, size: UInt64)] = []
     /// Link-time address of the segment, 0 for none: where DT_DEBUG is found in memory.
-    private(set) var segment: (address: UInt64, size: UInt64) = (0, 0)
+    package private(set) var segment: (address: UInt64, size: UInt64) = (0, 0)
 
     init() {}
 
@@ -91,7 +91,7 @@ struct DynamicSection: Sendable {
         }
     }
 
-    func symbolTable(_ bytes: FileContents, path: String) throws(SymbolError) -> SymbolTable? {
+    func symbolTable(_ bytes: FileContents, path: String) throws(ReadError) -> SymbolTable? {
         try SymbolTable.check(symbols.size, strings.size, path: path)
         guard symbols.size > 0, let records = bytes.slice(at: symbols.offset, count: symbols.size),
             let text = bytes.slice(at: strings.offset, count: strings.size)
@@ -168,7 +168,7 @@ extension ElfImage {
         return result
     }
 
-    func forEachFunctionRelocation(_ time: ReadingTime, _ body: (DynamicRelocation) -> Void) {
+    package func forEachFunctionRelocation(_ time: ReadingTime, _ body: (DynamicRelocation) -> Void) {
         let isArm = machine == UInt16(EM_AARCH64)
         func visit(_ table: UnsafeRawBufferPointer) {
             var offset: UInt64 = 0

@@ -3,7 +3,7 @@ import CHotpatchElf
 import Glibc
 
 /// libelf's and libdw's handles on one mapped file, used by one thread at a time.
-final class DebugReader: Sendable {
+package final class DebugReader: Sendable {
     /// Neither library is thread-safe.
     private struct Handles {
         /// Of `DebugSections`: the file, and its DWARF.
@@ -39,7 +39,7 @@ final class DebugReader: Sendable {
     }
 
     /// The range of link-time addresses of the frame description entry (FDE) that covers an address.
-    func frameRange(containing linked: UInt64) -> Range<UInt64>? {
+    package func frameRange(containing linked: UInt64) -> Range<UInt64>? {
         handles.withLock { handles in
             if !handles.triedFrames {
                 handles.triedFrames = true
@@ -58,7 +58,7 @@ final class DebugReader: Sendable {
     }
 
     /// Runs `body` with the file's DWARF; nil where it has none.
-    func withDwarf<R>(_ body: (OpaquePointer) -> R) -> R? {
+    package func withDwarf<R>(_ body: (OpaquePointer) -> R) -> R? {
         handles.withLock { handles in
             if !handles.triedDwarf {
                 handles.triedDwarf = true

@@ -7,7 +7,7 @@ import HotpatchMemory
 /// A file that others may write is never mapped: whoever truncates it ends the process that looks at the mapping (SIGBUS). Room for the
 /// whole file is reserved, so that an offset is a place, and what was read stays where it is; memory is taken for what was read, in
 /// pieces of 64 KiB.
-final class FileContents: Sendable {
+package final class FileContents: Sendable {
     /// A longer file is refused: no program or debug file is half as long.
     static let largestFile: Int64 = 64 << 30
     /// In bytes, of what is kept of one file: more cannot be read. The symbols of the largest programs take a fifth.
@@ -25,7 +25,7 @@ final class FileContents: Sendable {
         /// While the file is open.
         var descriptor: Int32 = -1
         /// Opens it once more.
-        var reopen: (@Sendable () throws(SymbolError) -> OpenFile)?
+        var reopen: (@Sendable () throws(ReadError) -> OpenFile)?
         /// Instead of a file: what of it is mapped, and whose memory that is.
         var mapped: (regions: [Region], memory: any MemoryReader)?
         /// Of the pieces.
@@ -37,8 +37,8 @@ final class FileContents: Sendable {
 
     /// - Parameter reopen: opens the file once more when `close` has been called: by then it may be another.
     init(
-        _ file: borrowing OpenFile, path: String, reopen: @escaping @Sendable () throws(SymbolError) -> OpenFile
-    ) throws(SymbolError) {
+        _ file: borrowing OpenFile, path: String, reopen: @escaping @Sendable () throws(ReadError) -> OpenFile
+    ) throws(ReadError) {
         let identity = file.identity
         guard identity.size > 0 else { throw .malformed(path: path, offset: 0, what: "the file is empty") }
         guard identity.size <= Self.largestFile else {
@@ -64,7 +64,7 @@ final class FileContents: Sendable {
 
     /// A file that cannot be opened, as far as it is mapped, the rest zeros: what a deleted library still says. Where one offset is
     /// mapped twice, the mapping that the process may not write to tells.
-    init(mapped regions: [Region], memory: any MemoryReader, path: String) throws(SymbolError) {
+    init(mapped regions: [Region], memory: any MemoryReader, path: String) throws(ReadError) {
         // Hundreds would be another thing than an image.
         let regions = regions.prefix(256).filter { $0.permissions.contains(.read) }
         var size: UInt64 = 0
@@ -112,7 +112,7 @@ final class FileContents: Sendable {
     }
 
     /// The bytes `offset ..< offset + length`; nil where they are not wholly inside, or cannot be read any more.
-    func slice(at offset: UInt64, count length: UInt64) -> UnsafeRawBufferPointer? {
+    package func slice(at offset: UInt64, count length: UInt64) -> UnsafeRawBufferPointer? {
         guard offset <= UInt64(count), UInt64(count) &- offset >= length else { return nil }
         let range = Int(offset)..<Int(offset &+ length)
         guard range.isEmpty || read(range) else { return nil }
@@ -120,7 +120,7 @@ final class FileContents: Sendable {
     }
 
     /// The value at an offset; nil as above.
-    func value<T: BitwiseCopyable>(_ type: T.Type, at offset: UInt64) -> T? {
+    package func value<T: BitwiseCopyable>(_ type: T.Type, at offset: UInt64) -> T? {
         slice(at: offset, count: UInt64(MemoryLayout<T>.size))?.value(type, at: 0)
     }
 
@@ -129,10 +129,10 @@ final class FileContents: Sendable {
     }
 
     /// All of it, read in one go.
-    func whole() -> UnsafeRawBufferPointer? { slice(at: 0, count: UInt64(count)) }
+    package func whole() -> UnsafeRawBufferPointer? { slice(at: 0, count: UInt64(count)) }
 
     /// How much of it is kept.
-    var bytesRead: Int { source.withLock { $0.bytesRead } }
+    package var bytesRead: Int { source.withLock { $0.bytesRead } }
 
     /// Reads past what is kept: for whoever wants a copy of his own.
     /// - Returns: whether all of it could be read.

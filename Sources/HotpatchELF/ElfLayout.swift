@@ -18,7 +18,7 @@ struct ElfLayout: Sendable {
     private static let segmentSize = UInt64(MemoryLayout<Elf64_Phdr>.size)
     private static let sectionSize = UInt64(MemoryLayout<Elf64_Shdr>.size)
 
-    init(_ bytes: FileContents, path: String, isFromMemory: Bool = false) throws(SymbolError) {
+    init(_ bytes: FileContents, path: String, isFromMemory: Bool = false) throws(ReadError) {
         self.isFromMemory = isFromMemory
         guard bytes.starts(with: "\u{7F}ELF") else {
             throw .malformed(path: path, offset: 0, what: "it does not start with an ELF header")
@@ -54,7 +54,7 @@ struct ElfLayout: Sendable {
 
     private static func segments(
         _ bytes: FileContents, at offset: UInt64, count: UInt64, path: String
-    ) throws(SymbolError) -> [ElfSegment] {
+    ) throws(ReadError) -> [ElfSegment] {
         guard count > 0 else { return [] }
         guard let table = bytes.slice(at: offset, count: count &* segmentSize) else {
             throw .malformed(path: path, offset: offset, what: "the program headers reach beyond the end of the file")
@@ -73,7 +73,7 @@ struct ElfLayout: Sendable {
 
     private static func sections(
         _ bytes: FileContents, at offset: UInt64, count: UInt64, names: UInt32, path: String
-    ) throws(SymbolError) -> [ElfSection] {
+    ) throws(ReadError) -> [ElfSection] {
         // A truncated file would otherwise just look like a stripped one. The number is bounded by the file's size.
         let (size, overflow) = count.multipliedReportingOverflow(by: sectionSize)
         guard count > 0, !overflow, let table = bytes.slice(at: offset, count: size) else {

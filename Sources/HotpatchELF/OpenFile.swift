@@ -2,15 +2,15 @@ import CHotpatchLinux
 import Glibc
 
 /// What tells two files, or two states of one file, apart.
-struct FileIdentity: Hashable, Sendable {
-    var deviceMajor: UInt32
-    var deviceMinor: UInt32
-    var inode: UInt64
-    var size: Int64
-    var modifiedSeconds: Int
-    var modifiedNanoseconds: Int
+package struct FileIdentity: Hashable, Sendable {
+    package var deviceMajor: UInt32
+    package var deviceMinor: UInt32
+    package var inode: UInt64
+    package var size: Int64
+    package var modifiedSeconds: Int
+    package var modifiedNanoseconds: Int
 
-    init(_ status: stat) {
+    package init(_ status: stat) {
         // The layout of dev_t, makedev(3): the macros are not visible to Swift.
         let device = UInt64(status.st_dev)
         deviceMajor = UInt32(truncatingIfNeeded: (device >> 8 & 0xFFF) | (device >> 32 & 0xFFFF_F000))
@@ -26,18 +26,18 @@ struct FileIdentity: Hashable, Sendable {
 ///
 /// Whatever a path leads to is looked at before it is opened (O_PATH): the opening of a FIFO waits for a writer, that of a device may
 /// do anything.
-struct OpenFile: ~Copyable {
-    let descriptor: Int32
-    let identity: FileIdentity
+package struct OpenFile: ~Copyable {
+    package let descriptor: Int32
+    package let identity: FileIdentity
 
-    init(path: String) throws(SymbolError) {
+    package init(path: String) throws(ReadError) {
         try self.init(location: linux_locate(path), path: path)
     }
 
     /// - Parameters:
     ///   - location: what O_PATH gave, or -1 with errno; closed.
     ///   - path: for errors.
-    init(location: Int32, path: String) throws(SymbolError) {
+    package init(location: Int32, path: String) throws(ReadError) {
         guard location >= 0 else { throw .unreadable(path: path, code: errno) }
         defer { _ = linux_close(location) }
         var status = stat()
@@ -55,20 +55,20 @@ struct OpenFile: ~Copyable {
     deinit { _ = linux_close(descriptor) }
 
     /// All of it, of at most so many bytes.
-    func readAll(limit: Int, path: String) throws(SymbolError) -> [UInt8] {
+    package func readAll(limit: Int, path: String) throws(ReadError) -> [UInt8] {
         try readToEnd(descriptor, limit: limit, path: path)
     }
 }
 
 /// Reads a whole file of /proc, of unknown size.
-func readWholeFile(_ path: String, limit: Int = 64 << 20) throws(SymbolError) -> [UInt8] {
+package func readWholeFile(_ path: String, limit: Int = 64 << 20) throws(ReadError) -> [UInt8] {
     let descriptor = linux_open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
     defer { _ = linux_close(descriptor) }
     return try readToEnd(descriptor, limit: limit, path: path)
 }
 
-private func readToEnd(_ descriptor: Int32, limit: Int, path: String) throws(SymbolError) -> [UInt8] {
+private func readToEnd(_ descriptor: Int32, limit: Int, path: String) throws(ReadError) -> [UInt8] {
     var contents: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while contents.count <= limit {

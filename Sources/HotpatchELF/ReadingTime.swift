@@ -37,46 +37,31 @@ public final class ReadingTime: Sendable {
     public func finish() { end.store(Self.unlimited, ordering: .relaxed) }
 
     /// Why what was read does not count; nil where all of it was.
-    public var failure: SymbolError? {
+    public var failure: ReadError? {
         guard isCutShort.load(ordering: .acquiring), let what = interrupted.withLock({ $0 }) else { return nil }
         return .outOfTime(reading: what, milliseconds: milliseconds.load(ordering: .relaxed))
     }
 
-    /// - Throws: `SymbolError.outOfTime` where something was not read to its end.
-    public func check() throws(SymbolError) {
+    /// - Throws: `ReadError.outOfTime` where something was not read to its end.
+    public func check() throws(ReadError) {
         if let failure { throw failure }
     }
 
     /// Whether to stop. Looks at the clock for one row of 4096, the first among them.
     /// - Parameter what: is being read, as in "the symbols of libshop.so".
-    @inline(__always)
-    func isOver(at row: Int, _ what: @autoclosure () -> String) -> Bool {
+    @inlinable @inline(__always)
+    package func isOver(at row: Int, _ what: @autoclosure () -> String) -> Bool {
         row & 4095 == 0 && isOver(what())
     }
 
     /// Whether to stop, by the clock.
-    func isOver(_ what: @autoclosure () -> String) -> Bool {
+    @usableFromInline
+    package func isOver(_ what: @autoclosure () -> String) -> Bool {
         if isCutShort.load(ordering: .relaxed) { return true }
         let end = end.load(ordering: .relaxed)
         guard end != Self.unlimited, linux_monotonic_time() >= end else { return false }
         interrupted.withLock { $0 = $0 ?? what() }
         isCutShort.store(true, ordering: .releasing)
         return true
-    }
-}
-
-extension Array {
-    private struct OutOfTime: Error {}
-
-    /// Sorts, unless the time is over: then all elements are there, in any order.
-    mutating func sort(
-        within time: ReadingTime, _ what: @autoclosure () -> String, by precedes: (Element, Element) -> Bool
-    ) {
-        var comparisons = 0
-        try? sort { left, right in
-            comparisons &+= 1
-            if time.isOver(at: comparisons, what()) { throw OutOfTime() }
-            return precedes(left, right)
-        }
     }
 }
