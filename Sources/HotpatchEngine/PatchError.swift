@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
@@ -125,12 +126,13 @@ extension PatchError {
         case .notFound(_, let image, _, _): return failure(.functionNotFound, image: image)
         case .noFunctionAt: return failure(.functionNotFound)
         case .ambiguous: return failure(.functionAmbiguous)
-        case .malformed(let path, _, _), .unsupported(let path, _): return failure(.unreadableFile, image: path)
-        case .unreadable(let path, let code): return failure(.unreadableFile, image: path, errno: code)
-        case .replaced(let path, _): return failure(.replacedFile, image: path)
         case .indirectUnresolved(_, let image, _): return failure(.unresolvedFunction, image: image)
-        case .outOfTime: return failure(.readingTimeout)
-        case .noProcess(let pid): return failure(.noProcess, process: pid)
+        case .unread(.malformed(let path, _, _)), .unread(.unsupported(let path, _)):
+            return failure(.unreadableFile, image: path)
+        case .unread(.unreadable(let path, let code)): return failure(.unreadableFile, image: path, errno: code)
+        case .unread(.replaced(let path, _)): return failure(.replacedFile, image: path)
+        case .unread(.outOfTime): return failure(.readingTimeout)
+        case .unread(.noProcess(let pid)): return failure(.noProcess, process: pid)
         }
     }
 
