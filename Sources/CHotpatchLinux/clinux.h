@@ -51,6 +51,10 @@ static inline void *linux_reserve(size_t count) {
 static inline int linux_make_writable(void *start, size_t count) {
     return (int)syscall(SYS_mprotect, start, count, PROT_READ | PROT_WRITE);
 }
+// The pages become what they were when they were mapped, and take no memory until then.
+static inline int linux_give_back(void *start, size_t count) {
+    return (int)syscall(SYS_madvise, start, count, 4 /* MADV_DONTNEED, on every architecture */);
+}
 static inline int linux_munmap(void *start, size_t count) { return (int)syscall(SYS_munmap, start, count); }
 // Nanoseconds since 1970, UTC.
 static inline uint64_t linux_time(void) {

@@ -36,10 +36,12 @@ enum Ledger {
     static let magic: [UInt8] = Array("HOTPATCH".utf8)
     /// At the beginning of a segment of an old edition, which a new one may be laid down in.
     static let retired: [UInt8] = Array("RETIRED!".utf8)
+    /// Likewise, while its pages are being given back; `retired` then.
+    static let emptied: [UInt8] = Array("EMPTIED!".utf8)
     /// Bytes of reverted patches that are not worth a new edition.
-    static let tolerated = 8 << 10
+    static let tolerated = 4 << 10
     /// Bytes of the latest reverted patches that a new edition keeps, for `list --all`.
-    static let history = 2 << 10
+    static let history = 1 << 10
     static let mappingName = "/memfd:hotpatch-ledger"
     /// Touched page by page: what is not used costs address space only.
     static let segmentSize = 1 << 20

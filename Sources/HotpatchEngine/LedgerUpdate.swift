@@ -12,6 +12,16 @@ struct LedgerUpdate {
     var ledgers: [Ledger.Segment]
     /// Of the state word of the patch that is among the records; nil where none is.
     var stateAddress: Address?
+    /// Of editions before, which this one takes the place of.
+    var superseded: [Ledger.Segment]
+}
+
+extension Target {
+    /// From outside, pages could only be given back by the process itself, and whoever asks it for that may die before it has done so:
+    /// when the next edition lies there, it would be emptied. So they wait for that edition.
+    public var givesMemoryBack: Bool { false }
+
+    public func giveBack(_: Range<Address>, then _: UInt64) {}
 }
 
 extension PatchEngine {
@@ -57,7 +67,17 @@ extension PatchEngine {
         let first = state.layout.segments.first ?? segment
         return LedgerUpdate(
             copies: copies, publication: publication, ledgers: isNewEdition ? [first, segment] : [first],
-            stateAddress: hasPatch ? encoder.stateOffset.map { start + $0 } : nil)
+            stateAddress: hasPatch ? encoder.stateOffset.map { start + $0 } : nil,
+            superseded: state.layout.superseded + (isNewEdition ? state.layout.segments : []))
+    }
+
+    /// Gives back the memory of the editions that a commit has taken out of use. No other patcher lays anything down there before.
+    func giveBack(_ update: LedgerUpdate) {
+        guard target.givesMemoryBack else { return }
+        let word = Ledger.retired.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        for segment in update.superseded {
+            target.giveBack(segment.address..<segment.address + segment.size, then: word)
+        }
     }
 
     private func newSegment(
@@ -123,7 +143,8 @@ extension PatchEngine {
     }
 
     private func retirement(of segments: [Ledger.Segment]) -> [Write] {
-        segments.map { Write(address: $0.address, kind: .data, expected: Ledger.magic, bytes: Ledger.retired) }
+        let word = target.givesMemoryBack ? Ledger.emptied : Ledger.retired
+        return segments.map { Write(address: $0.address, kind: .data, expected: Ledger.magic, bytes: word) }
     }
 
     func generationWrites(state: LedgerState) -> [Write] {

@@ -132,7 +132,7 @@ extension PatchEngine {
                     address: stateAddress, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
         }
         return StagedPatch(
-            plan: plan, copies: planned.fresh + update.copies, ledgers: update.ledgers,
+            plan: plan, copies: planned.fresh + update.copies, update: update,
             sites: planned.sites + state.sites, allocation: allocation)
     }
 }
@@ -147,7 +147,9 @@ extension PatchEngine {
         do throws(PatchError) {
             result = .success(
                 try commit(
-                    staged.plan, copies: staged.copies, ledgers: staged.ledgers, sites: staged.sites, state: state))
+                    staged.plan, copies: staged.copies, ledgers: staged.update.ledgers, sites: staged.sites,
+                    state: state))
+            giveBack(staged.update)
         } catch { result = .failure(error) }
         switch result {
         case .failure(let error) where error.outcome != .inconsistent: break

@@ -34,8 +34,7 @@ struct StagedPatch: ~Copyable {
     let plan: PatchPlan
     /// Records of the ledger, words of new slots: laid down with the stubs.
     let copies: [(address: Address, bytes: [UInt8])]
-    /// The first segments, of the ledger as it is and as it will be.
-    let ledgers: [Ledger.Segment]
+    let update: LedgerUpdate
     /// Those that the plan may write to, for an error to name.
     let sites: [SiteRecord]
     let allocation: Allocation

@@ -42,6 +42,12 @@ public protocol Target: AnyObject {
     /// Takes back a mapping made by `mapPool` or `mapLedger` that no commit has used.
     func unmap(_ range: Range<Address>)
 
+    /// Whether `giveBack` does anything. What is to be given back must not be used again meanwhile.
+    var givesMemoryBack: Bool { get }
+
+    /// Empties all pages of a range but the first, and then writes the range's first word, which nobody else writes.
+    func giveBack(_ range: Range<Address>, then word: UInt64)
+
     /// Holds all threads, checks, writes, releases.
     /// - Throws: `CommitMismatch`, or `PatchError`; unless that is `.inconsistent`, the process is as it was.
     func commit(_ block: CommitBlock) throws -> CommitSummary

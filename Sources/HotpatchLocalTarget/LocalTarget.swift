@@ -113,6 +113,14 @@ public final class LocalTarget: Target {
         _ = linux_munmap(range.lowerBound.pointer, range.upperBound - range.lowerBound)
     }
 
+    public var givesMemoryBack: Bool { true }
+
+    public func giveBack(_ range: Range<Address>, then word: UInt64) {
+        let rest = range.lowerBound + pageSize
+        if rest < range.upperBound { _ = linux_give_back(rest.pointer, range.upperBound - rest) }
+        range.lowerBound.pointer?.storeBytes(of: word.littleEndian, as: UInt64.self)
+    }
+
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
         try requireOwnProc()
         if isOutOfTime { begin() }

@@ -412,6 +412,17 @@ final class FakeTarget: Target {
 
     private var nextLedger = Address(0x1234_0000_0000)
 
+    /// Whether it does so, as a process that is patched from inside.
+    var givesMemoryBack = false
+    private(set) var givenBack: [Range<Address>] = []
+
+    func giveBack(_ range: Range<Address>, then word: UInt64) {
+        givenBack.append(range)
+        let rest = range.lowerBound + pageSize
+        overlay.write([UInt8](repeating: 0, count: range.upperBound - rest), at: rest)
+        poke(word, at: range.lowerBound)
+    }
+
     func mapLedger(size: Int, at address: Address?) throws -> Address {
         let start = address ?? nextLedger
         if address == nil { nextLedger = nextLedger + size }

@@ -9,7 +9,7 @@ import Testing
     @Test(
         arguments: [
             "libc", "hammer", "sleepers", "births", "vfork", "signals", "fork", "heap", "mapped", "reloaded", "stub",
-            "interrupted", "busy", "littered", "forks", "mocks", "pages",
+            "interrupted", "busy", "littered", "forks", "mocks", "pages", "ledger",
         ].enumerated().flatMap { index, name in
             [("signal", "procMem", 0), ("signal", "mprotect", 1), ("ptrace", "procMem", 1), ("ptrace", "mprotect", 0)]
                 .filter { getenv("HOTPATCH_MATRIX") != nil || index % 2 == $0.2 }.map { (name, [$0.0, $0.1]) }

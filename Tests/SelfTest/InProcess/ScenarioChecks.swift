@@ -4,7 +4,7 @@ import HotpatchTestSupport
 /// Programs that patch themselves (Tests/Victims/Scenarios). Not here: `reloaded`, which compiles libraries of x86_64 code.
 private let scenarios = [
     "libc", "sleepers", "vfork", "signals", "fork", "heap", "mapped", "stub", "interrupted", "guarded", "busy",
-    "littered", "mocks", "pages",
+    "littered", "mocks", "pages", "ledger",
 ]
 /// These patch for seconds.
 private let longScenarios = ["hammer", "births", "forks"]

@@ -249,6 +249,31 @@ func wholePages() throws {
     try expect(victim_add(40, 2) == 42, "the original does not run")
 }
 
+/// Patching and reverting for ever takes two mappings for the ledger, and no memory for what is out of use.
+func smallLedger() throws {
+    let kept = try Patch.replace(symbol: "getppid", withSymbol: "getpid")
+    for _ in 0..<200 { try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract").revert() }
+    try expect(victim_add(40, 2) == 42, "the original does not run")
+    try expect(try kept.isInForce, "what is kept is not in force")
+    var ledgers = 0
+    var isRetired = false
+    var retired: [Int] = []
+    for line in readFile("/proc/self/smaps").split(separator: "\n") {
+        let words = line.split(separator: " ")
+        if words[0].contains("-"), let start = UInt(words[0].split(separator: "-")[0], radix: 16) {
+            let isLedger = line.contains("hotpatch-ledger")
+            ledgers += isLedger ? 1 : 0
+            let mark = isLedger ? UnsafeRawPointer(bitPattern: start)!.loadUnaligned(as: UInt64.self) : 0
+            isRetired = isLedger && withUnsafeBytes(of: mark) { $0.elementsEqual("RETIRED!".utf8) }
+        } else if isRetired, words[0] == "Rss:" {
+            retired.append(Int(words[1])! << 10)
+        }
+    }
+    try expect(ledgers == 2, "\(ledgers) mappings for the ledger")
+    try expect(retired.count == 1 && retired[0] <= pageSize, "what is out of use takes \(retired) bytes")
+    try kept.revert()
+}
+
 /// A page whose branch targets are guarded stays so, whatever way its text is written (Arm ARM D8.4.6).
 func guardedPage() throws {
     guard victim_guard() != 0 else { return }

@@ -17,7 +17,8 @@ struct Scenarios {
         ("operation", forkDuringAnOperation), ("waits", waits), ("held", heldInVain),
         ("timeouts", timeoutsThatPass), ("storm", signalsThatNobodyHandles), ("forgotten", forkDuringACommit),
         ("missing", pagesThatAHeldThreadBrings), ("order", orderOfACommit),
-        ("mocks", mocksThatFail), ("pages", wholePages), ("thunks", thunksWithoutMemory), ("crash", crashInside),
+        ("mocks", mocksThatFail), ("pages", wholePages), ("ledger", smallLedger), ("thunks", thunksWithoutMemory),
+        ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
         ("names", namesOfOneCode), ("files", filesOfLimitedLength),
     ]
