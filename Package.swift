@@ -59,7 +59,7 @@ let package = Package(
             cSettings: cSettings),
 
         // Between the conventions of Swift functions: entries in assembly, and the moves that they have run.
-        .target(name: "CPatchCall", path: "CPatch/Call", cSettings: cSettings),
+        .target(name: "CPatchCall", dependencies: ["CPatchCore"], path: "CPatch/Call", cSettings: cSettings),
 
         module("HotpatchMemory", ["CHotpatchLinux"]),
         // The runtime's demangler, kept from what it would end the process for.

@@ -12,22 +12,23 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "cpatch_core.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t *page;  // the newest
 static size_t used;    // thunks of it
 
 #if defined(__x86_64__)
-#define hp_call_encode_thunks hp_call_encode_thunks_x86_64
+static const hp_arch machine = HP_ARCH_X86_64;
 #elif defined(__aarch64__)
-#define hp_call_encode_thunks hp_call_encode_thunks_arm64
+static const hp_arch machine = HP_ARCH_ARM64;
 #endif
 
 static uint8_t *make_page(size_t size) {
     if (!page) hp_call_prepare_vectors();
     uint8_t *code = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (code == MAP_FAILED) return NULL;
-    hp_call_encode_thunks(code, size);
+    hp_encode_thunks(machine, code, size);
     if (mprotect(code, size, PROT_READ | PROT_EXEC) != 0) {
         int error = errno;
         munmap(code, 2 * size);
@@ -42,17 +43,17 @@ static const void *make_thunk(const void *datum, const void *entry) {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     const void *thunk = NULL;
     pthread_mutex_lock(&lock);
-    if (!page || used == size / HP_CALL_THUNK_SIZE) {
-        uint8_t *fresh = make_page(size);
-        if (fresh) {
-            page = fresh;
+    if (!page || used == size / HP_THUNK_SIZE) {
+        uint8_t *next = make_page(size);
+        if (next) {
+            page = next;
             used = 0;
         }
     }
-    if (page && used < size / HP_CALL_THUNK_SIZE) {
+    if (page && used < size / HP_THUNK_SIZE) {
         const void *words[2] = {datum, entry};
-        thunk = page + used * HP_CALL_THUNK_SIZE;
-        memcpy(page + size + used * HP_CALL_THUNK_SIZE, words, sizeof words);
+        thunk = page + used * HP_THUNK_SIZE;
+        memcpy(page + size + used * HP_THUNK_SIZE, words, sizeof words);
         used++;
     }
     pthread_mutex_unlock(&lock);

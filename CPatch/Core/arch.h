@@ -55,7 +55,10 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
     size_t hp_##arch##_encode_return_address(uint8_t *out, uint64_t value);                                            \
                                                                                                                        \
     /* async_thunk.c: the code, which the words of a thunk follow */                                                   \
-    size_t hp_##arch##_async_thunk_code(uint8_t *out);
+    size_t hp_##arch##_async_thunk_code(uint8_t *out);                                                                 \
+                                                                                                                       \
+    /* thunks.c */                                                                                                     \
+    void hp_##arch##_encode_thunks(uint8_t *code, size_t size);
 
 HP_ARCHITECTURE(x86_64)
 HP_ARCHITECTURE(arm64)

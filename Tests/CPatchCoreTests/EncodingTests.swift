@@ -32,6 +32,35 @@ import Testing
                 == "ldr x16, #0x402000; br x16")
     }
 
+    /// Each reads its two words in the next page, as far away as it lies itself in its own.
+    @Test(arguments: [4096, 65536]) func thunks(size: Int) {
+        func page(_ arch: hp_arch) -> [UInt8] {
+            var out = [UInt8](repeating: 0xa5, count: size + 16)
+            hp_encode_thunks(arch, &out, size)
+            #expect(out[size...].allSatisfy { $0 == 0xa5 })
+            let first = Array(out[..<Int(HP_THUNK_SIZE)])
+            #expect(
+                stride(from: 0, to: size, by: first.count).allSatisfy { Array(out[$0..<$0 + first.count]) == first })
+            return first
+        }
+        let (datum, entry) = (0x401000 + size, 0x401008 + size)
+        #expect(
+            disassemble(Array(page(HP_ARCH_X86_64).dropLast(3)), at: 0x401000, arch: HP_ARCH_X86_64)
+                == "mov r11, qword ptr [rip + \(hexadecimal(datum - 0x401007))]; "
+                + "jmp qword ptr [rip + \(hexadecimal(entry - 0x40100d))]")
+        #expect(page(HP_ARCH_X86_64).suffix(3) == [0xcc, 0xcc, 0xcc])
+        #expect(
+            disassemble(Array(page(HP_ARCH_ARM64).dropFirst(4)), at: 0x401004, arch: HP_ARCH_ARM64)
+                == "ldr x17, #\(hexadecimal(datum)); ldr x16, #\(hexadecimal(entry)); br x16")
+        #expect(page(HP_ARCH_ARM64).prefix(4) == [0x5f, 0x24, 0x03, 0xd5])  // bti c
+        if size == 4096 {
+            #expect(page(HP_ARCH_X86_64) == hex("4c 8b 1d f9 0f 00 00 ff 25 fb 0f 00 00 cc cc cc"))
+            #expect(page(HP_ARCH_ARM64) == hex("5f 24 03 d5 f1 7f 00 58 10 80 00 58 00 02 1f d6"))
+        }
+    }
+
+    private func hexadecimal(_ value: Int) -> String { "0x" + String(value, radix: 16) }
+
     @Test func arm64IslandsReachFourGigabytes() {
         let from: UInt64 = 0x10_0000_1000
         func text(_ slot: UInt64) -> String {

@@ -45,7 +45,7 @@
 #define HP_CALL_ASYNC_SIZE (HP_CALL_ASYNC_FRAME + 16)
 #define HP_CALL_ASYNC_LINK 16
 #define HP_CALL_ASYNC_RESUME 8
-// Of contexts that callers make room for: of call.h, hp_call_async_functions.
+// The sizes of context that callers may be told to allocate: those of hp_call_async_functions in call.h, but the first.
 #define HP_CALL_ASYNC_SIZES 640, 1024, 2048, 4096
 
 // hp_call_box and the others, for the assembly.
@@ -185,12 +185,6 @@ const void *_Nonnull hp_call_box_function(const hp_call_box *_Nonnull box);
 // Code that callers may jump to as if it were a function, and which enters the adapter. The box is kept for good, as is the code.
 // NULL where there is no memory: errno says why.
 const void *_Nullable hp_call_make_thunk(hp_call_box *_Nonnull box);
-
-// Fills `size` bytes with thunks, for pages of the given size: thunk n reads its box and its entry at n * 16 in the page that
-// follows. Pure: any machine encodes for any.
-#define HP_CALL_THUNK_SIZE 16
-void hp_call_encode_thunks_x86_64(uint8_t *_Nonnull code, size_t size);
-void hp_call_encode_thunks_arm64(uint8_t *_Nonnull code, size_t size);
 
 // What a call runs: code, and where that is an adapter's entry the box that it finds in the register of thunks.
 typedef struct hp_call_destination {

@@ -146,6 +146,11 @@ size_t hp_encode_jump(hp_arch arch, uint64_t from, uint64_t to, uint8_t out[HP_D
 // Writes an island, a jump at `from` to the address stored at `slot`; returns its length, 0 where `slot` is out of reach.
 size_t hp_encode_island(hp_arch arch, uint64_t from, uint64_t slot, uint8_t out[HP_DETOUR_CAPACITY]);
 
+// Fills `size` bytes, a page, with thunks of HP_THUNK_SIZE. Thunk n loads the first word at n * HP_THUNK_SIZE of the page that follows into
+// r11 or x17, and jumps to where the second says. Nothing for an unknown architecture.
+enum { HP_THUNK_SIZE = 16 };
+void hp_encode_thunks(hp_arch arch, uint8_t *code, size_t size);
+
 // The thunk through which an async Swift function is entered that needs a larger context than callers allocate for the function
 // it replaces. It allocates one, makes it the child of the caller's, and enters the replacement with it; when that returns, by a jump
 // to the context's second word (swift/include/swift/ABI/Task.h, AsyncContext), the thunk frees it and returns to the caller likewise.

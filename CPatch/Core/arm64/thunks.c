@@ -1,8 +1,7 @@
-// Twin of x86_64/encode_thunk.c.
+// A page of thunks, arm64: see ../thunks.c. Twin: x86_64/thunks.c.
+#include "../arch.h"
 
 #include <string.h>
-
-#include "../call.h"
 
 // A load of a literal counts in words from itself: 19 bits, 1 MiB either way (Arm ARM, LDR (literal)).
 static uint32_t ldr_literal(unsigned target, size_t distance) {
@@ -10,10 +9,10 @@ static uint32_t ldr_literal(unsigned target, size_t distance) {
 }
 
 // br through x16 may land at `bti c` (Arm ARM D8.4.6).
-void hp_call_encode_thunks_arm64(uint8_t *code, size_t size) {
-    const uint32_t thunk[HP_CALL_THUNK_SIZE / 4] = {
+void hp_arm64_encode_thunks(uint8_t *code, size_t size) {
+    const uint32_t thunk[HP_THUNK_SIZE / 4] = {
         0xd503245f,                     // bti c
-        ldr_literal(17, size - 4),      // ldr x17, box
+        ldr_literal(17, size - 4),      // ldr x17, datum
         ldr_literal(16, size + 8 - 8),  // ldr x16, entry
         0xd61f0200,                     // br x16
     };
