@@ -172,7 +172,7 @@ struct LocalPatcher: ~Copyable {
         let result: Result<T, PatchError> = ProcessPatcher.current.patcher.withLock { patcher in
             let options = options.value
             patcher.target.options = options
-            patcher.time.begin(milliseconds: options.readingTimeout)
+            patcher.time.begin(milliseconds: options.readingTimeout.nanoseconds / 1_000_000)
             let result: Result<T, PatchError>
             do throws(PatchError) { result = .success(try body(&patcher)) } catch { result = .failure(error) }
             patcher.time.finish()
@@ -217,6 +217,7 @@ private final class ProcessPatcher: Sendable {
 
 /// Options that any thread may read and set, also in a child that was forked meanwhile: no lock.
 final class SharedOptions: Sendable {
+    // Times are in nanoseconds.
     private let timeout: Atomic<Int>
     private let readingTimeout: Atomic<Int>
     private let longestPause: Atomic<Int>
@@ -226,9 +227,9 @@ final class SharedOptions: Sendable {
     private let pageSize: Atomic<Int>
 
     init(_ value: LocalTarget.Options = .init()) {
-        timeout = Atomic(value.timeout)
-        readingTimeout = Atomic(value.readingTimeout)
-        longestPause = Atomic(value.longestPause)
+        timeout = Atomic(value.timeout.nanoseconds)
+        readingTimeout = Atomic(value.readingTimeout.nanoseconds)
+        longestPause = Atomic(value.longestPause.nanoseconds)
         writer = Atomic(value.writer.rawValue)
         parking = Atomic(value.parking.rawValue)
         stackBytes = Atomic(value.stackBytes)
@@ -238,18 +239,19 @@ final class SharedOptions: Sendable {
     var value: LocalTarget.Options {
         get {
             var value = LocalTarget.Options(
-                timeout: timeout.load(ordering: .relaxed), longestPause: longestPause.load(ordering: .relaxed),
-                writer: .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic,
-                parking: .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic,
-                stackBytes: stackBytes.load(ordering: .relaxed),
-                readingTimeout: readingTimeout.load(ordering: .relaxed))
+                timeout: .nanoseconds(timeout.load(ordering: .relaxed)),
+                longestPause: .nanoseconds(longestPause.load(ordering: .relaxed)),
+                readingTimeout: .nanoseconds(readingTimeout.load(ordering: .relaxed)))
+            value.writer = .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic
+            value.parking = .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic
+            value.stackBytes = stackBytes.load(ordering: .relaxed)
             value.pageSize = pageSize.load(ordering: .relaxed)
             return value
         }
         set {
-            timeout.store(newValue.timeout, ordering: .relaxed)
-            readingTimeout.store(newValue.readingTimeout, ordering: .relaxed)
-            longestPause.store(newValue.longestPause, ordering: .relaxed)
+            timeout.store(newValue.timeout.nanoseconds, ordering: .relaxed)
+            readingTimeout.store(newValue.readingTimeout.nanoseconds, ordering: .relaxed)
+            longestPause.store(newValue.longestPause.nanoseconds, ordering: .relaxed)
             writer.store(newValue.writer.rawValue, ordering: .relaxed)
             parking.store(newValue.parking.rawValue, ordering: .relaxed)
             stackBytes.store(newValue.stackBytes, ordering: .relaxed)

@@ -122,24 +122,22 @@ extension Patch {
 }
 
 extension Patch {
-    /// How this process is patched: deadlines, and how threads are held and text is written. The defaults suit every process.
-    public typealias Options = LocalTarget.Options
+    /// For how long this process may be patched, and its threads held. The defaults suit every process.
+    public typealias Options = HotpatchLocalTarget.LocalTarget.Options
 
     /// Those in force: the defaults, or what ``configure(_:)`` was given last.
     public static var options: Options { LocalPatcher.options.value }
 
     /// Sets the options for all operations of this process that begin after it.
-    /// - Parameter options: times in milliseconds, 1 to 3,600,000; `stackBytes` 0 or more.
+    /// - Parameter options: each time from a millisecond to an hour.
     /// - Throws: `PatchError` (`type`) where a value is out of its range. Then the options are as before.
     public static func configure(_ options: Options) throws(PatchError) {
-        guard options.timeout > 0, options.timeout <= 3_600_000, options.stackBytes >= 0 else {
-            throw .type("a timeout of \(options.timeout) ms is out of range. Use 1 to 3,600,000 ms.")
-        }
-        guard options.readingTimeout > 0, options.readingTimeout <= 3_600_000 else {
-            throw .type("a timeout of \(options.readingTimeout) ms for reading is out of range. Use 1 to 3,600,000 ms.")
-        }
-        guard options.longestPause > 0, options.longestPause <= 3_600_000 else {
-            throw .type("a pause of \(options.longestPause) ms is out of range. Use 1 to 3,600,000 ms.")
+        let times = [
+            ("a timeout", options.timeout), ("a timeout for reading", options.readingTimeout),
+            ("a pause", options.longestPause),
+        ]
+        for (what, time) in times where time < .milliseconds(1) || time > .seconds(3600) {
+            throw .type("\(what) of \(time) is out of range. Use 1 millisecond to 1 hour.")
         }
         LocalPatcher.options.value = options
     }

@@ -9,34 +9,39 @@ import HotpatchSymbols
 
 /// This process, patched from within.
 public final class LocalTarget: Target {
-    /// How the threads are held and the text is written. The defaults suit every process; tests try the others.
-    public struct Options: Sendable {
-        public enum Writer: UInt32, Sendable { case automatic, procMem, mprotect }
-        public enum Parking: UInt32, Sendable { case automatic, signal, ptrace }
+    /// For how long an operation may go on, and may hold threads. The defaults suit every process.
+    public struct Options: Sendable, Hashable {
+        /// For a whole operation but the reading of symbols, from a millisecond to an hour. By default 2 seconds.
+        public var timeout: Duration
+        /// For reading the process's symbols before, from a millisecond to an hour: the first time all of them. No thread waits
+        /// meanwhile. By default a minute.
+        public var readingTimeout: Duration
+        /// For which threads are held at most, all attempts together, from a millisecond to an hour. Between attempts they run on. By
+        /// default a second.
+        public var longestPause: Duration
 
-        /// For a whole commit, in milliseconds.
-        public var timeout: Int
-        /// For reading the process's symbols before, in milliseconds: the first time all of them. No thread waits meanwhile.
-        public var readingTimeout: Int
-        /// For which threads are held at most, in milliseconds, all attempts together. Between attempts they run on.
-        public var longestPause: Int
-        public var writer: Writer
-        public var parking: Parking
+        // How threads are held and text is written: tests try all ways.
+        package enum Writer: UInt32, Sendable { case automatic, procMem, mprotect }
+        package enum Parking: UInt32, Sendable { case automatic, signal, ptrace }
+        package var writer = Writer.automatic
+        package var parking = Parking.automatic
         /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
-        public var stackBytes: Int
+        package var stackBytes = 64 << 10
         /// In bytes, a power of two. Tests pretend that it is more than the kernel's.
         package var pageSize = sysconf(Int32(_SC_PAGESIZE))
 
+        /// Makes options.
+        /// - Parameters:
+        ///   - timeout: for a whole operation but the reading of symbols.
+        ///   - longestPause: for which threads are held at most.
+        ///   - readingTimeout: for reading the process's symbols.
         public init(
-            timeout: Int = 2000, longestPause: Int = 1000, writer: Writer = .automatic, parking: Parking = .automatic,
-            stackBytes: Int = 64 << 10, readingTimeout: Int = 60_000
+            timeout: Duration = .seconds(2), longestPause: Duration = .seconds(1),
+            readingTimeout: Duration = .seconds(60)
         ) {
             self.timeout = timeout
             self.readingTimeout = readingTimeout
             self.longestPause = longestPause
-            self.writer = writer
-            self.parking = parking
-            self.stackBytes = stackBytes
         }
     }
 
@@ -64,7 +69,7 @@ public final class LocalTarget: Target {
     /// On the monotonic clock, in nanoseconds; 0 before the first operation.
     private var end: UInt64 = 0
 
-    public func begin() { end = linux_monotonic_time() + UInt64(max(options.timeout, 1)) * 1_000_000 }
+    public func begin() { end = linux_monotonic_time() + UInt64(options.timeout.nanoseconds) }
     public var isOutOfTime: Bool { linux_monotonic_time() >= end }
     public var committer: UInt64 { UInt64(linux_gettid()) }
     public func hasThread(_ id: UInt64) -> Bool { id == committer }
@@ -126,7 +131,7 @@ public final class LocalTarget: Target {
         if isOutOfTime { begin() }
         var wanted = hp_commit_options()
         wanted.timeout_ns = end - min(end, linux_monotonic_time())
-        wanted.hold_ns = UInt64(max(options.longestPause, 1)) * 1_000_000
+        wanted.hold_ns = UInt64(options.longestPause.nanoseconds)
         wanted.writer = options.writer.rawValue
         wanted.parking = options.parking.rawValue
         wanted.stack_bytes = options.stackBytes

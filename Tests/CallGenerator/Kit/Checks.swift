@@ -232,7 +232,7 @@ func useOneThread() throws {
 /// Runs the signatures from `FIRST` on, which a run after a crash is told, or `COUNT` of them.
 func runAll(_ signatures: [() async -> Void]) async throws {
     var options = Patch.options
-    options.timeout = 20_000  // an emulator is slow
+    options.timeout = .seconds(20)  // an emulator is slow
     try Patch.configure(options)
     let first = getenv("FIRST").flatMap { Int(String(cString: $0)) } ?? 0
     let count = getenv("COUNT").flatMap { Int(String(cString: $0)) } ?? signatures.count

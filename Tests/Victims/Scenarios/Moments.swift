@@ -21,7 +21,7 @@ func interrupted() throws {
         var options = Patch.options
         let patience = options.timeout
         // It is refused after that, in the bytes of a jump at least.
-        options.timeout = (1..<4).contains(inside) ? 1500 : 4 * patience
+        options.timeout = (1..<4).contains(inside) ? .milliseconds(1500) : patience * 4
         try Patch.configure(options)
         var patch: Patch?
         var refused: String?
@@ -34,7 +34,7 @@ func interrupted() throws {
         victim_step_release()
         while state.value == 0 { usleep(1000) }
         try expect(state.value >> 8 == 33 || inside == 0, "offset \(inside): the stepped call gave \(state.value >> 8)")
-        options.timeout = 4 * patience
+        options.timeout = patience * 4
         try Patch.configure(options)
         // How many bytes are overwritten depends on how far away the stub is: seen where nobody is inside.
         let after = try patch ?? Patch.replace(symbol: "victim_stepped", withSymbol: "victim_subtract")

@@ -27,10 +27,11 @@ func namesOfOneCode() throws {
 /// The symbols of a process are not read in a millisecond: nothing is changed, and the next operation begins anew.
 func readingThatEnds() throws {
     let options = Patch.options
-    func setReadingTimeout(_ milliseconds: Int) throws {
+    func setReadingTimeout(_ time: Duration) throws {
         var options = options
-        options.readingTimeout = milliseconds
+        options.readingTimeout = time
         try Patch.configure(options)
+        try expect(Patch.options == options, "the options are other ones")
     }
     func mustFail(_ what: String, _ body: () throws -> Void) throws {
         do { try body() } catch let error as PatchError where error.code == .readingTimeout {
@@ -39,14 +40,16 @@ func readingThatEnds() throws {
         }
         throw Unexpected(description: "\(what) was done")
     }
-    try setReadingTimeout(1)
+    try setReadingTimeout(.milliseconds(1))
     try mustFail("the patch") { try Patch.replace(symbol: "getppid", with: { -1 } as @convention(c) () -> pid_t) }
     try mustFail("the list") { _ = try Patch.functions(matching: "getppid") }
     try expect(getppid() > 0, "the function is as it was")
     do {
-        try setReadingTimeout(0)
+        try setReadingTimeout(.zero)
         throw Unexpected(description: "no time at all is a time")
-    } catch let error as PatchError where error.code == .type {}
+    } catch let error as PatchError where error.code == .type {
+        try expect(error.message.contains("of 0.0 seconds is out of range"), error.message)
+    }
 
     try setReadingTimeout(options.readingTimeout)
     let patch = try Patch.replace(symbol: "getppid", with: { -1 } as @convention(c) () -> pid_t)
@@ -54,7 +57,7 @@ func readingThatEnds() throws {
     try patch.revert()
 
     // What has been read stays so: the time is for reading only.
-    try setReadingTimeout(1)
+    try setReadingTimeout(.milliseconds(1))
     try Patch.replace(symbol: "getppid", with: { -2 } as @convention(c) () -> pid_t).revert()
     try setReadingTimeout(options.readingTimeout)
 }

@@ -51,7 +51,7 @@ func tracedByAnother() throws {
     // Until then the tracer may be another patcher, which is soon done.
     let patient = Patch.options
     var options = patient
-    options.timeout = 500
+    options.timeout = .milliseconds(500)
     try Patch.configure(options)
     do {
         try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")

@@ -33,8 +33,8 @@ struct Scenarios {
         let parkings: [String: LocalTarget.Options.Parking] = ["signal": .signal, "ptrace": .ptrace]
         let writers: [String: LocalTarget.Options.Writer] = ["procMem": .procMem, "mprotect": .mprotect]
         var options = LocalTarget.Options()
-        options.timeout = 20_000  // an emulator is slow
-        options.readingTimeout = 600_000
+        options.timeout = .seconds(20)  // an emulator is slow
+        options.readingTimeout = .seconds(600)
         options.parking = arguments.dropFirst().first.flatMap { parkings[$0] } ?? .automatic
         options.writer = arguments.dropFirst(2).first.flatMap { writers[$0] } ?? .automatic
         if let size = arguments.dropFirst(3).first.flatMap({ Int($0) }) { options.pageSize = size }

@@ -115,7 +115,7 @@ func patchDuringVfork() throws {
     _ = try Patch.originalAddress(symbol: "victim_add")
     let patient = Patch.options
     var options = patient
-    options.timeout = 300
+    options.timeout = .milliseconds(300)
     try Patch.configure(options)
     let (done, stop) = (Counter(), Counter())
     startThread {
@@ -147,7 +147,7 @@ func patchDuringVfork() throws {
 func signalsDuringVfork() throws {
     _ = try Patch.originalAddress(symbol: "victim_add")
     var options = Patch.options
-    options.timeout = 500
+    options.timeout = .milliseconds(500)
     try Patch.configure(options)
     let (done, lost, ended) = (Counter(), Counter(), Counter())
     nonisolated(unsafe) let stop = UnsafeMutablePointer<Int>.allocate(capacity: 1)
