@@ -28,12 +28,20 @@ for map in "$products"/CPatch*.build/module.modulemap CPatch/*/include/module.mo
 done
 [ -e "$products/Modules/HotpatchTesting.swiftmodule" ] || { echo "error: there is no HotpatchTesting in $products. Build it first."; exit 1; }
 
+# Usage: graph MODULE [OPTION…]. Writes its public declarations to $work/MODULE.
+graph() {
+    local module=$1
+    shift
+    [ -d "$work/$module" ] && return
+    mkdir "$work/$module"
+    swift-symbolgraph-extract -module-name "$module" "${modules[@]}" -target "$(uname -m)-unknown-linux-gnu" \
+        -output-dir "$work/$module" -minimum-access-level public -skip-inherited-docs -skip-synthesized-members "$@"
+}
+
 # Usage: archive MODULE CATALOG. Says which public declarations have no documentation.
 archive() {
     local module=$1 undocumented
-    mkdir "$work/$module"
-    swift-symbolgraph-extract -module-name "$module" "${modules[@]}" -target "$(uname -m)-unknown-linux-gnu" \
-        -output-dir "$work/$module" -minimum-access-level public -skip-inherited-docs -skip-synthesized-members || return 1
+    graph "$module" || return 1
     docc convert "$2" --additional-symbol-graph-dir "$work/$module" --output-path "$work/$module.doccarchive" \
         --fallback-display-name "$module" --fallback-bundle-identifier "swift-hotpatch.$module" --warnings-as-errors \
         --transform-for-static-hosting --experimental-documentation-coverage --coverage-summary-level detailed \
@@ -42,6 +50,33 @@ archive() {
     undocumented=$(awk -F ' *[|] *' '$3 == "false" && $2 !~ /^(Article|CollectionGroup)/ {print "  " $NF}' "$work/$module.log")
     [ -z "$undocumented" ] || { echo "without documentation:"; echo "$undocumented"; return 1; }
 }
+
+# Usage: documented MODULE TYPE. Says which public declarations of a type have no documentation: the type itself, and its members.
+documented() {
+    graph "$1" -pretty-print || return 1
+    awk -v module="$1" -v type="$2" '
+        /^    [{]$/ { path = ""; told = 0 }
+        /^      "pathComponents"/ { inside = 1; next }
+        inside && /^      \]/ { inside = 0 }
+        inside { gsub(/^ *"|",?$/, ""); path = path (path == "" ? "" : ".") $0 }
+        /^      "docComment"/ { told = 1 }
+        /^    [}],?$/ && (path == type || index(path, type ".") == 1) {
+            seen++
+            if (!told) { print "without documentation: " module "." path; missing = 1 }
+        }
+        END {
+            if (!seen) print "there is no " module "." type
+            exit !seen || missing
+        }' "$work/$1/$1.symbols.json"
+}
+
+# Types that the libraries have from modules below them, which no client imports.
+aliases=$(grep -hoE 'public typealias [A-Za-z]+ = Hotpatch[A-Za-z]*\.[A-Za-z.]+' Sources/Hotpatch/*.swift Sources/HotpatchTesting/*.swift \
+    Sources/HotpatchEngine/PatchError*.swift | awk '{ print $NF }')
+[ -n "$aliases" ] || fail "the libraries have no types of other modules"
+for alias in $aliases; do
+    documented "${alias%%.*}" "${alias#*.}" || fail "the documentation of $alias"
+done
 
 archive Hotpatch "$catalog" || fail "the documentation of Hotpatch"
 archive HotpatchTesting Sources/HotpatchTesting/HotpatchTesting.docc || fail "the documentation of HotpatchTesting"

@@ -46,7 +46,10 @@ public struct Patch: Sendable, Identifiable {
     }
 
     /// What a method of a struct, an enum or a protocol extension does with `self`.
-    public typealias SelfUse = FunctionFacts.SelfUse
+    public typealias SelfUse = HotpatchSwiftCall.FunctionFacts.SelfUse
+
+    /// A place in a process's memory.
+    public typealias Address = HotpatchMemory.Address
 
     /// The original, as a function value.
     ///

@@ -55,7 +55,7 @@ public struct PatchError: Error, Sendable {
     }
 
     /// A function that an ambiguous name may mean. Its `spelling` names it, and none of the others in its image.
-    public typealias Candidate = SymbolError.Candidate
+    public typealias Candidate = HotpatchSymbols.SymbolError.Candidate
 
     /// What an error is about. Each error has some of it.
     private struct Context: Hashable {

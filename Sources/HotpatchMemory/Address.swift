@@ -2,26 +2,38 @@
 ///
 /// Address − address is an offset and address + offset is an address; there is no address + address.
 public struct Address: RawRepresentable, Hashable, Comparable, Sendable {
+    /// The number.
     public var rawValue: UInt64
 
+    /// Makes the address that has a number.
+    /// - Parameter rawValue: the number.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
+    /// Makes the address that has a number.
+    /// - Parameter rawValue: the number.
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    /// Makes the address that a pointer of this process has.
+    /// - Parameter pointer: the pointer.
     public init(_ pointer: UnsafeRawPointer) { rawValue = UInt64(UInt(bitPattern: pointer)) }
 
+    /// Zero, at which nothing is mapped.
     public static let null = Address(0)
 
+    /// Whether one address is the lower.
     public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
     /// Wraps around, as address arithmetic in a process does: an ELF file can hold any number.
     public static func + (address: Self, offset: Int) -> Self {
         Address(address.rawValue &+ UInt64(bitPattern: Int64(offset)))
     }
+    /// The address so many bytes below. Wraps around likewise.
     public static func - (address: Self, offset: Int) -> Self {
         Address(address.rawValue &- UInt64(bitPattern: Int64(offset)))
     }
+    /// From one address to the other, in bytes.
     public static func - (left: Self, right: Self) -> Int {
         Int(Int64(bitPattern: left.rawValue &- right.rawValue))
     }
+    /// Adds bytes to an address. Wraps around likewise.
     public static func += (address: inout Self, offset: Int) { address = address + offset }
 
     /// How far apart two addresses are, in bytes, whichever comes first.
@@ -46,6 +58,7 @@ public struct Address: RawRepresentable, Hashable, Comparable, Sendable {
 }
 
 extension Address: CustomStringConvertible {
+    /// In hexadecimal, with `0x` in front.
     public var description: String { "0x" + String(rawValue, radix: 16) }
 }
 

@@ -5,6 +5,7 @@ import HotpatchMemory
 public struct FunctionSymbol: Sendable, Hashable {
     /// Mangled, without a version.
     public var name: String
+    /// Of the symbol, `GLIBC_2.2.5`; nil where it has none.
     public var version: String?
     /// Where the code is in the process. For an indirect function, the implementation its resolver chose.
     public var address: Address
@@ -12,8 +13,11 @@ public struct FunctionSymbol: Sendable, Hashable {
     public var symbolAddress: Address
     /// Of the code at `address`, in bytes; 0 where no symbol says.
     public var size: Int
+    /// The executable or library that defines it.
     public var image: LoadedImage
+    /// Whether other files see the symbol (STB_LOCAL, STB_GLOBAL, STB_WEAK).
     public var binding: SymbolBinding
+    /// Whether other images do (STV_DEFAULT and the others).
     public var visibility: SymbolVisibility
     /// STT_GNU_IFUNC.
     public var isIndirect: Bool

@@ -5,7 +5,9 @@ import HotpatchMemory
 public enum SymbolError: Error, Sendable {
     /// One definition of an ambiguous name.
     public struct Candidate: Hashable, Sendable {
+        /// The path of the executable or library that defines it.
         public var image: String
+        /// Of its first instruction.
         public var address: Address
         /// Mangled.
         public var name: String

@@ -6,12 +6,14 @@ import HotpatchMemory
 
 /// A copy of a function's code that a patch of the function does not change.
 public struct UnreachedCopy: Hashable, Sendable, CustomStringConvertible {
+    /// How a copy came to be, and where it is.
     public enum Kind: Hashable, Sendable {
         /// Inlined at `address` into the function `into` (mangled); file and line of the call where DWARF tells them.
         case inlined(into: String, file: String?, line: Int?, address: Address)
         /// A clone or specialisation with a symbol of its own (mangled).
         case specialised(name: String, address: Address)
     }
+    /// How it came to be, and where it is.
     public var kind: Kind
 
     /// Readable: the copy's, or that of the function it is part of.
@@ -21,6 +23,7 @@ public struct UnreachedCopy: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Where it is, by readable names.
     public var description: String {
         switch kind {
         case .inlined(let into, let file, let line, let address):
@@ -41,6 +44,7 @@ public enum UnreachedCopies: Hashable, Sendable {
     /// Neither DWARF nor `.symtab`: nothing can be said.
     case unknown
 
+    /// Those that are known.
     public var copies: [UnreachedCopy] {
         switch self {
         case .known(let copies), .symbolsOnly(let copies): copies

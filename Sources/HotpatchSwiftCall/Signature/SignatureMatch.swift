@@ -2,6 +2,7 @@
 public struct FunctionFacts: Hashable, Sendable {
     /// What a method does with `self`. Of a class's it need not be known: then it is taken not to be `consuming`.
     public enum SelfUse: Hashable, Sendable {
+        /// Neither `mutating` nor `consuming`.
         case borrowed
         /// `mutating`.
         case mutated
