@@ -27,8 +27,8 @@ let package = Package(
         .library(
             name: "HotpatchParts",
             targets: [
-                "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchELF", "HotpatchPlan",
-                "HotpatchMemory", "HotpatchSwiftCall",
+                "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchProcFS", "HotpatchELF",
+                "HotpatchPlan", "HotpatchMemory", "HotpatchSwiftCall",
             ]),
         .executable(name: "swift-hotpatch", targets: ["swift-hotpatch"]),
     ],
@@ -66,25 +66,33 @@ let package = Package(
         module("HotpatchDemangle", []),
         // Files and objects: headers, symbol tables, frame information, DWARF.
         module("HotpatchELF", ["HotpatchMemory", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"]),
+        // Maps, tasks, stat and status of a process; the files that it has, opened as it would. It imports ELF, for a file that is
+        // mapped is known by the build-id in it.
+        module("HotpatchProcFS", ["HotpatchMemory", "HotpatchELF", "CHotpatchLinux"]),
         module(
             "HotpatchSymbols",
             [
-                "HotpatchMemory", "HotpatchELF", "HotpatchDemangle", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw",
+                "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchDemangle", "CHotpatchElf", "CHotpatchDw",
             ]),
         module("HotpatchPlan", ["HotpatchMemory", "CPatchCore"]),
         module(
             "HotpatchEngine",
-            ["HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchLinux"]),
+            [
+                "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "CPatchCore",
+                "CHotpatchLinux",
+            ]),
         module(
             "HotpatchLocalTarget",
             [
-                "HotpatchMemory", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore", "CPatch",
+                "HotpatchMemory", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore",
+                "CPatch",
                 "CHotpatchLinux",
             ]),
         module(
             "HotpatchRemoteTarget",
             [
-                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore",
+                "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
+                "CPatchCore",
                 "CPatchAgent",
                 "CPatchMachine",
                 "CHotpatchLinux", "CHotpatchDw",
@@ -94,7 +102,7 @@ let package = Package(
         module(
             "Hotpatch",
             [
-                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
+                "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
                 "HotpatchLocalTarget",
                 "HotpatchSwiftCall", "CHotpatchLinux", "CPatch",
             ]),
@@ -102,7 +110,7 @@ let package = Package(
         module(
             "HotpatchCommands",
             [
-                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
+                "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
                 "HotpatchRemoteTarget",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
@@ -122,7 +130,7 @@ let package = Package(
         tests(
             "EngineTests",
             [
-                "HotpatchEngine", "HotpatchMemory", "HotpatchELF", "HotpatchPlan", "HotpatchSymbols",
+                "HotpatchEngine", "HotpatchMemory", "HotpatchProcFS", "HotpatchELF", "HotpatchPlan", "HotpatchSymbols",
                 "HotpatchTestSupport",
             ]),
         tests(
@@ -132,19 +140,24 @@ let package = Package(
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
         tests(
             "SymbolsTests",
-            ["HotpatchSymbols", "HotpatchDemangle", "HotpatchMemory", "HotpatchELF", "HotpatchTestSupport"]),
+            [
+                "HotpatchSymbols", "HotpatchDemangle", "HotpatchMemory", "HotpatchProcFS", "HotpatchELF",
+                "HotpatchTestSupport",
+            ]),
         // A process to be patched, for RemoteTargetTests and SelfTest.
         .target(
             name: "HotpatchRemoteSupport",
             dependencies: [
-                "HotpatchRemoteTarget", "HotpatchSymbols", "HotpatchMemory", "CPatchCore", "CPatchAgent",
+                "HotpatchRemoteTarget", "HotpatchSymbols", "HotpatchMemory", "HotpatchProcFS", "CPatchCore",
+                "CPatchAgent",
                 "HotpatchTestSupport",
             ],
             path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
         tests(
             "RemoteTargetTests",
             [
-                "HotpatchRemoteTarget", "HotpatchEngine", "HotpatchPlan", "HotpatchMemory", "HotpatchSymbols",
+                "HotpatchRemoteTarget", "HotpatchEngine", "HotpatchPlan", "HotpatchMemory", "HotpatchProcFS",
+                "HotpatchSymbols",
                 "CPatchCore", "CPatchAgent", "HotpatchRemoteSupport", "HotpatchTestSupport",
             ]),
         tests(
@@ -167,7 +180,7 @@ let package = Package(
             name: "HotpatchCallChecks",
             dependencies: [
                 "HotpatchCalls", "CHotpatchVictims", "HotpatchSwiftCall", "CPatchCall", "Hotpatch", "HotpatchTesting",
-                "HotpatchMemory", "HotpatchSymbols",
+                "HotpatchMemory", "HotpatchProcFS", "HotpatchSymbols",
                 "HotpatchTestSupport",
             ],
             path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
@@ -175,7 +188,7 @@ let package = Package(
             name: "SwiftCallTests",
             dependencies: [
                 "HotpatchSwiftCall", "CPatchCall", "HotpatchDemangle", "HotpatchCalls", "HotpatchCallChecks",
-                "CHotpatchVictims", "Hotpatch", "HotpatchMemory",
+                "CHotpatchVictims", "Hotpatch", "HotpatchMemory", "HotpatchProcFS",
                 "HotpatchSymbols",
                 "HotpatchTestSupport",
             ],
@@ -193,7 +206,7 @@ let package = Package(
             name: "HotpatchSelfTest",
             dependencies: [
                 "HotpatchCommands", "HotpatchEngine", "HotpatchRemoteTarget", "HotpatchLocalTarget", "HotpatchSymbols",
-                "HotpatchPlan", "HotpatchMemory", "CPatchCore",
+                "HotpatchPlan", "HotpatchMemory", "HotpatchProcFS", "CPatchCore",
                 "CPatch", "CHotpatchLinux", "CHotpatchVictims", "HotpatchCallChecks", "HotpatchRemoteSupport",
                 "HotpatchTestSupport",
             ],

@@ -21,6 +21,10 @@ static inline pid_t linux_getpid(void) { return (pid_t)syscall(SYS_getpid); }
 static inline uid_t linux_getuid(void) { return (uid_t)syscall(SYS_getuid); }
 static inline int linux_open(const char *path, int flags) { return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0); }
 static inline int linux_close(int fd) { return (int)syscall(SYS_close, fd); }
+static inline int linux_rewind(int fd) { return (int)syscall(SYS_lseek, fd, 0L, SEEK_SET); }
+static inline ssize_t linux_readlink(const char *path, void *buffer, size_t count) {
+    return syscall(SYS_readlinkat, AT_FDCWD, path, buffer, count);
+}
 static inline ssize_t linux_read(int fd, void *buffer, size_t count) { return syscall(SYS_read, fd, buffer, count); }
 static inline ssize_t linux_pread(int fd, void *buffer, size_t count, int64_t offset) {
     return syscall(SYS_pread64, fd, buffer, count, offset);

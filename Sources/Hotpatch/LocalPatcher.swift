@@ -5,6 +5,7 @@ import HotpatchEngine
 import Glibc
 import HotpatchLocalTarget
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSwiftCall
 import HotpatchSymbols
 import Synchronization

@@ -1,6 +1,7 @@
 import HotpatchELF
 import HotpatchEngine
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchRemoteTarget
 import HotpatchSymbols
 

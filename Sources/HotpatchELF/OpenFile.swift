@@ -56,27 +56,15 @@ package struct OpenFile: ~Copyable {
 
     /// All of it, of at most so many bytes.
     package func readAll(limit: Int, path: String) throws(ReadError) -> [UInt8] {
-        try readToEnd(descriptor, limit: limit, path: path)
+        var contents: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while contents.count <= limit {
+            let count = linux_read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .unreadable(path: path, code: errno) }
+            if count == 0 { return contents }
+            contents.append(contentsOf: chunk[..<count])
+        }
+        throw .malformed(path: path, offset: UInt64(contents.count), what: "it is longer than \(limit) bytes")
     }
-}
-
-/// Reads a whole file of /proc, of unknown size.
-package func readWholeFile(_ path: String, limit: Int = 64 << 20) throws(ReadError) -> [UInt8] {
-    let descriptor = linux_open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
-    defer { _ = linux_close(descriptor) }
-    return try readToEnd(descriptor, limit: limit, path: path)
-}
-
-private func readToEnd(_ descriptor: Int32, limit: Int, path: String) throws(ReadError) -> [UInt8] {
-    var contents: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 64 << 10)
-    while contents.count <= limit {
-        let count = linux_read(descriptor, &chunk, chunk.count)
-        if count < 0, errno == EINTR { continue }
-        guard count >= 0 else { throw .unreadable(path: path, code: errno) }
-        if count == 0 { return contents }
-        contents.append(contentsOf: chunk[..<count])
-    }
-    throw .malformed(path: path, offset: UInt64(contents.count), what: "it is longer than \(limit) bytes")
 }

@@ -1,4 +1,5 @@
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// What is patched in a process, kept in that process, so that any later command can list and revert it.

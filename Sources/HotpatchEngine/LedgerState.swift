@@ -1,4 +1,5 @@
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// The ledger, read: what is patched, and where there is room for more.

@@ -5,7 +5,7 @@ public struct OwnCode: Sendable {
     /// What the Swift modules' symbols begin with, and the C ones'.
     private static let prefixes = [
         "$s8Hotpatch", "$s19HotpatchLocalTarget", "$s14HotpatchEngine", "$s12HotpatchPlan", "$s15HotpatchSymbols",
-        "$s11HotpatchELF", "$s14HotpatchMemory", "hp_",
+        "$s11HotpatchELF", "$s14HotpatchProcFS", "$s14HotpatchMemory", "hp_",
     ]
 
     private let images: Set<String>

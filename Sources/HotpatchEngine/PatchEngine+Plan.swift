@@ -1,6 +1,7 @@
 import CHotpatchLinux
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 extension PatchEngine {

@@ -2,6 +2,7 @@ import CHotpatchLinux
 import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// Replaces and reverts functions of a target: names and addresses in, a plan, one commit, a receipt.

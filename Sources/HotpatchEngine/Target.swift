@@ -1,5 +1,6 @@
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// The process whose functions are patched, as the engine sees it: this one (`LocalTarget`) or another (`RemoteTarget`).

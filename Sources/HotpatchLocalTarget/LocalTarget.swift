@@ -5,6 +5,7 @@ import HotpatchEngine
 import Glibc
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// This process, patched from within.
@@ -59,11 +60,8 @@ public final class LocalTarget: Target {
     public var pid: Int32 { linux_getpid() }
     public var memory: any MemoryReader { reader }
 
-    /// From the line `x86_Thread_features` of `/proc/self/status` (Documentation/arch/x86/shstk.rst).
     public var hasShadowStack: Bool {
-        contents(of: "/proc/self/status").split(separator: "\n").contains {
-            $0.hasPrefix("x86_Thread_features:") && $0.contains("shstk")
-        }
+        (try? ProcStatus(ofProcess: pid))?.hasShadowStack ?? false
     }
 
     /// On the monotonic clock, in nanoseconds; 0 before the first operation.
@@ -151,12 +149,7 @@ public final class LocalTarget: Target {
     /// In a pid namespace that sees another's /proc, the ids there are not those by which this process's threads can be signalled or
     /// traced: it would hold nobody, and take that for success.
     private func requireOwnProc() throws(PatchError) {
-        let file = linux_open("/proc/self/stat", O_RDONLY | O_CLOEXEC)
-        defer { _ = linux_close(file) }
-        var buffer = [UInt8](repeating: 0, count: 16)
-        let count = max(0, linux_read(file, &buffer, buffer.count))
-        let shown = buffer[..<count].prefix { $0 != UInt8(ascii: " ") }
-        if let shown = Int32(String(decoding: shown, as: UTF8.self)), shown != pid {
+        if let shown = ProcStat.ownID(), shown != pid {
             throw .target(
                 "cannot patch process \(pid) from inside. Its /proc is of another pid namespace, where its threads have other ids. "
                     + "Mount a /proc of its own, or patch it from outside.")
@@ -212,26 +205,14 @@ public final class LocalTarget: Target {
 
     /// Who traces a thread, from the line `TracerPid` of its status; nil where nobody does who can be seen from here.
     private func tracer(of thread: Int32) -> String? {
-        let status = contents(of: "/proc/self/task/\(thread)/status")
-        let line = status.split(separator: "\n").first { $0.hasPrefix("TracerPid:\t") }
-        guard let id = line?.split(separator: "\t").last, id != "0" else { return nil }
-        let name = contents(of: "/proc/\(id)/comm").split(separator: "\n").first ?? "?"
+        guard let id = (try? ProcStatus(of: thread, in: pid))?.number("TracerPid"), id != 0 else { return nil }
+        let name = (try? ProcText.readString("/proc/\(id)/comm")).map { ProcText.trimmed($0) } ?? "?"
         return "process \(id) (\(name))"
-    }
-
-    /// As much of a small file as a thread's status takes; empty where it cannot be read.
-    private func contents(of path: String) -> String {
-        let file = linux_open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return "" }
-        defer { _ = linux_close(file) }
-        var buffer = [UInt8](repeating: 0, count: 8192)
-        let count = max(0, linux_read(file, &buffer, buffer.count))
-        return String(decoding: buffer[..<count], as: UTF8.self)
     }
 
     /// What a thread is doing: its state and the kernel function it sleeps in, as far as they can be seen.
     private func whereabouts(of thread: Int32) -> String {
-        guard let state = try? TaskState(pid: pid, thread: thread) else { return "" }
+        guard let state = TaskState(pid: pid, thread: thread) else { return "" }
         return state.description
     }
 }

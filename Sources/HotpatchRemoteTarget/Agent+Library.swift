@@ -138,7 +138,7 @@ extension Agent {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .systemCallFailedHere(name: "fstat", code: errno) }
         let region: Region?
-        do { region = try Mappings(of: process).region(at: address) } catch { throw .refused(error) }
+        do { region = try process.map().region(containing: address) } catch { throw .refused(error) }
         let device = UInt64(status.st_dev)
         let major = UInt32(truncatingIfNeeded: (device >> 8) & 0xfff)
         let minor = UInt32(truncatingIfNeeded: (device & 0xff) | ((device >> 12) & 0xfff00))

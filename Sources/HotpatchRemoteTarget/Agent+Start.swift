@@ -3,6 +3,7 @@ import CPatchAgent
 import CPatchMachine
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 
 extension Agent {
     /// Starts an agent in a process.
@@ -89,7 +90,7 @@ private struct AgentStarter {
             throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }
         let size = AgentArea(base: .null, vectorStateSize: vectorStateSize).count
-        guard let base = try Mappings(of: process).roomyAddress(count: size) else {
+        guard let base = try process.map().roomyAddress(count: size) else {
             throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: size)
         }
         area = AgentArea(base: base, vectorStateSize: vectorStateSize)
@@ -100,7 +101,8 @@ private struct AgentStarter {
 
     private mutating func findPlaces() throws {
         let count = AgentStub.count
-        let mappings = try Mappings(of: process)
+        let map = try process.map()
+        let files = TargetFiles(pid: process.pid, root: process.livingDirectory + "/root")
         for slack in symbols.slack {
             let start = slack.lowerBound.roundedUp(to: 64)
             guard start < slack.upperBound, slack.upperBound - start >= count else { continue }
@@ -111,7 +113,11 @@ private struct AgentStarter {
             // The linker may have let the rest of the page be the file's next bytes; nobody refers to them there.
             var place = StubPlace(range: start..<start + count, vacant: [UInt8](repeating: 0, count: count))
             if bytes != place.vacant {
-                if let file = mappings.fileBytes(at: start, count: count, of: process) { place.vacant = file }
+                if let region = map.region(containing: start),
+                    let file = files.bytes(mapped: region, at: start, count: count)
+                {
+                    place.vacant = file
+                }
                 let magic = bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
                 if magic == AgentStub.magic {
                     try evictPredecessor(from: place)
@@ -347,10 +353,7 @@ private struct AgentStarter {
         if !stack.isComplete, StackScan.holdsSignalFrame(tracee, in: memory) {
             return .unsafe("in a signal handler whose stack could not be unwound")
         }
-        guard let text = try? ProcText.readString("/proc/\(process.pid)/task/\(tracee.tid)/status") else {
-            return .unsafe("it ended")
-        }
-        let status = ProcStatus(parsing: text)
+        guard let status = try? ProcStatus(of: tracee.tid, in: process.pid) else { return .unsafe("it ended") }
         if hasPendingSignal(status) { return .late("about to receive a signal") }
         if let excess = session.excess { return .late("it was held for \(excess / 1_000_000) ms to be looked at") }
         var mask: UInt64 = 0

@@ -2,6 +2,7 @@ import CHotpatchLinux
 import CPatchAgent
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 
 /// A thread in the target that works for the patcher: it calls what it is asked to call, on a stack of its own, so that no
 /// thread of the program is held while a library loads.

@@ -2,6 +2,7 @@ import CHotpatchLinux
 import CPatchAgent
 import CPatchMachine
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// Where the agent finds what it needs in the target.
@@ -73,7 +74,7 @@ enum AgentStub {
     /// main thread blocks: another thread would wake for it, and its call fail with EINTR.
     /// - Parameter mask: what the thread blocks itself.
     static func blocked(mask: UInt64, status: ProcStatus) -> UInt64 {
-        func signals(_ key: Substring) -> UInt64? { status.text(key).flatMap { UInt64($0, radix: 16) } }
+        func signals(_ key: Substring) -> UInt64? { status.mask(key) }
         func set(_ numbers: Int32...) -> UInt64 { numbers.reduce(0) { $0 | 1 << UInt64($1 - 1) } }
         let all = ~set(33)
         guard let ignored = signals("SigIgn"), let caught = signals("SigCgt") else { return all }

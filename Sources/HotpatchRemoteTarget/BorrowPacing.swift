@@ -1,3 +1,5 @@
+import HotpatchProcFS
+
 /// When a thread that could not be borrowed is to be stopped again.
 ///
 /// A stop makes some waits begin anew, and what cannot be borrowed in one place cannot a moment later either: so a thread in such

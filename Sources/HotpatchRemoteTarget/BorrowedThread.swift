@@ -1,5 +1,6 @@
 import CPatchMachine
 import HotpatchMemory
+import HotpatchProcFS
 
 /// The thread that the stub was given to.
 struct BorrowedThread {
@@ -42,9 +43,8 @@ struct BorrowedThread {
     /// leads back into the stub nowhere, and it has not run meanwhile. Nobody returns into a stub once left.
     private func sleepsElsewhere() -> Bool {
         func switches() -> [Int?] {
-            let path = "/proc/\(task.pid)/task/\(task.tid)/status"
-            let status = ProcStatus(parsing: (try? ProcText.readString(path)) ?? "")
-            return [status.number("voluntary_ctxt_switches"), status.number("nonvoluntary_ctxt_switches")]
+            let status = try? ProcStatus(of: task.tid, in: task.pid)
+            return [status?.number("voluntary_ctxt_switches"), status?.number("nonvoluntary_ctxt_switches")]
         }
         let before = switches()
         let glance = TaskGlance(pid: task.pid, tid: task.tid)

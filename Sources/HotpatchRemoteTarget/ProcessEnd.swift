@@ -2,6 +2,7 @@ import CHotpatchLinux
 import HotpatchEngine
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 
 /// What has become of a process while it was being changed.
 public enum ProcessEnd: Hashable, Sendable {
@@ -65,12 +66,10 @@ extension RemoteProcess {
     /// unless that was this process.
     private var waitStatus: Int32? {
         if let status = statusAtEnd.withLock({ $0 }) { return status }
-        if let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text),
-            stat.startTime == startTime
+        if let stat = try? ProcStat(ofProcess: pid), stat.startTime == startTime, let status = stat.exitStatus,
+            status != 0 || userIsRoot
         {
-            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(whereSeparator: \.isWhitespace)
-            // The fifty-second; the third follows the name.
-            if fields.count > 50, let status = Int32(fields[50]), status != 0 || userIsRoot { return status }
+            return status
         }
         var status: Int32 = 0
         return linux_pidfd_wait_status(pidDescriptor, &status) == 0 ? status : nil

@@ -2,6 +2,7 @@ import CHotpatchLinux
 import Glibc
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 
 extension RemoteRefusal {
     /// Another patcher holds the process at the moment.
@@ -83,19 +84,15 @@ extension RemoteProcess {
 
     private static func readStat(_ pid: Int32) throws(RemoteRefusal) -> ProcStat {
         do {
-            guard let stat = ProcStat(parsing: try ProcText.readString("/proc/\(pid)/stat")) else {
-                throw Errno(EINVAL)
-            }
-            return stat
+            return try ProcStat(ofProcess: pid)
         } catch {
-            let code = (error as? Errno)?.code ?? EINVAL
-            if code == ENOENT || code == ESRCH { throw .noSuchProcess(pid: pid) }
-            throw .procUnreadable(pid: pid, path: "/proc/\(pid)/stat", code: code)
+            if error.code == ENOENT || error.code == ESRCH { throw .noSuchProcess(pid: pid) }
+            throw .procUnreadable(pid: pid, path: "/proc/\(pid)/stat", code: error.code)
         }
     }
 
     private static func readStatus(_ pid: Int32) throws(RemoteRefusal) -> ProcStatus {
-        do { return ProcStatus(parsing: try ProcText.readString("/proc/\(pid)/status")) } catch {
+        do { return try ProcStatus(ofProcess: pid) } catch {
             if error.code == ENOENT || error.code == ESRCH { throw .vanished(pid: pid) }
             throw .procUnreadable(pid: pid, path: "/proc/\(pid)/status", code: error.code)
         }
@@ -116,8 +113,7 @@ extension RemoteProcess {
         let list: TaskList
         do { list = try TaskList(pid: pid) } catch { throw .vanished(pid: pid) }
         for tid in list.scan() {
-            guard let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/status") else { continue }
-            let status = ProcStatus(parsing: text)
+            guard let status = try? ProcStatus(of: tid, in: pid) else { continue }
             if let tracer = status.number("TracerPid"), tracer != 0 {
                 let name = try? ProcText.readString("/proc/\(tracer)/comm")
                 throw .alreadyTraced(
@@ -154,7 +150,7 @@ extension RemoteProcess {
     private static func readMachine(pid: Int32, thread: Int32, status: ProcStatus) throws(RemoteRefusal) -> UInt16 {
         let path = "/proc/\(pid)/task/\(thread)/exe"
         let header: [UInt8]
-        do { header = try ProcText.read(path, limit: 64) } catch {
+        do { header = try ProcText.prefix(of: path, count: 64) } catch {
             throw refusal(pid: pid, path: path, code: error.code, status: status)
         }
         // e_ident: magic, class (2 is 64-bit), data (1 is little-endian); e_machine at 18.

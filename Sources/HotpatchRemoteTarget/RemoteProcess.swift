@@ -1,6 +1,7 @@
 import CHotpatchLinux
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import Synchronization
 
 /// A process as seen from outside, without touching it.
@@ -46,7 +47,7 @@ public final class RemoteProcess: Sendable {
         threadCount = status.number("Threads") ?? 1
         seccompMode = status.number("Seccomp") ?? 0
         hasNoNewPrivileges = status.number("NoNewPrivs") == 1
-        hasShadowStack = status.words("x86_Thread_features").contains("shstk")
+        hasShadowStack = status.hasShadowStack
         isInOtherNamespace = ["mnt", "pid"].contains { kind in
             let ours = try? ProcText.readLink("/proc/self/ns/\(kind)")
             let theirs = try? ProcText.readLink("/proc/\(pid)/ns/\(kind)")
@@ -60,10 +61,9 @@ public final class RemoteProcess: Sendable {
 
     /// Whether this very process still runs.
     public var isAlive: Bool {
-        guard let text = try? ProcText.readString("/proc/\(pid)/stat"), let stat = ProcStat(parsing: text) else {
+        guard let stat = try? ProcStat(ofProcess: pid), stat.startTime == startTime, stat.state != "X" else {
             return false
         }
-        guard stat.startTime == startTime, stat.state != "X" else { return false }
         // A leader that has ended alone is a zombie too.
         return stat.state != "Z" || hasLivingThread
     }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchProcFS
 
 /// Why a process is not touched. Its description reads `what. why. try this.`
 public enum RemoteRefusal: Error, Hashable, Sendable {
@@ -186,5 +187,14 @@ extension RemoteRefusal.BlockingThread {
         case "T": "continue it with kill -CONT and try again"
         default: "try again with a longer timeout"
         }
+    }
+}
+
+extension RemoteRefusal.BlockingThread {
+    init(pid: Int32, tid: Int32) {
+        let state = TaskState(pid: pid, thread: tid)
+        self.init(
+            tid: tid, name: state?.name ?? "?", state: state?.letter ?? "?", waitChannel: state?.waitsIn ?? "",
+            systemCall: state?.systemCall)
     }
 }

@@ -4,6 +4,7 @@ import HotpatchEngine
 import Glibc
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// Another process, patched from outside: text and data are written through `/proc/PID/mem` while every thread is stopped; what

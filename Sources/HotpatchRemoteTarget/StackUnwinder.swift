@@ -6,6 +6,7 @@ import Glibc
 import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// Unwinds stopped threads with libdw. Everything slow (finding the images, their symbols and call frame information) is done

@@ -2,6 +2,7 @@ import CHotpatchLinux
 import CPatchAgent
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 
 /// Keeps two patchers from putting stubs into one process at once: who looks whether there is room, and who writes or clears a stub,
 /// traces one certain thread of the process meanwhile, without stopping it. The kernel lets one tracer only (ptrace(2)), whatever namespaces

@@ -2,6 +2,7 @@ import CHotpatchLinux
 import CPatchMachine
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 
 /// The attached threads of one process. Everything here runs on a `TracerThread`.
 ///
@@ -180,8 +181,7 @@ final class Tracees {
             let code = errno
             if code == ESRCH { return false }
             guard let stat = TaskGlance(pid: pid, tid: tid).stat, !"ZX".contains(stat.state) else { return false }
-            let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/status")
-            let status = text.map { ProcStatus(parsing: $0) }
+            let status = try? ProcStatus(of: tid, in: pid)
             if let tracer = status?.number("TracerPid"), tracer != 0 {
                 let name = try? ProcText.readString("/proc/\(tracer)/comm")
                 throw .refused(
@@ -309,8 +309,7 @@ final class Tracees {
 
     /// SigCgt of /proc/PID/status; all signals where it cannot be read.
     private func readHandledSignals() -> UInt64 {
-        let status = (try? ProcText.readString("/proc/\(pid)/status")) ?? ""
-        return ProcStatus(parsing: status).text("SigCgt").flatMap { UInt64($0, radix: 16) } ?? .max
+        (try? ProcStatus(ofProcess: pid))?.mask("SigCgt") ?? .max
     }
 
     /// Four bytes of code; 0, which is no instruction of use here, where they cannot be read.

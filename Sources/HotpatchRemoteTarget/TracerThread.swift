@@ -1,5 +1,6 @@
 import CHotpatchLinux
 import Glibc
+import HotpatchProcFS
 
 /// A thread that traces. The kernel ties tracees to the thread that attached, not to its process (ptrace(2)), and there is
 /// no way to detach from a tracee that will not stop, one in vfork for instance — except that the tracer ends. So every

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchProcFS
 
 /// Finds separate debug files in the places that gdb and libdwfl look in: by build-id under the debug directories, and by
 /// `.gnu_debuglink` beside the file, in `.debug` beside it and under the debug directories (GDB manual, "Separate Debug Files").

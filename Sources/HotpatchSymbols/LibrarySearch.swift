@@ -2,6 +2,7 @@ import CHotpatchElf
 import Glibc
 import HotpatchELF
 import HotpatchMemory
+import HotpatchProcFS
 
 /// Finds the libraries a library needs where the dynamic linker of a process would (ld.so(8)): DT_RUNPATH, the cache,
 /// the standard directories. LD_LIBRARY_PATH is read from the process's environment.
@@ -14,7 +15,7 @@ struct LibrarySearch {
     init(files: TargetFiles, machine: UInt16) {
         self.files = files
         self.machine = machine
-        let environment = (try? readWholeFile(ProcDirectory.path(of: files.pid) + "/environ", limit: 4 << 20)) ?? []
+        let environment = (try? ProcText.read(ProcDirectory.path(of: files.pid) + "/environ", limit: 4 << 20)) ?? []
         let name = "LD_LIBRARY_PATH="
         environmentPath =
             environment.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }

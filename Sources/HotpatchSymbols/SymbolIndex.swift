@@ -1,6 +1,7 @@
 import Glibc
 import HotpatchELF
 import HotpatchMemory
+import HotpatchProcFS
 
 /// The functions of a process by name and by address.
 ///
@@ -106,7 +107,7 @@ public final class SymbolIndex: Sendable {
         reusing known: [LoadedImage], _ time: ReadingTime
     ) -> (images: [LoadedImage], problems: [ReadError]) {
         let loader = ImageLoader(
-            files: files, memory: memory,
+            files: MappedFiles(files: files, memory: memory),
             debugFiles: DebugFiles(files: files, directories: debugDirectories, time: time))
         var known = Dictionary(
             known.compactMap { image in image.elf.identity.map { ($0, image) } },
@@ -117,14 +118,14 @@ public final class SymbolIndex: Sendable {
         var claimed = Address.null
         var (count, bytesRead, symbols) = (0, 0, 0)
         for file in map.mappedFiles where file.header.range.lowerBound >= claimed {
-            if time.isOver("the symbols of \(ImageLoader.cleanPath(file.path))") { break }
-            guard loader.isProgram(file) || file.regions.contains(where: { $0.permissions.contains(.execute) }),
+            if time.isOver("the symbols of \(file.cleanPath)") { break }
+            guard loader.files.isProgram(file) || file.regions.contains(where: { $0.permissions.contains(.execute) }),
                 loader.isImage(file.header)
             else { continue }
             guard count < largestCount, bytesRead < largestShare, symbols < largestSymbolCount else {
                 problems.append(
                     .unsupported(
-                        path: ImageLoader.cleanPath(file.path),
+                        path: file.cleanPath,
                         what:
                             "it and what is mapped above it is left out: \(count) images with \(symbols) symbols, of which "
                             + "\(bytesRead) bytes were read, are as many as are looked at"))
@@ -152,17 +153,17 @@ public final class SymbolIndex: Sendable {
         _ known: [FileIdentity: LoadedImage], _ elves: inout [FileIdentity: ElfImage], isFirst: Bool,
         _ time: ReadingTime
     ) throws(ReadError) -> LoadedImage? {
-        let path = ImageLoader.cleanPath(file.path)
+        let path = file.cleanPath
         var same: LoadedImage?
         let elf: ElfImage
         do throws(ReadError) {
-            let opened = try loader.open(file)
+            let opened = try loader.files.open(file)
             same = known[opened.identity]
             let identity = opened.identity
             if let read = elves[identity] {
                 elf = read
             } else {
-                elf = try ElfImage(opened, path: path) { () throws(ReadError) in try loader.open(file) }
+                elf = try ElfImage(opened, path: path) { () throws(ReadError) in try loader.files.open(file) }
                 // A process can map one file thousands of times.
                 elves[identity] = elf
             }
@@ -173,8 +174,8 @@ public final class SymbolIndex: Sendable {
             case .unsupported where file.header.path.hasSuffix(" (deleted)"): break
             default: throw error
             }
-            guard !loader.isOverwritten(file),
-                let mapped = try? ElfImage(mapped: Array(file.regions), memory: loader.memory, path: path)
+            guard !loader.files.isOverwritten(file),
+                let mapped = try? ElfImage(mapped: Array(file.regions), memory: loader.files.memory, path: path)
             else { throw error }
             elf = mapped
         }
@@ -185,7 +186,8 @@ public final class SymbolIndex: Sendable {
         let symbols =
             same?.symbols ?? ImageSymbols(elf, time: time) { loader.debugFiles.debugFile(of: elf, imagePath: path) }
         return LoadedImage(
-            path: path, isMainProgram: isFirst && loader.isProgram(file), bias: bias, regions: regions, range: range,
+            path: path, isMainProgram: isFirst && loader.files.isProgram(file), bias: bias, regions: regions,
+            range: range,
             elf: elf, symbols: symbols, debugFiles: loader.debugFiles)
     }
 

@@ -1,6 +1,7 @@
 import HotpatchEngine
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 import HotpatchTestSupport
 import Testing

@@ -1,6 +1,7 @@
 import Glibc
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 import Synchronization
 import HotpatchTestSupport

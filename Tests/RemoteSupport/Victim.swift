@@ -2,6 +2,7 @@ import CPatchAgent
 import CPatchCore
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSymbols
 import HotpatchTestSupport
 
@@ -154,7 +155,7 @@ public final class Victim {
     }
 
     private func libcBase(_ pid: Int32) throws -> Address {
-        let maps = Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
+        let maps = try ProcessMap(pid: pid)
         // By its code: the file may be mapped once more, to be read (ElfImage).
         let code = maps.regions.first { $0.path.contains("/libc.so.6") && $0.permissions.contains(.execute) }
         guard let code else { throw TestFailure("no libc in \(pid)") }

@@ -2,6 +2,7 @@ import CPatchAgent
 import Glibc
 import HotpatchEngine
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchSymbols
 import Testing
@@ -88,7 +89,7 @@ extension RemoteTargetTests {
                 }
                 try victim.await { victim.shared.inHandler == round }
                 let pc = Address(UInt64(bitPattern: Int64(victim.shared.value)))
-                let path = try LibraryTests.mappings(victim.pid).region(at: pc)?.path ?? ""
+                let path = try LibraryTests.mappings(victim.pid).region(containing: pc)?.path ?? ""
                 #expect(path.contains("/libc.so") && !agent.place.range.contains(pc), "\(pc) in \(path)")
                 try victim.await { victim.shared.rounds(0) == round * interruptions }
                 try agent.finish()
@@ -148,7 +149,7 @@ extension RemoteTargetTests {
             try agent.finish()
             let second = try victim.startAgent()
             #expect(try second.call(victim.beta, deadline: .after(milliseconds: 1000)) == 2)
-            #expect(try LibraryTests.mappings(victim.pid).region(at: agent.area.base) == nil)
+            #expect(try LibraryTests.mappings(victim.pid).region(containing: agent.area.base) == nil)
             try second.finish()
             #expect(victim.makesProgress())
         }

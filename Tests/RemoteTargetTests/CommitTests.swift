@@ -1,6 +1,7 @@
 import CPatchCore
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import Testing
 

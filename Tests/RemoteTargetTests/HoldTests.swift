@@ -3,6 +3,7 @@ import Glibc
 import HotpatchEngine
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchSymbols
 import Testing

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchTestSupport
 import Testing
@@ -25,8 +26,8 @@ extension RemoteTargetTests {
             return count
         }
 
-        static func mappings(_ pid: Int32) throws -> Mappings {
-            Mappings(parsing: try ProcText.readString("/proc/\(pid)/maps"))
+        static func mappings(_ pid: Int32) throws -> ProcessMap {
+            try ProcessMap(pid: pid)
         }
 
         /// Ten libraries into a process that does nothing but allocate, print and wait.

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchTestSupport
 import Testing
@@ -245,21 +246,6 @@ extension RemoteTargetTests {
             let stat = ProcStat(parsing: text)
             #expect(stat?.name == name)
             if name != nil { #expect(stat?.startTime == 777) }
-        }
-
-        @Test func parsesMaps() {
-            let mappings = Mappings(
-                parsing: """
-                    00400000-00401000 r-xp 00000000 08:01 12 /a b
-                    zz-1 r-xp 0 0:0 0
-                    2000-1000 rw-p 0 0:0 0
-                    7ffff000-80000000 rw-s 00001000 00:05 3
-                    """)
-            #expect(mappings.regions.map(\.path) == ["/a b", ""])
-            #expect(mappings.regions[0].permissions == [.read, .execute])
-            #expect(mappings.regions[1].permissions == [.read, .write, .shared])
-            #expect(mappings.region(at: Address(0x400fff))?.inode == 12)
-            #expect(mappings.region(at: Address(0x401000)) == nil)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSymbols
 import HotpatchTestSupport
 import Testing

@@ -1,6 +1,7 @@
 import Glibc
 import HotpatchELF
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchTestSupport
 import Testing
 
@@ -90,7 +91,7 @@ import Testing
         let library = workshop.file("many.so")
         try runTool(["cc", "-shared", "-o", library, source])
         // As many objects would have it: the assembler gives a name once.
-        var bytes = try readWholeFile(library)
+        var bytes = try OpenFile(path: library).readAll(limit: 1 << 20, path: library)
         for name in names {
             let text = Array(name.utf8) + [0]
             let place = try #require(bytes.indices.first { bytes[$0...].starts(with: text) })

@@ -1,6 +1,7 @@
 import Glibc
 import HotpatchELF
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchSymbols
 import HotpatchTestSupport
 import Testing

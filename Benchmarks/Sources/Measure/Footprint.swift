@@ -2,6 +2,7 @@ import HotpatchEngine
 import Glibc
 import Hotpatch
 import HotpatchMemory
+import HotpatchProcFS
 import Subjects
 import HotpatchSymbols
 import Workload

@@ -4,6 +4,7 @@ import Glibc
 import Hotpatch
 import HotpatchLocalTarget
 import HotpatchMemory
+import HotpatchProcFS
 import Subjects
 import HotpatchSymbols
 

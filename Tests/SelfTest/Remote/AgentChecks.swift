@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchMemory
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchTestSupport
 
@@ -75,7 +76,7 @@ let agentChecks: [Check] =
                 }
                 try victim.await { victim.shared.inHandler == round }
                 let pc = Address(UInt64(bitPattern: Int64(victim.shared.value)))
-                let path = try mappings(victim).region(at: pc)?.path ?? ""
+                let path = try mappings(victim).region(containing: pc)?.path ?? ""
                 try expect(path.contains("/libc.so") && !agent.place.range.contains(pc), "\(pc) in \(path)")
                 try victim.await { victim.shared.rounds(0) == round * interruptions }
                 try agent.finish()
@@ -233,14 +234,14 @@ let agentChecks: [Check] =
             // Its stub is still there: the next one removes it, and the area.
             let second = try victim.startAgent()
             try expect(try second.call(victim.beta, deadline: .after(milliseconds: 20_000)) == 2, "beta")
-            try expect(try mappings(victim).region(at: agent.area.base) == nil, "its area is still there")
+            try expect(try mappings(victim).region(containing: agent.area.base) == nil, "its area is still there")
             try second.finish()
             try victim.mustGoOn()
         },
     ]
 
-private func mappings(_ victim: Victim) throws -> Mappings {
-    Mappings(parsing: try ProcText.readString("/proc/\(victim.pid)/maps"))
+private func mappings(_ victim: Victim) throws -> ProcessMap {
+    try ProcessMap(pid: victim.pid)
 }
 
 private func mustNotStart(_ victim: Victim, because reason: String, line: Int = #line) throws {

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchTestSupport
 

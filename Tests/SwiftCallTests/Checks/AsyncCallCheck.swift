@@ -1,6 +1,7 @@
 import HotpatchCalls
 import Glibc
 import Hotpatch
+import HotpatchProcFS
 import HotpatchTesting
 import HotpatchMemory
 import HotpatchSwiftCall

@@ -11,13 +11,19 @@ public struct ProcessMap: Sendable {
     /// - Throws: `ReadError.noProcess` where there is none (an ended one has an empty map), `.unreadable` without the
     ///   permission, `.malformed` where the text makes no sense.
     public init(pid: Int32) throws(ReadError) {
-        let path = ProcDirectory.path(of: pid) + "/maps"
+        try self.init(pid: pid, directory: ProcDirectory.path(of: pid))
+    }
+
+    /// As the thread shows it that the directory is of: the leader of a process that lives may have ended, and have no map.
+    package init(pid: Int32, directory: String) throws(ReadError) {
+        let path = directory + "/maps"
         // The kernel gives a page of text at a time; a mapping that changes between two pages can tear the list.
         var attempts = 3
         while true {
             attempts -= 1
             do throws(ReadError) {
-                let text = try readWholeFile(path)
+                let text: [UInt8]
+                do { text = try ProcText.read(path) } catch { throw .unreadable(path: path, code: error.code) }
                 guard !text.isEmpty else { throw .noProcess(pid: pid) }
                 self = try ProcessMap(parsing: text, pid: pid)
                 return
@@ -107,49 +113,6 @@ public struct ProcessMap: Sendable {
             if regions[middle].range.upperBound > address { high = middle } else { low = middle + 1 }
         }
         return low
-    }
-}
-
-/// Mappings of one file: what may be an image.
-public struct MappedFile: Hashable, Sendable {
-    /// Mappings of a file, after the first, that are looked at.
-    static let largestCount = 256
-
-    /// In ascending order; the first maps the start of the file, where an image has its ELF header.
-    public var regions: ArraySlice<Region>
-
-    public var header: Region { regions[regions.startIndex] }
-    public var path: String { header.path }
-    public var inode: UInt64 { header.inode }
-}
-
-extension ProcessMap {
-    /// The mappings grouped by device, inode and path, in ascending order: each group starts with a mapping of file
-    /// offset 0. Whether that is an ELF header, and how far the image reaches, only the memory and the file tell
-    /// (`SymbolIndex`): a file mapped twice gives two groups, the first of which holds the mappings of both.
-    public var mappedFiles: [MappedFile] {
-        struct Key: Hashable {
-            var major: UInt32
-            var minor: UInt32
-            var inode: UInt64
-            var path: String
-        }
-        var byFile: [Key: [Region]] = [:]
-        var order: [Key] = []
-        for region in regions where region.inode != 0 && !region.path.hasPrefix("[") {
-            let key = Key(
-                major: region.deviceMajor, minor: region.deviceMinor, inode: region.inode, path: region.path)
-            if byFile[key] == nil { order.append(key) }
-            byFile[key, default: []].append(region)
-        }
-        var files: [MappedFile] = []
-        for key in order {
-            let all = byFile[key]!
-            let starts = all.indices.filter { all[$0].fileOffset == 0 && all[$0].permissions.contains(.read) }
-            // An image has a handful of mappings; a file may be mapped thousands of times.
-            for start in starts { files.append(MappedFile(regions: all[start...].prefix(MappedFile.largestCount))) }
-        }
-        return files.sorted { $0.header.range.lowerBound < $1.header.range.lowerBound }
     }
 }
 

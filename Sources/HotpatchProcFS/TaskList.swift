@@ -1,22 +1,29 @@
 import CHotpatchLinux
 import Glibc
+import HotpatchMemory
 
 /// The threads of a process: the directory /proc/PID/task, held open so that listing it costs one call.
-final class TaskList {
+package final class TaskList {
     private let descriptor: Int32
     private var buffer = [UInt8](repeating: 0, count: 1 << 16)
 
-    init(pid: Int32) throws(Errno) {
-        descriptor = open("/proc/\(pid)/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    /// The directory of a thread.
+    package static func directory(of tid: Int32, in pid: Int32) -> String {
+        ProcDirectory.path(of: pid) + "/task/\(tid)"
+    }
+
+    /// - Throws: errno.
+    package init(pid: Int32) throws(Errno) {
+        descriptor = linux_open(ProcDirectory.path(of: pid) + "/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Errno(errno) }
     }
 
-    deinit { close(descriptor) }
+    deinit { _ = linux_close(descriptor) }
 
     /// The thread ids, ascending as the kernel gives them; empty once the process is gone.
-    func scan() -> [Int32] {
+    package func scan() -> [Int32] {
         var tids: [Int32] = []
-        lseek(descriptor, 0, SEEK_SET)
+        _ = linux_rewind(descriptor)
         while true {
             let count = buffer.withUnsafeMutableBytes { linux_getdents(descriptor, $0.baseAddress, $0.count) }
             guard count > 0 else { return tids }
@@ -43,18 +50,19 @@ final class TaskList {
 }
 
 /// What /proc says of one thread without disturbing it.
-struct TaskGlance {
-    var stat: ProcStat?
+package struct TaskGlance {
+    package var stat: ProcStat?
     /// The system call it is blocked in; nil where it runs.
-    var systemCall: Int?
+    package var systemCall: Int?
     /// PC while blocked; nil where it runs.
-    var pc: UInt64?
-    var sp: UInt64?
+    package var pc: UInt64?
+    package var sp: UInt64?
 
     /// /proc/PID/task/TID/syscall: `running`, or number, six arguments, SP and PC (proc_pid_syscall(5)).
-    init(pid: Int32, tid: Int32) {
-        stat = (try? ProcText.readString("/proc/\(pid)/task/\(tid)/stat")).flatMap { ProcStat(parsing: $0) }
-        guard let line = try? ProcText.readString("/proc/\(pid)/task/\(tid)/syscall") else { return }
+    package init(pid: Int32, tid: Int32) {
+        let directory = TaskList.directory(of: tid, in: pid)
+        stat = (try? ProcText.readString(directory + "/stat")).flatMap { ProcStat(parsing: $0) }
+        guard let line = try? ProcText.readString(directory + "/syscall") else { return }
         let fields = line.split(whereSeparator: \.isWhitespace)
         func hex(_ index: Int) -> UInt64? {
             fields[index].hasPrefix("0x") ? UInt64(fields[index].dropFirst(2), radix: 16) : nil
@@ -66,20 +74,7 @@ struct TaskGlance {
     }
 
     /// The letter of its state alone, for looks at all threads; nil where it is gone.
-    static func state(pid: Int32, tid: Int32) -> UInt8? {
-        guard let stat = try? ProcText.read("/proc/\(pid)/task/\(tid)/stat") else { return nil }
-        // The name is in parentheses and may hold any character, so the last ')' ends it.
-        guard let end = stat.lastIndex(of: UInt8(ascii: ")")), end + 2 < stat.count else { return nil }
-        return stat[end + 2]
-    }
-}
-
-extension RemoteRefusal.BlockingThread {
-    init(pid: Int32, tid: Int32) {
-        let glance = TaskGlance(pid: pid, tid: tid)
-        self.init(
-            tid: tid, name: glance.stat?.name ?? "?", state: glance.stat?.state ?? "?",
-            waitChannel: ProcText.trimmed((try? ProcText.readString("/proc/\(pid)/task/\(tid)/wchan")) ?? ""),
-            systemCall: glance.systemCall)
+    package static func state(pid: Int32, tid: Int32) -> UInt8? {
+        (try? ProcText.read(TaskList.directory(of: tid, in: pid) + "/stat")).flatMap { ProcStat.state(in: $0) }
     }
 }

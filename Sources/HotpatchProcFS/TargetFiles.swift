@@ -9,7 +9,7 @@ import HotpatchMemory
 /// A path is followed below the process's own root directory, and no symbolic link in it leads out (openat2(2), RESOLVE_IN_ROOT):
 /// the process may have another mount namespace, or be confined by chroot(2), and its user may have made the links. Only regular files
 /// are opened, and none that another process could make wait. Whether a file is the one that is mapped its inode and its build-id
-/// tell: `open(mapped:)`.
+/// tell: `MappedFiles`.
 public struct TargetFiles: Sendable {
     public let pid: Int32
     /// Nil for this process itself.
@@ -39,7 +39,7 @@ public struct TargetFiles: Sendable {
 
     /// Opens a file by a path of the process.
     /// - Throws: `ReadError.unreadable`, or `.unsupported` where it is no regular file.
-    func open(_ path: String) throws(ReadError) -> OpenFile {
+    package func open(_ path: String) throws(ReadError) -> OpenFile {
         guard let root else { return try OpenFile(path: path) }
         guard root.descriptor >= 0 else { throw .unreadable(path: root.path, code: root.code) }
         let location = linux_locate_below(root.descriptor, path)
@@ -61,12 +61,12 @@ public struct TargetFiles: Sendable {
     }
 
     /// Reads a whole file, of at most so many bytes.
-    func read(_ path: String, limit: Int) throws(ReadError) -> [UInt8] {
+    package func read(_ path: String, limit: Int) throws(ReadError) -> [UInt8] {
         try open(path).readAll(limit: limit, path: path)
     }
 
     /// An image by a path of the process.
-    func image(_ path: String) throws(ReadError) -> ElfImage {
+    package func image(_ path: String) throws(ReadError) -> ElfImage {
         try ElfImage(try open(path), path: path) { () throws(ReadError) in try open(path) }
     }
 
