@@ -1,6 +1,6 @@
 import HotpatchMemory
 import HotpatchPlan
-import HotpatchSymbols
+import HotpatchProcFS
 
 /// Records on their way into the ledger: where they are laid down, and the writes that make them part of it.
 struct LedgerUpdate {
