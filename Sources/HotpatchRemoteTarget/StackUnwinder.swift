@@ -79,13 +79,7 @@ final class StackUnwinder {
 
         guard dwfl_report_end(session, nil, nil) == 0,
             dwfl_attach_state(session, nil, process.pid, threadCallbacks, Unmanaged.passUnretained(subject).toOpaque())
-        else {
-            let error = UnwinderError()
-            dwfl_end(session)
-            callbacks.deallocate()
-            threadCallbacks.deallocate()
-            throw error
-        }
+        else { throw UnwinderError() }  // everything is initialised: deinit ends the session
         // Read now rather than in the middle of the first stop.
         dwfl_getmodules(
             session,

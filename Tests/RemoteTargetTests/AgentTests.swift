@@ -179,6 +179,21 @@ extension RemoteTargetTests {
             #expect(victim.makesProgress())
         }
 
+        /// A process that ends while it is looked at has no images: that is an error, and what libdw was given is taken back once.
+        @Test func unwindsNothingOfAProcessThatHasEnded() throws {
+            let victim = try Victim("n")
+            let process = try victim.process()
+            let memory = try process.memory()
+            let symbols = try victim.symbols(process, memory)
+            kill(victim.pid, SIGKILL)
+            try victim.await { !victim.isAlive }
+            for _ in 0..<20 {
+                #expect(throws: UnwinderError.self) {
+                    _ = try StackUnwinder(of: process, memory: memory, symbols: symbols.index)
+                }
+            }
+        }
+
         /// What was asked in time is waited for: a system call is over soon, and the answer says what was done.
         @Test func waitsForASystemCallThatWasAskedInTime() throws {
             let victim = try Victim("n")
