@@ -30,46 +30,46 @@ typedef struct async_link {
 } async_link;
 _Static_assert(sizeof(async_link) == HP_CALL_ASYNC_LINK, "for the entries");
 
-// One after the other lie the context that a caller provides, or nothing in its place; room for values; the frame; the link; the
+// One after the other lie the context that a caller provides, or nothing in its place; scratch space for values; the frame; the link; the
 // target's context.
-static size_t before_frame(const hp_call_box *box) { return sizeof(async_context) + box->program->room; }
+static size_t before_frame(const hp_call_adapter *adapter) { return sizeof(async_context) + adapter->program->scratch; }
 
-size_t hp_call_async_size(const hp_call_box *box) {
-    return before_frame(box) + HP_CALL_FRAME_SIZE + sizeof(async_link) + box->async_context_size;
+size_t hp_call_async_size(const hp_call_adapter *adapter) {
+    return before_frame(adapter) + HP_CALL_FRAME_SIZE + sizeof(async_link) + adapter->async_context_size;
 }
 
 static void set(uint8_t *at, const void *value) { memcpy(at, &value, sizeof value); }
 
 // The entries copy the registers, by words, as they were saved: what is loaded in larger parts has to wait for the stores.
-static inline uint8_t *lay_out(hp_call_box *box, void *caller, void *room) {
-    uint8_t *frame = (uint8_t *)room + before_frame(box);
+static inline uint8_t *lay_out(hp_call_adapter *adapter, void *caller, void *space) {
+    uint8_t *frame = (uint8_t *)space + before_frame(adapter);
     async_link *link = (async_link *)(frame + HP_CALL_FRAME_SIZE);
     async_context *context = (async_context *)(link + 1);
     *link = (async_link){frame, caller};
     *context = (async_context){caller, (const void *)(uintptr_t)hp_call_async_resumed};
-    set(frame + HP_CALL_FRAME_BOX, box);
-    set(frame + HP_CALL_OUT + HP_CALL_CONTEXT, box->context);
+    set(frame + HP_CALL_FRAME_ADAPTER, adapter);
+    set(frame + HP_CALL_OUT + HP_CALL_CONTEXT, adapter->context);
     return frame;
 }
 
 // Apart, so that calls whose context has room keep no registers for it.
-static __attribute__((noinline)) uint8_t *allocate(hp_call_box *box, void *caller) {
-    return lay_out(box, caller, swift_task_alloc(hp_call_async_size(box)));
+static __attribute__((noinline)) uint8_t *allocate(hp_call_adapter *adapter, void *caller) {
+    return lay_out(adapter, caller, swift_task_alloc(hp_call_async_size(adapter)));
 }
 
-static __attribute__((noinline)) void *deallocate(void *room, void *caller) {
-    swift_task_dealloc(room);
+static __attribute__((noinline)) void *deallocate(void *space, void *caller) {
+    swift_task_dealloc(space);
     return caller;
 }
 
-uint8_t *hp_call_async_begin(hp_call_box *box, void *caller, void *room) {
-    return room ? lay_out(box, caller, room) : allocate(box, caller);
+uint8_t *hp_call_async_begin(hp_call_adapter *adapter, void *caller, void *space) {
+    return space ? lay_out(adapter, caller, space) : allocate(adapter, caller);
 }
 
 void *hp_call_async_end(uint8_t *frame) {
-    const hp_call_box *box;
-    memcpy(&box, frame + HP_CALL_FRAME_BOX, sizeof box);
+    const hp_call_adapter *adapter;
+    memcpy(&adapter, frame + HP_CALL_FRAME_ADAPTER, sizeof adapter);
     async_context *caller = ((async_link *)(frame + HP_CALL_FRAME_SIZE))->caller;
-    void *room = frame - before_frame(box);
-    return room == caller ? caller : deallocate(room, caller);
+    void *space = frame - before_frame(adapter);
+    return space == caller ? caller : deallocate(space, caller);
 }

@@ -4,14 +4,14 @@
 
 #include "call.h"
 
-_Static_assert(offsetof(hp_call_box, program) == HP_CALL_BOX_PROGRAM, "for the entries");
-_Static_assert(offsetof(hp_call_box, target) == HP_CALL_BOX_TARGET, "for the entries");
-_Static_assert(offsetof(hp_call_box, context) == HP_CALL_BOX_CONTEXT, "for the entries");
+_Static_assert(offsetof(hp_call_adapter, program) == HP_CALL_ADAPTER_PROGRAM, "for the entries");
+_Static_assert(offsetof(hp_call_adapter, target) == HP_CALL_ADAPTER_TARGET, "for the entries");
+_Static_assert(offsetof(hp_call_adapter, context) == HP_CALL_ADAPTER_CONTEXT, "for the entries");
 _Static_assert(offsetof(hp_call_program, prepare) == HP_CALL_PROGRAM_PREPARE, "for the entries");
 _Static_assert(offsetof(hp_call_program, success) == HP_CALL_PROGRAM_SUCCESS, "for the entries");
 _Static_assert(offsetof(hp_call_program, failure) == HP_CALL_PROGRAM_FAILURE, "for the entries");
 _Static_assert(HP_CALL_PROGRAM_FAILURE == HP_CALL_PROGRAM_SUCCESS + 8, "arm64 loads both at once");
-_Static_assert(offsetof(hp_call_program, room) == HP_CALL_PROGRAM_ROOM, "for the entries");
+_Static_assert(offsetof(hp_call_program, scratch) == HP_CALL_PROGRAM_SCRATCH, "for the entries");
 _Static_assert(offsetof(hp_call_program, flags) == HP_CALL_PROGRAM_FLAGS, "for the entries");
 _Static_assert(offsetof(hp_call_program, stack_in) == HP_CALL_PROGRAM_STACK_IN, "for the entries");
 _Static_assert(offsetof(hp_call_program, stack_out) == HP_CALL_PROGRAM_STACK_OUT, "for the entries");
@@ -45,9 +45,9 @@ static void convert_closure(uint8_t *value, const hp_call_program *program, hp_c
     void *words[2];
     memcpy(words, value, sizeof words);
     if (words[0]) {
-        hp_call_box *box = hp_call_make_closure_box(program, words[0], words[1], ownership);
-        words[0] = (void *)(uintptr_t)hp_call_box_function(box);
-        words[1] = box;
+        hp_call_adapter *adapter = hp_call_make_closure_adapter(program, words[0], words[1], ownership);
+        words[0] = (void *)(uintptr_t)hp_call_adapter_function(adapter);
+        words[1] = adapter;
     } else {
         words[1] = NULL;
     }

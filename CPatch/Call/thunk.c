@@ -60,7 +60,7 @@ static const void *make_thunk(const void *datum, const void *entry) {
     return thunk;
 }
 
-const void *hp_call_make_thunk(hp_call_box *box) { return make_thunk(box, hp_call_box_destination(box).code); }
+const void *hp_call_make_thunk(hp_call_adapter *adapter) { return make_thunk(adapter, hp_call_adapter_destination(adapter).code); }
 
 const void *hp_call_make_dispatch_thunk(const hp_call_dispatcher *dispatcher) {
     return make_thunk(dispatcher, (const void *)(uintptr_t)hp_call_dispatch_entry);

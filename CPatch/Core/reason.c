@@ -9,12 +9,12 @@ const char *hp_reason_text(hp_reason reason) {
     case HP_UNREADABLE_ENTRY: return "fewer bytes of the function could be read than the jump would overwrite";
     case HP_UNDECODABLE: return "the decoder does not know an instruction at the entry";
     case HP_TOO_SHORT: return "the function is shorter than the jump that would replace its entry";
-    case HP_BRANCH_INTO_WINDOW: return "a jump leads into the bytes that would be overwritten";
+    case HP_BRANCH_INTO_PROLOGUE: return "a jump leads into the bytes that would be overwritten";
     case HP_BRANCH_TO_ENTRY: return "a jump leads back to the entry, so that a loop of the original would go on in the replacement";
-    case HP_RETURN_INTO_WINDOW: return "a call would return into the bytes that would be overwritten";
+    case HP_RETURN_INTO_PROLOGUE: return "a call would return into the bytes that would be overwritten";
     case HP_OUT_OF_REACH: return "the address it refers to is out of reach from the place it would be moved to";
     case HP_UNMOVABLE: return "the instruction depends on its own address in a way that cannot be rewritten";
-    case HP_ADDRESS_INTO_WINDOW: return "the instruction refers to the bytes that would be overwritten";
+    case HP_ADDRESS_INTO_PROLOGUE: return "the instruction refers to the bytes that would be overwritten";
     case HP_SELF_LOOP: return "the entry jumps to itself, so a thread inside never leaves it";
     case HP_STUB_OVERFLOW: return "the moved instructions do not fit a stub";
     case HP_DETOUR_OUT_OF_REACH: return "the stub, or its slot, is out of the jump's reach";

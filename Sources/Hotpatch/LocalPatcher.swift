@@ -111,7 +111,7 @@ struct LocalPatcher: ~Copyable {
     }
 
     /// A replacement by names and addresses of this process.
-    struct Wanted: Sendable {
+    struct ResolvedReplacement: Sendable {
         var function: FunctionSymbol
         var address: Address
         var name: String
@@ -124,7 +124,7 @@ struct LocalPatcher: ~Copyable {
         var note: String?
     }
 
-    mutating func apply(_ wanted: [Wanted]) throws(PatchError) -> Receipt {
+    mutating func apply(_ wanted: [ResolvedReplacement]) throws(PatchError) -> Receipt {
         let index = try index()
         try checkExecutable(wanted.map(\.address))
         let replacements = wanted.map {
@@ -207,11 +207,11 @@ private final class ProcessPatcher: Sendable {
         let known = newest.load(ordering: .acquiring)
         let pid = linux_getpid()
         if let known, known._withUnsafeGuaranteedRef({ $0.pid == pid }) { return known.takeUnretainedValue() }
-        let fresh = Unmanaged.passRetained(ProcessPatcher())
+        let created = Unmanaged.passRetained(ProcessPatcher())
         let (exchanged, original) = newest.compareExchange(
-            expected: known, desired: fresh, ordering: .acquiringAndReleasing)
-        if exchanged { return fresh.takeUnretainedValue() }
-        fresh.release()
+            expected: known, desired: created, ordering: .acquiringAndReleasing)
+        if exchanged { return created.takeUnretainedValue() }
+        created.release()
         return original!.takeUnretainedValue()
     }
 }

@@ -162,7 +162,7 @@ extension Patch {
 
     /// What is to be replaced together: ``Patch/transaction(_:)`` hands it out.
     public struct Transaction {
-        fileprivate var wanted: [LocalPatcher.Wanted] = []
+        fileprivate var wanted: [LocalPatcher.ResolvedReplacement] = []
 
         fileprivate init() {}
 

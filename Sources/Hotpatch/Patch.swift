@@ -36,7 +36,7 @@ public struct Patch: Sendable, Identifiable {
     public let notes: [String]
     private let selfUse: SelfUse?
 
-    init(receipt: Receipt, member: Int, of wanted: LocalPatcher.Wanted) {
+    init(receipt: Receipt, member: Int, of wanted: LocalPatcher.ResolvedReplacement) {
         id = receipt.id
         function = wanted.function
         selfUse = wanted.selfUse

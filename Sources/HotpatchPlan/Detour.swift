@@ -115,7 +115,7 @@ public struct Detour: Hashable, Sendable {
             let into = table.target(where: inside.contains)
             guard let target = into ?? table.target(where: [entry, patch].contains) else { return nil }
             return Self.refusal(
-                into != nil ? .branchIntoWindow : .branchToEntry, Address(candidate.jump), target: target, code: code,
+                into != nil ? .branchIntoPrologue : .branchToEntry, Address(candidate.jump), target: target, code: code,
                 entry: entry, architecture)
         }
         for (candidate, table) in Self.tables(candidates, of: function, in: tables) {

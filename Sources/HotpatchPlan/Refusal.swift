@@ -8,22 +8,22 @@ public struct Refusal: Error, Hashable, Sendable {
         case unsupportedArchitecture = 1
         /// Fewer bytes were given than the detour needs.
         case unreadableEntry
-        /// An instruction of the window is unknown to the decoder.
+        /// An instruction of the prologue is unknown to the decoder.
         case undecodable
         /// The function and its padding end inside the detour.
         case tooShort
         /// The body, or one of its jump tables, jumps into the overwritten bytes.
-        case branchIntoWindow
+        case branchIntoPrologue
         /// The body jumps back to the entry: its loop would go on in the replacement.
         case branchToEntry
-        /// A call inside the window returns into the overwritten bytes.
-        case returnIntoWindow
+        /// A call inside the prologue returns into the overwritten bytes.
+        case returnIntoPrologue
         /// A PC-relative operand does not reach from the stub.
         case outOfReach
         /// The instruction has a PC-relative form that cannot be rewritten.
         case unmovable
         /// A PC-relative operand points into the overwritten bytes.
-        case addressIntoWindow
+        case addressIntoPrologue
         /// The entry jumps to itself.
         case selfLoop
         /// The moved prologue does not fit a stub.
@@ -49,8 +49,8 @@ public struct Refusal: Error, Hashable, Sendable {
         /// What can be done about it; nil where nothing simple can.
         public var advice: String? {
             switch self {
-            case .tooShort, .undecodable, .branchIntoWindow, .branchToEntry, .returnIntoWindow, .unmovable,
-                .addressIntoWindow, .stubOverflow, .foreignBranch, .partToEntry:
+            case .tooShort, .undecodable, .branchIntoPrologue, .branchToEntry, .returnIntoPrologue, .unmovable,
+                .addressIntoPrologue, .stubOverflow, .foreignBranch, .partToEntry:
                 "build it with -fpatchable-function-entry=5, or patch its callers"
             case .foreignAddress, .nameInside: "patch its callers"
             case .noSize: "give it a size (`.size` in assembly), or patch its callers"

@@ -18,22 +18,22 @@ public struct Adapter<F>: Sendable {
 
     /// Code that callers of the symbol may jump to, and which calls `function`. The function value is kept for good, as is the code.
     public func replacement(_ function: F) throws(CallRefusal) -> UnsafeRawPointer {
-        guard let thunk = hp_call_make_thunk(box(function, programs.replacement)) else { throw .noMemory(errno) }
+        guard let thunk = hp_call_make_thunk(adapter(function, programs.replacement)) else { throw .noMemory(errno) }
         return thunk
     }
 
     /// The same without code of its own: what a dispatcher may lead a call to. It lives as long as it is held.
     /// - Parameter observer: is told of each call.
-    public func replacementBox(_ function: F, observer: (any CallObserver)? = nil) -> CallBox {
-        guard let observer else { return CallBox(box(function, programs.replacement)) }
-        let box = box(function, programs.observed)
-        hp_call_box_set_observer(box, Observation(observer, plan: plan).retained())
-        return CallBox(box)
+    public func replacementAdapter(_ function: F, observer: (any CallObserver)? = nil) -> CallAdapter {
+        guard let observer else { return CallAdapter(adapter(function, programs.replacement)) }
+        let adapter = adapter(function, programs.observed)
+        hp_call_adapter_set_observer(adapter, Observation(observer, plan: plan).retained())
+        return CallAdapter(adapter)
     }
 
-    private func box(_ function: F, _ program: FlatProgram) -> UnsafeMutablePointer<hp_call_box> {
+    private func adapter(_ function: F, _ program: EncodedProgram) -> UnsafeMutablePointer<hp_call_adapter> {
         withUnsafeBytes(of: function) { value in
-            hp_call_make_closure_box(
+            hp_call_make_closure_adapter(
                 program.pointer, value.load(as: UnsafeRawPointer.self),
                 value.load(fromByteOffset: 8, as: UnsafeMutableRawPointer?.self), HP_CALL_RETAINS)
         }
@@ -60,22 +60,22 @@ public struct Adapter<F>: Sendable {
         guard plan.isAsync == (asyncContextSize > 0) else { throw .asyncRecord("\(F.self)") }
         let program = programs.original
         let nowhere = UnsafeRawPointer(bitPattern: -1)!
-        let box = hp_call_make_box(program.pointer, nowhere, nil, nil, UInt64(asyncContextSize))
-        _ = Unmanaged<AnyObject>.fromOpaque(box).retain()
-        let code = UnsafeMutableRawPointer(box) + Int(HP_CALL_BOX_TARGET)
-        return (value(box), code.assumingMemoryBound(to: UnsafeRawPointer?.self))
+        let adapter = hp_call_make_adapter(program.pointer, nowhere, nil, nil, UInt64(asyncContextSize))
+        _ = Unmanaged<AnyObject>.fromOpaque(adapter).retain()
+        let code = UnsafeMutableRawPointer(adapter) + Int(HP_CALL_ADAPTER_TARGET)
+        return (value(adapter), code.assumingMemoryBound(to: UnsafeRawPointer?.self))
     }
 
     private func function(calling code: UnsafeRawPointer, asyncContextSize: Int) -> F {
-        value(hp_call_make_box(programs.original.pointer, code, nil, nil, UInt64(asyncContextSize)))
+        value(hp_call_make_adapter(programs.original.pointer, code, nil, nil, UInt64(asyncContextSize)))
     }
 
-    private func value(_ box: UnsafeMutablePointer<hp_call_box>) -> F {
+    private func value(_ adapter: UnsafeMutablePointer<hp_call_adapter>) -> F {
         withUnsafeTemporaryAllocation(of: F.self, capacity: 1) { buffer in
             // A function value is its code and its context, which it owns.
             let words = UnsafeMutableRawBufferPointer(buffer)
-            words.storeBytes(of: hp_call_box_function(box), as: UnsafeRawPointer.self)
-            words.storeBytes(of: UnsafeMutableRawPointer(box), toByteOffset: 8, as: UnsafeMutableRawPointer.self)
+            words.storeBytes(of: hp_call_adapter_function(adapter), as: UnsafeRawPointer.self)
+            words.storeBytes(of: UnsafeMutableRawPointer(adapter), toByteOffset: 8, as: UnsafeMutableRawPointer.self)
             return buffer.moveElement(from: 0)
         }
     }
@@ -84,7 +84,7 @@ public struct Adapter<F>: Sendable {
 /// A plan and its programs, computed when they are first needed.
 private final class Programs: Sendable {
     let plan: CallPlan
-    private let flat = Mutex<[CallProgram.Direction: FlatProgram]>([:])
+    private let encoded = Mutex<[CallProgram.Direction: EncodedProgram]>([:])
 
     private struct Key: Hashable {
         let type: TypeMetadata
@@ -106,15 +106,15 @@ private final class Programs: Sendable {
         }
     }
 
-    var replacement: FlatProgram { program(.replacement) }
-    var observed: FlatProgram { program(.observedReplacement) }
-    var original: FlatProgram { program(.original) }
+    var replacement: EncodedProgram { program(.replacement) }
+    var observed: EncodedProgram { program(.observedReplacement) }
+    var original: EncodedProgram { program(.original) }
 
-    private func program(_ direction: CallProgram.Direction) -> FlatProgram {
-        flat.withLock { flat in
-            if let program = flat[direction] { return program }
-            let program = FlatProgram(plan, direction)
-            flat[direction] = program
+    private func program(_ direction: CallProgram.Direction) -> EncodedProgram {
+        encoded.withLock { encoded in
+            if let program = encoded[direction] { return program }
+            let program = EncodedProgram(plan, direction)
+            encoded[direction] = program
             return program
         }
     }

@@ -58,11 +58,11 @@ struct FrameLayout {
     var registersSize: Int { vector(CallArchitecture.vectorCount) }
     /// Four general and four vector registers.
     var resultOffset: Int { 2 * registersSize }
-    /// After the results, the box, an error, a word of an observer, and one that is spare.
-    var size: Int { box + 32 }
-    var box: Int { resultOffset + 4 * 8 + 4 * 16 }
-    var error: Int { box + 8 }
-    var call: Int { box + 16 }
+    /// After the results, the adapter, an error, a word of an observer, and one that is spare.
+    var size: Int { adapter + 32 }
+    var adapter: Int { resultOffset + 4 * 8 + 4 * 16 }
+    var error: Int { adapter + 8 }
+    var call: Int { adapter + 16 }
 
     private func register(_ place: Place) -> Int? {
         switch place {
@@ -80,9 +80,9 @@ struct FrameLayout {
         return register(place) ?? 0
     }
 
-    /// What the target will be passed: its stack is at the lower end of the room below the frame.
-    func outgoing(_ place: Place, room: Int) -> Int {
-        if case .stack(let offset) = place { return offset - room }
+    /// What the target will be passed: its stack is at the lower end of the scratch space below the frame.
+    func outgoing(_ place: Place, scratch: Int) -> Int {
+        if case .stack(let offset) = place { return offset - scratch }
         return registersSize + (register(place) ?? 0)
     }
 

@@ -13,7 +13,7 @@ enum ObservedEvent: Int32 {
     case call, returned, threw
 }
 
-/// An observer, and where the frame of an adapter has what it is told. A box holds it.
+/// An observer, and where the frame of an adapter has what it is told. An adapter holds it.
 final class Observation: Sendable {
     private let observer: any CallObserver
     /// Of pointers, from the start of the frame.
@@ -23,12 +23,12 @@ final class Observation: Sendable {
     init(_ observer: any CallObserver, plan: CallPlan) {
         self.observer = observer
         let layout = FrameLayout(plan.architecture)
-        let room = CallProgram(plan, .observedReplacement).room
-        arguments = plan.arguments.map { layout.outgoing($0.abstract, room: room) }
-        result = layout.outgoing(plan.result.abstract, room: room)
+        let scratch = CallProgram(plan, .observedReplacement).scratch
+        arguments = plan.arguments.map { layout.outgoing($0.abstract, scratch: scratch) }
+        result = layout.outgoing(plan.result.abstract, scratch: scratch)
     }
 
-    /// For a box to take over.
+    /// For an adapter to take over.
     func retained() -> UnsafeMutableRawPointer { Unmanaged.passRetained(self).toOpaque() }
 
     /// An hp_call_observe.
@@ -36,8 +36,8 @@ final class Observation: Sendable {
         let function: @convention(c) (UnsafeMutablePointer<UInt8>, Int32) -> Void = { frame, event in
             let frame = UnsafeMutableRawPointer(frame)
             let layout = FrameLayout(.current)
-            let box = frame.load(fromByteOffset: layout.box, as: UnsafePointer<hp_call_box>.self)
-            guard let observer = box.pointee.observer, let event = ObservedEvent(rawValue: event) else { return }
+            let adapter = frame.load(fromByteOffset: layout.adapter, as: UnsafePointer<hp_call_adapter>.self)
+            guard let observer = adapter.pointee.observer, let event = ObservedEvent(rawValue: event) else { return }
             Unmanaged<Observation>.fromOpaque(observer)._withUnsafeGuaranteedRef { $0.tell(event, frame, layout) }
         }
         return unsafeBitCast(function, to: UnsafeRawPointer.self)
@@ -59,14 +59,14 @@ final class Observation: Sendable {
 }
 
 /// An adapter to a closure, without code of its own.
-public struct CallBox: @unchecked Sendable {
+public struct CallAdapter: @unchecked Sendable {
     /// What a call runs.
     public let destination: hp_call_destination
     private let object: AnyObject
 
-    /// - Parameter box: its owner's reference is taken over.
-    init(_ box: UnsafeMutablePointer<hp_call_box>) {
-        destination = hp_call_box_destination(box)
-        object = Unmanaged<AnyObject>.fromOpaque(box).takeRetainedValue()
+    /// - Parameter adapter: its owner's reference is taken over.
+    init(_ adapter: UnsafeMutablePointer<hp_call_adapter>) {
+        destination = hp_call_adapter_destination(adapter)
+        object = Unmanaged<AnyObject>.fromOpaque(adapter).takeRetainedValue()
     }
 }

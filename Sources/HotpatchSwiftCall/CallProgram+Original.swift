@@ -9,19 +9,19 @@ extension CallProgram {
         if plan.usesVectorArguments { flags.insert(.vectorsOut) }
         if plan.usesVectorResults { flags.insert(.vectorsResult) }
 
-        // What takes room, first: the arguments on the stack lie below it.
+        // What is reserved, first: the arguments on the stack lie below it.
         let copies = plan.arguments.map { argument in
             argument.isOwned && !argument.isAbstractlyOwned && !argument.type.isTrivial
-                ? (value: takeRoom(argument.type.size), pointer: takeRoom(8)) : nil
+                ? (value: reserve(argument.type.size), pointer: reserve(8)) : nil
         }
         let closures = plan.arguments.map { argument in
             argument.leaves.map { leaf in
-                if case .closure = leaf.passing { takeRoom(16) } else { 0 }
+                if case .closure = leaf.passing { reserve(16) } else { 0 }
             }
         }
         let isRepacked = !plan.result.isAtItsOffsets
-        let image = isRepacked ? takeRoom(plan.result.imageSize) : 0
-        takeRoom(forStack: plan.naturalStackSize, of: plan)
+        let image = isRepacked ? reserve(plan.result.imageSize) : 0
+        reserve(forStack: plan.naturalStackSize, of: plan)
 
         for (index, argument) in plan.arguments.enumerated() {
             var pointer = layout.incoming(argument.abstract)
@@ -43,7 +43,7 @@ extension CallProgram {
     private mutating func prepare(
         _ leaf: CallPlan.Leaf, of argument: CallPlan.Argument, pointer: Int, closure: Int, _ layout: FrameLayout
     ) {
-        func outgoing(_ place: Place) -> Int { layout.outgoing(place, room: room) }
+        func outgoing(_ place: Place) -> Int { layout.outgoing(place, scratch: scratch) }
         switch leaf.passing {
         case .nothing, .thinMetatype: break
         case .direct(let components):
@@ -76,7 +76,7 @@ extension CallProgram {
     // MARK: The result
 
     private mutating func prepareResult(_ result: CallPlan.Result, image: Int?, _ layout: FrameLayout) {
-        func outgoing(_ place: Place) -> Int { layout.outgoing(place, room: room) }
+        func outgoing(_ place: Place) -> Int { layout.outgoing(place, scratch: scratch) }
         let pointer = layout.incoming(result.abstract)
         switch result.form {
         case .registers: break

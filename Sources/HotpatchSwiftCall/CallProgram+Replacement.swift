@@ -19,11 +19,11 @@ extension CallProgram {
         var images: [Image] = []
         for argument in plan.arguments { images.append(makeImage(of: argument, layout)) }
         let resultImage = resultImage(of: plan, layout)
-        let repacked = resultImage.map { _ in takeRoom(plan.result.imageSize) } ?? 0
-        takeRoom(forStack: plan.abstractStackSize, of: plan)
+        let repacked = resultImage.map { _ in reserve(plan.result.imageSize) } ?? 0
+        reserve(forStack: plan.abstractStackSize, of: plan)
 
         for (argument, image) in zip(plan.arguments, images) {
-            let to = layout.outgoing(argument.abstract, room: room)
+            let to = layout.outgoing(argument.abstract, scratch: scratch)
             switch image {
             case .at(let offset): prepare.append(.address(of: offset, to: to))
             case .behind(let pointer): prepare.append(.copy(from: pointer, to: to, count: 8))
@@ -50,7 +50,7 @@ extension CallProgram {
             }
             return .at(offset)
         }
-        let image = takeRoom(argument.type.size)
+        let image = reserve(argument.type.size)
         for leaf in argument.leaves { prepare(leaf, of: argument, at: image + leaf.offset, layout) }
         return .at(image)
     }
@@ -120,7 +120,7 @@ extension CallProgram {
         case .behind(let pointer): cleanup.append(.destroy(argument.type, pointer: pointer))
         case .at(let offset):
             // The pointer that the target was passed is its own to change where it is on the stack.
-            let pointer = layout.outgoing(.general(0), room: room)
+            let pointer = layout.outgoing(.general(0), scratch: scratch)
             cleanup.append(.address(of: offset, to: pointer))
             cleanup.append(.destroy(argument.type, pointer: pointer))
         }
@@ -130,7 +130,7 @@ extension CallProgram {
 
     /// Where the closure is told to put its result, if not where the caller, or the return registers, want it.
     private mutating func resultImage(of plan: CallPlan, _ layout: FrameLayout) -> Int? {
-        resultInPlace(plan, layout) == nil ? takeRoom(plan.result.type.size) : nil
+        resultInPlace(plan, layout) == nil ? reserve(plan.result.type.size) : nil
     }
 
     private enum Target {
@@ -160,7 +160,7 @@ extension CallProgram {
     }
 
     private mutating func prepareResult(_ plan: CallPlan, image: Int?, _ layout: FrameLayout) {
-        let to = layout.outgoing(plan.result.abstract, room: room)
+        let to = layout.outgoing(plan.result.abstract, scratch: scratch)
         if let image { return prepare.append(.address(of: image, to: to)) }
         switch resultInPlace(plan, layout) {
         case .at(let offset): prepare.append(.address(of: offset, to: to))

@@ -56,9 +56,9 @@ struct CallProgram {
     /// Whether an observer is told of the end first of all.
     private var isObserved = false
     /// Bytes below the frame.
-    var room = 0
+    var scratch = 0
     var flags: Flags = []
-    /// Of an async function: bytes of arguments on the caller's stack, and on the target's.
+    /// The bytes of an async function's arguments on the caller's stack, and on the target's.
     private(set) var stackIn = 0
     private(set) var stackOut = 0
 
@@ -86,25 +86,25 @@ struct CallProgram {
         var layout = FrameLayout(plan.architecture)
         if plan.isAsync, size > 0 {
             stackIn = size
-            layout.copiedStack = takeRoom(size)
+            layout.copiedStack = reserve(size)
             flags.insert(.asyncStack)
         }
         return layout
     }
 
-    /// Room for the target's arguments on the stack, which lie lowest. Nothing takes room after this.
-    mutating func takeRoom(forStack size: Int, of plan: CallPlan) {
-        room += size.roundedUp(to: 16)
+    /// Reserves scratch space for the target's arguments on the stack, which lie lowest. Nothing is reserved after this.
+    mutating func reserve(forStack size: Int, of plan: CallPlan) {
+        scratch += size.roundedUp(to: 16)
         if plan.isAsync, size > 0 {
             stackOut = size
             flags.insert(.asyncStack)
         }
     }
 
-    /// Takes room for a value. It lies below the frame, so its offset is negative.
-    mutating func takeRoom(_ size: Int) -> Int {
-        room += max(size, 8).roundedUp(to: 16)
-        return -room
+    /// Reserves scratch space for a value. It lies below the frame, so its offset is negative.
+    mutating func reserve(_ size: Int) -> Int {
+        scratch += max(size, 8).roundedUp(to: 16)
+        return -scratch
     }
 }
 

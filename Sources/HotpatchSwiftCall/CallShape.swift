@@ -10,7 +10,7 @@ public struct CallShape: Hashable, Sendable {
         case consuming
         /// Of a static or class method, or of an initialiser.
         case metatype
-        /// Of a method in a protocol extension, borrowed: an existential to the closure; to the function the value in it, its type
+        /// A method in a protocol extension borrows it. The closure takes an existential; the function takes the value in it, its type
         /// and its witness table.
         case opened
     }

@@ -68,7 +68,7 @@ struct TypeMetadata: Hashable, @unchecked Sendable {
 
     // MARK: Existentials
 
-    /// Of an existential with one witness table: whether it holds an object, rather than any value. Nil for any other type, and for
+    /// Whether an existential with one witness table holds an object, rather than any value. Nil for any other type, and for
     /// `any Error`, whose layout is its own (swift/include/swift/ABI/MetadataValues.h, ExistentialTypeFlags).
     var isClassExistential: Bool? {
         guard kind == .existential else { return nil }

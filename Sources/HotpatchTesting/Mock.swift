@@ -14,16 +14,16 @@ final class Mock: @unchecked Sendable {
     let dispatcher: UnsafePointer<hp_call_dispatcher>
     private let destination: hp_call_destination
     /// What the destination needs.
-    private let box: CallBox?
+    private let adapter: CallAdapter?
     private let outer: Mock?
     /// A task that outlives the scope keeps the mock, but it no longer holds.
     private let isOver = Atomic<Bool>(false)
     private let ran = Atomic<Bool>(false)
 
-    init(_ dispatcher: UnsafePointer<hp_call_dispatcher>, _ destination: hp_call_destination, _ box: CallBox?) {
+    init(_ dispatcher: UnsafePointer<hp_call_dispatcher>, _ destination: hp_call_destination, _ adapter: CallAdapter?) {
         self.dispatcher = dispatcher
         self.destination = destination
-        self.box = box
+        self.adapter = adapter
         outer = Self.current
     }
 
@@ -50,7 +50,7 @@ final class Mock: @unchecked Sendable {
             next = mock.outer
         }
         CallFlag(of: dispatcher).set()
-        return hp_call_destination(code: nil, box: nil)
+        return hp_call_destination(code: nil, adapter: nil)
     }
 }
 

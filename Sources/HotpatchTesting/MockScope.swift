@@ -31,13 +31,13 @@ struct MockScope {
             let originalAddress = Address(dispatcher.pointee.original!)
             if let typed {
                 let mock = try make { try typed.original(at: originalAddress) }
-                let box = typed.adapter.replacementBox(mock, observer: recorder.map(RecorderObserver.init))
-                self.mock = Mock(dispatcher, box.destination, box)
+                let adapter = typed.adapter.replacementAdapter(mock, observer: recorder.map(RecorderObserver.init))
+                self.mock = Mock(dispatcher, adapter.destination, adapter)
             } else {
                 let mock = try make { try cFunction(at: originalAddress, as: F.self) }
                 try requireC(F.self)
                 let code = unsafeBitCast(mock, to: UnsafeRawPointer.self)
-                self.mock = Mock(dispatcher, hp_call_destination(code: code, box: nil), nil)
+                self.mock = Mock(dispatcher, hp_call_destination(code: code, adapter: nil), nil)
             }
             self.checks = recorder == nil ? checks : checks.without(.calls)
             try Mock.withoutAny { [function] in try checks.begin(function, "mock") }

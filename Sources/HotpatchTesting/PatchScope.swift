@@ -58,7 +58,7 @@ struct PatchScope {
             }
             let (dispatcher, thunk) = try CallFlag.makeDispatcher { dispatcher in
                 CallFlag(of: dispatcher).set()
-                return hp_call_destination(code: nil, box: nil)
+                return hp_call_destination(code: nil, adapter: nil)
             }
             dispatcher.pointee.original = code
             return (

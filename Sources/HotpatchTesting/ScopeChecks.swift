@@ -66,7 +66,7 @@ struct ScopeChecks {
         }
     }
 
-    /// Of each function that was asked for: all of the image's symbols are looked through for them.
+    /// The copies of each function that was asked for. To find them, all symbols of its image are looked through.
     private static let known = Mutex<[FunctionSymbol: [UnreachedCopy]]>([:])
 
     private static func copies(of function: FunctionSymbol) throws(PatchError) -> [UnreachedCopy] {

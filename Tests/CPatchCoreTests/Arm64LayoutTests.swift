@@ -9,7 +9,7 @@ import Testing
 
     @Test func aWordIsEnough() {
         let relocation = Relocation(arm64: Self.ordinary)
-        #expect(relocation.raw.patch_offset == 0 && relocation.raw.window_length == 4)
+        #expect(relocation.raw.patch_offset == 0 && relocation.raw.prologue_length == 4)
         #expect(relocation.expectedBytes == words("a9bf7bfd"))
         #expect(relocation.detourBytes == words("1403fc00"))  // b 0x500000
         #expect(relocation.island == words("58080010 d61f0200"))  // ldr x16, 0x510000; br x16
@@ -29,7 +29,7 @@ import Testing
     /// A landing pad must be found by indirect calls on a guarded page.
     @Test(arguments: ["d503241f", "d503245f", "d503249f", "d50324df"]) func btiStays(_ bti: String) {
         let relocation = Relocation(arm64: words(bti) + Self.ordinary)
-        #expect(relocation.raw.patch_offset == 4 && relocation.raw.window_length == 4)
+        #expect(relocation.raw.patch_offset == 4 && relocation.raw.prologue_length == 4)
         #expect(relocation.detourBytes == words("1403fbff"))  // b 0x500000
         #expect(relocation.pairs == [[4, 12], [8, 16]])
         #expect(relocation.moved.prefix(4) == words(bti)[...])
@@ -58,7 +58,7 @@ import Testing
         func detour(_ stub: UInt64) -> String {
             let relocation = Relocation(
                 Self.ordinary, arch: HP_ARCH_ARM64, entry: entry, stub: stub, slot: stub + 0x1_0000)
-            #expect(relocation.raw.window_length == relocation.raw.detour_length)
+            #expect(relocation.raw.prologue_length == relocation.raw.detour_length)
             return disassemble(relocation.detourBytes, at: entry, arch: HP_ARCH_ARM64)
         }
         #expect(detour(entry + (128 << 20) - 16) == "b #0x1008000ff0")
@@ -109,7 +109,7 @@ import Testing
     }
 
     @Test func theWorstThatCanBeFits() {
-        // bti c; then in a far window: cbgt, whose far jump takes the most words; a call at the end takes nine.
+        // bti c; then in a far prologue: cbgt, whose far jump takes the most words; a call at the end takes nine.
         let high: UInt64 = 0x1234_5678_9abc_def0 & ~15
         for last in ["74020201", "94000010"] {
             let code = words("d503233f 74020201 74020201 74020201 \(last) d65f03c0")
@@ -170,7 +170,7 @@ import Testing
                 entry: Relocation.entry, stub: stub, slot: stub + 0x1_0000)
             if hp_relocate(HP_ARCH_ARM64, &request, &out, &refusal) {
                 moved += 1
-                #expect(out.window_length == out.detour_length && out.pc_count > 0)
+                #expect(out.prologue_length == out.detour_length && out.pc_count > 0)
             } else {
                 #expect(refusal.reason != HP_OK)
                 // Without an instruction to blame, this would be the check of what was written.

@@ -74,22 +74,22 @@ import Testing
         Row("d503233f 14000000", "while (1) behind paciasp", HP_SELF_LOOP, "b #0x401004"),
         Row("5400000e", "b.al onto itself", HP_SELF_LOOP, "b.al #0x401000"),
         Row(
-            "d503201f d503201f 17ffffff", "a loop into the second word", HP_BRANCH_INTO_WINDOW, "b #0x401004",
+            "d503201f d503201f 17ffffff", "a loop into the second word", HP_BRANCH_INTO_PROLOGUE, "b #0x401004",
             stub: page),
-        Row("18000000 d65f03c0", "reads its own entry", HP_ADDRESS_INTO_WINDOW, "ldr w0, #0x401000"),
-        Row("58ffffe0 d65f03c0", "reads into its own entry", HP_ADDRESS_INTO_WINDOW, "ldr x0, #0x400ffc"),
-        Row("9cffffc0 d65f03c0", "reads across its own entry", HP_ADDRESS_INTO_WINDOW, "ldr q0, #0x400ff8"),
+        Row("18000000 d65f03c0", "reads its own entry", HP_ADDRESS_INTO_PROLOGUE, "ldr w0, #0x401000"),
+        Row("58ffffe0 d65f03c0", "reads into its own entry", HP_ADDRESS_INTO_PROLOGUE, "ldr x0, #0x400ffc"),
+        Row("9cffffc0 d65f03c0", "reads across its own entry", HP_ADDRESS_INTO_PROLOGUE, "ldr q0, #0x400ff8"),
         Row(
-            "10000020 d503201f d65f03c0", "takes an address inside", HP_ADDRESS_INTO_WINDOW, "adr x0, #0x401004",
+            "10000020 d503201f d65f03c0", "takes an address inside", HP_ADDRESS_INTO_PROLOGUE, "adr x0, #0x401004",
             stub: page),
         Row(
-            "d503201f 18ffffe0 d65f03c0", "reads the word before", HP_ADDRESS_INTO_WINDOW, "ldr w0, #0x401000",
+            "d503201f 18ffffe0 d65f03c0", "reads the word before", HP_ADDRESS_INTO_PROLOGUE, "ldr w0, #0x401000",
             stub: page),
-        Row("94000001 d503201f", "a call of the next word", HP_RETURN_INTO_WINDOW, "bl #0x401004", stub: page),
-        Row("94000010 d503201f", "bl, one word early", HP_RETURN_INTO_WINDOW, "bl #0x401040", stub: page),
-        Row("d63f0100 d503201f d503201f", "blr, two words early", HP_RETURN_INTO_WINDOW, "blr x8", stub: far),
+        Row("94000001 d503201f", "a call of the next word", HP_RETURN_INTO_PROLOGUE, "bl #0x401004", stub: page),
+        Row("94000010 d503201f", "bl, one word early", HP_RETURN_INTO_PROLOGUE, "bl #0x401040", stub: page),
+        Row("d63f0100 d503201f d503201f", "blr, two words early", HP_RETURN_INTO_PROLOGUE, "blr x8", stub: far),
         Row(
-            "d503201f 94000000 d503201f", "a call into the window, early", HP_RETURN_INTO_WINDOW, "bl #0x401004",
+            "d503201f 94000000 d503201f", "a call into the prologue, early", HP_RETURN_INTO_PROLOGUE, "bl #0x401004",
             stub: far),
         Row("d503201f d503201f d503201f 17fffffd", "body jumps to the entry", HP_BRANCH_TO_ENTRY, "b #0x401000"),
         Row("d503201f d503201f 54ffffc1", "body b.ne to the entry", HP_BRANCH_TO_ENTRY, "b.ne #0x401000"),
@@ -102,27 +102,29 @@ import Testing
         Row("d503233f d503201f d503201f 17fffffe", "body jumps behind paciasp", HP_BRANCH_TO_ENTRY, "b #0x401004"),
         Row("d503233f d503201f d503201f 17fffffd", "body jumps to paciasp", HP_BRANCH_TO_ENTRY, "b #0x401000"),
         Row(
-            "d503201f d503201f d503201f 17fffffe", "body jumps to +4", HP_BRANCH_INTO_WINDOW, "b #0x401004", stub: page),
-        Row(
-            "d503201f d503201f d503201f b5ffffc3", "body cbnz to +4", HP_BRANCH_INTO_WINDOW, "cbnz x3, #0x401004",
+            "d503201f d503201f d503201f 17fffffe", "body jumps to +4", HP_BRANCH_INTO_PROLOGUE, "b #0x401004",
             stub: page),
         Row(
-            "d503201f d503201f d503201f d503201f 3607ffc1", "body tbz to +8", HP_BRANCH_INTO_WINDOW,
+            "d503201f d503201f d503201f b5ffffc3", "body cbnz to +4", HP_BRANCH_INTO_PROLOGUE, "cbnz x3, #0x401004",
+            stub: page),
+        Row(
+            "d503201f d503201f d503201f d503201f 3607ffc1", "body tbz to +8", HP_BRANCH_INTO_PROLOGUE,
             "tbz w1, #0, #0x401008", stub: far),
-        Row("d503201f d503201f d503201f 97fffffe", "body calls +4", HP_BRANCH_INTO_WINDOW, "bl #0x401004", stub: page),
         Row(
-            "d503201f d503201f d503201f f4423fc1", "body cbhi to +4", HP_BRANCH_INTO_WINDOW, ".word 0xf4423fc1",
+            "d503201f d503201f d503201f 97fffffe", "body calls +4", HP_BRANCH_INTO_PROLOGUE, "bl #0x401004", stub: page),
+        Row(
+            "d503201f d503201f d503201f f4423fc1", "body cbhi to +4", HP_BRANCH_INTO_PROLOGUE, ".word 0xf4423fc1",
             stub: page),
         Row(
-            "d503201f d503201f 10ffffe0", "body takes the address of +4", HP_ADDRESS_INTO_WINDOW, "adr x0, #0x401004",
+            "d503201f d503201f 10ffffe0", "body takes the address of +4", HP_ADDRESS_INTO_PROLOGUE, "adr x0, #0x401004",
             stub: page),
-        Row("d503201f d503201f 58ffffc0", "body reads its entry", HP_ADDRESS_INTO_WINDOW, "ldr x0, #0x401000"),
-        Row("d503201f 18ffffe0", "body reads its entry (w)", HP_ADDRESS_INTO_WINDOW, "ldr w0, #0x401000"),
+        Row("d503201f d503201f 58ffffc0", "body reads its entry", HP_ADDRESS_INTO_PROLOGUE, "ldr x0, #0x401000"),
+        Row("d503201f 18ffffe0", "body reads its entry (w)", HP_ADDRESS_INTO_PROLOGUE, "ldr w0, #0x401000"),
         Row(
-            "d503201f d503201f d503201f 9cffff60", "body reads across its entry", HP_ADDRESS_INTO_WINDOW,
+            "d503201f d503201f d503201f 9cffff60", "body reads across its entry", HP_ADDRESS_INTO_PROLOGUE,
             "ldr q0, #0x400ff8"),
         Row(
-            "ffffffff d503201f 17ffffff", "jump behind an unknown word", HP_BRANCH_INTO_WINDOW, "b #0x401004",
+            "ffffffff d503201f 17ffffff", "jump behind an unknown word", HP_BRANCH_INTO_PROLOGUE, "b #0x401004",
             stub: page),
         Row("14000400 d503201f d503201f d65f03c0", "a detour, and the rest", HP_ALREADY_PATCHED, "b #0x402000"),
         Row("d503245f 14000400 d503201f aa0103e0 d65f03c0", "the same behind bti c", HP_ALREADY_PATCHED, "b #0x402004"),

@@ -26,7 +26,7 @@ import Testing
         #expect(found.expectedBytes == hex("48 89"))
         #expect(found.detourBytes == hex("eb e9"))  // jmp 0x400feb
         #expect(found.text == "mov rax, rdi; jmp 0x401003")
-        #expect(found.raw.window_length == 3)
+        #expect(found.raw.prologue_length == 3)
         #expect(found.pairs == [[0, 8], [3, 11]])
         #expect(hp_hop_of(HP_ARCH_X86_64, found.detourBytes, 2, Relocation.entry) == Relocation.entry - 21)
         #expect(hp_hop_of(HP_ARCH_X86_64, Relocation(Self.memmove).detourBytes, 5, Relocation.entry) == 0)
@@ -42,7 +42,7 @@ import Testing
     /// Back to the third byte, for which five would be too many.
     @Test func aLoopOntoTheThirdByte() throws {
         let loop = hex("89 f8 ff c8 48 ff c7 75 f9 c3")  // mov eax, edi; 1: dec eax; inc rdi; jnz 1b; ret
-        #expect(Relocation(loop).refusal.reason == HP_BRANCH_INTO_WINDOW)
+        #expect(Relocation(loop).refusal.reason == HP_BRANCH_INTO_PROLOGUE)
         #expect(try #require(relocation(loop, hop: Relocation.entry + 64)).text == "mov eax, edi; jmp 0x401002")
         let second = hex("48 89 f8 75 fc c3")  // jnz 0x401001
         #expect(relocation(second, hop: Relocation.entry + 64) == nil)

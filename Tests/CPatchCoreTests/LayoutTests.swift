@@ -9,14 +9,14 @@ import Testing
         #expect(relocation.expectedBytes == hex("55 48 89 e5 41"))
         #expect(relocation.detourBytes == hex("e9 fb ef 0f 00"))  // jmp 0x500000
         #expect(Array(relocation.stubBytes.prefix(8)) == hex("ff 25 fa ff 0f 00 cc cc"))  // jmp [0x600000]; int3; int3
-        #expect(relocation.raw.window_length == 6)
+        #expect(relocation.raw.prologue_length == 6)
         #expect(relocation.pairs == [[0, 8], [1, 9], [4, 12], [6, 14]])
     }
 
     @Test func endbr64StaysInPlaceAndIsCopied() {
         let relocation = Relocation(hex("f3 0f 1e fa 55 48 89 e5 53"))
         #expect(relocation.raw.patch_offset == 4)
-        #expect(relocation.raw.window_length == 5)
+        #expect(relocation.raw.prologue_length == 5)
         #expect(relocation.detourBytes == hex("e9 f7 ef 0f 00"))
         #expect(relocation.pairs == [[4, 12], [5, 13], [8, 16], [9, 17]])
     }
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func stubsAreSmall() {
-        // The longest window of ordinary instructions, and the most a call can need.
+        // The longest prologue of ordinary instructions, and the most a call can need.
         #expect(Relocation(hex("f3 0f 1e fa 55 48 89 e5 41 57")).raw.stub_length <= 48)
         #expect(Relocation(hex("f3 0f 1e fa 48 83 ec 08 e8 00 10 00 00")).raw.stub_length <= 48)
         #expect([0, 1, 16, 17, 48].map { hp_stub_stride(HP_ARCH_X86_64, $0) } == [0, 16, 16, 32, 48])
@@ -100,7 +100,7 @@ import Testing
                 entry: Relocation.entry, stub: Relocation.stub, slot: Relocation.slot)
             if hp_relocate(HP_ARCH_X86_64, &request, &out, &refusal) {
                 moved += 1
-                #expect(out.window_length >= out.detour_length && out.pc_count > 0)
+                #expect(out.prologue_length >= out.detour_length && out.pc_count > 0)
             } else {
                 #expect(refusal.reason != HP_OK)
                 // Without an instruction to blame, this would be the check of what was written.

@@ -32,7 +32,7 @@ import Testing
             try Detour(code: Array(Self.relative), tables: memory(relative: [6, 13, inside]))
         } throws: { error in
             guard let refusal = error as? Refusal else { return false }
-            return refusal.reason == .branchIntoWindow && refusal.operand == Address(0x401000) + inside
+            return refusal.reason == .branchIntoPrologue && refusal.operand == Address(0x401000) + inside
                 && refusal.address == Address(0x401014) && refusal.instruction.hasSuffix("jmp rax")
         }
         #expect(throws: Refusal.self) {
@@ -94,7 +94,7 @@ import Testing
         let proviso = try #require(detour.provisos.first)
         #expect(detour.provisos.count == 1)
         #expect(proviso.places == Address(0x401009)..<Address(0x401029), "from behind the comparison, with the jump")
-        #expect(proviso.refusal.reason == .branchIntoWindow && proviso.refusal.operand == Address(0x401004))
+        #expect(proviso.refusal.reason == .branchIntoPrologue && proviso.refusal.operand == Address(0x401004))
         #expect(proviso.refusal.instruction == "jmp rsi")
         // Where nothing behind the table leads there, nothing depends on its length.
         #expect(try Detour(code: Self.checked, tables: memory(relative: Self.entries)).provisos.isEmpty)

@@ -1,4 +1,4 @@
-// What leads from one function into the bytes that another's detour would overwrite. The mover is given one function's bytes
+// What leads from one function into the bytes that another's detour would overwrite. The relocator is given one function's bytes
 // and cannot see it. The core's search, by which the plan refuses, asks every byte of the image; the oracle here knows less
 // and is sure: it decodes each function from its start. What the oracle finds and the search does not is a mismatch.
 #include "prove.h"
@@ -76,7 +76,7 @@ static void judge(const search *search, const hp_reference *found) {
     const function *function = overwritten(image, found->target), *piece = function_at(image, found->address);
     if (function == NULL || piece == NULL) return;
     bool own = found->address - function->address < length_of(function);
-    if (own && found->kind != HP_REFERENCE_ADDRESS) return;        // the mover has seen it
+    if (own && found->kind != HP_REFERENCE_ADDRESS) return;        // the relocator has seen it
     size_t length = found->address - piece->address + SEARCHED_BEHIND, instruction, size;
     if (length > image->text_end - piece->address) length = image->text_end - piece->address;
     hp_verdict verdict = hp_check_reference(
@@ -128,7 +128,7 @@ void count_foreign(prover *prover) {
         prover->tally->reached += search.reached[i];
         if (!search.reached[i] || search.refused[i]) continue;
         prover->tally->missed++;
-        fprintf(stderr, "%s: 0x%" PRIx64 " leads into the window of 0x%" PRIx64 ", and the search does not see it\n",
+        fprintf(stderr, "%s: 0x%" PRIx64 " leads into the prologue of 0x%" PRIx64 ", and the search does not see it\n",
                 image->path, search.origin[i], image->functions[i].address);
     }
     free(search.reached);

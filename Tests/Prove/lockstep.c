@@ -58,7 +58,7 @@ static bool move(trial *trial, hp_refusal *refusal) {
     if (!trial->place->through_hop) return hp_relocate(arch, request, &trial->relocation, refusal);
     trial->hop = hop_behind(request, arch);
     if (trial->hop == 0 || !hp_relocate_through(arch, request, trial->hop, &trial->relocation, refusal)) return false;
-    uint32_t end = trial->relocation.patch_offset + trial->relocation.window_length;
+    uint32_t end = trial->relocation.patch_offset + trial->relocation.prologue_length;
     return trial->hop >= request->entry + end;
 }
 
@@ -69,7 +69,7 @@ static void draw_territories(trial *trial) {
     territory *original = &trial->original, *copy = &trial->copy;
     memset(original, 0, sizeof *original);
     memset(copy, 0, sizeof *copy);
-    uint32_t end = moved->patch_offset + moved->window_length;
+    uint32_t end = moved->patch_offset + moved->prologue_length;
     *original = (territory){.start = request->entry, .end = request->entry + end};
     *copy = (territory){.start = request->stub, .end = request->stub + moved->stub_length};
 
@@ -169,7 +169,7 @@ static void report(const trial *trial, const char *what, uint64_t from, const ru
     const traits *traits = traits_of(image->arch);
     fprintf(stderr, "%s+0x%" PRIx64 ", %s, from +%" PRIu64 ": %s\n", image->path, trial->function->address,
             trial->place->name, from - trial->request.entry, what);
-    print_bytes("was", trial->request.code, trial->relocation.patch_offset + trial->relocation.window_length);
+    print_bytes("was", trial->request.code, trial->relocation.patch_offset + trial->relocation.prologue_length);
     print_bytes("is", trial->relocation.stub, trial->relocation.stub_length);
     fprintf(stderr, "    outcome %d at 0x%" PRIx64 ", %d at 0x%" PRIx64 " (entry 0x%" PRIx64 ", stub 0x%" PRIx64 ")\n",
             left->outcome, left->pc, right->outcome, right->pc, trial->request.entry, trial->request.stub);
@@ -280,7 +280,7 @@ static void run_trial(trial *trial, machine *machine, uint64_t *random, bool fli
     if (trial->hop != 0) write_code(trial, trial->hop, padding, jump_length);
 }
 
-// Until it was run from the entry to where the window is left, for registers may be drawn that fault.
+// Until it was run from the entry to where the prologue is left, for registers may be drawn that fault.
 static bool executes_alike(trial *trial, machine *machine, uint64_t *random, bool flips) {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         run_trial(trial, machine, random, flips);

@@ -35,9 +35,9 @@ typedef struct result {
 
 static const char *const reason_names[REASON_COUNT] = {
     [HP_UNREADABLE_ENTRY] = "unreadable", [HP_UNDECODABLE] = "undecodable", [HP_TOO_SHORT] = "too short",
-    [HP_BRANCH_INTO_WINDOW] = "branch into window", [HP_BRANCH_TO_ENTRY] = "branch to entry",
-    [HP_RETURN_INTO_WINDOW] = "return into window", [HP_OUT_OF_REACH] = "out of reach", [HP_UNMOVABLE] = "unmovable",
-    [HP_ADDRESS_INTO_WINDOW] = "address into window", [HP_SELF_LOOP] = "self loop", [HP_STUB_OVERFLOW] = "stub overflow",
+    [HP_BRANCH_INTO_PROLOGUE] = "branch into prologue", [HP_BRANCH_TO_ENTRY] = "branch to entry",
+    [HP_RETURN_INTO_PROLOGUE] = "return into prologue", [HP_OUT_OF_REACH] = "out of reach", [HP_UNMOVABLE] = "unmovable",
+    [HP_ADDRESS_INTO_PROLOGUE] = "address into prologue", [HP_SELF_LOOP] = "self loop", [HP_STUB_OVERFLOW] = "stub overflow",
     [HP_DETOUR_OUT_OF_REACH] = "detour out of reach", [HP_ALREADY_PATCHED] = "already patched", [HP_NO_SIZE] = "no size",
 };
 
@@ -225,7 +225,7 @@ static int print_table(const options *options, const result *results, double sec
         printf("The emulator alone saw %" PRIu64 " differences; the processor sees none there.\n", all.misjudged);
     }
     if (all.broken != 0) printf("%" PRIu64 " functions ended the emulator twice.\n", all.broken);
-    printf("From the middle of a window: %" PRIu64 " starts, of which %" PRIu64 " fault on both sides.\n", all.boundaries,
+    printf("From the middle of a prologue: %" PRIu64 " starts, of which %" PRIu64 " fault on both sides.\n", all.boundaries,
            all.boundaries_faulted);
     printf("Entered from elsewhere: the oracle finds %" PRIu64 ", and of these the search misses %" PRIu64 ".\n", all.reached,
            all.missed);

@@ -1,4 +1,4 @@
-// The proof of the mover: every function of a binary is moved by CPatchCore, and what was made of it is run in lockstep with
+// The proof of the relocator: every function of a binary is moved by CPatchCore, and what was made of it is run in lockstep with
 // what it was made of, on a machine that both can be run on from any registers and memory.
 //
 //   image.c     a binary: its memory as it would be loaded, and where its functions start
@@ -214,7 +214,7 @@ enum { REASON_COUNT = HP_NO_SIZE + 1 };
 typedef struct tally {
     uint64_t starts, moved, executed, faulted, mismatches;
     uint64_t emulated, natively;           // of those executed: by which machine
-    uint64_t boundaries, boundaries_faulted;  // starts in the middle of a window, and those that fault on both sides
+    uint64_t boundaries, boundaries_faulted;  // starts in the middle of a prologue, and those that fault on both sides
     uint64_t misjudged;                    // differences that the emulator sees and the processor does not
     uint64_t broken;                       // functions that have ended the emulator twice
     uint64_t far_moved, far_executed, far_faulted, pairs;

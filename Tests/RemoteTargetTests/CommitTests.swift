@@ -158,7 +158,7 @@ extension RemoteTargetTests {
             #expect(report.scannedBytes >= 4096)
         }
 
-        /// A thread inside the window goes on in the copy.
+        /// A thread inside the prologue goes on in the copy.
         @Test func movesPCs() throws {
             let victim = try Victim("h")
             // The copy of `jmp .` is at beta: the thread is found there afterwards.

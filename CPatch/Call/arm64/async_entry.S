@@ -11,7 +11,7 @@
 
         .type   hp_call_async_closure_entry, %function
         .p2align 5
-hp_call_async_closure_entry:                    // the box is the context
+hp_call_async_closure_entry:                    // the adapter is the context
         .cfi_startproc
         hint    #34
         mov     x17, x20
@@ -20,27 +20,27 @@ hp_call_async_closure_entry:                    // the box is the context
         .cfi_endproc
         .size   hp_call_async_closure_entry, . - hp_call_async_closure_entry
 
-        .type   hp_call_async_roomy_entry, %function
+        .type   hp_call_async_preallocated_entry, %function
         .p2align 5
-hp_call_async_roomy_entry:                      // the same, and the context of the call has room for the frame
+hp_call_async_preallocated_entry:                      // the same, and the context of the call has room for the frame
         .cfi_startproc
         hint    #34
         mov     x17, x20
         mov     x16, x22
         b       .Lasync_entry
         .cfi_endproc
-        .size   hp_call_async_roomy_entry, . - hp_call_async_roomy_entry
+        .size   hp_call_async_preallocated_entry, . - hp_call_async_preallocated_entry
 
         .type   hp_call_async_entry, %function
         .p2align 5
-hp_call_async_entry:                            // a thunk put the box into x17
+hp_call_async_entry:                            // a thunk put the adapter into x17
         .cfi_startproc
         hint    #34
         mov     x16, #0
 .Lasync_entry:
         enter   HP_CALL_ASYNC_SIZE
         save_generals sp
-        ldr     x10, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x10, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldr     w9, [x10, #HP_CALL_PROGRAM_FLAGS]
         str     x9, [sp, #HP_CALL_ASYNC_FLAGS]
         tbz     w9, #HP_CALL_VECTORS_IN_BIT, 1f
@@ -61,8 +61,8 @@ hp_call_async_entry:                            // a thunk put the box into x17
         load_other_vectors sp, HP_CALL_VECTOR(0)
         save_vectors x10, HP_CALL_VECTOR(0)
         save_other_vectors x10, HP_CALL_VECTOR(0)
-2:      ldr     x17, [x10, #HP_CALL_FRAME_BOX]
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+2:      ldr     x17, [x10, #HP_CALL_FRAME_ADAPTER]
+        ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         tbnz    w9, #HP_CALL_ASYNC_STACK_BIT, 6f
 3:      ldr     x0, [x16, #HP_CALL_PROGRAM_PREPARE]
         mov     x1, x10
@@ -75,17 +75,17 @@ hp_call_async_entry:                            // a thunk put the box into x17
         tbz     w9, #HP_CALL_VECTORS_OUT_BIT, 4f
         load_vectors x10, HP_CALL_VECTOR(0)
         load_other_vectors x10, HP_CALL_VECTOR(0)
-4:      ldr     x17, [x11, #HP_CALL_FRAME_BOX]
+4:      ldr     x17, [x11, #HP_CALL_FRAME_ADAPTER]
         tbnz    w9, #HP_CALL_ASYNC_STACK_BIT, 8f
         .cfi_remember_state
         leave                                   // x30 too: whoever is jumped to returns to whoever called first
 5:      load_generals x10
         ldr     x20, [x10, #HP_CALL_CONTEXT]
         add     x22, x11, #HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK
-        ldr     x16, [x17, #HP_CALL_BOX_TARGET]
+        ldr     x16, [x17, #HP_CALL_ADAPTER_TARGET]
         br      x16
 
-        // The caller's arguments on the stack go to the top of the room.
+        // The caller's arguments on the stack go to the top of the scratch space.
         .cfi_restore_state
 6:      ldr     w11, [x16, #HP_CALL_PROGRAM_STACK_IN]
         add     x12, x11, #15
@@ -99,7 +99,7 @@ hp_call_async_entry:                            // a thunk put the box into x17
         b       7b
 
         // The target's arguments may be put where the entry's frame is.
-8:      ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+8:      ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldrsw   x9, [x16, #HP_CALL_PROGRAM_STACK_POP]
         add     x12, x29, x9
         add     x12, x12, #16
@@ -111,7 +111,7 @@ hp_call_async_entry:                            // a thunk put the box into x17
         .cfi_def_cfa x12, 0
         .cfi_restore x29
         .cfi_restore x30
-        ldr     w9, [x16, #HP_CALL_PROGRAM_ROOM]
+        ldr     w9, [x16, #HP_CALL_PROGRAM_SCRATCH]
         sub     x9, x11, x9
         ldr     w13, [x16, #HP_CALL_PROGRAM_STACK_OUT]
 10:     subs    x13, x13, #8
@@ -133,8 +133,8 @@ hp_call_async_resumed:                          // results are arguments, an err
         enter   HP_CALL_ASYNC_SIZE
         ldr     x11, [x22, #-HP_CALL_ASYNC_LINK]
         str     x11, [sp, #HP_CALL_ASYNC_FRAME]
-        ldr     x17, [x11, #HP_CALL_FRAME_BOX]
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x17, [x11, #HP_CALL_FRAME_ADAPTER]
+        ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         str     x9, [sp, #HP_CALL_ASYNC_FLAGS]
         tbz     w9, #HP_CALL_TO_NATURAL_BIT, 1f
@@ -182,7 +182,7 @@ hp_call_async_functions:
         .word   hp_call_async_closure_entry - hp_call_async_functions
         .word   16
         .irp    size, HP_CALL_ASYNC_SIZES
-1:      .word   hp_call_async_roomy_entry - 1b
+1:      .word   hp_call_async_preallocated_entry - 1b
         .word   \size
         .endr
         .size   hp_call_async_functions, . - hp_call_async_functions

@@ -18,7 +18,7 @@
         .type   hp_call_closure_entry, %function
         .type   hp_call_entry, %function
         .p2align 5
-hp_call_closure_entry:                          // the box is the context
+hp_call_closure_entry:                          // the adapter is the context
         .cfi_startproc
         hint    #34
         mov     x17, x20
@@ -27,7 +27,7 @@ hp_call_closure_entry:                          // the box is the context
         .size   hp_call_closure_entry, . - hp_call_closure_entry
 
         .p2align 5
-hp_call_entry:                                  // a thunk put the box into x17
+hp_call_entry:                                  // a thunk put the adapter into x17
         .cfi_startproc
         hint    #34
 .Lentry:
@@ -35,25 +35,25 @@ hp_call_entry:                                  // a thunk put the box into x17
         save_generals sp
         stp     x20, x8, [sp, #HP_CALL_CONTEXT]
         .cfi_offset x20, HP_CALL_CONTEXT - HP_CALL_FRAME_SIZE - 16
-        str     x17, [sp, #HP_CALL_FRAME_BOX]
-        ldr     x9, [x17, #HP_CALL_BOX_CONTEXT]
+        str     x17, [sp, #HP_CALL_FRAME_ADAPTER]
+        ldr     x9, [x17, #HP_CALL_ADAPTER_CONTEXT]
         str     x9, [sp, #HP_CALL_OUT + HP_CALL_CONTEXT]
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         tbz     w9, #HP_CALL_VECTORS_IN_BIT, 1f
         save_vectors sp, HP_CALL_VECTOR(0)
         save_other_vectors sp, HP_CALL_VECTOR(0)
 1:      ldr     x0, [x16, #HP_CALL_PROGRAM_PREPARE]
         mov     x1, sp
-        ldr     w9, [x16, #HP_CALL_PROGRAM_ROOM]
+        ldr     w9, [x16, #HP_CALL_PROGRAM_SCRATCH]
         sub     sp, sp, x9
         ldr     x9, [x0, #HP_CALL_STEP_RUN]
         blr     x9
 
-        ldr     x17, FRAME(HP_CALL_FRAME_BOX)
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x17, FRAME(HP_CALL_FRAME_ADAPTER)
+        ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
-        ldr     x17, [x17, #HP_CALL_BOX_TARGET]
+        ldr     x17, [x17, #HP_CALL_ADAPTER_TARGET]
         sub     x10, x29, #HP_CALL_FRAME_SIZE - HP_CALL_OUT
         tbz     w9, #HP_CALL_VECTORS_OUT_BIT, 2f
         load_vectors x10, HP_CALL_VECTOR(0)
@@ -62,8 +62,8 @@ hp_call_entry:                                  // a thunk put the box into x17
         ldp     x20, x8, [x10, #HP_CALL_CONTEXT]
         blr     x17
 
-        ldr     x17, FRAME(HP_CALL_FRAME_BOX)
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x17, FRAME(HP_CALL_FRAME_ADAPTER)
+        ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         sub     x10, x29, #HP_CALL_FRAME_SIZE - HP_CALL_RESULT
         tbz     w9, #HP_CALL_TO_NATURAL_BIT, 3f
@@ -76,8 +76,8 @@ hp_call_entry:                                  // a thunk put the box into x17
         str     x21, [x1, #HP_CALL_FRAME_ERROR]
         ldr     x9, [x0, #HP_CALL_STEP_RUN]
         blr     x9
-        ldr     x17, FRAME(HP_CALL_FRAME_BOX)
-        ldr     x16, [x17, #HP_CALL_BOX_PROGRAM]
+        ldr     x17, FRAME(HP_CALL_FRAME_ADAPTER)
+        ldr     x16, [x17, #HP_CALL_ADAPTER_PROGRAM]
         ldr     w9, [x16, #HP_CALL_PROGRAM_FLAGS]
         sub     x10, x29, #HP_CALL_FRAME_SIZE - HP_CALL_RESULT
 4:      tbnz    w9, #HP_CALL_TO_NATURAL_BIT, 6f

@@ -24,7 +24,7 @@
 #endif
 
 // The frame. Moves address it by offset: what the caller left on the stack lies above it (of an async function, at the top of the
-// room), room for values and the stack of the target below it. HP_CALL_GENERALS is all that differs between machines.
+// scratch space), room for values and the stack of the target below it. HP_CALL_GENERALS is all that differs between machines.
 #define HP_CALL_GENERAL(n) ((n) * 8)
 #define HP_CALL_CONTEXT (HP_CALL_GENERALS * 8)
 #define HP_CALL_INDIRECT (HP_CALL_CONTEXT + 8)
@@ -33,10 +33,10 @@
 #define HP_CALL_OUT HP_CALL_REGISTERS_SIZE
 #define HP_CALL_RESULT (2 * HP_CALL_REGISTERS_SIZE)
 #define HP_CALL_RESULT_VECTOR(n) (HP_CALL_RESULT + 32 + (n) * 16)
-#define HP_CALL_FRAME_BOX HP_CALL_RESULT_VECTOR(4)
-#define HP_CALL_FRAME_ERROR (HP_CALL_FRAME_BOX + 8)  // what was thrown, once the moves after the call run
-#define HP_CALL_FRAME_CALL (HP_CALL_FRAME_BOX + 16)  // an observer's own
-#define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_BOX + 32)
+#define HP_CALL_FRAME_ADAPTER HP_CALL_RESULT_VECTOR(4)
+#define HP_CALL_FRAME_ERROR (HP_CALL_FRAME_ADAPTER + 8)  // what was thrown, once the moves after the call run
+#define HP_CALL_FRAME_CALL (HP_CALL_FRAME_ADAPTER + 16)  // an observer's own
+#define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_ADAPTER + 32)
 
 // Of an async function the entries save the registers on the stack; the frame is elsewhere. So far before the context of the
 // target it says where.
@@ -48,14 +48,14 @@
 // The sizes of context that callers may be told to allocate: those of hp_call_async_functions in call.h, but the first.
 #define HP_CALL_ASYNC_SIZES 640, 1024, 2048, 4096
 
-// hp_call_box and the others, for the assembly.
-#define HP_CALL_BOX_PROGRAM 16
-#define HP_CALL_BOX_TARGET 24
-#define HP_CALL_BOX_CONTEXT 32
+// hp_call_adapter and the others, for the assembly.
+#define HP_CALL_ADAPTER_PROGRAM 16
+#define HP_CALL_ADAPTER_TARGET 24
+#define HP_CALL_ADAPTER_CONTEXT 32
 #define HP_CALL_PROGRAM_PREPARE 0
 #define HP_CALL_PROGRAM_SUCCESS 8
 #define HP_CALL_PROGRAM_FAILURE 16
-#define HP_CALL_PROGRAM_ROOM 24
+#define HP_CALL_PROGRAM_SCRATCH 24
 #define HP_CALL_PROGRAM_FLAGS 28
 #define HP_CALL_PROGRAM_STACK_IN 36
 #define HP_CALL_PROGRAM_STACK_OUT 40
@@ -144,55 +144,56 @@ typedef struct hp_call_program {
     const hp_call_step *_Nonnull prepare;  // before the call
     const hp_call_step *_Nonnull success;  // after it
     const hp_call_step *_Nonnull failure;  // after it if it threw; where it cannot throw, the same list
-    uint32_t room;                         // bytes below the frame, a multiple of 16
+    uint32_t scratch;                      // bytes below the frame, a multiple of 16
     uint32_t flags;
     uint32_t is_async;
-    // Of an async function, whose callee takes its arguments off the stack: bytes of the caller's arguments there, which are
-    // copied to the top of the room; of the target's, which lie at its lower end; and by how much more is taken off than put on.
+    // The callee of an async function takes its arguments off the stack. The first counts the bytes of the caller's arguments there,
+    // which are copied to the top of the scratch space; the second those of the target's, which lie at its lower end; the third says how
+    // many bytes more are taken off than put on.
     uint32_t stack_in;
     uint32_t stack_out;
     int32_t stack_pop;
 } hp_call_program;
 
 // An adapter: the context of a function value, or what a thunk names. An object of the Swift runtime.
-typedef struct hp_call_box {
+typedef struct hp_call_adapter {
     const void *_Nonnull metadata;
     uint64_t reference_count;
     const hp_call_program *_Nonnull program;
     const void *_Nonnull target;        // code
     void *_Nullable context;            // the target's, where it is a function value
-    void *_Nullable owned;              // released with the box
+    void *_Nullable owned;              // released with the adapter
     uint64_t async_context_size;        // bytes the target needs, where it is async
-    void *_Nullable observer;           // released with the box
-} hp_call_box;
+    void *_Nullable observer;           // released with the adapter
+} hp_call_adapter;
 
 // A new adapter, owned by the caller. It takes over `owned`.
-hp_call_box *_Nonnull hp_call_make_box(
+hp_call_adapter *_Nonnull hp_call_make_adapter(
     const hp_call_program *_Nonnull program, const void *_Nonnull target, void *_Nullable context, void *_Nullable owned,
     uint64_t async_context_size);
 
 // A new adapter to a function value in memory: its code, or its async function pointer, and its context.
-hp_call_box *_Nonnull hp_call_make_closure_box(
+hp_call_adapter *_Nonnull hp_call_make_closure_adapter(
     const hp_call_program *_Nonnull program, const void *_Nonnull function, void *_Nullable context,
     hp_call_ownership ownership);
 
-// Gives the box an observer, which it takes over. Before the box is used.
-void hp_call_box_set_observer(hp_call_box *_Nonnull box, void *_Nonnull observer);
+// Gives the adapter an observer, which it takes over. Before the adapter is used.
+void hp_call_adapter_set_observer(hp_call_adapter *_Nonnull adapter, void *_Nonnull observer);
 
-// The first word of a function value whose context is the box.
-const void *_Nonnull hp_call_box_function(const hp_call_box *_Nonnull box);
+// The first word of a function value whose context is the adapter.
+const void *_Nonnull hp_call_adapter_function(const hp_call_adapter *_Nonnull adapter);
 
-// Code that callers may jump to as if it were a function, and which enters the adapter. The box is kept for good, as is the code.
+// Code that callers may jump to as if it were a function, and which enters the adapter. The adapter is kept for good, as is the code.
 // NULL where there is no memory: errno says why.
-const void *_Nullable hp_call_make_thunk(hp_call_box *_Nonnull box);
+const void *_Nullable hp_call_make_thunk(hp_call_adapter *_Nonnull adapter);
 
-// What a call runs: code, and where that is an adapter's entry the box that it finds in the register of thunks.
+// What a call runs: code, and where that is an adapter's entry the adapter that it finds in the register of thunks.
 typedef struct hp_call_destination {
     const void *_Nullable code;
-    const void *_Nullable box;
+    const void *_Nullable adapter;
 } hp_call_destination;
 
-hp_call_destination hp_call_box_destination(const hp_call_box *_Nonnull box);
+hp_call_destination hp_call_adapter_destination(const hp_call_adapter *_Nonnull adapter);
 
 // A function whose calls are looked up one by one.
 typedef struct hp_call_dispatcher {
@@ -207,8 +208,8 @@ typedef struct hp_call_dispatcher {
 // as does the code. NULL where there is no memory: errno says why.
 const void *_Nullable hp_call_make_dispatch_thunk(const hp_call_dispatcher *_Nonnull dispatcher);
 
-// Boxes that are alive. For tests.
-int64_t hp_call_living_boxes(void);
+// Adapters that are alive. For tests.
+int64_t hp_call_living_adapters(void);
 
 #endif
 #endif

@@ -27,7 +27,7 @@
 
         .type   hp_call_async_closure_entry, @function
         .p2align 5
-hp_call_async_closure_entry:                    // the box is the context
+hp_call_async_closure_entry:                    // the adapter is the context
         .cfi_startproc
         endbr64
         movq    %r13, %r11
@@ -36,20 +36,20 @@ hp_call_async_closure_entry:                    // the box is the context
         .cfi_endproc
         .size   hp_call_async_closure_entry, . - hp_call_async_closure_entry
 
-        .type   hp_call_async_roomy_entry, @function
+        .type   hp_call_async_preallocated_entry, @function
         .p2align 5
-hp_call_async_roomy_entry:                      // the same, and the context of the call has room for the frame
+hp_call_async_preallocated_entry:                      // the same, and the context of the call has room for the frame
         .cfi_startproc
         endbr64
         movq    %r13, %r11
         movq    %r14, %rax
         jmp     .Lasync_entry
         .cfi_endproc
-        .size   hp_call_async_roomy_entry, . - hp_call_async_roomy_entry
+        .size   hp_call_async_preallocated_entry, . - hp_call_async_preallocated_entry
 
         .type   hp_call_async_entry, @function
         .p2align 5
-hp_call_async_entry:                            // a thunk put the box into r11
+hp_call_async_entry:                            // a thunk put the adapter into r11
         .cfi_startproc
         endbr64
         xorl    %eax, %eax
@@ -57,7 +57,7 @@ hp_call_async_entry:                            // a thunk put the box into r11
         enter
         movq    %rax, HP_CALL_ASYNC_FRAME(%rsp)
         save_generals 0, %rsp
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movq    HP_CALL_ADAPTER_PROGRAM(%r11), %r10
         movzbl  HP_CALL_PROGRAM_FLAGS(%r10), %eax
         movl    %eax, HP_CALL_ASYNC_FLAGS(%rsp)
         testb   $HP_CALL_VECTORS_IN, %al
@@ -75,8 +75,8 @@ hp_call_async_entry:                            // a thunk put the box into r11
         jz      2f
         load_vectors HP_CALL_VECTOR(0), %rsp, 8
         save_vectors HP_CALL_VECTOR(0), %rax, 8
-2:      movq    HP_CALL_FRAME_BOX(%rax), %r11
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+2:      movq    HP_CALL_FRAME_ADAPTER(%rax), %r11
+        movq    HP_CALL_ADAPTER_PROGRAM(%r11), %r10
         testb   $HP_CALL_ASYNC_STACK, HP_CALL_ASYNC_FLAGS(%rsp)
         jnz     6f
 3:      movq    HP_CALL_PROGRAM_PREPARE(%r10), %rdi
@@ -87,7 +87,7 @@ hp_call_async_entry:                            // a thunk put the box into r11
         testb   $HP_CALL_VECTORS_OUT, HP_CALL_ASYNC_FLAGS(%rsp)
         jz      4f
         load_vectors HP_CALL_OUT + HP_CALL_VECTOR(0), %r10, 8
-4:      movq    HP_CALL_FRAME_BOX(%r10), %r11
+4:      movq    HP_CALL_FRAME_ADAPTER(%r10), %r11
         testb   $HP_CALL_ASYNC_STACK, HP_CALL_ASYNC_FLAGS(%rsp)
         jnz     8f
         .cfi_remember_state
@@ -97,10 +97,10 @@ hp_call_async_entry:                            // a thunk put the box into r11
 5:      load_generals HP_CALL_OUT, %r10
         movq    HP_CALL_OUT + HP_CALL_CONTEXT(%r10), %r13
         leaq    HP_CALL_FRAME_SIZE + HP_CALL_ASYNC_LINK(%r10), %r14
-        movq    HP_CALL_BOX_TARGET(%r11), %r11
+        movq    HP_CALL_ADAPTER_TARGET(%r11), %r11
         jmp     *%r11
 
-        // The caller's arguments on the stack go to the top of the room.
+        // The caller's arguments on the stack go to the top of the scratch space.
         .cfi_restore_state
 6:      movl    HP_CALL_PROGRAM_STACK_IN(%r10), %ecx
         leaq    15(%rcx), %rdx
@@ -114,7 +114,7 @@ hp_call_async_entry:                            // a thunk put the box into r11
         jmp     7b
 
         // The return address goes where it lies for the target, below whose arguments it is; the entry's frame may be in their place.
-8:      movq    HP_CALL_BOX_PROGRAM(%r11), %rdx
+8:      movq    HP_CALL_ADAPTER_PROGRAM(%r11), %rdx
         movslq  HP_CALL_PROGRAM_STACK_POP(%rdx), %rax
         leaq    8(%rbp, %rax), %rdi
         cmpq    %rsp, %rdi
@@ -124,7 +124,7 @@ hp_call_async_entry:                            // a thunk put the box into r11
         movq    (%rbp), %rbp
         .cfi_def_cfa %rdi, 8
         .cfi_restore %rbp
-        movl    HP_CALL_PROGRAM_ROOM(%rdx), %eax
+        movl    HP_CALL_PROGRAM_SCRATCH(%rdx), %eax
         movq    %r10, %rsi
         subq    %rax, %rsi
         movl    HP_CALL_PROGRAM_STACK_OUT(%rdx), %ecx
@@ -147,8 +147,8 @@ hp_call_async_resumed:                          // results are arguments, an err
         enter
         movq    -HP_CALL_ASYNC_LINK(%r14), %r11
         movq    %r11, HP_CALL_ASYNC_FRAME(%rsp)
-        movq    HP_CALL_FRAME_BOX(%r11), %r10
-        movq    HP_CALL_BOX_PROGRAM(%r10), %r10
+        movq    HP_CALL_FRAME_ADAPTER(%r11), %r10
+        movq    HP_CALL_ADAPTER_PROGRAM(%r10), %r10
         movzbl  HP_CALL_PROGRAM_FLAGS(%r10), %eax
         movl    %eax, HP_CALL_ASYNC_FLAGS(%rsp)
         testb   $HP_CALL_TO_NATURAL, %al
@@ -197,7 +197,7 @@ hp_call_async_functions:
         .long   hp_call_async_closure_entry - hp_call_async_functions
         .long   16
         .irp    size, HP_CALL_ASYNC_SIZES
-1:      .long   hp_call_async_roomy_entry - 1b
+1:      .long   hp_call_async_preallocated_entry - 1b
         .long   \size
         .endr
         .size   hp_call_async_functions, . - hp_call_async_functions

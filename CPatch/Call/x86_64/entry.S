@@ -17,7 +17,7 @@
         .type   hp_call_closure_entry, @function
         .type   hp_call_entry, @function
         .p2align 5
-hp_call_closure_entry:                          // the box is the context
+hp_call_closure_entry:                          // the adapter is the context
         .cfi_startproc
         endbr64
         movq    %r13, %r11
@@ -26,7 +26,7 @@ hp_call_closure_entry:                          // the box is the context
         .size   hp_call_closure_entry, . - hp_call_closure_entry
 
         .p2align 5
-hp_call_entry:                                  // a thunk put the box into r11
+hp_call_entry:                                  // a thunk put the adapter into r11
         .cfi_startproc
         endbr64
 .Lentry:
@@ -40,31 +40,31 @@ hp_call_entry:                                  // a thunk put the box into r11
         movq    %r13, HP_CALL_CONTEXT(%rsp)
         .cfi_offset %r13, HP_CALL_CONTEXT - HP_CALL_FRAME_SIZE - 16
         movq    %rax, HP_CALL_INDIRECT(%rsp)
-        movq    %r11, HP_CALL_FRAME_BOX(%rsp)
-        movq    HP_CALL_BOX_CONTEXT(%r11), %rax
+        movq    %r11, HP_CALL_FRAME_ADAPTER(%rsp)
+        movq    HP_CALL_ADAPTER_CONTEXT(%r11), %rax
         movq    %rax, HP_CALL_OUT + HP_CALL_CONTEXT(%rsp)
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movq    HP_CALL_ADAPTER_PROGRAM(%r11), %r10
         testb   $HP_CALL_VECTORS_IN, HP_CALL_PROGRAM_FLAGS(%r10)
         jz      1f
         save_vectors HP_CALL_VECTOR(0), %rsp, 8
 1:      movq    HP_CALL_PROGRAM_PREPARE(%r10), %rdi
         movq    %rsp, %rsi
-        movl    HP_CALL_PROGRAM_ROOM(%r10), %eax
+        movl    HP_CALL_PROGRAM_SCRATCH(%r10), %eax
         subq    %rax, %rsp
         call    *HP_CALL_STEP_RUN(%rdi)
 
-        movq    FRAME(HP_CALL_FRAME_BOX), %r11
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movq    FRAME(HP_CALL_FRAME_ADAPTER), %r11
+        movq    HP_CALL_ADAPTER_PROGRAM(%r11), %r10
         testb   $HP_CALL_VECTORS_OUT, HP_CALL_PROGRAM_FLAGS(%r10)
         jz      2f
         load_vectors HP_CALL_OUT + HP_CALL_VECTOR(0) - HP_CALL_FRAME_SIZE, %rbp, 8
 2:      load_generals HP_CALL_OUT - HP_CALL_FRAME_SIZE, %rbp
         movq    FRAME(HP_CALL_OUT + HP_CALL_INDIRECT), %rax
         movq    FRAME(HP_CALL_OUT + HP_CALL_CONTEXT), %r13
-        call    *HP_CALL_BOX_TARGET(%r11)
+        call    *HP_CALL_ADAPTER_TARGET(%r11)
 
-        movq    FRAME(HP_CALL_FRAME_BOX), %r11
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movq    FRAME(HP_CALL_FRAME_ADAPTER), %r11
+        movq    HP_CALL_ADAPTER_PROGRAM(%r11), %r10
         testb   $HP_CALL_TO_NATURAL, HP_CALL_PROGRAM_FLAGS(%r10)
         jz      3f
         save_results HP_CALL_RESULT - HP_CALL_FRAME_SIZE, %rbp
@@ -79,8 +79,8 @@ hp_call_entry:                                  // a thunk put the box into r11
         cmovnzq HP_CALL_PROGRAM_FAILURE(%r10), %rdi
         leaq    FRAME(0), %rsi
         call    *HP_CALL_STEP_RUN(%rdi)
-        movq    FRAME(HP_CALL_FRAME_BOX), %r11
-        movq    HP_CALL_BOX_PROGRAM(%r11), %r10
+        movq    FRAME(HP_CALL_FRAME_ADAPTER), %r11
+        movq    HP_CALL_ADAPTER_PROGRAM(%r11), %r10
 4:      testb   $HP_CALL_TO_NATURAL, HP_CALL_PROGRAM_FLAGS(%r10)
         jnz     6f
         testb   $HP_CALL_VECTORS_RESULT, HP_CALL_PROGRAM_FLAGS(%r10)

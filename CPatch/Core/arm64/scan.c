@@ -30,19 +30,19 @@ static hp_reason judge(const scan *scan, uint32_t word, uint64_t *offset) {
     uint64_t target = *offset = hp_arm64_target(word, kind, *offset);
     bool inside = target > scan->patch && target < scan->end;
     switch (kind) {
-    case ARM64_ADDRESS: return inside ? HP_ADDRESS_INTO_WINDOW : HP_OK;
-    case ARM64_LITERAL: return arm64_literal_reads(word, target, scan->patch, scan->end) ? HP_ADDRESS_INTO_WINDOW : HP_OK;
-    case ARM64_CALL: return inside ? HP_BRANCH_INTO_WINDOW : HP_OK;
-    default: return inside ? HP_BRANCH_INTO_WINDOW : target <= scan->patch ? HP_BRANCH_TO_ENTRY : HP_OK;
+    case ARM64_ADDRESS: return inside ? HP_ADDRESS_INTO_PROLOGUE : HP_OK;
+    case ARM64_LITERAL: return arm64_literal_reads(word, target, scan->patch, scan->end) ? HP_ADDRESS_INTO_PROLOGUE : HP_OK;
+    case ARM64_CALL: return inside ? HP_BRANCH_INTO_PROLOGUE : HP_OK;
+    default: return inside ? HP_BRANCH_INTO_PROLOGUE : target <= scan->patch ? HP_BRANCH_TO_ENTRY : HP_OK;
     }
 }
 
 bool hp_arm64_scan_body(
-    const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal
+    const hp_relocation_request *request, size_t prologue_end, hp_relocation *out, hp_refusal *refusal
 ) {
     scan scan = {out->patch_offset, out->patch_offset + out->detour_length};
     bool single = out->detour_length == ARM64_WORD;
-    for (size_t at = window_end; at + ARM64_WORD <= request->code_length; at += ARM64_WORD) {
+    for (size_t at = prologue_end; at + ARM64_WORD <= request->code_length; at += ARM64_WORD) {
         uint32_t word = arm64_word(request->code + at);
         if (!may_refer(word)) continue;
         uint64_t offset = at;

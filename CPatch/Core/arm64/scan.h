@@ -3,7 +3,7 @@
 
 #include "../arch.h"
 
-// Looks for references from beyond the window (`window_end` bytes from the entry) into the bytes that the detour in `out`
+// Looks for references from beyond the prologue (`prologue_end` bytes from the entry) into the bytes that the detour in `out`
 // overwrites: refuses if there is one.
 bool hp_arm64_scan_body(
-    const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal);
+    const hp_relocation_request *request, size_t prologue_end, hp_relocation *out, hp_refusal *refusal);

@@ -17,7 +17,7 @@ typedef enum hp_arch {
 } hp_arch;
 
 enum {
-    HP_WINDOW_CAPACITY = 32,   // bytes of a function's entry that can be moved, at most
+    HP_PROLOGUE_CAPACITY = 32,   // bytes of a function's entry that can be moved, at most
     HP_DETOUR_CAPACITY = 16,   // bytes a detour occupies, at most
     HP_STUB_CAPACITY = 256,    // bytes a stub occupies, at most
     HP_PC_MAP_CAPACITY = 32,   // moved instructions, at most
@@ -29,14 +29,14 @@ typedef enum hp_reason {
     HP_OK = 0,
     HP_UNSUPPORTED_ARCHITECTURE,      // this release has no encoder for it
     HP_UNREADABLE_ENTRY,              // fewer bytes given than the detour needs
-    HP_UNDECODABLE,                   // an instruction of the window is unknown
+    HP_UNDECODABLE,                   // an instruction of the prologue is unknown
     HP_TOO_SHORT,                     // the function and its padding end inside the detour
-    HP_BRANCH_INTO_WINDOW,            // the body, or a neighbour, jumps into the overwritten bytes
+    HP_BRANCH_INTO_PROLOGUE,            // the body, or a neighbour, jumps into the overwritten bytes
     HP_BRANCH_TO_ENTRY,               // the body jumps back to the entry: its loop would go on in the replacement
-    HP_RETURN_INTO_WINDOW,            // a call inside the window returns into the overwritten bytes
+    HP_RETURN_INTO_PROLOGUE,            // a call inside the prologue returns into the overwritten bytes
     HP_OUT_OF_REACH,                  // a PC-relative operand does not reach from the stub
     HP_UNMOVABLE,                     // the instruction has a PC-relative form that cannot be rewritten
-    HP_ADDRESS_INTO_WINDOW,           // a PC-relative data operand points into the overwritten bytes
+    HP_ADDRESS_INTO_PROLOGUE,           // a PC-relative data operand points into the overwritten bytes
     HP_SELF_LOOP,                     // the entry jumps to itself: there is no moment to swap it
     HP_STUB_OVERFLOW,                 // the moved prologue does not fit a stub
     HP_DETOUR_OUT_OF_REACH,           // the stub is too far away for the detour's jump
@@ -90,15 +90,15 @@ typedef struct hp_relocation_request {
 //     …                         jump back to the first instruction not moved
 typedef struct hp_relocation {
     uint32_t patch_offset;                    // where the detour is written, from the entry: past endbr64, bti, paciasp
-    uint32_t window_length;                   // bytes moved, from patch_offset: whole instructions
-    uint32_t detour_length;                   // bytes written; the rest of the window stays as it was
+    uint32_t prologue_length;                   // bytes moved, from patch_offset: whole instructions
+    uint32_t detour_length;                   // bytes written; the rest of the prologue stays as it was
     uint8_t expected[HP_DETOUR_CAPACITY];     // what stands at patch_offset now, detour_length bytes
     uint8_t detour[HP_DETOUR_CAPACITY];       // what will
     uint32_t stub_length;
     uint8_t stub[HP_STUB_CAPACITY];
     uint32_t original_offset;
     uint32_t pc_count;
-    hp_pc_pair pc_map[HP_PC_MAP_CAPACITY];    // ascending, every boundary inside the window, its start, and its end where
+    hp_pc_pair pc_map[HP_PC_MAP_CAPACITY];    // ascending, every boundary inside the prologue, its start, and its end where
                                               // the stub goes on there (not after a return, a jump or a call)
     uint32_t table_count;
     hp_table_candidate tables[HP_TABLE_CAPACITY];
@@ -292,7 +292,7 @@ typedef struct hp_pc_move {
 } hp_pc_move;
 
 // Bytes strictly inside an entry that is being overwritten: no thread's PC may point there, running or saved in a signal
-// frame. No return address can: an entry whose calls return into it is refused (HP_RETURN_INTO_WINDOW).
+// frame. No return address can: an entry whose calls return into it is refused (HP_RETURN_INTO_PROLOGUE).
 typedef struct hp_hazard {
     uint64_t start;          // first such address
     uint64_t end;            // one past the last

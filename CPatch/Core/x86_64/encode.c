@@ -1,6 +1,6 @@
 // The x86_64 instructions that detours and stubs are made of. Encodings: Intel SDM volume 2; every displacement counts
 // from the end of its instruction. Twin: arm64/encode.c.
-#include "mover.h"
+#include "relocator.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // Where a detour of five bytes overwrites too much (others jump to the third byte, say), one of two bytes may not: a short jump to
 // padding near by, the hop, from which a near jump goes on to the stub. Padding that nothing names, reaches or runs on into is
 // nobody's; once written, a hop stays, like a stub.
-#include "mover.h"
+#include "relocator.h"
 
 size_t hp_x86_64_free_padding(const uint8_t *code, size_t length, size_t piece) {
     x86_instruction last = {0};

@@ -1,7 +1,7 @@
 // The body of a function may jump back into its entry, and then the entry cannot be overwritten. Almost no function does,
 // and a body can be long; so the scan first asks of each byte position, without decoding, "if a branch's displacement
 // lay here, would it lead into the entry?". No branch can escape the question, whatever precedes it. Only where the
-// answer is yes are instructions walked, from the window's end, to learn whether a branch really stands there; where the
+// answer is yes are instructions walked, from the prologue's end, to learn whether a branch really stands there; where the
 // walk meets bytes it does not know before it arrives, the branch counts as real.
 //
 // A jump to the entry itself is refused too: the loop it closes would leave the old function in the middle, for the
@@ -17,7 +17,7 @@
 typedef struct scan {
     const hp_relocation_request *request;
     size_t patch_offset;
-    size_t window_end;
+    size_t prologue_end;
     hp_relocation *out;
     hp_refusal *refusal;
 } scan;
@@ -66,7 +66,7 @@ static bool judge(const scan *scan, walk *walk, size_t position, size_t width, s
         length = found->length;
     }
     return hp_refuse(
-        HP_ARCH_X86_64, scan->refusal, to_entry ? HP_BRANCH_TO_ENTRY : HP_BRANCH_INTO_WINDOW, scan->request, start,
+        HP_ARCH_X86_64, scan->refusal, to_entry ? HP_BRANCH_TO_ENTRY : HP_BRANCH_INTO_PROLOGUE, scan->request, start,
         length, scan->request->entry + target);
 }
 
@@ -76,8 +76,8 @@ static bool scan_short_branches(const scan *scan) {
     size_t limit = scan->patch_offset + scan->out->detour_length;
     size_t end = limit + 128;
     if (end > scan->request->code_length) end = scan->request->code_length;
-    walk walk = {.at = scan->window_end};
-    for (size_t position = scan->window_end + 1; position < end; position++) {
+    walk walk = {.at = scan->prologue_end};
+    for (size_t position = scan->prologue_end + 1; position < end; position++) {
         uint8_t opcode = code[position - 1];
         bool branch = (opcode & 0xf0) == 0x70 || (opcode & 0xfc) == 0xe0 || opcode == 0xeb;
         if (!branch) continue;
@@ -92,15 +92,15 @@ static bool scan_near_branches(const scan *scan) {
     const uint8_t *code = scan->request->code;
     size_t length = scan->request->code_length;
     uint32_t limit = (uint32_t)scan->patch_offset + scan->out->detour_length;
-    walk walk = {.at = scan->window_end};
-    for (size_t position = scan->window_end + 1; position + 4 <= length; position++) {
+    walk walk = {.at = scan->prologue_end};
+    for (size_t position = scan->prologue_end + 1; position + 4 <= length; position++) {
         uint32_t distance;
         memcpy(&distance, code + position, sizeof distance);
         uint32_t target = distance + (uint32_t)position + 4;
         if (__builtin_expect(target >= limit, 1)) continue;
 
         uint8_t last = code[position - 1];
-        uint8_t before = position >= scan->window_end + 2 ? code[position - 2] : 0;
+        uint8_t before = position >= scan->prologue_end + 2 ? code[position - 2] : 0;
         size_t opcode_length = last == 0xe8 || last == 0xe9 ? 1
             : (before == 0x0f && (last & 0xf0) == 0x80) || (before == 0xc7 && last == 0xf8) ? 2 : 0;
         if (opcode_length != 0 && !judge(scan, &walk, position, 4, opcode_length, target)) return false;
@@ -109,9 +109,9 @@ static bool scan_near_branches(const scan *scan) {
 }
 
 bool hp_x86_scan_body(
-    const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal
+    const hp_relocation_request *request, size_t prologue_end, hp_relocation *out, hp_refusal *refusal
 ) {
-    scan scan = {request, out->patch_offset, window_end, out, refusal};
+    scan scan = {request, out->patch_offset, prologue_end, out, refusal};
     if (!scan_short_branches(&scan) || !scan_near_branches(&scan)) return false;
     hp_x86_collect_tables(request, out);
     return true;

@@ -8,10 +8,10 @@ enum {
     X86_SHORT_DETOUR_LENGTH = 2,  // jmp rel8, to a hop
 };
 
-// Looks for jumps from beyond the window (`window_end` bytes from the entry) into the bytes that a detour at
+// Looks for jumps from beyond the prologue (`prologue_end` bytes from the entry) into the bytes that a detour at
 // `out->patch_offset` overwrites: refuses if there is one. Collects jump tables for the plan to read.
 bool hp_x86_scan_body(
-    const hp_relocation_request *request, size_t window_end, hp_relocation *out, hp_refusal *refusal);
+    const hp_relocation_request *request, size_t prologue_end, hp_relocation *out, hp_refusal *refusal);
 
 // Collects the tables that computed jumps choose from (tables.c).
 void hp_x86_collect_tables(const hp_relocation_request *request, hp_relocation *out);

@@ -4,7 +4,7 @@
 
 import HotpatchDemangle
 
-/// For each function type in a type, the outermost first, whether it is marked: as one that does not escape.
+/// Whether each function type in a type, the outermost first, is marked as one that does not escape.
 struct EscapeMarks: Hashable, Sendable {
     var marks: [Bool]
 

@@ -11,9 +11,9 @@ public struct FunctionFacts: Hashable, Sendable {
     }
     /// From DWARF, or the caller's word. Nil: unknown.
     public var selfUse: SelfUse?
-    /// Of a getter. From DWARF, or the caller's word. Nil: unknown.
+    /// Whether a getter throws, from DWARF or by the caller's word. Nil: unknown.
     public var throwsError: Bool?
-    /// Of a getter: whether the image defines the symbol with `Tu` behind it.
+    /// Whether a getter is async: whether the image defines the symbol with `Tu` behind it.
     public var isAsync: Bool?
     /// Whether the function's compilation unit is optimised, from DWARF. Nil: unknown.
     public var isOptimised: Bool?

@@ -16,7 +16,7 @@ public let dispatchChecks: [CallCheck] = ([16, 32, 64] as [Int32]).map { bytes i
             to: hp_call_dispatcher(
                 look_up: { _ in
                     victim_forget_vectors()
-                    return hp_call_destination(code: nil, box: nil)
+                    return hp_call_destination(code: nil, adapter: nil)
                 }, original: function))
         guard let thunk = hp_call_make_dispatch_thunk(dispatcher) else { throw TestFailure("no thunk") }
         for _ in 0..<3 { try equal("\(victim_call_with_vectors(bytes, thunk))", "0", "lost by the dispatcher") }

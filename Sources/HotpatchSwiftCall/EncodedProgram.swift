@@ -10,7 +10,7 @@ extension CallProgram.Flags {
 }
 
 /// A program as C runs it. It is never freed, for code that runs may be using it.
-struct FlatProgram: @unchecked Sendable {
+struct EncodedProgram: @unchecked Sendable {
     let pointer: UnsafePointer<hp_call_program>
 
     init(_ plan: CallPlan, _ direction: CallProgram.Direction) {
@@ -19,16 +19,16 @@ struct FlatProgram: @unchecked Sendable {
         var flags = program.flags
         if !success.isEmpty { flags.insert(.finishes) }
         let afterwards = Self.list(success)
-        let flat = UnsafeMutablePointer<hp_call_program>.allocate(capacity: 1)
-        flat.initialize(
+        let encoded = UnsafeMutablePointer<hp_call_program>.allocate(capacity: 1)
+        encoded.initialize(
             to: hp_call_program(
                 prepare: Self.list(program.prepare), success: afterwards,
                 failure: plan.isThrowing ? Self.list(program.failure) : afterwards,
-                room: UInt32(program.room), flags: flags.rawValue, is_async: plan.isAsync ? 1 : 0,
+                scratch: UInt32(program.scratch), flags: flags.rawValue, is_async: plan.isAsync ? 1 : 0,
                 stack_in: UInt32(program.stackIn), stack_out: UInt32(program.stackOut),
                 stack_pop: Int32(
                     plan.architecture.popped(program.stackIn) - plan.architecture.popped(program.stackOut))))
-        pointer = UnsafePointer(flat)
+        pointer = UnsafePointer(encoded)
     }
 
     private static func list(_ moves: [CallProgram.Move]) -> UnsafePointer<hp_call_step> {
@@ -97,7 +97,7 @@ struct FlatProgram: @unchecked Sendable {
         case .objectType(let pointer, let to):
             return step(HP_CALL_OBJECT_TYPE, from: pointer, to: to)
         case .convert(let at, let plan, let direction, let ownership):
-            let program = FlatProgram(plan, direction)
+            let program = EncodedProgram(plan, direction)
             return step(HP_CALL_CLOSURE, to: at, count: Int(ownership.rawValue), datum: program.pointer)
         case .observe(let event):
             return step(HP_CALL_OBSERVE, count: Int(event.rawValue), datum: Observation.function)
