@@ -221,7 +221,7 @@ public struct Apply: Sendable {
     private var provisionalBias: LoadBias { LoadBias(rawValue: 1 << 46) }
 
     private func commit(
-        _ matches: PatchLibrary.Matches, patch: PatchLibrary, descriptor: Int32, session: Session, log: Logger
+        _ matches: LibraryMatches, patch: PatchLibrary, descriptor: Int32, session: Session, log: Logger
     ) throws -> Receipt {
         let loaded = try session.target.load(descriptor: descriptor)
         log.debug("loaded as \(loaded.mappedPath), bias \(Address(loaded.bias.rawValue))")
@@ -264,7 +264,7 @@ public struct Apply: Sendable {
     }
 
     private func request(
-        _ matches: PatchLibrary.Matches, patch: PatchLibrary, session: Session, bias: LoadBias, loaded: LoadedLibrary?
+        _ matches: LibraryMatches, patch: PatchLibrary, session: Session, bias: LoadBias, loaded: LoadedLibrary?
     ) -> PatchRequest {
         let replacements = matches.entries.map { entry in
             Replacement(
@@ -286,7 +286,7 @@ public struct Apply: Sendable {
 
 extension Apply {
     private func dryReport(
-        _ planned: PlannedPatch, _ matches: PatchLibrary.Matches, patch: PatchLibrary, session: Session
+        _ planned: PlannedPatch, _ matches: LibraryMatches, patch: PatchLibrary, session: Session
     ) -> Report {
         let entries = matches.entries
         var lines = [
@@ -331,7 +331,7 @@ extension Apply {
             ])
     }
 
-    private func describe(_ entry: PatchLibrary.Entry, session: Session) -> (lines: [String], json: JSON) {
+    private func describe(_ entry: LibraryEntry, session: Session) -> (lines: [String], json: JSON) {
         let copies = session.index.unreachedCopies(of: entry.function)
         var name = displayName(entry.function.name)
         var replacement = displayName(entry.replacement.name)

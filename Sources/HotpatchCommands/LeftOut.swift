@@ -1,8 +1,8 @@
 import HotpatchSymbols
 
 /// A function of a patch library that the process has too, and which is not replaced.
-public struct LeftOut: Sendable, Hashable {
-    public enum Reason: Sendable, Hashable, CaseIterable {
+struct LeftOut: Sendable, Hashable {
+    enum Reason: Sendable, Hashable, CaseIterable {
         /// The compiler made it: no source has it, and nobody has changed it.
         case made
         /// An inline function, or an instance of a template: every file that uses it brings one.
@@ -13,11 +13,11 @@ public struct LeftOut: Sendable, Hashable {
         case besideTypes
     }
     /// Mangled.
-    public var name: String
-    public var reason: Reason
+    var name: String
+    var reason: Reason
 
     /// A note for each reason, with the number and the first few.
-    public static func notes(_ all: [LeftOut]) -> [String] {
+    static func notes(_ all: [LeftOut]) -> [String] {
         Reason.allCases.compactMap { reason in
             let names = all.filter { $0.reason == reason }.map { Demangling.demangle($0.name) ?? $0.name }
             guard !names.isEmpty else { return nil }
