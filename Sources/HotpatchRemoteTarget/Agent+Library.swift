@@ -11,6 +11,8 @@ public struct RemoteLibrary: Hashable, Sendable {
     public var bias: LoadBias
     /// As glibc knows it (`l_name`).
     public var name: String
+    /// As the process's map names it.
+    public var mappedPath: String
 }
 
 extension Agent {
@@ -129,12 +131,13 @@ extension Agent {
             bias = try memory.value(UInt64.self, at: handle)
             dynamic = Address(try memory.value(UInt64.self, at: handle + 16))
         } catch { throw .memory(error) }
-        try verify(dynamic, isIn: ours)
-        return RemoteLibrary(handle: handle, bias: LoadBias(rawValue: bias), name: name)
+        let mappedPath = try mappedPath(of: ours, at: dynamic)
+        return RemoteLibrary(handle: handle, bias: LoadBias(rawValue: bias), name: name, mappedPath: mappedPath)
     }
 
-    /// What the loader mapped must be the file that was handed over.
-    private func verify(_ address: Address, isIn descriptor: Int32) throws(AgentError) {
+    /// The path of what the loader mapped at an address.
+    /// - Throws: where it is not the file that was handed over.
+    private func mappedPath(of descriptor: Int32, at address: Address) throws(AgentError) -> String {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .systemCallFailedHere(name: "fstat", code: errno) }
         let region: Region?
@@ -148,6 +151,7 @@ extension Agent {
         guard let region, region.inode == UInt64(status.st_ino), isSameDevice else {
             throw .otherLibraryLoaded(pid: process.pid, path: region?.path ?? "\(address)")
         }
+        return region.path
     }
 
     /// `/proc/self/fd/N` with `number` in it: each bit is a redundant `./` or `.//`. By its prefix the library is known for a

@@ -85,25 +85,26 @@ private struct AgentStarter {
         self.holds = holds
         self.idle = idle
         self.phase = phase
-        unwinder = try StackUnwinder(of: process, memory: memory, symbols: symbols.index)
+        // Read once. Whatever is mapped meanwhile, nothing is mapped over it, and what is written to is compared before.
+        let map = try process.map()
+        unwinder = try StackUnwinder(of: process, mapping: map, memory: memory, symbols: symbols.index)
         if let library = unwinder.foreignLibrary {
             throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }
         let size = AgentArea(base: .null, vectorStateSize: vectorStateSize).count
-        guard let base = try process.map().roomyAddress(count: size) else {
+        guard let base = map.roomyAddress(count: size) else {
             throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: size)
         }
         area = AgentArea(base: base, vectorStateSize: vectorStateSize)
-        try findPlaces()
+        try findPlaces(in: map)
     }
 
     // MARK: Where the stub goes
 
-    private mutating func findPlaces() throws {
+    private mutating func findPlaces(in map: ProcessMap) throws {
         let count = AgentStub.count
-        let map = try process.map()
         let files = TargetFiles(pid: process.pid, root: process.livingDirectory + "/root")
-        for slack in symbols.slack {
+        for slack in symbols.slack ?? ExecutableSlack.find(in: map, of: process, memory: memory) {
             let start = slack.lowerBound.roundedUp(to: 64)
             guard start < slack.upperBound, slack.upperBound - start >= count else { continue }
             // One write inside one page is whole or absent.

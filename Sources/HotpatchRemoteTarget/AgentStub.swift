@@ -11,16 +11,16 @@ public struct AgentSymbols: Sendable {
     public var pthreadCreate: Address
     public var pthreadDetach: Address
     public var errnoLocation: Address
-    /// Executable memory that is unused, best first: see `ExecutableSlack`.
-    public var slack: [Range<Address>]
+    /// Executable memory that is unused, best first; nil for what `ExecutableSlack` finds when the agent is started.
+    public var slack: [Range<Address>]?
     /// Of all its images: where its threads are, and how their stacks are unwound.
     public var index: SymbolIndex
     /// What pthread_create calls for memory is not libc's: see `FrameVetting`.
     public var hasOwnAllocator: Bool
 
     public init(
-        pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address, slack: [Range<Address>],
-        index: SymbolIndex, hasOwnAllocator: Bool = false
+        pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address,
+        slack: [Range<Address>]? = nil, index: SymbolIndex, hasOwnAllocator: Bool = false
     ) {
         self.pthreadCreate = pthreadCreate
         self.pthreadDetach = pthreadDetach

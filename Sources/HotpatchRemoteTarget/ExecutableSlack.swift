@@ -8,7 +8,10 @@ public enum ExecutableSlack {
     ///
     /// - Throws: `RemoteRefusal` where the maps cannot be read. An image whose header makes no sense is left out.
     public static func find(in process: RemoteProcess, memory: ProcMemory) throws(RemoteRefusal) -> [Range<Address>] {
-        let map = try process.map()
+        find(in: try process.map(), of: process, memory: memory)
+    }
+
+    static func find(in map: ProcessMap, of process: RemoteProcess, memory: ProcMemory) -> [Range<Address>] {
         var found: [(rank: Int, range: Range<Address>)] = []
         for header in map.regions
         where header.fileOffset == 0 && header.inode != 0 && !header.permissions.contains(.shared) {

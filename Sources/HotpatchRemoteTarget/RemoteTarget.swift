@@ -62,11 +62,10 @@ public final class RemoteTarget: Target {
             let detach = symbols.exportedAddress(of: "pthread_detach", in: nil),
             let errnoLocation = symbols.exportedAddress(of: "__errno_location", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
-        let slack = try ExecutableSlack.find(in: process, memory: mem)
         let agent = try Agent.start(
             in: process, memory: mem,
             symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, slack: slack,
+                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation,
                 index: symbols,
                 hasOwnAllocator: hasOwnAllocator(besides: create)),
             deadline: deadline, holds: holds, idle: agentIdle, phase: { _ in })
@@ -170,9 +169,8 @@ public final class RemoteTarget: Target {
             let library = try ask {
                 try $0.load(libraryDescriptor: descriptor, dlopen: dlopen, dlerror: dlerror, deadline: deadline)
             }
-            let dynamic = try mem.value(UInt64.self, at: library.handle + 16)  // l_ld of struct link_map (link.h)
-            let path = try processMap().region(containing: Address(dynamic))?.path ?? ""
-            return LoadedLibrary(handle: library.handle.rawValue, bias: library.bias, mappedPath: path)
+            return LoadedLibrary(
+                handle: library.handle.rawValue, bias: library.bias, mappedPath: library.mappedPath)
         }
     }
 

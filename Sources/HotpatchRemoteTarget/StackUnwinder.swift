@@ -29,11 +29,11 @@ final class StackUnwinder {
     let foreignLibrary: String?
 
     /// - Parameters:
+    ///   - current: what the process has mapped now.
     ///   - memory: of the process, read while threads are held.
     ///   - symbols: of the process; images that it has loaded since are read.
-    /// - Throws: a sentence of libdw, or `ReadError` where the process's map cannot be read.
-    init(of process: RemoteProcess, memory: ProcMemory, symbols: SymbolIndex) throws {
-        let current = try ProcessMap(parsing: ProcText.read(process.livingDirectory + "/maps"), pid: process.pid)
+    /// - Throws: a sentence of libdw.
+    init(of process: RemoteProcess, mapping current: ProcessMap, memory: ProcMemory, symbols: SymbolIndex) throws {
         let images = symbols.loadedImages(in: current)
         callbacks = .allocate(capacity: 1)
         callbacks.initialize(to: Dwfl_Callbacks())

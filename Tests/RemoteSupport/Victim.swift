@@ -165,7 +165,7 @@ public final class Victim {
     public func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
         AgentSymbols(
             pthreadCreate: try libc("pthread_create"), pthreadDetach: try libc("pthread_detach"),
-            errnoLocation: try libc("__errno_location"), slack: try ExecutableSlack.find(in: process, memory: memory),
+            errnoLocation: try libc("__errno_location"),
             index: try SymbolIndex(map: ProcessMap(pid: pid), memory: memory, root: "/proc/\(pid)/root"))
     }
 
