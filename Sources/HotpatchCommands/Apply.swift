@@ -67,7 +67,8 @@ public struct Apply: Sendable {
             if !dryRun { try checkProc(session.index) }
             // Everything that can be refused is, before anything is loaded.
             let planned = try session.engine.plan(
-                request(matches, patch: patch, session: session, bias: provisionalBias, loaded: nil))
+                request(matches, patch: patch, session: session, bias: provisionalBias, loaded: nil),
+                map: session.inspection.map, state: session.inspection.ledger)
             if dryRun {
                 let report = dryReport(planned, matches, patch: patch, session: session)
                 try session.index.time.check()

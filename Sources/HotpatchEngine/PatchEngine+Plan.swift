@@ -5,7 +5,8 @@ import HotpatchProcFS
 import HotpatchSymbols
 
 extension PatchEngine {
-    func plan(_ request: PatchRequest, map: ProcessMap, state: LedgerState) throws(PatchError) -> PlannedPatch {
+    /// What `apply` would do to the target as it was when these were read.
+    package func plan(_ request: PatchRequest, map: ProcessMap, state: LedgerState) throws(PatchError) -> PlannedPatch {
         var planning = Planning(engine: self, map: map, state: state)
         for replacement in request.replacements { try planning.add(replacement) }
         // Half of what stands in the way of a detour would be no reason to make it.
