@@ -1,0 +1,55 @@
+import HotpatchTestSupport
+import Testing
+
+extension CommandTests {
+    /// What a library takes of the process that the process does not export.
+    @Suite struct LibraryBindingTests {
+        @Test(arguments: [[], ["-no-pie"], ["-O2"]]) func bindsToWhatIsNotExported(options: [String]) throws {
+            let victim = try Victim(try Workshop.build("hidden.c", options))
+            #expect(try victim.ask() == "price 21 counter 101 own 3")
+            let library = try Workshop.library("hidden.c", ["-DPATCH=1000"])
+            let applied = try expectDone("apply", library, "--pid", victim.id)
+            #expect(
+                applied.output.contains(
+                    "note: what the process has and does not export was bound to where it is: counter, helper\nnote: helper is static"
+                ),
+                "\(applied)")
+            #expect(try victim.ask() == "price 1040 counter 111 own 3")
+            #expect(try expectDone("list", "--pid", victim.id).output.contains("\n  library \(library)\n"))
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "price 21 counter 112 own 3")
+            try expectRefused(
+                ["apply", try Workshop.library("hidden.c", ["-DTHREAD_LOCAL"]), "--pid", victim.id],
+                "has and does not export: of_thread. They are thread-local", "--export-dynamic", maps: victim.maps)
+            #expect(victim.finish() == 0)
+        }
+
+        @Test func bindsToNothingOfWhichThereAreTwo() throws {
+            let victim = try Victim(try Workshop.program("twin.c", [try Workshop.build("twin_other.c", ["-c"])]))
+            let library = try Workshop.library("hidden.c", ["-DPATCH=1000", "-Dprice=other", "-Dcounter=environ"])
+            try expectRefused(
+                ["apply", library, "--pid", victim.id], "needs a symbol that process \(victim.id) does not export",
+                "'helper' names 2 functions", maps: victim.maps)
+        }
+
+        /// A Swift library that imports the program's module: the types are the program's own.
+        @Test func importsTheProgramsModule() throws {
+            let directory = try Workshop.directory
+            let module = ["-module-name", "bound", "-parse-as-library", "-enable-testing"]
+            let victim = try Victim(
+                try Workshop.build(
+                    "bound.swift",
+                    module + ["-emit-executable", "-emit-module", "-emit-module-path=\(directory)/bound.swiftmodule"]))
+            #expect(try victim.ask() == "old, orders 1")
+            let library = try Workshop.library(
+                "bound.swift", ["-DPATCH", "-module-name", "bound_patch", "-I\(directory)"])
+            let applied = try expectDone("apply", library, "--pid", victim.id)
+            #expect(applied.output.contains("bound.Cart.__allocating_init(items: Swift.Int)"), "\(applied)")
+            #expect(try victim.ask() == "new 2006 by ship, orders 102")
+            #expect(try victim.ask() == "new 2006 by ship, orders 203")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "old, orders 204")
+            #expect(victim.finish() == 0)
+        }
+    }
+}
