@@ -9,6 +9,7 @@ struct Measure {
         var arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "install" { return try Install.printSample() }
         if arguments.first == "footprint" { return try Footprint.printSample() }
+        if arguments.first == "rounds" { return try Rounds.printSample() }
         if arguments.first == "calls" {
             var table = Table()
             try Calls.measure(&table)
@@ -26,6 +27,7 @@ struct Measure {
         try Calls.measure(&table)
         try Closures.measure(&table)
         try Install.measure(&table)
+        try Rounds.measure(&table)
         try Footprint.measure(&table)
         try Names.measure(&table, harness: options["--harness"])
         if let command = options["--command"], let targets = options["--targets"] {
