@@ -63,7 +63,9 @@ enum LedgerVersion2 {
         var moved: [PCPair] = []
         moved.reserveCapacity(Int(count))
         for _ in 0..<count {
-            moved.append(.init(entryOffset: try reader.integer(), stubOffset: try reader.integer()))
+            let (entryOffset, stubOffset): (UInt32, UInt32) = (try reader.integer(), try reader.integer())
+            guard max(entryOffset, stubOffset) <= 1 << 16 else { throw .malformed("site \(id) moves \(entryOffset)") }
+            moved.append(PCPair(entryOffset: entryOffset, stubOffset: stubOffset))
         }
         // A build-id follows, which nobody has ever asked for.
         return SiteRecord(

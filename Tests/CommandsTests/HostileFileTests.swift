@@ -169,6 +169,30 @@ extension CommandTests {
             #expect(result.output.split(separator: "\n").count > 20_000)
             #expect(time(nil) - start < 30)
         }
+
+        /// What only a newer version knows is told of and left alone; what this one knows is listed and reverted.
+        @Test func goesOnBesideANewerVersion() throws {
+            let victim = try mapper()
+            #expect(try victim.ask("newer") == "done")
+            let listed = try expectDone("list", "--pid", victim.id, "--all")
+            #expect(listed.output.contains("patch 5  applied  1970-01-01T00:00:00Z  by swift-hotpatch (pid 7, uid 0)"))
+            #expect(listed.output.contains("\n  prices, 8 bytes at 0x") && listed.output.contains("  in force\n"))
+            #expect(listed.output.contains("\n4 more were reverted, and are forgotten\n"))
+            #expect(
+                listed.output.contains(
+                    "\nnote: a newer swift-hotpatch has recorded more than this one knows, 1 record\n"))
+            let told = try expectDone("list", "--pid", victim.id, "--json")
+            let json = told.json
+            #expect(json["forgotten"] == .number(4) && json["unknown_records"] == .number(1), "\(json)")
+            #expect(told.output.contains(#""kind":"value","symbol":"prices""#), "\(told)")
+            let library = try Workshop.library("price.c", ["-DPRICE=1000"])
+            #expect(try expectDone("apply", library, "--pid", victim.id).output.contains("patch 6 applied"))
+            #expect(try victim.ask("price").contains("price 1007"))
+            #expect(try victim.ask("data") == "patched!")
+            try expectDone("revert", "--pid", victim.id, "--all")
+            #expect(try victim.ask("data") == "original" && victim.ask("price").contains("price 70"))
+            #expect(try expectDone("list", "--pid", victim.id, "--json").json["unknown_records"] == .number(1))
+        }
     }
 
     /// Root runs in a process what its file says: nobody else may have had a say in it.
