@@ -1,6 +1,13 @@
+// A client that sees only the members of modules that it imports (MemberImportVisibility) sees those of the types below. One name is enough to
+// show a module: the one that a client is least likely to have.
+@_exported import struct HotpatchEngine.PatchError
 import HotpatchEngine
+@_exported import class HotpatchLocalTarget.LocalTarget
+@_exported import struct HotpatchMemory.LoadBias
 import HotpatchMemory
+@_exported import struct HotpatchSwiftCall.FunctionFacts
 import HotpatchSwiftCall
+@_exported import struct HotpatchSymbols.FunctionSymbol
 import HotpatchSymbols
 
 /// Why a patch could not be made or undone: `code` says it to a program, `message` to people (`what. why. try this.`), and `outcome` tells

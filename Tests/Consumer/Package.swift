@@ -12,7 +12,7 @@ let package = Package(
         .target(name: "Calls"),
         .executableTarget(
             name: "Commands",
-            dependencies: ["Engine", "Calls", .product(name: "Hotpatch", package: "swift-hotpatch")],
+            dependencies: ["Engine", "Calls", "Symbols", .product(name: "Hotpatch", package: "swift-hotpatch")],
             // Members are those of imported modules, as in a later language mode.
             swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")]),
         .testTarget(
