@@ -9,8 +9,13 @@ let swiftSettings: [SwiftSetting] =
 let cSettings: [CSetting] =
     [.define("_GNU_SOURCE")] + (strict ? [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] : [])
 
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+// Where HOTPATCH_STATIC is set, Capstone is linked in: what links Hotpatch then runs without it.
+let capstone = Context.environment["HOTPATCH_STATIC"] == nil ? "capstone" : ":libcapstone.a"
+
+func module(_ name: String, _ dependencies: [Target.Dependency], libraries: [String] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies, swiftSettings: swiftSettings,
+        linkerSettings: libraries.map { .linkedLibrary($0) })
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -39,15 +44,16 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CHotpatchLinux"),
-        .systemLibrary(name: "CHotpatchElf", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
-        .systemLibrary(name: "CHotpatchDw", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
-        .systemLibrary(
-            name: "CHotpatchCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
+        // Headers, which lie where the compiler looks. Who unwinds other processes links the libraries; DWARF is read with them where
+        // they are installed.
+        .systemLibrary(name: "CHotpatchElf", providers: [.apt(["libelf-dev"])]),
+        .systemLibrary(name: "CHotpatchDw", providers: [.apt(["libdw-dev"])]),
+        .systemLibrary(name: "CHotpatchCapstone", providers: [.apt(["libcapstone-dev"])]),
 
         // Pure: bytes, lengths and addresses in; bytes out. The only place that knows instructions.
         .target(
             name: "CPatchCore", dependencies: ["CHotpatchCapstone"], path: "CPatch/Core",
-            cSettings: cSettings),
+            cSettings: cSettings, linkerSettings: [.linkedLibrary(capstone)]),
         // Registers and raw system calls, for each architecture.
         .target(name: "CPatchMachine", path: "CPatch/Machine", cSettings: cSettings),
         // Effects in this process: parking, tracing, the writes to its text.
@@ -96,7 +102,7 @@ let package = Package(
                 "CPatchAgent",
                 "CPatchMachine",
                 "CHotpatchLinux", "CHotpatchDw",
-            ]),
+            ], libraries: ["dw"]),
         // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
         module("HotpatchSwiftCall", ["CPatchCall", "HotpatchDemangle"]),
         module(

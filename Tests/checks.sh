@@ -51,7 +51,7 @@ compiles_for_arm64() {
     [ -x "$clang" ] || clang=$(command -v clang) || { echo "no clang"; return 1; }
     [ -d "$headers" ] || { echo "no $headers: install libc6-dev-arm64-cross"; return 1; }
     while read -r file; do
-        "$clang" --target=aarch64-linux-gnu -isystem "$headers" $(pkg-config --cflags-only-I capstone) \
+        "$clang" --target=aarch64-linux-gnu -isystem "$headers" \
             -ICPatch/Core/include -ICPatch/Call/include -ICPatch/Commit/include -ICPatch/Machine/include -ICPatch/Agent/include -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -c -o /dev/null "$file" || return 1
     done < <(git ls-files 'CPatch/*.c' 'CPatch/*.S')
 }

@@ -33,6 +33,25 @@ unknown closureType, refused
 beep beep  oil" ] || { echo "it printed: $output"; return 1; }
 }
 
+# Usage: needs_none_of LIBRARY…. The consumer's program names none of them as needed.
+needs_none_of() {
+    local needed library
+    needed=$(readelf -d "$work/.build/debug/Commands" | grep NEEDED) || return 1
+    grep -q 'libc\.so' <<<"$needed" || { echo "it needs no libc: $needed"; return 1; }
+    for library; do ! grep -F "[$library.so" <<<"$needed" || return 1; done
+}
+
+# Loaded where DWARF is asked for, and missing then: as if it were not installed.
+runs_without_libdw() {
+    mkdir -p "$work/without"
+    : >"$work/without/libdw.so.1"
+    LD_LIBRARY_PATH=$work/without runs
+}
+
+links_capstone_in() {
+    HOTPATCH_STATIC=1 swift build --package-path "$work" --product Commands && needs_none_of libcapstone libdw libelf && runs
+}
+
 # Only what Hotpatch and HotpatchTesting need: neither the example nor the command, nor programs that test.
 compiles_only_the_libraries() {
     local built foreign
@@ -52,9 +71,12 @@ fetches_nothing_of_the_example() {
 
 check "builds" swift build --package-path "$work" --build-tests
 check "its program runs" runs
+check "its program needs neither libdw nor libelf" needs_none_of libdw libelf
+check "its program runs without libdw" runs_without_libdw
 check "its tests run" swift test --package-path "$work" --skip-build
 check "compiles only the libraries" compiles_only_the_libraries
 check "fetches nothing of the example" fetches_nothing_of_the_example
+check "its program runs with Capstone linked in" links_capstone_in
 check "the example is patched while it runs" Sources/LiveServer/demo.sh "$(swift build --show-bin-path)"
 echo "consumer: $((SECONDS - began)) s"
 exit $status

@@ -133,7 +133,7 @@ works() {
         case $file in
         *.test.swift) "${swift[@]}" -typecheck "$file.d/main.swift" ;;
         *)
-            "${swift[@]}" -o "$file.d/program" "$file.d/main.swift" "$work/Shop.o" "${objects[@]}" -lelf -ldw -lcapstone &&
+            "${swift[@]}" -o "$file.d/program" "$file.d/main.swift" "$work/Shop.o" "${objects[@]}" -lcapstone &&
                 SWIFT_BACKTRACE=enable=no timeout 60 "$file.d/program" >/dev/null
             ;;
         esac 2>&1 || echo "error: $file"

@@ -1,6 +1,6 @@
 #include "decode.h"
 
-#include <capstone.h>
+#include <capstone/capstone.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>

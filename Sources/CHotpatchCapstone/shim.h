@@ -1,2 +1,2 @@
 #pragma once
-#include <capstone.h>
+#include <capstone/capstone.h>

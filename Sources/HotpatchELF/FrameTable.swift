@@ -16,6 +16,7 @@ public final class FrameTable: Sendable {
 
     /// Allocated with room for nothing else, and never written again.
     nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
+    private let descriptions: FrameDescriptions
 
     /// Nil where the file has no frame information, or is not known to be the mapped one.
     init?(of file: ElfLayout) {
@@ -53,6 +54,8 @@ public final class FrameTable: Sendable {
         buffer.storeBytes(of: load, toByteOffset: Self.headerSize, as: Elf64_Phdr.self)
         buffer.storeBytes(of: frames, toByteOffset: Self.headerSize + Self.segmentSize, as: Elf64_Phdr.self)
         bytes = UnsafeRawBufferPointer(buffer)
+        descriptions = FrameDescriptions(
+            UnsafeRawBufferPointer(rebasing: bytes[start...]), at: source.address, headerSize: source.tableSize)
     }
 
     /// The kernel's functions in a process (vdso(7)); nil where they are not the same as in this process. Those are read then: no
@@ -70,6 +73,11 @@ public final class FrameTable: Sendable {
     }
 
     deinit { bytes.deallocate() }
+
+    /// The range of link-time addresses of the frame description entry (FDE) that covers an address; nil where none does.
+    package func range(containing linked: UInt64) -> Range<UInt64>? {
+        descriptions.range(containing: linked)
+    }
 
     /// A handle of libelf, which this value must outlive. Whoever gets it ends it.
     public func handle() -> OpaquePointer? { LibElf.open(bytes) }

@@ -1,17 +1,25 @@
+import CHotpatchDw
 import CHotpatchElf
+
+/// The functions of libdw and libelf. Both are loaded where DWARF is first asked for: a program that is patched without it needs neither.
+package let libdw: hp_libdw = {
+    var functions = hp_libdw()
+    functions.is_there = hp_find_libdw(&functions)
+    return functions
+}()
 
 /// libelf's handles: what libdw asks for. Whatever this program reads itself, `ElfLayout` reads.
 enum LibElf {
-    private static let isUsable: Bool = elf_version(UInt32(EV_CURRENT)) != UInt32(EV_NONE)
+    private static let isUsable: Bool = libdw.is_there && libdw.elf_version(UInt32(EV_CURRENT)) != UInt32(EV_NONE)
 
     /// A handle over bytes, which must outlive it; nil where libelf does not take them. Close it with `elf_end`.
     static func open(_ bytes: UnsafeRawBufferPointer) -> OpaquePointer? {
         guard isUsable, let base = bytes.baseAddress else { return nil }
         // libelf writes to the headers of compressed sections, when it decompresses them.
         let start = UnsafeMutableRawPointer(mutating: base).assumingMemoryBound(to: CChar.self)
-        guard let elf = elf_memory(start, bytes.count) else { return nil }
-        guard elf_kind(elf) == ELF_K_ELF else {
-            elf_end(elf)
+        guard let elf = libdw.elf_memory(start, bytes.count) else { return nil }
+        guard libdw.elf_kind(elf) == ELF_K_ELF else {
+            _ = libdw.elf_end(elf)
             return nil
         }
         return elf

@@ -56,14 +56,15 @@ extension DebugFacts {
         var offset: Dwarf_Off = 0
         var next: Dwarf_Off = 0
         var headerSize = 0
-        while !time.isOver(subject), dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
+        while !time.isOver(subject), libdw.dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
             var unit = Dwarf_Die()
-            if dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil, dwarf_haspc(&unit, linked) == 1,
+            if libdw.dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil,
+                libdw.dwarf_haspc(&unit, linked) == 1,
                 var function = Self.function(in: &unit, name, linked, time, subject)
             {
                 self.init(function: &function, hasValue: !["fC", "fc", "Z"].contains(where: name.hasSuffix))
-                if dwarf_srclang(&unit) == DW_LANG_Swift {
-                    isOptimised = dwarf_hasattr(&unit, Self.optimized) == 1
+                if libdw.dwarf_srclang(&unit) == DW_LANG_Swift {
+                    isOptimised = libdw.dwarf_hasattr(&unit, Self.optimized) == 1
                     // What the variable of a consuming method looks like, a `var self = self` does too.
                     if isOptimised == true, selfUse == .consumed { selfUse = nil }
                 }
@@ -77,7 +78,7 @@ extension DebugFacts {
 
     private init(function: inout Dwarf_Die, hasValue: Bool) {
         var attribute = Dwarf_Attribute()
-        let hasResult = dwarf_attr_integrate(&function, UInt32(DW_AT_type), &attribute) != nil
+        let hasResult = libdw.dwarf_attr_integrate(&function, UInt32(DW_AT_type), &attribute) != nil
         throwsError = hasResult ? false : nil
         var isVariable = false
         var scope: Dwarf_Die? = function
@@ -85,7 +86,7 @@ extension DebugFacts {
         for _ in 0..<4 {
             guard var current = scope else { break }
             Self.forEachChild(of: &current) { child in
-                switch Int(dwarf_tag(&child)) {
+                switch Int(libdw.dwarf_tag(&child)) {
                 case DW_TAG_thrown_type: throwsError = true
                 case DW_TAG_formal_parameter where selfUse == nil && Self.isSelf(&child):
                     selfUse = Self.isConstant(&child).map { $0 ? .borrowed : .mutated }
@@ -109,36 +110,38 @@ extension DebugFacts {
     ) -> Dwarf_Die? {
         var stack: [Dwarf_Die] = []
         var child = Dwarf_Die()
-        guard dwarf_child(&unit, &child) == 0 else { return nil }
+        guard libdw.dwarf_child(&unit, &child) == 0 else { return nil }
         stack.append(child)
         var row = 0
         while !time.isOver(at: row, subject), var die = stack.popLast() {
             row &+= 1
             var sibling = Dwarf_Die()
-            if dwarf_siblingof(&die, &sibling) == 0 { stack.append(sibling) }
-            if dwarf_tag(&die) == DW_TAG_subprogram {
+            if libdw.dwarf_siblingof(&die, &sibling) == 0 { stack.append(sibling) }
+            if libdw.dwarf_tag(&die) == DW_TAG_subprogram {
                 var low: Dwarf_Addr = 0
-                if dwarf_lowpc(&die, &low) == 0, low == linked, linkageName(&die) == name { return die }
+                if libdw.dwarf_lowpc(&die, &low) == 0, low == linked, linkageName(&die) == name { return die }
                 continue
             }
             var inner = Dwarf_Die()
-            if stack.count < 4096, dwarf_haschildren(&die) > 0, dwarf_child(&die, &inner) == 0 { stack.append(inner) }
+            if stack.count < 4096, libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &inner) == 0 {
+                stack.append(inner)
+            }
         }
         return nil
     }
 
     private static func linkageName(_ die: inout Dwarf_Die) -> String? {
         var attribute = Dwarf_Attribute()
-        guard dwarf_attr_integrate(&die, UInt32(DW_AT_linkage_name), &attribute) != nil,
-            let text = dwarf_formstring(&attribute)
+        guard libdw.dwarf_attr_integrate(&die, UInt32(DW_AT_linkage_name), &attribute) != nil,
+            let text = libdw.dwarf_formstring(&attribute)
         else { return nil }
         return String(cString: text)
     }
 
     private static func isSelf(_ die: inout Dwarf_Die) -> Bool {
         var attribute = Dwarf_Attribute()
-        guard dwarf_attr_integrate(&die, UInt32(DW_AT_name), &attribute) != nil,
-            let text = dwarf_formstring(&attribute)
+        guard libdw.dwarf_attr_integrate(&die, UInt32(DW_AT_name), &attribute) != nil,
+            let text = libdw.dwarf_formstring(&attribute)
         else { return false }
         return String(cString: text) == "self"
     }
@@ -147,16 +150,16 @@ extension DebugFacts {
     private static func isConstant(_ die: inout Dwarf_Die) -> Bool? {
         var attribute = Dwarf_Attribute()
         var type = Dwarf_Die()
-        guard dwarf_attr_integrate(&die, UInt32(DW_AT_type), &attribute) != nil,
-            dwarf_formref_die(&attribute, &type) != nil
+        guard libdw.dwarf_attr_integrate(&die, UInt32(DW_AT_type), &attribute) != nil,
+            libdw.dwarf_formref_die(&attribute, &type) != nil
         else { return nil }
-        return dwarf_tag(&type) == DW_TAG_const_type
+        return libdw.dwarf_tag(&type) == DW_TAG_const_type
     }
 
     private static func reference(_ die: inout Dwarf_Die, _ key: UInt32) -> Dwarf_Die? {
         var attribute = Dwarf_Attribute()
         var result = Dwarf_Die()
-        guard dwarf_attr(&die, key, &attribute) != nil, dwarf_formref_die(&attribute, &result) != nil else {
+        guard libdw.dwarf_attr(&die, key, &attribute) != nil, libdw.dwarf_formref_die(&attribute, &result) != nil else {
             return nil
         }
         return result
@@ -164,11 +167,11 @@ extension DebugFacts {
 
     private static func forEachChild(of die: inout Dwarf_Die, _ body: (inout Dwarf_Die) -> Void) {
         var child = Dwarf_Die()
-        guard dwarf_haschildren(&die) > 0, dwarf_child(&die, &child) == 0 else { return }
+        guard libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &child) == 0 else { return }
         while true {
             body(&child)
             var sibling = Dwarf_Die()
-            guard dwarf_siblingof(&child, &sibling) == 0 else { return }
+            guard libdw.dwarf_siblingof(&child, &sibling) == 0 else { return }
             child = sibling
         }
     }

@@ -160,9 +160,11 @@ final class CopyFinder: Sendable {
         var offset: Dwarf_Off = 0
         var next: Dwarf_Off = 0
         var headerSize = 0
-        while !time.isOver(subject), dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
+        while !time.isOver(subject), libdw.dwarf_nextcu(dwarf, offset, &next, &headerSize, nil, nil, nil) == 0 {
             var unit = Dwarf_Die()
-            if dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil { walk(unit, &sites, time, subject) }
+            if libdw.dwarf_offdie(dwarf, offset &+ Dwarf_Off(headerSize), &unit) != nil {
+                walk(unit, &sites, time, subject)
+            }
             guard next > offset else { break }
             offset = next
         }
@@ -174,24 +176,24 @@ final class CopyFinder: Sendable {
         var unit = unit
         var stack: [(die: Dwarf_Die, function: String?)] = []
         var child = Dwarf_Die()
-        guard dwarf_child(&unit, &child) == 0 else { return }
+        guard libdw.dwarf_child(&unit, &child) == 0 else { return }
         stack.append((child, nil))
         var row = 0
         while !time.isOver(at: row, subject), var (die, enclosing) = stack.popLast() {
             row &+= 1
             var sibling = Dwarf_Die()
-            if dwarf_siblingof(&die, &sibling) == 0 { stack.append((sibling, enclosing)) }
-            let tag = dwarf_tag(&die)
+            if libdw.dwarf_siblingof(&die, &sibling) == 0 { stack.append((sibling, enclosing)) }
+            let tag = libdw.dwarf_tag(&die)
             if tag == DW_TAG_subprogram {
                 enclosing = name(&die) ?? enclosing
                 var low: Dwarf_Addr = 0
-                if dwarf_lowpc(&die, &low) == 0, var origin = origin(&die) {
-                    sites.originsByAddress[low, default: []].insert(dwarf_dieoffset(&origin))
+                if libdw.dwarf_lowpc(&die, &low) == 0, var origin = origin(&die) {
+                    sites.originsByAddress[low, default: []].insert(libdw.dwarf_dieoffset(&origin))
                 }
             }
             if tag == DW_TAG_inlined_subroutine { record(&die, &unit, enclosing, &sites) }
             var inner = Dwarf_Die()
-            if stack.count < 4096, dwarf_haschildren(&die) > 0, dwarf_child(&die, &inner) == 0 {
+            if stack.count < 4096, libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &inner) == 0 {
                 stack.append((inner, enclosing))
             }
         }
@@ -201,7 +203,7 @@ final class CopyFinder: Sendable {
         _ die: inout Dwarf_Die, _ unit: inout Dwarf_Die, _ enclosing: String?, _ sites: inout Sites
     ) {
         guard var origin = origin(&die), let address = entry(&die) else { return }
-        let offset = dwarf_dieoffset(&origin)
+        let offset = libdw.dwarf_dieoffset(&origin)
         let site = Site(into: enclosing ?? "", file: callFile(&die, &unit), line: callLine(&die), address: address)
         sites.byOrigin[offset, default: []].append(site)
         if let name = name(&origin) { sites.originsByName[name, default: []].insert(offset) }
@@ -210,8 +212,8 @@ final class CopyFinder: Sendable {
     private static func origin(_ die: inout Dwarf_Die) -> Dwarf_Die? {
         var attribute = Dwarf_Attribute()
         var origin = Dwarf_Die()
-        guard dwarf_attr(&die, UInt32(DW_AT_abstract_origin), &attribute) != nil,
-            dwarf_formref_die(&attribute, &origin) != nil
+        guard libdw.dwarf_attr(&die, UInt32(DW_AT_abstract_origin), &attribute) != nil,
+            libdw.dwarf_formref_die(&attribute, &origin) != nil
         else { return nil }
         return origin
     }
@@ -220,7 +222,9 @@ final class CopyFinder: Sendable {
     private static func name(_ die: inout Dwarf_Die) -> String? {
         var attribute = Dwarf_Attribute()
         for key in [DW_AT_linkage_name, DW_AT_MIPS_linkage_name, DW_AT_name] {
-            if dwarf_attr_integrate(&die, UInt32(key), &attribute) != nil, let text = dwarf_formstring(&attribute) {
+            if libdw.dwarf_attr_integrate(&die, UInt32(key), &attribute) != nil,
+                let text = libdw.dwarf_formstring(&attribute)
+            {
                 return String(cString: text)
             }
         }
@@ -229,16 +233,17 @@ final class CopyFinder: Sendable {
 
     private static func entry(_ die: inout Dwarf_Die) -> UInt64? {
         var address: Dwarf_Addr = 0
-        if dwarf_entrypc(&die, &address) == 0 { return address }
+        if libdw.dwarf_entrypc(&die, &address) == 0 { return address }
         var base: Dwarf_Addr = 0
         var end: Dwarf_Addr = 0
-        return dwarf_ranges(&die, 0, &base, &address, &end) > 0 ? address : nil
+        return libdw.dwarf_ranges(&die, 0, &base, &address, &end) > 0 ? address : nil
     }
 
     private static func callLine(_ die: inout Dwarf_Die) -> Int? {
         var attribute = Dwarf_Attribute()
         var value: Dwarf_Word = 0
-        guard dwarf_attr(&die, UInt32(DW_AT_call_line), &attribute) != nil, dwarf_formudata(&attribute, &value) == 0
+        guard libdw.dwarf_attr(&die, UInt32(DW_AT_call_line), &attribute) != nil,
+            libdw.dwarf_formudata(&attribute, &value) == 0
         else {
             return nil
         }
@@ -250,9 +255,10 @@ final class CopyFinder: Sendable {
         var index: Dwarf_Word = 0
         var files: OpaquePointer?
         var count = 0
-        guard dwarf_attr(&die, UInt32(DW_AT_call_file), &attribute) != nil, dwarf_formudata(&attribute, &index) == 0,
-            dwarf_getsrcfiles(&unit, &files, &count) == 0, index < UInt64(count),
-            let path = dwarf_filesrc(files, Int(index), nil, nil)
+        guard libdw.dwarf_attr(&die, UInt32(DW_AT_call_file), &attribute) != nil,
+            libdw.dwarf_formudata(&attribute, &index) == 0,
+            libdw.dwarf_getsrcfiles(&unit, &files, &count) == 0, index < UInt64(count),
+            let path = libdw.dwarf_filesrc(files, Int(index), nil, nil)
         else { return nil }
         return String(cString: path)
     }

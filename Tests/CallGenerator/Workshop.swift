@@ -55,7 +55,7 @@ struct Workshop {
         let objects = try objects()
         try runTool(
             ["swiftc", "\(place)/Test.o", "\(target)/Target.o"] + objects + machine.flags + machine.linkerFlags
-                + ["-lelf", "-ldw", "-lcapstone", "-o", "\(place)/test"])
+                + ["-lcapstone", "-o", "\(place)/test"])
         return "\(place)/test"
     }
 
