@@ -234,8 +234,8 @@ let package = Package(
         .executableTarget(
             name: "HotpatchScenarios",
             dependencies: [
-                "Hotpatch", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSwiftCall", "CPatchCore", "CPatch",
-                "CHotpatchVictims", "HotpatchCalls",
+                "Hotpatch", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSwiftCall", "HotpatchPlan",
+                "HotpatchSymbols", "HotpatchMemory", "CPatchCore", "CPatch", "CHotpatchVictims", "HotpatchCalls",
             ],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.

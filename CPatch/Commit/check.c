@@ -27,23 +27,23 @@ typedef struct window {
     uint8_t bytes[WINDOW];
 } window;
 
-// The bytes of a write; a negative errno, or fewer than it has, where they cannot be read.
-static long read_write(const hp_commit_job *job, window *window, const hp_write *write, uint8_t *found) {
+// Some bytes; a negative errno, or fewer than asked for, where they cannot be read.
+static long read_bytes(const hp_commit_job *job, window *window, uint64_t start, size_t wanted, uint8_t *found) {
     enum { SMALLEST_PAGE = 4096 };
-    uint64_t start = write->address, end = start + write->length;
+    uint64_t end = start + wanted;
     if (start < window->start || end > window->end) {
         window->start = window->end = start;
         // Not beyond the page, which may be the last.
         uint64_t length = SMALLEST_PAGE - start % SMALLEST_PAGE;
         if (length > WINDOW) length = WINDOW;
-        if (length < write->length) return hp_read_memory(job, start, found, write->length);
+        if (length < wanted) return hp_read_memory(job, start, found, wanted);
         long count = hp_read_memory(job, start, window->bytes, length);
         if (count < 0) return count;
         window->end = start + (uint64_t)count;
         if (window->end < end) return count;
     }
-    hp_copy(found, window->bytes + (start - window->start), write->length);
-    return write->length;
+    hp_copy(found, window->bytes + (start - window->start), wanted);
+    return (long)wanted;
 }
 
 // The number at `*text` in hexadecimal, which is moved behind it.
@@ -60,8 +60,8 @@ static uint64_t parse_hexadecimal(const char **text) {
 static void guard_writes(hp_commit_job *job, uint64_t start, uint64_t end, long guards) {
     for (size_t i = 0; i < job->block->write_count; i++) {
         hp_write *write = &job->block->writes[i];
-        if (write->kind == HP_WRITE_TEXT && write->address >= start && write->address < end)
-            write->protection = (uint8_t)(PROT_READ | PROT_EXEC | guards);
+        if (write->kind != HP_WRITE_DATA && write->address >= start && write->address < end)
+            write->protection = (uint8_t)(hp_protection((hp_write_kind)write->kind) | guards);
     }
 }
 
@@ -106,23 +106,32 @@ void hp_learn_guards(hp_commit_job *job) {
     HP_SYSCALL1(SYS_close, file);
 }
 
+static hp_commit_status check_write(hp_commit_job *job, window *window, const hp_write *write) {
+    for (size_t offset = 0; offset < write->length; offset += HP_FOUND_CAPACITY) {
+        size_t left = write->length - offset, length = left < HP_FOUND_CAPACITY ? left : HP_FOUND_CAPACITY;
+        uint8_t found[HP_FOUND_CAPACITY];
+        hp_clear(found, sizeof found);
+        long count = read_bytes(job, window, write->address + offset, length, found);
+        if (count != (long)length)
+            return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, count < 0 ? (int)-count : EFAULT);
+        if (!write->compared) {
+            hp_copy(write->expected + offset, found, length);
+        } else if (!hp_equal(found, write->expected + offset, length)) {
+            hp_copy(job->report->found, found, sizeof found);
+            job->report->offset = (uint32_t)offset;
+            return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, 0);
+        }
+    }
+    return HP_COMMIT_DONE;
+}
+
 hp_commit_status hp_check_expected(hp_commit_job *job) {
     const hp_commit_block *block = job->block;
     window window;
     window.start = window.end = 0;
     for (size_t i = 0; i < block->write_count; i++) {
-        hp_write *write = &block->writes[i];
-        uint8_t found[HP_WRITE_CAPACITY];
-        hp_clear(found, sizeof found);
-        long count = read_write(job, &window, write, found);
-        if (count != write->length)
-            return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, count < 0 ? (int)-count : EFAULT);
-        if (!write->compared) {
-            hp_copy(write->expected, found, write->length);
-        } else if (!hp_equal(found, write->expected, write->length)) {
-            hp_copy(job->report->found, found, sizeof found);
-            return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, 0);
-        }
+        hp_commit_status status = check_write(job, &window, &block->writes[i]);
+        if (status != HP_COMMIT_DONE) return status;
     }
     return HP_COMMIT_DONE;
 }

@@ -189,10 +189,9 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
     if (job.memory >= 0) HP_SYSCALL1(SYS_close, job.memory);
 }
 
-int hp_map_at(uint64_t address, size_t size, bool executable) {
+int hp_map_at(uint64_t address, size_t size, hp_write_kind kind) {
     long result = HP_SYSCALL6(
-        SYS_mmap, address, size, executable ? PROT_READ | PROT_EXEC : PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        SYS_mmap, address, size, hp_protection(kind), MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (result < 0) return (int)-result;
     if ((uint64_t)result != address) {  // a kernel before 4.17 takes the address for a hint
         HP_SYSCALL2(SYS_munmap, result, size);
@@ -205,6 +204,31 @@ int hp_map_at(uint64_t address, size_t size, bool executable) {
 static bool may_be_so_long(size_t size) {
     struct rlimit64 limit;
     return HP_SYSCALL4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &limit) < 0 || size <= limit.rlim_cur;
+}
+
+int hp_fill(uint64_t address, const uint8_t *bytes, size_t length, hp_write_kind kind, size_t page_size) {
+    hp_commit_options options;
+    hp_clear(&options, sizeof options);
+    options.page_size = page_size;
+    hp_commit_job job;
+    hp_clear(&job, sizeof job);
+    job.options = &options;
+    job.memory = (int)HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
+    hp_copy_item item;
+    hp_clear(&item, sizeof item);
+    item.address = address;
+    item.bytes = bytes;
+    item.length = length;
+    item.kind = kind;
+    int error = EACCES;
+    if (job.memory >= 0) {
+        job.writer = HP_WRITER_PROC_MEM;
+        error = hp_lay_down(&job, &item);
+        HP_SYSCALL1(SYS_close, job.memory);
+    }
+    if (!error) return 0;
+    job.writer = HP_WRITER_MPROTECT;
+    return hp_lay_down(&job, &item);
 }
 
 uint64_t hp_map_ledger(uint64_t address, size_t size, int *error) {

@@ -4,6 +4,8 @@
 #include "cpatch.h"
 #include "hp_system_calls.h"
 
+#include <sys/mman.h>
+
 // One commit in progress. Lives on the committing thread's stack; the helper sees it because it shares the memory.
 typedef struct hp_commit_job {
     const hp_commit_block *block;
@@ -36,6 +38,11 @@ HP_INLINE hp_commit_status hp_fail(
     job->report->address = address;
     job->report->error = error;
     return status;
+}
+
+// Of a page, at every moment at which threads run.
+HP_INLINE long hp_protection(hp_write_kind kind) {
+    return kind == HP_WRITE_TEXT ? PROT_READ | PROT_EXEC : kind == HP_WRITE_DATA ? PROT_READ | PROT_WRITE : PROT_READ;
 }
 
 // Around what one attempt holds threads for.
@@ -77,6 +84,7 @@ bool hp_is_open_signal_handled(const hp_commit_job *job, int directory);
 void hp_forget_commit(void);
 
 // own_pages.c: what runs while text may be non-executable.
+int hp_lay_down(const hp_commit_job *job, const hp_copy_item *item);
 bool hp_lay_down_copies(hp_commit_job *job);
 bool hp_perform_writes(hp_commit_job *job);
 void hp_await_helper(long pid, uint64_t end_ns);

@@ -51,7 +51,7 @@ __attribute__((naked)) void hp_park_restorer(void) {
 #endif
 
 static long protect(const hp_write *write, uint64_t start, uint64_t end, bool writable) {
-    long sealed = write->protection ? write->protection : PROT_READ | PROT_EXEC;
+    long sealed = write->protection ? write->protection : hp_protection((hp_write_kind)write->kind);
     long protection = writable ? (sealed & ~PROT_EXEC) | PROT_READ | PROT_WRITE : sealed;
     return HP_SYSCALL3(SYS_mprotect, start, end - start, protection);
 }
@@ -73,19 +73,17 @@ static int write_one(const hp_commit_job *job, const hp_write *write, const uint
     return error;
 }
 
-// Words that lie side by side inside one page, as slots do: one write, whole or absent. Returns an errno; `next` is the first
-// write not carried out.
+// Words that lie side by side inside one page, as slots do, and whose bytes do so in the block: one write, whole or absent. Returns an
+// errno; `next` is the first write not carried out.
 static int write_data(const hp_commit_job *job, size_t first, size_t *next) {
-    enum { CAPACITY = 2048 };
     const hp_commit_block *block = job->block;
+    const uint8_t *bytes = block->writes[first].bytes;
     uint64_t start = block->writes[first].address, page_end = start - start % job->options->page_size + job->options->page_size;
-    uint8_t bytes[CAPACITY];
-    size_t length = 0, last = first;
+    size_t length = block->writes[first].length, last = first + 1;
     for (; last < block->write_count; last++) {
         const hp_write *write = &block->writes[last];
-        if (write->kind != HP_WRITE_DATA || write->address != start + length) break;
-        if (last > first && (write->address + write->length > page_end || length + write->length > CAPACITY)) break;
-        hp_copy(bytes + length, write->bytes, write->length);
+        if (write->kind != HP_WRITE_DATA || write->address != start + length || write->bytes != bytes + length) break;
+        if (write->address + write->length > page_end) break;
         length += write->length;
     }
     int error = write_bytes(job, start, bytes, length);
@@ -93,9 +91,9 @@ static int write_data(const hp_commit_job *job, size_t first, size_t *next) {
     return error;
 }
 
-// Text in adjoining pages of one protection, forwards. Returns an errno; `next` is the first write not carried out; not
+// Text, or constants, in adjoining pages of one protection, forwards. Returns an errno; `next` is the first write not carried out; not
 // `sealed`: text may not be executable.
-static int write_text(const hp_commit_job *job, size_t first, size_t *next, bool *sealed) {
+static int write_sealed(const hp_commit_job *job, size_t first, size_t *next, bool *sealed) {
     const hp_commit_block *block = job->block;
     const hp_write *write = &block->writes[first];
     uint64_t page = job->options->page_size;
@@ -104,7 +102,7 @@ static int write_text(const hp_commit_job *job, size_t first, size_t *next, bool
     for (; last < block->write_count; last++) {
         const hp_write *other = &block->writes[last];
         uint64_t other_end = (other->address + other->length + page - 1) & ~(page - 1);
-        if (other->kind != HP_WRITE_TEXT || other->protection != write->protection) break;
+        if (other->kind != write->kind || other->protection != write->protection) break;
         if (other->address < start || (last > first && other->address > end)) break;
         if (other_end > end) end = other_end;
     }
@@ -126,20 +124,20 @@ static int undo_one(hp_commit_job *job, const hp_write *write) {
     uint64_t page = job->options->page_size;
     uint64_t start = write->address & ~(page - 1);
     uint64_t end = (write->address + write->length + page - 1) & ~(page - 1);
-    bool text = job->writer == HP_WRITER_MPROTECT && write->kind == HP_WRITE_TEXT;
-    if (text) {
+    bool sealed = job->writer == HP_WRITER_MPROTECT && write->kind != HP_WRITE_DATA;
+    if (sealed) {
         long error = protect(write, start, end, true);
         if (error) return (int)-error;
     }
     int result = write_one(job, write, write->expected);
-    if (text) {
+    if (sealed) {
         long error = protect(write, start, end, false);
         if (error && !result) result = (int)-error;
     }
     return result;
 }
 
-static int lay_down(const hp_commit_job *job, const hp_copy_item *item) {
+int hp_lay_down(const hp_commit_job *job, const hp_copy_item *item) {
     if (item->kind == HP_WRITE_DATA) {
         hp_copy((void *)(uintptr_t)item->address, item->bytes, item->length);
         return 0;
@@ -157,10 +155,10 @@ static int lay_down(const hp_commit_job *job, const hp_copy_item *item) {
         result = HP_SYSCALL3(SYS_mprotect, start, size, PROT_READ | PROT_WRITE);
         if (result < 0) return (int)-result;
         hp_copy((void *)(uintptr_t)item->address, item->bytes, item->length);
-        result = HP_SYSCALL3(SYS_mprotect, start, size, PROT_READ | PROT_EXEC);
+        result = HP_SYSCALL3(SYS_mprotect, start, size, hp_protection((hp_write_kind)item->kind));
         if (result < 0) return (int)-result;
     }
-    hp_flush_code(item->address, item->length);
+    if (item->kind == HP_WRITE_TEXT) hp_flush_code(item->address, item->length);
     return 0;
 }
 
@@ -174,7 +172,7 @@ static void synchronise_cores(void) {
 bool hp_lay_down_copies(hp_commit_job *job) {
     const hp_commit_block *block = job->block;
     for (size_t i = 0; i < block->copy_count; i++) {
-        int error = lay_down(job, &block->copies[i]);
+        int error = hp_lay_down(job, &block->copies[i]);
         if (!error) continue;
         hp_fail(job, HP_COMMIT_ROLLED_BACK, 0, block->copies[i].address, error);
         return false;
@@ -188,8 +186,8 @@ bool hp_perform_writes(hp_commit_job *job) {
     size_t next = 0;
     bool sealed = true;
     while (next < block->write_count && !error) {
-        bool text = block->writes[next].kind == HP_WRITE_TEXT;
-        error = text ? write_text(job, next, &next, &sealed) : write_data(job, next, &next);
+        bool writable = block->writes[next].kind == HP_WRITE_DATA;
+        error = writable ? write_data(job, next, &next) : write_sealed(job, next, &next, &sealed);
     }
     if (error) {
         // Pages that could not be sealed again have been written whole.

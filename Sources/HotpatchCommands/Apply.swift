@@ -226,29 +226,12 @@ public struct Apply: Sendable {
     ) throws -> Receipt {
         let loaded = try session.target.load(descriptor: descriptor)
         log.debug("loaded as \(loaded.mappedPath), bias \(Address(loaded.bias.rawValue))")
-        var agreed = false
         do {
-            if let onApply = patch.onApply {
-                let answer = Int32(
-                    truncatingIfNeeded: try session.target.call(
-                        loaded.bias.address(ofLinked: onApply), name: "hotpatch_on_apply"))
-                guard answer == 0 else {
-                    throw CommandError(
-                        "hotpatch_on_apply of \(library) returned \(answer), which refuses the patch. Nothing was replaced. "
-                            + "See the target's own log for its reasons.")
-                }
-                agreed = true
-            }
             let receipt = try session.engine.apply(
                 request(matches, patch: patch, session: session, bias: loaded.bias, loaded: loaded))
             log.debug("committed: \(receipt.summary)")
             return receipt
         } catch {
-            // What agreed to be applied may have handed out pointers to itself: it is told.
-            if agreed, let onRevert = patch.onRevert {
-                _ = try? session.target.call(
-                    loaded.bias.address(ofLinked: onRevert), name: "hotpatch_on_revert", isCleanup: true)
-            }
             throw leavingLoaded(error, hasEnded: session.target.hasEnded)
         }
     }
@@ -273,13 +256,25 @@ public struct Apply: Sendable {
                 address: bias.address(ofLinked: entry.replacement.value), name: entry.replacement.name,
                 originalPointer: entry.originalPointer.map { bias.address(ofLinked: $0) }, context: entry.context)
         }
-        return PatchRequest(
+        let onRevert = patch.onRevert.map { bias.address(ofLinked: $0) }
+        var request = PatchRequest(
             replacements: replacements, origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
             source: loaded.map { $0.mappedPath.hasPrefix("/memfd:") ? fullPath(library) : $0.mappedPath } ?? library,
             digest: patch.digest, handle: loaded?.handle ?? 0,
-            onRevert: patch.onRevert.map { bias.address(ofLinked: $0) } ?? .null,
+            onRevert: onRevert ?? .null,
             notes: patch.notes(in: session.index) + matches.notes + repetition(of: patch, session)
                 + imageNotes(in: session.index))
+        request.callsBefore =
+            patch.onApply.map { onApply in
+                // What agreed to be applied may have handed out pointers to itself: it is told where that comes to nothing.
+                let undo = onRevert.map { Call.Undo.call(Call($0, name: "hotpatch_on_revert")) }
+                return [
+                    Call(
+                        bias.address(ofLinked: onApply), name: "hotpatch_on_apply", of: library, answer: .zero,
+                        undo: undo ?? .nothing)
+                ]
+            } ?? []
+        return request
     }
 }
 
@@ -297,14 +292,14 @@ extension Apply {
         for function in matches.leftOut { lines.append("  left out: \(displayName(function.name))") }
         if patch.onApply != nil { lines.append("  before: hotpatch_on_apply runs") }
         lines += planned.notes.map { "note: \($0)" }
-        lines.append(planned.plan.description)
+        lines.append(planned.description)
         return Report(
             text: lines.joined(separator: "\n"),
             json: [
                 "pid": .number(Int(pid)), "dry_run": .bool(true), "library": .string(fullPath(library)),
                 "functions": .array(entries.map { describe($0, session: session).json }),
                 "left_out": .array(matches.leftOut.map { .string($0.name) }),
-                "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.plan.description),
+                "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.description),
             ])
     }
 

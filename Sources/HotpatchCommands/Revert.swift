@@ -25,30 +25,19 @@ public struct Revert: Sendable {
         do throws(PatchError) {
             let reverted: PatchEngine.Reverted?
             switch choice {
-            case .patches(let ids): reverted = try session.engine.revert(ids)
-            case .all: reverted = try session.engine.revert { (_, _) in true }
+            case .patches(let ids): reverted = try session.engine.revert(ids, callsBack: true)
+            case .all: reverted = try session.engine.revert(callsBack: true) { (_, _) in true }
             }
             guard let reverted else {
                 return Report(
                     text: "process \(pid) has no patches to revert",
                     json: ["pid": .number(Int(pid)), "reverted": .array([])])
             }
-            let problems = runCallbacks(of: reverted.patches, session: session)
-            return report(reverted, problems: problems)
+            return report(reverted)
         } catch { throw session.explained(error) }
     }
 
-    private func runCallbacks(of patches: [PatchRecord], session: Session) -> [String] {
-        var problems: [String] = []
-        for patch in patches where patch.onRevert != .null && patch.state == .applied {
-            do { _ = try session.target.call(patch.onRevert, name: "hotpatch_on_revert", isCleanup: true) } catch {
-                problems.append("patch \(patch.id) is reverted, but its hotpatch_on_revert could not be run: \(error)")
-            }
-        }
-        return problems
-    }
-
-    private func report(_ reverted: PatchEngine.Reverted, problems: [String]) -> Report {
+    private func report(_ reverted: PatchEngine.Reverted) -> Report {
         let ids = reverted.patches.map { "\($0.id)" }.joined(separator: ", ")
         let count = reverted.patches.reduce(0) { $0 + $1.members.count }
         var lines = [
@@ -62,7 +51,7 @@ public struct Revert: Sendable {
         }
         let notes = interruptionText(reverted.summary).map { [$0] } ?? []
         lines += notes.map { "note: \($0)" }
-        lines += problems.map { "warning: \($0)" }
+        lines += reverted.problems.map { "warning: \($0)" }
         return Report(
             text: lines.joined(separator: "\n"),
             json: [
@@ -72,7 +61,7 @@ public struct Revert: Sendable {
                 "held_ns": .number(Int(clamping: reverted.summary.totalNanoseconds)),
                 "threads": .number(reverted.summary.heldThreads),
                 "interrupted": .number(reverted.summary.interruptedCalls),
-                "warnings": .array(problems.map(JSON.string)),
+                "warnings": .array(reverted.problems.map(JSON.string)),
             ])
     }
 }

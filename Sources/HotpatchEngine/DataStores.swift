@@ -1,5 +1,6 @@
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 
 /// What a patch writes to data, as the ledger tells of it: one location for each range, under all patches that write there.
 struct DataStores {
@@ -57,21 +58,22 @@ extension PatchEngine {
         var writes: [Write] = []
         var vanished: [DataRecord] = []
         var seen: Set<UInt32> = []
+        var known: ProcessMap?
         for store in patches.flatMap(\.stores) where seen.insert(store.location).inserted {
             let location = state.data(store.location)
             if location.kind == .originalPointer { continue }
             let wanted = state.layer(ofData: location.id) { !leaving.contains($0.patch) }?.bytes ?? location.original
-            guard let found = try? memory.bytes(at: location.address, count: location.original.count) else {
+            if known == nil { known = try reading("read the mappings") { try target.processMap() } }
+            guard let region = known?.region(containing: location.address),
+                let found = try? memory.bytes(at: location.address, count: location.original.count)
+            else {
                 vanished.append(location)
                 continue
             }
             if found == wanted { continue }
             guard found == location.original || state.isStored(found, at: location) else {
-                let region = try reading("read the mappings") {
-                    try target.processMap().region(containing: location.address)
-                }
                 let places = [location.imagePath, location.imagePath + " (deleted)", "", "[heap]"]
-                guard let region, location.imagePath.isEmpty || places.contains(region.path) else {
+                guard location.imagePath.isEmpty || places.contains(region.path) else {
                     vanished.append(location)
                     continue
                 }
@@ -79,13 +81,10 @@ extension PatchEngine {
                     function: displayName(location.name), address: location.address,
                     expected: state.layer(ofData: location.id)?.bytes ?? location.original, found: found)
             }
-            for start in stride(from: 0, to: found.count, by: Write.capacity) {
-                let part = start..<min(start + Write.capacity, found.count)
-                writes.append(
-                    Write(
-                        address: location.address + start, kind: .data, expected: Array(found[part]),
-                        bytes: Array(wanted[part])))
-            }
+            writes.append(
+                Write(
+                    address: location.address, kind: region.permissions.contains(.write) ? .data : .constant,
+                    expected: found, bytes: wanted))
         }
         return (writes, vanished)
     }

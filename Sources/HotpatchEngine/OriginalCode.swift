@@ -1,3 +1,4 @@
+import CPatchCore
 import HotpatchMemory
 import HotpatchPlan
 
@@ -23,7 +24,7 @@ final class OriginalCode: MemoryReader {
     func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError) {
         try memory.read(at: address, into: buffer)
         let end = address + buffer.count
-        var index = firstSite(from: address - Write.capacity)
+        var index = firstSite(from: address - Int(HP_DETOUR_CAPACITY))
         while index < sites.count, sites[index].patchAddress < end {
             if let found = change(sites[index].original, at: sites[index].patchAddress, in: buffer, at: address),
                 state.isJump(found, of: sites[index])

@@ -7,13 +7,29 @@ import HotpatchSymbols
 extension PatchEngine {
     /// What `apply` would do to the target as it was when these were read.
     package func plan(_ request: PatchRequest, map: ProcessMap, state: LedgerState) throws(PatchError) -> PlannedPatch {
-        var planning = Planning(engine: self, map: map, state: state)
-        for replacement in request.replacements { try planning.add(replacement) }
+        try plan(request, map: map, state: state, reusing: StagedPatch.Reusable())
+    }
+
+    /// - Parameter reusing: what an attempt before has staged.
+    func plan(
+        _ request: PatchRequest, map: ProcessMap, state: LedgerState, reusing staged: StagedPatch.Reusable
+    ) throws(PatchError) -> PlannedPatch {
+        var planning = Planning(engine: self, map: map, state: state, pools: staged.pools)
+        var linked = staged.linked
+        if linked == nil { linked = try planning.link(request) }
+        planning.plan.segments = linked?.segments ?? []
+        let replacements = request.replacements + (linked?.contents.replacements ?? [])
+        for (index, replacement) in replacements.enumerated() {
+            try planning.add(replacement, index: index, isOptional: request.leavesOutRefused)
+        }
         // Half of what stands in the way of a detour would be no reason to make it.
-        for replacement in request.replacements {
+        for replacement in replacements {
             try reading("read the symbols") { try replacement.function.image.checkRead() }
         }
-        return planning.finish(request)
+        for store in request.stores + (linked?.contents.stores ?? []) { try planning.add(store) }
+        planning.plan.callsBefore = request.callsBefore + (linked?.contents.callsBefore ?? [])
+        planning.plan.callsAfter = request.callsAfter + (linked?.contents.callsAfter ?? [])
+        return try planning.finish(request, linked: linked)
     }
 
     /// What would be made of the function now, where a site's stub is that; else nil. The few bytes at its entry are those of many
@@ -65,6 +81,8 @@ private struct Planning {
     var plan: PatchPlan
     var data: DataStores
     var sites: [SiteRecord] = []
+    var refused: [RefusedReplacement] = []
+    var stores: [DataStore] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
     /// Parallel to `members`: each site once.
@@ -72,7 +90,6 @@ private struct Planning {
     var notes: [String] = []
     var pools: [Pool] = []
     var hops: [Write] = []
-    var fresh: [(address: Address, bytes: [UInt8])] = []
     /// What is asked for so far, by entry: the number in the request.
     var asked: [Address: (number: Int, replacement: Replacement)] = [:]
     var nextSite: UInt32
@@ -82,6 +99,26 @@ private struct Planning {
         var text: Address
         var data: Address
         var isNew: Bool
+
+        init(_ record: SegmentRecord) {
+            self.record = record
+            (text, data, isNew) = (record.code.lowerBound, record.data.lowerBound, true)
+        }
+
+        /// One that the ledger tells of.
+        init(_ record: SegmentRecord, end: (text: Address, data: Address)) {
+            self.record = record
+            (text, data, isNew) = (end.text.roundedUp(to: 16), end.data, false)
+        }
+
+        var isUsed: Bool { text > record.code.lowerBound || data > record.data.lowerBound }
+
+        var segments: [Segment] {
+            [
+                Segment(kind: .text, address: record.code.lowerBound, size: record.codeSize),
+                Segment(kind: .data, address: record.data.lowerBound, size: record.dataSize),
+            ]
+        }
     }
 
     /// Of a pool: stubs, and the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
@@ -90,7 +127,8 @@ private struct Planning {
     /// Reserved for a stub, or a thunk, before it is known how long it is.
     static let stubReserve = max(256, AsyncThunk.capacity)
 
-    init(engine: PatchEngine, map: ProcessMap, state: LedgerState) {
+    /// - Parameter staged: pools that are mapped, and that nobody uses yet.
+    init(engine: PatchEngine, map: ProcessMap, state: LedgerState, pools staged: [SegmentRecord]) {
         self.engine = engine
         self.map = map
         self.state = state
@@ -100,13 +138,120 @@ private struct Planning {
         nextSite = state.nextSite
         data = DataStores(state: state)
         plan = PatchPlan(architecture: engine.target.architecture)
-        pools = state.pools.map { record in
-            let end = state.end(of: record)
-            return Pool(record: record, text: end.text.roundedUp(to: 16), data: end.data, isNew: false)
+        pools = state.pools.map { Pool($0, end: state.end(of: $0)) } + staged.map { Pool($0) }
+    }
+
+    /// Finds places for the segments of a request, and asks it what they are to hold; nil where it has none.
+    func link(_ request: PatchRequest) throws(PatchError) -> LinkedSegments? {
+        guard !request.segments.isEmpty else { return nil }
+        let page = engine.target.pageSize
+        func size(_ segment: SegmentRequest) -> Int { (max(1, segment.size) + page - 1) / page * page }
+        var segments: [Segment] = []
+        var next = 0
+        while next < request.segments.count {
+            let near = request.segments[next].near
+            let group = request.segments[next...].prefix { $0.near == near }
+            let total = group.reduce(0) { $0 + size($1) }
+            guard var address = place(near: near, size: total, besides: segments.map(\.range)) else {
+                throw .target(
+                    "no \(total) bytes are free near \(near), within \(engine.target.architecture.detourReach >> 20) MiB. "
+                        + "The address space around the image is full. Load less beside it.")
+            }
+            for segment in group {
+                segments.append(Segment(kind: segment.kind, address: address, size: size(segment)))
+                address += size(segment)
+            }
+            next += group.count
+        }
+        let contents = try engine.reading("link the patch") { try request.link(segments.map(\.range)) }
+        for (index, bytes) in contents.contents.enumerated() {
+            guard index < segments.count, bytes.count <= segments[index].size else {
+                throw .target(
+                    "segment \(index) of the patch has no room for \(bytes.count) bytes. Ask for a larger one.")
+            }
+            segments[index].contents = bytes
+        }
+        return LinkedSegments(segments: segments, contents: contents)
+    }
+
+    /// Adds a change of data, or of constants.
+    mutating func add(_ store: DataStore) throws(PatchError) {
+        func refusal(_ why: String) -> PatchError {
+            .target("cannot change \(store.name) at \(store.address). \(why). Nothing was changed.")
+        }
+        guard !store.bytes.isEmpty, store.bytes.count == store.expected.count else {
+            throw refusal("It is to have \(store.bytes.count) bytes instead of \(store.expected.count)")
+        }
+        guard let region = map.region(containing: store.address) else { throw refusal("Nothing is mapped there") }
+        guard region.permissions.contains(.read), !region.permissions.contains(.execute) else {
+            let what = region.permissions.contains(.read) ? "code" : "what cannot be read"
+            throw refusal("No data lies there, but \(what)")
+        }
+        guard !region.permissions.contains(.shared) else { throw refusal("Others share the memory") }
+        let write = Write(
+            address: store.address, kind: region.permissions.contains(.write) ? .data : .constant,
+            expected: store.expected, bytes: store.bytes)
+        guard !write.crossesPage(pageSize: engine.target.pageSize) else {
+            throw refusal("Its \(store.bytes.count) bytes lie on two pages, and can be half changed")
+        }
+        let isChanged = stores.contains {
+            $0.address < write.range.upperBound && write.address < $0.address + $0.bytes.count
+        }
+        if isChanged { throw refusal("It is changed twice") }
+        let found = try engine.reading("read \(store.name)") {
+            try memory.bytes(at: store.address, count: store.bytes.count)
+        }
+        guard found == store.expected else {
+            let mismatch = CommitMismatch(write: store.address, expected: store.expected, found: found)
+            throw .entryChanged(
+                function: store.name, address: store.address + mismatch.offset, expected: mismatch.expected,
+                found: mismatch.found)
+        }
+        stores.append(store)
+        plan.append(write)
+        try data.add(store.bytes, at: store.address, kind: .value, name: store.name, imagePath: region.path) { found }
+    }
+
+    /// Adds a function, or where it may be left out and cannot be patched, notes that.
+    mutating func add(_ replacement: Replacement, index: Int, isOptional: Bool) throws(PatchError) {
+        guard isOptional else { return try add(replacement) }
+        let before = mark
+        let isAsked = asked[replacement.function.address] != nil
+        do throws(PatchError) { try add(replacement) } catch {
+            guard error.concernsOneFunction else { throw error }
+            rewind(to: before)
+            if !isAsked { asked[replacement.function.address] = nil }
+            refused.append(RefusedReplacement(index: index, function: replacement.function, error: error))
         }
     }
 
-    mutating func add(_ replacement: Replacement) throws(PatchError) {
+    private struct Mark {
+        var plan: PatchPlan.Mark
+        var pools: [Pool]
+        var data: DataStores
+        var counts: (sites: Int, newSites: Int, members: Int, memberSites: Int, notes: Int, hops: Int)
+        var nextSite: UInt32
+    }
+
+    private var mark: Mark {
+        Mark(
+            plan: plan.mark, pools: pools, data: data,
+            counts: (sites.count, newSites.count, members.count, memberSites.count, notes.count, hops.count),
+            nextSite: nextSite)
+    }
+
+    private mutating func rewind(to mark: Mark) {
+        plan.rewind(to: mark.plan)
+        (pools, data, nextSite) = (mark.pools, mark.data, mark.nextSite)
+        sites.removeSubrange(mark.counts.sites...)
+        newSites.removeSubrange(mark.counts.newSites...)
+        members.removeSubrange(mark.counts.members...)
+        memberSites.removeSubrange(mark.counts.memberSites...)
+        notes.removeSubrange(mark.counts.notes...)
+        hops.removeSubrange(mark.counts.hops...)
+    }
+
+    private mutating func add(_ replacement: Replacement) throws(PatchError) {
         let function = replacement.function
         if engine.isOwn(function) { throw .ownFunction(function: name(function), address: function.address) }
         if replacement.address == function.address {
@@ -138,7 +283,7 @@ private struct Planning {
     private mutating func fill(_ pointer: Address?, with site: SiteRecord) throws(PatchError) {
         guard let pointer else { return }
         let bytes = engine.word(site.originalAddress.rawValue)
-        plan.writes.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes))
+        plan.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes))
         try data.add(
             bytes, at: pointer, kind: .originalPointer, name: site.name,
             imagePath: map.region(containing: pointer)?.path ?? ""
@@ -251,8 +396,7 @@ private struct Planning {
         nextSite += 1
         pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
         pools[pool].data += 8
-        plan.stubs.append(detour.stub)
-        plan.lead(site, to: replacement.address, from: site.original)
+        plan.append(detour, leadingTo: replacement.address)
         newSites.append(site)
         if detour.hasUncheckedIndirectJump {
             notes.append(
@@ -360,19 +504,9 @@ private struct Planning {
         let page = engine.target.pageSize
         let text = (Self.textSize + page - 1) / page * page
         let data = (Self.dataSize + page - 1) / page * page
-        var regions = map.regions
-        for pool in pools where pool.isNew {
-            regions.append(Region(range: pool.record.code.lowerBound..<pool.record.data.upperBound, permissions: .read))
-        }
-        regions.sort { $0.range.lowerBound < $1.range.lowerBound }
-        func place(reach: UInt64) -> Address? {
-            PoolPlacement.address(
-                near: function.address, size: text + data, reach: reach, regions: regions, program: engine.program,
-                pageSize: page, limit: PoolPlacement.limit(architecture, regions: map.regions))
-        }
-        var found = place(reach: architecture.detourReach)
+        var found = place(near: function.address, size: text + data)
         if found == nil, architecture.farDetourReach > architecture.detourReach {
-            found = place(reach: architecture.farDetourReach)
+            found = place(near: function.address, size: text + data, reach: architecture.farDetourReach)
             if let far = nearestPool(to: function.address, reach: architecture.farDetourReach),
                 found.map({ pools[far].text.distance(to: function.address) <= $0.distance(to: function.address) })
                     ?? true
@@ -385,8 +519,27 @@ private struct Planning {
         }
         let record = SegmentRecord(
             address: address, codeSize: text, dataSize: data, generation: state.layout.generation + 1)
-        pools.append(Pool(record: record, text: address, data: address + text, isNew: true))
+        pools.append(Pool(record))
         return pools.count - 1
+    }
+
+    /// Where there is room within reach of an address.
+    /// - Parameters:
+    ///   - reach: of the shortest detour, where it is nil.
+    ///   - taken: what is not mapped yet.
+    private func place(
+        near address: Address, size: Int, reach: UInt64? = nil, besides taken: [Range<Address>] = []
+    ) -> Address? {
+        let architecture = engine.target.architecture
+        let planned =
+            plan.segments.map(\.range) + taken
+            + pools.filter(\.isNew).map(\.record.range)
+        var regions = map.regions + planned.map { Region(range: $0, permissions: .read) }
+        regions.sort { $0.range.lowerBound < $1.range.lowerBound }
+        return PoolPlacement.address(
+            near: address, size: size, reach: reach ?? architecture.detourReach, regions: regions,
+            program: engine.program, pageSize: engine.target.pageSize,
+            limit: PoolPlacement.limit(architecture, regions: map.regions))
     }
 
     /// The first pool within reach that has room; of those beyond the shortest detour's reach, the nearest.
@@ -402,36 +555,51 @@ private struct Planning {
         return usable.min { pools[$0].text.distance(to: entry) < pools[$1].text.distance(to: entry) }
     }
 
-    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, hops, entries.
-    consuming func finish(_ request: PatchRequest) -> PlannedPatch {
+    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, data, hops, entries.
+    consuming func finish(_ request: PatchRequest, linked: LinkedSegments?) throws(PatchError) -> PlannedPatch {
+        if members.isEmpty, stores.isEmpty, let first = refused.first { throw first.error }
         let id = state.nextPatch
-        var slots: [Write] = []
         let created = Set(newSites.map(\.id))
-        for (site, member) in zip(memberSites, members) {
-            let bytes = engine.word(member.replacement.rawValue)
-            if created.contains(site.id) {
-                // New slots lie side by side; one copy fills them all.
-                if let last = fresh.indices.last, fresh[last].address + fresh[last].bytes.count == site.slot {
-                    fresh[last].bytes += bytes
-                } else {
-                    fresh.append((site.slot, bytes))
-                }
-            } else {
-                slots.append(Write(address: site.slot, kind: .data, expected: nil, bytes: bytes))
-            }
+        var slots: [Write] = []
+        for (site, member) in zip(memberSites, members) where !created.contains(site.id) {
+            slots.append(
+                Write(address: site.slot, kind: .data, expected: nil, bytes: engine.word(member.replacement.rawValue)))
         }
-        let pointers = plan.writes.filter { $0.kind == .data }
+        let changed = Set(stores.map(\.address))
+        let changes = plan.writes.filter { changed.contains($0.address) }
+        let pointers = plan.writes.filter { $0.kind == .data && !changed.contains($0.address) }
         let entries = plan.writes.filter { $0.kind == .text }.sorted { $0.address < $1.address }
-        plan.writes = pointers + slots + hops + entries
-        let new = pools.filter(\.isNew).map(\.record)
+        plan.writes = pointers + slots + changes + hops + entries
+        let new = pools.filter { $0.isNew && $0.isUsed }
+        let segments = plan.segments.map { record(of: $0, owner: id) }
+        plan.segments += new.flatMap(\.segments)
         let patch = PatchRecord(
             id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
             stores: data.stores)
         return PlannedPatch(
-            id: id, plan: plan, pools: new, sites: sites, notes: request.notes + notes,
-            records: new.map(LedgerRecord.segment) + newSites.map(LedgerRecord.site)
-                + plan.thunks.map { .thunk(ThunkRecord($0)) } + data.locations.map(LedgerRecord.data) + [.patch(patch)],
-            fresh: fresh)
+            id: id, plan: plan, pools: new.map(\.record), linked: linked, sites: sites, refused: refused,
+            notes: request.notes + notes, stores: stores, texts: state.texts,
+            records: new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + data.locations.map(LedgerRecord.data) + [.patch(patch)])
+    }
+
+    /// A segment of the request, for the ledger.
+    private func record(of segment: Segment, owner: UInt32) -> LedgerRecord {
+        func size(_ kind: MemoryKind) -> Int { segment.kind == kind ? segment.size : 0 }
+        return .segment(
+            SegmentRecord(
+                kind: .linked, address: segment.address, codeSize: size(.text), constantsSize: size(.constant),
+                dataSize: size(.data), generation: state.layout.generation + 1, owner: owner))
+    }
+}
+
+extension PatchError {
+    /// Whether it says that one function cannot be patched, so that others may be all the same.
+    fileprivate var concernsOneFunction: Bool {
+        switch code {
+        case .refused, .ownFunction, .itself, .asyncContext, .shadowStack, .noSpace, .sameCode: true
+        default: false
+        }
     }
 }

@@ -7,6 +7,8 @@ extension PatchEngine {
     public struct Reverted: Sendable {
         public var patches: [PatchRecord]
         public var summary: CommitSummary
+        /// Functions that the patches wanted to be told by, and that could not be called.
+        public var problems: [String]
         /// Functions whose image is gone, so that there was nothing to write.
         public var vanished: [SiteRecord]
         /// Likewise, locations of data.
@@ -16,7 +18,8 @@ extension PatchEngine {
     /// Takes patches out of force, all or none. Where another patch of the same function remains, the newest one runs; where
     /// none does, the function's own bytes are put back. Stubs stay: a thread may be inside one.
     /// - Parameter ids: patches in force, or interrupted halfway by the death of a patcher.
-    public func revert(_ ids: [UInt32]) throws(PatchError) -> Reverted {
+    /// - Parameter callsBack: has the functions run by which the patches want to be told.
+    public func revert(_ ids: [UInt32], callsBack: Bool = false) throws(PatchError) -> Reverted {
         try retryingOnConflict { (_, state) throws(PatchError) -> Reverted in
             var patches: [LedgerState.Entry] = []
             for id in ids {
@@ -28,26 +31,36 @@ extension PatchEngine {
                 if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
                 patches.append(entry)
             }
-            return try revert(patches, state: state)
+            return try revert(patches, callsBack: callsBack, state: state)
         }
     }
 
     /// Reverts the patches that are not reverted yet and satisfy `isWanted`; nothing where there are none. Those that somebody else
     /// reverts meanwhile are none of them.
     @discardableResult
-    public func revert(where isWanted: (PatchRecord, LedgerState) -> Bool) throws(PatchError) -> Reverted? {
+    public func revert(
+        callsBack: Bool = false, where isWanted: (PatchRecord, LedgerState) -> Bool
+    ) throws(PatchError) -> Reverted? {
         try retryingOnConflict { (_, state) throws(PatchError) -> Reverted? in
             let patches = state.patches.filter { $0.record.state != .reverted && isWanted($0.record, state) }
-            return patches.isEmpty ? nil : try revert(patches, state: state)
+            return patches.isEmpty ? nil : try revert(patches, callsBack: callsBack, state: state)
         }
     }
 
-    private func revert(_ patches: [LedgerState.Entry], state: LedgerState) throws(PatchError) -> Reverted {
-        let (plan, vanished, vanishedData) = try plan(reverting: patches, state: state)
+    private func revert(
+        _ patches: [LedgerState.Entry], callsBack: Bool, state: LedgerState
+    ) throws(PatchError) -> Reverted {
+        var (plan, vanished, vanishedData) = try plan(reverting: patches, state: state)
+        let told = patches.map(\.record).filter { callsBack && $0.onRevert != .null && $0.state == .applied }
+        plan.callsAfter = told.map { Call($0.onRevert, name: "hotpatch_on_revert") }
         let ledgers = state.layout.segments.first.map { [$0] } ?? []
-        let summary = try commit(plan, copies: [], ledgers: ledgers, sites: state.sites, state: state)
+        let summary = try commit(plan, ledgers: ledgers, sites: state.sites, data: state.data, state: state)
+        let problems = make(plan.callsAfter).map { failure in
+            "patch \(told[failure.index].id) is reverted, but its \(failure.text)"
+        }
         return Reverted(
-            patches: patches.map(\.record), summary: summary, vanished: vanished, vanishedData: vanishedData)
+            patches: patches.map(\.record), summary: summary, problems: problems, vanished: vanished,
+            vanishedData: vanishedData)
     }
 
     private func plan(
@@ -56,7 +69,9 @@ extension PatchEngine {
         let memory = PageSnapshot(of: target.memory, pageSize: target.pageSize)
         let leaving = Set(patches.map(\.record.id))
         var slots: [Write] = []
-        var changes = PatchPlan(architecture: target.architecture)
+        // What is taken back, as if it were made now.
+        var made = PatchPlan(architecture: target.architecture)
+        var layered: [(site: SiteRecord, next: Address, found: [UInt8])] = []
         var vanished: [SiteRecord] = []
         var seen: Set<UInt32> = []
         for member in patches.flatMap(\.record.members) where seen.insert(member.site).inserted {
@@ -73,10 +88,10 @@ extension PatchEngine {
             if let next, isKnown {
                 slots.append(
                     Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
-                changes.lead(site, to: next.replacement, from: found)
+                layered.append((site, next.replacement, found))
             } else if isKnown {
                 if found == site.original { continue }
-                changes.restore(site, from: found)
+                made.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: found))
             } else {
                 // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
                 if try isMapped(site) {
@@ -88,8 +103,9 @@ extension PatchEngine {
             }
         }
         let data = try restoreData(of: patches.map(\.record), state: state, memory: memory)
-        var plan = changes
-        let entries = changes.writes.sorted { $0.address < $1.address }
+        var plan = made.reversed()
+        for (site, next, found) in layered { plan.lead(site, to: next, from: found) }
+        let entries = plan.writes.sorted { $0.address < $1.address }
         plan.writes = generationWrites(state: state)
         for patch in patches {
             plan.writes.append(

@@ -36,15 +36,28 @@ public final class PatchEngine {
     public func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
         let map = try reading("read the mappings") { try target.processMap() }
         let state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
-        return try plan(request, map: map, state: state)
+        return try plan(request, map: map, state: state, reusing: StagedPatch.Reusable())
     }
 
-    /// Replaces all the functions of the request, or none.
+    /// Makes all the changes of the request, or none.
     public func apply(_ request: PatchRequest) throws(PatchError) -> Receipt {
-        try retryingOnConflict { (map, state) throws(PatchError) -> Receipt in
-            let planned = try plan(request, map: map, state: state)
-            let summary = try commit(stage(planned, state: state, map: map), state: state)
-            return Receipt(id: planned.id, sites: planned.sites, notes: planned.notes, summary: summary)
+        target.beginOperation()
+        defer { target.endOperation() }
+        var staged = StagedPatch(in: target)
+        do throws(PatchError) {
+            return try retryingOnConflict { (map, state) throws(PatchError) -> Receipt in
+                let planned = try plan(request, map: map, state: state, reusing: staged.reusable)
+                try stage(planned, in: &staged)
+                let summary = try commit(planned, state: state, map: map)
+                staged.allocation.finalize(for: planned.plan)
+                return Receipt(
+                    id: planned.id, sites: planned.sites, segments: planned.linked?.segments.map(\.range) ?? [],
+                    refused: planned.refused, notes: planned.notes, problems: make(planned.plan.callsAfter).map(\.text),
+                    summary: summary)
+            }
+        } catch {
+            takeBack(&staged, after: error)
+            throw error
         }
     }
 
@@ -53,7 +66,8 @@ public final class PatchEngine {
     func retryingOnConflict<T>(
         _ body: (ProcessMap, LedgerState) throws(PatchError) -> T
     ) throws(PatchError) -> T {
-        target.begin()
+        target.beginOperation()
+        defer { target.endOperation() }
         var pause: UInt64 = 50_000
         var unexplained = 0
         while true {
@@ -117,24 +131,58 @@ public final class PatchEngine {
 // MARK: Stage
 
 extension PatchEngine {
-    /// Maps what a plan takes, and makes its records. Nothing of it can be reached.
-    private func stage(
-        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap
-    ) throws(PatchError) -> StagedPatch {
-        var allocation = Allocation(in: target)
-        for pool in planned.pools { try reading("map a stub pool") { try allocation.mapPool(pool) } }
-
-        let update = try updateLedger(with: planned.records, state: state, map: map, allocation: &allocation)
-        var plan = planned.plan
-        plan.writes.insert(contentsOf: update.publication, at: 0)
-        if let stateAddress = update.stateAddress {
-            plan.writes.append(
-                Write(
-                    address: stateAddress, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
+    /// Maps and fills what a plan takes, and makes its calls before, but for what was staged already.
+    private func stage(_ planned: PlannedPatch, in staged: inout StagedPatch) throws(PatchError) {
+        for segment in planned.plan.segments where !staged.allocation.holds(segment) {
+            try reading("map memory for the patch") { try staged.allocation.reserve(segment) }
         }
-        return StagedPatch(
-            plan: plan, copies: planned.fresh + update.copies, update: update,
-            sites: planned.sites + state.sites, allocation: allocation)
+        staged.note(mapped: planned)
+        for call in planned.plan.callsBefore.dropFirst(staged.calls.count) {
+            try make(call)
+            staged.note(made: call)
+        }
+    }
+
+    private func make(_ call: Call) throws(PatchError) {
+        let result: UInt64
+        do { result = try target.call(call, isCleanup: false) } catch let error as PatchError { throw error } catch {
+            throw .target("\(error)")
+        }
+        switch call.answer {
+        case .ignored: break
+        case .zero:
+            let answer = Int32(truncatingIfNeeded: result)
+            if answer == 0 { return }
+            let name = call.library.isEmpty ? call.name : "\(call.name) of \(call.library)"
+            throw .target(
+                "\(name) returned \(answer), which refuses the patch. Nothing was replaced. "
+                    + "See the target's own log for its reasons.")
+        case .stored(let place):
+            try reading("store what \(call.name) returned") { try target.fill(word(result), at: place, .data) }
+        }
+    }
+
+    /// Calls that end an operation. Returns those that failed.
+    func make(_ calls: [Call]) -> [(index: Int, text: String)] {
+        calls.enumerated().compactMap { index, call in
+            do { _ = try target.call(call, isCleanup: true) } catch {
+                return (index, "\(call.name) could not be run: \(error)")
+            }
+            return nil
+        }
+    }
+
+    /// Undoes what was staged for a patch that was not made.
+    private func takeBack(_ staged: inout StagedPatch, after error: PatchError) {
+        var isKept = error.outcome == .inconsistent
+        for call in staged.calls.reversed() {
+            switch call.undo {
+            case .nothing: break
+            case .call(let undo): isKept = !make([undo]).isEmpty || isKept
+            case .impossible: isKept = true
+            }
+        }
+        if isKept { staged.allocation.release() } else { staged.allocation.abandon() }
     }
 }
 
@@ -142,29 +190,37 @@ extension PatchEngine {
 
 extension PatchEngine {
     private func commit(
-        _ staged: consuming StagedPatch, state: LedgerState
+        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap
     ) throws(PatchError) -> CommitSummary {
-        let result: Result<CommitSummary, PatchError>
-        do throws(PatchError) {
-            result = .success(
-                try commit(
-                    staged.plan, copies: staged.copies, ledgers: staged.update.ledgers, sites: staged.sites,
-                    state: state))
-            giveBack(staged.update)
-        } catch { result = .failure(error) }
-        switch result {
-        case .failure(let error) where error.outcome != .inconsistent: break
-        default: staged.allocation.finalize()
+        var room = Allocation(in: target)
+        let update = try updateLedger(with: planned.records, state: state, map: map, allocation: &room)
+        var plan = planned.plan
+        plan.writes.insert(contentsOf: update.publication, at: 0)
+        for copy in update.copies { plan.append(Copy(address: copy.address, bytes: copy.bytes, purpose: .ledger)) }
+        if let stateAddress = update.stateAddress {
+            plan.append(
+                Write(
+                    address: stateAddress, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
         }
-        return try result.get()
+        do throws(PatchError) {
+            let summary = try commit(
+                plan, ledgers: update.ledgers, sites: planned.sites + state.sites, stores: planned.stores, state: state)
+            room.release()
+            giveBack(update)
+            return summary
+        } catch {
+            if error.outcome == .inconsistent { room.release() }
+            throw error
+        }
     }
 
     /// - Parameters:
     ///   - ledgers: the first segments, of the ledger as it is and as it will be.
     ///   - sites: those that the plan may write to, for an error to name. What a patch would add is not in the ledger yet.
+    ///   - stores: likewise, as `data`.
     func commit(
-        _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])], ledgers: [Ledger.Segment], sites: [SiteRecord],
-        state: LedgerState
+        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord], stores: [DataStore] = [],
+        data: [DataRecord] = [], state: LedgerState
     ) throws(PatchError) -> CommitSummary {
         var found = state.committer
         if found != 0, found != target.committer {
@@ -184,7 +240,7 @@ extension PatchEngine {
                     address: ledger.address + Ledger.committerOffset, kind: .data,
                     expected: isNew ? nil : word(committer != 0 ? committer : found), bytes: word(committer))
             }, at: min(1, plan.writes.count))
-        let block = CommitBlock(plan, copies: copies, underway: words)
+        let block = CommitBlock(plan, underway: words)
         do {
             return try target.commit(block)
         } catch let mismatch as CommitMismatch {
@@ -195,11 +251,14 @@ extension PatchEngine {
             }
             // The first write of every plan is the ledger's generation.
             if address == plan.writes.first?.address { throw .overtaken(pid: target.pid) }
-            let name = sites.first {
+            let site = sites.first {
                 $0.patchAddress == address || target.architecture.hop(of: $0.detour, at: $0.patchAddress) == address
-            }?.name
+            }
+            let name =
+                site.map { displayName($0.name) } ?? stores.first { $0.address == address }?.name
+                ?? data.first { $0.address == address }.map { displayName($0.name) }
             throw .entryChanged(
-                function: name.map(displayName) ?? "the function", address: address, expected: expected, found: found)
+                function: name ?? "the function", address: address + mismatch.offset, expected: expected, found: found)
         } catch let error as PatchError {
             throw error
         } catch {

@@ -29,9 +29,65 @@ public struct Replacement: Sendable {
     }
 }
 
-/// Functions to be replaced together: all or none.
+/// Memory that a request takes.
+public struct SegmentRequest: Hashable, Sendable {
+    public var kind: MemoryKind
+    /// In bytes; a segment takes whole pages.
+    public var size: Int
+    /// Of the image that it is to lie near: branches of the architecture reach from there. Segments that follow each other and name the
+    /// same address lie side by side.
+    public var near: Address
+
+    public init(kind: MemoryKind, size: Int, near: Address) {
+        self.kind = kind
+        self.size = size
+        self.near = near
+    }
+}
+
+/// Words of data, or of constants, to be changed.
+public struct DataStore: Hashable, Sendable {
+    public var address: Address
+    /// What must stand there.
+    public var expected: [UInt8]
+    /// As many, inside one page.
+    public var bytes: [UInt8]
+    /// For an error.
+    public var name: String
+
+    public init(address: Address, expected: [UInt8], bytes: [UInt8], name: String) {
+        self.address = address
+        self.expected = expected
+        self.bytes = bytes
+        self.name = name
+    }
+}
+
+/// What is to be changed together: all or nothing.
 public struct PatchRequest: Sendable {
+    /// What depends on where the segments lie.
+    public struct Linked: Sendable {
+        /// Of each segment; zeros follow.
+        public var contents: [[UInt8]] = []
+        public var replacements: [Replacement] = []
+        public var stores: [DataStore] = []
+        public var callsBefore: [Call] = []
+        public var callsAfter: [Call] = []
+
+        public init() {}
+    }
+
     public var replacements: [Replacement]
+    public var stores: [DataStore] = []
+    /// Made once everything is mapped and filled, before anything is reachable.
+    public var callsBefore: [Call] = []
+    /// Made once everything is in force. A failure undoes nothing, and is told in the receipt.
+    public var callsAfter: [Call] = []
+    public var segments: [SegmentRequest] = []
+    /// Says what the segments hold, and what else depends on where they lie. Asked again only where a place was taken meanwhile.
+    public var link: @Sendable (_ segments: [Range<Address>]) throws -> Linked = { _ in Linked() }
+    /// A function that cannot be patched is left out, and told of, instead of being the request's end.
+    public var leavesOutRefused = false
     public var origin: PatchRecord.Origin
     /// The library or object they come from, or empty.
     public var source: String
@@ -62,21 +118,53 @@ public struct PatchRequest: Sendable {
 public struct PlannedPatch: Sendable {
     public var id: UInt32
     public var plan: PatchPlan
-    /// What is to be mapped before the commit.
-    public var pools: [SegmentRecord]
-    /// The site of each replacement, in the order of the request.
+    /// The new ones; their parts are segments of the plan.
+    var pools: [SegmentRecord]
+    /// Of the request's segments; nil where it has none.
+    var linked: LinkedSegments?
+    /// The site of each replacement that is not refused, in the order of the request.
     public var sites: [SiteRecord]
+    /// What was left out.
+    public var refused: [RefusedReplacement]
     /// Notes for the user: indirect jumps that could not be checked, and the like.
     public var notes: [String]
+    var stores: [DataStore]
+    /// Of the ledger so far.
+    var texts: [String]
     var records: [LedgerRecord]
-    /// Words of new slots, and the like: memory that nothing reaches yet.
-    var fresh: [(address: Address, bytes: [UInt8])]
+}
+
+/// A function that cannot be patched, left out of a larger request.
+public struct RefusedReplacement: Sendable {
+    /// Its place among the request's replacements, those of its segments behind the others.
+    public var index: Int
+    public var function: FunctionSymbol
+    public var error: PatchError
+}
+
+/// The whole plan, and the records that the commit adds to the ledger: where, is known once there is room for them.
+extension PlannedPatch: CustomStringConvertible {
+    public var description: String {
+        let bytes = LedgerEncoder(records, behind: texts).bytes
+        let rows = stride(from: 0, to: bytes.count, by: 16).map {
+            "\n    \(bytes[$0..<min($0 + 16, bytes.count)].map(twoDigits).joined(separator: " "))"
+        }
+        return plan.description + "\nrecords, \(bytes.count) bytes" + rows.joined()
+    }
+
+    private func twoDigits(_ byte: UInt8) -> String { (byte < 16 ? "0" : "") + String(byte, radix: 16) }
 }
 
 /// A patch that has been committed: undoes it, lists it, calls the original.
 public struct Receipt: Sendable {
     public var id: UInt32
     public var sites: [SiteRecord]
+    /// Where the request's segments lie.
+    public var segments: [Range<Address>]
+    /// What was left out.
+    public var refused: [RefusedReplacement]
     public var notes: [String]
+    /// Calls that were to be made afterwards, and failed.
+    public var problems: [String]
     public var summary: CommitSummary
 }

@@ -1,41 +1,37 @@
-import HotpatchMemory
 import HotpatchPlan
 
-/// Memory that was mapped in a target for a patch, and that nothing leads to before the commit. Unmapped with this value, unless it is
-/// finalized.
-struct Allocation: ~Copyable {
-    private let target: any Target
-    private var ranges: [Range<Address>] = []
+/// The first phase of a patch. It has been *staged*: what it takes is mapped and filled, and the calls before are made. Nothing has
+/// changed for the target's threads until it is *committed*, which is done or not in one piece. A commit that is retried, with another
+/// plan, uses what was staged again: nothing is linked or called twice.
+struct StagedPatch: ~Copyable {
+    var allocation: Allocation
+    /// Of them both parts are mapped.
+    private(set) var pools: [SegmentRecord] = []
+    /// What the request's segments hold; nil before they are mapped.
+    private(set) var linked: LinkedSegments?
+    /// In the order they were made.
+    private(set) var calls: [Call] = []
 
-    init(in target: any Target) { self.target = target }
+    init(in target: any Target) { allocation = Allocation(in: target) }
 
-    /// - Throws: as `Target.mapPool`.
-    mutating func mapPool(_ pool: SegmentRecord) throws {
-        try target.mapPool(at: pool.address, textSize: pool.codeSize, dataSize: pool.dataSize)
-        ranges.append(pool.range)
+    /// What the next plan is to use.
+    var reusable: Reusable { Reusable(pools: pools, linked: linked) }
+
+    struct Reusable: Sendable {
+        var pools: [SegmentRecord] = []
+        var linked: LinkedSegments?
     }
 
-    /// - Throws: as `Target.mapLedger`.
-    mutating func mapLedger(size: Int) throws -> Address {
-        let address = try target.mapLedger(size: size, at: nil)
-        ranges.append(address..<address + size)
-        return address
+    mutating func note(mapped planned: PlannedPatch) {
+        pools += planned.pools.filter { !pools.contains($0) }
+        linked = planned.linked
     }
 
-    /// It stays: the commit has made it reachable, or may have.
-    consuming func finalize() { ranges = [] }
-
-    deinit { for range in ranges { target.unmap(range) } }
+    mutating func note(made call: Call) { calls.append(call) }
 }
 
-/// A patch between its two phases. It has been *staged*: what it takes is mapped. Nothing has changed for the target's threads until it
-/// is *committed*, which is done or not in one piece; where it is not, what was staged goes with this value.
-struct StagedPatch: ~Copyable {
-    let plan: PatchPlan
-    /// Records of the ledger, words of new slots: laid down with the stubs.
-    let copies: [(address: Address, bytes: [UInt8])]
-    let update: LedgerUpdate
-    /// Those that the plan may write to, for an error to name.
-    let sites: [SiteRecord]
-    let allocation: Allocation
+/// The segments of a request, where they lie, and what was made of them there.
+struct LinkedSegments: Sendable {
+    var segments: [Segment]
+    var contents: PatchRequest.Linked
 }

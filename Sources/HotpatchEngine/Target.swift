@@ -16,8 +16,10 @@ public protocol Target: AnyObject {
     /// Whether the kernel keeps a shadow stack for its threads: then a return address must have been pushed by a call.
     var hasShadowStack: Bool { get }
 
-    /// Begins an operation: from here its time counts, unless it does already.
-    func begin()
+    /// Begins an operation, whose time counts from here, until `endOperation`. One inside another is part of that.
+    func beginOperation()
+
+    func endOperation()
 
     /// Whether the operation's time is over.
     var isOutOfTime: Bool { get }
@@ -32,15 +34,24 @@ public protocol Target: AnyObject {
     /// The mappings as they are now.
     func processMap() throws -> ProcessMap
 
-    /// Maps a stub pool exactly at `address`: `textSize` bytes r-x, then `dataSize` bytes rw-, both multiples of the page size.
+    /// Maps private, zeroed memory exactly there, with the protection of its kind from the first moment. Both ends are multiples of the
+    /// page size.
     /// - Throws: `PatchError.addressTaken` where something is mapped there already.
-    func mapPool(at address: Address, textSize: Int, dataSize: Int) throws
+    func map(_ range: Range<Address>, _ kind: MemoryKind) throws
+
+    /// Writes into memory that was mapped so, and that no thread uses yet.
+    func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws
+
+    /// Calls a function of the process, while no thread is held.
+    /// - Parameter isCleanup: it ends an operation, also where the time is over.
+    /// - Returns: its result register.
+    func call(_ call: Call, isCleanup: Bool) throws -> UInt64
 
     /// Maps a private, zeroed memfd called `hotpatch-ledger`, rw-: exactly at `address`, or anywhere where that is nil.
     /// - Throws: `PatchError.addressTaken` where something is mapped there already.
     func mapLedger(size: Int, at address: Address?) throws -> Address
 
-    /// Takes back a mapping made by `mapPool` or `mapLedger` that no commit has used.
+    /// Takes back a mapping made by `map` or `mapLedger` that no commit has used.
     func unmap(_ range: Range<Address>)
 
     /// Whether `giveBack` does anything. What is to be given back must not be used again meanwhile.
@@ -57,15 +68,33 @@ public protocol Target: AnyObject {
 /// Other bytes stand there than a commit was planned for, and nothing was changed. What they mean the engine knows, which has planned it:
 /// the ledger has moved on, or somebody else has written into a function's entry.
 public struct CommitMismatch: Error, Hashable, Sendable {
+    /// Of the write.
     public var address: Address
+    /// Where in it the bytes below stand: of a long one they are what differs first.
+    public var offset: Int
     public var expected: [UInt8]
     public var found: [UInt8]
 
-    public init(address: Address, expected: [UInt8], found: [UInt8]) {
+    public init(address: Address, offset: Int, expected: [UInt8], found: [UInt8]) {
         self.address = address
+        self.offset = offset
         self.expected = expected
         self.found = found
     }
+
+    /// - Parameters:
+    ///   - write: its address.
+    ///   - expected: all its bytes, and
+    ///   - found: as many.
+    public init(write: Address, expected: [UInt8], found: [UInt8]) {
+        let first = zip(expected, found).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
+        let offset = first / Self.shown * Self.shown
+        self.init(
+            address: write, offset: offset, expected: Array(expected.dropFirst(offset).prefix(Self.shown)),
+            found: Array(found.dropFirst(offset).prefix(Self.shown)))
+    }
+
+    private static let shown = 16
 }
 
 /// What a commit did.

@@ -66,8 +66,18 @@ public final class LocalTarget: Target {
 
     /// On the monotonic clock, in nanoseconds; 0 before the first operation.
     private var end: UInt64 = 0
+    /// Begun and not ended, one inside the other.
+    private var operations = 0
 
-    public func begin() { end = linux_monotonic_time() + UInt64(options.timeout.nanoseconds) }
+    public func beginOperation() {
+        if operations == 0 { restartTime() }
+        operations += 1
+    }
+
+    public func endOperation() { operations = max(0, operations - 1) }
+
+    private func restartTime() { end = linux_monotonic_time() + UInt64(options.timeout.nanoseconds) }
+
     public var isOutOfTime: Bool { linux_monotonic_time() >= end }
     public var committer: UInt64 { UInt64(linux_gettid()) }
     public func hasThread(_ id: UInt64) -> Bool { id == committer }
@@ -79,23 +89,37 @@ public final class LocalTarget: Target {
         return map.occupied(by: all)
     }
 
-    public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
-        try map(address, size: textSize, executable: true)
-        do { try map(address + textSize, size: dataSize, executable: false) } catch {
-            unmap(address..<address + textSize)
-            throw error
-        }
-    }
-
-    private func map(_ address: Address, size: Int, executable: Bool) throws(PatchError) {
-        switch hp_map_at(address.rawValue, size, executable) {
+    public func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
+        let (address, size) = (range.lowerBound, range.upperBound - range.lowerBound)
+        switch hp_map_at(address.rawValue, size, kind.flat) {
         case 0: return
-        case EEXIST: throw .addressTaken(address)
+        case EEXIST: throw PatchError.addressTaken(address)
         case let code:
-            throw .system(
+            throw PatchError.system(
                 what: "cannot map \(size) bytes for stubs at \(address)", code: code,
                 remedy: "See the limits on memory and mappings (ulimit -v, vm.max_map_count).")
         }
+    }
+
+    public func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
+        let code = hp_fill(address.rawValue, bytes, bytes.count, kind.flat, pageSize)
+        guard code == 0 else { throw MemoryError(address: address, count: bytes.count, code: code) }
+    }
+
+    /// On the calling thread.
+    public func call(_ call: Call, isCleanup: Bool) throws -> UInt64 {
+        beginOperation()
+        defer { endOperation() }
+        if !isCleanup, isOutOfTime {
+            throw PatchError.deadline(
+                pid: pid, thread: 0, text: "no time was left to run \(call.name). Allow more time.")
+        }
+        typealias Function = @convention(c) (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) -> UInt64
+        guard let code = call.function.pointer else {
+            throw PatchError.target("\(call.name) lies at address 0, and cannot be run. Name a function.")
+        }
+        let words = call.arguments + [UInt64](repeating: 0, count: 6 - call.arguments.count)
+        return unsafeBitCast(code, to: Function.self)(words[0], words[1], words[2], words[3], words[4], words[5])
     }
 
     public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
@@ -126,7 +150,10 @@ public final class LocalTarget: Target {
 
     public func commit(_ block: CommitBlock) throws -> CommitSummary {
         try requireOwnProc()
-        if isOutOfTime { begin() }
+        beginOperation()
+        defer { endOperation() }
+        // Whoever has planned for so long is given the time for a commit all the same.
+        if isOutOfTime { restartTime() }
         var wanted = hp_commit_options()
         wanted.timeout_ns = end - min(end, linux_monotonic_time())
         wanted.hold_ns = UInt64(options.longestPause.nanoseconds)
@@ -163,12 +190,13 @@ public final class LocalTarget: Target {
         case HP_COMMIT_MISMATCH:
             if report.error != 0 {
                 return PatchError.memory(
-                    MemoryError(address: address, count: Int(HP_WRITE_CAPACITY), code: report.error),
+                    MemoryError(address: address, count: block.expected(at: address)?.count ?? 0, code: report.error),
                     doing: "read what is to be overwritten")
             }
-            let expected = block.expected(at: address) ?? []
+            let offset = Int(report.offset)
+            let expected = Array((block.expected(at: address) ?? []).dropFirst(offset).prefix(Int(HP_FOUND_CAPACITY)))
             let found = withUnsafeBytes(of: report.found) { Array($0.prefix(expected.count)) }
-            return CommitMismatch(address: address, expected: expected, found: found)
+            return CommitMismatch(address: address, offset: offset, expected: expected, found: found)
         case HP_COMMIT_DEADLINE where report.error == EFAULT:
             return PatchError.notHeld(
                 pid: pid, thread: report.thread,
@@ -215,4 +243,8 @@ public final class LocalTarget: Target {
         guard let state = TaskState(pid: pid, thread: thread) else { return "" }
         return state.description
     }
+}
+
+extension MemoryKind {
+    fileprivate var flat: hp_write_kind { hp_write_kind(rawValue: UInt32(rawValue)) }
 }

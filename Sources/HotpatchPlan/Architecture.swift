@@ -50,6 +50,14 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
         return length > 0 ? Array(bytes.prefix(length)) : nil
     }
 
+    /// The bytes at an entry that make a replacement run: a jump straight to it where it is within reach, else the one to the island, from
+    /// where the slot leads on.
+    /// - Parameter detour: the jump to the island.
+    public func jump(from: Address, to: Address, insteadOf detour: [UInt8]) -> [UInt8] {
+        guard let jump = jump(from: from, to: to), jump.count == detour.count else { return detour }
+        return jump
+    }
+
     /// Where threads go that are found inside a jump which is to be overwritten: back to its start, which is then the start of
     /// what replaces it. Nothing for a jump of one instruction; a longer one has only changed a register that is dead there.
     /// - Parameter jump: a detour's bytes, at `address`.

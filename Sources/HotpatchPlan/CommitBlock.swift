@@ -3,8 +3,8 @@ import HotpatchMemory
 
 /// A plan made flat: one allocation that a C function walks without allocating, locking or calling Swift.
 ///
-/// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order. Stubs and thunks that lie
-/// side by side become one copy.
+/// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order, and their bytes lie one behind the other.
+/// Stubs and thunks that lie side by side become one copy.
 public final class CommitBlock {
     private let storage: UnsafeMutableRawPointer
     private let block: UnsafeMutablePointer<hp_commit_block>
@@ -12,13 +12,9 @@ public final class CommitBlock {
     /// anything, and clears them at the end.
     public let underway: [Address]
 
-    /// - Parameter copies: bytes for memory that nothing reaches yet: new slots, ledger records. Laid down with the stubs, once
-    ///   everything has been checked, before the first write.
-    public init(
-        _ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])] = [], underway: [Address] = []
-    ) {
+    public init(_ plan: PatchPlan, underway: [Address] = []) {
         self.underway = underway
-        let items = Self.items(plan, copies: copies)
+        let items = Self.items(plan)
         let moves = plan.moves.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
         let hazards = Self.merged(plan.hazards)
         let itemOffset = MemoryLayout<hp_commit_block>.stride
@@ -26,7 +22,8 @@ public final class CommitBlock {
         let moveOffset = writeOffset + plan.writes.count * MemoryLayout<hp_write>.stride
         let hazardOffset = moveOffset + moves.count * MemoryLayout<hp_pc_move>.stride
         let byteOffset = hazardOffset + hazards.count * MemoryLayout<hp_hazard>.stride
-        let size = byteOffset + items.reduce(0) { $0 + $1.bytes.count }
+        let written = plan.writes.reduce(0) { $0 + $1.bytes.count }
+        let size = byteOffset + items.reduce(0) { $0 + $1.bytes.count } + 2 * written
 
         storage = .allocate(byteCount: size, alignment: 16)
         let writesStart = (storage + writeOffset).bindMemory(to: hp_write.self, capacity: plan.writes.count)
@@ -42,8 +39,21 @@ public final class CommitBlock {
                     kind: UInt32(item.kind.rawValue)))
             bytes += item.bytes.count
         }
+        var expected = bytes + written
         for (index, write) in plan.writes.enumerated() {
-            (writesStart + index).initialize(to: Self.flat(write))
+            let count = write.bytes.count
+            bytes.initialize(from: write.bytes, count: count)
+            if let known = write.expected {
+                expected.initialize(from: known, count: count)
+            } else {
+                expected.initialize(repeating: 0, count: count)
+            }
+            (writesStart + index).initialize(
+                to: hp_write(
+                    address: write.address.rawValue, bytes: bytes, expected: expected, length: UInt32(count),
+                    kind: write.kind.rawValue, compared: write.expected == nil ? 0 : 1, protection: 0, reserved: 0))
+            bytes += count
+            expected += count
         }
         for (index, move) in moves.enumerated() {
             (movesStart + index).initialize(to: hp_pc_move(from: move.from.rawValue, to: move.to.rawValue))
@@ -76,7 +86,7 @@ public final class CommitBlock {
         var kind: Write.Kind
     }
 
-    private static func items(_ plan: PatchPlan, copies: [(address: Address, bytes: [UInt8])]) -> [Item] {
+    private static func items(_ plan: PatchPlan) -> [Item] {
         var items: [Item] = []
         let code = plan.stubs.map { ($0.address, $0.bytes) } + plan.thunks.map { ($0.address, $0.bytes) }
         for (address, bytes) in code.sorted(by: { $0.0 < $1.0 }) {
@@ -89,7 +99,7 @@ public final class CommitBlock {
                 items.append(Item(address: address, bytes: bytes, kind: .text))
             }
         }
-        return items + copies.map { Item(address: $0.address, bytes: $0.bytes, kind: .data) }
+        return items + plan.copies.map { Item(address: $0.address, bytes: $0.bytes, kind: .data) }
     }
 
     /// What stands, or will stand, in the first compared write at an address; nil where none is.
@@ -104,21 +114,10 @@ public final class CommitBlock {
         return UnsafeBufferPointer(start: block.pointee.writes, count: block.pointee.write_count).map { write in
             let count = Int(write.length)
             return Write(
-                address: Address(write.address), kind: write.kind == Write.Kind.text.rawValue ? .text : .data,
-                expected: withUnsafeBytes(of: write.expected) { Array($0.prefix(count)) },
-                bytes: withUnsafeBytes(of: write.bytes) { Array($0.prefix(count)) })
+                address: Address(write.address), kind: MemoryKind(rawValue: write.kind)!,
+                expected: Array(UnsafeBufferPointer(start: write.expected, count: count)),
+                bytes: Array(UnsafeBufferPointer(start: write.bytes, count: count)))
         }
-    }
-
-    private static func flat(_ write: Write) -> hp_write {
-        var flat = hp_write()
-        flat.address = write.address.rawValue
-        flat.length = UInt8(write.bytes.count)
-        flat.kind = write.kind.rawValue
-        flat.compared = write.expected == nil ? 0 : 1
-        withUnsafeMutableBytes(of: &flat.expected) { $0.copyBytes(from: write.expected ?? []) }
-        withUnsafeMutableBytes(of: &flat.bytes) { $0.copyBytes(from: write.bytes) }
-        return flat
     }
 
     /// Ascending and disjoint, as hp_is_hazard searches them.

@@ -38,9 +38,6 @@ public struct Detour: Hashable, Sendable {
     /// A copy may take several instructions. A thread between them has no counterpart in the entry: it must be left to
     /// finish, so a stub outlives its detour.
     public var pcMap: [PCPair]
-    /// The bytes that no return address and no saved PC may point to while the jump is written; nil if none can, because
-    /// the jump replaces a single instruction.
-    public var hazard: Range<Address>?
     /// The stub breaks the pairing of calls and returns, to which a shadow stack objects: the entry holds a call, re-made as a
     /// jump, or the stub lies so far away that it is left by a return (arm64).
     public var movesCall: Bool
@@ -102,7 +99,6 @@ public struct Detour: Hashable, Sendable {
         movesCall = relocation.moves_call
         hasUncheckedIndirectJump = relocation.unchecked_indirect_jump || relocation.tables_overflowed
         let inside = patchAddress + 1..<patchAddress + length
-        hazard = pcMap.contains { inside.contains(entry + Int($0.entryOffset)) } ? inside : nil
 
         let candidates = withUnsafeBytes(of: relocation.tables) { bytes in
             Array(bytes.bindMemory(to: hp_table_candidate.self).prefix(Int(relocation.table_count)))

@@ -3,15 +3,56 @@ import HotpatchMemory
 /// What `--dry-run` prints: every byte that would change, with its assembly before and after.
 extension PatchPlan: CustomStringConvertible {
     public var description: String {
-        let parts =
-            [(writes.count, "write"), (stubs.count, "stub")] + (thunks.isEmpty ? [] : [(thunks.count, "thunk")])
+        let rare = [
+            (thunks.count, "thunk"), (segments.count, "segment"), (callsBefore.count + callsAfter.count, "call"),
+        ]
+        let parts = [(writes.count, "write"), (stubs.count, "stub")] + rare.filter { $0.0 > 0 }
         var lines = ["plan for \(architecture): \(parts.map(count).joined(separator: ", "))"]
+        for segment in segments { lines += text(of: segment) }
+        for call in callsBefore { lines += text(of: call, "before") }
         for stub in stubs { lines += text(of: stub) }
         for thunk in thunks { lines += text(of: thunk) }
+        for copy in copies { lines += text(of: copy) }
         for write in writes { lines += text(of: write) }
         for move in moves { lines.append("move \(move.from) -> \(move.to)") }
         for hazard in hazards { lines.append("keep clear \(hazard.lowerBound)..<\(hazard.upperBound)") }
+        for call in callsAfter { lines += text(of: call, "after") }
         return lines.joined(separator: "\n")
+    }
+
+    private func text(of segment: Segment) -> [String] {
+        let head = "segment \(segment.address), \(count(segment.size, "byte")), \(segment.kind)"
+        guard segment.kind == .text else { return [head] + rows(segment.contents, at: segment.address) }
+        let code = architecture.disassemble(segment.contents, at: segment.address)
+        let read = code.reduce(0) { $0 + $1.bytes.count }
+        return [head] + code.map(line) + rows(Array(segment.contents.dropFirst(read)), at: segment.address + read)
+    }
+
+    private func text(of call: Call, _ moment: String) -> [String] {
+        let arguments = call.arguments.map { Address($0).description }.joined(separator: ", ")
+        var lines = ["call \(moment): \(call.name) at \(call.function), with (\(arguments))"]
+        switch call.answer {
+        case .ignored: break
+        case .zero: lines.append("    must return 0")
+        case .stored(let place): lines.append("    its result is stored at \(place)")
+        }
+        switch call.undo {
+        case .nothing: break
+        case .call(let undo): lines.append("    undone by \(undo.name) at \(undo.function)")
+        case .impossible: lines.append("    cannot be undone")
+        }
+        return lines
+    }
+
+    private func text(of copy: Copy) -> [String] {
+        ["\(copy.purpose.rawValue) \(copy.address), \(count(copy.bytes.count, "byte"))"]
+            + rows(copy.bytes, at: copy.address)
+    }
+
+    private func rows(_ bytes: [UInt8], at address: Address) -> [String] {
+        stride(from: 0, to: bytes.count, by: 16).map {
+            "    \(address + $0)  \(hex(Array(bytes[$0..<min($0 + 16, bytes.count)])))"
+        }
     }
 
     private func text(of stub: StubLayout) -> [String] {
@@ -45,9 +86,9 @@ extension PatchPlan: CustomStringConvertible {
     private func line(_ bytes: [UInt8], of write: Write) -> String {
         switch write.kind {
         case .text: "\(padded(hex(bytes), 30))  \(architecture.text(bytes, at: write.address))"
-        case .data where bytes.count == 8:
+        case .data where bytes.count == 8, .constant where bytes.count == 8:
             "\(padded(hex(bytes), 30))  \(Address(bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }))"
-        case .data: hex(bytes)
+        case .data, .constant: hex(bytes)
         }
     }
 

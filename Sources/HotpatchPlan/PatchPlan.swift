@@ -9,51 +9,117 @@ public struct PCMove: Hashable, Sendable {
         self.from = from
         self.to = to
     }
-
-    /// The way back.
-    public var reversed: PCMove { PCMove(from: to, to: from) }
 }
 
-/// What a commit shall do: a value, computed from bytes and addresses, that performs nothing.
+/// A transaction: all that is done to a process. A value, computed from bytes and addresses, that performs nothing.
+///
+/// It is carried out in this order: *staged* while the process runs (segments, calls before), *committed* while all its threads are held
+/// (copies, moves, writes: see `hp_commit_block`), and followed by the calls after.
 public struct PatchPlan: Hashable, Sendable {
     public var architecture: Architecture
-    /// In the order they are made.
-    public var writes: [Write] = []
-    /// To be in place before the first write. They stay when the plan is undone: a thread may still be in one.
+    /// They stay when the plan is undone: a thread may still be in one.
+    public var segments: [Segment] = []
+    /// Made before anything is reachable, and once, however often the commit is tried.
+    public var callsBefore: [Call] = []
+    /// To be in place before the first write. They stay when the plan is undone, too.
     public var stubs: [StubLayout] = []
     /// Likewise, and longer: a task may be suspended in what a thunk has entered, and return through it at any time.
     public var thunks: [AsyncThunk] = []
-    public var moves: [PCMove] = []
+    public private(set) var copies: [Copy] = []
+    public private(set) var moves: [PCMove] = []
     /// No return address and no saved PC may point into these while the plan is committed.
-    public var hazards: [Range<Address>] = []
+    public private(set) var hazards: [Range<Address>] = []
+    /// In the order they are made.
+    public var writes: [Write] = []
+    /// Made once everything is in force. One that fails undoes nothing.
+    public var callsAfter: [Call] = []
 
     public init(architecture: Architecture) { self.architecture = architecture }
 
-    public var isEmpty: Bool { writes.isEmpty && stubs.isEmpty && thunks.isEmpty }
-
-    /// Adds a function's detour.
-    /// - Parameter replacement: what the stub's slot is to hold, written before the jump; nil if the slot is filled otherwise.
-    public mutating func append(_ detour: Detour, replacement: Address? = nil) {
-        stubs.append(detour.stub)
-        if let replacement { writes.append(Write(word: replacement.rawValue, at: detour.stub.slot)) }
-        writes.append(
-            Write(address: detour.patchAddress, kind: .text, expected: detour.expected, bytes: detour.bytes))
-        moves += detour.pcMap.map { $0.move(entry: detour.entry, stub: detour.stub.address) }
-        if let hazard = detour.hazard { hazards.append(hazard) }
+    public var isEmpty: Bool {
+        segments.isEmpty && callsBefore.isEmpty && stubs.isEmpty && thunks.isEmpty && copies.isEmpty && writes.isEmpty
+            && callsAfter.isEmpty
     }
 
-    /// The plan that undoes this one: its writes swapped, the last first.
+    /// Adds a copy. What lies right behind the last one, and serves the same, becomes one with it.
+    public mutating func append(_ copy: Copy) {
+        if let last = copies.indices.last, copies[last].purpose == copy.purpose,
+            copies[last].address + copies[last].bytes.count == copy.address
+        {
+            copies[last].bytes += copy.bytes
+        } else {
+            copies.append(copy)
+        }
+    }
+
+    /// Adds a write.
+    /// - Parameter moves: where threads go on that are found inside the bytes, of those that begin one of their instructions. Where there
+    ///   is one, no thread may be on its way back to any byte but the first.
+    public mutating func append(_ write: Write, moving moves: [PCMove] = []) {
+        writes.append(write)
+        let inside = write.address + 1..<max(write.address + 1, write.range.upperBound)
+        let moved = moves.filter { inside.contains($0.from) }
+        guard !moved.isEmpty else { return }
+        self.moves += moved
+        hazards.append(inside)
+    }
+
+    /// Adds a function's detour: its stub, the slot, which is new, and the jump.
+    /// - Parameter replacement: where it leads.
+    public mutating func append(_ detour: Detour, leadingTo replacement: Address) {
+        stubs.append(detour.stub)
+        append(Copy(address: detour.stub.slot, bytes: littleEndian(replacement.rawValue), purpose: .slot))
+        append(
+            Write(
+                address: detour.patchAddress, kind: .text, expected: detour.expected,
+                bytes: architecture.jump(
+                    from: detour.patchAddress, to: replacement, insteadOf: detour.bytes)),
+            moving: detour.pcMap.map { $0.move(entry: detour.entry, stub: detour.stub.address) })
+    }
+
+    /// The plan that undoes this one where it has just been made: its writes swapped, the last first, and then what undoes its calls.
     ///
-    /// A write without expected bytes is left out, for what stood there is not known; `CommitBlock.committedWrites` knows it
-    /// after the commit. No stub is placed.
-    ///
-    /// - Parameter movingThreads: also move threads from the stubs back to the entries. Threads need it only where the
-    ///   stubs shall be freed afterwards; otherwise they run on through their stub and leave it.
-    public func reversed(movingThreads: Bool = false) -> PatchPlan {
+    /// A write without expected bytes is left out, for what stood there is not known. Threads in a stub run on and leave it; one that is
+    /// found inside a jump of several instructions goes on in what the jump replaced.
+    public func reversed() -> PatchPlan {
         var plan = PatchPlan(architecture: architecture)
-        plan.writes = writes.reversed().compactMap(\.reversed)
-        plan.moves = movingThreads ? moves.map(\.reversed) : []
-        plan.hazards = hazards
+        for write in writes.reversed() {
+            guard let undo = write.reversed else { continue }
+            let restarts = write.kind == .text ? architecture.restarts(of: write.bytes, at: write.address) : []
+            plan.append(undo, moving: restarts)
+        }
+        for call in (callsBefore + callsAfter).reversed() {
+            if case .call(let undo) = call.undo { plan.callsAfter.append(undo) }
+        }
         return plan
+    }
+
+    /// How much there is of everything, to go back to: see `rewind`.
+    public struct Mark: Sendable {
+        fileprivate var counts: (Int, Int, Int, Int, Int, Int, Int, Int)
+        fileprivate var lastCopy: Copy?
+        fileprivate var callsAfter: Int
+    }
+
+    public var mark: Mark {
+        Mark(
+            counts: (
+                segments.count, callsBefore.count, stubs.count, thunks.count, copies.count, moves.count, hazards.count,
+                writes.count
+            ), lastCopy: copies.last, callsAfter: callsAfter.count)
+    }
+
+    /// Takes back what was added since.
+    public mutating func rewind(to mark: Mark) {
+        segments.removeSubrange(mark.counts.0...)
+        callsBefore.removeSubrange(mark.counts.1...)
+        stubs.removeSubrange(mark.counts.2...)
+        thunks.removeSubrange(mark.counts.3...)
+        copies.removeSubrange(mark.counts.4...)
+        if let last = mark.lastCopy { copies[mark.counts.4 - 1] = last }
+        moves.removeSubrange(mark.counts.5...)
+        hazards.removeSubrange(mark.counts.6...)
+        writes.removeSubrange(mark.counts.7...)
+        callsAfter.removeSubrange(mark.callsAfter...)
     }
 }

@@ -1,17 +1,19 @@
 import CPatchCore
 import HotpatchMemory
 
+/// What memory holds, and so the protection that it has whenever threads run.
+public enum MemoryKind: UInt8, Hashable, Sendable, CaseIterable {
+    /// r-x: instructions.
+    case text = 0
+    /// rw-: a retarget slot, a pointer to an original, a variable.
+    case data = 1
+    /// r--: a constant, or what is read-only since it was relocated (RELRO).
+    case constant = 2
+}
+
 /// One change of memory.
 public struct Write: Hashable, Sendable {
-    public enum Kind: UInt8, Hashable, Sendable {
-        /// Instructions, in a mapping that is not writable.
-        case text = 0
-        /// A word in writable memory: a retarget slot, or a pointer to an original.
-        case data = 1
-    }
-
-    /// The most bytes one write takes.
-    public static let capacity = Int(HP_WRITE_CAPACITY)
+    public typealias Kind = MemoryKind
 
     public let address: Address
     public let kind: Kind
@@ -19,9 +21,9 @@ public struct Write: Hashable, Sendable {
     public let expected: [UInt8]?
     public let bytes: [UInt8]
 
-    /// - Precondition: 1 to `capacity` bytes, and as many expected ones.
+    /// - Precondition: one byte or more, and as many expected ones.
     public init(address: Address, kind: Kind, expected: [UInt8]?, bytes: [UInt8]) {
-        precondition((1...Self.capacity).contains(bytes.count), "a write takes 1 to \(Self.capacity) bytes")
+        precondition(!bytes.isEmpty && bytes.count <= Int32.max, "a write takes 1 to \(Int32.max) bytes")
         precondition(expected == nil || expected?.count == bytes.count, "a write replaces as many bytes as it writes")
         self.address = address
         self.kind = kind
@@ -32,7 +34,7 @@ public struct Write: Hashable, Sendable {
     /// A write of one 8-byte word, such as an address.
     public init(word: UInt64, at address: Address, expected: UInt64? = nil) {
         self.init(
-            address: address, kind: .data, expected: expected.map(Self.littleEndian), bytes: Self.littleEndian(word))
+            address: address, kind: .data, expected: expected.map(littleEndian), bytes: littleEndian(word))
     }
 
     /// The addresses it changes.
@@ -48,8 +50,6 @@ public struct Write: Hashable, Sendable {
     public var reversed: Write? {
         expected.map { Write(address: address, kind: kind, expected: bytes, bytes: $0) }
     }
-
-    private static func littleEndian(_ word: UInt64) -> [UInt8] {
-        (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) }
-    }
 }
+
+func littleEndian(_ word: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }

@@ -56,10 +56,15 @@ public final class Agent {
         _ function: Address, _ a0: UInt64 = 0, _ a1: UInt64 = 0, _ a2: UInt64 = 0, _ a3: UInt64 = 0, _ a4: UInt64 = 0,
         _ a5: UInt64 = 0, deadline: Deadline
     ) throws(AgentError) -> UInt64 {
+        try call(function, [a0, a1, a2, a3, a4, a5], deadline: deadline)
+    }
+
+    /// - Parameter arguments: six at most.
+    func call(_ function: Address, _ arguments: [UInt64], deadline: Deadline) throws(AgentError) -> UInt64 {
         // Small numbers are commands of the protocol, and no function lies in the first page (mmap_min_addr).
         guard function.rawValue >= 4096 else { throw .invalidSymbols }
         return try command(
-            function.rawValue, [a0, a1, a2, a3, a4, a5], what: "the function at \(function)", deadline: deadline)
+            function.rawValue, arguments, what: "the function at \(function)", deadline: deadline)
     }
 
     /// Makes a system call in the target. `number` and arguments are those of its architecture.

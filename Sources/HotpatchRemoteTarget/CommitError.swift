@@ -48,7 +48,7 @@ extension CommitError: CustomStringConvertible {
             "the \(length) bytes at \(address) cross a page. A patcher that dies between the two halves would leave a torn instruction. "
                 + "Patch this function from inside the process."
         case .invalidWrite(let address, let length):
-            "a write of \(length) bytes at \(address) is not possible. A write has 1 to \(HP_WRITE_CAPACITY) bytes. Report this as a bug."
+            "a write of \(length) bytes at \(address) is not possible. A write has one byte or more. Report this as a bug."
         case .busy(let thread, let address, let foundAt):
             "thread \(thread) is inside the bytes that change. "
                 + (foundAt.map { "Its stack holds \(address) at \($0)" } ?? "It is at \(address)") + ". Try again."

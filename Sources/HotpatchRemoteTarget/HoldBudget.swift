@@ -51,6 +51,10 @@ public final class HoldBudget {
         allowance = min(maximumPause ?? .max, Self.firstHold)
     }
 
+    convenience init(_ options: TargetOptions) {
+        self.init(maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
+    }
+
     /// For stops of one thread: so many milliseconds, or fewer where no hold may last so long.
     func bound(milliseconds: UInt64) -> UInt64 { min(milliseconds * Self.millisecond, maximumPause ?? .max) }
 

@@ -15,21 +15,26 @@ public final class RemoteTarget: Target {
     public let pageSize = sysconf(Int32(_SC_PAGESIZE))
     private let symbols: SymbolIndex
     private let mem: ProcMemory
+    /// Of the operation under way.
     package var deadline: Deadline
+    private let options: TargetOptions
+    /// Begun and not ended, one inside the other.
+    private var operations: Int
     /// What puts things back has a second, also where the time is over.
     private var deadlineForCleanup: Deadline { max(deadline, .after(milliseconds: 1000)) }
     private var agent: Agent?
     /// Nanoseconds without a command after which an agent leaves.
     package var agentIdle: UInt64 = 2_000_000_000
-    /// Of all its stops.
-    private let holds: HoldBudget
+    /// Of all stops of the operation.
+    private var holds: HoldBudget
 
     /// - Parameters:
     ///   - symbols: of the process, where the agent finds libc's functions.
-    ///   - deadline: of the operation, which may have begun with reading the process.
+    ///   - deadline: of an operation that has begun with reading the process, and is under way until it is ended. Nil: each operation
+    ///     has its own time.
     /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
     public init(
-        process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline
+        process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline? = nil
     ) throws {
         guard let architecture = Architecture(elfMachine: process.machine) else {
             throw RemoteRefusal.otherArchitecture(pid: process.pid, machine: process.machine)
@@ -37,9 +42,10 @@ public final class RemoteTarget: Target {
         self.process = process
         self.architecture = architecture
         self.symbols = symbols
-        self.deadline = deadline
-        holds = HoldBudget(
-            maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
+        self.options = options
+        self.deadline = deadline ?? Deadline(nanoseconds: 0)
+        operations = deadline == nil ? 0 : 1
+        holds = HoldBudget(options)
         mem = try process.memory()
     }
 
@@ -49,7 +55,17 @@ public final class RemoteTarget: Target {
 
     public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
 
-    public func begin() {}
+    /// Its time, and that for which it may hold threads, begin anew.
+    public func beginOperation() {
+        if operations == 0 {
+            deadline = .after(milliseconds: options.timeout)
+            holds = HoldBudget(options)
+        }
+        operations += 1
+    }
+
+    public func endOperation() { operations = max(0, operations - 1) }
+
     public var isOutOfTime: Bool { deadline.hasPassed }
 
     // MARK: What the agent does
@@ -99,6 +115,8 @@ public final class RemoteTarget: Target {
     /// Does something to the target. Where it ends over that, says so, instead of what it looked like from outside.
     /// - Throws: `PatchError.deadline` where the time is over, and nothing was changed.
     private func watching<T>(_ doing: String, _ body: () throws -> T) throws -> T {
+        beginOperation()
+        defer { endOperation() }
         do { return try body() } catch {
             guard isTouched, let end = process.end(of: mem) else { throw passedDeadline(error) ?? error }
             throw AgentError.targetEnded(pid: pid, end, doing: doing)
@@ -147,15 +165,17 @@ public final class RemoteTarget: Target {
         else { throw .staticallyLinked(pid: pid) }
     }
 
-    /// Calls a function of the target without arguments, on the agent's thread.
-    /// - Parameters:
-    ///   - name: of the function, for an error.
-    ///   - isCleanup: it ends an operation, also where the time is over.
-    /// - Returns: its result register.
-    public func call(_ function: Address, name: String, isCleanup: Bool = false) throws -> UInt64 {
-        try watching("\(name) ran") {
-            if !isCleanup { try checkTime() }
-            return try ask { try $0.call(function, deadline: isCleanup ? deadlineForCleanup : deadline) }
+    /// On the agent's thread.
+    public func call(_ call: Call, isCleanup: Bool = false) throws -> UInt64 {
+        do {
+            return try watching("\(call.name) ran") {
+                if !isCleanup { try checkTime() }
+                return try ask {
+                    try $0.call(call.function, call.arguments, deadline: isCleanup ? deadlineForCleanup : deadline)
+                }
+            }
+        } catch let error as AgentError where error.outcome != .refused {
+            throw PatchError.unfinished("\(error)", error.outcome)
         }
     }
 
@@ -174,27 +194,31 @@ public final class RemoteTarget: Target {
         }
     }
 
-    public func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
-        try map(at: address, size: textSize, protection: PROT_READ | PROT_EXEC)
-        do { try map(at: address + textSize, size: dataSize, protection: PROT_READ | PROT_WRITE) } catch {
-            unmap(address..<address + textSize)
-            throw error
-        }
-    }
-
     /// MAP_FIXED_NOREPLACE (mmap(2)), the same number on every architecture.
     private static let mapFixedNoReplace: UInt64 = 0x100000
 
     /// MFD_CLOEXEC (memfd_create(2)).
     private static let closeOnExec: UInt64 = 1
 
-    private func map(at address: Address, size: Int, protection: Int32) throws {
+    public func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
+        let (address, size) = (range.lowerBound, range.upperBound - range.lowerBound)
+        let protection =
+            switch kind {
+            case .text: PROT_READ | PROT_EXEC
+            case .data: PROT_READ | PROT_WRITE
+            case .constant: PROT_READ
+            }
         let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
         _ = try asking(at: address, size: size) { agent in
             try agent.systemCall(
                 "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0,
                 deadline: deadline)
         }
+    }
+
+    /// Through `/proc/PID/mem`, which writes whatever the protection is, and has the caches of instructions agree.
+    public func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
+        try mem.write(bytes, at: address)
     }
 
     public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
@@ -266,7 +290,7 @@ public final class RemoteTarget: Target {
     private func translated(_ error: CommitError) -> any Error {
         switch error {
         case .mismatch(let address, let expected, let found):
-            CommitMismatch(address: address, expected: expected, found: found)
+            CommitMismatch(write: address, expected: expected, found: found)
         case .busy(let thread, let address, _): PatchError.busy(pid: pid, thread: thread, address: address)
         case .rolledBack(let error): PatchError.rolledBack(address: error.address, code: error.code)
         case .inconsistent(let error, _): PatchError.inconsistent(address: error.address, code: error.code)

@@ -7,7 +7,7 @@ import HotpatchPlan
 
 extension StoppedProcess {
     /// Makes all changes of a commit block, or none, in the order of every commit (`hp_commit_block`):
-    /// 1. check: besides what that says, a text write lies inside one page. A stack is searched from 128 bytes below SP (the red
+    /// 1. check: besides what that says, a write lies inside one page, where that is not writable. A stack is searched from 128 bytes below SP (the red
     ///    zone of the x86-64 psABI, 3.2.2) upwards;
     /// 2. copies;
     /// 3. moves;
@@ -191,10 +191,8 @@ private struct RemoteCommit {
             let write = writes[index]
             let address = Address(write.address)
             let length = Int(write.length)
-            guard length >= 1, length <= HP_WRITE_CAPACITY else {
-                throw .invalidWrite(address: address, length: length)
-            }
-            if write.kind == UInt8(HP_WRITE_TEXT.rawValue),
+            guard length >= 1 else { throw .invalidWrite(address: address, length: length) }
+            if write.kind != UInt8(HP_WRITE_DATA.rawValue),
                 Int(write.address % UInt64(MemoryPage.size)) + length > MemoryPage.size
             {
                 throw .crossesPage(address: address, length: length)
@@ -202,10 +200,10 @@ private struct RemoteCommit {
             let found: [UInt8]
             do { found = try memory.bytes(at: address, count: length) } catch { throw .unreadable(error) }
             if write.compared != 0 {
-                let expected = withUnsafeBytes(of: write.expected) { Array($0[..<length]) }
+                let expected = Array(UnsafeBufferPointer(start: write.expected, count: length))
                 if found != expected { throw .mismatch(address: address, expected: expected, found: found) }
             } else {
-                withUnsafeMutableBytes(of: &writes[index].expected) { $0.copyBytes(from: found) }
+                write.expected.update(from: found, count: length)
             }
         }
     }
@@ -283,13 +281,14 @@ private struct RemoteCommit {
             let write = writes[index]
             do throws(MemoryError) {
                 try put(
-                    withUnsafeBytes(of: write.bytes) { Array($0[..<Int(write.length)]) }, at: Address(write.address))
+                    Array(UnsafeBufferPointer(start: write.bytes, count: Int(write.length))), at: Address(write.address)
+                )
             } catch {
                 var undoFailure: MemoryError?
                 // The failed one too: a write through PTRACE_POKEDATA may have got half way.
                 for undone in (0...index).reversed() {
                     let old = writes[undone]
-                    let bytes = withUnsafeBytes(of: old.expected) { Array($0[..<Int(old.length)]) }
+                    let bytes = Array(UnsafeBufferPointer(start: old.expected, count: Int(old.length)))
                     if (try? memory.bytes(at: Address(old.address), count: bytes.count)) == bytes { continue }
                     do throws(MemoryError) { try put(bytes, at: Address(old.address)) } catch {
                         if undone != index { undoFailure = error }

@@ -60,8 +60,9 @@ import Testing
         (site.detour, site.original) = (bytes, [UInt8](repeating: 0x1f, count: bytes.count))
         #expect(site.entry(for: near) == site.detour, "the slot leads on, wherever the replacement is")
 
-        var back = PatchPlan(architecture: .arm64)
-        back.restore(site, from: site.detour)
+        var made = PatchPlan(architecture: .arm64)
+        made.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour))
+        let back = made.reversed()
         #expect(back.writes.map(\.bytes) == [site.original])
         #expect(back.moves.allSatisfy { $0.to == site.patchAddress })
         #expect(back.moves.map(\.from) == (hazards.isEmpty ? [] : [Address(0x401008), Address(0x40100c)]))

@@ -252,6 +252,163 @@ import Testing
         #expect(target.poolCount == 4)
     }
 
+    /// What was staged is used again where the commit is retried: mapped, filled, linked and called once, whatever the plan is then.
+    @Test func whatWasStagedIsUsedAgain() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        var wanted = try request("getppid", of: target)
+        let near = wanted.replacements[0].function.address
+        wanted.segments = [
+            SegmentRequest(kind: .text, size: 100, near: near), SegmentRequest(kind: .data, size: 5000, near: near),
+        ]
+        let links = Mutex(0)
+        let (register, unregister) = (Address(0x1111_0000), Address(0x2222_0000))
+        wanted.link = { segments in
+            links.withLock { $0 += 1 }
+            var linked = PatchRequest.Linked()
+            linked.contents = [[1, 2, 3], [4]]
+            linked.callsBefore = [
+                Call(
+                    register, [segments[0].lowerBound.rawValue, 3], name: "register",
+                    answer: .stored(at: segments[1].lowerBound + 8), undo: .call(Call(unregister, name: "unregister")))
+            ]
+            return linked
+        }
+        target.answer = { _ in 0x1234 }
+        // Before two commits somebody else patches: the ledger, and the pool to be used, are not what they were.
+        let other = PatchEngine(target: target, program: "")
+        var isOther = false
+        let another = try request("getuid", of: target)
+        target.beforeCommit = { target in
+            guard !isOther, target.commits <= 3 else { return }
+            isOther = true
+            defer { isOther = false }
+            do { _ = try other.apply(another) } catch { Issue.record(error) }
+        }
+        let receipt = try engine.apply(wanted)
+        target.beforeCommit = { _ in }
+        #expect(target.commits == 5, "\(target.commits) commits")
+        #expect(links.withLock { $0 } == 1)
+        #expect(target.calls.map(\.name) == ["register"])
+        #expect(receipt.segments.count == 2 && receipt.segments[1].lowerBound == receipt.segments[0].upperBound)
+        #expect(receipt.segments.map { $0.upperBound - $0.lowerBound } == [4096, 8192])
+        for (segment, bytes) in zip(receipt.segments, [[1, 2, 3, 0], [4, 0, 0, 0]] as [[UInt8]]) {
+            #expect(try target.memory.bytes(at: segment.lowerBound, count: 4) == bytes)
+        }
+        #expect(target.peek(at: receipt.segments[1].lowerBound + 8) == 0x1234)
+        // The other's pool, of two mappings; two segments. What was mapped for a plan that was overtaken is gone.
+        #expect(target.poolCount == 4, "\(target.poolCount) mappings")
+        #expect(try engine.state().pools.count == 1)
+
+        // Where it comes to nothing, it is taken back: the calls first.
+        target.commitFailure = .rolledBack(address: .null, code: EIO)
+        _ = failure { _ = try engine.apply(wanted) }
+        #expect(target.calls.map(\.name) == ["register", "register", "unregister"])
+        #expect(target.poolCount == 4, "\(target.poolCount) mappings")
+        // What a function may have kept, and will not give back, stays.
+        wanted.callsBefore = [Call(register, name: "keep", undo: .impossible)]
+        _ = failure { _ = try engine.apply(wanted) }
+        #expect(target.poolCount == 6, "\(target.poolCount) mappings")
+        // A function that refuses: what was called before it is undone, and nothing is committed.
+        target.commitFailure = nil
+        target.commits = 0
+        wanted.callsBefore = [
+            Call(register, name: "first", undo: .call(Call(unregister, name: "undo first"))),
+            Call(register, name: "second", answer: .zero, undo: .call(Call(unregister, name: "undo second"))),
+        ]
+        let refusal = failure { _ = try engine.apply(wanted) }
+        #expect(refusal.contains("second returned 4660, which refuses the patch"), "\(refusal)")
+        #expect(target.calls.suffix(3).map(\.name) == ["first", "second", "undo first"])
+        #expect(target.commits == 0 && target.poolCount == 6, "\(target.poolCount) mappings")
+        // A failure afterwards is told, and undoes nothing.
+        wanted.callsBefore = []
+        wanted.callsAfter = [Call(register, name: "late")]
+        target.answer = { if $0.name == "late" { throw FakeTarget.Death() } else { return 0 } }
+        let late = try engine.apply(wanted)
+        #expect(late.problems.count == 1 && late.problems[0].hasPrefix("late could not be run"), "\(late.problems)")
+        #expect(try engine.state().patch(late.id)?.state == .applied)
+    }
+
+    /// A pool that was mapped for a plan that was overtaken serves the next.
+    @Test func aPoolIsMappedOnce() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        target.beforeCommit = { $0.commitFailure = $0.commits <= 3 ? .overtaken(pid: 1) : nil }
+        _ = try engine.apply(try request("getppid", of: target))
+        #expect(target.commits == 4 && target.mapsMade == 2, "\(target.commits) commits, \(target.mapsMade) mappings")
+        #expect(target.poolCount == 2)
+        #expect(try engine.state().pools.count == 1)
+    }
+
+    /// A function that cannot be patched is left out where the request allows it, and nothing of it remains.
+    @Test func whatIsRefusedMayBeLeftOut() throws {
+        let target = try FakeTarget()
+        let own = try target.function("getuid").address
+        let engine = PatchEngine(target: target, program: "") { $0.address == own }
+        var wanted = try request("getppid", of: target)
+        wanted.replacements.insert(contentsOf: try request("getuid", of: target).replacements, at: 0)
+        wanted.replacements += try request("getgid", of: target).replacements
+        #expect(failure { _ = try engine.apply(wanted) }.contains("belongs to the patching engine"))
+        #expect(target.poolCount == 0)
+        wanted.leavesOutRefused = true
+        // It takes a thunk first.
+        wanted.replacements[0].context = .init(
+            size: 32, allocator: .init(allocate: Address(0x1000), deallocate: Address(0x2000)))
+        let receipt = try engine.apply(wanted)
+        #expect(receipt.refused.map(\.index) == [0] && receipt.refused[0].function.address == own)
+        #expect("\(receipt.refused[0].error)".contains("belongs to the patching engine"))
+        #expect(receipt.sites.map(\.name) == ["getppid", "getgid"])
+        #expect(target.isOriginal("getuid") && !target.isOriginal("getppid") && !target.isOriginal("getgid"))
+        #expect(try engine.state().sites.count == 2)
+        _ = try engine.revert([receipt.id])
+        // With nothing left, the refusal is the answer.
+        wanted.replacements.removeSubrange(1...)
+        #expect(failure { _ = try engine.apply(wanted) }.contains("belongs to the patching engine"))
+    }
+
+    /// Words of data and of constants, by the protection that their page has.
+    @Test func dataIsChangedByItsKind() throws {
+        let pages = UnsafeMutableRawPointer(
+            mmap(nil, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))!
+        let shared = mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)!
+        defer {
+            munmap(pages, 3 * 4096)
+            munmap(shared, 4096)
+        }
+        mprotect(pages + 4096, 4096, PROT_READ)
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let (data, constant) = (Address(pages), Address(pages + 4096))
+        func request(_ stores: [DataStore]) -> PatchRequest {
+            var request = PatchRequest(replacements: [], origin: .init(fromOutside: true, pid: 1, uid: 0))
+            request.stores = stores
+            return request
+        }
+        func store(_ address: Address, _ count: Int = 8, from old: UInt8 = 0) -> DataStore {
+            let (before, after) = ([UInt8](repeating: old, count: count), [UInt8](repeating: 7, count: count))
+            return DataStore(address: address, expected: before, bytes: after, name: "table")
+        }
+        let planned = try engine.plan(request([store(data), store(constant, 3000)])).plan
+        #expect(planned.writes.map(\.kind) == [.data, .constant])
+        #expect(planned.writes.map(\.address) == [data, constant])
+        for (bad, why) in [
+            (store(Address(shared)), "Others share the memory"), (store(Address(0x10)), "Nothing is mapped there"),
+            (store(try target.function("getppid").address), "code"),
+            (store(data + 4092), "lie on two pages"), (store(data, from: 1), "the bytes at"),
+            (DataStore(address: data, expected: [0], bytes: [], name: "table"), "0 bytes instead of 1"),
+        ] {
+            let error = failure { _ = try engine.apply(request([bad])) }
+            #expect(error.contains(why) && error.contains("table"), "\(error)")
+        }
+        let twice = failure { _ = try engine.plan(request([store(data), store(data + 4)])) }
+        #expect(twice.contains("is changed twice"), "\(twice)")
+        #expect(target.commits == 0)
+        // Somebody else is faster: told by its name, and what differs.
+        target.beforeCommit = { $0.poke(1, at: data + 2000) }
+        let raced = failure { _ = try engine.apply(request([store(data, 3000)])) }
+        #expect(raced.contains("cannot touch table: the bytes at \(data + 2000) are"), "\(raced)")
+    }
+
     /// Several names of one code are one function, where what replaces them is one, too: constructors of complete and of base objects.
     @Test func namesOfOneCode() throws {
         let target = try FakeTarget()
@@ -346,6 +503,10 @@ final class FakeTarget: Target {
     var commits = 0
     /// What each commit fails with, before it writes.
     var commitFailure: PatchError?
+    private(set) var mapsMade = 0
+    /// What was called, and what that returns.
+    private(set) var calls: [Call] = []
+    var answer: (Call) throws -> UInt64 = { _ in 0 }
     /// Writes that a commit makes before its patcher dies.
     var writesToDeath: Int?
     /// For each commit, the words that were set.
@@ -378,7 +539,8 @@ final class FakeTarget: Target {
     func write(_ bytes: [UInt8], at address: Address) { overlay.write(bytes, at: address) }
     func peek(at address: Address) -> UInt64 { (try? overlay.value(UInt64.self, at: address)) ?? .max }
 
-    func begin() { turn = 0 }
+    func beginOperation() { turn = 0 }
+    func endOperation() {}
     var isOutOfTime: Bool {
         turn += 1
         whileWaiting(self, turn)
@@ -391,7 +553,8 @@ final class FakeTarget: Target {
             let hex = { (value: UInt64) in String(value, radix: 16) }
             let permissions =
                 (region.permissions.contains(.read) ? "r" : "-") + (region.permissions.contains(.write) ? "w" : "-")
-                + (region.permissions.contains(.execute) ? "x" : "-") + "p"
+                + (region.permissions.contains(.execute) ? "x" : "-")
+                + (region.permissions.contains(.shared) ? "s" : "p")
             return "\(hex(region.range.lowerBound.rawValue))-\(hex(region.range.upperBound.rawValue)) \(permissions) "
                 + "\(hex(region.fileOffset)) 00:01 \(region.inode)   \(region.path)\n"
         }
@@ -406,9 +569,19 @@ final class FakeTarget: Target {
         overlay.map(range)
     }
 
-    func mapPool(at address: Address, textSize: Int, dataSize: Int) throws {
-        try map(address..<address + textSize, [.read, .execute], "")
-        try map(address + textSize..<address + (textSize + dataSize), [.read, .write], "")
+    func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
+        mapsMade += 1
+        try map(range, kind == .text ? [.read, .execute] : kind == .data ? [.read, .write] : [.read], "")
+    }
+
+    func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
+        guard mapped.contains(where: { $0.range.contains(address) }) else { throw Death() }
+        overlay.write(bytes, at: address)
+    }
+
+    func call(_ call: Call, isCleanup: Bool) throws -> UInt64 {
+        calls.append(call)
+        return try answer(call)
     }
 
     private var nextLedger = Address(0x1234_0000_0000)
@@ -450,7 +623,7 @@ final class FakeTarget: Target {
         for write in block.comparedWrites {
             let found = try overlay.bytes(at: write.address, count: write.bytes.count)
             if let expected = write.expected, found != expected {
-                throw CommitMismatch(address: write.address, expected: expected, found: found)
+                throw CommitMismatch(write: write.address, expected: expected, found: found)
             }
         }
         for copy in block.copies { overlay.write(copy.bytes, at: copy.address) }
@@ -469,10 +642,10 @@ extension CommitBlock {
             UnsafeBufferPointer(start: block.pointee.writes, count: block.pointee.write_count).map { write in
                 let count = Int(write.length)
                 return Write(
-                    address: Address(write.address), kind: write.kind == Write.Kind.text.rawValue ? .text : .data,
+                    address: Address(write.address), kind: MemoryKind(rawValue: write.kind)!,
                     expected: write.compared == 0
-                        ? nil : withUnsafeBytes(of: write.expected) { Array($0.prefix(count)) },
-                    bytes: withUnsafeBytes(of: write.bytes) { Array($0.prefix(count)) })
+                        ? nil : Array(UnsafeBufferPointer(start: write.expected, count: count)),
+                    bytes: Array(UnsafeBufferPointer(start: write.bytes, count: count)))
             }
         }
     }

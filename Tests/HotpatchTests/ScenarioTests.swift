@@ -75,6 +75,13 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// Whoever holds the threads, and whatever writes: pages that are read-only are so afterwards.
+    @Test(arguments: [["signal", "procMem"], ["ptrace", "mprotect"], ["signal", "mprotect"]])
+    func aRequestOfEverything(options: [String]) throws {
+        let result = try run(program: "HotpatchScenarios", ["everything"] + options)
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func noMemoryForThunks() throws {
         let result = try run(program: "HotpatchScenarios", ["thunks"])
         #expect(result.status == 0, "\(result)")

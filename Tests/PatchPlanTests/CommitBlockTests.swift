@@ -4,15 +4,20 @@ import HotpatchPlan
 import Testing
 
 @Suite struct CommitBlockTests {
-    private func moves(_ pairs: [(UInt64, UInt64)]) -> [PCMove] {
-        pairs.map { PCMove(from: Address($0.0), to: Address($0.1)) }
+    /// Changes of instructions, each with a thread that goes on elsewhere.
+    private func plan(_ changes: [(inside: Range<UInt64>, from: UInt64, to: UInt64)]) -> PatchPlan {
+        var plan = PatchPlan(architecture: .x86_64)
+        for change in changes {
+            let bytes = [UInt8](repeating: 0x90, count: change.inside.count + 1)
+            plan.append(
+                Write(address: Address(change.inside.lowerBound - 1), kind: .text, expected: nil, bytes: bytes),
+                moving: [PCMove(from: Address(change.from), to: Address(change.to))])
+        }
+        return plan
     }
 
-    private func ranges(_ pairs: [(UInt64, UInt64)]) -> [Range<Address>] { pairs.map { Address($0.0)..<Address($0.1) } }
-
     @Test func movesAreSorted() {
-        var plan = PatchPlan(architecture: .x86_64)
-        plan.moves = moves([(30, 3), (10, 1), (20, 2)])
+        let plan = plan([(30..<34, 30, 3), (10..<14, 10, 1), (20..<24, 20, 2)])
         CommitBlock(plan).withUnsafeBlock { block in
             let moves = UnsafeBufferPointer(start: block.pointee.moves, count: block.pointee.move_count)
             #expect(moves.map(\.from) == [10, 20, 30])
@@ -21,8 +26,13 @@ import Testing
     }
 
     @Test func hazardsAreSortedAndMerged() {
-        var plan = PatchPlan(architecture: .x86_64)
-        plan.hazards = ranges([(30, 34), (10, 14), (14, 16), (12, 13), (20, 20), (33, 40)])
+        var plan = plan([
+            (30..<34, 30, 1), (10..<14, 10, 1), (14..<16, 14, 1), (12..<13, 12, 1), (33..<40, 33, 1),
+        ])
+        // Nobody can be inside a single instruction, nor is there a way on from elsewhere.
+        plan.append(
+            Write(address: Address(20), kind: .text, expected: nil, bytes: [1, 2, 3]),
+            moving: [PCMove(from: Address(20), to: Address(1)), PCMove(from: Address(23), to: Address(1))])
         CommitBlock(plan).withUnsafeBlock { block in
             let hazards = UnsafeBufferPointer(start: block.pointee.hazards, count: block.pointee.hazard_count)
             #expect(hazards.map { [$0.start, $0.end] } == [[10, 16], [30, 40]])
@@ -35,10 +45,10 @@ import Testing
 
     @Test func writesKeepTheirOrderAndBytes() {
         var plan = PatchPlan(architecture: .x86_64)
-        let full = [UInt8](1...16)
+        let full = (0..<5000).map { UInt8(truncatingIfNeeded: $0 * 7) }
         plan.writes = [
             Write(word: 0x0102_0304_0506_0708, at: Address(0x9000)),
-            Write(address: Address(0x1000), kind: .text, expected: full.reversed(), bytes: full),
+            Write(address: Address(0x1000), kind: .constant, expected: full.reversed(), bytes: full),
         ]
         let block = CommitBlock(plan)
         block.withUnsafeBlock { block in
@@ -47,14 +57,14 @@ import Testing
             let second = block.pointee.writes[1]
             #expect(first.address == 0x9000 && first.length == 8 && first.compared == 0)
             #expect(first.kind == UInt8(HP_WRITE_DATA.rawValue))
-            #expect(
-                withUnsafeBytes(of: first.bytes) { Array($0) } == [8, 7, 6, 5, 4, 3, 2, 1]
-                    + Array(repeating: 0, count: 8))
-            #expect(second.compared != 0 && second.kind == UInt8(HP_WRITE_TEXT.rawValue))
-            #expect(withUnsafeBytes(of: second.expected) { Array($0) } == full.reversed())
-            #expect(withUnsafeBytes(of: second.bytes) { Array($0) } == full)
+            #expect(Array(UnsafeBufferPointer(start: first.bytes, count: 8)) == [8, 7, 6, 5, 4, 3, 2, 1])
+            #expect(second.bytes == first.bytes + 8, "what lies side by side is written at once")
+            #expect(second.compared != 0 && second.kind == UInt8(HP_WRITE_CONSTANT.rawValue))
+            #expect(second.length == 5000)
+            #expect(Array(UnsafeBufferPointer(start: second.expected, count: 5000)) == full.reversed())
+            #expect(Array(UnsafeBufferPointer(start: second.bytes, count: 5000)) == full)
             // What a commit does where it does not compare.
-            withUnsafeMutableBytes(of: &block.pointee.writes[0].expected) { $0[0] = 42 }
+            first.expected[0] = 42
         }
         #expect(block.committedWrites[0].expected == [42, 0, 0, 0, 0, 0, 0, 0])
         #expect(block.committedWrites[1] == plan.writes[1])

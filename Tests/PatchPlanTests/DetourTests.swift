@@ -14,13 +14,20 @@ import Testing
         #expect(detour.stub.range == Address(0x500000)..<Address(0x500013))
         #expect(detour.pcMap.map(\.entryOffset) == [0, 1, 4, 6])
         #expect(detour.pcMap.map(\.stubOffset) == [8, 9, 12, 14])
-        #expect(detour.hazard == Address(0x401001)..<Address(0x401005))
+        #expect(hazards(detour) == [Address(0x401001)..<Address(0x401005)])
         #expect(!detour.movesCall && !detour.hasUncheckedIndirectJump)
     }
 
     @Test func aSingleInstructionHasNoHazard() throws {
-        #expect(try Detour(code: hex("b8 01 00 00 00 c3")).hazard == nil)
-        #expect(try Detour(code: hex("f3 0f 1e fa 48 81 ec 00 10 00 00 c3")).hazard == nil)
+        #expect(hazards(try Detour(code: hex("b8 01 00 00 00 c3"))).isEmpty)
+        #expect(hazards(try Detour(code: hex("f3 0f 1e fa 48 81 ec 00 10 00 00 c3"))).isEmpty)
+    }
+
+    /// What no thread may come back to while the jump is written.
+    private func hazards(_ detour: Detour) -> [Range<Address>] {
+        var plan = PatchPlan(architecture: detour.architecture)
+        plan.append(detour, leadingTo: Address(0x7f00_0000_0000))
+        return plan.hazards
     }
 
     /// stp x29, x30, [sp, #-16]!; mov x29, sp; ret
@@ -31,7 +38,7 @@ import Testing
         #expect(detour.patchAddress == Address(0x401000))
         #expect(detour.expected == hex("fd 7b bf a9") && detour.bytes == hex("00 fc 03 14"))
         #expect(detour.pcMap.map(\.entryOffset) == [0, 4])
-        #expect(detour.hazard == nil && !detour.movesCall)
+        #expect(hazards(detour).isEmpty && !detour.movesCall)
         // A thread behind paciasp goes on behind the stub's own.
         let signed = try Detour(code: hex("3f 23 03 d5") + Self.arm64, architecture: .arm64)
         #expect(signed.patchAddress == Address(0x401004))
@@ -43,7 +50,7 @@ import Testing
     @Test func aFarArm64DetourHasAHazard() throws {
         let detour = try Detour(code: Self.arm64, architecture: .arm64, stub: Address(0x1040_1040))
         #expect(detour.bytes.count == 12)
-        #expect(detour.hazard == Address(0x401001)..<Address(0x40100c))
+        #expect(hazards(detour) == [Address(0x401001)..<Address(0x40100c)])
         #expect(detour.pcMap.map(\.entryOffset) == [0, 4, 8])
     }
 

@@ -6,14 +6,14 @@ import Testing
 @Suite struct PatchPlanTests {
     private func plan() throws -> PatchPlan {
         var plan = PatchPlan(architecture: .x86_64)
-        plan.append(try Detour(), replacement: Address(0x7f12_3456_7890))
+        plan.append(try Detour(), leadingTo: Address(0x7f12_3456_7890))
         return plan
     }
 
     @Test func golden() throws {
         #expect(
             try plan().description == """
-                plan for x86_64: 2 writes, 1 stub
+                plan for x86_64: 1 write, 1 stub
                 stub 0x500000, 19 bytes, slot 0x600000, original 0x500008
                     0x500000  ff 25 fa ff 0f 00               jmp qword ptr [rip + 0xffffa]
                     0x500006  cc                              int3
@@ -22,29 +22,87 @@ import Testing
                     0x500009  48 89 e5                        mov rbp, rsp
                     0x50000c  41 57                           push r15
                     0x50000e  e9 f3 0f f0 ff                  jmp 0x401006
-                data 0x600000, 8 bytes
-                    - not compared
-                    + 90 78 56 34 12 7f 00 00         0x7f1234567890
+                slot 0x600000, 8 bytes
+                    0x600000  90 78 56 34 12 7f 00 00
                 text 0x401000, 5 bytes
                     - 55 48 89 e5 41                  push rbp; mov rbp, rsp; …
                     + e9 fb ef 0f 00                  jmp 0x500000
-                move 0x401000 -> 0x500008
                 move 0x401001 -> 0x500009
                 move 0x401004 -> 0x50000c
-                move 0x401006 -> 0x50000e
                 keep clear 0x401001..<0x401005
+                """)
+    }
+
+    /// Everything that a transaction does, in the order in which it is done.
+    @Test func goldenOfAllKinds() {
+        var plan = PatchPlan(architecture: .x86_64)
+        plan.segments = [
+            Segment(kind: .text, address: Address(0x700000), size: 4096, contents: hex("b8 2a 00 00 00 c3")),
+            Segment(kind: .constant, address: Address(0x701000), size: 4096, contents: [UInt8](0..<20)),
+            Segment(kind: .data, address: Address(0x702000), size: 8192),
+        ]
+        plan.callsBefore = [
+            Call(
+                Address(0x401000), [1, 0x702000], name: "register", answer: .stored(at: Address(0x702008)),
+                undo: .call(Call(Address(0x401100), name: "unregister"))),
+            Call(Address(0x401200), name: "agree", answer: .zero, undo: .impossible),
+        ]
+        plan.append(Copy(address: Address(0x600000), bytes: [1, 2], purpose: .ledger))
+        plan.append(Copy(address: Address(0x600002), bytes: [3], purpose: .ledger))
+        plan.append(Write(word: 0x700000, at: Address(0x500000), expected: 0))
+        plan.append(
+            Write(address: Address(0x510000), kind: .constant, expected: hex("01 02 03"), bytes: hex("04 05 06")))
+        plan.callsAfter = [Call(Address(0x401300), name: "tell")]
+        #expect(
+            plan.description == """
+                plan for x86_64: 2 writes, 0 stubs, 3 segments, 3 calls
+                segment 0x700000, 4096 bytes, text
+                    0x700000  b8 2a 00 00 00                  mov eax, 0x2a
+                    0x700005  c3                              ret
+                segment 0x701000, 4096 bytes, constant
+                    0x701000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f
+                    0x701010  10 11 12 13
+                segment 0x702000, 8192 bytes, data
+                call before: register at 0x401000, with (0x1, 0x702000)
+                    its result is stored at 0x702008
+                    undone by unregister at 0x401100
+                call before: agree at 0x401200, with ()
+                    must return 0
+                    cannot be undone
+                ledger 0x600000, 3 bytes
+                    0x600000  01 02 03
+                data 0x500000, 8 bytes
+                    - 00 00 00 00 00 00 00 00         0x0
+                    + 00 00 70 00 00 00 00 00         0x700000
+                constant 0x510000, 3 bytes
+                    - 01 02 03
+                    + 04 05 06
+                call after: tell at 0x401300, with ()
+                """)
+        // What undoes it: the memory stays.
+        #expect(
+            plan.reversed().description == """
+                plan for x86_64: 2 writes, 0 stubs, 1 call
+                constant 0x510000, 3 bytes
+                    - 04 05 06
+                    + 01 02 03
+                data 0x500000, 8 bytes
+                    - 00 00 70 00 00 00 00 00         0x700000
+                    + 00 00 00 00 00 00 00 00         0x0
+                call after: unregister at 0x401100, with ()
                 """)
     }
 
     @Test func undoIsTheExactInverse() throws {
         var plan = PatchPlan(architecture: .x86_64)
-        plan.append(try Detour())
-        plan.append(try Detour(entry: Address(0x402000), stub: Address(0x500020)))
-        plan.writes.append(Write(word: 7, at: Address(0x700000), expected: 9))
-        let undo = plan.reversed(movingThreads: true)
+        plan.append(try Detour(), leadingTo: Address(0x7f12_3456_7890))
+        plan.append(try Detour(entry: Address(0x402000), stub: Address(0x500020)), leadingTo: Address(0x403000))
+        plan.append(Write(word: 7, at: Address(0x700000), expected: 9))
+        let undo = plan.reversed()
         #expect(undo.writes.map(\.address) == plan.writes.map(\.address).reversed())
-        #expect(undo.stubs.isEmpty)
-        #expect(undo.moves.map(\.from) == plan.moves.map(\.to))
+        #expect(undo.stubs.isEmpty && undo.copies.isEmpty)
+        // A jump of one instruction: nobody can be inside.
+        #expect(undo.moves.isEmpty && undo.hazards.isEmpty)
         // Done and undone, memory is what it was.
         var memory: [Address: UInt8] = [:]
         for write in plan.writes { store(write.expected ?? [], at: write.address, in: &memory) }
@@ -54,12 +112,7 @@ import Testing
             store(write.bytes, at: write.address, in: &memory)
         }
         #expect(memory == before)
-        // And the undo's undo is the plan, but for the stubs, which are placed once.
-        var again = undo.reversed(movingThreads: true)
-        again.stubs = plan.stubs
-        #expect(again == plan)
-        #expect(plan.reversed().moves.isEmpty)
-        #expect(plan.reversed().hazards == plan.hazards)
+        #expect(undo.reversed().writes == plan.writes)
     }
 
     private func store(_ bytes: [UInt8], at address: Address, in memory: inout [Address: UInt8]) {
@@ -71,9 +124,37 @@ import Testing
     }
 
     @Test func writesOfUnknownPastAreLeftOutOfTheUndo() throws {
-        let plan = try plan()
+        var plan = try plan()
+        plan.append(Write(word: 7, at: Address(0x700000)))
         #expect(plan.writes.count == 2)
         #expect(plan.reversed().writes.map(\.kind) == [.text])
+    }
+
+    /// A replacement within reach is jumped to straight; the slot says where it is all the same.
+    @Test func aNearReplacementIsJumpedTo() throws {
+        var plan = PatchPlan(architecture: .x86_64)
+        plan.append(try Detour(), leadingTo: Address(0x402000))
+        #expect(plan.writes.map(\.bytes) == [hex("e9 fb 0f 00 00")])
+        #expect(plan.copies.map(\.bytes) == [hex("00 20 40 00 00 00 00 00")])
+    }
+
+    /// What was added for a function that is left out is taken back, to the last byte.
+    @Test func rewindTakesBack() throws {
+        var plan = try plan()
+        let (before, mark) = (plan, plan.mark)
+        plan.append(try Detour(entry: Address(0x402000), stub: Address(0x500020)), leadingTo: Address(0x403000))
+        #expect(plan.copies.count == 2)
+        plan.append(Copy(address: before.copies[0].address + 8, bytes: [1], purpose: .slot))
+        plan.segments.append(Segment(kind: .data, address: Address(0x800000), size: 4096))
+        plan.callsBefore.append(Call(Address(1), name: "a"))
+        plan.callsAfter.append(Call(Address(2), name: "b"))
+        plan.rewind(to: mark)
+        #expect(plan == before)
+        // The last copy had grown.
+        plan.append(Copy(address: before.copies[0].address + 8, bytes: [1], purpose: .slot))
+        #expect(plan.copies.count == 1)
+        plan.rewind(to: mark)
+        #expect(plan == before)
     }
 
     @Test func pages() {

@@ -244,6 +244,25 @@ extension Victim {
         return agent.borrowed.task.tid
     }
 
+    /// A write, whose bytes stay in memory for good.
+    public static func write(
+        _ address: Address, from old: [UInt8]?, to new: [UInt8], kind: hp_write_kind = HP_WRITE_TEXT
+    ) -> hp_write {
+        func kept(_ bytes: [UInt8]) -> UnsafeMutablePointer<UInt8> {
+            let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: bytes.count)
+            memory.initialize(from: bytes, count: bytes.count)
+            return memory
+        }
+        var write = hp_write()
+        write.address = address.rawValue
+        write.bytes = UnsafePointer(kept(new))
+        write.expected = kept(old ?? [UInt8](repeating: 0, count: new.count))
+        write.length = UInt32(new.count)
+        write.kind = UInt8(kind.rawValue)
+        write.compared = old == nil ? 0 : 1
+        return write
+    }
+
     /// Has a forked patcher commit, which dies while it lays down copies: a million of them, which take several times as long as it is
     /// given, all the bytes that stand at `beta` anyway. Whoever was inside an entry was to go on at `copy`, where nothing is.
     public func losePatcherAmongCopies(move place: Address, to copy: Address) throws {

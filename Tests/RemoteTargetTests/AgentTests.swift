@@ -2,6 +2,7 @@ import CPatchAgent
 import Glibc
 import HotpatchEngine
 import HotpatchMemory
+import HotpatchPlan
 import HotpatchProcFS
 import HotpatchRemoteSupport
 import HotpatchSymbols
@@ -162,19 +163,19 @@ extension RemoteTargetTests {
                 map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
             let target = try RemoteTarget(
                 process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
-            #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[0])
+            #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[0])
             target.deadline = .after(milliseconds: 0)
             for request in [
                 { _ = try target.mapLedger(size: 4096, at: nil) },
-                { try target.mapPool(at: Address(0x10_0000_0000), textSize: 4096, dataSize: 4096) },
-                { _ = try target.call(victim.libc("rand"), name: "rand") },
+                { try target.map(Address(0x10_0000_0000)..<Address(0x10_0000_1000), .text) },
+                { _ = try target.call(Call(victim.libc("rand"), name: "rand")) },
             ] {
                 let error = #expect(throws: PatchError.self) { try request() }
                 #expect(error?.code == .deadline && error?.process == victim.pid && error?.thread == nil)
                 #expect(error?.message == RemoteRefusal.outOfTime(pid: victim.pid).description)
             }
             // What puts things back has its second.
-            #expect(try target.call(victim.libc("rand"), name: "rand", isCleanup: true) == Self.random[1])
+            #expect(try target.call(Call(victim.libc("rand"), name: "rand"), isCleanup: true) == Self.random[1])
             target.finish()
             #expect(victim.makesProgress())
         }
@@ -189,7 +190,9 @@ extension RemoteTargetTests {
             try victim.await { !victim.isAlive }
             for _ in 0..<20 {
                 #expect(throws: UnwinderError.self) {
-                    _ = try StackUnwinder(of: process, memory: memory, symbols: symbols.index)
+                    _ = try StackUnwinder(
+                        of: process, mapping: ProcessMap(parsing: "", pid: victim.pid), memory: memory,
+                        symbols: symbols.index)
                 }
             }
         }
@@ -202,7 +205,7 @@ extension RemoteTargetTests {
                 map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
             let target = try RemoteTarget(
                 process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
-            #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[0])
+            #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[0])
             kill(victim.pid, SIGSTOP)
             let waker = Calls.fork()
             if waker == 0 {
@@ -229,7 +232,7 @@ extension RemoteTargetTests {
                 process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
             target.agentIdle = 300_000
             for call in 1...6 {
-                #expect(try target.call(victim.libc("rand"), name: "rand") == Self.random[call - 1])
+                #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[call - 1])
                 usleep(UInt32.random(in: 0...1000))
             }
             target.finish()
@@ -237,7 +240,7 @@ extension RemoteTargetTests {
         }
 
         /// The first numbers of rand(3), which counts its calls.
-        private static let random: [UInt64] = {
+        static let random: [UInt64] = {
             srand(1)
             return (0..<6).map { _ in UInt64(rand()) }
         }()

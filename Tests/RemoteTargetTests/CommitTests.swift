@@ -14,14 +14,7 @@ extension RemoteTargetTests {
         static func write(_ address: Address, from old: [UInt8]?, to new: [UInt8], kind: hp_write_kind = HP_WRITE_TEXT)
             -> hp_write
         {
-            var write = hp_write()
-            write.address = address.rawValue
-            write.length = UInt8(new.count)
-            write.kind = UInt8(kind.rawValue)
-            write.compared = old == nil ? 0 : 1
-            if let old { withUnsafeMutableBytes(of: &write.expected) { $0.copyBytes(from: old) } }
-            withUnsafeMutableBytes(of: &write.bytes) { $0.copyBytes(from: new) }
-            return write
+            Victim.write(address, from: old, to: new, kind: kind)
         }
 
         static func jump(from: Address, to: Address) -> [UInt8] {
@@ -120,10 +113,6 @@ extension RemoteTargetTests {
         @Test func refusesInvalidLengths() throws {
             let victim = try Victim("a")
             var write = Self.write(victim.alpha, from: nil, to: [0x90])
-            write.length = 17
-            #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 17)) {
-                try Self.commit(victim, [write])
-            }
             write.length = 0
             #expect(throws: CommitError.invalidWrite(address: victim.alpha, length: 0)) {
                 try Self.commit(victim, [write])

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchProcFS
 import HotpatchTestSupport
 import Testing
 

@@ -19,6 +19,9 @@ typedef enum hp_writer {
     HP_WRITER_MPROTECT = 2,   // RX → RW → RX by runs of pages; needs every sharer of the memory parked
 } hp_writer;
 
+// Bytes that a report shows of a write that does not find what it expects.
+enum { HP_FOUND_CAPACITY = 16 };
+
 // How the other threads are held.
 typedef enum hp_parking {
     HP_PARKING_AUTOMATIC = 0,  // signal; ptrace where a thread blocks the signal, or waits in a call that it would end early
@@ -29,7 +32,7 @@ typedef enum hp_parking {
 typedef enum hp_commit_status {
     HP_COMMIT_DONE = 0,
     // Nothing was written:
-    HP_COMMIT_MISMATCH = 1,       // `address` does not hold the expected bytes; `found` are there
+    HP_COMMIT_MISMATCH = 1,       // the write at `address` does not find its expected bytes; `found` are there, `offset` bytes on
     HP_COMMIT_DEADLINE = 2,       // `thread` was not held in time
     HP_COMMIT_BUSY = 3,           // `thread` has `address`, inside an entry to be overwritten, on its stack: in a signal handler, say
     HP_COMMIT_NO_SIGNAL = 4,      // no real-time signal is free, and tracing was not allowed or failed with `error`
@@ -64,7 +67,8 @@ typedef struct hp_commit_report {
     uint32_t interrupted_calls;   // system calls of held threads that have failed with EINTR: the signal ends those that signal(7)
                                   // names, a stop on arm64 those that it names for one
     uint64_t address;
-    uint8_t found[HP_WRITE_CAPACITY];
+    uint32_t offset;              // of what differs first, a multiple of HP_FOUND_CAPACITY
+    uint8_t found[HP_FOUND_CAPACITY];
     uint32_t holds;               // attempts in which threads were held
     uint64_t pause_ns;            // from the first thread disturbed to the last released, the longest of them
     uint64_t held_ns;             // all of them together
@@ -77,8 +81,11 @@ typedef struct hp_commit_report {
 void hp_commit(const hp_commit_block *block, const hp_commit_options *options, hp_commit_report *report);
 
 // Maps `size` bytes exactly at `address` (MAP_FIXED_NOREPLACE), private and anonymous. Returns 0 or an errno
-// (EEXIST: something is there already).
-int hp_map_at(uint64_t address, size_t size, bool executable);
+// (EEXIST: something is there already). The protection is that of the kind of page, from the first moment.
+int hp_map_at(uint64_t address, size_t size, hp_write_kind kind);
+
+// Writes into memory that no thread uses yet, and whose protection stays what it is. Returns 0 or an errno.
+int hp_fill(uint64_t address, const uint8_t *bytes, size_t length, hp_write_kind kind, size_t page_size);
 
 // Maps a private, read-write memfd called `hotpatch-ledger`, exactly at `address` (MAP_FIXED_NOREPLACE), or anywhere where
 // that is 0. Returns its address, or 0 and an errno in *error (EEXIST: something is there already).

@@ -257,23 +257,23 @@ size_t hp_entry_span(hp_arch arch);
 // first, and then the PCs are put back. Where an undo fails too, the PCs stay in the copies, which run the same code: what
 // stands at the entries is not known.
 
-enum { HP_WRITE_CAPACITY = 16 };
-
+// What a page holds, and so the protection that it has before a write and after it.
 typedef enum hp_write_kind {
-    HP_WRITE_TEXT = 0,       // instructions, in a mapping that is not writable
-    HP_WRITE_DATA = 1,       // a word in writable memory: a retarget slot, or a pointer to an original
+    HP_WRITE_TEXT = 0,       // r-x: instructions
+    HP_WRITE_DATA = 1,       // rw-: a retarget slot, a pointer to an original, a variable
+    HP_WRITE_CONSTANT = 2,   // r--: a constant, or what is read-only since it was relocated (RELRO)
 } hp_write_kind;
 
-// One change. A text write never crosses a page.
+// One change. Where the page is not writable it lies inside that page.
 typedef struct hp_write {
     uint64_t address;
-    uint8_t length;                        // 1…HP_WRITE_CAPACITY
-    uint8_t kind;                          // hp_write_kind
-    uint8_t compared;                      // nonzero: `expected` must stand there, or the commit is refused
-    uint8_t protection;                    // PROT_* bits of the mapping, put back after a write by mprotect; 0 means r-x
-    uint8_t reserved[4];
-    uint8_t expected[HP_WRITE_CAPACITY];   // also what an undo writes back; filled by the commit where not compared
-    uint8_t bytes[HP_WRITE_CAPACITY];
+    const uint8_t *bytes;
+    uint8_t *expected;       // as many; also what an undo writes back: filled by the commit where not compared
+    uint32_t length;         // 1 or more
+    uint8_t kind;            // hp_write_kind
+    uint8_t compared;        // nonzero: `expected` must stand there, or the commit is refused
+    uint8_t protection;      // PROT_* bits of the mapping, put back after a write by mprotect; 0 means those of its kind
+    uint8_t reserved;
 } hp_write;
 
 // Bytes to lay down once everything has been checked, before any PC is moved: memory that nothing reaches yet (stubs, new
@@ -282,7 +282,7 @@ typedef struct hp_copy_item {
     uint64_t address;
     const uint8_t *bytes;
     size_t length;
-    uint32_t kind;           // hp_write_kind: text lies in a pool, which is r-x
+    uint32_t kind;           // hp_write_kind
 } hp_copy_item;
 
 // A thread found with its PC at `from` continues at `to`. The two run the same instruction.

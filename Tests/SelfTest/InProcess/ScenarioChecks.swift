@@ -19,6 +19,7 @@ let scenarioChecks: [Check] =
         scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
         scenario(["held"]), scenario(["reading"]), scenario(["names"]), scenario(["timeouts"]), scenario(["storm"]),
         scenario(["forgotten"]), scenario(["missing"]), scenario(["order"]), scenario(["files"]),
+        scenario(["everything", "signal", "mprotect"]), scenario(["everything", "ptrace", "procMem"]),
     ] + largerPages
 
 /// By all others.

@@ -125,14 +125,7 @@ private func jump(from: Address, to: Address) throws -> [UInt8] {
 }
 
 func text(_ address: Address, _ old: [UInt8]?, _ new: [UInt8]) -> hp_write {
-    var write = hp_write()
-    write.address = address.rawValue
-    write.length = UInt8(new.count)
-    write.kind = UInt8(HP_WRITE_TEXT.rawValue)
-    write.compared = old == nil ? 0 : 1
-    withUnsafeMutableBytes(of: &write.expected) { $0.copyBytes(from: old ?? []) }
-    withUnsafeMutableBytes(of: &write.bytes) { $0.copyBytes(from: new) }
-    return write
+    Victim.write(address, from: old, to: new)
 }
 
 @discardableResult

@@ -124,10 +124,9 @@ private struct Spins {
 private func text(at address: UInt64) -> hp_write {
     var write = hp_write()
     write.address = address
+    write.bytes = UnsafePointer(bitPattern: UInt(address))
+    write.expected = .allocate(capacity: 4)  // kept for good
     write.length = 4
     write.kind = UInt8(HP_WRITE_TEXT.rawValue)
-    withUnsafeMutableBytes(of: &write.bytes) {
-        $0.copyMemory(from: .init(start: UnsafePointer<UInt8>(bitPattern: UInt(address)), count: 4))
-    }
     return write
 }

@@ -20,7 +20,7 @@ struct Scenarios {
         ("mocks", mocksThatFail), ("pages", wholePages), ("ledger", smallLedger), ("thunks", thunksWithoutMemory),
         ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
-        ("names", namesOfOneCode), ("files", filesOfLimitedLength),
+        ("names", namesOfOneCode), ("files", filesOfLimitedLength), ("everything", requestOfEverything),
     ]
 
     static func main() {
