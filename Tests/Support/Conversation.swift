@@ -49,8 +49,18 @@ public final class Conversation {
     public func say(_ line: String = "") throws {
         let bytes = Array((line + "\n").utf8)
         guard send(input, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
-            throw TestFailure("\(name) reads no more")
+            throw TestFailure("\(name) reads no more, after \(lastWords())")
         }
+    }
+
+    /// What it has written and nobody has read.
+    private func lastWords() -> String {
+        var poller = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while poll(&poller, 1, 0) > 0, case let count = read(output, &buffer, buffer.count), count > 0 {
+            pending += buffer[..<count]
+        }
+        return String(decoding: pending, as: UTF8.self)
     }
 
     public func readLine(seconds: Int = 20) throws -> String {
