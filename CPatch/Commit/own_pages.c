@@ -4,6 +4,7 @@
 // All of this file goes to a section of its own, which starts and ends at a page boundary. Nothing here may call out of it.
 
 #include "commit.h"
+#include "parking_table.h"
 
 #include <linux/membarrier.h>
 #include <sys/mman.h>

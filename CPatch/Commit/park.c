@@ -6,6 +6,7 @@
 //   4. release
 
 #include "commit.h"
+#include "parking_table.h"
 #include "tasks.h"
 #include "hp_clone.h"
 
