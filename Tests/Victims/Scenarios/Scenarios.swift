@@ -33,7 +33,9 @@ struct Scenarios {
         let parkings: [String: LocalTarget.Options.Parking] = ["signal": .signal, "ptrace": .ptrace]
         let writers: [String: LocalTarget.Options.Writer] = ["procMem": .procMem, "mprotect": .mprotect]
         var options = LocalTarget.Options()
-        options.timeout = .seconds(20)  // an emulator is slow
+        // An emulator is slow, and so is a machine with more to do than it can.
+        options.timeout = .seconds(20)
+        options.longestPause = .seconds(10)
         options.readingTimeout = .seconds(600)
         options.parking = arguments.dropFirst().first.flatMap { parkings[$0] } ?? .automatic
         options.writer = arguments.dropFirst(2).first.flatMap { writers[$0] } ?? .automatic
