@@ -81,6 +81,10 @@ let package = Package(
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchDemangle", "CHotpatchElf", "CHotpatchDw",
             ]),
         module("HotpatchPlan", ["HotpatchMemory", "CPatchCore"]),
+        // Object files to plans, beside the planner of detours.
+        module(
+            "HotpatchHotLink",
+            ["HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchElf"]),
         module(
             "HotpatchEngine",
             [
@@ -144,6 +148,12 @@ let package = Package(
             ["HotpatchCommands", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode", "HotpatchTestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
+        tests(
+            "HotLinkTests",
+            [
+                "HotpatchHotLink", "HotpatchPlan", "HotpatchMemory", "HotpatchELF", "CPatchCore", "CHotpatchElf",
+                "HotpatchTestSupport",
+            ]),
         tests(
             "SymbolsTests",
             [
