@@ -92,7 +92,7 @@ struct ElfLayout: Sendable {
             return ElfSection(
                 index: Int(index), name: text.string(at: UInt64(raw.sh_name)) ?? "", type: raw.sh_type,
                 flags: raw.sh_flags, address: raw.sh_addr, fileOffset: raw.sh_offset, size: raw.sh_size,
-                link: raw.sh_link, info: raw.sh_info, entrySize: raw.sh_entsize)
+                link: raw.sh_link, info: raw.sh_info, entrySize: raw.sh_entsize, alignment: raw.sh_addralign)
         }
     }
 

@@ -18,6 +18,9 @@ public struct Reference: Hashable, Sendable {
     /// Bytes of the displacement.
     var width: UInt8
 
+    /// Whether the displacement reaches as far as any of the architecture.
+    public var isWide: Bool { width >= 4 }
+
     init?(_ raw: hp_reference) {
         guard let kind = Kind(rawValue: raw.kind) else { return nil }
         self.kind = kind

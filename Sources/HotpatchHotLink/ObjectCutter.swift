@@ -1,0 +1,290 @@
+import CHotpatchElf
+import HotpatchELF
+import HotpatchMemory
+import HotpatchPlan
+
+/// Cuts an object into the pieces of its graph, and connects them.
+struct ObjectCutter {
+    let object: ObjectFile
+    private let table: FixupTable
+    /// Of each section, where its functions start, ascending.
+    private let functionStarts: [[Int]]
+    private(set) var pieces: [ObjectGraph.Piece] = []
+    private(set) var piecesOfSection: [Range<Int>] = []
+    private(set) var pieceOfSymbol: [Int?]
+
+    init(_ object: ObjectFile) {
+        self.object = object
+        table = FixupTable(object.architecture)
+        pieceOfSymbol = [Int?](repeating: nil, count: object.symbols.count)
+        var starts = [[Int]](repeating: [], count: object.sections.count)
+        for symbol in object.symbols where symbol.isFunction {
+            if let section = symbol.section { starts[section].append(symbol.value) }
+        }
+        functionStarts = starts.map { $0.sorted() }
+    }
+
+    // MARK: Pieces
+
+    mutating func cut() throws {
+        var symbols = [[Int]](repeating: [], count: object.sections.count)
+        for (index, symbol) in object.symbols.enumerated() {
+            guard let section = symbol.section, object.sections[section].isAllocated, isCut(symbol, section) else {
+                continue
+            }
+            symbols[section].append(index)
+        }
+        let places = try placesReferredTo()
+        for (number, section) in object.sections.enumerated() {
+            let first = pieces.count
+            if section.isAllocated {
+                let ordered = symbols[number].sorted { object.symbols[$0].value < object.symbols[$1].value }
+                cut(number, at: ordered, and: section.isExecutable ? [] : places[number])
+            }
+            piecesOfSection.append(first..<pieces.count)
+        }
+    }
+
+    private mutating func cut(_ number: Int, at symbols: [Int], and places: Set<Int>) {
+        let count = object.sections[number].bytes.count
+        let starts = places.union(symbols.map { object.symbols[$0].value }).union([0])
+        let ordered = starts.filter { $0 < count || $0 == 0 }.sorted()
+        var next = 0
+        for (position, start) in ordered.enumerated() {
+            var end = position + 1 < ordered.count ? ordered[position + 1] : count
+            var named: [Int] = []
+            while next < symbols.count, object.symbols[symbols[next]].value == start {
+                named.append(symbols[next])
+                next += 1
+            }
+            let isFunction = named.contains { object.symbols[$0].isFunction }
+            let size = named.map { object.symbols[$0].size }.max() ?? 0
+            if isFunction, size > 0 { end = min(end, start + size) }
+            for symbol in named { pieceOfSymbol[symbol] = pieces.count }
+            let best = named.min { rank(object.symbols[$0]) < rank(object.symbols[$1]) }
+            pieces.append(
+                ObjectGraph.Piece(
+                    section: number, range: start..<end, symbols: named,
+                    name: best.map { object.symbols[$0].name } ?? "", isFunction: isFunction))
+        }
+    }
+
+    /// A global name before a local one.
+    private func rank(_ symbol: ObjectFile.Symbol) -> Int {
+        switch symbol.binding {
+        case .global, .unique: 0
+        case .weak: 1
+        default: 2
+        }
+    }
+
+    /// Whether a piece starts at a symbol: not at a label inside a function, and not at what says how bytes are to be read (`$x`, `$d` of
+    /// arm64, AAELF64 §5.5.5).
+    private func isCut(_ symbol: ObjectFile.Symbol, _ section: Int) -> Bool {
+        switch Int32(symbol.type) {
+        case STT_FUNC, STT_OBJECT, STT_TLS, STT_GNU_IFUNC: return true
+        case STT_NOTYPE:
+            if symbol.name.isEmpty || symbol.name == "$x" || symbol.name == "$d" { return false }
+            if symbol.name.hasPrefix("$x.") || symbol.name.hasPrefix("$d.") { return false }
+            return symbol.binding != .local || !object.sections[section].isExecutable
+        default: return false
+        }
+    }
+
+    /// Of each section, the places in it that others refer to as an offset from its start.
+    private func placesReferredTo() throws -> [Set<Int>] {
+        var places = [Set<Int>](repeating: [], count: object.sections.count)
+        for (number, section) in object.sections.enumerated() where section.isAllocated {
+            for relocation in section.relocations where object.symbols[relocation.symbol].isSection {
+                guard let target = object.symbols[relocation.symbol].section else { continue }
+                let offset = relocation.addend &+ (try distance(relocation, in: number))
+                if let offset = Int(exactly: offset), object.sections[target].bytes.indices.contains(offset) {
+                    places[target].insert(offset)
+                }
+            }
+        }
+        return places
+    }
+
+    // MARK: References
+
+    /// The pieces, with what they refer to.
+    consuming func connected() throws -> [ObjectGraph.Piece] {
+        for (number, section) in object.sections.enumerated() where section.isAllocated {
+            var next = piecesOfSection[number].lowerBound
+            for relocation in section.relocations {
+                while next + 1 < piecesOfSection[number].upperBound,
+                    pieces[next + 1].range.lowerBound <= relocation.offset
+                {
+                    next += 1
+                }
+                guard pieces.indices.contains(next), pieces[next].range.contains(relocation.offset) else {
+                    // Padding between functions needs nothing.
+                    continue
+                }
+                let row = try row(relocation, in: number)
+                let offset = relocation.offset - pieces[next].range.lowerBound
+                guard row.byteCount <= pieces[next].range.count - offset else {
+                    throw LinkError.malformed(
+                        path: object.path,
+                        what: "\(row) at \(section.name)+\(relocation.offset) reaches beyond what it belongs to")
+                }
+                let (target, addend) = try target(of: relocation, in: number)
+                pieces[next].references.append(
+                    ObjectGraph.Reference(offset: offset, row: row, target: target, addend: addend))
+            }
+            if section.isExecutable { try connectCode(number) } else { connectDescriptors(number) }
+        }
+        return pieces
+    }
+
+    private func target(
+        of relocation: ObjectFile.Relocation, in number: Int
+    ) throws -> (ObjectGraph.Target, addend: Int64) {
+        let symbol = object.symbols[relocation.symbol]
+        if symbol.isSection, let section = symbol.section {
+            let distance = try distance(relocation, in: number)
+            guard let offset = Int(exactly: relocation.addend &+ distance),
+                let (piece, inside) = piece(at: offset, in: section)
+            else {
+                throw LinkError.malformed(
+                    path: object.path,
+                    what: "a relocation of \(object.sections[number].name) leads to \(object.sections[section].name)"
+                        + (relocation.addend < 0 ? "" : "+") + "\(relocation.addend)")
+            }
+            return (.piece(piece, offset: inside), -distance)
+        }
+        if let piece = pieceOfSymbol[relocation.symbol] {
+            return (.piece(piece, offset: 0), relocation.addend)
+        }
+        if let section = symbol.section, let (piece, inside) = piece(at: symbol.value, in: section) {
+            return (.piece(piece, offset: inside), relocation.addend)
+        }
+        return (.symbol(relocation.symbol), relocation.addend)
+    }
+
+    /// The piece that a place belongs to: the one that starts nearest before it.
+    private func piece(at offset: Int, in section: Int) -> (piece: Int, offset: Int)? {
+        let range = piecesOfSection[section]
+        guard !range.isEmpty, offset >= 0, offset <= object.sections[section].bytes.count else { return nil }
+        var (low, high) = (range.lowerBound, range.upperBound)
+        while low < high {
+            let middle = (low + high) / 2
+            if pieces[middle].range.lowerBound <= offset { low = middle + 1 } else { high = middle }
+        }
+        guard low > range.lowerBound else { return nil }
+        return (low - 1, offset - pieces[low - 1].range.lowerBound)
+    }
+
+    /// From a field to where its displacement counts from: on x86_64 the end of the instruction, which is 4 bytes behind the field only
+    /// where no immediate follows.
+    private func distance(_ relocation: ObjectFile.Relocation, in number: Int) throws -> Int64 {
+        let section = object.sections[number]
+        let row = try row(relocation, in: number)
+        guard section.isExecutable, row.expression == .relative, !row.isInstruction, row.byteCount == 4 else { return 0 }
+        let start = functionStarts[number].last { $0 <= relocation.offset } ?? 0
+        guard
+            let end = object.architecture.instructionEnd(in: section.bytes, from: start, holding: relocation.offset)
+        else { return Int64(row.byteCount) }
+        return Int64(end - relocation.offset)
+    }
+
+    private func row(_ relocation: ObjectFile.Relocation, in number: Int) throws -> FixupRow {
+        guard let row = table.row(relocation.type) else {
+            throw FixupError.unknown(
+                architecture: object.architecture, type: relocation.type, section: object.sections[number].name,
+                offset: UInt64(relocation.offset), symbol: object.symbols[relocation.symbol].name)
+        }
+        return row
+    }
+
+    /// Calls, jumps and addresses inside a section, for which the assembler has left no relocation.
+    private mutating func connectCode(_ number: Int) throws {
+        let functions = piecesOfSection[number].filter { pieces[$0].isFunction }
+        guard functions.count > 1 else { return }
+        let (architecture, section) = (object.architecture, object.sections[number])
+        // Any address that is not null: only distances count.
+        let base = Address(1 << 32)
+        var wanted = WantedPlaces(in: base..<base + section.bytes.count)
+        wanted.add(allTo: base..<base + section.bytes.count)
+        for index in functions {
+            let piece = pieces[index]
+            let code = Array(section.bytes[piece.range])
+            let start = base + piece.range.lowerBound
+            for reach in [WantedPlaces.Reach.near, .short] {
+                for found in wanted.references(architecture, in: code, at: start, reach: reach) {
+                    let (field, target) = (found.field - start, found.target - base)
+                    if piece.range.contains(target) { continue }
+                    let isFixed = piece.references.contains {
+                        $0.offset < field + 4 && field < $0.offset + max(1, $0.row.byteCount)
+                    }
+                    if isFixed { continue }
+                    guard case .real(let instruction, let length) = found.verdict(architecture, in: code, at: start)
+                    else { continue }
+                    guard let row = table.row(of: found), let (other, offset) = self.piece(at: target, in: number) else {
+                        throw LinkError.unsupported(
+                            path: object.path,
+                            what: "a short jump of \(piece.name) leads into \(section.name)+\(target)",
+                            remedy: "Compile with -ffunction-sections (Swift: -function-sections).")
+                    }
+                    pieces[index].references.append(
+                        ObjectGraph.Reference(
+                            offset: field, row: row, target: .piece(other, offset: offset),
+                            addend: row.isInstruction ? 0 : Int64(field - (instruction - start) - length)))
+                }
+            }
+            pieces[index].references.sort { $0.offset < $1.offset }
+        }
+    }
+
+    /// The fields of Swift's descriptors that refer to others of the same section.
+    private mutating func connectDescriptors(_ number: Int) {
+        guard let row = table.relativeWord else { return }
+        let section = object.sections[number]
+        for index in piecesOfSection[number] {
+            let piece = pieces[index]
+            for offset in SwiftDescriptor.relativeFields(of: piece.name) where offset + 4 <= piece.range.count {
+                if piece.references.contains(where: { $0.offset == offset }) { continue }
+                let place = piece.range.lowerBound + offset
+                let raw = section.bytes[place..<place + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+                let distance = Int(Int32(bitPattern: raw))
+                // The lowest bit says that the address of a pointer is meant.
+                guard raw != 0, let (other, inside) = self.piece(at: place + (distance & ~1), in: number), other != index
+                else { continue }
+                pieces[index].references.append(
+                    ObjectGraph.Reference(
+                        offset: offset, row: row, target: .piece(other, offset: inside), addend: Int64(distance & 1)))
+            }
+            pieces[index].references.sort { $0.offset < $1.offset }
+        }
+    }
+}
+
+extension FixupTable {
+    /// The relocation that an assembler leaves out for a reference inside a section; nil for a displacement that no linker could change.
+    func row(of reference: HotpatchPlan.Reference) -> FixupRow? {
+        switch (architecture, reference.kind) {
+        case (.x86_64, _): reference.isWide ? row(UInt32(R_X86_64_PC32)) : nil
+        case (.arm64, .call): row(UInt32(R_AARCH64_CALL26))
+        case (.arm64, .jump): row(UInt32(R_AARCH64_JUMP26))
+        case (.arm64, _): row(UInt32(R_AARCH64_ADR_PREL_LO21))
+        }
+    }
+
+    /// That of a word of 4 bytes that holds the distance to its target.
+    var relativeWord: FixupRow? {
+        row(UInt32(architecture == .x86_64 ? R_X86_64_PC32 : R_AARCH64_PREL32))
+    }
+}
+
+/// What is known of the descriptors that the Swift compiler emits (swift/docs/ABI/TypeMetadata.rst, swift/include/swift/ABI/Metadata.h).
+enum SwiftDescriptor {
+    /// Offsets of fields that hold a distance to a descriptor, by the suffix of the symbol's name.
+    static func relativeFields(of name: String) -> [Int] {
+        guard name.hasPrefix("$s") || name.hasPrefix("$S") else { return [] }
+        // A conformance names a protocol and a type; a type, a protocol or an extension its context.
+        if name.hasSuffix("Mc") { return [0, 4] }
+        if name.hasSuffix("Mn") || name.hasSuffix("Mp") || name.hasSuffix("MXX") || name.hasSuffix("MXE") { return [4] }
+        return []
+    }
+}

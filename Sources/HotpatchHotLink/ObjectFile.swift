@@ -1,0 +1,193 @@
+import CHotpatchElf
+import HotpatchELF
+import HotpatchMemory
+import HotpatchPlan
+
+/// A relocatable object (ET_REL, elf(5)): what a compiler made of one source file.
+///
+/// Its bytes are hostile. All that is kept of them is inside its bounds: sections and symbols that exist, places inside their section.
+public struct ObjectFile: Sendable {
+    public let path: String
+    public let architecture: Architecture
+    /// In file order; a section's index is its place.
+    public let sections: [Section]
+    /// In file order; a symbol's index is its place. The first is the null symbol.
+    public let symbols: [Symbol]
+
+    public struct Section: Sendable {
+        public var name: String
+        public var type: UInt32
+        public var flags: UInt64
+        /// Of its address, in bytes: a power of two.
+        public var alignment: Int
+        /// Zeros where the file has none (SHT_NOBITS).
+        public var bytes: [UInt8]
+        /// Ascending by offset.
+        public var relocations: [Relocation] = []
+
+        /// Whether it is part of a program at run time.
+        public var isAllocated: Bool { flags & UInt64(SHF_ALLOC) != 0 }
+        public var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }
+        public var isWritable: Bool { flags & UInt64(SHF_WRITE) != 0 }
+        public var isThreadLocal: Bool { flags & UInt64(SHF_TLS) != 0 }
+        public var holdsZeros: Bool { type == UInt32(SHT_NOBITS) }
+    }
+
+    public struct Relocation: Hashable, Sendable {
+        /// Of the section.
+        public var offset: Int
+        public var type: UInt32
+        /// Its index.
+        public var symbol: Int
+        public var addend: Int64
+    }
+
+    public struct Symbol: Hashable, Sendable {
+        public var name: String
+        /// STT_FUNC, STT_OBJECT, …
+        public var type: UInt8
+        public var binding: SymbolBinding
+        public var place: Place
+        /// In its section, in bytes; at most the section's size.
+        public var value: Int
+        /// In bytes; ends inside the section.
+        public var size: Int
+
+        public enum Place: Hashable, Sendable {
+            case undefined
+            case absolute(UInt64)
+            /// A variable that no file initialises, of this alignment (SHN_COMMON).
+            case common(alignment: Int)
+            case section(Int)
+        }
+
+        public var isFunction: Bool { type == UInt8(STT_FUNC) }
+        public var isSection: Bool { type == UInt8(STT_SECTION) }
+        public var isThreadLocal: Bool { type == UInt8(STT_TLS) }
+        public var isUndefined: Bool { place == .undefined }
+
+        /// The section that it lies in.
+        public var section: Int? { if case .section(let index) = place { index } else { nil } }
+    }
+
+    /// The name of the source or object file that the first file symbol gives; linkers keep it in front of the file's local symbols.
+    public var fileName: String? { symbols.first { $0.type == UInt8(STT_FILE) && !$0.name.isEmpty }?.name }
+
+    /// Budgets: more is not what a compiler makes of one file.
+    private static let largestSection: UInt64 = 256 << 20
+    private static let largestAlignment: UInt64 = 1 << 16
+    private static let largestRelocations = 1 << 23
+
+    /// - Throws: `LinkError` where the file is no object, is of another machine, or contradicts itself.
+    public init(_ elf: ElfImage) throws {
+        path = elf.path
+        guard elf.fileType == UInt16(ET_REL) else {
+            throw LinkError.notAnObject(path: elf.path)
+        }
+        guard let architecture = Architecture(elfMachine: elf.machine) else {
+            throw LinkError.malformed(path: elf.path, what: "its machine is number \(elf.machine)")
+        }
+        self.architecture = architecture
+        let (path, sections) = (elf.path, elf.sections)
+        func malformed(_ what: String) -> LinkError { .malformed(path: path, what: what) }
+
+        guard sections.count < Int(SHN_LORESERVE) else {
+            throw malformed("it has \(sections.count) sections, and more than \(SHN_LORESERVE) are not read")
+        }
+        guard !sections.contains(where: { $0.name == ".gnu.lto_.opts" || $0.name.hasPrefix(".llvmbc") }) else {
+            throw LinkError.bitcode(path: path)
+        }
+        var read: [Section] = []
+        for section in sections {
+            guard section.size <= Self.largestSection else {
+                throw malformed("section \(section.name) has \(section.size) bytes")
+            }
+            let alignment = max(1, section.alignment)
+            guard alignment <= Self.largestAlignment, alignment.nonzeroBitCount == 1 else {
+                throw malformed("section \(section.name) is to be aligned to \(alignment) bytes")
+            }
+            var bytes: [UInt8] = []
+            if section.flags & UInt64(SHF_ALLOC) != 0 {
+                bytes =
+                    section.type == UInt32(SHT_NOBITS)
+                    ? [UInt8](repeating: 0, count: Int(section.size)) : try elf.contents(of: section)
+            }
+            read.append(
+                Section(
+                    name: section.name, type: section.type, flags: section.flags, alignment: Int(alignment),
+                    bytes: bytes))
+        }
+        symbols = try Self.symbols(of: elf, read)
+        for section in sections where section.type == UInt32(SHT_RELA) || section.type == UInt32(SHT_REL) {
+            guard let target = Int(exactly: section.info), read.indices.contains(target) else {
+                throw malformed("\(section.name) changes section \(section.info), which does not exist")
+            }
+            guard read[target].isAllocated else { continue }
+            guard section.type == UInt32(SHT_RELA), section.entrySize == 24 else {
+                throw malformed("\(section.name) holds relocations without addends, or of \(section.entrySize) bytes")
+            }
+            let bytes = try elf.contents(of: section)
+            guard bytes.count / 24 <= Self.largestRelocations else {
+                throw malformed("\(section.name) holds \(bytes.count / 24) relocations")
+            }
+            try read[target].relocations += bytes.withUnsafeBytes { bytes in
+                try (0..<bytes.count / 24).map { index in
+                    let raw = bytes.value(Elf64_Rela.self, at: UInt64(index * 24))!
+                    let symbol = Int(raw.r_info >> 32)
+                    guard raw.r_offset < read[target].bytes.count, symbol < symbols.count else {
+                        throw malformed("relocation \(index) of \(section.name) leads out of the file")
+                    }
+                    return Relocation(
+                        offset: Int(raw.r_offset), type: UInt32(truncatingIfNeeded: raw.r_info), symbol: symbol,
+                        addend: raw.r_addend)
+                }
+            }
+        }
+        for index in read.indices {
+            // Compilers write them in order; the order of two at one place has a meaning.
+            let relocations = read[index].relocations
+            if zip(relocations, relocations.dropFirst()).allSatisfy({ $0.offset <= $1.offset }) { continue }
+            read[index].relocations = relocations.enumerated().sorted {
+                ($0.element.offset, $0.offset) < ($1.element.offset, $1.offset)
+            }.map(\.element)
+        }
+        self.sections = read
+    }
+
+    private static func symbols(of elf: ElfImage, _ sections: [Section]) throws -> [Symbol] {
+        guard let table = elf.staticTable else { throw LinkError.malformed(path: elf.path, what: "it has no symbols") }
+        return try (0..<table.count).map { index in
+            let raw = table[index]
+            let name = table.rawName(raw).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            func malformed(_ what: String) -> LinkError {
+                .malformed(path: elf.path, what: "symbol \(index), \(name.isEmpty ? "without a name" : name), \(what)")
+            }
+            var symbol = Symbol(
+                name: name, type: raw.type, binding: raw.binding, place: .undefined, value: 0, size: 0)
+            switch Int32(raw.st_shndx) {
+            case SHN_UNDEF: break
+            case SHN_ABS: symbol.place = .absolute(raw.st_value)
+            case SHN_COMMON:
+                guard raw.st_size <= largestSection, raw.st_value <= largestAlignment,
+                    raw.st_value.nonzeroBitCount == 1
+                else { throw malformed("has \(raw.st_size) bytes, aligned to \(raw.st_value)") }
+                symbol.place = .common(alignment: Int(raw.st_value))
+                symbol.size = Int(raw.st_size)
+            case SHN_LORESERVE...:
+                throw malformed("lies in section \(raw.st_shndx), which has a meaning that is not known")
+            default:
+                let section = Int(raw.st_shndx)
+                guard sections.indices.contains(section) else { throw malformed("lies in section \(section)") }
+                symbol.place = .section(section)
+                guard sections[section].isAllocated else { break }
+                let count = UInt64(sections[section].bytes.count)
+                guard raw.st_value <= count, raw.st_size <= count - raw.st_value else {
+                    throw malformed("reaches beyond the end of section \(sections[section].name)")
+                }
+                symbol.value = Int(raw.st_value)
+                symbol.size = Int(raw.st_size)
+            }
+            return symbol
+        }
+    }
+}

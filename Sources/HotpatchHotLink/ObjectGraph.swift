@@ -1,0 +1,85 @@
+import CHotpatchElf
+import HotpatchELF
+import HotpatchMemory
+import HotpatchPlan
+
+/// An object as a graph: its sections, cut at their symbols into pieces, and what each piece refers to.
+///
+/// Assemblers leave out relocations between local symbols of one section. Those in code are found by reading its instructions; those in
+/// data that matter are in Swift's descriptors, whose fields are known (`SwiftDescriptor`).
+public struct ObjectGraph: Sendable {
+    public let object: ObjectFile
+    /// Those of one section lie side by side, ascending.
+    public let pieces: [Piece]
+    /// Of each section, its pieces.
+    let piecesOfSection: [Range<Int>]
+    /// Of each symbol that is defined in a section that is part of the program, its piece.
+    let pieceOfSymbol: [Int?]
+
+    /// From one symbol to the next: a function, a variable, a constant, or what lies between such and has no name.
+    public struct Piece: Sendable {
+        public var section: Int
+        /// In the section. A function ends where its symbol says, without the padding behind it.
+        public var range: Range<Int>
+        /// Symbols that name its start: none, or several.
+        public var symbols: [Int]
+        /// The name that others refer to it by; empty where it has none.
+        public var name: String
+        public var isFunction: Bool
+        /// Ascending by offset.
+        public var references: [Reference] = []
+    }
+
+    /// A field of a piece, and what its value is made of.
+    public struct Reference: Hashable, Sendable {
+        /// Of the piece, in bytes.
+        public var offset: Int
+        public var row: FixupRow
+        public var target: Target
+        /// What the row's expression adds to the address of the target.
+        public var addend: Int64
+    }
+
+    public enum Target: Hashable, Sendable {
+        /// One that the object does not define in a section.
+        case symbol(Int)
+        case piece(Int, offset: Int)
+    }
+
+    /// - Throws: `LinkError`, `FixupError`.
+    public init(_ object: ObjectFile) throws {
+        self.object = object
+        var cutter = ObjectCutter(object)
+        try cutter.cut()
+        piecesOfSection = cutter.piecesOfSection
+        pieceOfSymbol = cutter.pieceOfSymbol
+        pieces = try cutter.connected()
+    }
+
+    public func bytes(of piece: Int) -> ArraySlice<UInt8> {
+        object.sections[pieces[piece].section].bytes[pieces[piece].range]
+    }
+
+    /// The first piece of a name.
+    func named() -> [String: Int] {
+        var result: [String: Int] = [:]
+        for (index, piece) in pieces.enumerated() {
+            for symbol in piece.symbols {
+                let name = object.symbols[symbol].name
+                if result[name] == nil { result[name] = index }
+            }
+        }
+        return result
+    }
+
+    /// The name of a target, for an error.
+    func name(of target: Target) -> String {
+        switch target {
+        case .symbol(let index): object.symbols[index].name
+        case .piece(let index, let offset):
+            (pieces[index].name.isEmpty ? object.sections[pieces[index].section].name : pieces[index].name)
+                + (offset == 0 ? "" : "+\(offset)")
+        }
+    }
+}
+
