@@ -1,0 +1,60 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// The process that objects are linked into, as the linker sees it.
+public struct LiveProgram: Sendable {
+    public var architecture: Architecture
+    public var index: SymbolIndex
+    /// The image that the objects are part of.
+    public var image: LoadedImage
+    /// The process's memory, with the entries of patched functions as they were.
+    public var memory: any MemoryReader
+    /// Where code or data lies that was linked into the process before, by name.
+    public var identity: @Sendable (String) -> Address?
+    /// What runs instead of the function at an entry; nil where it was not replaced.
+    public var replacement: @Sendable (Address) -> Address?
+
+    public init(
+        architecture: Architecture, index: SymbolIndex, image: LoadedImage, memory: any MemoryReader,
+        identity: @escaping @Sendable (String) -> Address? = { _ in nil },
+        replacement: @escaping @Sendable (Address) -> Address? = { _ in nil }
+    ) {
+        self.architecture = architecture
+        self.index = index
+        self.image = image
+        self.memory = memory
+        self.identity = identity
+        self.replacement = replacement
+    }
+
+    /// The image that defines most of an object's functions that other files can name; nil where none does.
+    public static func image(of object: ObjectFile, in index: SymbolIndex) -> LoadedImage? {
+        let names = object.symbols.lazy.filter { $0.isFunction && $0.section != nil && $0.binding != .weak }.map(\.name)
+        let counts = index.images.map { image in
+            names.prefix(1000).reduce(0) { $0 + (index.linkableSymbols(named: $1, in: image).isEmpty ? 0 : 1) }
+        }
+        guard let most = counts.max(), most > 0, let best = counts.firstIndex(of: most) else { return nil }
+        return index.images[best]
+    }
+
+    /// What the image has of a name that a file of it defines: the one that others can name, or the file's own; nil where there is none, or
+    /// several.
+    func symbol(_ name: String, file: String?) -> LinkableSymbol? {
+        let found = index.linkableSymbols(named: name, in: image)
+        if found.count <= 1 { return found.first }
+        let strong = found.filter { $0.binding != .local }
+        if strong.count == 1 { return strong[0] }
+        let own = found.filter { $0.file != nil && $0.file == file }
+        return own.count == 1 ? own[0] : nil
+    }
+
+    /// Where a symbol lies that an object does not define: in its image, in what was linked before, or in another image.
+    func address(ofUndefined name: String) -> Address? {
+        if let symbol = symbol(name, file: nil) {
+            if !symbol.isIndirect { return symbol.address }
+            return index.functionSymbol(named: name, at: symbol.address, in: image)?.address
+        }
+        return identity(name) ?? index.exportedAddress(of: name)
+    }
+}

@@ -1,0 +1,63 @@
+import CHotpatchElf
+import HotpatchELF
+import HotpatchMemory
+
+/// A function or a variable of an image, by its raw name: what a linker binds to.
+public struct LinkableSymbol: Sendable, Hashable {
+    public var address: Address
+    /// In bytes; 0 where the file does not say.
+    public var size: Int
+    public var isFunction: Bool
+    /// STT_GNU_IFUNC: the address is its resolver's.
+    public var isIndirect: Bool
+    public var binding: SymbolBinding
+    /// What the file symbol before it says, of a local one: which file of the program it comes from.
+    public var file: String?
+    public var image: LoadedImage
+}
+
+extension SymbolIndex {
+    /// All that an image defines under a name, functions and data, local ones too, each address once.
+    public func linkableSymbols(named name: String, in image: LoadedImage) -> [LinkableSymbol] {
+        guard let number = images.firstIndex(of: image) else { return [] }
+        return name.withBytes { bytes in
+            definitions(named: bytes, nil, only: number, code: true)
+                + definitions(named: bytes, nil, only: number, code: false)
+        }.map { definition in
+            let symbol = definition.symbol
+            return LinkableSymbol(
+                address: image.bias.address(ofLinked: symbol.st_value), size: Int(clamping: symbol.st_size),
+                isFunction: image.symbols.isFunction(symbol), isIndirect: symbol.type == UInt8(STT_GNU_IFUNC),
+                binding: symbol.binding,
+                file: symbol.binding == .local ? image.symbols.file(of: definition.reference) : nil, image: image)
+        }
+    }
+
+    /// The function symbol at an address of an image, for whoever replaces it; of several names the one asked for.
+    public func functionSymbol(named name: String, at address: Address, in image: LoadedImage) -> FunctionSymbol? {
+        guard let number = images.firstIndex(of: image) else { return nil }
+        return name.withBytes { bytes in
+            let found = definitions(named: bytes, nil, only: number, code: true).first {
+                image.bias.address(ofLinked: $0.symbol.st_value) == address
+            }
+            return found.flatMap { try? functionSymbol($0) }
+        }
+    }
+}
+
+extension ImageSymbols {
+    /// The name of the file symbol that a local symbol stands behind (gABI, "Symbol Table": STT_FILE precedes the file's local symbols).
+    fileprivate func file(of reference: SymbolReference) -> String? {
+        let table = table(reference)
+        var index = reference.index
+        while index > 0 {
+            index -= 1
+            let symbol = table[index]
+            if symbol.type == UInt8(STT_FILE) {
+                return table.rawName(symbol).map { String(decoding: $0, as: UTF8.self) }
+            }
+            if symbol.binding != .local { return nil }
+        }
+        return nil
+    }
+}
