@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpatch_core.h"
+#include "cpatch_fixup.h"
 
 // Fills `refusal` for the `length` bytes (0: no instruction is to blame) at `offset` of the request's code; returns false.
 bool hp_refuse(
@@ -58,7 +59,21 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
     size_t hp_##arch##_async_thunk_code(uint8_t *out);                                                                 \
                                                                                                                        \
     /* thunks.c */                                                                                                     \
-    void hp_##arch##_encode_thunks(uint8_t *code, size_t size);
+    void hp_##arch##_encode_thunks(uint8_t *code, size_t size);                                                        \
+                                                                                                                       \
+    /* fixup.c: the table; the bits of a place, a value put into it, got from it, counted in units of the field */     \
+    const hp_fixup *hp_##arch##_fixups(size_t *count);                                                                 \
+    uint64_t hp_##arch##_fixup_bits(const hp_fixup *row);                                                              \
+    uint64_t hp_##arch##_fixup_put(const hp_fixup *row, uint64_t word, uint64_t value);                                \
+    uint64_t hp_##arch##_fixup_get(const hp_fixup *row, uint64_t word);                                                \
+    /* what a linker may change around a place that lies in the code: false where that is the field alone */           \
+    bool hp_##arch##_fixup_sequence(                                                                                   \
+        const hp_fixup *row, const uint8_t *code, size_t length, size_t offset, size_t *start, size_t *end);           \
+    /* `place` comes as that of code which is as it was written */                                                     \
+    bool hp_##arch##_fixup_find(                                                                                       \
+        const hp_fixup *row, const uint8_t *code, const uint8_t *live, size_t length, size_t offset,                   \
+        hp_fixup_place *place);                                                                                        \
+    size_t hp_##arch##_encode_landing_pad(uint8_t *out);
 
 HP_ARCHITECTURE(x86_64)
 HP_ARCHITECTURE(arm64)

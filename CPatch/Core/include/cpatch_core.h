@@ -1,5 +1,5 @@
 // CPatchCore: the pure half of the patcher. Everything here takes bytes, a length and the address those
-// bytes run at, and gives bytes back; nothing reads or writes live code, allocates, or keeps state.
+// bytes run at, and gives bytes back; nothing reads or writes live code, allocates, or keeps state. What linkers write is in cpatch_fixup.h.
 #pragma once
 
 #include <stdbool.h>
