@@ -7,7 +7,10 @@ struct GraphComparison {
     let old: ObjectGraph
     let new: ObjectGraph
     /// The name that something of the new object has in the process; where it is another than its own.
-    var renamed: (String) -> String = { $0 }
+    private var renamed: (String) -> String = { $0 }
+    /// What is compared of a name.
+    private var masked: (String) -> String = { $0 }
+    private var isMasking = false
     private var known: [Pair: Bool] = [:]
 
     private struct Pair: Hashable {
@@ -22,8 +25,13 @@ struct GraphComparison {
 
     /// Takes other names from now on.
     mutating func rename(_ names: @escaping (String) -> String) {
-        renamed = names
-        known = [:]
+        (renamed, masked, isMasking, known) = (names, { $0 }, false, [:])
+    }
+
+    /// Compares only what a function leaves of each name, from now on.
+    mutating func mask(_ names: @escaping (String) -> String) {
+        if isMasking { return }
+        (masked, isMasking, known) = (names, true, [:])
     }
 
     /// Whether two pieces are the same but for where they lie.
@@ -48,7 +56,7 @@ struct GraphComparison {
                 areEqual(first.target, second.target)
             else { return false }
         }
-        return masked(old, before) == masked(new, after)
+        return linkless(old, before) == linkless(new, after)
     }
 
     private mutating func areEqual(_ before: ObjectGraph.Target, _ after: ObjectGraph.Target) -> Bool {
@@ -58,16 +66,17 @@ struct GraphComparison {
                 return leftOffset == rightOffset && areEqual(left, right)
             }
             guard leftOffset == rightOffset else { return false }
-            let (kinds, name) = ((SymbolKind(names.0), SymbolKind(names.1)), renamed(names.1))
+            let (kinds, name) = ((SymbolKind(names.0), SymbolKind(names.1)), masked(renamed(names.1)))
+            let own = masked(names.0)
             // Of what the compiler numbers, the number says nothing.
             if kinds.0.isUnstable, kinds.1.isUnstable,
-                SymbolKind.withoutNumber(names.0) != names.0 || SymbolKind.withoutNumber(name) != name
+                SymbolKind.withoutNumber(own) != own || SymbolKind.withoutNumber(name) != name
             {
-                return SymbolKind.withoutNumber(names.0) == SymbolKind.withoutNumber(name) && areEqual(left, right)
+                return SymbolKind.withoutNumber(own) == SymbolKind.withoutNumber(name) && areEqual(left, right)
             }
-            return names.0 == name
+            return own == name
         }
-        return name(old, before) == renamed(name(new, after))
+        return masked(name(old, before)) == masked(renamed(name(new, after)))
     }
 
     private func name(_ graph: ObjectGraph, _ target: ObjectGraph.Target) -> String {
@@ -77,10 +86,10 @@ struct GraphComparison {
         }
     }
 
-    private func masked(_ graph: ObjectGraph, _ piece: Int) -> [UInt8] {
+    /// The bytes without what a linker will write there.
+    private func linkless(_ graph: ObjectGraph, _ piece: Int) -> [UInt8] {
         var bytes = Array(graph.bytes(of: piece))
         for reference in graph.pieces[piece].references where reference.row.byteCount > 0 {
-            // What a linker will write there.
             try? reference.row.write(0, into: &bytes, at: reference.offset)
         }
         return bytes

@@ -117,7 +117,7 @@ public struct ObjectFile: Sendable {
                     name: section.name, type: section.type, flags: section.flags, alignment: Int(alignment),
                     bytes: bytes))
         }
-        symbols = try Self.symbols(of: elf, read)
+        let symbols = try Self.symbols(of: elf, read)
         for section in sections where section.type == UInt32(SHT_RELA) || section.type == UInt32(SHT_REL) {
             guard let target = Int(exactly: section.info), read.indices.contains(target) else {
                 throw malformed("\(section.name) changes section \(section.info), which does not exist")
@@ -152,6 +152,7 @@ public struct ObjectFile: Sendable {
             }.map(\.element)
         }
         self.sections = read
+        self.symbols = symbols
     }
 
     private static func symbols(of elf: ElfImage, _ sections: [Section]) throws -> [Symbol] {

@@ -1,0 +1,136 @@
+import HotpatchELF
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// The object that was compiled before the edit, and where what it defines lies in the process.
+///
+/// Every function of it is compared with the code that runs: what differs shows that the process was built from other sources, or with
+/// other options.
+struct Baseline: Sendable {
+    let graph: ObjectGraph
+    /// Of each piece, where it lies in the process; nil where it does not, or where several do.
+    private(set) var places: [Place?]
+    /// Pieces whose code, or contents, in the process are the object's.
+    private(set) var isVerified: [Bool]
+
+    struct Place: Hashable, Sendable {
+        var address: Address
+        /// Part of an image, and of code that was not linked into the process later.
+        var isInImage: Bool
+        var isFunction: Bool
+    }
+
+    private let live: LiveProgram
+    private let file: String?
+
+    /// - Throws: `LinkError.notInProcess`, `LinkError.otherCode`.
+    init(_ graph: ObjectGraph, digest: String, live: LiveProgram) throws {
+        self.graph = graph
+        self.live = live
+        file = graph.object.fileName
+        places = [Place?](repeating: nil, count: graph.pieces.count)
+        isVerified = [Bool](repeating: false, count: graph.pieces.count)
+        for (index, piece) in graph.pieces.enumerated() {
+            if SymbolKind(piece.name).isAnonymous { continue }
+            places[index] = place(of: piece, digest: digest)
+        }
+        try verify()
+    }
+
+    private func place(of piece: ObjectGraph.Piece, digest: String) -> Place? {
+        // What was linked under this name by an object of another numbering.
+        if let known = live.identity(Self.alias(piece.name, digest)) {
+            return Place(address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction)
+        }
+        if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
+            return Place(address: symbol.address, isInImage: true, isFunction: symbol.isFunction)
+        }
+        if let known = live.identity(piece.name) {
+            return Place(address: known, isInImage: false, isFunction: piece.isFunction)
+        }
+        return nil
+    }
+
+    /// What the identity map calls something that an object defines under a name.
+    static func alias(_ name: String, _ digest: String) -> String { digest + "/" + name }
+
+    // MARK: Comparison
+
+    private mutating func verify() throws {
+        var different: [String] = []
+        var isPresent = false
+        for (index, piece) in graph.pieces.enumerated() where piece.isFunction {
+            guard let place = places[index] else { continue }
+            isPresent = true
+            isVerified[index] = runs(index, at: place)
+            let kind = SymbolKind(piece.name)
+            let isWeak = piece.symbols.allSatisfy { graph.object.symbols[$0].binding == .weak }
+            if !isVerified[index], !kind.isUnstable, !isWeak { different.append(Demangling.demangle(piece.name) ?? piece.name) }
+        }
+        guard isPresent else { throw LinkError.notInProcess(path: graph.object.path) }
+        guard different.isEmpty else {
+            throw LinkError.otherCode(path: graph.object.path, image: live.image.path, functions: different.sorted())
+        }
+    }
+
+    /// Where the code of a function is that runs now.
+    func code(at place: Place) -> Address {
+        if let replacement = live.replacement(place.address) { return replacement }
+        guard !place.isInImage else { return place.address }
+        return EntryStub.destination(of: place.address, live) ?? place.address
+    }
+
+    /// Whether the code that runs is the object's.
+    private func runs(_ index: Int, at place: Place) -> Bool {
+        let piece = graph.pieces[index]
+        let (code, start) = (Array(graph.bytes(of: index)), self.code(at: place))
+        guard let found = try? live.memory.bytes(at: start, count: code.count) else { return false }
+        var mask = [UInt8](repeating: 0, count: code.count)
+        var position = 0
+        for reference in piece.references where reference.row.byteCount > 0 {
+            // The linker has rewritten a sequence that the fixup was part of.
+            if reference.offset < position { continue }
+            guard let bits = try? reference.row.mask(of: code, at: reference.offset),
+                let linked = try? reference.row.find(in: found, from: code, at: reference.offset)
+            else { return false }
+            for (offset, bit) in bits.bits.enumerated() where mask.indices.contains(bits.start + offset) {
+                mask[bits.start + offset] |= bit
+            }
+            if linked.span.count > linked.row.byteCount { position = linked.span.upperBound }
+            guard leads(linked, of: reference, from: start) else { return false }
+        }
+        return zip(zip(code, found), mask).allSatisfy { ($0.0 ^ $0.1) & ~$1 == 0 }
+    }
+
+    /// Whether a field of the process's code leads to what the object's refers to, as far as can be told.
+    private func leads(_ linked: LinkedPlace, of reference: ObjectGraph.Reference, from start: Address) -> Bool {
+        guard linked.row.expression == .relative, linked.field.known == .max || linked.row.byteCount == 4,
+            linked.row.subject == .symbol || linked.row.subject == .plt
+        else { return true }
+        let place = start + linked.offset
+        let target = Address(
+            UInt64(bitPattern: linked.field.value &- reference.addend &- linked.addendChange) &+ place.rawValue)
+        switch reference.target {
+        case .symbol(let index):
+            let name = graph.object.symbols[index].name
+            guard let symbol = live.symbol(name, file: nil), !symbol.isIndirect else { return true }
+            return symbol.address == target || isIndirect(target)
+        case .piece(let index, let offset):
+            if let known = places[index] { return known.address + offset == target || isIndirect(target) }
+            let piece = graph.pieces[index]
+            guard SymbolKind(piece.name).isAnonymous, piece.references.isEmpty, !piece.isFunction,
+                !graph.object.sections[piece.section].isWritable
+            else { return true }
+            let contents = Array(graph.bytes(of: index).dropFirst(offset))
+            return (try? live.memory.bytes(at: target, count: contents.count)) == contents
+        }
+    }
+
+    /// An entry of a PLT, or code that was linked into the process later.
+    private func isIndirect(_ address: Address) -> Bool {
+        guard live.image.range.contains(address) else { return true }
+        let linked = live.image.bias.linked(address)
+        return live.image.elf.sections.contains { $0.name.contains("plt") && $0.contains(linked) }
+    }
+}

@@ -1,0 +1,216 @@
+/// Which closures of an edited object are which of the baseline's.
+///
+/// Compilers number the closures of a function, so that one that is inserted renames all behind it. Closures are matched by what they
+/// are: of those of one function and one type, equal code first, wherever it stands; then what is left alone between two matches, where
+/// what it captures is the same. What is derived of a closure, nested closures too, goes with it.
+public struct ClosureMatch: Sendable {
+    /// Of each closure of the new object that is matched under another name: that name. A closure's symbol is what the names of all that is
+    /// derived of it begin with.
+    public private(set) var names: [String: String] = [:]
+    /// Closures of the baseline that the new object does not have any more, or has with other captures. Where one is stored, it stays as
+    /// it is.
+    public private(set) var unmatchedOld: [String] = []
+    /// Closures of the new object that the baseline does not have.
+    public private(set) var unmatchedNew: [String] = []
+
+    /// What stands behind the name of one that is new, though another closure had its number.
+    static let fresh = "\u{0}"
+
+    init() {}
+
+    init(_ comparison: inout GraphComparison) {
+        let old = Families(comparison.old)
+        let new = Families(comparison.new)
+        guard !old.closures.isEmpty || !new.closures.isEmpty else { return }
+        var groups: [String: (old: [String], new: [String])] = [:]
+        // What encloses others comes first, so that the name that these have is known.
+        for depth in 0...max(old.depth, new.depth) {
+            groups.removeAll(keepingCapacity: true)
+            for closure in old.closures where old.depths[closure] == depth {
+                groups[Self.group(of: closure), default: ([], [])].old.append(closure)
+            }
+            for closure in new.closures where new.depths[closure] == depth {
+                groups[Self.group(of: renamed(closure)), default: ([], [])].new.append(closure)
+            }
+            for key in groups.keys.sorted() {
+                match(groups[key]!.old.sorted(by: Self.isBefore), groups[key]!.new.sorted(by: Self.isBefore), old, new, &comparison)
+            }
+        }
+        let taken = self
+        comparison.rename { taken.renamed($0) }
+    }
+
+    /// The name that something of the new object goes by in the process.
+    public func renamed(_ name: String) -> String {
+        guard !names.isEmpty else { return name }
+        for end in Self.closureEnds(in: name).reversed() {
+            let prefix = String(name.utf8.prefix(end))!
+            if let other = names[prefix] { return other + String(name.utf8.dropFirst(end))! }
+        }
+        return name
+    }
+
+    private mutating func match(
+        _ before: [String], _ after: [String], _ old: Families, _ new: Families, _ comparison: inout GraphComparison
+    ) {
+        var partners = [Int?](repeating: nil, count: after.count)
+        var isTaken = [Bool](repeating: false, count: before.count)
+        func areEqual(_ left: Int, _ right: Int) -> Bool {
+            old.isEqual(before[left], to: after[right], of: new, &comparison, ignoring: Self.maskedOrdinals)
+        }
+        // The very same place first, so that of several equal ones none is moved.
+        for right in after.indices {
+            if let left = before.firstIndex(of: renamed(after[right])), !isTaken[left], areEqual(left, right) {
+                (partners[right], isTaken[left]) = (left, true)
+            }
+        }
+        for right in after.indices where partners[right] == nil {
+            if let left = before.indices.first(where: { !isTaken[$0] && areEqual($0, right) }) {
+                (partners[right], isTaken[left]) = (left, true)
+            }
+        }
+        // Gaps: between neighbours that are matched to neighbours, one old and one new.
+        var right = 0
+        while right < after.count {
+            guard partners[right] == nil else {
+                right += 1
+                continue
+            }
+            let start = right
+            while right < after.count, partners[right] == nil { right += 1 }
+            let low = start == 0 ? -1 : partners[start - 1]!
+            let high = right == after.count ? before.count : partners[right]!
+            guard low < high else { continue }
+            let free = (low + 1..<high).filter { !isTaken[$0] }
+            guard right - start == 1, free.count == 1 else { continue }
+            guard old.hasSameCaptures(before[free[0]], as: after[start], of: new, &comparison) else { continue }
+            (partners[start], isTaken[free[0]]) = (free[0], true)
+        }
+        for (right, partner) in partners.enumerated() {
+            if let partner {
+                names[after[right]] = before[partner]
+            } else {
+                unmatchedNew.append(after[right])
+                // Its number is another closure's.
+                names[after[right]] = after[right] + Self.fresh
+            }
+        }
+        unmatchedOld += before.indices.filter { !isTaken[$0] }.map { before[$0] }
+    }
+
+    // MARK: Names
+
+    /// The name without the number of the closure itself.
+    private static func group(of closure: String) -> String {
+        let digits = closure.dropLast().reversed().prefix { $0.isNumber }.count
+        return String(closure.dropLast(1 + digits))
+    }
+
+    private static func isBefore(_ left: String, _ right: String) -> Bool { ordinal(left) < ordinal(right) }
+
+    /// `U_` is the first, `U0_` the second, and so on.
+    private static func ordinal(_ closure: String) -> Int {
+        let digits = closure.dropLast().reversed().prefix { $0.isNumber }.reversed()
+        return digits.isEmpty ? 0 : (Int(String(digits)) ?? 0) + 1
+    }
+
+    /// With all numbers of closures taken out, for comparing code that names other closures.
+    static func maskedOrdinals(_ name: String) -> String {
+        let ends = closureEnds(in: name)
+        guard !ends.isEmpty else { return name }
+        var result: [UInt8] = []
+        let bytes = Array(name.utf8)
+        var position = 0
+        for end in ends {
+            var start = end - 1
+            while start > 0, bytes[start - 1] >= 0x30, bytes[start - 1] <= 0x39 { start -= 1 }
+            result += bytes[position..<start]
+            result.append(UInt8(ascii: "#"))
+            position = end
+        }
+        result += bytes[position...]
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    /// Where in a mangled name the names of closures may end: behind `U_`, `U0_`, `u_`, … (swift/docs/ABI/Mangling.rst, local names of
+    /// closures). Some ends may be parts of identifiers: whoever asks compares with the names of closures.
+    static func closureEnds(in name: String) -> [Int] {
+        let bytes = Array(name.utf8)
+        guard bytes.starts(with: [UInt8(ascii: "$"), UInt8(ascii: "s")]) else { return [] }
+        var ends: [Int] = []
+        for (index, byte) in bytes.enumerated() where byte == UInt8(ascii: "_") && index > 1 {
+            var start = index
+            while start > 0, bytes[start - 1] >= 0x30, bytes[start - 1] <= 0x39 { start -= 1 }
+            guard start > 1, bytes[start - 1] == UInt8(ascii: "U") || bytes[start - 1] == UInt8(ascii: "u"),
+                // `fU_`: an entity. `U_` alone may be an index of something else.
+                bytes[start - 2] == UInt8(ascii: "f")
+            else { continue }
+            ends.append(index + 1)
+        }
+        return ends
+    }
+
+    /// The closures of an object, and what is derived of each.
+    private struct Families {
+        let graph: ObjectGraph
+        /// The symbols of the closures themselves.
+        var closures: [String] = []
+        /// How many closures each is inside of.
+        var depths: [String: Int] = [:]
+        var depth = 0
+        /// By a closure's symbol: the rest of the names of what is derived of it, and its pieces.
+        var members: [String: [String: Int]] = [:]
+
+        init(_ graph: ObjectGraph) {
+            self.graph = graph
+            let pieces = graph.named()
+            var known: Set<String> = []
+            for name in pieces.keys where name.hasSuffix("_") {
+                guard ClosureMatch.closureEnds(in: name).last == name.utf8.count, graph.pieces[pieces[name]!].isFunction
+                else { continue }
+                known.insert(name)
+            }
+            closures = known.sorted()
+            for closure in closures {
+                let inside = ClosureMatch.closureEnds(in: closure).dropLast().filter {
+                    known.contains(String(closure.utf8.prefix($0))!)
+                }
+                depths[closure] = inside.count
+                depth = max(depth, inside.count)
+            }
+            for (name, piece) in pieces {
+                for end in ClosureMatch.closureEnds(in: name) {
+                    let prefix = String(name.utf8.prefix(end))!
+                    if known.contains(prefix) { members[prefix, default: [:]][String(name.utf8.dropFirst(end))!] = piece }
+                }
+            }
+        }
+
+        /// Whether all that is derived of two closures is equal but for the numbers of closures.
+        func isEqual(
+            _ closure: String, to other: String, of new: Families, _ comparison: inout GraphComparison,
+            ignoring masked: @escaping (String) -> String
+        ) -> Bool {
+            guard let mine = members[closure], let theirs = new.members[other], mine.count == theirs.count else {
+                return false
+            }
+            comparison.mask(masked)
+            return mine.allSatisfy { rest, piece in
+                guard let partner = theirs[rest] else { return false }
+                return comparison.areEqual(piece, partner)
+            }
+        }
+
+        /// Whether both capture the same, or nothing: their partial applications are the same code, or neither has one.
+        func hasSameCaptures(
+            _ closure: String, as other: String, of new: Families, _ comparison: inout GraphComparison
+        ) -> Bool {
+            let (mine, theirs) = (members[closure] ?? [:], new.members[other] ?? [:])
+            func forwarders(_ members: [String: Int]) -> [String] { members.keys.filter { $0 == "TA" || $0.hasPrefix("TA.") }.sorted() }
+            let (left, right) = (forwarders(mine), forwarders(theirs))
+            guard left.isEmpty == right.isEmpty else { return false }
+            comparison.mask(ClosureMatch.maskedOrdinals)
+            return zip(left, right).allSatisfy { comparison.areEqual(mine[$0]!, theirs[$1]!) }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// Where everything lies that is linked: offsets in segments, from which the addresses follow once the segments have a place.
+struct LinkLayout: Sendable {
+    let linker: ObjectLinker
+    /// In bytes, by kind.
+    private(set) var sizes: [MemoryKind: Int] = [.text: 0, .constant: 0, .data: 0]
+    /// Of functions, and other pieces of code.
+    private(set) var code: [ObjectLinker.Place: Int] = [:]
+    private(set) var sections: [ObjectLinker.SectionPlace: Spot] = [:]
+    /// Of functions that the process did not have: the entry, and the word that it jumps through.
+    private(set) var entries: [ObjectLinker.Place: (entry: Int, slot: Int)] = [:]
+    /// Words that hold an address.
+    private(set) var slots: [Slot: Int] = [:]
+    /// Entries of the PLT, for what may be too far away to be called.
+    private(set) var plt: [ObjectLinker.Definition: Int] = [:]
+    /// Records for the runtime, by section.
+    private(set) var records: [(section: String, offset: Int)] = []
+    private(set) var frames: (offset: Int, bytes: [[UInt8]], references: [[ObjectGraph.Reference]])?
+
+    struct Spot: Hashable, Sendable {
+        var kind: MemoryKind
+        var offset: Int
+    }
+
+    /// A word of the GOT: an address, and what is added to it.
+    struct Slot: Hashable, Sendable {
+        var definition: ObjectLinker.Definition
+        var addend: Int64
+    }
+
+    init(_ linker: ObjectLinker) throws {
+        self.linker = linker
+        var functions = [[Int]](repeating: [], count: linker.edits.count)
+        for place in linker.reached {
+            let piece = linker.piece(place)
+            let section = linker.edits[place.edit].new.object.sections[piece.section]
+            guard section.isExecutable else { continue }
+            code[place] = take(.text, piece.range.count, alignment: max(16, min(section.alignment, 64)))
+            if piece.isFunction { functions[place.edit].append(place.piece) }
+            if case .add = linker.decision(place) {
+                entries[place] = (
+                    take(.text, PltEntry.size, alignment: 16), take(.data, GotSlot.size, alignment: GotSlot.size)
+                )
+            }
+        }
+        for place in linker.sections {
+            let section = linker.edits[place.edit].new.object.sections[place.section]
+            let kind: MemoryKind = section.isWritable && !section.name.hasPrefix(".data.rel.ro") ? .data : .constant
+            guard section.alignment <= 4096 else {
+                throw LinkError.unsupported(
+                    path: linker.edits[place.edit].new.object.path,
+                    what: "section \(section.name) is to be aligned to \(section.alignment) bytes", remedy: "Restart.")
+            }
+            sections[place] = Spot(kind: kind, offset: take(kind, section.bytes.count, alignment: section.alignment))
+        }
+        for (number, found) in functions.enumerated() {
+            let (bytes, references) = linker.frames[number].taken(found)
+            if frames == nil { frames = (0, [], []) }
+            frames!.bytes.append(bytes)
+            frames!.references.append(references)
+        }
+        for place in linker.reached { note(linker.piece(place).references, of: place.edit) }
+        for (number, references) in (frames?.references ?? []).enumerated() { note(references, of: number) }
+        for section in ObjectEdit.registered {
+            guard let found = linker.records[section] else { continue }
+            records.append((section, take(.constant, found.count * 4, alignment: 4)))
+        }
+        if let total = frames?.bytes.reduce(0, { $0 + $1.count }), total > 0 {
+            frames!.offset = take(.constant, total + 4, alignment: 8)
+        } else {
+            frames = nil
+        }
+    }
+
+    private mutating func take(_ kind: MemoryKind, _ count: Int, alignment: Int) -> Int {
+        let start = (sizes[kind]! + alignment - 1) / alignment * alignment
+        sizes[kind] = start + count
+        return start
+    }
+
+    /// Makes room for the words and entries that references need.
+    private mutating func note(_ references: [ObjectGraph.Reference], of edit: Int) {
+        for reference in references {
+            let definition = linker.definition(of: reference.target, in: edit)
+            if reference.row.subject == .gotSlot {
+                let slot = Slot(definition: definition, addend: reference.row.addendInSlot ? reference.addend : 0)
+                if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
+            }
+            guard reference.row.isCall, plt[definition] == nil else { continue }
+            if case .piece(let place) = definition, linker.decision(place).isTaken { continue }
+            let slot = Slot(definition: definition, addend: 0)
+            if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
+            plt[definition] = take(.text, PltEntry.size, alignment: 16)
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// What links edited objects into a process: memory to take, and, once that has a place, what it holds and what else changes.
+public struct LinkPlan: Sendable {
+    /// Memory to take, side by side, near the image.
+    public struct Segment: Hashable, Sendable {
+        public var kind: MemoryKind
+        /// In bytes.
+        public var size: Int
+    }
+
+    /// A function of the image, and the new code.
+    public struct Redirect: Sendable {
+        public var function: FunctionSymbol
+        public var address: Address
+        /// The new function's name.
+        public var name: String
+        /// Of an async function: the bytes of the context that the new code needs.
+        public var contextSize: Int?
+    }
+
+    /// A word of data to change.
+    public struct Store: Hashable, Sendable {
+        public var address: Address
+        public var expected: [UInt8]
+        public var bytes: [UInt8]
+        public var name: String
+    }
+
+    /// What depends on where the segments lie.
+    public struct Linked: Sendable {
+        public var contents: [[UInt8]] = []
+        public var redirects: [Redirect] = []
+        public var stores: [Store] = []
+        public var calls: [Call] = []
+        /// Where something that later objects may refer to lies, by name.
+        public var identities: [(name: String, address: Address)] = []
+    }
+
+    public var segments: [Segment]
+    /// Where the segments are to lie near.
+    public var near: Address
+    public var notes: [String]
+    /// Lays everything out. The segments lie as they were asked for.
+    public var link: @Sendable ([Range<Address>]) throws -> Linked
+}

@@ -1,0 +1,330 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// A layout at its place: every field written, and what else has to change.
+struct LinkedImage {
+    let layout: LinkLayout
+    private let linker: ObjectLinker
+    private let bases: [MemoryKind: Address]
+    private var contents: [MemoryKind: [UInt8]] = [:]
+
+    init(_ layout: LinkLayout, at bases: [MemoryKind: Address]) throws {
+        self.layout = layout
+        linker = layout.linker
+        self.bases = bases
+        for (kind, size) in layout.sizes { contents[kind] = [UInt8](repeating: 0, count: size) }
+        try copy()
+        try fill()
+    }
+
+    func bytes(_ kind: MemoryKind) -> [UInt8] { contents[kind] ?? [] }
+
+    private func address(_ kind: MemoryKind, _ offset: Int) -> Address { bases[kind]! + offset }
+
+    // MARK: Addresses
+
+    /// Where a piece's copy lies.
+    func placed(_ place: ObjectLinker.Place) -> Address? { spot(place).map { address($0.kind, $0.offset) } }
+
+    private func spot(_ place: ObjectLinker.Place) -> LinkLayout.Spot? {
+        if let offset = layout.code[place] { return LinkLayout.Spot(kind: .text, offset: offset) }
+        let piece = linker.piece(place)
+        let section = ObjectLinker.SectionPlace(edit: place.edit, section: piece.section)
+        guard var spot = layout.sections[section] else { return nil }
+        spot.offset += piece.range.lowerBound
+        return spot
+    }
+
+    /// What a reference leads to. To the start of a function everything leads by its entry, which later objects may lead elsewhere; into a
+    /// function, only what belongs to it.
+    private func address(of target: ObjectGraph.Target, in edit: Int, isFrame: Bool) throws -> Address {
+        let definition = linker.definition(of: target, in: edit)
+        var offset = 0
+        if case .piece(_, let inside) = target { offset = inside }
+        switch definition {
+        case .symbol(let name, let isWeak):
+            if let found = linker.live.address(ofUndefined: name) { return found }
+            guard isWeak else {
+                throw LinkError.undefined(path: linker.edits[edit].new.object.path, names: [name])
+            }
+            return .null
+        case .piece(let place):
+            let isEntry = offset == 0 && !isFrame
+            switch linker.decision(place) {
+            case .bind(let found): return found + offset
+            case .patch(let entry) where isEntry: return entry
+            case .repoint(let entry, _) where isEntry: return entry
+            case .add where isEntry && linker.piece(place).isFunction:
+                if let known = layout.entries[place] { return address(.text, known.entry) }
+            default: break
+            }
+            guard let start = placed(place) else {
+                throw LinkError.unsupported(
+                    path: linker.edits[place.edit].new.object.path,
+                    what: "\(linker.edits[edit].new.name(of: target)) is referred to and was not taken",
+                    remedy: "Restart, and report this.")
+            }
+            return start + offset
+        }
+    }
+
+    // MARK: Bytes
+
+    private mutating func copy() throws {
+        for (place, offset) in layout.code {
+            let bytes = linker.edits[place.edit].new.bytes(of: place.piece)
+            contents[.text]!.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+        }
+        for (place, spot) in layout.sections {
+            let bytes = linker.edits[place.edit].new.object.sections[place.section].bytes
+            contents[spot.kind]!.replaceSubrange(spot.offset..<spot.offset + bytes.count, with: bytes)
+        }
+        for (place, entry) in layout.entries {
+            try jump(at: entry.entry, through: address(.data, entry.slot))
+            write(placed(place)!.rawValue, .data, entry.slot)
+        }
+        for (definition, offset) in layout.plt {
+            guard let slot = layout.slots[LinkLayout.Slot(definition: definition, addend: 0)] else { continue }
+            try jump(at: offset, through: address(.constant, slot))
+        }
+    }
+
+    private mutating func jump(at offset: Int, through slot: Address) throws {
+        guard let bytes = PltEntry.bytes(linker.live.architecture, at: address(.text, offset), slot: slot, landingPad: true)
+        else {
+            throw LinkError.unsupported(
+                path: linker.edits[0].new.object.path, what: "its words are out of reach of its code", remedy: "Restart.")
+        }
+        contents[.text]!.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+    }
+
+    private mutating func write(_ word: UInt64, _ kind: MemoryKind, _ offset: Int) {
+        contents[kind]!.replaceSubrange(offset..<offset + GotSlot.size, with: GotSlot.bytes(word))
+    }
+
+    private mutating func fill() throws {
+        for (slot, offset) in layout.slots {
+            let target: Address
+            switch slot.definition {
+            case .piece(let place):
+                target = try address(of: .piece(place.piece, offset: 0), in: place.edit, isFrame: false)
+            case .symbol(let name, _): target = linker.live.address(ofUndefined: name) ?? .null
+            }
+            write(target.rawValue &+ UInt64(bitPattern: slot.addend), .constant, offset)
+        }
+        for place in linker.reached {
+            guard let spot = spot(place) else { continue }
+            for reference in linker.piece(place).references {
+                try apply(reference, of: place.edit, at: spot, isFrame: false)
+            }
+        }
+        for (section, start) in layout.records {
+            for (number, record) in linker.records[section]!.enumerated() {
+                var reference = record.reference
+                reference.offset = 0
+                try apply(reference, of: record.edit, at: .init(kind: .constant, offset: start + number * 4), isFrame: false)
+            }
+        }
+        guard let frames = layout.frames else { return }
+        var offset = frames.offset
+        for (edit, bytes) in frames.bytes.enumerated() {
+            contents[.constant]!.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+            for reference in frames.references[edit] {
+                try apply(reference, of: edit, at: .init(kind: .constant, offset: offset), isFrame: true)
+            }
+            offset += bytes.count
+        }
+    }
+
+    private mutating func apply(
+        _ reference: ObjectGraph.Reference, of edit: Int, at spot: LinkLayout.Spot, isFrame: Bool
+    ) throws {
+        let row = reference.row
+        let index = spot.offset + reference.offset
+        let place = address(spot.kind, index)
+        func failure(_ problem: FixupProblem) -> FixupError {
+            Fixup(
+                row: row, section: "the \(spot.kind) segment", offset: UInt64(index), addend: reference.addend,
+                symbol: linker.edits[edit].new.name(of: reference.target)
+            ).error(problem)
+        }
+        func write(_ subject: UInt64) throws(FixupProblem) {
+            let value = row.value(
+                subject: subject, addend: reference.addend, place: place, got: bases[.constant] ?? .null)
+            try row.write(value, into: &contents[spot.kind]!, at: index)
+        }
+        do {
+            switch row.subject {
+            case .nothing: break
+            case .symbol, .plt:
+                let target = try address(of: reference.target, in: edit, isFrame: isFrame)
+                do throws(FixupProblem) { try write(target.rawValue) } catch {
+                    let definition = linker.definition(of: reference.target, in: edit)
+                    guard case .doesNotFit = error, row.isCall, let entry = layout.plt[definition] else { throw error }
+                    try write(address(.text, entry).rawValue)
+                }
+            case .gotSlot:
+                let slot = LinkLayout.Slot(
+                    definition: linker.definition(of: reference.target, in: edit),
+                    addend: row.addendInSlot ? reference.addend : 0)
+                try write(address(.constant, layout.slots[slot]!).rawValue)
+            case .got: try write((bases[.constant] ?? .null).rawValue)
+            case .size: try write(UInt64(size(of: reference.target, in: edit)))
+            default: throw FixupProblem.unsupported
+            }
+        } catch let problem as FixupProblem { throw failure(problem) }
+    }
+
+    private func size(of target: ObjectGraph.Target, in edit: Int) -> Int {
+        let graph = linker.edits[edit].new
+        switch target {
+        case .symbol(let index): return graph.object.symbols[index].size
+        case .piece(let index, _):
+            return graph.pieces[index].symbols.map { graph.object.symbols[$0].size }.max() ?? 0
+        }
+    }
+
+    // MARK: What else changes
+
+    /// - Throws: `LinkError` where a function's context would have to grow that callers allocate.
+    func linked() throws -> LinkPlan.Linked {
+        var result = LinkPlan.Linked()
+        for place in linker.reached {
+            let edit = linker.edits[place.edit]
+            let name = edit.name(of: place.piece)
+            switch linker.decision(place) {
+            case .patch(let entry):
+                guard let function = edit.function(replacedBy: place.piece, at: entry) else { continue }
+                result.redirects.append(
+                    .init(
+                        function: function, address: placed(place)!, name: linker.piece(place).name,
+                        contextSize: contextSize(of: place)))
+            case .repoint(let entry, let slot):
+                guard let before = EntryStub.destination(of: entry, linker.live) else { continue }
+                try checkContext(of: place)
+                result.stores.append(
+                    .init(
+                        address: slot, expected: GotSlot.bytes(before.rawValue),
+                        bytes: GotSlot.bytes(placed(place)!.rawValue), name: Demangling.demangle(name) ?? name))
+            case .add:
+                guard let known = layout.entries[place] else { break }
+                let entry = address(.text, known.entry)
+                result.identities.append((identity(name, edit), entry))
+                result.identities.append((EntryStub.slotName(entry), address(.data, known.slot)))
+            case .take:
+                let piece = linker.piece(place)
+                if piece.name.isEmpty || piece.isFunction || SymbolKind(piece.name).isAnonymous { break }
+                result.identities.append((identity(name, edit), placed(place)!))
+            default: break
+            }
+        }
+        // Names of another numbering, for the object that comes after this one.
+        for edit in linker.edits {
+            for (index, piece) in edit.new.pieces.enumerated() where piece.isFunction {
+                guard edit.closures.names[piece.name].map({ $0 != piece.name }) ?? false,
+                    case .bind(let entry) = edit.decisions[index].entry
+                else { continue }
+                result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
+            }
+        }
+        result.calls = try registrations()
+        return result
+    }
+
+    /// What later objects find something by: what has another name than in its object is found by that of the object.
+    private func identity(_ name: String, _ edit: ObjectEdit) -> String {
+        guard name.hasSuffix(ClosureMatch.fresh) else { return name }
+        return Baseline.alias(String(name.dropLast(ClosureMatch.fresh.count)), edit.digest)
+    }
+
+    /// The bytes of the context that an async function's callers are to allocate; nil of another function.
+    private func contextSize(of place: ObjectLinker.Place) -> Int? {
+        let graph = linker.edits[place.edit].new
+        let name = linker.piece(place).name + "Tu"
+        guard let record = graph.pieces.firstIndex(where: { $0.name == name }), graph.pieces[record].range.count >= 8
+        else { return nil }
+        return graph.bytes(of: record).dropFirst(4).prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
+
+    private func checkContext(of place: ObjectLinker.Place) throws {
+        guard let size = contextSize(of: place) else { return }
+        let edit = linker.edits[place.edit]
+        let name = edit.name(of: place.piece)
+        guard let record = linker.live.identity(name + "Tu"),
+            let allocated = try? linker.live.memory.value(UInt32.self, at: record + 4), size <= Int(allocated)
+        else {
+            throw LinkError.unsupported(
+                path: edit.new.object.path,
+                what: "\(Demangling.demangle(name) ?? name), which an earlier object has added, needs a larger context than its callers "
+                    + "allocate", remedy: "Give it another name, or restart.")
+        }
+    }
+
+    private func registrations() throws -> [Call] {
+        var calls: [Call] = []
+        func function(_ name: String) throws -> Address {
+            guard let found = linker.live.address(ofUndefined: name) else {
+                throw LinkError.undefined(path: linker.edits[0].new.object.path, names: [name])
+            }
+            return found
+        }
+        let functions = [
+            "swift5_type_metadata": "swift_registerTypeMetadataRecords",
+            "swift5_protocol_conformances": "swift_registerProtocolConformances",
+            "swift5_protocols": "swift_registerProtocols",
+        ]
+        if let frames = layout.frames {
+            let start = address(.constant, frames.offset)
+            let undo = Call(try function("__deregister_frame"), [start.rawValue], name: "__deregister_frame")
+            calls.append(
+                Call(
+                    try function("__register_frame"), [start.rawValue], name: "__register_frame", undo: .call(undo)))
+        }
+        // The runtime keeps them for good.
+        for (section, offset) in layout.records {
+            let start = address(.constant, offset)
+            let end = start + linker.records[section]!.count * 4
+            calls.append(
+                Call(
+                    try function(functions[section]!), [start.rawValue, end.rawValue], name: functions[section]!,
+                    undo: .impossible))
+        }
+        return calls
+    }
+}
+
+extension LinkDecision {
+    /// The decision to bind to the entry that a function goes by, where it had one before.
+    fileprivate var entry: LinkDecision {
+        switch self {
+        case .patch(let entry), .repoint(let entry, _): .bind(entry)
+        default: self
+        }
+    }
+}
+
+extension ObjectLinker {
+    /// What to change, and with what.
+    /// - Throws: `LinkError`, `FixupError`.
+    public func plan() throws -> LinkPlan {
+        let layout = try LinkLayout(self)
+        let kinds = MemoryKind.inLayout.filter { (layout.sizes[$0] ?? 0) > 0 }
+        return LinkPlan(
+            segments: kinds.map { LinkPlan.Segment(kind: $0, size: layout.sizes[$0]!) },
+            near: live.image.range.lowerBound, notes: edits.flatMap(\.notes)
+        ) { ranges in
+            var bases: [MemoryKind: Address] = [:]
+            for (kind, range) in zip(kinds, ranges) { bases[kind] = range.lowerBound }
+            let image = try LinkedImage(layout, at: bases)
+            var linked = try image.linked()
+            linked.contents = kinds.map { image.bytes($0) }
+            return linked
+        }
+    }
+}
+
+extension MemoryKind {
+    /// As segments lie side by side.
+    fileprivate static let inLayout: [MemoryKind] = [.text, .constant, .data]
+}

@@ -1,0 +1,134 @@
+import CHotpatchElf
+import HotpatchELF
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// One source file's edit: the object that runs, the new one, and what becomes of each piece of that.
+public struct ObjectEdit: Sendable {
+    public let old: ObjectGraph
+    public let new: ObjectGraph
+    /// Of the new object.
+    public let digest: String
+    public let closures: ClosureMatch
+    /// Parallel to the new object's pieces.
+    public private(set) var decisions: [LinkDecision]
+    /// Of pieces that are patched: the baseline's.
+    private(set) var partners: [Int: Int] = [:]
+    /// What the user should know.
+    public private(set) var notes: [String] = []
+
+    private let baseline: Baseline
+    private let live: LiveProgram
+    private let oldNames: [String: Int]
+
+    /// - Throws: `LinkError`, `FixupError`.
+    public init(old: ObjectFile, oldDigest: String, new: ObjectFile, digest: String, live: LiveProgram) throws {
+        for object in [old, new] where object.architecture != live.architecture {
+            throw LinkError.otherMachine(
+                path: object.path, object: object.architecture.name, process: live.architecture.name)
+        }
+        self.old = try ObjectGraph(old)
+        self.new = try ObjectGraph(new)
+        self.digest = digest
+        self.live = live
+        baseline = try Baseline(self.old, digest: oldDigest, live: live)
+        oldNames = self.old.named()
+        var comparison = GraphComparison(self.old, self.new)
+        closures = ClosureMatch(&comparison)
+        decisions = []
+        decisions = try decide(&comparison)
+        notes += closures.unmatchedOld.map {
+            "\(Demangling.demangle($0) ?? $0): kept as it was where it is stored. It is gone, or captures something else; what makes it "
+                + "has to run again"
+        }
+    }
+
+    /// The name that a piece of the new object goes by in the process.
+    func name(of piece: Int) -> String { closures.renamed(new.pieces[piece].name) }
+
+    // MARK: Decisions
+
+    private mutating func decide(_ comparison: inout GraphComparison) throws -> [LinkDecision] {
+        let changed = try changedFunctions(&comparison)
+        return try new.pieces.indices.map { index in
+            let piece = new.pieces[index]
+            let section = new.object.sections[piece.section]
+            if section.isThreadLocal || section.type == UInt32(SHT_NOTE) || Self.isLeft(section.name) { return .leave }
+            let kind = SymbolKind(piece.name)
+            if kind.isAnonymous { return .take }
+            return piece.isFunction
+                ? try decide(function: index, kind, changed) : decide(data: index, kind)
+        }
+    }
+
+    /// Sections that say something to linkers and the runtime, and not to code.
+    private static func isLeft(_ section: String) -> Bool {
+        section == ".eh_frame" || section.hasPrefix(".note") || section == ".swift1_autolink_entries"
+            || registered.contains(section) || section == "swift5_builtin" || section == "swift5_accessible_functions"
+            || section == "swift5_tests" || section == "swift5_replace" || section == "swift5_replac2"
+    }
+
+    /// Sections whose records are registered with the Swift runtime.
+    static let registered = ["swift5_type_metadata", "swift5_protocol_conformances", "swift5_protocols"]
+
+    /// The functions, by their name in the process, whose code an edit has changed: with all of their parts.
+    private func changedFunctions(_ comparison: inout GraphComparison) throws -> Set<String> {
+        var oldParts: [String: Set<String>] = [:]
+        for name in oldNames.keys { if let owner = SymbolKind.owner(of: name) { oldParts[owner, default: []].insert(name) } }
+        var changed: Set<String> = []
+        var newParts: [String: Set<String>] = [:]
+        for (index, piece) in new.pieces.enumerated() where piece.isFunction {
+            let name = name(of: index)
+            let owner = SymbolKind.owner(of: name)
+            if let owner { newParts[owner, default: []].insert(name) }
+            guard let partner = oldNames[name], old.pieces[partner].isFunction, comparison.areEqual(partner, index) else {
+                changed.insert(owner ?? name)
+                continue
+            }
+        }
+        for (owner, parts) in newParts where parts != oldParts[owner] { changed.insert(owner) }
+        for owner in oldParts.keys where newParts[owner] == nil { changed.insert(owner) }
+        return changed
+    }
+
+    private mutating func decide(function index: Int, _ kind: SymbolKind, _ changed: Set<String>) throws -> LinkDecision {
+        let name = name(of: index)
+        if kind.isPart || kind.isUnstable { return .take }
+        let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
+        guard let partner = oldNames[name], let place = baseline.places[partner] else {
+            if name.hasSuffix(ClosureMatch.fresh) || isWeak { return isWeak ? .take : .add }
+            if live.symbol(name, file: new.object.fileName) != nil {
+                throw LinkError.unsupported(
+                    path: new.object.path,
+                    what: "\(Demangling.demangle(name) ?? name) is defined by another file of the program",
+                    remedy: "Give the objects of both files, or restart.")
+            }
+            return .add
+        }
+        if !changed.contains(name), baseline.isVerified[partner] { return .bind(place.address) }
+        // Every file that uses it has one like it; linkers keep one.
+        if isWeak { return .take }
+        partners[index] = partner
+        if place.isInImage { return .patch(place.address) }
+        guard let slot = live.identity(EntryStub.slotName(place.address)) else { return .take }
+        return .repoint(entry: place.address, slot: slot)
+    }
+
+    private func decide(data index: Int, _ kind: SymbolKind) -> LinkDecision {
+        let name = name(of: index)
+        // The record of a function that is taken anew wherever it is used.
+        if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
+        if let partner = oldNames[name], let place = baseline.places[partner] { return .bind(place.address) }
+        if name.hasSuffix(ClosureMatch.fresh) { return .take }
+        if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction { return .bind(symbol.address) }
+        if let known = live.identity(name) { return .bind(known) }
+        return .take
+    }
+
+    /// The baseline's function that a piece replaces: its symbol in the image.
+    func function(replacedBy piece: Int, at address: Address) -> FunctionSymbol? {
+        guard let partner = partners[piece] else { return nil }
+        return live.index.functionSymbol(named: old.pieces[partner].name, at: address, in: live.image)
+    }
+}
