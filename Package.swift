@@ -121,7 +121,7 @@ let package = Package(
             "HotpatchCommands",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
-                "HotpatchRemoteTarget",
+                "HotpatchHotLink", "HotpatchRemoteTarget",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
             ]),

@@ -44,6 +44,9 @@ public struct ObjectEdit: Sendable {
         }
     }
 
+    /// What the objects are part of.
+    public var image: LoadedImage { live.image }
+
     /// The name that a piece of the new object goes by in the process.
     func name(of piece: Int) -> String { closures.renamed(new.pieces[piece].name) }
 

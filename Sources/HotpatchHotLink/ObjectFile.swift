@@ -50,7 +50,7 @@ public struct ObjectFile: Sendable {
         public var place: Place
         /// In its section, in bytes; at most the section's size.
         public var value: Int
-        /// In bytes; ends inside the section.
+        /// In bytes, inside the section.
         public var size: Int
 
         public enum Place: Hashable, Sendable {
@@ -182,11 +182,12 @@ public struct ObjectFile: Sendable {
                 symbol.place = .section(section)
                 guard sections[section].isAllocated else { break }
                 let count = UInt64(sections[section].bytes.count)
-                guard raw.st_value <= count, raw.st_size <= count - raw.st_value else {
-                    throw malformed("reaches beyond the end of section \(sections[section].name)")
+                guard raw.st_value <= count else {
+                    throw malformed("lies beyond the end of section \(sections[section].name)")
                 }
                 symbol.value = Int(raw.st_value)
-                symbol.size = Int(raw.st_size)
+                // The Swift compiler gives a method's descriptor the size of the type's, which it is part of.
+                symbol.size = Int(min(raw.st_size, count - raw.st_value))
             }
             return symbol
         }

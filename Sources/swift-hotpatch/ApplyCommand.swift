@@ -9,6 +9,13 @@ struct ApplyCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("A shared library.", valueName: "patch"), completion: .file())
     var library: String
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The patch is an object file (.o), and this is the object of the same source that the process was linked from, or that was applied last.",
+            valueName: "object"))
+    var base: String?
+
     @OptionGroup var process: ProcessOptions
     @OptionGroup var change: ChangeOptions
     @OptionGroup var log: LogOptions
@@ -55,6 +62,13 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
+        if let base {
+            let command = ApplyObject(
+                objects: [(library, base)], pid: process.pid, dryRun: dryRun, options: change.target)
+            log.start()
+            change.raise_priority()
+            return try perform(json: process.json) { () throws(CommandError) in try command.run() }
+        }
         let command = Apply(
             library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
             allowUnsafeOwner: allowUnsafeOwner, options: change.target)

@@ -1,0 +1,39 @@
+import HotpatchSymbols
+
+extension ObjectLinker {
+    /// Functions of the process that run new code, mangled.
+    public var changedFunctions: [String] {
+        reached.compactMap { place in
+            switch decision(place) {
+            case .patch, .repoint: edits[place.edit].name(of: place.piece)
+            default: nil
+            }
+        }
+    }
+
+    /// What becomes of each symbol: a line each, of what is taken or patched and of what that binds to.
+    public var table: [String] {
+        var lines: [String] = []
+        for place in reached {
+            let piece = piece(place)
+            guard !SymbolKind(piece.name).isAnonymous else { continue }
+            let name = Demangling.demangle(piece.name) ?? piece.name
+            let what =
+                switch decision(place) {
+                case .patch(let entry): "patch \(entry)"
+                case .repoint(let entry, _): "patch \(entry)"
+                case .add: "add"
+                default: "take"
+                }
+            lines.append("  \(what)  \(name)")
+        }
+        return lines
+    }
+
+    /// For a log.
+    public var summary: String {
+        let taken = reached.filter { decision($0).isTaken }.count
+        return "\(changedFunctions.count) functions to patch, \(taken) pieces to place, \(records.values.reduce(0) { $0 + $1.count }) "
+            + "records to register"
+    }
+}
