@@ -1,4 +1,3 @@
-import Glibc
 import HotpatchHotLink
 import HotpatchMemory
 import HotpatchPlan
@@ -368,10 +367,4 @@ struct FixupLink {
     static func equal(_ code: [UInt8], _ live: [UInt8], _ mask: [UInt8]) -> Bool {
         code.indices.allSatisfy { (code[$0] ^ live[$0]) & ~mask[$0] == 0 }
     }
-}
-
-private func write(_ text: String, to path: String) throws {
-    guard let file = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
-    defer { fclose(file) }
-    guard fputs(text, file) >= 0 else { throw TestFailure("cannot write \(path)") }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import HotpatchTestSupport
 
 /// As much of an ELF file as says what a linker has done: objects, and what is linked of them.
@@ -108,4 +109,10 @@ struct FixupObject {
         let found = symbols.filter { $0.name == name && $0.section != 0 }
         return found.count == 1 ? found[0] : nil
     }
+}
+
+func write(_ text: String, to path: String) throws {
+    guard let file = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
+    defer { fclose(file) }
+    guard fputs(text, file) >= 0 else { throw TestFailure("cannot write \(path)") }
 }

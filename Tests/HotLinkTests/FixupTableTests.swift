@@ -202,8 +202,41 @@ import Testing
         }
     }
 
+    /// The ranges of what `FixupBoundaryTests` cannot ask a linker about, by the psABIs: bits of signed numbers, and of others.
+    @Test func ranges() throws {
+        let signed: [(Architecture, Int, [UInt32])] = [
+            (.x86_64, 32, [3, 9, 19, 20, 21, 22, 23, 26, 32, 34, 39, 40] + Array(41...51)),
+            (.arm64, 17, [300, 526, 547]), (.arm64, 21, [309, 512, 517, 522, 543, 560, 561]), (.arm64, 32, [308, 315]),
+            (.arm64, 33, [302, 311, 513, 515, 518, 520, 524, 539, 541, 545, 562, 565]), (.arm64, 49, [304, 523, 544]),
+        ]
+        let unsigned: [(Architecture, Int, [UInt32])] = [
+            (.arm64, 12, [529, 531, 533, 535, 537, 550, 552, 554, 556, 558, 570, 572]), (.arm64, 15, [310, 313]),
+            (.arm64, 24, [528, 549]),
+        ]
+        var seen: Set<FixupRow> = []
+        for (architecture, bits, types) in signed {
+            for type in types {
+                let row = try row(architecture, type)
+                seen.insert(row)
+                let half = Int64(1) << Int64(bits - 1)
+                #expect(row.range == -half...half - 1, "\(row)")
+            }
+        }
+        for (architecture, bits, types) in unsigned {
+            for type in types {
+                let row = try row(architecture, type)
+                seen.insert(row)
+                let end = Int64(1) << Int64(bits)
+                #expect(row.range == 0...end - 1, "\(row)")
+            }
+        }
+        for row in Self.written where row.subject != .symbol && row.subject != .plt && !seen.contains(row) {
+            #expect(row.range == nil, "\(row)")
+        }
+    }
+
     /// Where readable memory ends in front of the bytes and behind them, nothing is read or written there. The bytes are such as begin
-    /// what linkers relax.
+    /// what linkers relax, cut at any place.
     @Test func nothingBeyondTheBytes() {
         let pageSize = sysconf(Int32(_SC_PAGESIZE))
         guard let pages = mmap(nil, 6 * pageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), pages != MAP_FAILED
@@ -214,46 +247,59 @@ import Testing
         defer { munmap(pages, 6 * pageSize) }
         let (code, live) = (pages + pageSize, pages + 3 * pageSize)
         for page in [code, live] { mprotect(page, pageSize, PROT_READ | PROT_WRITE) }
-        var random = SeededGenerator(seed: testSeed())
-        let starts: [[UInt8]] = [
+        let sequences: [[UInt8]] = [
             [0x66, 0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0],
             [0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x8d, 0x80, 0, 0, 0, 0],
-            [0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0xff, 0x15, 0, 0, 0, 0], [0x48, 0x8b, 0x05, 0, 0, 0, 0],
-            [0xd5, 0x48, 0x8b, 0x05, 0, 0, 0, 0], [0xff, 0x25, 0, 0, 0, 0], [0xe9, 0, 0, 0, 0, 0x90],
-            [0x08, 0, 0, 0x90, 0x08, 0x01, 0, 0x91], [0x1f, 0x20, 0x03, 0xd5, 0x08, 0, 0, 0x10],
-            [0x00, 0, 0, 0x90, 0x01, 0, 0x40, 0xf9, 0, 0, 0, 0x91], [0xff, 0x10],
+            [0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0xff, 0x15, 0, 0, 0, 0], [0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0],
+            [0x66, 0x66, 0x66, 0x66, 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0],
+            [0x48, 0x8b, 0x05, 0, 0, 0, 0], [0xd5, 0x48, 0x8b, 0x05, 0, 0, 0, 0], [0xff, 0x25, 0, 0, 0, 0],
+            [0xe9, 0, 0, 0, 0, 0x90], [0x08, 0, 0, 0x90, 0x08, 0x01, 0, 0x91],
+            [0x1f, 0x20, 0x03, 0xd5, 0x08, 0, 0, 0x10], [0x00, 0, 0, 0x90, 0x01, 0, 0x40, 0xf9, 0, 0, 0, 0x91],
+            [0xff, 0x10],
         ]
+        func put(_ bytes: ArraySlice<UInt8>, _ page: UnsafeMutableRawPointer, atEnd: Bool) -> UnsafeMutablePointer<
+            UInt8
+        > {
+            let start = (page + (atEnd ? pageSize - bytes.count : 0)).assumingMemoryBound(to: UInt8.self)
+            for (index, byte) in bytes.enumerated() { start[index] = byte }
+            return start
+        }
+        func check(
+            _ row: UnsafePointer<hp_fixup>, _ written: ArraySlice<UInt8>, _ linked: ArraySlice<UInt8>, atEnd: Bool
+        ) {
+            let length = min(written.count, linked.count)
+            let (was, now) = (
+                put(written.prefix(length), code, atEnd: atEnd), put(linked.prefix(length), live, atEnd: atEnd)
+            )
+            for offset in 0...length + 1 {
+                var (value, known) = (Int64(0), UInt64(0))
+                var (span, place) = (hp_fixup_span(), hp_fixup_place())
+                _ = hp_fixup_read(row, was, length, offset, &value, &known)
+                if hp_fixup_mask(row, was, length, offset, &span) == HP_FIXUP_DONE, span.start + span.length > length {
+                    Issue.record("\(String(cString: row.pointee.name)) at \(offset) of \(length)")
+                }
+                if hp_fixup_find(row, was, now, length, offset, &place) == HP_FIXUP_DONE, place.end > length {
+                    Issue.record("\(String(cString: row.pointee.name)) at \(offset) of \(length)")
+                }
+            }
+            for offset in [0, length - 1, length] { _ = hp_fixup_write(row, now, length, offset, 4096) }
+        }
         for row in Self.rows {
             guard let raw = hp_fixup_row(hp_arch(rawValue: UInt32(row.architecture.rawValue)), row.type) else {
                 continue
             }
-            for _ in 0..<200 {
-                let length = Int.random(in: 0...24, using: &random)
-                let atEnd = Bool.random(using: &random)
-                let shift = atEnd ? pageSize - length : 0
-                func fill(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt8> {
-                    let bytes = (page + shift).assumingMemoryBound(to: UInt8.self)
-                    let start = starts.randomElement(using: &random)!
-                    // Cut at any byte, in front and behind.
-                    let skip = Int.random(in: 0...min(8, start.count - 1), using: &random)
-                    for index in 0..<length {
-                        bytes[index] =
-                            index + skip < start.count ? start[index + skip] : UInt8.random(in: 0...255, using: &random)
+            guard raw.pointee.relaxation != 0 else {
+                check(raw, sequences[0][...], sequences[1][...], atEnd: true)
+                continue
+            }
+            for written in sequences {
+                // Cut behind, with nothing readable there; and in front.
+                for count in 1...written.count {
+                    for linked in [written, sequences[1], sequences[4], sequences[10]] {
+                        check(raw, written.prefix(count), linked.prefix(count), atEnd: true)
+                        check(raw, written.suffix(count), linked.suffix(count), atEnd: false)
                     }
-                    return bytes
                 }
-                let (was, now) = (fill(code), fill(live))
-                let offset = Int.random(in: 0...length + 2, using: &random)
-                var (value, known) = (Int64(0), UInt64(0))
-                var (span, place) = (hp_fixup_span(), hp_fixup_place())
-                _ = hp_fixup_read(raw, was, length, offset, &value, &known)
-                if hp_fixup_mask(raw, was, length, offset, &span) == HP_FIXUP_DONE {
-                    #expect(span.start + span.length <= length)
-                }
-                if hp_fixup_find(raw, was, now, length, offset, &place) == HP_FIXUP_DONE {
-                    #expect(place.end <= length && place.start <= place.offset)
-                }
-                _ = hp_fixup_write(raw, now, length, offset, Int64.random(in: -64...64, using: &random) * 4096)
             }
         }
     }
