@@ -47,6 +47,32 @@ enum FixupSources {
         #endif
         """
 
+    static let swift = #"""
+        protocol Priced { var price: Int { get } }
+        struct Item: Priced, Codable, Hashable { var name: String; var price: Int }
+        final class Store: @unchecked Sendable {
+            static let shared = Store()
+            private var items: [Item] = []
+            func add(_ item: Item) { items.append(item) }
+            func total(_ f: (Item) -> Int) -> Int { items.map(f).reduce(0, +) }
+        }
+        actor Counter {
+            var count = 0
+            func step(by n: Int) async -> Int { count += n; await Task.yield(); return count }
+        }
+        enum Failure: Error { case none(String), empty }
+        func run(_ any: any Priced) throws -> Int {
+            guard let item = any as? Item else { throw Failure.none("\(type(of: any))") }
+            return Store.shared.total { $0.price * item.price }
+        }
+        @main struct Main {
+            static func main() async throws {
+                Store.shared.add(Item(name: "a", price: 3))
+                print(try run(Item(name: "b", price: 2)), await Counter().step(by: 4), \Item.price)
+            }
+        }
+        """#
+
     /// Every type of x86_64 that linkers know.
     static let x86_64 = """
             .text
