@@ -32,7 +32,8 @@ public struct FixupRow: @unchecked Sendable {
         case size
         /// S − TP.
         case threadPointerOffset
-        /// S − the start of its module's thread-locals.
+        /// S − the start of its module's thread-locals. Where a linker has relaxed the code that finds that start, as it does in
+        /// executables, the field holds S − TP, though its type stays; and S − TP of `_TLS_MODULE_BASE_` is then 0.
         case moduleOffset
         /// The address of a word that holds S − TP.
         case threadPointerSlot
