@@ -97,6 +97,10 @@ public struct ObjectFile: Sendable {
         guard !sections.contains(where: { $0.name == ".gnu.lto_.opts" || $0.name.hasPrefix(".llvmbc") }) else {
             throw LinkError.bitcode(path: path)
         }
+        if let what = try CompilerOptions.optimisation(of: elf) {
+            throw LinkError.unsupported(
+                path: path, what: what, remedy: "Compile the program, and the edit, without optimisation (-Onone, -O0).")
+        }
         var read: [Section] = []
         for section in sections {
             guard section.size <= Self.largestSection else {
