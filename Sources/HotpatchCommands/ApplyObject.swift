@@ -104,7 +104,7 @@ public struct ApplyObject: Sendable {
                 DataStore(address: $0.address, expected: $0.expected, bytes: $0.bytes, name: $0.name)
             }
             result.callsBefore = linked.calls
-            //IDENT result.identities = linked.identities.map { .init(name: $0.name, address: $0.address) }
+            result.identities = linked.identities
             return result
         }
         return request

@@ -21,6 +21,8 @@ struct Baseline: Sendable {
         var isFunction: Bool
     }
 
+    /// Where parts of functions are, as the code says that goes on there.
+    private var found: [Int: Address] = [:]
     private let live: LiveProgram
     private let file: String?
 
@@ -60,13 +62,27 @@ struct Baseline: Sendable {
     private mutating func verify() throws {
         var different: [String] = []
         var isPresent = false
+        func check(_ index: Int, at start: Address) {
+            isVerified[index] = runs(index, at: start)
+            let piece = graph.pieces[index]
+            let isWeak = piece.symbols.allSatisfy { graph.object.symbols[$0].binding == .weak }
+            if isVerified[index] || SymbolKind(piece.name).isUnstable || isWeak { return }
+            different.append(Demangling.demangle(piece.name) ?? piece.name)
+        }
+        var parts: [Int] = []
         for (index, piece) in graph.pieces.enumerated() where piece.isFunction {
             guard let place = places[index] else { continue }
+            if SymbolKind(piece.name).isPart {
+                parts.append(index)
+                continue
+            }
             isPresent = true
-            isVerified[index] = runs(index, at: place)
-            let kind = SymbolKind(piece.name)
-            let isWeak = piece.symbols.allSatisfy { graph.object.symbols[$0].binding == .weak }
-            if !isVerified[index], !kind.isUnstable, !isWeak { different.append(Demangling.demangle(piece.name) ?? piece.name) }
+            check(index, at: code(at: place))
+        }
+        // The parts of a function that was replaced lie where its code says, and not where their symbols do.
+        while let part = parts.firstIndex(where: { found[$0] != nil }) {
+            let index = parts.remove(at: part)
+            check(index, at: found[index]!)
         }
         guard isPresent else { throw LinkError.notInProcess(path: graph.object.path) }
         guard different.isEmpty else {
@@ -82,17 +98,17 @@ struct Baseline: Sendable {
     }
 
     /// Whether the code that runs is the object's.
-    private func runs(_ index: Int, at place: Place) -> Bool {
+    private mutating func runs(_ index: Int, at start: Address) -> Bool {
         let piece = graph.pieces[index]
-        let (code, start) = (Array(graph.bytes(of: index)), self.code(at: place))
-        guard let found = try? live.memory.bytes(at: start, count: code.count) else { return false }
+        let code = Array(graph.bytes(of: index))
+        guard let bytes = try? live.memory.bytes(at: start, count: code.count) else { return false }
         var mask = [UInt8](repeating: 0, count: code.count)
         var position = 0
         for reference in piece.references where reference.row.byteCount > 0 {
             // The linker has rewritten a sequence that the fixup was part of.
             if reference.offset < position { continue }
             guard let bits = try? reference.row.mask(of: code, at: reference.offset),
-                let linked = try? reference.row.find(in: found, from: code, at: reference.offset)
+                let linked = try? reference.row.find(in: bytes, from: code, at: reference.offset)
             else { return false }
             for (offset, bit) in bits.bits.enumerated() where mask.indices.contains(bits.start + offset) {
                 mask[bits.start + offset] |= bit
@@ -100,11 +116,11 @@ struct Baseline: Sendable {
             if linked.span.count > linked.row.byteCount { position = linked.span.upperBound }
             guard leads(linked, of: reference, from: start) else { return false }
         }
-        return zip(zip(code, found), mask).allSatisfy { ($0.0 ^ $0.1) & ~$1 == 0 }
+        return zip(zip(code, bytes), mask).allSatisfy { ($0.0 ^ $0.1) & ~$1 == 0 }
     }
 
     /// Whether a field of the process's code leads to what the object's refers to, as far as can be told.
-    private func leads(_ linked: LinkedPlace, of reference: ObjectGraph.Reference, from start: Address) -> Bool {
+    private mutating func leads(_ linked: LinkedPlace, of reference: ObjectGraph.Reference, from start: Address) -> Bool {
         guard linked.row.expression == .relative, linked.field.known == .max || linked.row.byteCount == 4,
             linked.row.subject == .symbol || linked.row.subject == .plt
         else { return true }
@@ -117,6 +133,10 @@ struct Baseline: Sendable {
             guard let symbol = live.symbol(name, file: nil), !symbol.isIndirect else { return true }
             return symbol.address == target || isIndirect(target)
         case .piece(let index, let offset):
+            if SymbolKind(graph.pieces[index].name).isPart {
+                found[index] = found[index] ?? target - offset
+                return found[index] == target - offset
+            }
             if let known = places[index] { return known.address + offset == target || isIndirect(target) }
             let piece = graph.pieces[index]
             guard SymbolKind(piece.name).isAnonymous, piece.references.isEmpty, !piece.isFunction,

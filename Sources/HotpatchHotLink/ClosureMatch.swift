@@ -16,6 +16,9 @@ public struct ClosureMatch: Sendable {
     /// What stands behind the name of one that is new, though another closure had its number.
     static let fresh = "\u{0}"
 
+    /// Whether a name is that of something new, whoever had its number before.
+    static func isFresh(_ name: String) -> Bool { name.utf8.contains(0) }
+
     init() {}
 
     init(_ comparison: inout GraphComparison) {

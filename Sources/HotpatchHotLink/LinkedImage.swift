@@ -195,13 +195,17 @@ struct LinkedImage {
             let name = edit.name(of: place.piece)
             switch linker.decision(place) {
             case .patch(let entry):
-                guard let function = edit.function(replacedBy: place.piece, at: entry) else { continue }
+                let function = try edit.function(replacedBy: place.piece, at: entry)
                 result.redirects.append(
                     .init(
                         function: function, address: placed(place)!, name: linker.piece(place).name,
                         contextSize: contextSize(of: place)))
             case .repoint(let entry, let slot):
-                guard let before = EntryStub.destination(of: entry, linker.live) else { continue }
+                guard let before = EntryStub.destination(of: entry, linker.live) else {
+                    throw LinkError.unsupported(
+                        path: edit.new.object.path, what: "the word at \(slot), through which \(name) is entered, cannot be read",
+                        remedy: "Restart.")
+                }
                 try checkContext(of: place)
                 result.stores.append(
                     .init(
@@ -210,20 +214,20 @@ struct LinkedImage {
             case .add:
                 guard let known = layout.entries[place] else { break }
                 let entry = address(.text, known.entry)
-                result.identities.append((identity(name, edit), entry))
+                result.identities.append((identity(place), entry))
                 result.identities.append((EntryStub.slotName(entry), address(.data, known.slot)))
             case .take:
                 let piece = linker.piece(place)
                 if piece.name.isEmpty || piece.isFunction || SymbolKind(piece.name).isAnonymous { break }
-                result.identities.append((identity(name, edit), placed(place)!))
+                result.identities.append((identity(place), placed(place)!))
             default: break
             }
         }
-        // Names of another numbering, for the object that comes after this one.
+        // Closures that the process has under other names: for the object that comes after this one.
         for edit in linker.edits {
-            for (index, piece) in edit.new.pieces.enumerated() where piece.isFunction {
-                guard edit.closures.names[piece.name].map({ $0 != piece.name }) ?? false,
-                    case .bind(let entry) = edit.decisions[index].entry
+            for (index, piece) in edit.new.pieces.enumerated() where !ClosureMatch.closureEnds(in: piece.name).isEmpty {
+                guard case .bind(let entry) = edit.decisions[index].entry,
+                    entry != edit.ordinaryAddress(of: piece.name)
                 else { continue }
                 result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
             }
@@ -232,10 +236,11 @@ struct LinkedImage {
         return result
     }
 
-    /// What later objects find something by: what has another name than in its object is found by that of the object.
-    private func identity(_ name: String, _ edit: ObjectEdit) -> String {
-        guard name.hasSuffix(ClosureMatch.fresh) else { return name }
-        return Baseline.alias(String(name.dropLast(ClosureMatch.fresh.count)), edit.digest)
+    /// What later objects find something by: what has another name in the process than in its object is found by that of the object.
+    private func identity(_ place: ObjectLinker.Place) -> String {
+        let edit = linker.edits[place.edit]
+        let name = edit.name(of: place.piece)
+        return ClosureMatch.isFresh(name) ? Baseline.alias(linker.piece(place).name, edit.digest) : name
     }
 
     /// The bytes of the context that an async function's callers are to allocate; nil of another function.

@@ -45,9 +45,23 @@ struct ObjectCutter {
         }
     }
 
+    /// - Parameters:
+    ///   - symbols: ascending.
+    ///   - places: what else others refer to.
     private mutating func cut(_ number: Int, at symbols: [Int], and places: Set<Int>) {
         let count = object.sections[number].bytes.count
-        let starts = places.union(symbols.map { object.symbols[$0].value }).union([0])
+        // What has a name is one piece, wherever others refer to it.
+        var named = 0
+        var free = Set<Int>()
+        var end = 0
+        for place in places.sorted() {
+            while named < symbols.count, object.symbols[symbols[named]].value <= place {
+                end = max(end, object.symbols[symbols[named]].value + object.symbols[symbols[named]].size)
+                named += 1
+            }
+            if place >= end { free.insert(place) }
+        }
+        let starts = free.union(symbols.map { object.symbols[$0].value }).union([0])
         let ordered = starts.filter { $0 < count || $0 == 0 }.sorted()
         var next = 0
         for (position, start) in ordered.enumerated() {

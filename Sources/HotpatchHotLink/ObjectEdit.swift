@@ -50,6 +50,11 @@ public struct ObjectEdit: Sendable {
     /// The name that a piece of the new object goes by in the process.
     func name(of piece: Int) -> String { closures.renamed(new.pieces[piece].name) }
 
+    /// Where a name leads in the process, as long as no object says otherwise.
+    func ordinaryAddress(of name: String) -> Address? {
+        live.symbol(name, file: new.object.fileName)?.address ?? live.identity(name)
+    }
+
     // MARK: Decisions
 
     private mutating func decide(_ comparison: inout GraphComparison) throws -> [LinkDecision] {
@@ -100,7 +105,7 @@ public struct ObjectEdit: Sendable {
         if kind.isPart || kind.isUnstable { return .take }
         let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
         guard let partner = oldNames[name], let place = baseline.places[partner] else {
-            if name.hasSuffix(ClosureMatch.fresh) || isWeak { return isWeak ? .take : .add }
+            if ClosureMatch.isFresh(name) || isWeak { return isWeak ? .take : .add }
             if live.symbol(name, file: new.object.fileName) != nil {
                 throw LinkError.unsupported(
                     path: new.object.path,
@@ -123,15 +128,25 @@ public struct ObjectEdit: Sendable {
         // The record of a function that is taken anew wherever it is used.
         if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
         if let partner = oldNames[name], let place = baseline.places[partner] { return .bind(place.address) }
-        if name.hasSuffix(ClosureMatch.fresh) { return .take }
+        if ClosureMatch.isFresh(name) { return .take }
         if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction { return .bind(symbol.address) }
         if let known = live.identity(name) { return .bind(known) }
         return .take
     }
 
-    /// The baseline's function that a piece replaces: its symbol in the image.
-    func function(replacedBy piece: Int, at address: Address) -> FunctionSymbol? {
-        guard let partner = partners[piece] else { return nil }
-        return live.index.functionSymbol(named: old.pieces[partner].name, at: address, in: live.image)
+    /// The image's function that a piece replaces, by its symbol there: an object after a renumbering may have another name for it.
+    func function(replacedBy piece: Int, at address: Address) throws -> FunctionSymbol {
+        guard let partner = partners[piece] else { throw missing(piece, at: address) }
+        if let named = live.index.functionSymbol(named: old.pieces[partner].name, at: address, in: live.image) { return named }
+        guard let found = live.index.function(containing: address), found.offset == 0 else {
+            throw missing(piece, at: address)
+        }
+        return found.symbol
+    }
+
+    private func missing(_ piece: Int, at address: Address) -> LinkError {
+        .unsupported(
+            path: new.object.path, what: "no symbol of \(live.image.path) is at \(address), where \(name(of: piece)) is to be",
+            remedy: "Restart.")
     }
 }

@@ -10,26 +10,38 @@ struct SymbolKind: Hashable, Sendable {
     init(_ name: String) {
         isAnonymous = name.isEmpty || name.hasPrefix(".L") || name.hasPrefix("symbolic ") || name.hasPrefix("got.")
             || name.hasPrefix("get_") || name.hasPrefix("associated conformance ") || name.hasPrefix("keypath")
-        isPart = Self.owner(of: name) != nil
+        let owner = Self.owner(of: name)
+        isPart = owner != nil
         let isSwift = name.hasPrefix("$s") || name.hasPrefix("$S")
         guard isSwift else {
             isUnstable = name.hasPrefix("__swift_") || name.hasPrefix("GCC_except_table") || name.hasPrefix("__clang_")
             return
         }
-        let base = Self.withoutNumber(name)
+        // A part is as its function is.
+        let base = owner ?? Self.withoutNumber(name)
+        let name = owner ?? name
         isUnstable =
-            Self.unstable.contains { base.hasSuffix($0) } || Self.isValueFunction(base) || name != base
-            || base.contains("WO")
+            name != base || Self.unstable.contains { base.hasSuffix($0) } || Self.isOutlined(base)
+            || Self.isValueWitness(base)
     }
 
-    /// Partial applications, reabstraction thunks, outlined copies, lazy accessors, key-path accessors, once-functions.
-    private static let unstable = ["TA", "TR", "TRTA", "Tr", "WZ", "Wl", "WL", "TK", "Tk", "TATu", "TRTu", "Tm", "MXX", "MXM", "MXE"]
+    /// Partial applications, reabstraction thunks, once-functions, lazy accessors, key-path accessors and helpers, merged functions, and
+    /// records of the first two (swift/docs/ABI/Mangling.rst).
+    private static let unstable = ["TA", "TR", "Tr", "WZ", "Wl", "TK", "Tk", "TATu", "TRTu", "Tm"]
 
-    /// A witness of a value witness table, as `wet`, `wst`, `wCP`.
-    private static func isValueFunction(_ name: String) -> Bool {
-        let end = name.suffix(3)
-        return end.count == 3 && end.first == "w"
+    /// An outlined copy of a compiler's operation on a value: `WOh`, `WOe`, ….
+    private static func isOutlined(_ name: String) -> Bool { name.utf8.count > 3 && name.dropLast().hasSuffix("WO") }
+
+    /// A function of a value witness table.
+    private static func isValueWitness(_ name: String) -> Bool {
+        guard let witness = name.utf8.count > 3 ? name.suffix(3) : nil, witness.first == "w" else { return false }
+        return valueWitnesses.contains(String(witness.dropFirst()))
     }
+
+    private static let valueWitnesses: Set<String> = [
+        "al", "ca", "ta", "de", "xx", "XX", "Xx", "CP", "Cp", "cp", "Tk", "tk", "pr", "TK", "Cc", "Tt", "tT", "xs", "xg", "ug", "up",
+        "ui", "et", "st",
+    ]
 
     /// Without the number that LLVM puts behind a name that it has used before.
     static func withoutNumber(_ name: String) -> String {
