@@ -64,6 +64,7 @@ public struct LedgerState: Sendable {
         var decoder = LedgerDecoder(isNewer: layout.minor > Ledger.minor)
         // Of each text, whether something lasting mentions it.
         var isMentioned: [Bool] = []
+        var named: [(owner: UInt32, length: Int, texts: [Int])] = []
         for segment in layout.segments {
             used += segment.used
             let start = segment.address + Ledger.headerSize
@@ -84,6 +85,9 @@ public struct LedgerState: Sendable {
                 for record in records { try add(record, stateAddress: start + (position + stateOffset)) }
                 if case .patch(let patch)? = records.first, patch.state == .reverted {
                     forgettable += length
+                } else if case .identity(let identity)? = records.first {
+                    // Whether they count, the patch says, which stands behind them.
+                    named.append((identity.owner, length, decoder.mentioned))
                 } else {
                     isMentioned += [Bool](repeating: false, count: decoder.texts.count - isMentioned.count)
                     for number in decoder.mentioned { isMentioned[number - 1] = true }
@@ -92,6 +96,15 @@ public struct LedgerState: Sendable {
             }
         }
         (texts, unknownRecords) = (decoder.texts, decoder.unknown)
+        isMentioned += [Bool](repeating: false, count: texts.count - isMentioned.count)
+        let lasting = owners
+        for record in named {
+            if record.owner == 0 || lasting.contains(record.owner) {
+                for number in record.texts { isMentioned[number - 1] = true }
+            } else {
+                forgettable += record.length
+            }
+        }
         for (text, isMentioned) in zip(texts, isMentioned) where !isMentioned { forgettable += text.utf8.count + 1 }
         findPoolEnds()
         pileUp()
@@ -106,7 +119,7 @@ public struct LedgerState: Sendable {
         for entry in patches {
             for member in entry.record.members { replacements[Int(member.site) - 1].append(member.replacement) }
             for store in entry.record.stores { stored[Int(store.location) - 1].append(store.bytes) }
-            guard entry.record.state == .applied || entry.record.state == .reverting else { continue }
+            guard entry.record.isInForce else { continue }
             for member in entry.record.members {
                 siteLayers.push(
                     Layer(patch: entry.record.id, replacement: member.replacement, name: member.replacementName),
@@ -116,8 +129,22 @@ public struct LedgerState: Sendable {
                 dataLayers.push(DataLayer(patch: entry.record.id, bytes: store.bytes), on: store.location)
             }
         }
+        findIdentities()
         dataByAddress = data.filter { layer(ofData: $0.id) != nil }.sorted { $0.address < $1.address }.map(\.id)
     }
+
+    /// The newest of each name counts, of those whose patch is in force.
+    private mutating func findIdentities() {
+        identityByName = [:]
+        guard !identities.isEmpty else { return }
+        let inForce = Set(patches.lazy.map(\.record).filter(\.isInForce).map(\.id))
+        for identity in identities where identity.owner == 0 || inForce.contains(identity.owner) {
+            identityByName[identity.name] = identity.address
+        }
+    }
+
+    /// The patches that are not reverted, also where they were made by halves only: what they own is kept.
+    private var owners: Set<UInt32> { Set(patches.lazy.map(\.record).filter { $0.state != .reverted }.map(\.id)) }
 
     private mutating func add(_ record: LedgerRecord, stateAddress: Address) throws(LedgerError) {
         switch record {
@@ -137,7 +164,6 @@ public struct LedgerState: Sendable {
             data.append(location)
         case .identity(let identity):
             identities.append(identity)
-            identityByName[identity.name] = identity.address
         case .patch(let patch):
             guard patch.id < Ledger.largestNumber else { throw .malformed("a patch has the number \(patch.id)") }
             guard patch.members.allSatisfy({ $0.site >= 1 && $0.site <= sites.count }) else {
@@ -223,6 +249,8 @@ public struct LedgerState: Sendable {
                 known + fresh.map { .init(location: $0.location - UInt32(data.count) + first, bytes: $0.bytes) }
             more[index] = .patch(patch)
         }
+        let owners = owners
+        let identities = identities.filter { $0.owner == 0 || owners.contains($0.owner) }
         return segments.map(LedgerRecord.segment) + sites.map(LedgerRecord.site) + thunks.map(LedgerRecord.thunk)
             + identities.map(LedgerRecord.identity) + locations.map(LedgerRecord.data) + kept.map(LedgerRecord.patch)
             + more
@@ -234,7 +262,7 @@ public struct LedgerState: Sendable {
     /// Pools of stubs.
     public var pools: [SegmentRecord] { segments.filter { $0.kind == .stubs } }
 
-    /// Where something of a name lies that was placed in the process.
+    /// Where something of a name lies that a patch in force has placed in the process; the newest.
     public func identity(_ name: String) -> Address? { identityByName[name] }
 
     /// - Parameter id: of a record of this ledger.
@@ -351,6 +379,9 @@ struct LayerStacks<Layer: PatchLayer>: Sendable {
 }
 
 extension PatchRecord {
+    /// Also while it is being reverted: it is, until that is done.
+    fileprivate var isInForce: Bool { state == .applied || state == .reverting }
+
     /// About how many bytes it takes in the ledger, with its texts.
     fileprivate var estimatedSize: Int {
         64 + source.utf8.count + digest.utf8.count + members.reduce(0) { $0 + 8 + $1.replacementName.utf8.count }

@@ -573,6 +573,9 @@ private struct Planning {
         let new = pools.filter { $0.isNew && $0.isUsed }
         let segments = plan.segments.map { record(of: $0, owner: id) }
         plan.segments += new.flatMap(\.segments)
+        let identities = (linked?.contents.identities ?? []).map {
+            LedgerRecord.identity(IdentityRecord(name: $0.name, address: $0.address, owner: id))
+        }
         let patch = PatchRecord(
             id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
@@ -581,7 +584,8 @@ private struct Planning {
             id: id, plan: plan, pools: new.map(\.record), linked: linked, sites: sites, refused: refused,
             notes: request.notes + notes, stores: stores, texts: state.texts,
             records: new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
-                + plan.thunks.map { .thunk(ThunkRecord($0)) } + data.locations.map(LedgerRecord.data) + [.patch(patch)])
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + data.locations.map(LedgerRecord.data)
+                + [.patch(patch)])
     }
 
     /// A segment of the request, for the ledger.

@@ -73,6 +73,8 @@ public struct PatchRequest: Sendable {
         public var stores: [DataStore] = []
         public var callsBefore: [Call] = []
         public var callsAfter: [Call] = []
+        /// Where things lie that code placed later is to find: `LedgerState.identity`, for as long as the patch is in force.
+        public var identities: [(name: String, address: Address)] = []
 
         public init() {}
     }

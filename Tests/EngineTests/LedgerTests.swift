@@ -266,14 +266,17 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
     }
 
     @Test func codeThatIsPlacedLaterFindsWhatThereIs() throws {
-        let (map, memory) = try ledger([.segment(linked), .segment(pool), .identity(identity)])
+        let (map, memory) = try ledger(
+            [.segment(linked), .segment(pool), .identity(identity), .patch(patch(7, .applied, sites: []))])
         let state = try LedgerState(of: map, memory: memory)
         #expect(state.identity(identity.name) == identity.address && state.identity("x") == nil)
         #expect(state.segments == [linked, pool] && state.pools == [pool])
         #expect(
             linked.constants == Address(0x6000_2000)..<Address(0x6000_3000)
                 && linked.range.upperBound == Address(0x6000_3000))
-        #expect(state.lasting(with: []) == [.segment(linked), .segment(pool), .identity(identity)])
+        #expect(
+            state.lasting(with: [])
+                == [.segment(linked), .segment(pool), .identity(identity), .patch(patch(7, .applied, sites: []))])
     }
 
     /// What a newer minor version has recorded is skipped, and said; only damage has kinds that nobody knows.
