@@ -18,7 +18,8 @@ public struct ApplyObject: Sendable {
     public var options: TargetOptions
 
     public init(
-        objects: [(new: String, base: String)], pid: Int32, dryRun: Bool = false, options: TargetOptions = TargetOptions()
+        objects: [(new: String, base: String)], pid: Int32, dryRun: Bool = false,
+        options: TargetOptions = TargetOptions()
     ) {
         self.objects = objects
         self.pid = pid
@@ -63,7 +64,8 @@ public struct ApplyObject: Sendable {
                 try ObjectEdit(old: oldObject, oldDigest: oldDigest, new: newObject, digest: digest, live: live))
         }
         guard let image = edits.first?.image, edits.allSatisfy({ $0.image == image }) else {
-            throw CommandError("the objects belong to different images of process \(pid). Apply those of each image by themselves.")
+            throw CommandError(
+                "the objects belong to different images of process \(pid). Apply those of each image by themselves.")
         }
         return try ObjectLinker(edits, into: live(image, session))
     }

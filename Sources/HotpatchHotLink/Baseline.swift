@@ -120,7 +120,8 @@ struct Baseline: Sendable {
     }
 
     /// Whether a field of the process's code leads to what the object's refers to, as far as can be told.
-    private mutating func leads(_ linked: LinkedPlace, of reference: ObjectGraph.Reference, from start: Address) -> Bool {
+    private mutating func leads(_ linked: LinkedPlace, of reference: ObjectGraph.Reference, from start: Address) -> Bool
+    {
         guard linked.row.expression == .relative, linked.field.known == .max || linked.row.byteCount == 4,
             linked.row.subject == .symbol || linked.row.subject == .plt
         else { return true }

@@ -36,7 +36,9 @@ public struct ClosureMatch: Sendable {
                 groups[Self.group(of: renamed(closure)), default: ([], [])].new.append(closure)
             }
             for key in groups.keys.sorted() {
-                match(groups[key]!.old.sorted(by: Self.isBefore), groups[key]!.new.sorted(by: Self.isBefore), old, new, &comparison)
+                match(
+                    groups[key]!.old.sorted(by: Self.isBefore), groups[key]!.new.sorted(by: Self.isBefore), old, new,
+                    &comparison)
             }
         }
         let taken = self
@@ -184,7 +186,9 @@ public struct ClosureMatch: Sendable {
             for (name, piece) in pieces {
                 for end in ClosureMatch.closureEnds(in: name) {
                     let prefix = String(name.utf8.prefix(end))!
-                    if known.contains(prefix) { members[prefix, default: [:]][String(name.utf8.dropFirst(end))!] = piece }
+                    if known.contains(prefix) {
+                        members[prefix, default: [:]][String(name.utf8.dropFirst(end))!] = piece
+                    }
                 }
             }
         }
@@ -209,7 +213,9 @@ public struct ClosureMatch: Sendable {
             _ closure: String, as other: String, of new: Families, _ comparison: inout GraphComparison
         ) -> Bool {
             let (mine, theirs) = (members[closure] ?? [:], new.members[other] ?? [:])
-            func forwarders(_ members: [String: Int]) -> [String] { members.keys.filter { $0 == "TA" || $0.hasPrefix("TA.") }.sorted() }
+            func forwarders(_ members: [String: Int]) -> [String] {
+                members.keys.filter { $0 == "TA" || $0.hasPrefix("TA.") }.sorted()
+            }
             let (left, right) = (forwarders(mine), forwarders(theirs))
             guard left.isEmpty == right.isEmpty else { return false }
             comparison.mask(ClosureMatch.maskedOrdinals)

@@ -23,7 +23,8 @@ extension LinkError: CustomStringConvertible {
         case .notAnObject(let path):
             return "\(path) is not an object file. It is linked already. Name the .o file that the compiler wrote."
         case .bitcode(let path):
-            return "\(path) holds no machine code, but what link-time optimisation reads. Compile it without -flto (-lto)."
+            return
+                "\(path) holds no machine code, but what link-time optimisation reads. Compile it without -flto (-lto)."
         case .malformed(let path, let what):
             return "\(path) is malformed: \(what). Compile it again."
         case .otherMachine(let path, let object, let process):
@@ -33,7 +34,8 @@ extension LinkError: CustomStringConvertible {
                 + "It was compiled from other sources, or with other options. Give the object that the program was linked from, or of a "
                 + "later one the object that was applied last."
         case .notInProcess(let path):
-            return "the process has none of the functions of \(path). Give an object of the program that runs, and check the process id."
+            return
+                "the process has none of the functions of \(path). Give an object of the program that runs, and check the process id."
         case .undefined(let path, let names):
             return "\(path) needs symbols that the process does not have: \(list(names)). "
                 + "What defines them is not linked into the program. Apply the objects that define them too, or restart."

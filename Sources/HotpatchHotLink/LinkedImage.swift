@@ -91,10 +91,13 @@ struct LinkedImage {
     }
 
     private mutating func jump(at offset: Int, through slot: Address) throws {
-        guard let bytes = PltEntry.bytes(linker.live.architecture, at: address(.text, offset), slot: slot, landingPad: true)
+        guard
+            let bytes = PltEntry.bytes(
+                linker.live.architecture, at: address(.text, offset), slot: slot, landingPad: true)
         else {
             throw LinkError.unsupported(
-                path: linker.edits[0].new.object.path, what: "its words are out of reach of its code", remedy: "Restart.")
+                path: linker.edits[0].new.object.path, what: "its words are out of reach of its code",
+                remedy: "Restart.")
         }
         contents[.text]!.replaceSubrange(offset..<offset + bytes.count, with: bytes)
     }
@@ -123,7 +126,8 @@ struct LinkedImage {
             for (number, record) in linker.records[section]!.enumerated() {
                 var reference = record.reference
                 reference.offset = 0
-                try apply(reference, of: record.edit, at: .init(kind: .constant, offset: start + number * 4), isFrame: false)
+                try apply(
+                    reference, of: record.edit, at: .init(kind: .constant, offset: start + number * 4), isFrame: false)
             }
         }
         guard let frames = layout.frames else { return }
@@ -203,7 +207,8 @@ struct LinkedImage {
             case .repoint(let entry, let slot):
                 guard let before = EntryStub.destination(of: entry, linker.live) else {
                     throw LinkError.unsupported(
-                        path: edit.new.object.path, what: "the word at \(slot), through which \(name) is entered, cannot be read",
+                        path: edit.new.object.path,
+                        what: "the word at \(slot), through which \(name) is entered, cannot be read",
                         remedy: "Restart.")
                 }
                 try checkContext(of: place)
@@ -261,7 +266,8 @@ struct LinkedImage {
         else {
             throw LinkError.unsupported(
                 path: edit.new.object.path,
-                what: "\(Demangling.demangle(name) ?? name), which an earlier object has added, needs a larger context than its callers "
+                what:
+                    "\(Demangling.demangle(name) ?? name), which an earlier object has added, needs a larger context than its callers "
                     + "allocate", remedy: "Give it another name, or restart.")
         }
     }

@@ -64,8 +64,9 @@ struct ObjectCutter {
         let starts = free.union(symbols.map { object.symbols[$0].value }).union([0])
         let ordered = starts.filter { $0 < count || $0 == 0 }.sorted()
         var next = 0
+        end = 0
         for (position, start) in ordered.enumerated() {
-            var end = position + 1 < ordered.count ? ordered[position + 1] : count
+            var last = position + 1 < ordered.count ? ordered[position + 1] : count
             var named: [Int] = []
             while next < symbols.count, object.symbols[symbols[next]].value == start {
                 named.append(symbols[next])
@@ -73,13 +74,15 @@ struct ObjectCutter {
             }
             let isFunction = named.contains { object.symbols[$0].isFunction }
             let size = named.map { object.symbols[$0].size }.max() ?? 0
-            if isFunction, size > 0 { end = min(end, start + size) }
+            if isFunction, size > 0 { last = min(last, start + size) }
+            let continues = !isFunction && start < end
+            end = max(end, start + size)
             for symbol in named { pieceOfSymbol[symbol] = pieces.count }
             let best = named.min { rank(object.symbols[$0]) < rank(object.symbols[$1]) }
             pieces.append(
                 ObjectGraph.Piece(
-                    section: number, range: start..<end, symbols: named,
-                    name: best.map { object.symbols[$0].name } ?? "", isFunction: isFunction))
+                    section: number, range: start..<last, symbols: named,
+                    name: best.map { object.symbols[$0].name } ?? "", isFunction: isFunction, continues: continues))
         }
     }
 
@@ -195,7 +198,9 @@ struct ObjectCutter {
     private func distance(_ relocation: ObjectFile.Relocation, in number: Int) throws -> Int64 {
         let section = object.sections[number]
         let row = try row(relocation, in: number)
-        guard section.isExecutable, row.expression == .relative, !row.isInstruction, row.byteCount == 4 else { return 0 }
+        guard section.isExecutable, row.expression == .relative, !row.isInstruction, row.byteCount == 4 else {
+            return 0
+        }
         let start = functionStarts[number].last { $0 <= relocation.offset } ?? 0
         guard
             let end = object.architecture.instructionEnd(in: section.bytes, from: start, holding: relocation.offset)
@@ -235,7 +240,8 @@ struct ObjectCutter {
                     if isFixed { continue }
                     guard case .real(let instruction, let length) = found.verdict(architecture, in: code, at: start)
                     else { continue }
-                    guard let row = table.row(of: found), let (other, offset) = self.piece(at: target, in: number) else {
+                    guard let row = table.row(of: found), let (other, offset) = self.piece(at: target, in: number)
+                    else {
                         throw LinkError.unsupported(
                             path: object.path,
                             what: "a short jump of \(piece.name) leads into \(section.name)+\(target)",
@@ -263,7 +269,8 @@ struct ObjectCutter {
                 let raw = section.bytes[place..<place + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
                 let distance = Int(Int32(bitPattern: raw))
                 // The lowest bit says that the address of a pointer is meant.
-                guard raw != 0, let (other, inside) = self.piece(at: place + (distance & ~1), in: number), other != index
+                guard raw != 0, let (other, inside) = self.piece(at: place + (distance & ~1), in: number),
+                    other != index
                 else { continue }
                 pieces[index].references.append(
                     ObjectGraph.Reference(

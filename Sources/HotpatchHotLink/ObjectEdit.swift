@@ -83,14 +83,17 @@ public struct ObjectEdit: Sendable {
     /// The functions, by their name in the process, whose code an edit has changed: with all of their parts.
     private func changedFunctions(_ comparison: inout GraphComparison) throws -> Set<String> {
         var oldParts: [String: Set<String>] = [:]
-        for name in oldNames.keys { if let owner = SymbolKind.owner(of: name) { oldParts[owner, default: []].insert(name) } }
+        for name in oldNames.keys {
+            if let owner = SymbolKind.owner(of: name) { oldParts[owner, default: []].insert(name) }
+        }
         var changed: Set<String> = []
         var newParts: [String: Set<String>] = [:]
         for (index, piece) in new.pieces.enumerated() where piece.isFunction {
             let name = name(of: index)
             let owner = SymbolKind.owner(of: name)
             if let owner { newParts[owner, default: []].insert(name) }
-            guard let partner = oldNames[name], old.pieces[partner].isFunction, comparison.areEqual(partner, index) else {
+            guard let partner = oldNames[name], old.pieces[partner].isFunction, comparison.areEqual(partner, index)
+            else {
                 changed.insert(owner ?? name)
                 continue
             }
@@ -100,7 +103,8 @@ public struct ObjectEdit: Sendable {
         return changed
     }
 
-    private mutating func decide(function index: Int, _ kind: SymbolKind, _ changed: Set<String>) throws -> LinkDecision {
+    private mutating func decide(function index: Int, _ kind: SymbolKind, _ changed: Set<String>) throws -> LinkDecision
+    {
         let name = name(of: index)
         if kind.isPart || kind.isUnstable { return .take }
         let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
@@ -129,7 +133,9 @@ public struct ObjectEdit: Sendable {
         if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
         if let partner = oldNames[name], let place = baseline.places[partner] { return .bind(place.address) }
         if ClosureMatch.isFresh(name) { return .take }
-        if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction { return .bind(symbol.address) }
+        if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction {
+            return .bind(symbol.address)
+        }
         if let known = live.identity(name) { return .bind(known) }
         return .take
     }
@@ -137,7 +143,9 @@ public struct ObjectEdit: Sendable {
     /// The image's function that a piece replaces, by its symbol there: an object after a renumbering may have another name for it.
     func function(replacedBy piece: Int, at address: Address) throws -> FunctionSymbol {
         guard let partner = partners[piece] else { throw missing(piece, at: address) }
-        if let named = live.index.functionSymbol(named: old.pieces[partner].name, at: address, in: live.image) { return named }
+        if let named = live.index.functionSymbol(named: old.pieces[partner].name, at: address, in: live.image) {
+            return named
+        }
         guard let found = live.index.function(containing: address), found.offset == 0 else {
             throw missing(piece, at: address)
         }
@@ -146,7 +154,8 @@ public struct ObjectEdit: Sendable {
 
     private func missing(_ piece: Int, at address: Address) -> LinkError {
         .unsupported(
-            path: new.object.path, what: "no symbol of \(live.image.path) is at \(address), where \(name(of: piece)) is to be",
+            path: new.object.path,
+            what: "no symbol of \(live.image.path) is at \(address), where \(name(of: piece)) is to be",
             remedy: "Restart.")
     }
 }

@@ -99,7 +99,8 @@ public struct ObjectFile: Sendable {
         }
         if let what = try CompilerOptions.optimisation(of: elf) {
             throw LinkError.unsupported(
-                path: path, what: what, remedy: "Compile the program, and the edit, without optimisation (-Onone, -O0).")
+                path: path, what: what, remedy: "Compile the program, and the edit, without optimisation (-Onone, -O0)."
+            )
         }
         var read: [Section] = []
         for section in sections {

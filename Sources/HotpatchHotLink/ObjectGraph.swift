@@ -26,6 +26,8 @@ public struct ObjectGraph: Sendable {
         /// The name that others refer to it by; empty where it has none.
         public var name: String
         public var isFunction: Bool
+        /// It goes on what begins before it: a symbol there is that long. A type's metadata begins before the address that names it.
+        public var continues = false
         /// Ascending by offset.
         public var references: [Reference] = []
     }
@@ -56,6 +58,14 @@ public struct ObjectGraph: Sendable {
         pieces = try cutter.connected()
     }
 
+    /// The pieces that are one thing with a piece.
+    func whole(_ piece: Int) -> Range<Int> {
+        var (low, high) = (piece, piece + 1)
+        while pieces[low].continues { low -= 1 }
+        while high < pieces.count, pieces[high].continues { high += 1 }
+        return low..<high
+    }
+
     public func bytes(of piece: Int) -> ArraySlice<UInt8> {
         object.sections[pieces[piece].section].bytes[pieces[piece].range]
     }
@@ -82,4 +92,3 @@ public struct ObjectGraph: Sendable {
         }
     }
 }
-

@@ -33,7 +33,8 @@ extension ObjectLinker {
     /// For a log.
     public var summary: String {
         let taken = reached.filter { decision($0).isTaken }.count
-        return "\(changedFunctions.count) functions to patch, \(taken) pieces to place, \(records.values.reduce(0) { $0 + $1.count }) "
+        return
+            "\(changedFunctions.count) functions to patch, \(taken) pieces to place, \(records.values.reduce(0) { $0 + $1.count }) "
             + "records to register"
     }
 }

@@ -95,6 +95,10 @@ public struct ObjectLinker: Sendable {
     private mutating func mark(_ place: Place) {
         guard isReached.insert(place).inserted else { return }
         reached.append(place)
+        for part in edits[place.edit].new.whole(place.piece) where part != place.piece {
+            let other = Place(edit: place.edit, piece: part)
+            if decision(other).isTaken { mark(other) }
+        }
         let piece = piece(place)
         let section = SectionPlace(edit: place.edit, section: piece.section)
         guard !edits[place.edit].new.object.sections[piece.section].isExecutable,

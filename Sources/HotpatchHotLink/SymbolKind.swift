@@ -8,7 +8,8 @@ struct SymbolKind: Hashable, Sendable {
     var isPart: Bool
 
     init(_ name: String) {
-        isAnonymous = name.isEmpty || name.hasPrefix(".L") || name.hasPrefix("symbolic ") || name.hasPrefix("got.")
+        isAnonymous =
+            name.isEmpty || name.hasPrefix(".L") || name.hasPrefix("symbolic ") || name.hasPrefix("got.")
             || name.hasPrefix("get_") || name.hasPrefix("associated conformance ") || name.hasPrefix("keypath")
         let owner = Self.owner(of: name)
         isPart = owner != nil
@@ -39,7 +40,8 @@ struct SymbolKind: Hashable, Sendable {
     }
 
     private static let valueWitnesses: Set<String> = [
-        "al", "ca", "ta", "de", "xx", "XX", "Xx", "CP", "Cp", "cp", "Tk", "tk", "pr", "TK", "Cc", "Tt", "tT", "xs", "xg", "ug", "up",
+        "al", "ca", "ta", "de", "xx", "XX", "Xx", "CP", "Cp", "cp", "Tk", "tk", "pr", "TK", "Cc", "Tt", "tT", "xs",
+        "xg", "ug", "up",
         "ui", "et", "st",
     ]
 

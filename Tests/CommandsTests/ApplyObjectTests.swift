@@ -1,0 +1,175 @@
+import Glibc
+import HotpatchTestSupport
+import Testing
+
+/// A Swift program of which one file is edited while it runs.
+struct Desk {
+    let victim: Victim
+    private let directory: String
+    private var text: String
+    private(set) var object: String
+    private var edits = 0
+
+    init() throws {
+        directory = try Workshop.directory + "/desk-\(Desk.number.next())"
+        guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
+        text = String(decoding: try Workshop.bytes(of: Workshop.sources + "/desk/Desk.swift"), as: UTF8.self)
+        object = directory + "/0/Desk.o"
+        let objects = try Desk.compile(text, into: directory + "/0")
+        let linked = try run(["swiftc", "-o", directory + "/desk"] + objects)
+        guard linked.status == 0 else { throw TestFailure("cannot link: \(linked.errors)\(linked.output)") }
+        victim = try Victim(directory + "/desk")
+    }
+
+    private static let number = Numbers()
+    private final class Numbers: @unchecked Sendable {
+        private var last = 0
+        func next() -> Int {
+            last += 1
+            return last
+        }
+    }
+
+    /// As SwiftPM compiles a target in debug mode.
+    private static func compile(_ text: String, into directory: String) throws -> [String] {
+        guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
+        let source = directory + "/Desk.swift"
+        _ = try Workshop.file(String(source.dropFirst(try Workshop.directory.count + 1)), Array(text.utf8))
+        let result = try run([
+            "sh", "-c",
+            "cd \(directory) && exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name Desk "
+                + "Desk.swift \(Workshop.sources)/desk/main.swift",
+        ])
+        guard result.status == 0 else { throw TestFailure("cannot compile: \(result.errors)\(result.output)") }
+        return [directory + "/Desk.o", directory + "/main.o"]
+    }
+
+    /// Compiles an edit of what was applied last.
+    /// - Returns: the object, and its baseline.
+    func edited(_ replacements: [(String, String)]) throws -> (text: String, new: String, base: String) {
+        var edited = text
+        for (old, new) in replacements {
+            let parts = edited.components(of: old)
+            guard parts.count == 2 else { throw TestFailure("the source has \(old) \(parts.count - 1) times") }
+            edited = parts[0] + new + parts[1]
+        }
+        let place = directory + "/\(Desk.number.next() + 1000)"
+        _ = try Desk.compile(edited, into: place)
+        return (edited, place + "/Desk.o", object)
+    }
+
+    /// Edits, compiles and applies.
+    @discardableResult
+    mutating func apply(_ replacements: (String, String)...) throws -> RunResult {
+        let edit = try edited(replacements)
+        let result = try expectDone("apply", edit.new, "--base", edit.base, "--pid", victim.id)
+        (text, object) = (edit.text, edit.new)
+        return result
+    }
+
+    func expect(_ answers: [String], _ asked: [String] = ["hello", "count", "page", "probe"]) throws {
+        for (question, answer) in zip(asked, answers) { #expect(try victim.ask(question) == answer) }
+    }
+}
+
+extension String {
+    /// What stands between the occurrences of a text.
+    fileprivate func components(of text: String) -> [String] {
+        var result: [String] = []
+        var rest = self[...]
+        while let range = rest.firstRange(ofText: text) {
+            result.append(String(rest[..<range.lowerBound]))
+            rest = rest[range.upperBound...]
+        }
+        return result + [String(rest)]
+    }
+}
+
+extension Substring {
+    fileprivate func firstRange(ofText text: String) -> Range<Index>? {
+        var index = startIndex
+        while index < endIndex {
+            if self[index...].hasPrefix(text) { return index..<self.index(index, offsetBy: text.count) }
+            index = self.index(after: index)
+        }
+        return nil
+    }
+}
+
+extension CommandTests {
+    /// An edited file, linked into the program that runs.
+    @Suite struct ApplyObjectTests {
+        /// One edit after another: the counter goes on, stored closures run what was written for them, whatever their number is.
+        @Test func aSequenceOfEdits() throws {
+            var desk = try Desk()
+            try desk.expect(["hello v1", "count v1 1", "page v1 helper v1 7", "probe v1 plain"])
+            // The body of a stored closure.
+            let first = try desk.apply(("hello v1", "hello v2"))
+            #expect(first.output.hasPrefix("patch 1 applied to process \(desk.victim.id): 1 function, "), "\(first)")
+            try desk.expect(["hello v2", "count v1 2", "page v1 helper v1 7", "probe v1 plain"])
+            // One above the others, which have other numbers from now on.
+            try desk.apply(
+                (
+                    "    routes.append((\"hello\"",
+                    "    routes.append((\"new\", { n in \"new \\(n)\" }))\n    routes.append((\"hello\""
+                ))
+            try desk.expect(["hello v2", "count v1 3", "page v1 helper v1 7", "probe v1 plain"])
+            // Edits of what has been renumbered, and of what it calls.
+            try desk.apply(("count v1 ", "count v2 \\(n) "), ("helper v1", "helper v2"))
+            try desk.expect(["hello v2", "count v2 7 4", "page v1 helper v2 7", "probe v1 plain"])
+            // A type and a conformance that the process did not have, of a protocol that is private; and a value of a type that it had.
+            try desk.apply(
+                (
+                    "private func label(",
+                    "private struct Bold: Label { let words: [String]; func text() -> String { \"bold\\(words)\" } }\nprivate func label("
+                ),
+                (
+                    "probe v1 \\(label(of: stored))",
+                    "probe v2 \\(label(of: stored)) \\(label(of: Bold(words: [\"a\"]))) \\(Bold(words: []))"
+                ))
+            try desk.expect([
+                "hello v2", "count v2 7 5", "page v1 helper v2 7", "probe v2 plain bold[\"a\"] Bold(words: [])",
+            ])
+            // What the edit before has added is edited.
+            try desk.apply(("bold\\(words)", "bolder\\(words.count)"), ("page v1", "page v2"))
+            try desk.expect([
+                "hello v2", "count v2 7 6", "page v2 helper v2 7", "probe v2 plain bolder1 Bold(words: [])",
+            ])
+            try expectDone("revert", "--all", "--pid", desk.victim.id)
+            try desk.expect(["hello v1", "count v1 7", "page v1 helper v1 7", "probe v1 plain"])
+            #expect(desk.victim.finish() == 0)
+        }
+
+        /// A baseline that is not what runs: the program is as it was.
+        @Test func refusesAnotherBaseline() throws {
+            let desk = try Desk()
+            let first = try desk.edited([("hello v1", "hello v2")])
+            let second = try desk.edited([("hello v1", "hello v3")])
+            let result = try hotpatch("apply", second.new, "--base", first.new, "--pid", desk.victim.id)
+            #expect(result.status == 2)
+            #expect(result.errors.contains("is not what runs from"), "\(result)")
+            #expect(result.errors.contains("closure #1"), "\(result)")
+            try desk.expect(["hello v1", "count v1 1"])
+        }
+
+        @Test func saysWhenNothingChanges() throws {
+            let desk = try Desk()
+            let result = try expectDone("apply", desk.object, "--base", desk.object, "--pid", desk.victim.id)
+            #expect(result.output.contains("changes no function"), "\(result)")
+            let noted = try hotpatch("apply", desk.object, "--base", "/bin/true", "--pid", desk.victim.id)
+            #expect(noted.status == 2)
+            #expect(noted.errors.contains("/bin/true is not an object file"), "\(noted)")
+        }
+
+        @Test func dryRunsChangeNothing() throws {
+            let desk = try Desk()
+            let edit = try desk.edited([("hello v1", "hello v2"), ("helper v1", "helper v2")])
+            let result = try expectDone("apply", edit.new, "--base", edit.base, "--pid", desk.victim.id, "--dry-run")
+            #expect(result.output.contains("patch 0x"), "\(result)")
+            #expect(result.output.contains("Desk.(helper in "), "\(result)")
+            try desk.expect(["hello v1", "count v1 1", "page v1 helper v1 7"])
+            #expect(
+                try expectDone("list", "--pid", desk.victim.id).output == "process \(desk.victim.id) has no patches\n")
+        }
+    }
+}

@@ -1,0 +1,16 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+let routes = Dictionary(uniqueKeysWithValues: makeRoutes(Counter()))
+let stored = plainLabel()
+
+func answer(_ text: String) {
+    print(text)
+    fflush(nil)
+}
+
+answer("ready")
+while let line = readLine() {
+    if let route = routes[line] { answer(await route(7)) } else { answer(probe(stored)) }
+}
