@@ -285,7 +285,8 @@ struct LinkedImage {
             "swift5_protocol_conformances": "swift_registerProtocolConformances",
             "swift5_protocols": "swift_registerProtocols",
         ]
-        if let frames = layout.frames {
+        // Who has no unwinder needs no tables.
+        if let frames = layout.frames, linker.live.address(ofUndefined: "__register_frame") != nil {
             let start = address(.constant, frames.offset)
             let undo = Call(try function("__deregister_frame"), [start.rawValue], name: "__deregister_frame")
             calls.append(

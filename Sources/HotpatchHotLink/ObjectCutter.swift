@@ -129,6 +129,7 @@ struct ObjectCutter {
     consuming func connected() throws -> [ObjectGraph.Piece] {
         for (number, section) in object.sections.enumerated() where section.isAllocated {
             var next = piecesOfSection[number].lowerBound
+            var table: Int?
             for relocation in section.relocations {
                 while next + 1 < piecesOfSection[number].upperBound,
                     pieces[next + 1].range.lowerBound <= relocation.offset
@@ -146,7 +147,10 @@ struct ObjectCutter {
                         path: object.path,
                         what: "\(row) at \(section.name)+\(relocation.offset) reaches beyond what it belongs to")
                 }
-                let (target, addend) = try target(of: relocation, in: number)
+                // Tables of jumps hold distances from their start into a function; other words, from themselves to a function's start.
+                if offset == 0, isInsideFunction(relocation, in: number) { table = next }
+                let base = table == next ? offset : 0
+                let (target, addend) = try target(of: relocation, in: number, countedFrom: base)
                 pieces[next].references.append(
                     ObjectGraph.Reference(offset: offset, row: row, target: target, addend: addend))
             }
@@ -155,12 +159,22 @@ struct ObjectCutter {
         return pieces
     }
 
+    /// Whether a word of data leads into a function, and not to where one starts.
+    private func isInsideFunction(_ relocation: ObjectFile.Relocation, in number: Int) -> Bool {
+        guard !object.sections[number].isExecutable, let row = table.row(relocation.type), row.expression == .relative,
+            let section = object.symbols[relocation.symbol].section, object.symbols[relocation.symbol].isSection,
+            object.sections[section].isExecutable, let offset = Int(exactly: relocation.addend),
+            let (_, inside) = piece(at: offset, in: section)
+        else { return false }
+        return inside != 0
+    }
+
     private func target(
-        of relocation: ObjectFile.Relocation, in number: Int
+        of relocation: ObjectFile.Relocation, in number: Int, countedFrom base: Int
     ) throws -> (ObjectGraph.Target, addend: Int64) {
         let symbol = object.symbols[relocation.symbol]
         if symbol.isSection, let section = symbol.section {
-            let distance = try distance(relocation, in: number)
+            let distance = try distance(relocation, in: number) &- Int64(base)
             guard let offset = Int(exactly: relocation.addend &+ distance),
                 let (piece, inside) = piece(at: offset, in: section)
             else {

@@ -58,7 +58,9 @@ public struct ObjectEdit: Sendable {
     // MARK: Decisions
 
     private mutating func decide(_ comparison: inout GraphComparison) throws -> [LinkDecision] {
+        try checkNumberedVariables()
         let changed = try changedFunctions(&comparison)
+        try checkInitialisers(changed)
         return try new.pieces.indices.map { index in
             let piece = new.pieces[index]
             let section = new.object.sections[piece.section]
@@ -101,6 +103,35 @@ public struct ObjectEdit: Sendable {
         for (owner, parts) in newParts where parts != oldParts[owner] { changed.insert(owner) }
         for owner in oldParts.keys where newParts[owner] == nil { changed.insert(owner) }
         return changed
+    }
+
+    /// gcc numbers the static variables of functions: where one comes or goes, the numbers of the others say nothing.
+    private func checkNumberedVariables() throws {
+        func counts(_ graph: ObjectGraph) -> [String: Int] {
+            var result: [String: Int] = [:]
+            for piece in graph.pieces where !piece.isFunction && !piece.name.hasPrefix("$") && !piece.name.hasPrefix(".") {
+                let base = SymbolKind.withoutNumber(piece.name)
+                if base != piece.name, graph.object.sections[piece.section].isWritable { result[base, default: 0] += 1 }
+            }
+            return result
+        }
+        let (before, after) = (counts(old), counts(new))
+        guard let name = before.keys.sorted().first(where: { before[$0] != after[$0] && (before[$0]! > 1 || (after[$0] ?? 0) > 1) })
+        else { return }
+        throw LinkError.unsupported(
+            path: new.object.path,
+            what: "it had \(before[name]!) static variables called \(name) in its functions, and has \(after[name] ?? 0) now, which "
+                + "only their order tells apart", remedy: "Give them different names, or restart.")
+    }
+
+    /// What initialises the globals of a C++ file has run when the program started.
+    private func checkInitialisers(_ changed: Set<String>) throws {
+        let names = ["_GLOBAL__sub_I_", "__cxx_global_var_init", "_Z41__static_initialization_and_destruction_0"]
+        guard changed.contains(where: { name in names.contains { name.hasPrefix($0) } }) else { return }
+        throw LinkError.unsupported(
+            path: new.object.path,
+            what: "the edit adds a global that is initialised when the program starts, or changes what one is initialised with",
+            remedy: "Restart.")
     }
 
     private mutating func decide(function index: Int, _ kind: SymbolKind, _ changed: Set<String>) throws -> LinkDecision
