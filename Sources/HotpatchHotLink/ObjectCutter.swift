@@ -247,7 +247,11 @@ struct ObjectCutter {
             for reach in [WantedPlaces.Reach.near, .short] {
                 for found in wanted.references(architecture, in: code, at: start, reach: reach) {
                     let (field, target) = (found.field - start, found.target - base)
-                    if piece.range.contains(target) { continue }
+                    // Behind a call that does not return, clang jumps to the very end of a function.
+                    let isEnd = target == piece.range.upperBound
+                    if piece.range.contains(target) || isEnd && (reach == .short || !functionStarts[number].contains(target)) {
+                        continue
+                    }
                     let isFixed = piece.references.contains {
                         $0.offset < field + 4 && field < $0.offset + max(1, $0.row.byteCount)
                     }

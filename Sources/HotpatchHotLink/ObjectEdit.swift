@@ -150,8 +150,8 @@ public struct ObjectEdit: Sendable {
             return .add
         }
         if !changed.contains(name), baseline.isVerified[partner] { return .bind(place.address) }
-        // Every file that uses it has one like it; linkers keep one.
-        if isWeak { return .take }
+        // Every file that uses it has one like it, of which the linker has kept another file's.
+        if isWeak, !baseline.isVerified[partner] { return .take }
         partners[index] = partner
         if place.isInImage { return .patch(place.address) }
         guard let slot = live.identity(EntryStub.slotName(place.address)) else { return .take }
