@@ -249,7 +249,9 @@ struct ObjectCutter {
                     let (field, target) = (found.field - start, found.target - base)
                     // Behind a call that does not return, clang jumps to the very end of a function.
                     let isEnd = target == piece.range.upperBound
-                    if piece.range.contains(target) || isEnd && (reach == .short || !functionStarts[number].contains(target)) {
+                    if piece.range.contains(target)
+                        || isEnd && (reach == .short || !functionStarts[number].contains(target))
+                    {
                         continue
                     }
                     let isFixed = piece.references.contains {

@@ -109,18 +109,23 @@ public struct ObjectEdit: Sendable {
     private func checkNumberedVariables() throws {
         func counts(_ graph: ObjectGraph) -> [String: Int] {
             var result: [String: Int] = [:]
-            for piece in graph.pieces where !piece.isFunction && !piece.name.hasPrefix("$") && !piece.name.hasPrefix(".") {
+            for piece in graph.pieces
+            where !piece.isFunction && !piece.name.hasPrefix("$") && !piece.name.hasPrefix(".") {
                 let base = SymbolKind.withoutNumber(piece.name)
                 if base != piece.name, graph.object.sections[piece.section].isWritable { result[base, default: 0] += 1 }
             }
             return result
         }
         let (before, after) = (counts(old), counts(new))
-        guard let name = before.keys.sorted().first(where: { before[$0] != after[$0] && (before[$0]! > 1 || (after[$0] ?? 0) > 1) })
+        guard
+            let name = before.keys.sorted().first(where: {
+                before[$0] != after[$0] && (before[$0]! > 1 || (after[$0] ?? 0) > 1)
+            })
         else { return }
         throw LinkError.unsupported(
             path: new.object.path,
-            what: "it had \(before[name]!) static variables called \(name) in its functions, and has \(after[name] ?? 0) now, which "
+            what:
+                "it had \(before[name]!) static variables called \(name) in its functions, and has \(after[name] ?? 0) now, which "
                 + "only their order tells apart", remedy: "Give them different names, or restart.")
     }
 
@@ -130,7 +135,8 @@ public struct ObjectEdit: Sendable {
         guard changed.contains(where: { name in names.contains { name.hasPrefix($0) } }) else { return }
         throw LinkError.unsupported(
             path: new.object.path,
-            what: "the edit adds a global that is initialised when the program starts, or changes what one is initialised with",
+            what:
+                "the edit adds a global that is initialised when the program starts, or changes what one is initialised with",
             remedy: "Restart.")
     }
 

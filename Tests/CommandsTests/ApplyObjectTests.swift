@@ -21,8 +21,8 @@ struct Desk {
         victim = try Victim(directory + "/desk")
     }
 
-    private static let number = Numbers()
-    private final class Numbers: @unchecked Sendable {
+    static let number = Numbers()
+    final class Numbers: @unchecked Sendable {
         private var last = 0
         func next() -> Int {
             last += 1
@@ -47,12 +47,7 @@ struct Desk {
     /// Compiles an edit of what was applied last.
     /// - Returns: the object, and its baseline.
     func edited(_ replacements: [(String, String)]) throws -> (text: String, new: String, base: String) {
-        var edited = text
-        for (old, new) in replacements {
-            let parts = edited.components(of: old)
-            guard parts.count == 2 else { throw TestFailure("the source has \(old) \(parts.count - 1) times") }
-            edited = parts[0] + new + parts[1]
-        }
+        let edited = try edit(text, replacements)
         let place = directory + "/\(Desk.number.next() + 1000)"
         _ = try Desk.compile(edited, into: place)
         return (edited, place + "/Desk.o", object)
@@ -70,6 +65,17 @@ struct Desk {
     func expect(_ answers: [String], _ asked: [String] = ["hello", "count", "page", "probe"]) throws {
         for (question, answer) in zip(asked, answers) { #expect(try victim.ask(question) == answer) }
     }
+}
+
+/// A source with each of some texts, which it has once, replaced.
+private func edit(_ text: String, _ replacements: [(String, String)]) throws -> String {
+    var edited = text
+    for (old, new) in replacements {
+        let parts = edited.components(of: old)
+        guard parts.count == 2 else { throw TestFailure("the source has \(old) \(parts.count - 1) times") }
+        edited = parts[0] + new + parts[1]
+    }
+    return edited
 }
 
 extension String {
@@ -170,6 +176,120 @@ extension CommandTests {
             try desk.expect(["hello v1", "count v1 1", "page v1 helper v1 7"])
             #expect(
                 try expectDone("list", "--pid", desk.victim.id).output == "process \(desk.victim.id) has no patches\n")
+        }
+
+        /// A source that is compiled, edited and compiled again.
+        private func objects(
+            of source: String, beside program: String, _ compiler: [String], _ edits: [(String, String)]
+        ) throws -> (program: String, new: String, base: String) {
+            let end = "-\(Desk.number.next())"
+            let directory = try Workshop.directory
+            let text = String(decoding: try Workshop.bytes(of: Workshop.sources + "/objects/" + source), as: UTF8.self)
+            func compile(_ text: String, _ name: String) throws -> String {
+                let place = name + end
+                guard mkdir(directory + "/" + place, 0o755) == 0 else { throw TestFailure("cannot make \(place)") }
+                let file = try Workshop.file(place + "/" + source, Array(text.utf8))
+                let object = file + ".o"
+                try done(compiler + ["-g", "-O0", "-c", file, "-o", object])
+                return object
+            }
+            func done(_ command: [String]) throws {
+                let result = try run(command)
+                guard result.status == 0 else { throw TestFailure("\(command): \(result.errors)") }
+            }
+            let base = try compile(text, "old")
+            let linked = directory + "/program" + end
+            try done(compiler + ["-g", "-O0", "-o", linked, Workshop.sources + "/objects/" + program, base])
+            return (linked, try compile(try edit(text, edits), "new"), base)
+        }
+
+        @Test(arguments: [
+            ["gcc"], ["clang"], ["gcc", "-ffunction-sections", "-fdata-sections"], ["gcc", "-fno-pic", "-no-pie"],
+        ])
+        func anObjectInC(compiler: [String]) throws {
+            let (program, new, base) = try objects(
+                of: "work.c", beside: "worker.c", compiler,
+                [
+                    ("x * 2", "x * 3"), ("return a - b", "return a - b + 1000"), ("\"three\"", "\"THREE\""),
+                    ("calls * 0", "calls * 100"),
+                ])
+            let victim = try Victim(program)
+            #expect(try victim.ask() == "20 1 one")
+            #expect(try victim.ask() == "22 2 two")
+            let applied = try expectDone("apply", new, "--base", base, "--pid", victim.id)
+            #expect(applied.output.contains(": 3 functions, "), "\(applied)")
+            #expect(try victim.ask() == "1330 3 THREE")
+            #expect(try victim.ask() == "432 4 four")
+            try expectDone("revert", "1", "--pid", victim.id)
+            #expect(try victim.ask() == "20 5 five")
+            #expect(victim.finish() == 0)
+        }
+
+        /// Aligned: where the first bytes of a function lie on two pages, it is not patched from outside.
+        @Test(arguments: [["g++", "-falign-functions=16"], ["clang++"]]) func anObjectInCxx(compiler: [String]) throws {
+            let (program, new, base) = try objects(
+                of: "shapes.cpp", beside: "shaper.cpp", compiler,
+                [
+                    ("too much", "way too much"), ("side * side", "side * side * 1000"),
+                    ("return x + x", "return x * 3"),
+                    ("\"caught \"", "\"CAUGHT \""), ("x > 100", "x > 150"),
+                    (
+                        "struct Square",
+                        "struct Odd : Shape { int area() const override { return 77; } };\nstruct Square"
+                    ),
+                    (
+                        "return text + \" #\"",
+                        "Odd odd; Shape *s = &odd; if (dynamic_cast<Square *>(s)) text += \"bad\"; return text + s->name() + std::to_string(s->area()) + \" #\""
+                    ),
+                ])
+            let victim = try Victim(program)
+            #expect(try victim.ask("20") == "v1 square 9 40 #1")
+            #expect(try victim.ask("60") == "v1 square 9 caught too much 120 #2")
+            try expectDone("apply", new, "--base", base, "--pid", victim.id)
+            #expect(try victim.ask("20") == "v1 square 9000 60shape77 #3")
+            // Thrown and caught by new code, through its own tables.
+            #expect(try victim.ask("60") == "v1 square 9000 CAUGHT way too much 180shape77 #4")
+            try expectDone("revert", "1", "--pid", victim.id)
+            #expect(try victim.ask("60") == "v1 square 9 caught too much 120 #5")
+            #expect(victim.finish() == 0)
+        }
+
+        /// What the command says of an object that it does not take; the program is as it was.
+        private func refusal(_ edits: [(String, String)], _ compiler: [String] = ["gcc"]) throws -> String {
+            let (program, new, base) = try objects(of: "work.c", beside: "worker.c", compiler, edits)
+            let victim = try Victim(program)
+            #expect(try victim.ask() == "20 1 one")
+            let result = try hotpatch("apply", new, "--base", base, "--pid", victim.id)
+            #expect(result.status == 2, "\(result)")
+            #expect(try victim.ask() == "22 2 two")
+            #expect(victim.finish() == 0)
+            return result.errors
+        }
+
+        @Test func refusesWhatIsNowhere() throws {
+            let said = try refusal([
+                ("int count(void) { return hits; }", "int nowhere(void); int count(void) { return nowhere(); }")
+            ])
+            #expect(said.contains("needs symbols that the process does not have: nowhere"), "\(said)")
+        }
+
+        @Test func refusesThreadLocals() throws {
+            let said = try refusal([
+                ("int count(void) { return hits; }", "static __thread int mine; int count(void) { return ++mine; }")
+            ])
+            #expect(said.contains("uses the thread-local variable"), "\(said)")
+        }
+
+        @Test func refusesVariablesThatOnlyNumbersTellApart() throws {
+            let said = try refusal([
+                ("int count(void) { return hits; }", "int count(void) { static int calls; return ++calls; }")
+            ])
+            #expect(said.contains("it had 1 static variables called calls"), "\(said)")
+        }
+
+        @Test func refusesOptimisedObjects() throws {
+            let said = try refusal([("x * 2", "x * 3")], ["sh", "-c", "exec gcc \"$@\" -O2", "gcc"])
+            #expect(said.contains("it was compiled with -O2"), "\(said)")
         }
     }
 }
