@@ -116,11 +116,23 @@ struct ObjectCutter {
                 guard let target = object.symbols[relocation.symbol].section else { continue }
                 let offset = relocation.addend &+ (try distance(relocation, in: number))
                 if let offset = Int(exactly: offset), object.sections[target].bytes.indices.contains(offset) {
-                    places[target].insert(offset)
+                    places[target].insert(isIndirect(offset, in: target, from: section) ? offset - 1 : offset)
                 }
             }
         }
         return places
+    }
+
+    /// Whether data refers to a word that holds an address, and says so by the lowest bit of the distance (swift/Basic/RelativePointer.h).
+    private func isIndirect(_ offset: Int, in target: Int, from section: ObjectFile.Section) -> Bool {
+        guard offset & 1 != 0, !section.isExecutable, object.sections[target].alignment >= 8 else { return false }
+        let relocations = object.sections[target].relocations
+        var (low, high) = (0, relocations.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if relocations[middle].offset < offset - 1 { low = middle + 1 } else { high = middle }
+        }
+        return low < relocations.count && relocations[low].offset == offset - 1
     }
 
     // MARK: References

@@ -1,0 +1,194 @@
+import HotpatchHotLink
+import Testing
+
+/// What an edit may not do, in words.
+@Suite struct RestartReasonTests {
+    private static let old = """
+        class Counter { var n = 0; func next() -> Int { n += 1; return n } }
+        struct Point { var x = 1; var y = 2; var old = true }
+        struct Swapped { var a: Int, b: String }
+        struct Typed { var value: Int }
+        struct Named { var first: Int }
+        enum State { case idle, busy(Int), done }
+        enum Payload { case one(Int), two }
+        enum Tree { case leaf; indirect case node(Tree) }
+        class Animal { func speak() {}; func walk() {}; func swim() {} }
+        class Plant { func grow() {} }
+        class Dog: Animal { override func speak() {} }
+        class Cat: Animal {}
+        class Bird { private func fly() {}; private func land() {}; func go() { fly(); land() } }
+        class Fish { func up() {}; func down() {} }
+        class Machine { func run() {} }
+        private struct Hidden { var a: Int }
+        private class Secret { var hidden = Hidden(a: 1); func tell() -> Int { hidden.a } }
+        func secret() -> Int { Secret().tell() }
+        protocol Shape { func area() -> Int; func name() -> String }
+        struct Square: Shape { var side: Int; func area() -> Int { side }; func name() -> String { "square" } }
+        protocol Unused { func one() }
+        protocol Holder { associatedtype Item; var item: Item { get } }
+        struct Box: Holder { var item: Int { 1 } }
+        protocol Base {}
+        protocol Ordered { func a(); func b() }
+        struct Order: Ordered { func a() {}; func b() {} }
+        protocol Child {}
+        struct Pair<A> { var a: Int }
+        struct Constrained<A: Equatable> {}
+        func shape() -> some Shape { Square(side: 1) }
+        extension Square { func list() -> some Collection<Int> { [1] } }
+        func equal() -> some Equatable { 1 }
+        struct Outer { var inner: Point }
+        class Lazy { lazy var cache = 1 }
+        struct Gone { var x: Int }
+        actor Teller { var n = 0; func tell() -> Int { n } }
+        class Generic<T> { var t: T; init(t: T) { self.t = t }; func get() -> T { t } }
+        """
+
+    private static let new = """
+        class Counter { var n = 0; var step: Int = 1; func next() -> Int { n += step; return n }; func reset() { n = 0 } }
+        struct Point { var x = 1; var y = 2 }
+        struct Swapped { var b: String, a: Int }
+        struct Typed { var value: String }
+        struct Named { var initial: Int }
+        enum State { case idle, busy(Int), failed(String), done }
+        enum Payload { case one(String), two }
+        enum Tree { case leaf; case node([Tree]) }
+        class Animal { func speak() {}; func walk() {}; func swim() {} }
+        class Plant { func grow() {} }
+        class Dog: Animal { override func speak() {}; override func walk() {} }
+        class Cat: Plant {}
+        class Bird { private func fly() {}; private func glide() {}; private func land() {}; func go() { fly(); land(); glide() } }
+        class Fish { func down() {}; func up() {} }
+        class Machine { }
+        private struct Hidden { var a: Int, b: Int }
+        private class Secret { var hidden = Hidden(a: 1, b: 2); func tell() -> Int { hidden.a } }
+        func secret() -> Int { Secret().tell() }
+        protocol Shape { func area() -> Int; func sides() -> Int; func name() -> String }
+        struct Square: Shape { var side: Int; func area() -> Int { side }; func sides() -> Int { 4 }; func name() -> String { "square" } }
+        protocol Unused { func one(); func two() }
+        protocol Holder { associatedtype Item; var item: Item { get } }
+        struct Box: Holder { var item: String { "" } }
+        protocol Base {}
+        protocol Ordered { func b(); func a() }
+        struct Order: Ordered { func a() {}; func b() {} }
+        protocol Child: Base {}
+        struct Pair<A, B> { var a: Int }
+        struct Constrained<A: Hashable> {}
+        func shape() -> some Shape { Other() }
+        struct Other: Shape { func area() -> Int { 1 }; func sides() -> Int { 4 }; func name() -> String { "" } }
+        extension Square { func list() -> some Collection<Int> { Set([1]) } }
+        func equal() -> some Equatable { "1" }
+        struct Outer { var inner: Point }
+        class Lazy { lazy var cache = 1; lazy var more = "x" }
+        actor Teller { var n = 0; var m = 0; func tell() -> Int { n } }
+        class Generic<T> { var t: T; init(t: T) { self.t = t }; func get() -> T { t }; func set(_ new: T) { t = new } }
+        """
+
+    static let edited = Result { try EditedSource(old, new) }
+
+    private static let expected: Set = [
+        "Hidden: stored property 'b: Int' added",
+        "Secret: size of its instances changed from 24 to 32 bytes",
+        "Pair: generic parameters changed",
+        "Constrained: generic parameters changed",
+        "Generic: method 'set(A)' added to the vtable; mark it final or put it into an extension",
+        "Teller: stored property 'm: Int' added",
+        "Counter: stored property 'step: Int' added",
+        "Counter: method 'reset()' added to the vtable; mark it final or put it into an extension",
+        "Lazy: stored property 'more: Optional<String>' added",
+        "Point: stored property 'old: Bool' removed",
+        "Swapped: stored properties reordered: now 'b', 'a'",
+        "Typed: stored property 'value' changed its type from 'Int' to 'String'",
+        "Named: stored property 'first' renamed to 'initial'",
+        "State: case 'failed(String)' added",
+        "Payload: case 'one' has other associated values: from 'Int' to 'String'",
+        "Tree: case 'node' has other associated values: from 'Tree' to 'Array<Tree>'",
+        "Dog: override of method 'walk()' added",
+        "Cat: superclass changed from 'Animal' to 'Plant'",
+        "Bird: method 'glide()' added to the vtable; mark it final or put it into an extension",
+        "Fish: methods reordered in the vtable",
+        "Machine: method 'run()' removed from the vtable",
+        "Outer: size changed from 17 to 16 bytes",
+        "Child: inherited protocols changed",
+        "Shape: requirement method 'sides()' added",
+        "Unused: requirements changed from 1 to 2",
+        "Ordered: requirements reordered",
+        "Box: associated type 'Item' of its conformance to Holder changed from 'Int' to 'String'",
+        "equal(): underlying type of its opaque result changed from 'Int' to 'String'",
+        "shape(): underlying type of its opaque result changed from 'Square' to 'Other'",
+        "Square.list(): underlying type of its opaque result changed from 'Array<Int>' to 'Set<Int>'",
+    ]
+
+    @Test func whatChangesALayoutIsNamed() throws { try check(Self.edited.get()) }
+
+    /// Both compilers write the same records.
+    @Test(.enabled(if: EditedSource.arm64 != nil)) func whatChangesALayoutIsNamedForArm64() throws {
+        try check(EditedSource(Self.old, Self.new, options: try #require(EditedSource.arm64)))
+    }
+
+    private func check(_ edited: EditedSource) throws {
+        let reasons = edited.reasons
+        #expect(Set(reasons).subtracting(Self.expected) == [])
+        #expect(Self.expected.subtracting(reasons) == [])
+        #expect(Set(reasons).count == reasons.count)
+    }
+
+    /// Where a class overrides what it inherited before, a word of its metadata has to hold the new function: stores can do that.
+    @Test func anOverrideIsASlot() throws {
+        let edited = try Self.edited.get()
+        let kinds = RestartReason.all(old: edited.old, new: edited.new).filter { $0.subject == "Dog" }.map(\.kind)
+        guard kinds.count == 1, case .override(let slots) = kinds[0], slots.count == 1 else {
+            Issue.record("\(kinds)")
+            return
+        }
+        #expect(slots[0].metadata == "$s4Shop3DogCN")
+        #expect(slots[0].offset == 56 + 8)
+        #expect(slots[0].old == "$s4Shop6AnimalC4walkyyF")
+        #expect(slots[0].new == "$s4Shop3DogC4walkyyF")
+    }
+
+    @Test func opaqueResultsNameTheirFunction() throws {
+        let edited = try Self.edited.get()
+        let functions = RestartReason.all(old: edited.old, new: edited.new).compactMap { reason in
+            if case .opaqueResult(let function) = reason.kind { function } else { nil }
+        }
+        #expect(Set(functions) == ["$s4Shop5equalQryF", "$s4Shop5shapeQryF", "$s4Shop6SquareV4listQryF"])
+    }
+
+    @Test func anObjectIsLikeItself() throws {
+        let edited = try Self.edited.get()
+        #expect(RestartReason.all(old: edited.new, new: edited.new) == [])
+    }
+
+    @Test func virtualFunctionsAreSlots() throws {
+        let edited = try EditedSource(
+            """
+            struct Base { virtual int one(); virtual int two(); };
+            struct Other { virtual int other(); };
+            struct Derived : Base { int two() override; };
+            struct Same : Base { int one() override; };
+            int Base::one() { return 1; }
+            int Base::two() { return 2; }
+            int Other::other() { return 3; }
+            int Derived::two() { return 4; }
+            int Same::one() { return 5; }
+            """,
+            """
+            struct Base { virtual int one(); virtual int two(); virtual int three(); };
+            struct Other { virtual int other(); };
+            struct Derived : Base, Other { int two() override; };
+            struct Same : Other { virtual int one(); };
+            int Base::one() { return 1; }
+            int Base::two() { return 2; }
+            int Base::three() { return 2; }
+            int Other::other() { return 7; }
+            int Derived::two() { return 4; }
+            int Same::one() { return 5; }
+            """, language: .cxx)
+        #expect(
+            Set(edited.reasons) == [
+                "Base: virtual function 'Base::three()' added to the vtable",
+                "Derived: base classes changed",
+                "Same: base classes changed",
+            ])
+    }
+}
