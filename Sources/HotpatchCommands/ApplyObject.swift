@@ -54,14 +54,11 @@ public struct ApplyObject: Sendable {
     private func link(_ session: Session) throws -> ObjectLinker {
         var edits: [ObjectEdit] = []
         for (new, base) in objects {
-            let (newObject, digest) = try read(new)
-            let (oldObject, oldDigest) = try read(base)
-            guard let image = LiveProgram.image(of: oldObject, in: session.index) else {
+            let (after, before) = (try ElfImage(path: new), try ElfImage(path: base))
+            guard let image = LiveProgram.image(of: try ObjectFile(before), in: session.index) else {
                 throw LinkError.notInProcess(path: base)
             }
-            let live = live(image, session)
-            edits.append(
-                try ObjectEdit(old: oldObject, oldDigest: oldDigest, new: newObject, digest: digest, live: live))
+            edits.append(try ObjectEdit(before: before, after: after, live: live(image, session)))
         }
         guard let image = edits.first?.image, edits.allSatisfy({ $0.image == image }) else {
             throw CommandError(
@@ -76,11 +73,6 @@ public struct ApplyObject: Sendable {
             architecture: session.target.architecture, index: session.index, image: image,
             memory: ledger.original(of: session.inspection.memory), identity: { ledger.identity($0) },
             replacement: { ledger.replacingCode(of: $0) })
-    }
-
-    private func read(_ path: String) throws -> (ObjectFile, digest: String) {
-        let elf = try ElfImage(path: path)
-        return (try ObjectFile(elf), elf.contentsDigest)
     }
 
     private func request(_ plan: LinkPlan, _ session: Session) -> PatchRequest {
@@ -103,7 +95,9 @@ public struct ApplyObject: Sendable {
                     context: try context.larger(for: redirect.function, by: redirect.name, in: index))
             }
             result.stores = linked.stores.map {
-                DataStore(address: $0.address, expected: $0.expected, bytes: $0.bytes, name: $0.name)
+                var store = DataStore(address: $0.address, expected: $0.expected, bytes: $0.bytes, name: $0.name)
+                store.isBesideCode = $0.isConstant
+                return store
             }
             result.callsBefore = linked.calls
             result.identities = linked.identities

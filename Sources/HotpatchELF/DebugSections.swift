@@ -83,11 +83,66 @@ enum DebugSections {
                 return nil
             }
         }
+        if file.fileType == UInt16(ET_REL), !relocate(result, wanted, headers, file) {
+            result.deallocate()
+            return nil
+        }
         UnsafeMutableRawBufferPointer(rebasing: result[offset...]).copyBytes(from: names)
         for (index, header) in headers.enumerated() {
             result.storeBytes(of: header, toByteOffset: tableOffset + index * sectionSize, as: Elf64_Shdr.self)
         }
         return result
+    }
+
+    /// Writes into the sections of an object what a linker would if each section were at address 0: libdw reads numbers as they stand.
+    ///
+    /// - Returns: false where an object is malformed, or compresses what is to be changed.
+    private static func relocate(
+        _ copy: UnsafeMutableRawBufferPointer, _ wanted: [ElfSection], _ headers: [Elf64_Shdr], _ file: ElfLayout
+    ) -> Bool {
+        let places = Dictionary(zip(wanted.map(\.index), headers.dropFirst()), uniquingKeysWith: { first, _ in first })
+        for section in file.sections where section.type == UInt32(SHT_RELA) {
+            guard let header = places[Int(section.info)] else { continue }
+            guard header.sh_flags & UInt64(SHF_COMPRESSED) == 0, Int(section.link) < file.sections.count,
+                let table = file.bytes.slice(at: section.fileOffset, count: section.size)
+            else { return false }
+            let symbolTable = file.sections[Int(section.link)]
+            guard let symbols = file.bytes.slice(at: symbolTable.fileOffset, count: symbolTable.size) else {
+                return false
+            }
+            for index in 0..<section.size / UInt64(MemoryLayout<Elf64_Rela>.size) {
+                let raw = table.value(Elf64_Rela.self, at: index &* UInt64(MemoryLayout<Elf64_Rela>.size))!
+                guard let width = width(of: UInt32(truncatingIfNeeded: raw.r_info), file.machine) else { continue }
+                let entry = (raw.r_info >> 32) &* UInt64(MemoryLayout<Elf64_Sym>.size)
+                guard let symbol = symbols.value(Elf64_Sym.self, at: entry), raw.r_offset <= header.sh_size,
+                    header.sh_size &- raw.r_offset >= UInt64(width)
+                else { return false }
+                let value = symbol.st_value &+ UInt64(bitPattern: raw.r_addend)
+                let place = Int(header.sh_offset &+ raw.r_offset)
+                if width == 8 {
+                    copy.storeBytes(of: value, toByteOffset: place, as: UInt64.self)
+                } else {
+                    copy.storeBytes(of: UInt32(truncatingIfNeeded: value), toByteOffset: place, as: UInt32.self)
+                }
+            }
+        }
+        return true
+    }
+
+    /// In bytes, of what a relocation of an absolute address or offset changes; nil of any other: of thread-locals, say.
+    private static func width(of type: UInt32, _ machine: UInt16) -> Int? {
+        if machine == UInt16(EM_X86_64) {
+            switch Int32(bitPattern: type) {
+            case R_X86_64_64: return 8
+            case R_X86_64_32, R_X86_64_32S: return 4
+            default: return nil
+            }
+        }
+        switch Int32(bitPattern: type) {
+        case R_AARCH64_ABS64: return 8
+        case R_AARCH64_ABS32: return 4
+        default: return nil
+        }
     }
 
     /// What a section says it holds: Elf64_Chdr, or `ZLIB` and eight bytes, the highest first. Nil where that cannot be.

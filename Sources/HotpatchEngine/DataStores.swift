@@ -47,6 +47,13 @@ struct DataStores {
     }
 }
 
+extension Region {
+    /// What its protection says that it holds.
+    var memoryKind: MemoryKind {
+        permissions.contains(.execute) ? .text : permissions.contains(.write) ? .data : .constant
+    }
+}
+
 extension PatchEngine {
     /// The writes that take what patches have written to data out of force: the newest of those that remain counts, and where none does,
     /// what stood there before.
@@ -83,8 +90,7 @@ extension PatchEngine {
             }
             writes.append(
                 Write(
-                    address: location.address, kind: region.permissions.contains(.write) ? .data : .constant,
-                    expected: found, bytes: wanted))
+                    address: location.address, kind: region.memoryKind, expected: found, bytes: wanted))
         }
         return (writes, vanished)
     }

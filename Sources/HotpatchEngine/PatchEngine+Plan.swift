@@ -183,14 +183,13 @@ private struct Planning {
             throw refusal("It is to have \(store.bytes.count) bytes instead of \(store.expected.count)")
         }
         guard let region = map.region(containing: store.address) else { throw refusal("Nothing is mapped there") }
-        guard region.permissions.contains(.read), !region.permissions.contains(.execute) else {
-            let what = region.permissions.contains(.read) ? "code" : "what cannot be read"
-            throw refusal("No data lies there, but \(what)")
+        guard region.permissions.contains(.read) else { throw refusal("No data lies there, but what cannot be read") }
+        guard store.isBesideCode || !region.permissions.contains(.execute) else {
+            throw refusal("No data lies there, but code")
         }
         guard !region.permissions.contains(.shared) else { throw refusal("Others share the memory") }
         let write = Write(
-            address: store.address, kind: region.permissions.contains(.write) ? .data : .constant,
-            expected: store.expected, bytes: store.bytes)
+            address: store.address, kind: region.memoryKind, expected: store.expected, bytes: store.bytes)
         guard !write.crossesPage(pageSize: engine.target.pageSize) else {
             throw refusal("Its \(store.bytes.count) bytes lie on two pages, and can be half changed")
         }

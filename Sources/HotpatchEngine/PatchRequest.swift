@@ -54,6 +54,8 @@ public struct DataStore: Hashable, Sendable {
     public var bytes: [UInt8]
     /// For an error.
     public var name: String
+    /// It may lie in memory that can be executed: some linkers put constants into the segment of the code.
+    public var isBesideCode = false
 
     public init(address: Address, expected: [UInt8], bytes: [UInt8], name: String) {
         self.address = address

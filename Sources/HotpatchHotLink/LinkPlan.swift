@@ -27,6 +27,8 @@ public struct LinkPlan: Sendable {
         public var expected: [UInt8]
         public var bytes: [UInt8]
         public var name: String
+        /// A constant, which linkers may have put into the segment of the code.
+        public var isConstant = false
     }
 
     /// What depends on where the segments lie.

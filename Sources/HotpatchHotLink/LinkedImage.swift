@@ -237,6 +237,7 @@ struct LinkedImage {
                 result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
             }
         }
+        result.stores += linker.edits.flatMap(\.stores)
         result.calls = try registrations()
         return result
     }

@@ -15,6 +15,8 @@ public struct ObjectEdit: Sendable {
     public private(set) var decisions: [LinkDecision]
     /// Of pieces that are patched: the baseline's.
     private(set) var partners: [Int: Int] = [:]
+    /// Constants whose values the edit has changed.
+    private(set) var stores: [LinkPlan.Store] = []
     /// What the user should know.
     public private(set) var notes: [String] = []
 
@@ -22,22 +24,28 @@ public struct ObjectEdit: Sendable {
     private let live: LiveProgram
     private let oldNames: [String: Int]
 
-    /// - Throws: `LinkError`, `FixupError`.
-    public init(old: ObjectFile, oldDigest: String, new: ObjectFile, digest: String, live: LiveProgram) throws {
+    /// - Parameters:
+    ///   - before: the object that runs.
+    ///   - after: the new one.
+    /// - Throws: `ReadError`, `LinkError`, `FixupError`.
+    public init(before: ElfImage, after: ElfImage, live: LiveProgram) throws {
+        let (old, new) = (try ObjectFile(before), try ObjectFile(after))
+        digest = after.contentsDigest
         for object in [old, new] where object.architecture != live.architecture {
             throw LinkError.otherMachine(
                 path: object.path, object: object.architecture.name, process: live.architecture.name)
         }
         self.old = try ObjectGraph(old)
         self.new = try ObjectGraph(new)
-        self.digest = digest
         self.live = live
-        baseline = try Baseline(self.old, digest: oldDigest, live: live)
+        baseline = try Baseline(self.old, digest: before.contentsDigest, live: live)
         oldNames = self.old.named()
         var comparison = GraphComparison(self.old, self.new)
         closures = ClosureMatch(&comparison)
         decisions = []
+        let descriptions = try checkInterfaces(before, after)
         decisions = try decide(&comparison)
+        compareValues(&comparison, descriptions)
         notes += closures.unmatchedOld.map {
             "\(Demangling.demangle($0) ?? $0): kept as it was where it is stored. It is gone, or captures something else; what makes it "
                 + "has to run again"
@@ -103,6 +111,56 @@ public struct ObjectEdit: Sendable {
         for (owner, parts) in newParts where parts != oldParts[owner] { changed.insert(owner) }
         for owner in oldParts.keys where newParts[owner] == nil { changed.insert(owner) }
         return changed
+    }
+
+    /// What exists in the process, or what code outside of the object relies on, must be as it was.
+    /// - Returns: what is known of the new object.
+    private func checkInterfaces(_ before: ElfImage, _ after: ElfImage) throws -> ObjectDescriptions {
+        let descriptions = try [before, after].map { file in
+            guard let found = ObjectDescriptions(of: file) else {
+                throw LinkError.unsupported(
+                    path: file.path,
+                    what:
+                        "its debugging information (DWARF) cannot be read, so that nobody knows what its functions expect of their callers",
+                    remedy: "Compile with -g, and install libdw (libdw1).")
+            }
+            return found
+        }
+        let reasons =
+            RestartReason.all(old: old, new: new).map(\.description)
+            + InterfaceComparison(old: descriptions[0], new: descriptions[1]).changes { closures.renamed($0) }
+        guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
+        return descriptions[1]
+    }
+
+    /// What the edit gives to globals that exist. A constant that holds no reference is stored, where all of its readers find it; whatever
+    /// else the process has made or may have changed is kept.
+    private mutating func compareValues(_ comparison: inout GraphComparison, _ descriptions: ObjectDescriptions) {
+        for (index, piece) in new.pieces.enumerated() where !SymbolKind(piece.name).isAnonymous {
+            let name = name(of: index)
+            guard let partner = oldNames[name], let place = baseline.places[partner] else { continue }
+            if piece.isFunction {
+                guard name.hasSuffix("WZ"), !comparison.areEqual(partner, index) else { continue }
+                notes.append(
+                    "\(Demangling.demangle(name) ?? name): its value stays what it is, or would have been")
+                continue
+            }
+            guard descriptions.variables.contains(piece.name), !comparison.areEqual(partner, index) else { continue }
+            let text = Demangling.demangle(name) ?? name
+            let (bytes, expected) = (Array(new.bytes(of: index)), Array(old.bytes(of: partner)))
+            guard descriptions.constants.contains(piece.name) else {
+                notes.append("\(text): its value is kept: it is a variable")
+                continue
+            }
+            guard piece.references.isEmpty, old.pieces[partner].references.isEmpty, bytes.count == expected.count,
+                (try? live.memory.bytes(at: place.address, count: expected.count)) == expected
+            else {
+                notes.append("\(text): its value is kept: it holds a reference, or was computed")
+                continue
+            }
+            stores.append(
+                .init(address: place.address, expected: expected, bytes: bytes, name: text, isConstant: true))
+        }
     }
 
     /// gcc numbers the static variables of functions: where one comes or goes, the numbers of the others say nothing.

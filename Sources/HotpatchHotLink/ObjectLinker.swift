@@ -46,7 +46,7 @@ public struct ObjectLinker: Sendable {
     }
 
     /// Whether the process would be changed.
-    public var changesNothing: Bool { reached.isEmpty && records.isEmpty }
+    public var changesNothing: Bool { reached.isEmpty && records.isEmpty && edits.allSatisfy(\.stores.isEmpty) }
 
     func piece(_ place: Place) -> ObjectGraph.Piece { edits[place.edit].new.pieces[place.piece] }
     func decision(_ place: Place) -> LinkDecision { edits[place.edit].decisions[place.piece] }

@@ -76,7 +76,7 @@ extension DebugFacts {
         return nil
     }
 
-    private init(function: inout Dwarf_Die, hasValue: Bool) {
+    init(function: inout Dwarf_Die, hasValue: Bool) {
         var attribute = Dwarf_Attribute()
         let hasResult = libdw.dwarf_attr_integrate(&function, UInt32(DW_AT_type), &attribute) != nil
         throwsError = hasResult ? false : nil
@@ -147,7 +147,7 @@ extension DebugFacts {
     }
 
     /// Whether the type of a parameter or variable is constant; nil where it has none.
-    private static func isConstant(_ die: inout Dwarf_Die) -> Bool? {
+    static func isConstant(_ die: inout Dwarf_Die) -> Bool? {
         var attribute = Dwarf_Attribute()
         var type = Dwarf_Die()
         guard libdw.dwarf_attr_integrate(&die, UInt32(DW_AT_type), &attribute) != nil,
@@ -165,7 +165,7 @@ extension DebugFacts {
         return result
     }
 
-    private static func forEachChild(of die: inout Dwarf_Die, _ body: (inout Dwarf_Die) -> Void) {
+    static func forEachChild(of die: inout Dwarf_Die, _ body: (inout Dwarf_Die) -> Void) {
         var child = Dwarf_Die()
         guard libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &child) == 0 else { return }
         while true {

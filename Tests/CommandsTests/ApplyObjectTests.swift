@@ -146,6 +146,37 @@ extension CommandTests {
             #expect(desk.victim.finish() == 0)
         }
 
+        /// A constant has one value for all who read it, in files that are not edited too; a variable keeps its own.
+        @Test func constantsAreStored() throws {
+            var desk = try Desk()
+            try desk.expect(["20 1 desk 42 20"], ["facts"])
+            try desk.apply(("pageSize = 20", "pageSize = 50"))
+            try desk.expect(["50 1 desk 42 50"], ["facts"])
+            try expectDone("revert", "1", "--pid", desk.victim.id)
+            try desk.expect(["20 1 desk 42 20"], ["facts"])
+        }
+
+        /// What cannot be changed in a process is named as a compiler would, all of it at once; the program is as it was.
+        @Test func namesWhatNeedsARestart() throws {
+            let desk = try Desk()
+            let edit = try desk.edited([
+                ("var level = 1", "var level = 1\n    var unit = \"m\""),
+                ("func step() -> Int { level }", "mutating func step() -> Int { level += 1; return level }"),
+                ("{ 42 }", "{ \"a text\" }"), ("func describe()", "func first() {}\n    func describe()"),
+                ("Meter().step()", "{ var meter = Meter(); return meter.step() }()"),
+            ])
+            let result = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", desk.victim.id)
+            #expect(result.status == 2)
+            let expected = [
+                "Meter: stored property 'unit: String' added: restart needed",
+                "Desk.Meter.step() -> Swift.Int: it is mutating now: restart needed",
+                "shape(): underlying type of its opaque result changed from 'Int' to 'String': restart needed",
+                "first()",
+            ]
+            for text in expected { #expect(result.errors.contains(text), "\(text) in \(result.errors)") }
+            try desk.expect(["20 1 desk 42 20", "hello v1"], ["facts", "hello"])
+        }
+
         /// A baseline that is not what runs: the program is as it was.
         @Test func refusesAnotherBaseline() throws {
             let desk = try Desk()
@@ -180,7 +211,8 @@ extension CommandTests {
 
         /// A source that is compiled, edited and compiled again.
         private func objects(
-            of source: String, beside program: String, _ compiler: [String], _ edits: [(String, String)]
+            of source: String, beside program: String, _ compiler: [String], _ edits: [(String, String)],
+            from base: [(String, String)] = []
         ) throws -> (program: String, new: String, base: String) {
             let end = "-\(Desk.number.next())"
             let directory = try Workshop.directory
@@ -197,7 +229,7 @@ extension CommandTests {
                 let result = try run(command)
                 guard result.status == 0 else { throw TestFailure("\(command): \(result.errors)") }
             }
-            let base = try compile(text, "old")
+            let base = try compile(try edit(text, base), "old")
             let linked = directory + "/program" + end
             try done(compiler + ["-g", "-O0", "-o", linked, Workshop.sources + "/objects/" + program, base])
             return (linked, try compile(try edit(text, edits), "new"), base)
@@ -271,6 +303,22 @@ extension CommandTests {
                 ("int count(void) { return hits; }", "int nowhere(void); int count(void) { return nowhere(); }")
             ])
             #expect(said.contains("needs symbols that the process does not have: nowhere"), "\(said)")
+        }
+
+        @Test func refusesOtherLayoutsInC() throws {
+            let before = "int count(void) { return hits; }"
+            let (old, new) = (
+                "struct pair { int a; }; int count(void) { struct pair p = { hits }; return p.a; }",
+                "struct pair { int b, a; }; int count(void) { struct pair p = { 0, hits }; return p.a; }"
+            )
+            let (program, after, base) = try objects(
+                of: "work.c", beside: "worker.c", ["gcc"], [(before, new)], from: [(before, old)])
+            let victim = try Victim(program)
+            let result = try hotpatch("apply", after, "--base", base, "--pid", victim.id)
+            #expect(result.status == 2)
+            #expect(result.errors.contains("pair: 'b: int at 0' added: restart needed"), "\(result)")
+            let said = try refusal([("int count(void)", "long count(int n)"), ("return hits; }", "return hits + n; }")])
+            #expect(said.contains("count: it took (), and takes (int) now: restart needed"), "\(said)")
         }
 
         @Test func refusesThreadLocals() throws {

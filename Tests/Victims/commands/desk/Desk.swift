@@ -25,4 +25,13 @@ func makeRoutes(_ counter: Counter) -> [(String, Route)] {
 
 private func helper(_ n: Int) -> String { "helper v1 \(n)" }
 
+enum Limits { static let pageSize = 20 }
+struct Meter {
+    var level = 1
+    func step() -> Int { level }
+}
+class Desk { func describe() -> String { "desk" } }
+func shape() -> some CustomStringConvertible { 42 }
+
 func probe(_ stored: Any) -> String { "probe v1 \(label(of: stored))" }
+func facts() -> String { "\(Limits.pageSize) \(Meter().step()) \(Desk().describe()) \(shape())" }

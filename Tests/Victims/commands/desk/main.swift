@@ -12,5 +12,9 @@ func answer(_ text: String) {
 
 answer("ready")
 while let line = readLine() {
-    if let route = routes[line] { answer(await route(7)) } else { answer(probe(stored)) }
+    if let route = routes[line] {
+        answer(await route(7))
+    } else {
+        answer(line == "facts" ? "\(facts()) \(Limits.pageSize)" : probe(stored))
+    }
 }
