@@ -5,7 +5,7 @@ import PackageDescription
 let strict = Context.environment["HOTPATCH_STRICT"] != nil
 
 let swiftSettings: [SwiftSetting] =
-    [.swiftLanguageMode(.v6)] + (strict ? [.unsafeFlags(["-warnings-as-errors"])] : [])
+    [.swiftLanguageMode(.v6)] + (strict ? [.unsafeFlags(["-warnings-as-errors", "-index-ignore-system-modules"])] : [])
 let cSettings: [CSetting] =
     [.define("_GNU_SOURCE")] + (strict ? [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] : [])
 
