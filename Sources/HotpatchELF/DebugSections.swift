@@ -29,7 +29,7 @@ enum DebugSections {
             decompressed += size
             guard total <= largestSize, decompressed <= largestSize else { return nil }
         }
-        // Hundreds are of object files, which nobody asks.
+        // Hundreds are of objects with a section for each type.
         guard !wanted.isEmpty, wanted.count <= 256 else { return nil }
 
         let headerSize = MemoryLayout<Elf64_Ehdr>.size

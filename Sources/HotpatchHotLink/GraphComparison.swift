@@ -11,6 +11,8 @@ struct GraphComparison {
     /// What is compared of a name.
     private var masked: (String) -> String = { $0 }
     private var isMasking = false
+    private var depth = 0
+    private static let deepest = 500
     private var known: [Pair: Bool] = [:]
 
     private struct Pair: Hashable {
@@ -38,6 +40,10 @@ struct GraphComparison {
     mutating func areEqual(_ before: Int, _ after: Int) -> Bool {
         let pair = Pair(old: before, new: after)
         if let result = known[pair] { return result }
+        // No compiler nests constants so deeply.
+        guard depth < Self.deepest else { return false }
+        depth += 1
+        defer { depth -= 1 }
         // What refers to itself is equal where the rest is.
         known[pair] = true
         let result = compare(before, after)

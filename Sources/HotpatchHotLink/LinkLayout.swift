@@ -16,6 +16,8 @@ struct LinkLayout: Sendable {
     private(set) var slots: [Slot: Int] = [:]
     /// Entries of the PLT, for what may be too far away to be called.
     private(set) var plt: [ObjectLinker.Definition: Int] = [:]
+    /// Behind a function whose jumps to another one have displacements of one byte, a jump that reaches it.
+    private(set) var hops: [Hop: Int] = [:]
     /// Records for the runtime, by section.
     private(set) var records: [(section: String, offset: Int)] = []
     private(set) var frames: (offset: Int, bytes: [[UInt8]], references: [[ObjectGraph.Reference]])?
@@ -23,6 +25,12 @@ struct LinkLayout: Sendable {
     struct Spot: Hashable, Sendable {
         var kind: MemoryKind
         var offset: Int
+    }
+
+    /// Of a function, what it jumps to.
+    struct Hop: Hashable, Sendable {
+        var place: ObjectLinker.Place
+        var definition: ObjectLinker.Definition
     }
 
     /// A word of the GOT: an address, and what is added to it.
@@ -39,6 +47,11 @@ struct LinkLayout: Sendable {
             let section = linker.edits[place.edit].new.object.sections[piece.section]
             guard section.isExecutable else { continue }
             code[place] = take(.text, piece.range.count, alignment: max(16, min(section.alignment, 64)))
+            for reference in piece.references where reference.row.isShortJump {
+                let definition = linker.definition(of: reference.target, in: place.edit)
+                let hop = Hop(place: place, definition: definition)
+                if hops[hop] == nil { hops[hop] = take(.text, PltEntry.size, alignment: 16) }
+            }
             if piece.isFunction { functions[place.edit].append(place.piece) }
             if case .add = linker.decision(place) {
                 entries[place] = (
@@ -89,6 +102,10 @@ struct LinkLayout: Sendable {
                 let slot = Slot(definition: definition, addend: reference.row.addendInSlot ? reference.addend : 0)
                 if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
             }
+            if reference.row.isShortJump {
+                let slot = Slot(definition: definition, addend: 0)
+                if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
+            }
             guard reference.row.isCall, plt[definition] == nil else { continue }
             if case .piece(let place) = definition, linker.decision(place).isTaken { continue }
             let slot = Slot(definition: definition, addend: 0)
@@ -96,4 +113,9 @@ struct LinkLayout: Sendable {
             plt[definition] = take(.text, PltEntry.size, alignment: 16)
         }
     }
+}
+
+extension FixupRow {
+    /// The displacement of a jump that reaches no further than 128 bytes.
+    var isShortJump: Bool { byteCount == 1 && expression == .relative }
 }

@@ -84,6 +84,10 @@ struct LinkedImage {
             try jump(at: entry.entry, through: address(.data, entry.slot))
             write(placed(place)!.rawValue, .data, entry.slot)
         }
+        for (hop, offset) in layout.hops {
+            guard let slot = layout.slots[LinkLayout.Slot(definition: hop.definition, addend: 0)] else { continue }
+            try jump(at: offset, through: address(.constant, slot))
+        }
         for (definition, offset) in layout.plt {
             guard let slot = layout.slots[LinkLayout.Slot(definition: definition, addend: 0)] else { continue }
             try jump(at: offset, through: address(.constant, slot))
@@ -119,7 +123,11 @@ struct LinkedImage {
         for place in linker.reached {
             guard let spot = spot(place) else { continue }
             for reference in linker.piece(place).references {
-                try apply(reference, of: place.edit, at: spot, isFrame: false)
+                let hop = LinkLayout.Hop(
+                    place: place, definition: linker.definition(of: reference.target, in: place.edit))
+                try apply(
+                    reference, of: place.edit, at: spot, isFrame: false,
+                    hop: reference.row.isShortJump ? layout.hops[hop] : nil)
             }
         }
         for (section, start) in layout.records {
@@ -142,7 +150,7 @@ struct LinkedImage {
     }
 
     private mutating func apply(
-        _ reference: ObjectGraph.Reference, of edit: Int, at spot: LinkLayout.Spot, isFrame: Bool
+        _ reference: ObjectGraph.Reference, of edit: Int, at spot: LinkLayout.Spot, isFrame: Bool, hop: Int? = nil
     ) throws {
         let row = reference.row
         let index = spot.offset + reference.offset
@@ -162,7 +170,9 @@ struct LinkedImage {
             switch row.subject {
             case .nothing: break
             case .symbol, .plt:
-                let target = try address(of: reference.target, in: edit, isFrame: isFrame)
+                let target =
+                    try hop.map { address(.text, $0) }
+                    ?? address(of: reference.target, in: edit, isFrame: isFrame)
                 do throws(FixupProblem) { try write(target.rawValue) } catch {
                     let definition = linker.definition(of: reference.target, in: edit)
                     guard case .doesNotFit = error, row.isCall, let entry = layout.plt[definition] else { throw error }

@@ -49,6 +49,11 @@ public struct LiveProgram: Sendable {
         return own.count == 1 ? own[0] : nil
     }
 
+    /// Whether the image has several of a name, and nothing tells which one is the file's.
+    func isAmbiguous(_ name: String, file: String?) -> Bool {
+        symbol(name, file: file) == nil && !index.linkableSymbols(named: name, in: image).isEmpty
+    }
+
     /// Where a symbol lies that an object does not define: in its image, in what was linked before, or in another image.
     func address(ofUndefined name: String) -> Address? {
         if let symbol = symbol(name, file: nil) {

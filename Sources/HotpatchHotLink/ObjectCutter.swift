@@ -276,7 +276,7 @@ struct ObjectCutter {
                     else {
                         throw LinkError.unsupported(
                             path: object.path,
-                            what: "a short jump of \(piece.name) leads into \(section.name)+\(target)",
+                            what: "a jump of \(piece.name) leads into \(section.name)+\(target)",
                             remedy: "Compile with -ffunction-sections (Swift: -function-sections).")
                     }
                     pieces[index].references.append(
@@ -314,10 +314,10 @@ struct ObjectCutter {
 }
 
 extension FixupTable {
-    /// The relocation that an assembler leaves out for a reference inside a section; nil for a displacement that no linker could change.
+    /// The relocation that an assembler leaves out for a reference inside a section.
     func row(of reference: HotpatchPlan.Reference) -> FixupRow? {
         switch (architecture, reference.kind) {
-        case (.x86_64, _): reference.isWide ? row(UInt32(R_X86_64_PC32)) : nil
+        case (.x86_64, _): row(UInt32(reference.isWide ? R_X86_64_PC32 : R_X86_64_PC8))
         case (.arm64, .call): row(UInt32(R_AARCH64_CALL26))
         case (.arm64, .jump): row(UInt32(R_AARCH64_JUMP26))
         case (.arm64, _): row(UInt32(R_AARCH64_ADR_PREL_LO21))

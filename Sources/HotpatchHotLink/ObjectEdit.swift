@@ -43,9 +43,9 @@ public struct ObjectEdit: Sendable {
         var comparison = GraphComparison(self.old, self.new)
         closures = ClosureMatch(&comparison)
         decisions = []
-        let descriptions = try checkInterfaces(before, after)
+        try checkInterfaces(before, after)
         decisions = try decide(&comparison)
-        compareValues(&comparison, descriptions)
+        try compareValues(before, after)
         notes += closures.unmatchedOld.map {
             "\(Demangling.demangle($0) ?? $0): kept as it was where it is stored. It is gone, or captures something else; what makes it "
                 + "has to run again"
@@ -76,7 +76,7 @@ public struct ObjectEdit: Sendable {
             let kind = SymbolKind(piece.name)
             if kind.isAnonymous { return .take }
             return piece.isFunction
-                ? try decide(function: index, kind, changed) : decide(data: index, kind)
+                ? try decide(function: index, kind, changed) : try decide(data: index, kind)
         }
     }
 
@@ -114,54 +114,42 @@ public struct ObjectEdit: Sendable {
     }
 
     /// What exists in the process, or what code outside of the object relies on, must be as it was.
-    /// - Returns: what is known of the new object.
-    private func checkInterfaces(_ before: ElfImage, _ after: ElfImage) throws -> ObjectDescriptions {
-        let descriptions = try [before, after].map { file in
-            guard let found = ObjectDescriptions(of: file) else {
-                throw LinkError.unsupported(
-                    path: file.path,
-                    what:
-                        "its debugging information (DWARF) cannot be read, so that nobody knows what its functions expect of their callers",
-                    remedy: "Compile with -g, and install libdw (libdw1).")
-            }
-            return found
-        }
+    private func checkInterfaces(_ before: ElfImage, _ after: ElfImage) throws {
+        let interfaces = try InterfaceComparison(before, after)
         let reasons =
-            RestartReason.all(old: old, new: new).map(\.description)
-            + InterfaceComparison(old: descriptions[0], new: descriptions[1]).changes { closures.renamed($0) }
+            RestartReason.all(old: old, new: new).map(\.description) + interfaces.changes { closures.renamed($0) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
-        return descriptions[1]
     }
 
     /// What the edit gives to globals that exist. A constant that holds no reference is stored, where all of its readers find it; whatever
     /// else the process has made or may have changed is kept.
-    private mutating func compareValues(_ comparison: inout GraphComparison, _ descriptions: ObjectDescriptions) {
-        for (index, piece) in new.pieces.enumerated() where !SymbolKind(piece.name).isAnonymous {
-            let name = name(of: index)
-            guard let partner = oldNames[name], let place = baseline.places[partner] else { continue }
-            if piece.isFunction {
-                guard name.hasSuffix("WZ"), !comparison.areEqual(partner, index) else { continue }
-                notes.append(
-                    "\(Demangling.demangle(name) ?? name): its value stays what it is, or would have been")
-                continue
+    private mutating func compareValues(_ before: ElfImage, _ after: ElfImage) throws {
+        var reasons: [String] = []
+        for change in ConstantChange.all(
+            old: old, new: new, constants: ConstantChange.constants(old: before, new: after))
+        {
+            switch change {
+            case .kept(let name, let reason): notes.append("\(display(name)): its value is kept: \(reason)")
+            case .lazy(let name, _, _): notes.append("\(display(name)): its value stays what it is, or would have been")
+            case .impossible(let name, let reason): reasons.append("\(display(name)): \(reason)")
+            case .store(let name, let was, let bytes):
+                guard let place = oldNames[name].flatMap({ baseline.places[$0] }) else { continue }
+                stores.append(
+                    .init(address: place.address, expected: was, bytes: bytes, name: display(name), isConstant: true))
             }
-            guard descriptions.variables.contains(piece.name), !comparison.areEqual(partner, index) else { continue }
-            let text = Demangling.demangle(name) ?? name
-            let (bytes, expected) = (Array(new.bytes(of: index)), Array(old.bytes(of: partner)))
-            guard descriptions.constants.contains(piece.name) else {
-                notes.append("\(text): its value is kept: it is a variable")
-                continue
-            }
-            guard piece.references.isEmpty, old.pieces[partner].references.isEmpty, bytes.count == expected.count,
-                (try? live.memory.bytes(at: place.address, count: expected.count)) == expected
-            else {
-                notes.append("\(text): its value is kept: it holds a reference, or was computed")
-                continue
-            }
-            stores.append(
-                .init(address: place.address, expected: expected, bytes: bytes, name: text, isConstant: true))
         }
+        for (name, index) in new.named() where !SymbolKind(name).isAnonymous && !new.pieces[index].isFunction {
+            guard let partner = oldNames[closures.renamed(name)], case .bind = decisions[index] else { continue }
+            let sizes = (old.size(of: partner), new.size(of: index))
+            // What is larger would reach into what lies behind it. Of Swift's records, each has been compared.
+            if sizes.0 != sizes.1, !name.hasPrefix("$s") || name.hasSuffix("vp") || name.hasSuffix("vpZ") {
+                reasons.append("\(display(name)): it had \(sizes.0) bytes, and has \(sizes.1) now")
+            }
+        }
+        guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons.sorted()) }
     }
+
+    private func display(_ name: String) -> String { Demangling.demangle(name) ?? name }
 
     /// gcc numbers the static variables of functions: where one comes or goes, the numbers of the others say nothing.
     private func checkNumberedVariables() throws {
@@ -205,6 +193,7 @@ public struct ObjectEdit: Sendable {
         let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
         guard let partner = oldNames[name], let place = baseline.places[partner] else {
             if ClosureMatch.isFresh(name) || isWeak { return isWeak ? .take : .add }
+            try checkKnown(name)
             if live.symbol(name, file: new.object.fileName) != nil {
                 throw LinkError.unsupported(
                     path: new.object.path,
@@ -222,7 +211,17 @@ public struct ObjectEdit: Sendable {
         return .repoint(entry: place.address, slot: slot)
     }
 
-    private func decide(data index: Int, _ kind: SymbolKind) -> LinkDecision {
+    /// Of several static things of one name nobody takes any, and none gets another copy.
+    private func checkKnown(_ name: String) throws {
+        guard live.isAmbiguous(name, file: new.object.fileName) else { return }
+        throw LinkError.unsupported(
+            path: new.object.path,
+            what:
+                "\(live.image.path) has several \(Demangling.demangle(name) ?? name), of files that have one name, too",
+            remedy: "Give them different names, or restart.")
+    }
+
+    private func decide(data index: Int, _ kind: SymbolKind) throws -> LinkDecision {
         let name = name(of: index)
         // The record of a function that is taken anew wherever it is used.
         if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
@@ -232,6 +231,7 @@ public struct ObjectEdit: Sendable {
             return .bind(symbol.address)
         }
         if let known = live.identity(name) { return .bind(known) }
+        if new.object.sections[new.pieces[index].section].isWritable { try checkKnown(name) }
         return .take
     }
 

@@ -103,9 +103,14 @@ public struct ObjectFile: Sendable {
             )
         }
         var read: [Section] = []
+        var total: UInt64 = 0
         for section in sections {
             guard section.size <= Self.largestSection else {
                 throw malformed("section \(section.name) has \(section.size) bytes")
+            }
+            if section.flags & UInt64(SHF_ALLOC) != 0 { total += section.size }
+            guard total <= 2 * Self.largestSection else {
+                throw malformed("its sections have more than \(total) bytes")
             }
             let alignment = max(1, section.alignment)
             guard alignment <= Self.largestAlignment, alignment.nonzeroBitCount == 1 else {

@@ -70,6 +70,9 @@ public struct ObjectGraph: Sendable {
         object.sections[pieces[piece].section].bytes[pieces[piece].range]
     }
 
+    /// The bytes that a piece's symbols say that it has.
+    func size(of piece: Int) -> Int { pieces[piece].symbols.map { object.symbols[$0].size }.max() ?? 0 }
+
     /// The first piece of a name.
     func named() -> [String: Int] {
         var result: [String: Int] = [:]

@@ -22,11 +22,10 @@ public struct ObjectDescriptions: Sendable {
     }
 
     public private(set) var functions: [String: Function] = [:]
-    /// Variables that are described, and those of them that are constant: `let`, `const`.
-    public private(set) var variables: Set<String> = []
+    /// Variables of Swift that are constant: each `let`.
     public private(set) var constants: Set<String> = []
 
-    /// Of structures, classes, unions and enumerations of C and C++, by qualified name: a line for each fact that code relies on.
+    /// Of structures, classes, unions and enumerations of C and C++: a line for each fact that code relies on.
     public private(set) var types: [String: [String]] = [:]
 
     /// Nil where the file has no DWARF, or there is nothing to read it with.
@@ -71,13 +70,13 @@ public struct ObjectDescriptions: Sendable {
             if libdw.dwarf_siblingof(&die, &sibling) == 0 { stack.append(sibling) }
             switch Int(libdw.dwarf_tag(&die)) {
             case DW_TAG_subprogram:
+                // Functions inside others are described inside them.
                 if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = Self.symbol(&die) {
                     functions[name] = Self.function(&die, name, isSwift)
                 }
-                continue
             case DW_TAG_variable:
-                guard let name = Self.symbol(&die) else { continue }
-                variables.insert(name)
+                // Only what has storage of its own has a linkage name.
+                guard isSwift, let name = Self.text(&die, DW_AT_linkage_name) else { continue }
                 if DebugFacts.isConstant(&die) == true { constants.insert(name) }
                 continue
             case DW_TAG_structure_type where !isSwift, DW_TAG_class_type where !isSwift,

@@ -146,6 +146,19 @@ extension CommandTests {
             #expect(desk.victim.finish() == 0)
         }
 
+        /// A closure that captures lies beside the code that calls it with what it captures, a jump of two bytes away.
+        @Test func closuresThatCapture() throws {
+            var desk = try Desk()
+            try desk.expect(["6 2"], ["sums"])
+            try desk.apply(("n + k", "n * k + 100"))
+            try desk.expect(["105 101"], ["sums"])
+            // What makes it is new code, too.
+            try desk.apply(("{ { n in n * k + 100 } }", "{ let k = k * 2; return { n in n * k + 200 } }"))
+            try desk.expect(["205 202"], ["sums"])
+            try expectDone("revert", "--all", "--pid", desk.victim.id)
+            try desk.expect(["6 2"], ["sums"])
+        }
+
         /// A constant has one value for all who read it, in files that are not edited too; a variable keeps its own.
         @Test func constantsAreStored() throws {
             var desk = try Desk()
@@ -169,7 +182,7 @@ extension CommandTests {
             #expect(result.status == 2)
             let expected = [
                 "Meter: stored property 'unit: String' added: restart needed",
-                "Desk.Meter.step() -> Swift.Int: it is mutating now: restart needed",
+                "Desk.Meter.step() -> Swift.Int is now mutating: restart needed",
                 "shape(): underlying type of its opaque result changed from 'Int' to 'String': restart needed",
                 "first()",
             ]
@@ -318,7 +331,14 @@ extension CommandTests {
             #expect(result.status == 2)
             #expect(result.errors.contains("pair: 'b: int at 0' added: restart needed"), "\(result)")
             let said = try refusal([("int count(void)", "long count(int n)"), ("return hits; }", "return hits + n; }")])
-            #expect(said.contains("count: it took (), and takes (int) now: restart needed"), "\(said)")
+            #expect(said.contains("count takes other arguments: restart needed"), "\(said)")
+        }
+
+        @Test func refusesLargerVariables() throws {
+            let said = try refusal([
+                ("static int hits;", "static long hits;"), ("{ return hits; }", "{ return (int)hits; }"),
+            ])
+            #expect(said.contains("hits: it had 4 bytes, and has 8 now: restart needed"), "\(said)")
         }
 
         @Test func refusesThreadLocals() throws {

@@ -9,9 +9,11 @@ struct EditedSource: Sendable {
     let new: ObjectGraph
     let oldFile: ElfImage
     let newFile: ElfImage
+    private let directory: TemporaryDirectory
 
     init(_ old: String, _ new: String, language: Language = .swift, options: [String] = []) throws {
-        let directory = try TemporaryDirectory("edit")
+        // The images read of their files what is asked for later.
+        directory = try TemporaryDirectory("edit", untilExit: true)
         oldFile = try Self.compile(old, "old", language, options, in: directory.path)
         newFile = try Self.compile(new, "new", language, options, in: directory.path)
         self.old = try ObjectGraph(try ObjectFile(oldFile))

@@ -57,11 +57,19 @@ let holdChecks: [Check] = [
         let victim = try Victim("kH", main: "n")
         let thread = try victim.leaveAThreadInAStub(circle: branchToItself)
         victim.shared.forgetGap()
-        let holds = HoldBudget()
-        do {
-            try victim.startAgent(deadline: 2000, holds: holds).finish()
-            throw TestFailure("started")
-        } catch AgentError.refused(.stubInUse(_, thread)) {}
+        var holds = HoldBudget()
+        // Beside other work the last look may find that a thread has not stopped when the time is over.
+        var isFound = false
+        for _ in 0..<3 where !isFound {
+            holds = HoldBudget()
+            do {
+                try victim.startAgent(deadline: 3000, holds: holds).finish()
+                throw TestFailure("started")
+            } catch AgentError.refused(.stubInUse(_, thread)) {
+                isFound = true
+            } catch AgentError.refused(.deadline) {}
+        }
+        try expect(isFound, "nobody was found in the stub")
         try expect(victim.shared.gap < generous, "the heart stood still for \(victim.shared.gap) µs")
         try expect((1...25).contains(holds.report.stops), "\(holds.report)")
         try victim.mustGoOn(counting: [2])

@@ -34,4 +34,8 @@ class Desk { func describe() -> String { "desk" } }
 func shape() -> some CustomStringConvertible { 42 }
 
 func probe(_ stored: Any) -> String { "probe v1 \(label(of: stored))" }
+func makeAdder(_ k: Int) -> (Int) -> Int { { n in n + k } }
+enum Kept { nonisolated(unsafe) static let adder = makeAdder(5) }
+
+func sums() -> String { "\(Kept.adder(1)) \(makeAdder(1)(1))" }
 func facts() -> String { "\(Limits.pageSize) \(Meter().step()) \(Desk().describe()) \(shape())" }

@@ -15,6 +15,10 @@ while let line = readLine() {
     if let route = routes[line] {
         answer(await route(7))
     } else {
-        answer(line == "facts" ? "\(facts()) \(Limits.pageSize)" : probe(stored))
+        switch line {
+        case "facts": answer("\(facts()) \(Limits.pageSize)")
+        case "sums": answer(sums())
+        default: answer(probe(stored))
+        }
     }
 }

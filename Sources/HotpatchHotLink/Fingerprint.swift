@@ -1,0 +1,130 @@
+import HotpatchELF
+import HotpatchSymbols
+
+/// How a function is called and what it is called with, as far as its mangled name leaves that out: two functions of one name that differ
+/// in it cannot stand in for each other.
+///
+/// From the object's DWARF, which swiftc and clang write with -g.
+public struct Fingerprint: Hashable, Sendable {
+    /// What a method of a value does with `self`; nil where there is none, or the name tells.
+    public var selfUse: DebugFacts.SelfUse?
+    public var isAsync: Bool
+    /// Nil where it is not described.
+    public var throwsError: Bool?
+    /// The types of the arguments of a function of C, whose name has none of them; nil of any other.
+    public var parameters: [String]?
+    /// The type of the result where the name does not tell it: what an opaque result really is, and what a function of C returns.
+    public var result: String?
+    /// Of a closure or a function inside another: its arguments and, behind them, what it captures.
+    public var captures: [Capture]?
+
+    public struct Capture: Hashable, Sendable {
+        /// Empty of an argument: the body gives it any name.
+        public var name: String
+        /// Mangled.
+        public var type: String
+        /// A `var`, which is held by its address.
+        public var isByReference: Bool
+    }
+
+    /// By the functions' names; nil where the object has no DWARF, so that nothing is known of them.
+    public static func all(of object: ElfImage) -> [String: Fingerprint]? {
+        guard let descriptions = ObjectDescriptions(of: object) else { return nil }
+        return all(of: object, descriptions)
+    }
+
+    static func all(of object: ElfImage, _ descriptions: ObjectDescriptions) -> [String: Fingerprint] {
+        var asyncs: Set<String> = []
+        if let table = object.staticTable {
+            for index in 0..<table.count {
+                guard let name = table.rawName(table[index]), name.count > 2,
+                    name.starts(with: "Tu", at: name.count - 2)
+                else { continue }
+                asyncs.insert(String(decoding: name.prefix(name.count - 2), as: UTF8.self))
+            }
+        }
+        return Dictionary(
+            uniqueKeysWithValues: descriptions.functions.map { name, function in
+                (name, Fingerprint(name, function, isAsync: asyncs.contains(name)))
+            })
+    }
+
+    private init(_ name: String, _ function: ObjectDescriptions.Function, isAsync: Bool) {
+        self.isAsync = isAsync
+        guard function.isSwift else {
+            parameters = function.parameters.map(\.type)
+            result = function.result ?? "void"
+            return
+        }
+        throwsError = function.facts.throwsError
+        if name.contains("Qr") || name.contains("QR") { result = function.result }
+        let text = Demangling.demangle(name) ?? name
+        guard text.hasPrefix("closure #") || text.hasPrefix("implicit closure #") || text.contains(" #") else {
+            selfUse = function.facts.selfUse
+            return
+        }
+        let arguments = Self.arguments(in: text)
+        var next = 0
+        captures = function.parameters.map { parameter in
+            var name = parameter.name
+            // Arguments come first, those without a name (`_`) may be left out.
+            if let place = arguments[next...].firstIndex(of: Demangling.demangle(parameter.type) ?? parameter.type) {
+                next = place + 1
+                name = ""
+            }
+            return Capture(name: name, type: parameter.type, isByReference: !parameter.isConstant)
+        }
+    }
+
+    /// The types of the arguments in a function's text: what stands between its first brackets, `(A, B) -> C`.
+    private static func arguments(in text: String) -> [String] {
+        guard let open = text.firstIndex(of: "(") else { return [] }
+        var (result, current, depth) = ([String](), "", 0)
+        for character in text[text.index(after: open)...] {
+            if depth == 0, character == ")" { break }
+            if depth == 0, character == "," {
+                result.append(current)
+                current = ""
+                continue
+            }
+            if "([<".contains(character) { depth += 1 }
+            if ")]>".contains(character) { depth -= 1 }
+            if !(current.isEmpty && character == " ") { current.append(character) }
+        }
+        if !current.isEmpty { result.append(current) }
+        return result.map { argument in
+            // A local function's has its label in front of it.
+            guard let colon = SwiftLayoutNames.firstRange(of: ": ", in: argument, outsideOfBrackets: true) else {
+                return argument
+            }
+            return String(argument[argument.index(colon, offsetBy: 2)...])
+        }
+    }
+
+    /// In what way it is called otherwise than a former function of its name: "is now mutating"; nil where it is not.
+    public func difference(from old: Fingerprint) -> String? {
+        if isAsync != old.isAsync { return isAsync ? "has become async" : "is no longer async" }
+        if (throwsError ?? false) != (old.throwsError ?? false) {
+            return throwsError == true ? "now throws" : "no longer throws"
+        }
+        if selfUse != old.selfUse {
+            switch (old.selfUse, selfUse) {
+            case (_, .mutated?): return "is now mutating"
+            case (_, .consumed?): return "now consumes self"
+            case (.mutated?, .borrowed?): return "is no longer mutating"
+            case (.consumed?, .borrowed?): return "no longer consumes self"
+            default: return "takes self in another way"
+            }
+        }
+        if parameters != old.parameters { return "takes other arguments" }
+        if result != old.result {
+            let names = [old.result, result].map { name in
+                name.map { "'" + SwiftLayoutNames.text($0) + "'" } ?? "another type"
+            }
+            return "returns \(names[1]) instead of \(names[0])"
+        }
+        guard captures != old.captures else { return nil }
+        let now = (captures ?? []).filter { !$0.name.isEmpty }.map { "'\($0.name)'" }
+        return "captures otherwise than before: now " + (now.isEmpty ? "nothing" : now.joined(separator: ", "))
+    }
+}
