@@ -14,8 +14,6 @@ import Synchronization
 struct LocalPatcher: ~Copyable {
     let target = LocalTarget()
     private var cached: (index: SymbolIndex, own: OwnCode, libraries: Libraries)?
-    /// For as long as the symbols are these: it knows what it has read of the ledger.
-    private var knownEngine: PatchEngine?
     private let references = ReferenceIndex()
     private var time = ReadingTime()
 
@@ -43,7 +41,6 @@ struct LocalPatcher: ~Copyable {
             let own = OwnCode(index: index)
             try time.check()
             cached = (index, own, libraries)
-            knownEngine = nil
             references.keep(index.images)
             return (index, own)
         } catch let error as ReadError {
@@ -55,13 +52,10 @@ struct LocalPatcher: ~Copyable {
 
     mutating func engine() throws(PatchError) -> PatchEngine {
         let (index, own) = try symbols()
-        if let knownEngine { return knownEngine }
         let program = index.images.first { $0.isMainProgram }?.path ?? ""
-        let engine = PatchEngine(target: target, program: program, references: references) {
+        return PatchEngine(target: target, program: program, references: references) {
             hp_is_own_code($0.address.rawValue) || own.contains($0)
         }
-        knownEngine = engine
-        return engine
     }
 
     mutating func function(_ name: String, in image: String?) throws(PatchError) -> FunctionSymbol {

@@ -60,8 +60,7 @@ struct LedgerEncoder {
     init(_ records: [LedgerRecord], behind texts: [String] = []) {
         firstText = UInt32(texts.count) + 1
         nextText = firstText
-        let first = min(Self.remembered, texts.count)
-        for index in [0..<first, max(first, texts.count - Self.remembered)..<texts.count].joined() {
+        for index in texts.indices where index < Self.remembered || index >= texts.count - Self.remembered {
             numbers[texts[index]] = UInt32(index) + 1
         }
         var body: [UInt8] = []

@@ -22,23 +22,11 @@ public struct LedgerState: Sendable {
     /// Records that only a newer version of the patcher knows.
     public private(set) var unknownRecords = 0
     private(set) var layout = Ledger.Layout()
-    /// It has read the records so far, and goes on behind them.
-    private var decoder = LedgerDecoder(isNewer: false)
-    var texts: [String] { decoder.texts }
-    /// Of each text, how many lasting records mention it.
-    private var mentions: [UInt32] = []
+    private(set) var texts: [String] = []
     /// Bytes of all records, and of those that a new edition would be without.
     private var used = 0
     private var forgettable = 0
-    /// Parallel to `patches`.
-    private var extents: [Extent] = []
-    /// Of identities, by the patch that owns them.
-    private var owned: [UInt32: [Extent]] = [:]
-    /// Of each patch, where it stands among them.
-    private var patchIndex: [UInt32: Int] = [:]
     private var siteByEntry: [Address: UInt32] = [:]
-    /// The numbers of all sites, by the address that is patched.
-    private(set) var sitesByAddress: [UInt32] = []
     private var thunkByAddress: [Address: ThunkRecord] = [:]
     private var identityByName: [String: Address] = [:]
     private var poolEnds: [Address: (text: Address, data: Address)] = [:]
@@ -64,59 +52,23 @@ public struct LedgerState: Sendable {
         var bytes: [UInt8]
     }
 
-    /// What a record takes in the ledger: its bytes, and the texts that it mentions.
-    private struct Extent {
-        var length: Int
-        var texts: [Int]
-    }
-
     public init() {}
 
     /// Reads the ledger of a process; empty where it has none.
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
     public init(of map: ProcessMap, memory: any MemoryReader) throws {
         layout = try Ledger.layout(of: map, memory: memory)
-        decoder = LedgerDecoder(isNewer: layout.minor > Ledger.minor)
-        try read(behind: [], memory: memory)
-    }
-
-    /// Reads what a commit that was made from this has left.
-    ///
-    /// A commit refuses a plan of another generation. So after one that was made nobody else has changed what was read before, and only
-    /// what it has added is read, and how it has left the patches that it was about.
-    /// - Parameter changed: the patches that the commit was about; nil where there was none.
-    /// - Returns: false where it is not what that has left, and must be read anew.
-    mutating func advance(
-        to layout: Ledger.Layout, changed: [UInt32]?, memory: any MemoryReader
-    ) throws -> Bool {
-        let before = self.layout
-        guard layout.generation == before.generation + (changed == nil ? 0 : 1), layout.isContinuation(of: before),
-            changed != nil || layout.segments == before.segments
-        else { return false }
-        self.layout = layout
-        guard let changed else { return true }
-        for id in changed {
-            guard let index = patchIndex[id] else { return false }
-            let state = try memory.value(UInt64.self, at: patches[index].stateAddress)
-            guard PatchRecord.State(rawValue: state) == .reverted else { return false }
-            revert(patchAt: index)
-        }
-        try read(behind: before.segments, memory: memory)
-        return true
-    }
-
-    /// Reads what stands in the segments behind what they held before.
-    private mutating func read(behind known: [Ledger.Segment], memory: any MemoryReader) throws {
         let isOld = layout.major < Ledger.major
         let headerSize = isOld ? LedgerVersion2.headerSize : LedgerCoding.headerSize
         let stateOffset = isOld ? LedgerVersion2.stateOffset : LedgerCoding.headerSize
-        let counts = (sites: sites.count, thunks: thunks.count, identities: identities.count, patches: patches.count)
+        var decoder = LedgerDecoder(isNewer: layout.minor > Ledger.minor)
+        // Of each text, whether something lasting mentions it.
+        var isMentioned: [Bool] = []
+        var named: [(owner: UInt32, length: Int, texts: [Int])] = []
         for segment in layout.segments {
-            let skipped = segment.index < known.count ? known[segment.index].used : 0
-            if skipped == segment.used { continue }
-            used += segment.used - skipped
-            let start = segment.address + (Ledger.headerSize + skipped)
-            let bytes = try memory.bytes(at: start, count: segment.used - skipped)
+            used += segment.used
+            let start = segment.address + Ledger.headerSize
+            let bytes = try memory.bytes(at: start, count: segment.used)
             var position = 0
             while position < bytes.count {
                 guard bytes.count - position >= headerSize else {
@@ -126,111 +78,59 @@ public struct LedgerState: Sendable {
                 let length = Int(try reader.integer(UInt32.self))
                 guard length >= headerSize, length % 8 == 0, length <= bytes.count - position else {
                     throw LedgerError.malformed(
-                        "a record at offset \(skipped + position) of segment \(segment.index) is \(length) bytes long")
+                        "a record at offset \(position) of segment \(segment.index) is \(length) bytes long")
                 }
                 let record = bytes[position..<position + length]
                 let records = isOld ? [try LedgerVersion2.decode(record)] : try decoder.decode(record)
                 for record in records { try add(record, stateAddress: start + (position + stateOffset)) }
-                note(Extent(length: length, texts: decoder.mentioned), of: records.first)
+                if case .patch(let patch)? = records.first, patch.state == .reverted {
+                    forgettable += length
+                } else if case .identity(let identity)? = records.first {
+                    // Whether they count, the patch says, which stands behind them.
+                    named.append((identity.owner, length, decoder.mentioned))
+                } else {
+                    isMentioned += [Bool](repeating: false, count: decoder.texts.count - isMentioned.count)
+                    for number in decoder.mentioned { isMentioned[number - 1] = true }
+                }
                 position += length
             }
         }
-        unknownRecords = decoder.unknown
-        findPoolEnds(sites: sites[counts.sites...], thunks: thunks[counts.thunks...])
-        sortSites(from: counts.sites)
-        if identities.count > counts.identities { findIdentities() }
-        if patches[counts.patches...].contains(where: { !$0.record.stores.isEmpty }) { sortData() }
-    }
-
-    /// Counts what a new edition would be without.
-    private mutating func note(_ extent: Extent, of record: LedgerRecord?) {
-        for text in decoder.texts[mentions.count...] { forgettable += text.utf8.count + 1 }
-        mentions += [UInt32](repeating: 0, count: decoder.texts.count - mentions.count)
-        switch record {
-        case .patch(let patch):
-            extents.append(extent)
-            if patch.state == .reverted {
-                forgettable += extent.length
-                forgetIdentities(of: patch.id)
-                return
+        (texts, unknownRecords) = (decoder.texts, decoder.unknown)
+        isMentioned += [Bool](repeating: false, count: texts.count - isMentioned.count)
+        let lasting = owners
+        for record in named {
+            if record.owner == 0 || lasting.contains(record.owner) {
+                for number in record.texts { isMentioned[number - 1] = true }
+            } else {
+                forgettable += record.length
             }
-        // Until the patch that stands behind them is reverted.
-        case .identity(let identity): owned[identity.owner, default: []].append(extent)
-        default: break
         }
-        for number in extent.texts {
-            if mentions[number - 1] == 0 { forgettable -= texts[number - 1].utf8.count + 1 }
-            mentions[number - 1] += 1
-        }
+        for (text, isMentioned) in zip(texts, isMentioned) where !isMentioned { forgettable += text.utf8.count + 1 }
+        findPoolEnds()
+        pileUp()
     }
 
-    private mutating func forget(_ extent: Extent) {
-        forgettable += extent.length
-        for number in extent.texts {
-            mentions[number - 1] -= 1
-            if mentions[number - 1] == 0 { forgettable += texts[number - 1].utf8.count + 1 }
+    /// What each patch has laid on the locations that it changes.
+    private mutating func pileUp() {
+        siteLayers = LayerStacks(locations: sites.count)
+        dataLayers = LayerStacks(locations: data.count)
+        replacements = Array(repeating: [], count: sites.count)
+        stored = Array(repeating: [], count: data.count)
+        for entry in patches {
+            for member in entry.record.members { replacements[Int(member.site) - 1].append(member.replacement) }
+            for store in entry.record.stores { stored[Int(store.location) - 1].append(store.bytes) }
+            guard entry.record.isInForce else { continue }
+            for member in entry.record.members {
+                siteLayers.push(
+                    Layer(patch: entry.record.id, replacement: member.replacement, name: member.replacementName),
+                    on: member.site)
+            }
+            for store in entry.record.stores {
+                dataLayers.push(DataLayer(patch: entry.record.id, bytes: store.bytes), on: store.location)
+            }
         }
-    }
-
-    private mutating func forgetIdentities(of patch: UInt32) {
-        guard patch != 0, let extents = owned.removeValue(forKey: patch) else { return }
-        for extent in extents { forget(extent) }
-    }
-
-    /// Takes a patch out of force.
-    private mutating func revert(patchAt index: Int) {
-        guard patches[index].record.state != .reverted else { return }
-        patches[index].record.state = .reverted
-        let record = patches[index].record
-        for member in record.members { siteLayers.remove(record.id, on: member.site) }
-        for store in record.stores { dataLayers.remove(record.id, on: store.location) }
-        forget(extents[index])
-        if owned[record.id] != nil {
-            forgetIdentities(of: record.id)
-            findIdentities()
-        }
-        if !record.stores.isEmpty { sortData() }
-    }
-
-    /// What a patch has laid on the locations that it changes.
-    private mutating func pileUp(_ patch: PatchRecord) {
-        for member in patch.members { replacements[Int(member.site) - 1].append(member.replacement) }
-        for store in patch.stores { stored[Int(store.location) - 1].append(store.bytes) }
-        guard patch.isInForce else { return }
-        for member in patch.members {
-            siteLayers.push(
-                Layer(patch: patch.id, replacement: member.replacement, name: member.replacementName), on: member.site)
-        }
-        for store in patch.stores {
-            dataLayers.push(DataLayer(patch: patch.id, bytes: store.bytes), on: store.location)
-        }
-    }
-
-    private mutating func sortData() {
+        findIdentities()
         dataByAddress = data.filter { layer(ofData: $0.id) != nil }.sorted { $0.address < $1.address }.map(\.id)
-    }
-
-    private mutating func sortSites(from first: Int) {
-        // A few are put in their places; to sort all for them would take the longer the more there are.
-        guard sites.count - first < 16 else {
-            sitesByAddress = sites.indices.sorted { sites[$0].patchAddress < sites[$1].patchAddress }
-                .map { UInt32($0) + 1 }
-            return
-        }
-        for site in sites[first...] {
-            let place = indexByAddress(from: site.patchAddress)
-            sitesByAddress.insert(site.id, at: place)
-        }
-    }
-
-    /// The first site at an address or behind it: its place in `sitesByAddress`.
-    func indexByAddress(from address: Address) -> Int {
-        var (low, high) = (0, sitesByAddress.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if site(sitesByAddress[middle]).patchAddress < address { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 
     /// The newest of each name counts, of those whose patch is in force.
@@ -257,15 +157,11 @@ public struct LedgerState: Sendable {
                 throw .malformed("site \(site.id) stands where \(nextSite) was expected")
             }
             sites.append(site)
-            siteLayers.addLocation()
-            replacements.append([])
             siteByEntry[site.entry] = site.id
         case .data(var location):
             guard data.count < Ledger.mostRecords else { throw .malformed("it has \(data.count) locations of data") }
             location.id = nextData
             data.append(location)
-            dataLayers.addLocation()
-            stored.append([])
         case .identity(let identity):
             identities.append(identity)
         case .patch(let patch):
@@ -278,10 +174,7 @@ public struct LedgerState: Sendable {
                     data(store.location).original.count == store.bytes.count
                 else { throw .malformed("patch \(patch.id) names a location of data that is not there") }
             }
-            // Of two of one number, which no patcher makes, the first.
-            if patchIndex[patch.id] == nil { patchIndex[patch.id] = patches.count }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
-            pileUp(patch)
         case .thunk(let thunk):
             thunks.append(thunk)
             thunkByAddress[thunk.range.lowerBound] = thunk
@@ -289,11 +182,9 @@ public struct LedgerState: Sendable {
     }
 
     /// Each site's stub, and each thunk, lies in the pool that starts nearest below it.
-    private mutating func findPoolEnds(sites: ArraySlice<SiteRecord>, thunks: ArraySlice<ThunkRecord>) {
+    private mutating func findPoolEnds() {
         let ordered = pools.sorted { $0.address < $1.address }
-        for pool in ordered where poolEnds[pool.address] == nil {
-            poolEnds[pool.address] = (pool.code.lowerBound, pool.data.lowerBound)
-        }
+        for pool in pools { poolEnds[pool.address] = (pool.code.lowerBound, pool.data.lowerBound) }
         func take(_ code: Range<Address>, slot: Address?) {
             var (low, high) = (0, ordered.count)
             while low < high {
@@ -415,7 +306,7 @@ public struct LedgerState: Sendable {
 
     public func patch(_ id: UInt32) -> PatchRecord? { entry(id)?.record }
 
-    func entry(_ id: UInt32) -> Entry? { patchIndex[id].map { patches[$0] } }
+    func entry(_ id: UInt32) -> Entry? { patches.first { $0.record.id == id } }
 
     /// The site of a function, if it was ever patched.
     public func site(entry: Address) -> SiteRecord? { siteByEntry[entry].map { site($0) } }
@@ -470,29 +361,14 @@ protocol PatchLayer: Sendable {
 struct LayerStacks<Layer: PatchLayer>: Sendable {
     private var layers: [(layer: Layer, below: Int?)] = []
     /// Of each location, where its newest layer is; nil where it has none.
-    private var newest: [Int?] = []
+    private var newest: [Int?]
 
-    mutating func addLocation() { newest.append(nil) }
+    /// - Parameter locations: how many there are, numbered from 1.
+    init(locations: Int = 0) { newest = Array(repeating: nil, count: locations) }
 
     mutating func push(_ layer: Layer, on location: UInt32) {
         layers.append((layer, newest[Int(location) - 1]))
         newest[Int(location) - 1] = layers.count - 1
-    }
-
-    /// Takes out what a patch has laid on a location.
-    mutating func remove(_ patch: UInt32, on location: UInt32) {
-        var above: Int?
-        var next = newest[Int(location) - 1]
-        while let index = next {
-            next = layers[index].below
-            if layers[index].layer.patch != patch {
-                above = index
-            } else if let above {
-                layers[above].below = next
-            } else {
-                newest[Int(location) - 1] = next
-            }
-        }
     }
 
     func newest(on location: UInt32, where isWanted: (Layer) -> Bool) -> Layer? {

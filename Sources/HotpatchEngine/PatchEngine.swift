@@ -16,8 +16,6 @@ public final class PatchEngine {
     let isOwn: (FunctionSymbol) -> Bool
     /// What is known of the images so far. Engines of one process may share it.
     let references: ReferenceIndex
-    /// What was read of the ledger last, and the patches that a commit made from it was about; nil where none was.
-    private var known: (state: LedgerState, changed: [UInt32]?)?
 
     public init(
         target: any Target, program: String, references: ReferenceIndex = ReferenceIndex(),
@@ -31,34 +29,13 @@ public final class PatchEngine {
 
     /// What is patched now.
     public func state() throws(PatchError) -> LedgerState {
-        try ledger(of: try reading("read the mappings") { try target.processMap() })
-    }
-
-    /// Reads the ledger, or what was added to it where that is known.
-    private func ledger(of map: ProcessMap) throws(PatchError) -> LedgerState {
-        // From outside, it may have been read while another patcher changed it.
-        guard target.committer != 0 else {
-            return try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
-        }
-        // Taken out, so that it is changed in place.
-        var before = known
-        known = nil
-        let state = try reading("read the patch ledger") {
-            let layout = try Ledger.layout(of: map, memory: target.memory)
-            let changed = before?.changed
-            if try before?.state.advance(to: layout, changed: changed, memory: target.memory) == true {
-                return before!.state
-            }
-            return try LedgerState(of: map, memory: target.memory)
-        }
-        known = (state, nil)
-        return state
+        try reading("read the patch ledger") { try LedgerState(of: target.processMap(), memory: target.memory) }
     }
 
     /// Computes what `apply` would do. Changes nothing.
     public func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
         let map = try reading("read the mappings") { try target.processMap() }
-        let state = try ledger(of: map)
+        let state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
         return try plan(request, map: map, state: state, reusing: StagedPatch.Reusable())
     }
 
@@ -98,7 +75,7 @@ public final class PatchEngine {
             var state = LedgerState()
             let result: Result<T, PatchError>
             do throws(PatchError) {
-                state = try ledger(of: map)
+                state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
                 result = .success(try body(map, state))
             } catch { result = .failure(error) }
             guard case .failure(let error) = result else { return try result.get() }
@@ -227,7 +204,7 @@ extension PatchEngine {
         }
         do throws(PatchError) {
             let summary = try commit(
-                plan, ledgers: update.ledgers, sites: planned.sites, stores: planned.stores, state: state)
+                plan, ledgers: update.ledgers, sites: planned.sites + state.sites, stores: planned.stores, state: state)
             room.release()
             giveBack(update)
             return summary
@@ -239,12 +216,11 @@ extension PatchEngine {
 
     /// - Parameters:
     ///   - ledgers: the first segments, of the ledger as it is and as it will be.
-    ///   - sites: those that the plan may write to besides those of the ledger, for an error to name.
-    ///   - stores: likewise.
-    ///   - changed: patches of the ledger that it takes out of force.
+    ///   - sites: those that the plan may write to, for an error to name. What a patch would add is not in the ledger yet.
+    ///   - stores: likewise, as `data`.
     func commit(
-        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord] = [], stores: [DataStore] = [],
-        changed: [UInt32] = [], state: LedgerState
+        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord], stores: [DataStore] = [],
+        data: [DataRecord] = [], state: LedgerState
     ) throws(PatchError) -> CommitSummary {
         var found = state.committer
         if found != 0, found != target.committer {
@@ -266,9 +242,7 @@ extension PatchEngine {
             }, at: min(1, plan.writes.count))
         let block = CommitBlock(plan, underway: words)
         do {
-            let summary = try target.commit(block)
-            if target.committer != 0 { known = (state, changed) }
-            return summary
+            return try target.commit(block)
         } catch let mismatch as CommitMismatch {
             let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)
             if words.contains(address) {
@@ -277,14 +251,12 @@ extension PatchEngine {
             }
             // The first write of every plan is the ledger's generation.
             if address == plan.writes.first?.address { throw .overtaken(pid: target.pid) }
-            func isWritten(_ site: SiteRecord) -> Bool {
-                site.patchAddress == address
-                    || target.architecture.hop(of: site.detour, at: site.patchAddress) == address
+            let site = sites.first {
+                $0.patchAddress == address || target.architecture.hop(of: $0.detour, at: $0.patchAddress) == address
             }
-            let site = sites.first(where: isWritten) ?? state.sites.first(where: isWritten)
             let name =
                 site.map { displayName($0.name) } ?? stores.first { $0.address == address }?.name
-                ?? state.data.first { $0.address == address }.map { displayName($0.name) }
+                ?? data.first { $0.address == address }.map { displayName($0.name) }
             throw .entryChanged(
                 function: name ?? "the function", address: address + mismatch.offset, expected: expected, found: found)
         } catch let error as PatchError {
