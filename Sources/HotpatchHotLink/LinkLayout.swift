@@ -48,6 +48,13 @@ struct LinkLayout: Sendable {
             guard section.isExecutable else { continue }
             code[place] = take(.text, piece.range.count, alignment: max(16, min(section.alignment, 64)))
             for reference in piece.references where reference.row.isShortJump {
+                // A hop leads to where a function starts.
+                if case .piece(_, let offset) = reference.target, offset != 0 {
+                    throw LinkError.unsupported(
+                        path: linker.edits[place.edit].new.object.path,
+                        what: "\(piece.name) jumps into \(linker.edits[place.edit].new.name(of: reference.target))",
+                        remedy: "Restart.")
+                }
                 let definition = linker.definition(of: reference.target, in: place.edit)
                 let hop = Hop(place: place, definition: definition)
                 if hops[hop] == nil { hops[hop] = take(.text, PltEntry.size, alignment: 16) }

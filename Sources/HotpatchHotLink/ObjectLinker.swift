@@ -63,7 +63,7 @@ public struct ObjectLinker: Sendable {
             }
             collectRecords(number)
         }
-        for (number, edit) in edits.enumerated() { frames.append(try FrameSection(edit.new)); _ = number }
+        for edit in edits { frames.append(try FrameSection(edit.new)) }
         var missing: Set<String> = []
         var next = 0
         while next < reached.count {
