@@ -117,11 +117,15 @@ let package = Package(
                 "HotpatchSwiftCall", "CHotpatchLinux", "CPatch",
             ]),
         module("HotpatchTesting", ["Hotpatch", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall"]),
+        // What watches sources and knows how they are compiled. It patches nothing.
+        module(
+            "HotpatchReload",
+            ["HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "CHotpatchLinux"]),
         module(
             "HotpatchCommands",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
-                "HotpatchHotLink", "HotpatchRemoteTarget",
+                "HotpatchHotLink", "HotpatchRemoteTarget", "HotpatchReload",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -129,7 +133,7 @@ let package = Package(
         .executableTarget(
             name: "swift-hotpatch",
             dependencies: [
-                "HotpatchCommands", "HotpatchRemoteTarget",
+                "HotpatchCommands", "HotpatchReload", "HotpatchRemoteTarget",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -146,6 +150,7 @@ let package = Package(
         tests(
             "CommandsTests",
             ["HotpatchCommands", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode", "HotpatchTestSupport"]),
+        tests("ReloadTests", ["HotpatchReload", "HotpatchTestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
         tests(

@@ -7,6 +7,7 @@ import HotpatchMemory
 import HotpatchPlan
 import HotpatchRemoteTarget
 import HotpatchSymbols
+import HotpatchReload
 
 /// `apply`: load a library into a process, and let its functions replace the process's own.
 ///

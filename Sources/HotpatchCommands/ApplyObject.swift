@@ -8,6 +8,7 @@ import HotpatchMemory
 import HotpatchPlan
 import HotpatchRemoteTarget
 import HotpatchSymbols
+import HotpatchReload
 
 /// `apply --base`: link edited objects into a process, and let their functions replace those that the edit changed.
 public struct ApplyObject: Sendable {

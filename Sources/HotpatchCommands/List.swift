@@ -1,6 +1,7 @@
 import HotpatchEngine
 import HotpatchMemory
 import HotpatchSymbols
+import HotpatchReload
 
 /// `list`: what is patched in a process, by whomever.
 public struct List: Sendable {

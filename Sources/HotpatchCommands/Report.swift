@@ -1,6 +1,7 @@
 import HotpatchEngine
 import HotpatchRemoteTarget
 import HotpatchSymbols
+import HotpatchReload
 
 /// What a command has to say: for a person, and for a program.
 public struct Report: Sendable {

@@ -1,6 +1,7 @@
 import HotpatchEngine
 import HotpatchMemory
 import HotpatchRemoteTarget
+import HotpatchReload
 
 /// `revert`: takes patches out of force, those made from code too.
 public struct Revert: Sendable {

@@ -1,6 +1,7 @@
 import HotpatchELF
 import HotpatchMemory
 import HotpatchSymbols
+import HotpatchReload
 
 /// `symbols`: what can be patched of a program, or all that a process or a file defines.
 public struct SymbolList: Sendable {

@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import HotpatchRemoteTarget
 import SystemPackage
+import HotpatchReload
 
 @main
 struct SwiftHotpatch: ParsableCommand {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import HotpatchCommands
+import HotpatchReload
 
 struct SymbolsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -4,14 +4,6 @@ import Testing
 @testable import HotpatchCommands
 
 @Suite struct JSONTests {
-    @Test func values() {
-        let value = JSON.object([
-            "name": .string("a\"b\\c\n\u{1}é"), "count": .number(-3), "yes": .bool(true), "none": .null,
-            "list": .array([.number(1), .string("")]),
-        ])
-        #expect(value.description == #"{"name":"a\"b\\c\n\u0001é","count":-3,"yes":true,"none":null,"list":[1,""]}"#)
-    }
-
     /// What every report begins with, and every error.
     @Test func documents() {
         #expect(Report(text: "", json: ["pid": .number(1)]).json.description == #"{"schema":1,"pid":1}"#)

@@ -20,7 +20,7 @@ public indirect enum JSON: Sendable, Hashable, CustomStringConvertible {
     /// What a command prints: an object that says first how it is to be read.
     ///
     /// Members may be added to a schema. Where one goes, or means something else, the schema has the next number.
-    static func document(_ members: KeyValuePairs<String, JSON>) -> JSON {
+    public static func document(_ members: KeyValuePairs<String, JSON>) -> JSON {
         .object([Member(name: "schema", value: .number(1))] + members.map { Member(name: $0.key, value: $0.value) })
     }
 
