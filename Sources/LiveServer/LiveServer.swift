@@ -1,32 +1,20 @@
 import FlyingFox
 import Foundation
+import Shop
 
-/// A small HTTP server with a counter, to be changed while it runs.
-///
-///     GET /get         the counter
-///     GET /increment   adds a step to it
+/// A small HTTP server with a counter and a shop, to be changed while it runs: by patches, and by edits of its files.
 @main
 struct LiveServer {
     static func main() async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8080
         let server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port))
-        let counter = Counter()
-        await server.appendRoute("GET /get") { _ in
-            text("\(await counter.value)")
-        }
-        await server.appendRoute("GET /increment") { _ in
-            text("\(await counter.increment())")
-        }
+        await addRoutes(to: server, counter: Counter(), till: Till(pricing: ListPricing()))
         let running = Task { try await server.run() }
         try await server.waitUntilListening()
         if case .ip4(_, let port)? = await server.listeningAddress {
             FileHandle.standardOutput.write(Data("listening on http://127.0.0.1:\(port), pid \(getpid())\n".utf8))
         }
         try await running.value
-    }
-
-    static func text(_ body: String) -> HTTPResponse {
-        HTTPResponse(statusCode: .ok, body: Data((body + "\n").utf8))
     }
 }
 

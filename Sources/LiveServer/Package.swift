@@ -8,7 +8,12 @@ let package = Package(
     targets: [
         // Patches/ holds what demo.sh builds into a library.
         .executableTarget(
-            name: "LiveServer", dependencies: [.product(name: "FlyingFox", package: "FlyingFox")], path: ".",
-            exclude: ["Patches", "demo.sh"], sources: ["LiveServer.swift"], swiftSettings: [.swiftLanguageMode(.v6)])
+            name: "LiveServer", dependencies: ["Shop", .product(name: "FlyingFox", package: "FlyingFox")], path: ".",
+            exclude: ["Patches", "demo.sh", "Shop", "CShop"], sources: ["LiveServer.swift", "Routes.swift"],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .target(
+            name: "Shop", dependencies: ["CShop"], path: "Shop", resources: [.copy("Resources/motto.txt")],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .target(name: "CShop", path: "CShop"),
     ]
 )
