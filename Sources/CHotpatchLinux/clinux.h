@@ -259,3 +259,37 @@ static inline int linux_send_descriptor(int socket, int descriptor) {
     memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
     return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
+
+// ---- Waiting for several things at once: epoll(7), timerfd(2), inotify(7), pidfd_send_signal(2) -------------------------------
+
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/timerfd.h>
+
+static inline int linux_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
+// What is readable makes the epoll descriptor readable.
+static inline int linux_epoll_add(int epoll, int fd) {
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+static inline int linux_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, (struct epoll_event *)0); }
+
+static inline int linux_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+// Readable from that time of the monotonic clock on, in nanoseconds; 0: never.
+static inline int linux_timer_set(int timer, uint64_t time) {
+    struct itimerspec spec;
+    memset(&spec, 0, sizeof spec);
+    spec.it_value.tv_sec = (time_t)(time / 1000000000u);
+    spec.it_value.tv_nsec = (long)(time % 1000000000u);
+    return timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, (struct itimerspec *)0);
+}
+
+// The descriptor closes at exec, and never makes a read wait.
+static inline int linux_inotify(void) { return inotify_init1(IN_CLOEXEC | IN_NONBLOCK); }
+
+static inline int linux_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0U);
+}

@@ -1,0 +1,243 @@
+import CHotpatchLinux
+import Glibc
+
+/// A file that does not hold what it held.
+public struct FileChange: Hashable, Sendable {
+    public enum Kind: String, Hashable, Sendable {
+        case modified, created, removed
+    }
+
+    /// Absolute. Of a directory that is watched, symbolic links are resolved; inside it a file is known by its name there.
+    public var path: String
+    public var kind: Kind
+
+    public init(path: String, kind: Kind) {
+        self.path = path
+        self.kind = kind
+    }
+}
+
+/// Tells which files below some directories have been saved with other contents.
+///
+/// Wait until ``descriptor`` is readable, call ``changes()``, and take what it returns, if anything: files that were saved together,
+/// once no further one has followed for a moment. While nothing happens, nothing runs.
+///
+/// ```swift
+/// let watcher = try FileWatcher(directories: ["Sources"], files: ["Package.swift"])
+/// var waiting = pollfd(fd: watcher.descriptor, events: Int16(POLLIN), revents: 0)
+/// while poll(&waiting, 1, -1) > 0 || errno == EINTR {
+///     guard let changes = try watcher.changes() else { continue }
+///     …
+/// }
+/// ```
+///
+/// It does not matter how an editor saves: a file is compared with what it held, when its writer has closed it or another one was moved
+/// into its place. Directories that are made or moved later are taken in. Symbolic links are followed, each directory once. Where
+/// the kernel has lost events, everything is looked at.
+///
+/// Not for several threads at once.
+public final class FileWatcher {
+    public struct Options {
+        /// Files are reported when nothing has happened to any for so long.
+        public var quietMilliseconds = 25
+        /// The same where a file has gone: an editor may be about to put the new one in its place.
+        public var quietMillisecondsAfterRemoval = 100
+        /// So long after the first one they are reported without a quiet moment.
+        public var longestMilliseconds = 500
+        /// Directories that are not looked into, with all below them: where builds go. Hidden ones never are.
+        public var excluded: [String] = []
+        /// Whether a file is one of those that count, told by its path. What editors leave is not asked about.
+        public var includes: (String) -> Bool = FileWatcher.isSource
+
+        public init() {}
+    }
+
+    /// Whether a path has an extension that a Swift package is compiled from: Swift, C, C++ and assembly, and their headers.
+    public static func isSource(_ path: String) -> Bool {
+        FileWatcherRules.sourceExtensions.contains(String(FileWatcherRules.fileExtension(of: path)))
+    }
+
+    /// Readable when ``changes()`` is to be called.
+    public let descriptor: Int32
+
+    let options: Options
+    let excluded: Set<String>
+    var inotify: Inotify
+    let timer: Int32
+    var tree = FileWatcherTree()
+    var batch: FileWatcherBatch
+    private var known: [String: FileWatcherContents] = [:]
+    private var trouble: FileWatcherError?
+
+    /// Begins to watch. What a file holds now is what it is compared with: make a watcher before a build reads the files.
+    /// - Parameters:
+    ///   - directories: with all below them.
+    ///   - files: watched whatever they are called. They may be missing, their directories not.
+    public init(directories: [String], files: [String] = [], options: Options = Options()) throws(FileWatcherError) {
+        self.options = options
+        func nanoseconds(_ milliseconds: Int) -> UInt64 { UInt64(max(0, milliseconds)) * 1_000_000 }
+        batch = FileWatcherBatch(
+            quiet: nanoseconds(options.quietMilliseconds),
+            quietAfterRemoval: nanoseconds(options.quietMillisecondsAfterRemoval),
+            longest: nanoseconds(options.longestMilliseconds))
+        excluded = Set(options.excluded.map { Self.resolved($0) ?? $0 })
+        inotify = try Inotify()
+        descriptor = linux_epoll()
+        timer = linux_timer()
+        guard descriptor >= 0, timer >= 0, linux_epoll_add(descriptor, inotify.descriptor) == 0,
+            linux_epoll_add(descriptor, timer) == 0
+        else { throw .cannotWatch(path: "files", code: errno) }
+        for directory in directories {
+            guard let path = Self.resolved(directory) else { throw .notADirectory(path: directory) }
+            tree.roots.append(path)
+        }
+        for file in files {
+            let (folder, name) = Self.parts(of: file)
+            guard let path = Self.resolved(folder) else { throw .notADirectory(path: folder) }
+            tree.files.append(Self.join(path, name))
+        }
+        var found: [String] = []
+        if let error = watchAll(found: &found) { throw error }
+        for path in found { known[path] = FileWatcherContents(reading: path) }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if timer >= 0 { close(timer) }
+    }
+
+    /// The number of files that are known.
+    public var fileCount: Int { known.count }
+
+    /// The files that have changed, in the order of their paths; nil where none has, or where some may be about to follow.
+    /// Never waits.
+    /// - Throws: where a new directory cannot be watched. The watcher goes on without it, and is called again.
+    public func changes() throws(FileWatcherError) -> [FileChange]? {
+        for event in inotify.read() where !handle(event) {
+            // The other events are of the instance that this has closed.
+            rescan()
+            break
+        }
+        let taken = batch.take(at: linux_monotonic_time())
+        // What was taken, or put off: the timer stands where the batch says.
+        linux_timer_set(timer, batch.deadline ?? 0)
+        let changes = taken.sorted { $0.key < $1.key }.compactMap { compare($0.key, $0.value) }
+        // What has been compared is not lost by the error: it is thrown by the next call.
+        if changes.isEmpty, let error = trouble {
+            trouble = nil
+            throw error
+        }
+        if trouble != nil { linux_timer_set(timer, 1) }
+        return changes.isEmpty ? nil : changes
+    }
+
+    private func compare(_ path: String, _ suspicion: FileWatcherBatch.Suspicion) -> FileChange? {
+        let old = known[path]
+        if suspicion == .possible, let old, old.stillStands(at: path) { return nil }
+        let new = FileWatcherContents(reading: path)
+        known[path] = new
+        switch (old, new) {
+        case (nil, nil): return nil
+        case (nil, _?): return FileChange(path: path, kind: .created)
+        case (_?, nil): return FileChange(path: path, kind: .removed)
+        case (let old?, let new?): return old.digest == new.digest ? nil : FileChange(path: path, kind: .modified)
+        }
+    }
+}
+
+// MARK: - Events
+
+extension FileWatcher {
+    /// - Returns: false where events do not tell any more what has happened.
+    private func handle(_ event: Inotify.Event) -> Bool {
+        if event.has(IN_Q_OVERFLOW) { return false }
+        guard let directory = tree.directories[event.watch] else { return true }
+        let now = linux_monotonic_time()
+        // The directory itself has moved. One whose directory above is watched is known by another watch by now.
+        if event.has(IN_MOVE_SELF) { return false }
+        if event.has(IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) {
+            if tree.watches[directory.path] == event.watch { forget(directory.path, at: now) }
+            tree.directories[event.watch] = nil
+            return true
+        }
+        handle(event, of: Self.join(directory.path, event.name), in: directory, at: now)
+        return true
+    }
+
+    private func handle(
+        _ event: Inotify.Event, of path: String, in directory: FileWatcherTree.Directory, at now: UInt64
+    ) {
+        for alias in tree.aliases[path] ?? [] { note(event, alias, at: now) }
+        let isRoot = tree.roots.contains(path)
+        guard directory.isWatched || isRoot else { return }
+        let arrives = event.has(IN_CREATE, IN_MOVED_TO)
+        if event.has(IN_DELETE, IN_MOVED_FROM), tree.watches[path] != nil { forget(path, at: now) }
+        if event.has(IN_ISDIR) {
+            guard arrives, isRoot || enters(path, name: event.name) else { return }
+            return takeIn(path, at: now)
+        }
+        if arrives, let isDirectory = Self.linkLeadsToDirectory(path) {
+            if isDirectory {
+                if enters(path, name: event.name) { takeIn(path, at: now) }
+                return
+            }
+            if includes(path, name: event.name) {
+                trouble = addAlias(path) ?? trouble
+                batch.completed(path, at: now)
+            }
+            return
+        }
+        if includes(path, name: event.name) { note(event, path, at: now) }
+    }
+
+    private func note(_ event: Inotify.Event, _ path: String, at now: UInt64) {
+        if event.has(IN_CLOSE_WRITE, IN_MOVED_TO) {
+            batch.completed(path, at: now)
+        } else if event.has(IN_DELETE, IN_MOVED_FROM) {
+            batch.removed(path, at: now)
+        } else if event.has(IN_CREATE) {
+            // A hard link is complete; a file that is made is closed later.
+            var status = stat()
+            if lstat(path, &status) == 0, status.st_nlink > 1 {
+                batch.completed(path, at: now)
+            } else {
+                batch.writing(path, at: now)
+            }
+        } else if event.has(IN_MODIFY) {
+            batch.writing(path, at: now)
+        }
+    }
+
+    /// A directory that was made or moved here. Files may have come into it before it was watched.
+    private func takeIn(_ path: String, at now: UInt64) {
+        var found: [String] = []
+        trouble = watch(path, found: &found) ?? trouble
+        for file in found { batch.completed(file, at: now) }
+    }
+
+    /// A directory that was removed or moved away.
+    private func forget(_ path: String, at now: UInt64) {
+        for watch in tree.removeAll(below: path) { inotify.remove(watch) }
+        for file in known.keys where file.hasPrefix(path + "/") { batch.removed(file, at: now) }
+    }
+
+    /// Events were lost: all directories are watched anew, and all files are looked at.
+    private func rescan() {
+        do throws(FileWatcherError) {
+            let fresh = try Inotify()
+            guard linux_epoll_add(descriptor, fresh.descriptor) == 0 else {
+                throw .cannotWatch(path: "files", code: errno)
+            }
+            // Closing the old instance takes it out of the epoll too.
+            inotify = fresh
+        } catch {
+            trouble = error
+        }
+        tree.forgetWatches()
+        batch.forgetWriters()
+        var found: [String] = []
+        trouble = watchAll(found: &found) ?? trouble
+        let now = linux_monotonic_time()
+        for path in Set(found).union(known.keys) { batch.completed(path, .possible, at: now) }
+    }
+}

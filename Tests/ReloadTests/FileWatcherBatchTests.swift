@@ -1,0 +1,109 @@
+import Glibc
+import HotpatchTestSupport
+import Testing
+
+@testable import HotpatchReload
+
+/// When files are reported, by a clock that the test sets.
+@Suite struct FileWatcherBatchTests {
+    private let empty = FileWatcherBatch(quiet: 10, quietAfterRemoval: 50, longest: 100)
+
+    private func taken(_ batch: inout FileWatcherBatch, at now: UInt64) -> [String] {
+        batch.take(at: now).keys.sorted()
+    }
+
+    @Test func quiet() {
+        var batch = empty
+        #expect(batch.deadline == nil)
+        batch.completed("a", at: 1000)
+        #expect(batch.deadline == 1010)
+        batch.completed("b", at: 1008)
+        #expect(batch.deadline == 1018)
+        #expect(taken(&batch, at: 1017) == [])
+        #expect(taken(&batch, at: 1018) == ["a", "b"])
+        #expect(batch.deadline == nil)
+    }
+
+    @Test func bound() {
+        var batch = empty
+        for time in stride(from: UInt64(1000), to: 1200, by: 9) { batch.completed("a", at: time) }
+        #expect(batch.deadline == 1100)
+        #expect(taken(&batch, at: 1200) == ["a"])
+        batch.completed("a", at: 1201)
+        #expect(batch.deadline == 1211)
+    }
+
+    /// A file that has gone may be about to come back.
+    @Test func removal() {
+        var batch = empty
+        batch.removed("a", at: 1000)
+        #expect(batch.deadline == 1050)
+        batch.completed("a", at: 1020)
+        #expect(batch.deadline == 1030)
+        batch.removed("b", at: 1025)
+        #expect(taken(&batch, at: 1030) == [])
+        #expect(taken(&batch, at: 1075) == ["a", "b"])
+    }
+
+    /// A file that is being written holds up those saved with it, if it is one of them, but not for ever.
+    @Test func writer() {
+        var batch = empty
+        batch.writing("new", at: 999)
+        #expect(batch.deadline == nil)
+        batch.completed("a", at: 1000)
+        batch.completed("b", at: 1000)
+        #expect(batch.deadline == 1010)
+        batch.writing("b", at: 1005)
+        #expect(batch.deadline == 1100)
+        #expect(taken(&batch, at: 1100) == ["a"])
+        batch.completed("b", at: 1300)
+        #expect(taken(&batch, at: 1310) == ["b"])
+        batch.completed("b", at: 1400)
+        batch.writing("b", at: 1401)
+        batch.completed("b", at: 1402)
+        #expect(batch.deadline == 1412)
+    }
+
+    @Test func suspicion() {
+        var batch = empty
+        batch.completed("a", .possible, at: 1)
+        batch.completed("b", .possible, at: 1)
+        batch.completed("b", .certain, at: 1)
+        batch.completed("b", .possible, at: 1)
+        let taken = batch.take(at: 100)
+        #expect(taken == ["a": .possible, "b": .certain])
+    }
+
+    @Test func rules() {
+        let left = [
+            "4913", "5036", ".Routes.swift.swp", "Routes.swift~", ".#Routes.swift", "#Routes.swift#",
+            "a.swift___jb_tmp___",
+            "a.swift___jb_old___", "a.tmp", ".goutputstream-1PZX01", "a.swp", "",
+        ]
+        for name in left { #expect(FileWatcherRules.ignoresFile(name), "\(name)") }
+        for name in ["Routes.swift", "a#b.c", "4913.swift", "tmp"] {
+            #expect(!FileWatcherRules.ignoresFile(name), "\(name)")
+        }
+        for name in [".build", ".build-arm64", ".git", "DerivedData"] {
+            #expect(FileWatcherRules.ignoresFolder(name), "\(name)")
+        }
+        for name in ["Sources", "build.d"] { #expect(!FileWatcherRules.ignoresFolder(name), "\(name)") }
+        for path in ["/a/b.swift", "b.cpp", "/a.d/b.S", "x.h"] { #expect(FileWatcher.isSource(path), "\(path)") }
+        for path in ["/a.swift/b", ".swift", "/a/.h", "x.o", "x"] { #expect(!FileWatcher.isSource(path), "\(path)") }
+    }
+
+    /// What the kernel writes, and what it never would.
+    @Test func parsing() {
+        let event: [UInt8] = [1, 0, 0, 0, 8, 0, 0, 0x40, 0, 0, 0, 0, 4, 0, 0, 0, 0x61, 0x62, 0, 0]
+        let nameless: [UInt8] = [0xff, 0xff, 0xff, 0xff, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        let events = Inotify.parse((event + nameless)[...])
+        #expect(
+            events == [
+                Inotify.Event(watch: 1, mask: 0x4000_0008, name: "ab"),
+                Inotify.Event(watch: -1, mask: 0x4000, name: ""),
+            ])
+        #expect(events[0].has(IN_CLOSE_WRITE) && events[0].has(IN_ISDIR) && events[1].has(IN_Q_OVERFLOW))
+        for count in event.indices { #expect(Inotify.parse(event[..<count]).isEmpty) }
+        #expect(Inotify.parse(event[..<12] + [0xff, 0xff, 0xff, 0xff]).isEmpty)
+    }
+}
