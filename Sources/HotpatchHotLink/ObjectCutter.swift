@@ -272,7 +272,10 @@ struct ObjectCutter {
                     if isFixed { continue }
                     guard case .real(let instruction, let length) = found.verdict(architecture, in: code, at: start)
                     else { continue }
-                    guard let row = table.row(of: found), let (other, offset) = self.piece(at: target, in: number)
+                    let row = table.row(of: found, in: code, at: field)
+                    // An `add` that only seems to complete an `adrp`: that one has relocations always.
+                    if row == nil, architecture == .arm64, found.kind == .address { continue }
+                    guard let row, let (other, offset) = self.piece(at: target, in: number)
                     else {
                         throw LinkError.unsupported(
                             path: object.path,
@@ -314,13 +317,20 @@ struct ObjectCutter {
 }
 
 extension FixupTable {
-    /// The relocation that an assembler leaves out for a reference inside a section.
-    func row(of reference: HotpatchPlan.Reference) -> FixupRow? {
-        switch (architecture, reference.kind) {
-        case (.x86_64, _): row(UInt32(reference.isWide ? R_X86_64_PC32 : R_X86_64_PC8))
-        case (.arm64, .call): row(UInt32(R_AARCH64_CALL26))
-        case (.arm64, .jump): row(UInt32(R_AARCH64_JUMP26))
-        case (.arm64, _): row(UInt32(R_AARCH64_ADR_PREL_LO21))
+    /// The relocation that an assembler leaves out for a reference inside a section; nil where it has left none out.
+    /// - Parameter field: where the reference lies in the code.
+    func row(of reference: HotpatchPlan.Reference, in code: [UInt8], at field: Int) -> FixupRow? {
+        if architecture == .x86_64 { return row(UInt32(reference.isWide ? R_X86_64_PC32 : R_X86_64_PC8)) }
+        let types =
+            switch reference.kind {
+            case .call: [R_AARCH64_CALL26]
+            case .jump: [R_AARCH64_JUMP26, R_AARCH64_CONDBR19, R_AARCH64_TSTBR14]
+            default: [R_AARCH64_ADR_PREL_LO21, R_AARCH64_LD_PREL_LO19]
+            }
+        // The one whose field holds the distance.
+        let distance = Int64(reference.target - reference.field)
+        return types.lazy.compactMap { row(UInt32($0)) }.first { row in
+            (try? row.read(code, at: field))?.holds(distance) == true
         }
     }
 
