@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture matrix sdk-arm64 sanitize format lint resilient-types bench docs install clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture fuzz matrix sdk-arm64 sanitize format lint resilient-types bench docs install clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -47,6 +47,9 @@ prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5
 
 torture: setup ## Do to patched processes what they must not be harmed by, at length: ROWS="31 lies" SEED=1
 	@Tests/torture.sh $(if $(SEED),--seed $(SEED)) $(if $(TABLE),--table) $(ROWS)
+
+fuzz: setup ## Link objects that no compiler has made: SEED= SECONDS=60 INPUTS=A-B KEEP=
+	@Tests/fuzz.sh $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(KEEP),--keep $(KEEP))
 
 matrix: setup ## Run every scenario of patching from inside in every way to hold threads and to write text
 	HOTPATCH_MATRIX=yes swift test --filter ScenarioTests

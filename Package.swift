@@ -242,6 +242,15 @@ let package = Package(
             ],
             path: "Tests/Torture", exclude: ["RESULTS.md"], swiftSettings: swiftSettings),
 
+        // Links objects that no compiler has made, in processes that may die of it: `make fuzz`.
+        .executableTarget(
+            name: "HotpatchFuzz",
+            dependencies: [
+                "HotpatchHotLink", "HotpatchELF", "HotpatchMemory", "HotpatchPlan", "HotpatchProcFS", "HotpatchSymbols",
+                "HotpatchTestSupport",
+            ],
+            path: "Tests/Fuzz", swiftSettings: swiftSettings),
+
         .target(
             name: "CHotpatchVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
             cxxSettings: [.unsafeFlags(["-O1", "-g"])]),

@@ -67,7 +67,8 @@ finish sdk
 
 # What computes. The tests for arm64 are built meanwhile.
 begin arm64-build Tests/arm64/test.sh build
-for stage in "checks Tests/checks.sh" "consumer Tests/consumer.sh" "proof Tests/Prove/test.sh" "signatures env SEED=1 SIGNATURES=150 Tests/calls/test.sh"; do
+for stage in "checks Tests/checks.sh" "consumer Tests/consumer.sh" "proof Tests/Prove/test.sh" "signatures env SEED=1 SIGNATURES=150 Tests/calls/test.sh" \
+    "fuzz Tests/fuzz.sh --seed 1 --seconds 60"; do
     # shellcheck disable=SC2086
     begin $stage
     finish "${stage%% *}" || status=1
