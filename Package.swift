@@ -91,6 +91,12 @@ let package = Package(
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "CPatchCore",
                 "CHotpatchLinux",
             ]),
+        // Plans of linked objects as requests to the engine, for whatever applies objects.
+        module(
+            "HotpatchObjects",
+            [
+                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchHotLink", "HotpatchEngine",
+            ]),
         module(
             "HotpatchLocalTarget",
             [
@@ -125,7 +131,7 @@ let package = Package(
             "HotpatchCommands",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
-                "HotpatchHotLink", "HotpatchRemoteTarget", "HotpatchReload",
+                "HotpatchObjects", "HotpatchRemoteTarget", "HotpatchReload",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -133,7 +139,7 @@ let package = Package(
         .executableTarget(
             name: "swift-hotpatch",
             dependencies: [
-                "HotpatchCommands", "HotpatchReload", "HotpatchRemoteTarget",
+                "HotpatchCommands", "HotpatchObjects", "HotpatchReload", "HotpatchRemoteTarget",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),

@@ -1,20 +1,25 @@
 import ArgumentParser
 import HotpatchCommands
+import HotpatchObjects
 
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply",
-        abstract: "Load a library into a process and let its functions replace the process's own.")
+        abstract:
+            "Load a library into a process, or link objects into it, and let their functions replace the process's own."
+    )
 
-    @Argument(help: ArgumentHelp("A shared library.", valueName: "patch"), completion: .file())
-    var library: String
+    @Argument(
+        help: ArgumentHelp("A shared library; or object files (.o), each with its --base.", valueName: "patch"),
+        completion: .file())
+    var patches: [String]
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The patch is an object file (.o), and this is the object of the same source that the process was linked from, or that was applied last.",
+            "The object of the same source that the process was linked from, or that was applied last. One for each object of the patch, in the same order: they are applied together.",
             valueName: "object"))
-    var base: String?
+    var base: [String] = []
 
     @OptionGroup var process: ProcessOptions
     @OptionGroup var change: ChangeOptions
@@ -49,7 +54,31 @@ struct ApplyCommand: ParsableCommand {
     )
     var allowUnsafeOwner = false
 
-    func validate() throws { _ = try pairs() }
+    func validate() throws {
+        _ = try (pairs(), objects())
+        if base.isEmpty, patches.count > 1 {
+            throw ValidationError("one library is applied at a time, or objects with a --base each.")
+        }
+    }
+
+    /// Empty where a library is to be applied.
+    private func objects() throws -> [ObjectPair] {
+        if base.isEmpty { return [] }
+        guard patches.count == base.count else {
+            throw ValidationError(
+                "each object has its --base: there are \(patches.count) of the patch, and \(base.count) of --base.")
+        }
+        for (what, files) in [("the patch", patches), ("--base", base)] {
+            for (number, file) in files.enumerated() where files[..<number].contains(file) {
+                throw ValidationError("\(file) is given twice as an object of \(what).")
+            }
+        }
+        guard only.isEmpty, map.isEmpty, image == nil else {
+            throw ValidationError(
+                "--only, --map and --in are for a library: of an object, what was edited is replaced.")
+        }
+        return zip(patches, base).map { ObjectPair(new: $0, base: $1) }
+    }
 
     private func pairs() throws -> [(old: String, new: String)] {
         try map.map { text in
@@ -62,15 +91,15 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
-        if let base {
-            let command = ApplyObject(
-                objects: [(library, base)], pid: process.pid, dryRun: dryRun, options: change.target)
+        let objects = try objects()
+        if !objects.isEmpty {
+            let command = ApplyObject(objects: objects, pid: process.pid, dryRun: dryRun, options: change.target)
             log.start()
             change.raise_priority()
             return try perform(json: process.json) { () throws(CommandError) in try command.run() }
         }
         let command = Apply(
-            library: library, pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
+            library: patches[0], pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
             allowUnsafeOwner: allowUnsafeOwner, options: change.target)
         log.start()
         change.raise_priority()

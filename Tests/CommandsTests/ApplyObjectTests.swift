@@ -2,21 +2,32 @@ import Glibc
 import HotpatchTestSupport
 import Testing
 
-/// A Swift program of which one file is edited while it runs.
+/// A Swift program whose files are edited while it runs.
 struct Desk {
+    typealias Edits = [(String, String)]
+
     let victim: Victim
     private let directory: String
-    private var text: String
-    private(set) var object: String
-    private var edits = 0
+    /// The sources, and the objects that run, by the names of the files.
+    private var texts: [String: String] = [:]
+    private var objects: [String: String] = [:]
+
+    /// Of the file that most edits are of.
+    var object: String { objects["Desk"]! }
+
+    private static let files = ["Desk", "Shelf"]
 
     init() throws {
         directory = try Workshop.directory + "/desk-\(Desk.number.next())"
         guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
-        text = String(decoding: try Workshop.bytes(of: Workshop.sources + "/desk/Desk.swift"), as: UTF8.self)
-        object = directory + "/0/Desk.o"
-        let objects = try Desk.compile(text, into: directory + "/0")
-        let linked = try run(["swiftc", "-o", directory + "/desk"] + objects)
+        for file in Desk.files {
+            let source = try Workshop.bytes(of: Workshop.sources + "/desk/\(file).swift")
+            texts[file] = String(decoding: source, as: UTF8.self)
+            objects[file] = directory + "/0/\(file).o"
+        }
+        try Desk.compile(texts, into: directory + "/0")
+        let linked = try run(
+            ["swiftc", "-o", directory + "/desk", directory + "/0/main.o"] + objects.values.sorted())
         guard linked.status == 0 else { throw TestFailure("cannot link: \(linked.errors)\(linked.output)") }
         victim = try Victim(directory + "/desk")
     }
@@ -31,34 +42,52 @@ struct Desk {
     }
 
     /// As SwiftPM compiles a target in debug mode.
-    private static func compile(_ text: String, into directory: String) throws -> [String] {
+    private static func compile(_ texts: [String: String], into directory: String) throws {
         guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
-        let source = directory + "/Desk.swift"
-        _ = try Workshop.file(String(source.dropFirst(try Workshop.directory.count + 1)), Array(text.utf8))
+        for (file, text) in texts {
+            let source = directory + "/\(file).swift"
+            _ = try Workshop.file(String(source.dropFirst(try Workshop.directory.count + 1)), Array(text.utf8))
+        }
         let result = try run([
             "sh", "-c",
             "cd \(directory) && exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name Desk "
-                + "Desk.swift \(Workshop.sources)/desk/main.swift",
+                + "\(files.map { "\($0).swift" }.joined(separator: " ")) \(Workshop.sources)/desk/main.swift",
         ])
         guard result.status == 0 else { throw TestFailure("cannot compile: \(result.errors)\(result.output)") }
-        return [directory + "/Desk.o", directory + "/main.o"]
     }
 
-    /// Compiles an edit of what was applied last.
-    /// - Returns: the object, and its baseline.
-    func edited(_ replacements: [(String, String)]) throws -> (text: String, new: String, base: String) {
-        let edited = try edit(text, replacements)
+    /// Edits of several files, compiled together, of what was applied last.
+    struct Edited {
+        var texts: [String: String]
+        /// Of each edited file.
+        var objects: [(file: String, new: String, base: String)]
+
+        var new: String { objects[0].new }
+        var base: String { objects[0].base }
+        var arguments: [String] { objects.map(\.new) + objects.flatMap { ["--base", $0.base] } }
+    }
+
+    func edited(_ edits: Edits, shelf: Edits = []) throws -> Edited {
+        var texts = texts
+        let edits = [("Desk", edits), ("Shelf", shelf)].filter { !$0.1.isEmpty }
+        for (file, edits) in edits { texts[file] = try edit(texts[file]!, edits) }
         let place = directory + "/\(Desk.number.next() + 1000)"
-        _ = try Desk.compile(edited, into: place)
-        return (edited, place + "/Desk.o", object)
+        try Desk.compile(texts, into: place)
+        return Edited(texts: texts, objects: edits.map { ($0.0, place + "/\($0.0).o", objects[$0.0]!) })
     }
 
     /// Edits, compiles and applies.
     @discardableResult
-    mutating func apply(_ replacements: (String, String)...) throws -> RunResult {
-        let edit = try edited(replacements)
-        let result = try expectDone("apply", edit.new, "--base", edit.base, "--pid", victim.id)
-        (text, object) = (edit.text, edit.new)
+    mutating func apply(_ edits: (String, String)..., shelf: Edits = []) throws -> RunResult {
+        try apply(try edited(edits, shelf: shelf))
+    }
+
+    @discardableResult
+    mutating func apply(_ edited: Edited) throws -> RunResult {
+        let result = try hotpatch(["apply"] + edited.arguments + ["--pid", victim.id])
+        #expect(result.status == 0, "\(result)")
+        texts = edited.texts
+        for (file, new, _) in edited.objects { objects[file] = new }
         return result
     }
 
@@ -144,6 +173,57 @@ extension CommandTests {
             try expectDone("revert", "--all", "--pid", desk.victim.id)
             try desk.expect(["hello v1", "count v1 7", "page v1 helper v1 7", "probe v1 plain"])
             #expect(desk.victim.finish() == 0)
+        }
+
+        /// Files that were edited together are applied together: the one uses what the other adds.
+        @Test func severalObjects() throws {
+            var desk = try Desk()
+            let questions = ["page", "shelf"]
+            try desk.expect(["page v1 helper v1 7", "shelf v1 1"], questions)
+            let both = try desk.edited(
+                [("helper v1 \\(n)", "helper v2 \\(labelled(n))")],
+                shelf: [
+                    ("shelf v1", "shelf v2"),
+                    ("func shelf()", "func labelled(_ n: Int) -> String { \"#\\(n)\" }\nfunc shelf()"),
+                ])
+            let alone = try hotpatch("apply", both.new, "--base", both.base, "--pid", desk.victim.id)
+            #expect(alone.status == 2)
+            #expect(alone.errors.contains("does not have: Desk.labelled(Swift.Int)"), "\(alone)")
+            let first = try desk.apply(both)
+            #expect(first.output.hasPrefix("patch 1 applied to process \(desk.victim.id): 2 functions, "), "\(first)")
+            try desk.expect(["page v1 helper v2 #7", "shelf v2 2"], questions)
+            // What the edit before has added, and its caller.
+            try desk.apply(("helper v2", "helper v3"), shelf: [("\"#\\(n)\"", "\"##\\(n)\"")])
+            try desk.expect(["page v1 helper v3 ##7", "shelf v2 3"], questions)
+            try expectDone("revert", "2", "--pid", desk.victim.id)
+            try desk.expect(["page v1 helper v2 #7", "shelf v2 4"], questions)
+            try expectDone("revert", "1", "--pid", desk.victim.id)
+            try desk.expect(["page v1 helper v1 7", "shelf v1 5"], questions)
+            #expect(desk.victim.finish() == 0)
+        }
+
+        /// Each object has its baseline, and each file comes once.
+        @Test func objectsThatDoNotFitTogether() throws {
+            let desk = try Desk()
+            let both = try desk.edited([("helper v1", "helper v2")], shelf: [("shelf v1", "shelf v2")])
+            let (one, other) = (both.objects[0], both.objects[1])
+            func refused(_ arguments: [String], _ status: Int32, _ reason: String) throws {
+                let result = try hotpatch(["apply"] + arguments + ["--pid", desk.victim.id])
+                #expect(result.status == status, "\(result)")
+                #expect(result.errors.contains(reason), "\(result)")
+            }
+            try refused([one.new, other.new, "--base", one.base], 64, "there are 2 of the patch, and 1 of --base")
+            try refused([one.new, "--base", one.base, "--base", other.base], 64, "1 of the patch, and 2 of --base")
+            try refused([one.new, other.new], 64, "one library is applied at a time")
+            try refused([one.new, one.new, "--base", one.base, "--base", other.base], 64, "is given twice")
+            try refused([one.new, other.new, "--base", one.base, "--base", one.base], 64, "is given twice")
+            try refused(
+                [one.new, "--base", one.base, "--only", "helper"], 64, "--only, --map and --in are for a library")
+            let copy = try Workshop.file("copy-\(Desk.number.next()).o", try Workshop.bytes(of: one.new))
+            try refused([one.new, copy, "--base", one.base, "--base", other.base], 2, "are the same object")
+            // In another order than their baselines.
+            try refused([one.new, other.new, "--base", other.base, "--base", one.base], 2, "error: ")
+            try desk.expect(["page v1 helper v1 7", "shelf v1 1"], ["page", "shelf"])
         }
 
         /// A closure that captures lies beside the code that calls it with what it captures, a jump of two bytes away.

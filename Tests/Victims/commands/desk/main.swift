@@ -18,6 +18,7 @@ while let line = readLine() {
         switch line {
         case "facts": answer("\(facts()) \(Limits.pageSize)")
         case "sums": answer(sums())
+        case "shelf": answer(shelf())
         default: answer(probe(stored))
         }
     }

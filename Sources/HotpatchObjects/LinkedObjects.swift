@@ -1,0 +1,97 @@
+import HotpatchELF
+import HotpatchEngine
+import HotpatchHotLink
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// Edited objects, linked together into an image of a process: what one transaction would change. Nothing has been touched yet.
+public struct LinkedObjects: Sendable {
+    public let objects: [ObjectPair]
+    /// Functions of the process that would run new code, mangled.
+    public let functions: [String]
+    /// What becomes of each symbol, a line each.
+    public let table: [String]
+    /// What the user should know.
+    public let notes: [String]
+    /// For a log.
+    public let summary: String
+    /// Whether the process would stay as it is.
+    public let changesNothing: Bool
+    private let plan: LinkPlan
+    private let index: SymbolIndex
+
+    /// - Parameters:
+    ///   - objects: of files of one image, each once.
+    ///   - index: the process's symbols.
+    ///   - ledger: what is patched in it so far.
+    ///   - memory: the process's.
+    /// - Throws: `ObjectsError`, `LinkError`, `FixupError`, `ReadError`.
+    public init(
+        _ objects: [ObjectPair], architecture: Architecture, index: SymbolIndex, ledger: LedgerState,
+        memory: any MemoryReader
+    ) throws {
+        let original = ledger.original(of: memory)
+        func live(_ image: LoadedImage) -> LiveProgram {
+            LiveProgram(
+                architecture: architecture, index: index, image: image, memory: original,
+                identity: { ledger.identity($0) }, replacement: { ledger.replacingCode(of: $0) })
+        }
+        var edits: [ObjectEdit] = []
+        var known: [String: String] = [:]
+        for pair in objects {
+            let (after, before) = (try ElfImage(path: pair.new), try ElfImage(path: pair.base))
+            for (file, digest) in [(after, "new " + after.contentsDigest), (before, "base " + before.contentsDigest)] {
+                if let other = known.updateValue(file.path, forKey: digest) {
+                    throw ObjectsError.twice(path: file.path, other: other)
+                }
+            }
+            guard let image = LiveProgram.image(of: try ObjectFile(before), in: index) else {
+                throw LinkError.notInProcess(path: pair.base)
+            }
+            edits.append(try ObjectEdit(before: before, after: after, live: live(image)))
+        }
+        guard let image = edits.first?.image else { throw ObjectsError.none }
+        guard edits.allSatisfy({ $0.image == image }) else {
+            throw ObjectsError.severalImages(Array(Set(edits.map(\.image.path))).sorted())
+        }
+        let linker = try ObjectLinker(edits, into: live(image))
+        self.objects = objects
+        self.index = index
+        functions = linker.changedFunctions
+        table = linker.table
+        summary = linker.summary
+        changesNothing = linker.changesNothing
+        plan = try linker.plan()
+        notes = plan.notes
+    }
+
+    /// What the engine is asked for.
+    /// - Parameter source: what the record of the patch says that it comes from.
+    public func request(origin: PatchRecord.Origin, source: String) -> PatchRequest {
+        var request = PatchRequest(replacements: [], origin: origin, source: source, notes: notes)
+        request.segments = plan.segments.map { SegmentRequest(kind: $0.kind, size: $0.size, near: plan.near) }
+        request.link = { [plan, index] segments in
+            let linked = try plan.link(segments)
+            var result = PatchRequest.Linked()
+            result.contents = linked.contents
+            result.replacements = try linked.redirects.map { redirect in
+                let context = AsyncContext(
+                    own: index.asyncContextSize(of: redirect.function), replacement: redirect.contextSize)
+                return Replacement(
+                    function: redirect.function, extent: index.extent(of: redirect.function),
+                    address: redirect.address, name: redirect.name,
+                    context: try context.larger(for: redirect.function, by: redirect.name, in: index))
+            }
+            result.stores = linked.stores.map {
+                var store = DataStore(address: $0.address, expected: $0.expected, bytes: $0.bytes, name: $0.name)
+                store.isBesideCode = $0.isConstant
+                return store
+            }
+            result.callsBefore = linked.calls
+            result.identities = linked.identities
+            return result
+        }
+        return request
+    }
+}
