@@ -95,7 +95,8 @@ let package = Package(
         module(
             "HotpatchObjects",
             [
-                "HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "HotpatchHotLink", "HotpatchEngine",
+                "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchHotLink",
+                "HotpatchEngine",
             ]),
         module(
             "HotpatchLocalTarget",

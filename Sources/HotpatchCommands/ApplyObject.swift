@@ -32,7 +32,7 @@ public struct ApplyObject: Sendable {
         do {
             let linked = try LinkedObjects(
                 objects, architecture: session.target.architecture, index: session.index,
-                ledger: session.inspection.ledger, memory: session.inspection.memory)
+                map: session.inspection.map, ledger: session.inspection.ledger, memory: session.inspection.memory)
             log.debug("\(linked.summary)")
             if linked.changesNothing { return nothing(linked) }
             let request = linked.request(

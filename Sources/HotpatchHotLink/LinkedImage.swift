@@ -248,6 +248,15 @@ struct LinkedImage {
             }
         }
         result.stores += linker.edits.flatMap(\.stores)
+        for (number, edit) in linker.edits.enumerated() {
+            for slot in edit.slots {
+                let function = try address(of: slot.target, in: number, isFrame: false)
+                result.stores.append(
+                    .init(
+                        address: slot.address, expected: GotSlot.bytes(slot.expected.rawValue),
+                        bytes: GotSlot.bytes(function.rawValue), name: slot.name))
+            }
+        }
         result.calls = try registrations()
         return result
     }
@@ -332,9 +341,11 @@ extension ObjectLinker {
     /// - Throws: `LinkError`, `FixupError`.
     public func plan() throws -> LinkPlan {
         let layout = try LinkLayout(self)
-        let kinds = MemoryKind.inLayout.filter { (layout.sizes[$0] ?? 0) > 0 }
+        let filled = MemoryKind.inLayout.filter { (layout.sizes[$0] ?? 0) > 0 }
+        // What places nothing is not asked what it links: stores of addresses that are known already would be lost.
+        let kinds = filled.isEmpty ? [.data] : filled
         return LinkPlan(
-            segments: kinds.map { LinkPlan.Segment(kind: $0, size: layout.sizes[$0]!) },
+            segments: kinds.map { LinkPlan.Segment(kind: $0, size: max(layout.sizes[$0]!, GotSlot.size)) },
             near: live.image.range.lowerBound, notes: edits.flatMap(\.notes)
         ) { ranges in
             var bases: [MemoryKind: Address] = [:]

@@ -14,11 +14,14 @@ public struct LiveProgram: Sendable {
     public var identity: @Sendable (String) -> Address?
     /// What runs instead of the function at an entry; nil where it was not replaced.
     public var replacement: @Sendable (Address) -> Address?
+    /// Where the process keeps what it has made at run time, and variables: its writable memory; nil where nobody knows.
+    public var writable: @Sendable () -> [Range<Address>]?
 
     public init(
         architecture: Architecture, index: SymbolIndex, image: LoadedImage, memory: any MemoryReader,
         identity: @escaping @Sendable (String) -> Address? = { _ in nil },
-        replacement: @escaping @Sendable (Address) -> Address? = { _ in nil }
+        replacement: @escaping @Sendable (Address) -> Address? = { _ in nil },
+        writable: @escaping @Sendable () -> [Range<Address>]? = { nil }
     ) {
         self.architecture = architecture
         self.index = index
@@ -26,6 +29,7 @@ public struct LiveProgram: Sendable {
         self.memory = memory
         self.identity = identity
         self.replacement = replacement
+        self.writable = writable
     }
 
     /// The image that defines most of an object's functions that other files can name; nil where none does.

@@ -17,6 +17,8 @@ public struct ObjectEdit: Sendable {
     private(set) var partners: [Int: Int] = [:]
     /// Constants whose values the edit has changed.
     private(set) var stores: [LinkPlan.Store] = []
+    /// Words of vtables that the edit gives another function to.
+    private(set) var slots: [VtableSlot] = []
     /// What the user should know.
     public private(set) var notes: [String] = []
 
@@ -114,11 +116,26 @@ public struct ObjectEdit: Sendable {
     }
 
     /// What exists in the process, or what code outside of the object relies on, must be as it was.
-    private func checkInterfaces(_ before: ElfImage, _ after: ElfImage) throws {
+    private mutating func checkInterfaces(_ before: ElfImage, _ after: ElfImage) throws {
         let interfaces = try InterfaceComparison(before, after)
-        let reasons =
-            RestartReason.all(old: old, new: new).map(\.description) + interfaces.changes { closures.renamed($0) }
+        var reasons: [String] = []
+        var overrides: [RestartReason.Slot] = []
+        for reason in RestartReason.all(old: old, new: new) {
+            guard case .override(let found) = reason.kind, !found.isEmpty else {
+                reasons.append(reason.description)
+                continue
+            }
+            overrides += found
+            notes.append(reason.description)
+        }
+        reasons += interfaces.changes { closures.renamed($0) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
+        guard !overrides.isEmpty else { return }
+        let found = try VtableSlot.all(overrides, in: new, live) { name in
+            oldNames[name].flatMap { baseline.places[$0]?.address } ?? live.address(ofUndefined: name)
+        }
+        slots = found.slots
+        notes += found.notes
     }
 
     /// What the edit gives to globals that exist. A constant that holds no reference is stored, where all of its readers find it; whatever

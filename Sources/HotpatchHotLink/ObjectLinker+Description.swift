@@ -27,6 +27,7 @@ extension ObjectLinker {
                 }
             lines.append("  \(what)  \(name)")
         }
+        for slot in edits.flatMap(\.slots) { lines.append("  store \(slot.address)  \(slot.name)") }
         return lines
     }
 

@@ -46,7 +46,9 @@ public struct ObjectLinker: Sendable {
     }
 
     /// Whether the process would be changed.
-    public var changesNothing: Bool { reached.isEmpty && records.isEmpty && edits.allSatisfy(\.stores.isEmpty) }
+    public var changesNothing: Bool {
+        reached.isEmpty && records.isEmpty && edits.allSatisfy { $0.stores.isEmpty && $0.slots.isEmpty }
+    }
 
     func piece(_ place: Place) -> ObjectGraph.Piece { edits[place.edit].new.pieces[place.piece] }
     func decision(_ place: Place) -> LinkDecision { edits[place.edit].decisions[place.piece] }
@@ -59,6 +61,11 @@ public struct ObjectLinker: Sendable {
                 switch decision {
                 case .patch, .repoint: mark(Place(edit: number, piece: index))
                 default: break
+                }
+            }
+            for slot in edit.slots {
+                if case .piece(let place) = definition(of: slot.target, in: number), decision(place).isTaken {
+                    mark(place)
                 }
             }
             collectRecords(number)

@@ -3,7 +3,7 @@ public struct RestartReason: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// Of what exists in the process, or of what its code relies on.
         case layout
-        /// Another function stands in slots of the vtable that are there already: stores can do it.
+        /// Another function stands in slots of the vtable that are there already: stores do it, and nothing has to be restarted.
         case override([Slot])
         /// The function of this mangled name returns a value of another type than its callers expect.
         case opaqueResult(function: String)

@@ -160,6 +160,10 @@ struct LayoutComparison {
                 type, "override of \(member.text) removed",
                 slots.map { .override($0.filter { $0.old == function }) } ?? .layout)
         }
+        // What no reason names may not be lost.
+        let told = after.overrides.symmetricDifference(before.overrides)
+        let others = (slots ?? []).filter { !told.contains($0.new) && !told.contains($0.old) }
+        if !told.isEmpty, !others.isEmpty { add(type, "inherited methods changed", .override(others)) }
     }
 
     /// The slots that hold another function; nil where the metadata differs in anything else, or the object has none.
@@ -190,10 +194,11 @@ struct LayoutComparison {
             let sizes = [before, after].map { ($0.instanceSize ?? 0) & 0xFFFF_FFFF }
             add(type, "size of its instances changed from \(sizes[0]) to \(sizes[1]) bytes")
         } else if before.words != after.words {
-            add(
-                type,
-                changedSlots(base) == nil
-                    ? "metadata changed by what it inherits or stores" : "inherited methods changed")
+            if let slots = changedSlots(base) {
+                add(type, "inherited methods changed", .override(slots))
+            } else {
+                add(type, "metadata changed by what it inherits or stores")
+            }
         } else if before.valueWitnesses != after.valueWitnesses {
             add(type, "layout changed by the types of what it stores")
         }

@@ -3,6 +3,7 @@ import HotpatchEngine
 import HotpatchHotLink
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchSymbols
 
 /// Edited objects, linked together into an image of a process: what one transaction would change. Nothing has been touched yet.
@@ -24,18 +25,24 @@ public struct LinkedObjects: Sendable {
     /// - Parameters:
     ///   - objects: of files of one image, each once.
     ///   - index: the process's symbols.
+    ///   - map: where it has memory.
     ///   - ledger: what is patched in it so far.
     ///   - memory: the process's.
     /// - Throws: `ObjectsError`, `LinkError`, `FixupError`, `ReadError`.
     public init(
-        _ objects: [ObjectPair], architecture: Architecture, index: SymbolIndex, ledger: LedgerState,
-        memory: any MemoryReader
+        _ objects: [ObjectPair], architecture: Architecture, index: SymbolIndex, map: ProcessMap,
+        ledger: LedgerState, memory: any MemoryReader
     ) throws {
         let original = ledger.original(of: memory)
         func live(_ image: LoadedImage) -> LiveProgram {
             LiveProgram(
                 architecture: architecture, index: index, image: image, memory: original,
-                identity: { ledger.identity($0) }, replacement: { ledger.replacingCode(of: $0) })
+                identity: { ledger.identity($0) }, replacement: { ledger.replacingCode(of: $0) },
+                writable: {
+                    map.regions.filter {
+                        $0.permissions.contains([.read, .write]) && !$0.permissions.contains(.shared)
+                    }.map(\.range)
+                })
         }
         var edits: [ObjectEdit] = []
         var known: [String: String] = [:]

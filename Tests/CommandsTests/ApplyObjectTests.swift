@@ -12,24 +12,31 @@ struct Desk {
     private var texts: [String: String] = [:]
     private var objects: [String: String] = [:]
 
-    /// Of the file that most edits are of.
-    var object: String { objects["Desk"]! }
+    /// Of the program, its module and the file that most edits are of; in small letters, of the folder of its sources.
+    private let name: String
+    private let others: [String]
 
-    private static let files = ["Desk", "Shelf"]
+    var object: String { objects[name]! }
 
-    init() throws {
-        directory = try Workshop.directory + "/desk-\(Desk.number.next())"
+    /// - Parameters:
+    ///   - files: those that are edited.
+    ///   - others: those that are not.
+    init(
+        _ name: String = "Desk", editing files: [String] = ["Desk", "Shelf"], beside others: [String] = ["main"]
+    ) throws {
+        (self.name, self.others) = (name, others)
+        directory = try Workshop.directory + "/\(name.lowercased())-\(Desk.number.next())"
         guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
-        for file in Desk.files {
-            let source = try Workshop.bytes(of: Workshop.sources + "/desk/\(file).swift")
+        for file in files {
+            let source = try Workshop.bytes(of: Workshop.sources + "/\(name.lowercased())/\(file).swift")
             texts[file] = String(decoding: source, as: UTF8.self)
             objects[file] = directory + "/0/\(file).o"
         }
-        try Desk.compile(texts, into: directory + "/0")
-        let linked = try run(
-            ["swiftc", "-o", directory + "/desk", directory + "/0/main.o"] + objects.values.sorted())
+        try Desk.compile(name, texts, beside: others, into: directory + "/0")
+        let all = (others + files).map { [directory] in "\(directory)/0/\($0).o" }
+        let linked = try run(["swiftc", "-o", directory + "/program"] + all)
         guard linked.status == 0 else { throw TestFailure("cannot link: \(linked.errors)\(linked.output)") }
-        victim = try Victim(directory + "/desk")
+        victim = try Victim(directory + "/program")
     }
 
     static let number = Numbers()
@@ -42,16 +49,21 @@ struct Desk {
     }
 
     /// As SwiftPM compiles a target in debug mode.
-    private static func compile(_ texts: [String: String], into directory: String) throws {
+    private static func compile(
+        _ name: String, _ texts: [String: String], beside others: [String], into directory: String
+    ) throws {
         guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
         for (file, text) in texts {
             let source = directory + "/\(file).swift"
             _ = try Workshop.file(String(source.dropFirst(try Workshop.directory.count + 1)), Array(text.utf8))
         }
+        let files =
+            texts.keys.sorted().map { "\($0).swift" }
+            + others.map { "\(Workshop.sources)/\(name.lowercased())/\($0).swift" }
         let result = try run([
             "sh", "-c",
-            "cd \(directory) && exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name Desk "
-                + "\(files.map { "\($0).swift" }.joined(separator: " ")) \(Workshop.sources)/desk/main.swift",
+            "cd \(directory) && exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name \(name) "
+                + files.joined(separator: " "),
         ])
         guard result.status == 0 else { throw TestFailure("cannot compile: \(result.errors)\(result.output)") }
     }
@@ -69,10 +81,10 @@ struct Desk {
 
     func edited(_ edits: Edits, shelf: Edits = []) throws -> Edited {
         var texts = texts
-        let edits = [("Desk", edits), ("Shelf", shelf)].filter { !$0.1.isEmpty }
+        let edits = [(name, edits), ("Shelf", shelf)].filter { !$0.1.isEmpty }
         for (file, edits) in edits { texts[file] = try edit(texts[file]!, edits) }
         let place = directory + "/\(Desk.number.next() + 1000)"
-        try Desk.compile(texts, into: place)
+        try Desk.compile(name, texts, beside: others, into: place)
         return Edited(texts: texts, objects: edits.map { ($0.0, place + "/\($0.0).o", objects[$0.0]!) })
     }
 

@@ -146,6 +146,32 @@ import Testing
         #expect(slots[0].new == "$s4Shop3DogC4walkyyF")
     }
 
+    /// A class that inherits the function from there has the slot, too; and what is made of an override can be a thunk of another name.
+    @Test func slotsAreInherited() throws {
+        func source(_ body: String) -> String {
+            """
+            class A { func f() -> A { self }; func g() {} }
+            class B: A { \(body) }
+            class C: B {}
+            class D: C { override func g() {} }
+            """
+        }
+        let edited = try EditedSource(source(""), source("override func f() -> B { self }; override func g() {}"))
+        let reasons = RestartReason.all(old: edited.old, new: edited.new)
+        #expect(
+            Set(reasons.map(\.description)) == [
+                "B: override of method 'f()' added", "B: override of method 'g()' added",
+                "C: inherited methods changed", "D: inherited methods changed",
+            ])
+        let slots = reasons.flatMap { reason -> [RestartReason.Slot] in
+            guard case .override(let slots) = reason.kind else { return [] }
+            return slots
+        }
+        let places = slots.map { "\($0.metadata) \($0.offset)" }.sorted()
+        #expect(places == ["$s4Shop1BCN 56", "$s4Shop1BCN 64", "$s4Shop1CCN 56", "$s4Shop1CCN 64", "$s4Shop1DCN 56"])
+        #expect(Set(slots.map(\.old)) == ["$s4Shop1AC1fACyF", "$s4Shop1AC1gyyF"])
+    }
+
     @Test func opaqueResultsNameTheirFunction() throws {
         let edited = try Self.edited.get()
         let functions = RestartReason.all(old: edited.old, new: edited.new).compactMap { reason in
