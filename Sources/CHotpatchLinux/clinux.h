@@ -46,6 +46,12 @@ static inline int linux_locate_below(int root, const char *path) {
     struct { uint64_t flags, mode, resolve; } how = {linux_o_path | O_CLOEXEC, 0, 0x10 /* RESOLVE_IN_ROOT */};
     return (int)syscall(437 /* openat2, on every architecture */, root, path, &how, sizeof how);
 }
+#include <spawn.h>
+// What is spawned runs in that directory (glibc 2.29).
+extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+static inline int linux_spawn_in(posix_spawn_file_actions_t *actions, const char *path) {
+    return posix_spawn_file_actions_addchdir_np(actions, path);
+}
 static inline int linux_duplicate(int fd) { return (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3); }
 // Addresses without memory; null on failure.
 static inline void *linux_reserve(size_t count) {

@@ -1,7 +1,10 @@
-/// A JSON value that prints itself on one line (RFC 8259). Foundation's encoder would bring all of Foundation along.
-public indirect enum JSON: Sendable, Hashable, CustomStringConvertible {
+/// A JSON value that prints itself on one line, and is read from bytes (RFC 8259). Foundation's coders would bring all of Foundation
+/// along.
+public enum JSON: Sendable, Hashable, CustomStringConvertible {
     case string(String)
     case number(Int)
+    /// A number with a fraction or an exponent, or one that `Int` does not hold.
+    case real(Double)
     case bool(Bool)
     case null
     case array([JSON])
@@ -28,6 +31,8 @@ public indirect enum JSON: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .string(let string): return Self.quoted(string)
         case .number(let number): return String(number)
+        // There is no other way to write them (RFC 8259, 6).
+        case .real(let number): return number.isFinite ? String(number) : "null"
         case .bool(let bool): return bool ? "true" : "false"
         case .null: return "null"
         case .array(let values): return "[" + values.map(\.description).joined(separator: ",") + "]"

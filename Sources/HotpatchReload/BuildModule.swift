@@ -1,0 +1,71 @@
+/// What is compiled together: a module of Swift files, or the C and C++ files of a target.
+public struct BuildModule: Sendable {
+    public enum Language: Sendable {
+        case swift
+        /// C, C++, Objective-C, assembly: each file on its own.
+        case clang
+    }
+
+    public var name: String
+    public var language: Language
+    public var sources: [BuildSource]
+    /// Its sources are written by the user: it is no checkout of a dependency.
+    public var isLocal: Bool
+    /// Its objects are linked into the program. True for all where the program is not known.
+    public var isInProgram: Bool
+    /// A macro or what else runs while others are compiled.
+    public var isTool = false
+    /// Where its sources lie: a new file below belongs to it.
+    public var directories: [String]
+    /// Of C: where others find its headers.
+    public var headerDirectories: [String] = []
+    /// Of Swift: what other modules read, as the build writes it.
+    public var moduleFile: String?
+    /// The modules of the build that this one may use.
+    public var dependencies: [String] = []
+    /// Of Swift: the compiler driver's command, without the sources. The program first.
+    var driver: [String] = []
+    /// Where the commands run.
+    var workingDirectory: String
+}
+
+/// One file that the build compiles.
+public struct BuildSource: Sendable, Hashable {
+    public var path: String
+    /// What the build makes of it, and what is linked into the program.
+    public var object: String
+    /// The build has written the source itself.
+    public var isGenerated = false
+    /// What it read when it was compiled, as a rule of make.
+    var dependencyFile: String?
+    /// Of Swift: what it declares and uses (`.swiftdeps`).
+    var referenceFile: String?
+    /// Of C: its command, without what it writes.
+    var command: [String]?
+}
+
+/// A file that is copied beside the program.
+public struct BuildResource: Sendable, Hashable {
+    public var source: String
+    public var copy: String
+}
+
+/// What a file is to the program that is built from it.
+public enum FileRole: Sendable, Hashable {
+    /// Compiled, in a module of Swift.
+    case swift(module: String)
+    /// It lies where a Swift module's sources do, and is not among them yet.
+    case newSwift(module: String)
+    /// Compiled on its own.
+    case clang(module: String)
+    /// A file that others include: these are to be compiled again, of Swift too.
+    case included(by: [String])
+    /// To be copied there.
+    case resource(copies: [String])
+    /// How the program is built: it must be built again, and started again.
+    case manifest
+    /// Of a macro or a build tool: what is compiled with it must be built again.
+    case tool(module: String)
+    /// Nothing of the program is made of it.
+    case none
+}

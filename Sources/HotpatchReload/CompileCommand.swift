@@ -1,0 +1,86 @@
+import Glibc
+
+/// How one file is compiled, without what is written where.
+public struct CompileCommand: Sendable, Hashable {
+    public let source: String
+    public let module: String
+    public let language: BuildModule.Language
+    /// The program first.
+    public var arguments: [String]
+    public let workingDirectory: String
+    /// The name of the object that the build makes. It stands in Swift objects as the name of the file that their local symbols are of:
+    /// an object of the same name is needed to find these in the program.
+    public let objectName: String
+
+    /// What a compilation writes.
+    public struct Outputs: Sendable, Hashable {
+        public var object: String
+        /// What was read, as a rule of make.
+        public var dependencies: String
+        /// Of Swift: what the file declares and uses.
+        public var references: String?
+    }
+
+    /// The files that `run(into:)` writes.
+    public func outputs(in folder: String) -> Outputs {
+        let object = BuildFiles.join(folder, objectName)
+        return Outputs(
+            object: object, dependencies: object + ".d", references: language == .swift ? object + ".swiftdeps" : nil)
+    }
+
+    /// The whole command.
+    public func arguments(writingInto folder: String) -> [String] {
+        let outputs = outputs(in: folder)
+        switch language {
+        case .swift:
+            return arguments + [
+                "-emit-dependencies-path", outputs.dependencies, "-emit-reference-dependencies-path",
+                outputs.references ?? "/dev/null", "-o", outputs.object,
+            ]
+        case .clang:
+            return arguments + ["-MD", "-MT", "dependencies", "-MF", outputs.dependencies, "-o", outputs.object]
+        }
+    }
+
+    /// Compiles the file.
+    ///
+    /// An object of the same code that lies there already is left as it is: the Swift compiler writes it only where it differs.
+    /// - Parameters:
+    ///   - folder: exists; one for each generation, for a file's objects all have one name.
+    ///   - process: through which another thread may end it.
+    ///   - seconds: when they are over it is ended.
+    /// - Returns: with a status other than 0 where the compiler has refused the file, or was cancelled; what it printed says why.
+    /// - Throws: `BuildError`.
+    public func run(
+        into folder: String, process: CompilerProcess = CompilerProcess(), seconds: Int = 600
+    ) throws(BuildError) -> CompilerResult {
+        try process.run(arguments(writingInto: folder), in: workingDirectory, seconds: seconds)
+    }
+
+    /// The same command with other contents in the place of files: their paths, in messages and debug information, stay.
+    /// - Parameter contents: for each path, the file that has its contents.
+    /// - Parameter overlay: the file that says so to the compiler; it is written.
+    public func replacing(_ contents: [String: String], overlay: String) throws(BuildError) -> CompileCommand {
+        let roots = contents.sorted { $0.key < $1.key }.map { path, file in
+            JSON.object(["type": .string("file"), "name": .string(path), "external-contents": .string(file)])
+        }
+        let text = JSON.object([
+            "version": .number(0), "case-sensitive": .string("true"), "use-external-names": .string("false"),
+            "roots": .array(roots),
+        ])
+        try BuildFiles.write(Array(text.description.utf8), to: overlay)
+        var command = self
+        command.arguments += [language == .swift ? "-vfsoverlay" : "-ivfsoverlay", overlay]
+        return command
+    }
+
+    /// The same command, which finds the modules of a folder before those of the build.
+    public func preferringModules(in folder: String) -> CompileCommand {
+        guard language == .swift, let place = arguments.firstIndex(of: "-I") ?? arguments.indices.last else {
+            return self
+        }
+        var command = self
+        command.arguments.insert(contentsOf: ["-I", folder], at: place)
+        return command
+    }
+}

@@ -1,0 +1,100 @@
+import Glibc
+import HotpatchReload
+import HotpatchTestSupport
+import Testing
+
+@Suite struct BuildRecipeTests {
+    @Test func modules() throws {
+        let root = try BuildPackage.path()
+        let recipe = try BuildPackage.recipe()
+        #expect(recipe.system == .native)
+        #expect(recipe.product == "App")
+        #expect(recipe.edited.map(\.name).sorted() == ["App", "CSum", "Core"])
+        let core = try #require(recipe.module("Core"))
+        #expect(core.directories == [root + "/Sources/Core"])
+        #expect(
+            core.sources.filter { !$0.isGenerated }.map { $0.path.split(separator: "/").last } == [
+                "Alone.swift", "Names.swift", "Shop.swift",
+            ])
+        #expect(core.dependencies.contains("CSum"))
+        #expect(recipe.watchedDirectories == ["App", "CSum", "Core"].map { root + "/Sources/\($0)" })
+        #expect(recipe.manifests == [root + "/Package.swift"])
+    }
+
+    @Test func roles() throws {
+        let sources = try BuildPackage.path() + "/Sources/"
+        let recipe = try BuildPackage.recipe()
+        #expect(recipe.role(of: sources + "Core/Shop.swift") == .swift(module: "Core"))
+        #expect(recipe.role(of: sources + "Core/../Core/New.swift") == .newSwift(module: "Core"))
+        #expect(recipe.role(of: sources + "CSum/sum.c") == .clang(module: "CSum"))
+        guard case .included(let users) = recipe.role(of: sources + "CSum/include/sum.h") else {
+            Issue.record("sum.h is \(recipe.role(of: sources + "CSum/include/sum.h"))")
+            return
+        }
+        #expect(users.contains(sources + "CSum/sum.c") && users.contains(sources + "Core/Shop.swift"))
+        guard case .resource(let copies) = recipe.role(of: sources + "Core/Resources/greeting.txt") else {
+            Issue.record("greeting.txt is \(recipe.role(of: sources + "Core/Resources/greeting.txt"))")
+            return
+        }
+        #expect(try String(readingFile: #require(copies.first)) == "hello\n")
+        #expect(recipe.role(of: try BuildPackage.path() + "/Package.swift") == .manifest)
+        #expect(recipe.role(of: sources + "Core/notes.txt") == .none)
+        #expect(recipe.role(of: "/etc/passwd") == .none)
+    }
+
+    /// What the build itself has made of a file comes out again, byte for byte.
+    @Test(arguments: ["Core/Shop.swift", "Core/Names.swift", "App/Line.swift", "App/main.swift", "CSum/sum.c"])
+    func sameObject(_ file: String) throws {
+        let recipe = try BuildPackage.recipe()
+        let path = try BuildPackage.path() + "/Sources/" + file
+        let command = try recipe.command(for: path)
+        let folder = try TemporaryDirectory("objects")
+        let result = try command.run(into: folder.path)
+        #expect(result.status == 0, "\(result.text)")
+        let outputs = command.outputs(in: folder.path)
+        let built = try #require(recipe.source(path)).source.object
+        #expect(try Self.code(outputs.object, in: folder) == Self.code(built, in: folder))
+        #expect(try String(readingFile: outputs.dependencies).contains(path))
+    }
+
+    /// An object without the hash that the frontend writes into it: of its code, and of where it was told to write.
+    private static func code(_ object: String, in folder: TemporaryDirectory) throws -> [UInt8] {
+        let copy = folder.path + "/stripped.o"
+        try runTool("objcopy", "-R", ".swift_modhash", object, copy)
+        return try [UInt8](readingFile: copy)
+    }
+
+    @Test func compileError() throws {
+        let recipe = try BuildPackage.recipe()
+        let path = try BuildPackage.path() + "/Sources/Core/Alone.swift"
+        let folder = try TemporaryDirectory("objects")
+        try BuildPackage.write("func alone() -> Int { \"one\" }\n", to: folder.path + "/edited")
+        let command = try recipe.command(for: path)
+            .replacing([path: folder.path + "/edited"], overlay: folder.path + "/overlay")
+        let result = try command.run(into: folder.path)
+        #expect(result.status == 1)
+        #expect(result.text.contains("\(path):1:23: error: cannot convert return expression of type 'String'"))
+        #expect(access(command.outputs(in: folder.path).object, F_OK) != 0)
+    }
+
+    @Test func commandOfUnknownFile() throws {
+        let recipe = try BuildPackage.recipe()
+        #expect(throws: BuildError.noCommand(path: "/x.swift")) { try recipe.command(for: "/x.swift") }
+    }
+
+    @Test func findsByTheExecutable() throws {
+        let root = try BuildPackage.path()
+        for recipe in [
+            try BuildRecipe.find(directory: "/", executable: root + "/.build/debug/App"),
+            try BuildRecipe.find(directory: root, command: [".build/debug/App", "x"]),
+            try BuildRecipe.find(directory: "/tmp", command: ["swift", "run", "--package-path", root, "App"]),
+        ] {
+            #expect(recipe.root == root)
+            #expect(recipe.product == "App")
+        }
+        #expect(throws: BuildError.self) { try BuildRecipe.find(directory: "/usr") }
+        #expect(throws: BuildError.notDebug(module: "App", flag: "-c release")) {
+            try BuildRecipe.find(directory: root, command: ["swift", "run", "-c", "release", "App"])
+        }
+    }
+}
