@@ -43,6 +43,7 @@ struct Baseline: Sendable {
     private func place(of piece: ObjectGraph.Piece, digest: String) -> Place? {
         // What was linked under this name by an object of another numbering.
         if let known = live.identity(Self.alias(piece.name, digest)) {
+            if known == .null { return nil }
             return Place(address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction)
         }
         if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
@@ -54,7 +55,8 @@ struct Baseline: Sendable {
         return nil
     }
 
-    /// What the identity map calls something that an object defines under a name.
+    /// What the identity map calls something that an object defines under a name. Its address is null where the process has another thing
+    /// of that name, and not this one: a closure that was new, and that nothing which was linked needed.
     static func alias(_ name: String, _ digest: String) -> String { digest + "/" + name }
 
     // MARK: Comparison

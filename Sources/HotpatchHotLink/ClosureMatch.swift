@@ -55,6 +55,18 @@ public struct ClosureMatch: Sendable {
         return name
     }
 
+    /// Takes closures of the baseline that the process does not have for none: those that were matched to them are new.
+    /// - Returns: whether there are any.
+    mutating func forget(where isAbsent: (String) -> Bool) -> Bool {
+        let absent = Set(names.values.filter(isAbsent))
+        for (name, former) in names where absent.contains(former) {
+            names[name] = name + Self.fresh
+            unmatchedNew.append(name)
+        }
+        unmatchedOld.removeAll(where: isAbsent)
+        return !absent.isEmpty
+    }
+
     private mutating func match(
         _ before: [String], _ after: [String], _ old: Families, _ new: Families, _ comparison: inout GraphComparison
     ) {

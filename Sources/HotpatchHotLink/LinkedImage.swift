@@ -238,13 +238,17 @@ struct LinkedImage {
             default: break
             }
         }
-        // Closures that the process has under other names: for the object that comes after this one.
-        for edit in linker.edits {
+        // Closures that the process has under other names, or not at all: for the object that comes after this one.
+        for (number, edit) in linker.edits.enumerated() {
             for (index, piece) in edit.new.pieces.enumerated() where !ClosureMatch.closureEnds(in: piece.name).isEmpty {
-                guard case .bind(let entry) = edit.decisions[index].entry,
-                    entry != edit.ordinaryAddress(of: piece.name)
-                else { continue }
-                result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
+                let ordinary = edit.ordinaryAddress(of: piece.name)
+                switch edit.decisions[index].entry {
+                case .bind(let entry) where entry != ordinary:
+                    result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
+                case .add where ordinary != nil && layout.entries[.init(edit: number, piece: index)] == nil:
+                    result.identities.append((Baseline.alias(piece.name, edit.digest), .null))
+                default: break
+                }
             }
         }
         result.stores += linker.edits.flatMap(\.stores)

@@ -40,10 +40,15 @@ public struct ObjectEdit: Sendable {
         self.old = try ObjectGraph(old)
         self.new = try ObjectGraph(new)
         self.live = live
-        baseline = try Baseline(self.old, digest: before.contentsDigest, live: live)
+        let former = before.contentsDigest
+        baseline = try Baseline(self.old, digest: former, live: live)
         oldNames = self.old.named()
         var comparison = GraphComparison(self.old, self.new)
-        closures = ClosureMatch(&comparison)
+        var closures = ClosureMatch(&comparison)
+        if closures.forget(where: { live.identity(Baseline.alias($0, former)) == .null }) {
+            comparison.rename { [closures] in closures.renamed($0) }
+        }
+        self.closures = closures
         decisions = []
         try checkInterfaces(before, after)
         decisions = try decide(&comparison)
