@@ -43,7 +43,7 @@ struct Input: CustomStringConvertible {
     /// - Throws: `TestFailure` where it went otherwise than it may.
     func link(from directory: String) throws -> String {
         let result = try tryToLink(from: directory)
-        if isUntouched, result != "linked" { throw TestFailure("\(subject.name) is not linked: \(result)") }
+        if isUntouched, result != "linked" { throw TestFailure("it is not linked: \(result)") }
         return result
     }
 
@@ -90,6 +90,7 @@ struct Input: CustomStringConvertible {
             throw TestFailure("an error that does not say what to do: \(text)")
         }
         guard text.utf8.count < 1 << 20 else { throw TestFailure("an error of \(text.utf8.count) bytes") }
+        if isUntouched { throw TestFailure(text) }
         return error is FixupError ? "fixup" : Mirror(reflecting: error).children.first?.label ?? "error"
     }
 
