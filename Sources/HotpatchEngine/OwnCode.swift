@@ -5,14 +5,17 @@ public struct OwnCode: Sendable {
     /// What the Swift modules' symbols begin with, and the C ones'.
     private static let prefixes = [
         "$s8Hotpatch", "$s19HotpatchLocalTarget", "$s14HotpatchEngine", "$s12HotpatchPlan", "$s15HotpatchSymbols",
-        "$s11HotpatchELF", "$s14HotpatchProcFS", "$s14HotpatchMemory", "hp_",
+        "$s11HotpatchELF", "$s14HotpatchProcFS", "$s14HotpatchMemory", "$s15HotpatchHotLink", "$s15HotpatchObjects",
+        "hp_",
     ]
 
     private let images: Set<String>
 
     /// An image holds the engine where it defines `hp_commit`: a program may have modules of the same names.
     public init(index: SymbolIndex) {
-        images = Set(index.functions(named: "hp_commit", in: nil).map(\.image.path))
+        // By its very name: no others are demangled to find that there is none.
+        images = Set(
+            index.images.filter { !index.linkableSymbols(named: "hp_commit", in: $0).isEmpty }.map(\.path))
     }
 
     public func contains(_ function: FunctionSymbol) -> Bool {

@@ -87,7 +87,8 @@ struct AgentStarter {
         self.phase = phase
         // Read once. Whatever is mapped meanwhile, nothing is mapped over it, and what is written to is compared before.
         let map = try process.map()
-        unwinder = try StackUnwinder(of: process, mapping: map, memory: memory, symbols: symbols.index)
+        unwinder = try StackUnwinder(
+            of: process, mapping: map, memory: memory, symbols: symbols.index, known: symbols.known)
         if let library = unwinder.foreignLibrary {
             throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }

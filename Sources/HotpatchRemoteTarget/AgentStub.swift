@@ -17,6 +17,8 @@ public struct AgentSymbols: Sendable {
     public var index: SymbolIndex
     /// What pthread_create calls for memory is not libc's: see `FrameVetting`.
     public var hasOwnAllocator: Bool
+    /// Of its images, for whoever starts several agents.
+    var known = KnownImages()
 
     public init(
         pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address,

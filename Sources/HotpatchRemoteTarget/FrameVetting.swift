@@ -1,5 +1,7 @@
 import CPatchMachine
 import HotpatchMemory
+import HotpatchSymbols
+import Synchronization
 
 /// Decides from a thread's stack whether it may be borrowed for one pthread_create.
 ///
@@ -279,10 +281,19 @@ struct FrameMap {
         return low == 0 ? nil : low - 1
     }
 
-    /// Whether a function outside libc belongs to an allocator.
-    static func isAllocator(_ name: String) -> Bool {
-        allocatorFunctions.contains(name) || allocatorPrefixes.contains { name.hasPrefix($0) }
+    /// The name of a function outside libc, where it belongs to an allocator. Programs have a hundred thousand others, whose first byte
+    /// tells most of the time.
+    static func allocator(_ bytes: UnsafeRawBufferPointer) -> String? {
+        guard let first = bytes.first, isFirst[Int(first)] else { return nil }
+        let name = String(decoding: bytes, as: UTF8.self)
+        return allocatorFunctions.contains(name) || allocatorPrefixes.contains { name.hasPrefix($0) } ? name : nil
     }
+
+    /// Of each byte, whether a name of an allocator begins with it.
+    private static let isFirst: [Bool] = {
+        let bytes = Set((allocatorFunctions + allocatorPrefixes).compactMap(\.utf8.first))
+        return (0...UInt8.max).map { bytes.contains($0) }
+    }()
 
     private static let allocatorFunctions: Set<String> = [
         "malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign", "valloc",
@@ -291,4 +302,19 @@ struct FrameMap {
     private static let allocatorPrefixes = [
         "je_", "_rjem_je_", "tc_", "tcmalloc", "mi_malloc", "mi_free", "_mi_", "scudo",
     ]
+}
+
+/// What the vetting asks of images. One is read once, for as long as it stays where it is: it takes as long as all else that starts an agent.
+final class KnownImages: Sendable {
+    private let images = Mutex<[LoadedImage: FrameMap.Image]>([:])
+
+    /// Forgets all other images.
+    func describe(_ current: [LoadedImage], _ describe: (LoadedImage) -> FrameMap.Image) -> [FrameMap.Image] {
+        images.withLock { images in
+            let known = images
+            images = [:]
+            for image in current { images[image] = known[image] ?? describe(image) }
+            return current.map { images[$0]! }
+        }
+    }
 }

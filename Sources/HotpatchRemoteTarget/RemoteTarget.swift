@@ -14,6 +14,7 @@ public final class RemoteTarget: Target {
     public let architecture: Architecture
     public let pageSize = sysconf(Int32(_SC_PAGESIZE))
     private let symbols: SymbolIndex
+    private let knownImages: KnownImages
     private let mem: ProcMemory
     /// Of the operation under way.
     package var deadline: Deadline
@@ -32,9 +33,11 @@ public final class RemoteTarget: Target {
     ///   - symbols: of the process, where the agent finds libc's functions.
     ///   - deadline: of an operation that has begun with reading the process, and is under way until it is ended. Nil: each operation
     ///     has its own time.
+    ///   - known: of the same process, before: what it has read of images is used.
     /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
     public init(
-        process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline? = nil
+        process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline? = nil,
+        after known: RemoteTarget? = nil
     ) throws {
         guard let architecture = Architecture(elfMachine: process.machine) else {
             throw RemoteRefusal.otherArchitecture(pid: process.pid, machine: process.machine)
@@ -42,6 +45,7 @@ public final class RemoteTarget: Target {
         self.process = process
         self.architecture = architecture
         self.symbols = symbols
+        knownImages = known?.knownImages ?? KnownImages()
         self.options = options
         self.deadline = deadline ?? Deadline(nanoseconds: 0)
         operations = deadline == nil ? 0 : 1
@@ -78,12 +82,12 @@ public final class RemoteTarget: Target {
             let detach = symbols.exportedAddress(of: "pthread_detach", in: nil),
             let errnoLocation = symbols.exportedAddress(of: "__errno_location", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
+        var agentSymbols = AgentSymbols(
+            pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation, index: symbols,
+            hasOwnAllocator: hasOwnAllocator(besides: create))
+        agentSymbols.known = knownImages
         let agent = try Agent.start(
-            in: process, memory: mem,
-            symbols: AgentSymbols(
-                pthreadCreate: create, pthreadDetach: detach, errnoLocation: errnoLocation,
-                index: symbols,
-                hasOwnAllocator: hasOwnAllocator(besides: create)),
+            in: process, memory: mem, symbols: agentSymbols,
             deadline: deadline, holds: holds, idle: agentIdle, phase: { _ in })
         self.agent = agent
         isTouched = true

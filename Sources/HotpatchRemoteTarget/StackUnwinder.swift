@@ -32,8 +32,12 @@ final class StackUnwinder {
     ///   - current: what the process has mapped now.
     ///   - memory: of the process, read while threads are held.
     ///   - symbols: of the process; images that it has loaded since are read.
+    ///   - known: what is known of them.
     /// - Throws: a sentence of libdw.
-    init(of process: RemoteProcess, mapping current: ProcessMap, memory: ProcMemory, symbols: SymbolIndex) throws {
+    init(
+        of process: RemoteProcess, mapping current: ProcessMap, memory: ProcMemory, symbols: SymbolIndex,
+        known: KnownImages = KnownImages()
+    ) throws {
         let images = symbols.loadedImages(in: current)
         callbacks = .allocate(capacity: 1)
         callbacks.initialize(to: Dwfl_Callbacks())
@@ -64,7 +68,7 @@ final class StackUnwinder {
             tables.append(table)
         }
         for image in images { report(image.path, image.range, image.elf.frameTable) }
-        var described = images.map(Self.describe)
+        var described = known.describe(images, Self.describe)
         // The kernel's functions in every process: those of the target, where they are the same as ours.
         if let region = current.regions.first(where: { $0.path == "[vdso]" }),
             let table = FrameTable(ofSharedObject: region, memory: memory)
@@ -115,11 +119,9 @@ final class StackUnwinder {
             let start = image.bias.address(ofLinked: value).rawValue
             let (end, overflow) = start.addingReportingOverflow(max(size, 1))
             if overflow { return }
-            let name = String(decoding: bytes, as: UTF8.self)
-            if result.kind != .libc {
-                guard FrameMap.isAllocator(name) else { return }
-                if name == "malloc", binding != .local { exportsMalloc = true }
-            }
+            let isLibc = result.kind == .libc
+            guard let name = isLibc ? String(decoding: bytes, as: UTF8.self) : FrameMap.allocator(bytes) else { return }
+            if !isLibc, name == "malloc", binding != .local { exportsMalloc = true }
             result.symbols.append(FrameMap.Symbol(range: start..<end, name: name))
         }
         if exportsMalloc, result.kind == .other, file.contains(".so") { result.kind = .allocator }
