@@ -156,7 +156,10 @@ let package = Package(
             ]),
         tests(
             "CommandsTests",
-            ["HotpatchCommands", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode", "HotpatchTestSupport"]),
+            [
+                "HotpatchCommands", "HotpatchObjects", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode",
+                "HotpatchTestSupport",
+            ]),
         tests("ReloadTests", ["HotpatchReload", "HotpatchTestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),

@@ -54,6 +54,9 @@ public struct LedgerState: Sendable {
 
     public init() {}
 
+    /// Whether a mapping holds the ledger, or a part of it.
+    public static func isLedger(_ region: Region) -> Bool { region.path.hasPrefix(Ledger.mappingName) }
+
     /// Reads the ledger of a process; empty where it has none.
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
     public init(of map: ProcessMap, memory: any MemoryReader) throws {

@@ -32,6 +32,11 @@ public final class PatchEngine {
         try reading("read the patch ledger") { try LedgerState(of: target.processMap(), memory: target.memory) }
     }
 
+    /// Reads what the code of an image refers to, ahead of the first patch of it.
+    public func read(_ image: LoadedImage) throws(PatchError) {
+        try references.read(image, target.architecture, in: OriginalCode(target.memory, state: try state()))
+    }
+
     /// Computes what `apply` would do. Changes nothing.
     public func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
         let map = try reading("read the mappings") { try target.processMap() }

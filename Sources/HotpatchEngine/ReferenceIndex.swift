@@ -43,15 +43,19 @@ public final class ReferenceIndex {
     }
 
     /// Reads the image, unless it was read before with this entry.
-    /// - Parameter memory: the code as it was before anything was patched.
+    /// - Parameters:
+    ///   - function: an entry; nil where none is asked for yet.
+    ///   - memory: the code as it was before anything was patched.
     func read(
-        _ image: LoadedImage, for function: Address, _ architecture: Architecture, in memory: some MemoryReader
+        _ image: LoadedImage, for function: Address? = nil, _ architecture: Architecture, in memory: some MemoryReader
     ) throws(PatchError) {
         let entry = self.entry(of: image) ?? Entry(starts: image.codeStarts())
-        let start = Self.lowerBound(entry.starts, function) { $0 }
-        let isKnown = start < entry.starts.count && entry.starts[start] == function || entry.added.contains(function)
-        if entry.references != nil, isKnown { return }
-        let added = isKnown ? entry.added : entry.added.union([function])
+        var added = entry.added
+        if let function {
+            let start = Self.lowerBound(entry.starts, function) { $0 }
+            if start == entry.starts.count || entry.starts[start] != function { added.insert(function) }
+        }
+        if entry.references != nil, added.count == entry.added.count { return }
         let references = try Self.references(image, entry.starts + added, architecture, memory)
         do { try image.checkRead() } catch { throw .symbol(SymbolError(error)) }
         entry.references = references

@@ -98,9 +98,14 @@ struct Desk {
     mutating func apply(_ edited: Edited) throws -> RunResult {
         let result = try hotpatch(["apply"] + edited.arguments + ["--pid", victim.id])
         #expect(result.status == 0, "\(result)")
+        note(edited)
+        return result
+    }
+
+    /// What was applied is what runs.
+    mutating func note(_ edited: Edited) {
         texts = edited.texts
         for (file, new, _) in edited.objects { objects[file] = new }
-        return result
     }
 
     func expect(_ answers: [String], _ asked: [String] = ["hello", "count", "page", "probe"]) throws {
