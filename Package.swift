@@ -160,7 +160,7 @@ let package = Package(
                 "HotpatchCommands", "HotpatchObjects", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode",
                 "HotpatchTestSupport",
             ]),
-        tests("ReloadTests", ["HotpatchReload", "HotpatchTestSupport"]),
+        tests("ReloadTests", ["HotpatchReload", "HotpatchSupervise", "HotpatchTestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
         tests(
@@ -275,6 +275,10 @@ let package = Package(
         // A program that patches itself when told to, which CommandsTests looks at from outside.
         .executableTarget(
             name: "HotpatchFromCode", dependencies: ["Hotpatch", "CHotpatchVictims"], path: "Tests/Victims/FromCode",
+            swiftSettings: swiftSettings),
+        // A program that supervises others: signals are a whole process's, and the tests' own is shared.
+        .executableTarget(
+            name: "HotpatchSupervise", dependencies: ["HotpatchReload"], path: "Tests/Victims/Supervise",
             swiftSettings: swiftSettings),
     ]
 )

@@ -1,0 +1,48 @@
+import Glibc
+
+/// How a process has ended.
+public enum ChildEnd: Hashable, Sendable {
+    case exited(code: Int32)
+    /// - `core`: the kernel has handed over a core dump.
+    case killed(signal: Int32, core: Bool)
+    /// It has, and only its parent knows how.
+    case unknown
+
+    /// - Parameter status: as wait(2) gives it.
+    init(waitStatus status: Int32) {
+        let signal = status & 0x7f
+        self = signal == 0 ? .exited(code: status >> 8 & 0xff) : .killed(signal: signal, core: status & 0x80 != 0)
+    }
+
+    /// It was ended by a fault of its own, or ended itself with one.
+    public var isCrash: Bool {
+        guard case .killed(let signal, _) = self else { return false }
+        return [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSYS].contains(signal)
+    }
+}
+
+extension ChildEnd: CustomStringConvertible {
+    /// "exited with code 1", "crashed with SIGSEGV (core dumped)".
+    public var description: String {
+        switch self {
+        case .exited(let code):
+            // A shell and others say so of a child of theirs (sh(1)).
+            let signal = code > 128 ? Self.names[code - 128].map { ", as after \($0)" } : nil
+            return "exited with code \(code)" + (signal ?? "")
+        case .killed(let signal, let core):
+            return (isCrash ? "crashed with " : "was killed by ") + Self.name(of: signal)
+                + (core ? " (core dumped)" : "")
+        case .unknown: return "ended"
+        }
+    }
+
+    /// "SIGTERM"; "signal 40" where it has no name.
+    public static func name(of signal: Int32) -> String { names[signal] ?? "signal \(signal)" }
+
+    private static let names: [Int32: String] = [
+        SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+        SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGUSR1: "SIGUSR1",
+        SIGSEGV: "SIGSEGV", SIGUSR2: "SIGUSR2", SIGPIPE: "SIGPIPE", SIGALRM: "SIGALRM", SIGTERM: "SIGTERM",
+        SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ", SIGSYS: "SIGSYS",
+    ]
+}

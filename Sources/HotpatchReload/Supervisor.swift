@@ -1,0 +1,433 @@
+import CHotpatchLinux
+import Glibc
+import HotpatchMemory
+import HotpatchProcFS
+
+/// A process that belongs to the command.
+public struct SupervisedProcess: Hashable, Sendable {
+    public var pid: Int32
+    /// The path of what it executes, as the kernel has it; where the file was replaced, of what has stood there.
+    public var executable: String
+    /// In clock ticks after boot: with the pid, its identity.
+    public var startTime: UInt64
+}
+
+/// What has happened to the command.
+public enum SupervisorEvent: Hashable, Sendable {
+    /// The program runs that was looked for.
+    case found(SupervisedProcess)
+    /// The program has executed another one, or itself anew. It is looked for again.
+    case executed(SupervisedProcess)
+    /// The program has ended. It is looked for again while the command runs: a script may start it anew.
+    case ended(SupervisedProcess, ChildEnd)
+    /// The process that was launched has ended. Others that it has started may run: ``Supervisor/isRunning`` tells.
+    case commandEnded(ChildEnd)
+}
+
+/// Runs a command, and knows the processes that it consists of.
+///
+/// This process is the parent, so that it may trace the program where only parents may (Yama). Wait until ``descriptor`` is readable,
+/// and call ``events()``. It costs nothing while the program runs: only while one is looked for, time is used.
+///
+/// ```swift
+/// let signals = try SupervisorSignals()
+/// let supervisor = try Supervisor(command: ["swift", "run", "App"])
+/// supervisor.find { $0.executable == "/home/me/App/.build/debug/App" }
+/// try supervisor.launch()
+/// ```
+///
+/// ## Terminals, groups, and ends
+/// Where there is a terminal, the command runs in the group of this process, as a shell's child would: it reads what is typed, Ctrl-C and
+/// Ctrl-Z reach both at once. Where there is none, it has a group of its own, and signals are passed on (``end(by:signals:graceMilliseconds:)``).
+///
+/// When this process is killed, the command goes on as if nothing had been: it holds no descriptor of the supervisor's, and no signal is set for
+/// its parent's death. What a command's process leaves behind is adopted by this process (PR_SET_CHILD_SUBREAPER), so that it is known and
+/// may be traced.
+///
+/// Not for several threads at once.
+public final class Supervisor {
+    public struct Options: Sendable {
+        /// Variables that the command gets beside those of this process.
+        public var environment: [String: String] = [:]
+        /// Whether processes of the command whose parents end become children of this process. It holds for all of this process's descendants.
+        public var adoptsOrphans = true
+
+        public init() {}
+    }
+
+    /// Set in the environment of the command, to the pid of this process.
+    public static let environmentMark = "HOTPATCH_WATCH"
+
+    /// Program and arguments.
+    public let command: [String]
+    let options: Options
+    /// Readable when ``events()`` is to be called.
+    public let descriptor: Int32
+    private let timer: Int32
+
+    /// The process that was launched, until it is known that it has ended.
+    private(set) var root: ChildHandle?
+    /// How it has ended.
+    private(set) var rootEnd: ChildEnd?
+    /// The program that was looked for.
+    public private(set) var program: SupervisedProcess?
+    private var programHandle: ChildHandle?
+    private var programMemory: ProcMemory?
+    /// A program that has ended, and how its parent must tell.
+    private var ending: (process: SupervisedProcess, handle: ChildHandle, deadline: UInt64)?
+
+    private var isWanted: ((SupervisedProcess) -> Bool)?
+    /// Processes that were asked about.
+    private var verdicts: [SupervisedProcess: Bool] = [:]
+    private var searchDelay = Supervisor.shortestDelay
+    private static let shortestDelay: UInt64 = 10_000_000
+    private static let longestDelay: UInt64 = 500_000_000
+
+    /// Processes of the command, with the times they were started at. Their children belong to it also when they are gone.
+    private var known: [Int32: UInt64] = [:]
+    /// The command's processes are a group of their own, as there is no terminal.
+    public private(set) var hasOwnGroup = false
+    private let terminal = TerminalSettings()
+
+    public init(command: [String], options: Options = Options()) throws(SupervisorError) {
+        self.command = command
+        self.options = options
+        descriptor = linux_epoll()
+        timer = linux_timer()
+        guard descriptor >= 0, timer >= 0, linux_epoll_add(descriptor, timer) == 0 else {
+            throw .cannotSupervise(code: errno)
+        }
+        if options.adoptsOrphans { _ = linux_adopt_orphans() }
+    }
+
+    /// Ends nothing.
+    deinit {
+        if timer >= 0 { close(timer) }
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Looks for the program among the processes of the command, now and each time that it is gone.
+    /// - Parameter isWanted: asked once about each executable of each process. Of several, the first ancestor counts.
+    public func find(where isWanted: @escaping (SupervisedProcess) -> Bool) {
+        self.isWanted = isWanted
+        verdicts = [:]
+        searchSoon()
+    }
+
+    /// The pid of the process that was launched, while it runs.
+    public var commandPID: Int32? { root?.pid }
+
+    /// Whether any process of the command is left.
+    public var isRunning: Bool { root != nil || program != nil || !family().isEmpty }
+
+    /// Starts the command, with the input, output and errors of this process.
+    public func launch() throws(SupervisorError) {
+        if let root { throw .alreadyRuns(pid: root.pid) }
+        forget()
+        hasOwnGroup = !TerminalSettings.hasTerminal
+        let pid = try spawn()
+        guard let handle = ChildHandle(pid: pid), linux_epoll_add(descriptor, handle.descriptor) == 0 else {
+            let code = errno
+            kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw .cannotSupervise(code: code)
+        }
+        root = handle
+        known = [pid: handle.startTime]
+        searchSoon()
+    }
+
+    /// What has happened since the last call. Never waits.
+    ///
+    /// That a program has executed another one is noticed only here: call it before the program is changed, and take ``program`` after that.
+    public func events() -> [SupervisorEvent] {
+        linux_timer_set(timer, 0)
+        var events: [SupervisorEvent] = []
+        if let root, root.hasEnded {
+            if let end = root.end() ?? (isForeign(root) ? .unknown : nil) {
+                linux_epoll_remove(descriptor, root.descriptor)
+                self.root = nil
+                rootEnd = end
+            } else {
+                // A tracer has it.
+                tick(after: Self.shortestDelay)
+            }
+        }
+        checkProgram(&events)
+        if let rootEnd, root == nil, ending == nil {
+            events.append(.commandEnded(rootEnd))
+            self.rootEnd = nil
+        }
+        if program == nil, ending == nil, let isWanted { search(isWanted, &events) }
+        return events
+    }
+
+    /// It is no child of this process, or not any more.
+    private func isForeign(_ handle: ChildHandle) -> Bool { waitpid(handle.pid, nil, WNOHANG) < 0 && errno == ECHILD }
+
+    private func checkProgram(_ events: inout [SupervisorEvent]) {
+        if let program, let handle = programHandle {
+            if handle.hasEnded {
+                if handle.descriptor != root?.descriptor { linux_epoll_remove(descriptor, handle.descriptor) }
+                forgetProgram()
+                ending = (program, handle, linux_monotonic_time() + 300_000_000)
+            } else if hasExecuted(program) {
+                if handle !== root { linux_epoll_remove(descriptor, handle.descriptor) }
+                forgetProgram()
+                events.append(.executed(program))
+                searchSoon()
+            }
+        }
+        if let (process, handle, deadline) = ending {
+            let isRoot = handle.pid == rootPID
+            let end = isRoot ? rootEnd : handle.end()
+            if let end = end ?? (linux_monotonic_time() >= deadline ? .unknown : nil) {
+                events.append(.ended(process, end))
+                ending = nil
+                searchSoon()
+            } else {
+                tick(after: Self.shortestDelay)
+            }
+        }
+    }
+
+    /// Of the process that was launched, also after its end.
+    private var rootPID: Int32 = 0
+
+    private func forgetProgram() {
+        program = nil
+        programHandle = nil
+        programMemory = nil
+        verdicts = [:]
+    }
+
+    /// Its memory is another one, and there is one: a process that ends has none.
+    private func hasExecuted(_ program: SupervisedProcess) -> Bool {
+        guard let path = executable(of: program.pid) else { return false }
+        return programMemory?.isGone ?? (path != program.executable)
+    }
+
+    // MARK: Searching
+
+    private func searchSoon() {
+        searchDelay = Self.shortestDelay
+        if isWanted != nil, !known.isEmpty { tick(after: 0) }
+    }
+
+    private func tick(after delay: UInt64) { linux_timer_set(timer, linux_monotonic_time() + max(1, delay)) }
+
+    private func search(_ isWanted: (SupervisedProcess) -> Bool, _ events: inout [SupervisorEvent]) {
+        let family = family()
+        for entry in family {
+            guard let path = executable(of: entry.pid) else { continue }
+            let process = SupervisedProcess(pid: entry.pid, executable: path, startTime: entry.startTime)
+            let verdict = verdicts[process] ?? isWanted(process)
+            verdicts[process] = verdict
+            if verdict, take(process) {
+                events.append(.found(process))
+                return
+            }
+        }
+        guard !family.isEmpty else { return }
+        tick(after: searchDelay)
+        searchDelay = min(Self.longestDelay, searchDelay + searchDelay / 4)
+    }
+
+    private func take(_ process: SupervisedProcess) -> Bool {
+        let handle =
+            root.flatMap { $0.pid == process.pid ? $0 : nil }
+            ?? ChildHandle(pid: process.pid, startTime: process.startTime)
+        guard let handle else { return false }
+        // Without it, another executable only is noticed.
+        let memory = try? ProcMemory(pid: process.pid, writable: false)
+        // It may have executed another one before its memory was opened.
+        guard executable(of: process.pid) == process.executable,
+            handle === root || linux_epoll_add(descriptor, handle.descriptor) == 0
+        else { return false }
+        program = process
+        programHandle = handle
+        programMemory = memory
+        return true
+    }
+
+    /// Nil where it has ended.
+    private func executable(of pid: Int32) -> String? {
+        guard let path = try? ProcText.readLink(ProcDirectory.path(of: pid) + "/exe") else { return nil }
+        // The kernel marks the path of a file that is gone.
+        let mark = " (deleted)"
+        return path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path
+    }
+
+    // MARK: The command's processes
+
+    /// The processes of the command that live, parents first.
+    func family() -> [ChildTable.Entry] {
+        guard !known.isEmpty else { return [] }
+        let table = ChildTable.now()
+        let own = ProcStat.ownID() ?? getpid()
+        // One whose parent has ended before it was ever seen.
+        for entry in table.entries.values
+        where entry.parent == own && known[entry.pid] == nil && !entry.isZombie && isMarked(entry.pid) {
+            known[entry.pid] = entry.startTime
+        }
+        let all = table.family(of: known)
+        let living = all.filter { !$0.isZombie }
+        for entry in all where entry.isZombie && entry.parent == own {
+            if entry.pid == root?.pid || entry.pid == programHandle?.pid || entry.pid == ending?.handle.pid { continue }
+            waitpid(entry.pid, nil, WNOHANG)
+        }
+        known = Dictionary(living.map { ($0.pid, $0.startTime) }) { first, _ in first }
+        if let root { known[root.pid] = root.startTime }
+        return living
+    }
+
+    private func isMarked(_ pid: Int32) -> Bool {
+        guard let environment = try? ProcText.read(ProcDirectory.path(of: pid) + "/environ", limit: 4 << 20) else {
+            return false
+        }
+        let mark = Array("\(Self.environmentMark)=\(getpid())".utf8)
+        return environment.split(separator: 0).contains { $0.elementsEqual(mark) }
+    }
+
+    private func forget() {
+        if let handle = programHandle, handle !== root { linux_epoll_remove(descriptor, handle.descriptor) }
+        if let root { linux_epoll_remove(descriptor, root.descriptor) }
+        forgetProgram()
+        root = nil
+        rootEnd = nil
+        ending = nil
+        known = [:]
+        linux_timer_set(timer, 0)
+    }
+
+    private func spawn() throws(SupervisorError) -> Int32 {
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        var ignoredHere = sigset_t()
+        sigemptyset(&ignoredHere)
+        if SupervisorSignals.ignoresPipe { sigaddset(&ignoredHere, SIGPIPE) }
+        posix_spawnattr_setsigdefault(&attributes, &ignoredHere)
+        if hasOwnGroup {
+            flags |= POSIX_SPAWN_SETPGROUP
+            posix_spawnattr_setpgroup(&attributes, 0)
+        }
+        posix_spawnattr_setflags(&attributes, Int16(flags))
+        let words = command.map { strdup($0) } + [nil]
+        let variables = environment().map { strdup($0) } + [nil]
+        defer { for word in words + variables { free(word) } }
+        var child: pid_t = 0
+        let code = posix_spawnp(&child, command.first ?? "", nil, &attributes, words, variables)
+        guard code == 0 else { throw .notStarted(program: command.first ?? "", code: code) }
+        rootPID = child
+        return child
+    }
+
+    private func environment() -> [String] {
+        var added = options.environment
+        added[Self.environmentMark] = "\(getpid())"
+        var all: [String] = []
+        var next = environ
+        while let variable = next.pointee {
+            let text = String(cString: variable)
+            if added[String(text.prefix { $0 != "=" })] == nil { all.append(text) }
+            next += 1
+        }
+        return all + added.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    }
+
+    // MARK: Ending
+
+    /// Starts the command again, after it was stopped where it runs.
+    public func restart(
+        graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
+    ) throws(SupervisorError) {
+        try stop(graceMilliseconds: graceMilliseconds, signals: signals)
+        try launch()
+    }
+
+    /// Ends the command: SIGTERM to its processes, and SIGKILL to those that are left after a while. Waits for it, at most that long
+    /// and two seconds. Processes that have begun a session of their own, as daemons do, are left alone.
+    /// - Parameter signals: one that comes while it waits cuts the waiting to a second. It is not taken.
+    /// - Returns: how the process that was launched has ended; nil where that was known before.
+    @discardableResult
+    public func stop(
+        graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
+    ) throws(SupervisorError) -> ChildEnd? {
+        try finish(SIGTERM, graceMilliseconds, signals)
+    }
+
+    /// Ends the command as if it had got a signal that this process has got: it does get it, unless the terminal has sent it to both.
+    /// Then as ``stop(graceMilliseconds:signals:)``.
+    @discardableResult
+    public func end(
+        by signal: SupervisorSignals.Signal, signals: SupervisorSignals? = nil, graceMilliseconds: Int = 10_000
+    ) throws(SupervisorError) -> ChildEnd? {
+        // A terminal that closes tells the leader of the session first, and no other.
+        let hasReached = signal.isFromTerminal && !hasOwnGroup && signal.number != SIGHUP
+        return try finish(hasReached ? nil : signal.number, graceMilliseconds, signals)
+    }
+
+    private func finish(
+        _ signal: Int32?, _ graceMilliseconds: Int, _ signals: SupervisorSignals?
+    ) throws(SupervisorError) -> ChildEnd? {
+        defer { terminal.restore() }
+        var end = rootEnd
+        if let signal {
+            send(signal)
+            // A process that is stopped takes no other signal.
+            send(SIGCONT)
+        }
+        var deadline = linux_monotonic_time() + UInt64(max(0, graceMilliseconds)) * 1_000_000
+        var isKilled = false
+        var isHurried = false
+        while true {
+            if let root, let known = root.end() ?? (root.hasEnded && isForeign(root) ? .unknown : nil) {
+                end = known
+                linux_epoll_remove(descriptor, root.descriptor)
+                self.root = nil
+            }
+            let rest = victims()
+            if rest.isEmpty && root == nil { break }
+            let now = linux_monotonic_time()
+            if now >= deadline {
+                if isKilled { throw .notEnded(pids: rest.map(\.pid)) }
+                isKilled = true
+                deadline = now + 2_000_000_000
+            }
+            // What is forked meanwhile is killed in the next round.
+            if isKilled { send(SIGKILL) }
+            var waiting = [
+                pollfd(fd: root?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: isHurried ? -1 : signals?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+            ]
+            poll(&waiting, 2, root == nil ? 5 : 20)
+            if waiting[1].revents != 0 {
+                isHurried = true
+                deadline = min(deadline, linux_monotonic_time() + 1_000_000_000)
+            }
+        }
+        forget()
+        return end
+    }
+
+    /// The processes that stopping ends.
+    private func victims() -> [ChildTable.Entry] {
+        let session = getsid(0)
+        return family().filter { $0.pid == root?.pid || $0.pid == program?.pid || getsid($0.pid) == session }
+    }
+
+    private func send(_ signal: Int32) {
+        let victims = victims()
+        // The group's number is kept by the process that leads it, until somebody has waited for that.
+        let hasGroup = hasOwnGroup && root != nil
+        for victim in victims where !hasGroup || getpgid(victim.pid) != rootPID {
+            ChildHandle(pid: victim.pid, startTime: victim.startTime)?.send(signal)
+        }
+        if hasGroup { kill(-rootPID, signal) }
+    }
+}
