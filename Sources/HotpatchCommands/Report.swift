@@ -76,14 +76,3 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
         .document(["error": .string(description), "exit_code": .number(Int(exitCode.rawValue))])
     }
 }
-
-/// Text as a terminal may have it: names come from the target, and a control character in one of them would be obeyed.
-public func printable(_ text: String) -> String {
-    let isControl = { (scalar: Unicode.Scalar) in
-        (scalar.value < 0x20 && scalar != "\n" && scalar != "\t") || (0x7f..<0xa0).contains(scalar.value)
-    }
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
-    var result = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars { result.append(isControl(scalar) ? "\u{fffd}" : scalar) }
-    return String(result)
-}
