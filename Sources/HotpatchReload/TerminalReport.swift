@@ -1,0 +1,158 @@
+import CHotpatchLinux
+import Glibc
+
+/// Says what happens while sources are watched: one line a save, and then only what needs attention; or JSON, an object a line.
+///
+/// What the program prints is left alone: each event is written with one write(2), so that lines of both do not mix.
+public struct TerminalReport: Sendable {
+    public enum Format: Hashable, Sendable {
+        /// - `colors`: as a terminal has them. `verbose`: names each function, and says what was saved.
+        case text(colors: Bool, verbose: Bool)
+        case json
+    }
+
+    public var format: Format
+    /// Where it is written to.
+    public var descriptor: Int32
+
+    public init(format: Format, descriptor: Int32) {
+        self.format = format
+        self.descriptor = descriptor
+    }
+
+    /// Text to the standard error, with colours where that is a terminal that has them; JSON to the standard output.
+    public init(json: Bool, verbose: Bool = false) {
+        self.init(
+            format: json
+                ? .json
+                : .text(
+                    colors: Self.hasColors(
+                        isTerminal: isatty(STDERR_FILENO) == 1, term: Self.variable("TERM"),
+                        noColor: Self.variable("NO_COLOR")),
+                    verbose: verbose),
+            descriptor: json ? STDOUT_FILENO : STDERR_FILENO)
+    }
+
+    /// Whether colours are used: a compiler's errors may have them too.
+    public var hasColors: Bool { if case .text(let colors, _) = format { colors } else { false } }
+
+    /// No colours in a pipe, for a terminal that says it has none, and where the user wants none (https://no-color.org).
+    static func hasColors(isTerminal: Bool, term: String?, noColor: String?) -> Bool {
+        isTerminal && (noColor ?? "").isEmpty && term != nil && term != "" && term != "dumb"
+    }
+
+    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// Writes what there is to say of an event. What nobody reads for two seconds is lost.
+    public func write(_ event: TerminalEvent) {
+        var rest = Array(text(of: event).utf8)[...]
+        let deadline = linux_monotonic_time() + 2_000_000_000
+        while !rest.isEmpty, linux_monotonic_time() < deadline {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&waiting, 1, 100)
+            } else if errno != EINTR {
+                return
+            }
+        }
+    }
+
+    /// The lines for an event, each with its newline; empty where there is nothing to say.
+    public func text(of event: TerminalEvent) -> String {
+        switch format {
+        case .json: return event.json.description + "\n"
+        case .text(let colors, let verbose):
+            return TerminalLines(colors: colors, verbose: verbose).lines(of: event).map { $0 + "\n" }.joined()
+        }
+    }
+}
+
+/// Events for a person.
+struct TerminalLines {
+    var colors: Bool
+    var verbose: Bool
+
+    private func paint(_ color: TerminalText.Color, _ text: String) -> String {
+        let text = printable(text)
+        return colors ? color(text) : text
+    }
+
+    /// `Routes.swift  2 functions  412 ms (compile 380 · link 18 · held 0.4)`
+    private func line(_ subject: String, _ words: String..., times: TerminalTimes? = nil) -> String {
+        ([paint(.bold, subject)] + words + (times.map { [paint(.dim, Self.text(of: $0))] } ?? [])).joined(
+            separator: "  ")
+    }
+
+    func lines(of event: TerminalEvent) -> [String] {
+        switch event {
+        case .launched(let pid, let command):
+            return [line(command.joined(separator: " "), "process \(pid)")]
+        case .ready(let process, let files):
+            return [
+                line(Self.name(process), "process \(process.pid)", paint(.dim, "watching " + Self.count(files, "file")))
+            ]
+        case .saved(let files): return verbose ? [line(names(files), "saved")] : []
+        case .applied(let reload): return lines(of: reload, Self.count(reload.functions.count, "function"))
+        case .restored(let reload): return lines(of: reload, "as it was")
+        case .unchanged(let files, let times): return [line(names(files), "nothing changed", times: times)]
+        case .copied(let files): return [line(names(files), "copied")]
+        case .refused(let files, let reason):
+            return [line(names(files), paint(.yellow, "not applied: ") + printable(reason))]
+        case .compileFailed(let files, let output, let times):
+            let output = colors ? TerminalText.colored(output) : TerminalText.plain(output)
+            return [line(names(files), paint(.red, "does not compile"), times: times)]
+                + (output.isEmpty ? [] : [output.hasSuffix("\n") ? String(output.dropLast()) : output])
+        case .restarting(let reason): return [paint(.yellow, "restarting: ") + printable(reason)]
+        case .restarted(let pid, let times): return [line("restarted", "process \(pid)", times: times)]
+        case .executed(let process):
+            return [line(Self.name(process), paint(.yellow, "executes another program"))]
+        case .exited(let process, let end):
+            return [
+                line(
+                    process.map(Self.name) ?? "the command",
+                    paint(end == .exited(code: 0) ? .dim : .red, "\(end)"))
+            ]
+        case .notice(let text): return [paint(.yellow, "note: ") + printable(text)]
+        case .error(let text): return [paint(.red, "error: ") + printable(text)]
+        }
+    }
+
+    private func lines(of reload: TerminalReload, _ what: String) -> [String] {
+        var lines = [line(names(reload.files), what, times: reload.times)]
+        if verbose { lines += reload.functions.map { "    " + paint(.dim, $0) } }
+        lines += reload.keptOld.map { "    " + paint(.yellow, "kept old: ") + printable($0) }
+        lines += reload.notReached.map { "    " + paint(.yellow, "not reached: ") + printable($0) }
+        return lines
+    }
+
+    // MARK: Words
+
+    /// Without their folders; three of them where there are many.
+    private func names(_ files: [String]) -> String {
+        let names = files.map(Self.lastPart)
+        let shown = verbose ? names.count : 3
+        if names.count <= shown + 1 { return names.joined(separator: ", ") }
+        return names.prefix(shown).joined(separator: ", ") + " and \(names.count - shown) more"
+    }
+
+    private static func name(_ process: SupervisedProcess) -> String { lastPart(process.executable) }
+
+    private static func lastPart(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+
+    static func count(_ number: Int, _ noun: String) -> String { number == 1 ? "1 \(noun)" : "\(number) \(noun)s" }
+
+    /// `412 ms (compile 380 · link 18 · held 0.4)`; from ten seconds on in seconds: `12.3 s`.
+    static func text(of times: TerminalTimes) -> String {
+        let inSeconds = times.nanoseconds >= 10_000_000_000
+        let unit: UInt64 = inSeconds ? 1_000_000_000 : 1_000_000
+        func number(_ nanoseconds: UInt64) -> String {
+            let tenths = (nanoseconds + unit / 20) / (unit / 10)
+            return inSeconds || tenths < 100 ? "\(tenths / 10).\(tenths % 10)" : "\((nanoseconds + unit / 2) / unit)"
+        }
+        let parts = times.parts.map { "\($0.name) \(number($0.nanoseconds))" }.joined(separator: " · ")
+        return number(times.nanoseconds) + (inSeconds ? " s" : " ms") + (parts.isEmpty ? "" : " (\(parts))")
+    }
+}
