@@ -37,8 +37,39 @@ enum BuildFiles {
         }
     }
 
+    /// Makes a folder that only its owner can enter. One that exists stays.
+    static func makeFolder(_ path: String) throws(BuildError) {
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST && isDirectory(path) else {
+            throw .file(path: path, doing: "make", code: errno)
+        }
+    }
+
+    static func rename(_ path: String, to new: String) throws(BuildError) {
+        guard Glibc.rename(path, new) == 0 else { throw .file(path: path, doing: "rename", code: errno) }
+    }
+
+    static func copy(_ path: String, to new: String) throws(BuildError) { try write(read(path), to: new) }
+
+    /// Removes a folder and what is in it, links and not what they lead to. What cannot be removed stays.
+    static func remove(_ folder: String) {
+        for name in list(folder) {
+            let path = join(folder, name)
+            var status = stat()
+            guard lstat(path, &status) == 0 else { continue }
+            if status.st_mode & S_IFMT == S_IFDIR { remove(path) } else { unlink(path) }
+        }
+        rmdir(folder)
+    }
+
     static func isFile(_ path: String) -> Bool { kind(path) == S_IFREG }
     static func isDirectory(_ path: String) -> Bool { kind(path) == S_IFDIR }
+
+    /// When it was written last, in nanoseconds since 1970; 0 where it does not exist.
+    static func modified(_ path: String) -> Int {
+        var status = stat()
+        guard linux_stat(path, &status) == 0 else { return 0 }
+        return Int(status.st_mtim.tv_sec) * 1_000_000_000 + Int(status.st_mtim.tv_nsec)
+    }
 
     private static func kind(_ path: String) -> mode_t? {
         var status = stat()

@@ -26,7 +26,7 @@ public struct BuildModule: Sendable {
     /// Of Swift: the compiler driver's command, without the sources. The program first.
     var driver: [String] = []
     /// Where the commands run.
-    var workingDirectory: String
+    public var workingDirectory: String
 }
 
 /// One file that the build compiles.
@@ -36,6 +36,8 @@ public struct BuildSource: Sendable, Hashable {
     public var object: String
     /// The build has written the source itself.
     public var isGenerated = false
+    /// The build does not know it yet.
+    public var isNew = false
     /// What it read when it was compiled, as a rule of make.
     var dependencyFile: String?
     /// Of Swift: what it declares and uses (`.swiftdeps`).

@@ -24,22 +24,41 @@ extension BuildRecipe {
         }
 
         let scratch = BuildFiles.join(directory, invocation?.scratchPath ?? ".build")
-        let debug = scratch + "/debug"
-        if BuildFiles.isFile(debug + "/description.json") {
-            return try native(folder: debug, root: directory, product: invocation?.product)
+        let isNew = BuildFiles.isDirectory(scratch + "/out/Intermediates.noindex/XCBuildData")
+        let isNative = BuildFiles.isFile(scratch + "/debug/description.json")
+        // Of both builds, where the command does not say which it means, the one that was made last.
+        let isNewer =
+            BuildFiles.modified(scratch + "/out/Products") > BuildFiles.modified(scratch + "/debug/description.json")
+        switch invocation?.buildSystem {
+        case "swiftbuild" where isNew, nil where isNew && (!isNative || isNewer):
+            return try swiftBuild(out: scratch + "/out", root: directory, product: invocation?.product)
+        case "native" where isNative, nil where isNative:
+            return try native(folder: scratch + "/debug", root: directory, product: invocation?.product)
+        case let system?: throw .noBuild("There is none of \(system) in \(scratch)")
+        case nil: break
         }
-        throw .noBuild("There is no \(debug)/description.json")
+        if let path = databases(near: directory).first { return try database(path) }
+        throw .noBuild(
+            "There is neither \(scratch)/debug/description.json nor a compile_commands.json near \(directory)")
     }
 
     /// The build that a program was made by, found beside it.
     private static func ofProgram(_ path: String, directory: String) throws(BuildError) -> BuildRecipe? {
         let (folder, name) = BuildFiles.split(path)
+        let package = BuildFiles.isFile(directory + "/Package.swift") ? directory : nil
         if BuildFiles.isFile(folder + "/description.json") {
             let configuration = BuildFiles.split(folder).name
             guard configuration == "debug" else { throw .notDebug(module: name, flag: "-c \(configuration)") }
-            let isPackage = BuildFiles.isFile(directory + "/Package.swift")
-            return try native(folder: folder, root: isPackage ? directory : nil, product: name)
+            return try native(folder: folder, root: package, product: name)
         }
-        return nil
+        let (products, configuration) = BuildFiles.split(folder)
+        let out = BuildFiles.split(products).folder
+        if BuildFiles.split(products).name == "Products",
+            BuildFiles.isDirectory(out + "/Intermediates.noindex/XCBuildData")
+        {
+            guard configuration.hasPrefix("Debug") else { throw .notDebug(module: name, flag: configuration) }
+            return try swiftBuild(out: out, root: package, product: name)
+        }
+        return try databases(near: folder).first.map { (path) throws(BuildError) in try database(path, product: name) }
     }
 }

@@ -156,14 +156,7 @@ extension BuildRecipe {
                     dependencyFile: block.dependencies, command: CompilerOptions.withoutOutputs(arguments)))
             modules[name] = module
         }
-        return modules.values.sorted { $0.name < $1.name }.map { module in
-            var module = module
-            module.directories = folders(of: module.name, module.sources.filter { !$0.isGenerated }.map(\.path))
-            let searched = Set(module.sources.flatMap { CompilerOptions.headerFolders($0.command ?? []) })
-            module.headerDirectories = searched.map { BuildFiles.join(root, $0) }
-                .filter { !BuildFiles.isBelow($0, scratch) && BuildFiles.isBelow($0, root) }.sorted()
-            return module
-        }
+        return withFolders(modules, root: root, scratch: scratch)
     }
 
     /// The package's own files, and those of the packages that it takes from other folders.

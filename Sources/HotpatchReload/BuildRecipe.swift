@@ -28,6 +28,10 @@ public final class BuildRecipe: Sendable {
     private let jobs = Locked<[String: ModuleJobs]>([:])
     /// What later compilations have written, by source.
     private let latest = Locked<[String: CompileCommand.Outputs]>([:])
+    /// What the compiler said that it reads for a source, and when that was written.
+    private let rules = Locked<[String: (time: Int, prerequisites: [String])]>([:])
+    /// What was read of files, and when these were written.
+    private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
     init(
         system: System, root: String, product: String?, modules: [BuildModule], resources: [BuildResource],
@@ -100,22 +104,81 @@ public final class BuildRecipe: Sendable {
         var users: [String] = []
         for module in edited where module.isInProgram {
             for source in module.sources {
-                guard let rule = latest.withLock({ $0[source.path]?.dependencies }) ?? source.dependencyFile,
-                    let text = try? BuildFiles.read(rule)
-                else { continue }
-                if BuildFiles.prerequisites(text).contains(where: {
+                let read = prerequisites(of: source, module).contains {
                     BuildFiles.canonical(BuildFiles.join(module.workingDirectory, $0)) == path
-                }) {
-                    users.append(source.path)
                 }
+                if read { users.append(source.path) }
             }
         }
         return users
     }
 
-    /// From now on what this compilation wrote says what the file includes, declares and uses.
+    /// What was read for a source. Where a build of C keeps no rules, the compiler is asked.
+    private func prerequisites(of source: BuildSource, _ module: BuildModule) -> [String] {
+        let rule = latest.withLock { $0[source.path]?.dependencies } ?? source.dependencyFile
+        if let rule, let text = try? BuildFiles.read(rule) { return BuildFiles.prerequisites(text) }
+        guard let command = source.command else { return [] }
+        let time = BuildFiles.modified(source.path)
+        if let known = rules.withLock({ $0[source.path] }), known.time == time { return known.prerequisites }
+        let asked = try? CompilerProcess().run(
+            command + ["-M"], in: module.workingDirectory, seconds: 30, outputOnly: true)
+        let prerequisites = asked.map { $0.status == 0 ? BuildFiles.prerequisites($0.printed) : [] } ?? []
+        rules.withLock { $0[source.path] = (time, prerequisites) }
+        return prerequisites
+    }
+
+    /// From now on what this compilation wrote says what the file includes, declares and uses. Its files are to stay.
     public func adopt(_ outputs: CompileCommand.Outputs, of source: String) {
         latest.withLock { $0[source] = outputs }
+    }
+
+    /// What a file declares and uses, as it was compiled last; nil where that is not known.
+    func references(of source: String) -> CompiledReferences? {
+        guard let path = latest.withLock({ $0[source]?.references }) ?? self.source(source)?.source.referenceFile else {
+            return nil
+        }
+        return references(at: path)
+    }
+
+    func references(at path: String) -> CompiledReferences? {
+        let time = BuildFiles.modified(path)
+        if let known = parsed.withLock({ $0[path] }), known.time == time { return known.references }
+        guard let bytes = try? BuildFiles.read(path), let references = try? CompiledReferences(reading: bytes) else {
+            return nil
+        }
+        parsed.withLock { $0[path] = (time, references) }
+        return references
+    }
+
+    // MARK: New files
+
+    /// The same build with other files: new Swift files, each in its module, and without those that are gone.
+    ///
+    /// What is known of the other files stays known.
+    /// - Parameter added: path and module.
+    public func changing(adding added: [(path: String, module: String)], removing removed: Set<String>) -> BuildRecipe {
+        var modules = modules
+        for index in modules.indices where modules[index].isInProgram {
+            modules[index].sources.removeAll { removed.contains($0.path) }
+            guard modules[index].language == .swift else { continue }
+            for (path, name) in added where name == modules[index].name {
+                guard !modules[index].sources.contains(where: { $0.path == path }) else { continue }
+                // An object lies beside the others and is called as they are: `Shop.swift.o`, or `Shop.o`.
+                let sibling = modules[index].sources.first
+                let (folder, other) = BuildFiles.split(sibling?.object ?? path)
+                var file = BuildFiles.split(path).name
+                if !other.hasSuffix(".swift.o"), file.hasSuffix(".swift") { file.removeLast(".swift".count) }
+                modules[index].sources.append(
+                    BuildSource(path: path, object: BuildFiles.join(folder, file + ".o"), isNew: true))
+            }
+        }
+        let recipe = BuildRecipe(
+            system: system, root: root, product: product, modules: modules, resources: resources, manifests: manifests)
+        recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
+        recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }
+        let touched = Set(added.map(\.module) + removed.compactMap { source($0)?.module.name })
+        recipe.jobs.withLock { [jobs] new in new = jobs.withLock { $0.filter { !touched.contains($0.key) } } }
+        return recipe
     }
 
     // MARK: Commands
@@ -142,6 +205,18 @@ public final class BuildRecipe: Sendable {
                 source: path, module: module.name, language: .swift, arguments: arguments,
                 workingDirectory: module.workingDirectory, objectName: BuildFiles.split(source.object).name)
         }
+    }
+
+    /// The command that makes a Swift module's interface, for other modules to read: `NAME.swiftmodule` in a folder.
+    /// - Throws: `BuildError`.
+    func moduleCommand(for name: String, writingInto folder: String) throws(BuildError) -> CompileCommand {
+        guard let module = module(name), module.language == .swift, let words = try jobs(of: module).emitModule else {
+            throw .noCommand(path: name + ".swiftmodule")
+        }
+        return CompileCommand(
+            source: name, module: name, language: .swift,
+            arguments: words + ["-o", BuildFiles.join(folder, name + ".swiftmodule")],
+            workingDirectory: module.workingDirectory, objectName: name + ".swiftmodule")
     }
 
     private func jobs(of module: BuildModule) throws(BuildError) -> ModuleJobs {

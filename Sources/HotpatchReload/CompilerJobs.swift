@@ -7,7 +7,8 @@ struct ModuleJobs: Sendable {
 
     /// Options that say where a frontend writes; each has one argument.
     private static let outputs: Set = [
-        "-o", "-emit-dependencies-path", "-emit-reference-dependencies-path", "-serialize-diagnostics-path",
+        "-o", "-output-file-map", "-emit-dependencies-path", "-emit-reference-dependencies-path",
+        "-serialize-diagnostics-path",
         "-emit-module-path", "-emit-module-doc-path", "-emit-module-source-info-path", "-emit-objc-header-path",
         "-emit-clang-header-path", "-emit-abi-descriptor-path", "-emit-const-values-path",
         "-emit-loaded-module-trace-path", "-emit-module-dependencies-path", "-index-store-path",

@@ -52,6 +52,10 @@ enum BuildPackage {
         func alone() -> Int { 1 }
 
         """,
+        "Sources/Core/Twice.swift": """
+        func twice() -> Int { alone() * 2 }
+
+        """,
         "Sources/App/main.swift": """
         import Core
         let shop = Shop()
@@ -76,6 +80,9 @@ enum BuildPackage {
     static func path() throws -> String { try built.get().path }
 
     static func recipe() throws -> BuildRecipe { try BuildRecipe.find(directory: path(), command: ["swift", "run"]) }
+
+    /// A source's path.
+    static func source(_ name: String) throws -> String { try path() + "/Sources/" + name }
 
     /// Writes a file, and makes the folders that it lies in.
     static func write(_ text: String, to path: String) throws {

@@ -1,0 +1,98 @@
+import CHotpatchLinux
+import Glibc
+import HotpatchELF
+
+/// What a program was built of, kept: the objects that were linked, and the sources of them.
+///
+/// They are copies, for any build writes others in their place. (The compilers of today write aside and rename, so that links would do; but
+/// assemblers and editors write in place.) They lie in a folder that only their owner can enter, which goes with this value. What a process
+/// that was killed has left is removed when the next one begins.
+public final class Snapshot: Sendable {
+    public let folder: String
+    private let kept: [String: Kept]
+
+    private struct Kept: Sendable {
+        var object: String?
+        var source: String?
+    }
+
+    private static let prefix = "hotpatch-watch-"
+
+    /// The sources that were written after the build had compiled them: their objects are of something else.
+    public let edited: [String]
+
+    /// Copies the objects and sources of the modules that a user edits.
+    /// - Parameter parent: nil for `$TMPDIR` or `/tmp`.
+    /// - Throws: `BuildError`. An object that does not exist is left out.
+    public init(of recipe: BuildRecipe, in parent: String? = nil) throws(BuildError) {
+        let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        Self.removeLeftovers(in: parent)
+        var template = Array("\(parent)/\(Self.prefix)\(getpid())-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw .file(path: parent, doing: "make a folder in", code: errno) }
+        let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        self.folder = folder
+        var kept: [String: Kept] = [:]
+        var edited: [String] = []
+        do throws(BuildError) {
+            for module in recipe.edited where module.isInProgram {
+                for source in module.sources {
+                    let own = folder + "/\(kept.count)"
+                    try BuildFiles.makeFolder(own)
+                    var copies = Kept()
+                    for (path, copy) in [(source.object, \Kept.object), (source.path, \Kept.source)] {
+                        let place = own + "/" + BuildFiles.split(path).name
+                        do throws(BuildError) {
+                            try BuildFiles.copy(path, to: place)
+                            copies[keyPath: copy] = place
+                        } catch {
+                            guard case .file(path, _, ENOENT) = error else { throw error }
+                        }
+                    }
+                    // The compiler leaves an object of the same code as it is; what it read it writes each time.
+                    let compiled = max(
+                        BuildFiles.modified(source.object), source.dependencyFile.map(BuildFiles.modified) ?? 0)
+                    if !source.isGenerated, BuildFiles.modified(source.path) > compiled { edited.append(source.path) }
+                    kept[source.path] = copies
+                }
+            }
+        } catch {
+            BuildFiles.remove(folder)
+            throw error
+        }
+        self.kept = kept
+        self.edited = edited
+    }
+
+    deinit { BuildFiles.remove(folder) }
+
+    /// The object that was linked; nil where there was none.
+    public func object(of source: String) -> String? { kept[source]?.object }
+
+    /// A copy of the source.
+    public func contents(of source: String) -> String? { kept[source]?.source }
+
+    /// A new folder in this one, for whatever goes with it.
+    public func makeFolder(_ name: String) throws(BuildError) -> String {
+        let path = folder + "/" + name
+        try BuildFiles.makeFolder(path)
+        return path
+    }
+
+    /// The same command for the files as they were: it makes the objects of the program again, with other options for instance.
+    public func original(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
+        try command.replacing(kept.compactMapValues(\.source), overlay: folder + "/sources.yaml")
+    }
+
+    private static func removeLeftovers(in parent: String) {
+        for name in BuildFiles.list(parent) where name.hasPrefix(prefix) {
+            let digits = name.dropFirst(prefix.count).prefix { $0 != "-" }
+            guard let pid = pid_t(digits), pid > 0, pid != getpid(), kill(pid, 0) != 0, errno == ESRCH else { continue }
+            var status = stat()
+            let path = parent + "/" + name
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == getuid() else {
+                continue
+            }
+            BuildFiles.remove(path)
+        }
+    }
+}

@@ -1,0 +1,241 @@
+import Glibc
+import HotpatchTestSupport
+import Testing
+
+@testable import HotpatchReload
+
+@Suite struct CompileTransactionTests {
+    /// Edited files, compiled; the package itself stays as it is.
+    private struct Edit {
+        let directory: TemporaryDirectory
+        let recipe: BuildRecipe
+        let transaction: CompileTransaction
+
+        init(_ edits: KeyValuePairs<String, String>, new: [String] = []) throws {
+            directory = try TemporaryDirectory("transaction")
+            var contents: [String: String] = [:]
+            for (name, text) in edits {
+                let copy = directory.path + "/edited.\(contents.count)"
+                try BuildPackage.write(text, to: copy)
+                contents[try BuildPackage.source(name)] = copy
+            }
+            for name in ["objects", "overlay"] { mkdir(directory.path + "/" + name, 0o700) }
+            let added = try new.map { (path: try BuildPackage.source($0), module: String($0.prefix { $0 != "/" })) }
+            recipe = try BuildPackage.recipe().changing(adding: added, removing: [])
+            transaction = try recipe.compile(
+                edits.map { try BuildPackage.source($0.key) }, into: directory.path + "/objects",
+                overlay: directory.path + "/overlay", contents: contents, swiftOptions: ["-function-sections"],
+                clangOptions: ["-ffunction-sections"])
+        }
+
+        /// The files that were compiled, dependents with a star.
+        var files: [String] {
+            transaction.files.map { String($0.source.split(separator: "/").last ?? "") + ($0.isDependent ? "*" : "") }
+        }
+        var printed: String { String(decoding: transaction.refused?.printed ?? [], as: UTF8.self) }
+
+        func symbols(_ file: String) throws -> String {
+            let object = try #require(transaction.files.first { $0.source.hasSuffix(file) }).outputs.object
+            return try run(["nm", object]).output
+        }
+    }
+
+    @Test func body() throws {
+        let edit = try Edit(["Core/Alone.swift": "// One.\nfunc alone() -> Int { 7 }\n"])
+        #expect(edit.transaction.isComplete, "\(edit.printed)")
+        #expect(edit.files == ["Alone.swift"])
+        #expect(edit.transaction.interfaces.isEmpty)
+    }
+
+    /// Who uses a function of another file is compiled with it when it is called differently; who does not is not.
+    @Test func dependents() throws {
+        let edit = try Edit(["Core/Alone.swift": "func alone(_ number: Int = 1) -> Int { number }\n"])
+        #expect(edit.transaction.isComplete, "\(edit.printed)")
+        #expect(edit.files == ["Alone.swift", "Twice.swift*"])
+        #expect(try edit.symbols("Twice.swift").contains("$s4Core5aloneyS2iF"))
+    }
+
+    @Test func refusedDependent() throws {
+        let edit = try Edit(["Core/Alone.swift": "func alone() -> String { \"1\" }\n"])
+        #expect(!edit.transaction.isComplete)
+        #expect(edit.transaction.refused?.source.hasSuffix("/Twice.swift") == true)
+        #expect(edit.printed.contains("Twice.swift:1:") && edit.printed.contains("error:"))
+    }
+
+    /// A function that one target begins to declare is seen by another, without a build.
+    @Test func acrossModules() throws {
+        let edit = try Edit([
+            "App/Line.swift": "import Core\nfunc line(_ shop: Shop) -> String { shop.shout() }\n",
+            "Core/Names.swift": """
+            func name(of shop: Shop) -> String { "shop \\(shop.sold)" }
+            extension Shop {
+                public var title: String { name(of: self) }
+                public func shout() -> String { title + "!" }
+            }
+
+            """,
+        ])
+        #expect(edit.transaction.isComplete, "\(edit.printed)")
+        #expect(edit.files.first == "Names.swift" && edit.files.contains("Line.swift"))
+        #expect(!edit.files.contains("Alone.swift*"))
+        #expect(edit.transaction.interfaces.map(\.module).first == "Core")
+        #expect(try edit.symbols("Line.swift").contains("U $s4Core4ShopC5shoutSSyF"))
+    }
+
+    /// A change that others see, in a module that others use, brings along who uses it there.
+    @Test func dependentsInAnotherModule() throws {
+        let edit = try Edit([
+            "Core/Names.swift": """
+            func name(of shop: Shop) -> String { "shop \\(shop.sold)" }
+            extension Shop { public var title: Int { name(of: self).count } }
+
+            """
+        ])
+        #expect(edit.transaction.refused?.source.hasSuffix("/App/Line.swift") == true, "\(edit.files)")
+        #expect(edit.printed.contains("Line.swift:2:") && edit.printed.contains("error:"))
+    }
+
+    @Test func clang() throws {
+        let edit = try Edit(["CSum/sum.c": "#include \"sum.h\"\nint csum(int a, int b) { return a + b; }\n"])
+        #expect(edit.transaction.isComplete, "\(edit.printed)")
+        #expect(edit.files == ["sum.c"])
+        #expect(try edit.symbols("sum.c").contains("T csum"))
+        #expect(try !edit.symbols("sum.c").contains("twice"))
+    }
+
+    @Test func newFile() throws {
+        let edit = try Edit(
+            [
+                "Core/New.swift": "func new() -> Int { alone() }\n",
+                "Core/Twice.swift": "func twice() -> Int { new() * 2 }\n",
+            ], new: ["Core/New.swift"])
+        #expect(edit.transaction.isComplete, "\(edit.printed)")
+        #expect(Set(edit.files).isSuperset(of: ["New.swift", "Twice.swift"]), "\(edit.files)")
+        let command = try edit.recipe.command(for: BuildPackage.source("Core/New.swift"))
+        #expect(command.objectName == "New.swift.o")
+    }
+
+    /// Once a compilation is adopted, the next edit is compared with it.
+    @Test func adopted() throws {
+        let text = "func alone(_ number: Int = 1) -> Int { number }\n"
+        let edit = try Edit(["Core/Alone.swift": text])
+        for file in edit.transaction.files { edit.recipe.adopt(file.outputs, of: file.source) }
+        let path = try BuildPackage.source("Core/Alone.swift")
+        let next = edit.directory.path + "/next"
+        mkdir(next, 0o700)
+        let again = try edit.recipe.compile(
+            [path], into: next, overlay: edit.directory.path + "/overlay",
+            contents: [path: edit.directory.path + "/edited.0"])
+        #expect(again.files.map(\.source) == [path])
+    }
+
+    @Test func cancelled() throws {
+        let process = CompilerProcess()
+        process.cancel()
+        let directory = try TemporaryDirectory("transaction")
+        let path = try BuildPackage.source("Core/Alone.swift")
+        let transaction = try BuildPackage.recipe().compile(
+            [path], into: directory.path, overlay: directory.path, process: process)
+        #expect(transaction.isCancelled && transaction.files.isEmpty)
+    }
+}
+
+@Suite struct CompilerProcessTests {
+    @Test func printsAndStatus() throws {
+        let result = try CompilerProcess().run(["sh", "-c", "pwd; echo no >&2; exit 3"], in: "/usr")
+        #expect(result.status == 3)
+        #expect(result.text == "/usr\nno\n")
+        #expect(!result.isCancelled)
+        #expect(result.nanoseconds > 0)
+    }
+
+    @Test func environmentAndInput() throws {
+        let result = try CompilerProcess().run(
+            ["sh", "-c", "cat; echo $X"], environment: ["X=1", "PATH=/usr/bin:/bin"])
+        #expect(result.text == "1\n")
+    }
+
+    @Test func unknownProgram() throws {
+        #expect(throws: BuildError.notStarted(program: "/no/compiler", code: ENOENT)) {
+            try CompilerProcess().run(["/no/compiler"])
+        }
+    }
+
+    /// What it started ends with it: it holds the output open.
+    @Test func cancel() async throws {
+        let process = CompilerProcess()
+        let result = Task.detached { try process.run(["sh", "-c", "sleep 600 & sleep 600"]) }
+        try await Task.sleep(nanoseconds: 100_000_000)
+        process.cancel()
+        let ended = try await result.value
+        #expect(ended.isCancelled && ended.status == -SIGKILL)
+    }
+
+    @Test func tooLong() throws {
+        #expect(throws: BuildError.outOfTime(program: "sleep", seconds: 0)) {
+            try CompilerProcess().run(["sleep", "600"], seconds: 0)
+        }
+    }
+
+    /// A child that is left behind does not keep the result waiting.
+    @Test func leftBehind() throws {
+        let result = try CompilerProcess().run(["sh", "-c", "sleep 3 & echo done"])
+        #expect(result.status == 0 && result.text == "done\n")
+        #expect(result.nanoseconds < 3_000_000_000)
+    }
+
+    @Test func longOutput() throws {
+        let result = try CompilerProcess().run(["sh", "-c", "head -c 5000000 /dev/zero"])
+        #expect(result.printed.count == 4 << 20)
+    }
+}
+
+@Suite struct CompiledReferencesTests {
+    private func references(_ file: String) throws -> [UInt8] {
+        let source = try #require(try BuildPackage.recipe().source(BuildPackage.source(file))?.source)
+        return try [UInt8](readingFile: #require(source.referenceFile))
+    }
+
+    @Test func reading() throws {
+        let references = try CompiledReferences(reading: references("Core/Twice.swift"))
+        func node(_ name: String) -> CompiledReferences.Node? {
+            references.nodes.first { $0.key.name == name && $0.key.kind == .topLevel && $0.isInterface }
+        }
+        #expect(node("twice")?.isDeclared == true)
+        #expect(node("alone")?.isDeclared == false)
+        #expect(references.changes(to: references).isEmpty)
+        #expect(references.externals.contains { $0.contains("Swift.swiftmodule") })
+    }
+
+    /// What was cut off or changed anywhere is refused or read, and never traps.
+    @Test func malformed() throws {
+        let bytes = try references("Core/Alone.swift")
+        for length in stride(from: 0, to: bytes.count, by: 7) {
+            _ = try? CompiledReferences(reading: Array(bytes[..<length]))
+        }
+        var generator = SeededGenerator(seed: 14)
+        for _ in 0..<500 {
+            var changed = bytes
+            for _ in 0..<3 {
+                changed[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(
+                    in: 0...255, using: &generator)
+            }
+            _ = try? CompiledReferences(reading: changed)
+        }
+        #expect(throws: CompilerBitstream.Malformed.self) { try CompiledReferences(reading: []) }
+        #expect(throws: CompilerBitstream.Malformed.self) { try CompiledReferences(reading: Array("DEPS".utf8)) }
+    }
+
+    /// Of a file whose references cannot be read, everything may have changed: all files of the module come along.
+    @Test func unreadable() throws {
+        let recipe = try BuildPackage.recipe()
+        let path = try BuildPackage.source("Core/Alone.swift")
+        let change = recipe.interfaceChange(
+            of: path, .init(object: "/x", dependencies: "/x", references: "/no/such/file"))
+        #expect(!change.isEmpty)
+        let dependents = recipe.dependents(of: change, in: "Core").map { String($0.split(separator: "/").last!) }
+        #expect(
+            Set(dependents).isSuperset(of: ["Alone.swift", "Names.swift", "Shop.swift", "Twice.swift", "Line.swift"]))
+        #expect(recipe.swiftModules == ["Core", "App"])
+    }
+}

@@ -1,0 +1,78 @@
+import Glibc
+import HotpatchReload
+import HotpatchTestSupport
+import Testing
+
+@Suite struct SnapshotTests {
+    @Test func keepsObjectsAndSources() throws {
+        let recipe = try BuildPackage.recipe()
+        let parent = try TemporaryDirectory("snapshot")
+        var snapshot: Snapshot? = try Snapshot(of: recipe, in: parent.path)
+        let folder = try #require(snapshot).folder
+        var status = stat()
+        #expect(lstat(folder, &status) == 0 && status.st_mode & 0o777 == 0o700)
+        for file in ["Core/Shop.swift", "CSum/sum.c"] {
+            let path = try BuildPackage.source(file)
+            let source = try #require(recipe.source(path)?.source)
+            let object = try #require(snapshot?.object(of: path))
+            #expect(object.hasPrefix(folder) && object.hasSuffix(source.object.split(separator: "/").last!))
+            #expect(try [UInt8](readingFile: object) == [UInt8](readingFile: source.object))
+            #expect(try String(readingFile: #require(snapshot?.contents(of: path))) == String(readingFile: path))
+        }
+        #expect(snapshot?.edited == [])
+        snapshot = nil
+        #expect(access(folder, F_OK) != 0)
+    }
+
+    /// The files as they were are compiled again, whatever they are by now.
+    @Test func originals() throws {
+        let package = try TemporaryDirectory("database")
+        try BuildPackage.write("int a(void) { return 1; }\n", to: package.path + "/a.c")
+        try BuildPackage.write(
+            "[{\"directory\":\"\(package.path)\",\"file\":\"a.c\",\"arguments\":[\"gcc\",\"-c\",\"a.c\",\"-o\",\"a.o\"]}]",
+            to: package.path + "/compile_commands.json")
+        try runTool("gcc", "-c", package.path + "/a.c", "-o", package.path + "/a.o")
+        let recipe = try BuildRecipe.find(directory: package.path)
+        let snapshot = try Snapshot(of: recipe, in: package.path)
+        try BuildPackage.write("int b(void) { return 2; }\n", to: package.path + "/a.c")
+        #expect(try Snapshot(of: recipe, in: package.path).edited.isEmpty == (sameTime(package.path)))
+        let object = try #require(snapshot.object(of: package.path + "/a.c"))
+        #expect(try run(["nm", object]).output.contains(" a\n"))
+        #expect(try String(readingFile: #require(snapshot.contents(of: package.path + "/a.c"))).contains("int a"))
+    }
+
+    /// Whether the edit has the time of the object: some file systems count in steps.
+    private func sameTime(_ folder: String) -> Bool {
+        var (source, object) = (stat(), stat())
+        stat(folder + "/a.c", &source)
+        stat(folder + "/a.o", &object)
+        return source.st_mtim.tv_sec == object.st_mtim.tv_sec && source.st_mtim.tv_nsec <= object.st_mtim.tv_nsec
+    }
+
+    @Test func originalsOfSwift() throws {
+        let recipe = try BuildPackage.recipe()
+        let snapshot = try Snapshot(of: recipe)
+        let command = try snapshot.original(recipe.command(for: BuildPackage.source("Core/Shop.swift")))
+        let result = try command.run(into: snapshot.makeFolder("baseline"))
+        #expect(result.status == 0, "\(result.text)")
+        #expect(access(command.outputs(in: snapshot.folder + "/baseline").object, R_OK) == 0)
+    }
+
+    /// A watcher that was killed leaves its folder; the next one removes it, and what a link in it leads to stays.
+    @Test func leftovers() throws {
+        let parent = try TemporaryDirectory("leftovers")
+        let ended = try spawn(["true"])
+        reap(ended)
+        let left = parent.path + "/hotpatch-watch-\(ended)-abcdef"
+        let living = parent.path + "/hotpatch-watch-1-abcdef"
+        try BuildPackage.write("x", to: left + "/0/a.o")
+        try BuildPackage.write("x", to: living + "/0/a.o")
+        try BuildPackage.write("x", to: parent.path + "/mine")
+        symlink(parent.path, left + "/link")
+        let snapshot = try Snapshot(of: BuildPackage.recipe(), in: parent.path)
+        #expect(access(left, F_OK) != 0)
+        #expect(access(living + "/0/a.o", F_OK) == 0)
+        #expect(access(parent.path + "/mine", F_OK) == 0)
+        #expect(access(snapshot.folder, F_OK) == 0)
+    }
+}
