@@ -39,7 +39,7 @@ struct ObjectCutter {
             let first = pieces.count
             if section.isAllocated {
                 let ordered = symbols[number].sorted { object.symbols[$0].value < object.symbols[$1].value }
-                cut(number, at: ordered, and: section.isExecutable ? [] : places[number])
+                cut(number, at: ordered, and: places[number])
             }
             piecesOfSection.append(first..<pieces.count)
         }
@@ -50,14 +50,19 @@ struct ObjectCutter {
     ///   - places: what else others refer to.
     private mutating func cut(_ number: Int, at symbols: [Int], and places: Set<Int>) {
         let count = object.sections[number].bytes.count
-        // What has a name is one piece, wherever others refer to it.
+        let isCode = object.sections[number].isExecutable
+        // What has a name is one piece, wherever others refer to it. In code that is what lies behind it too where its size is not told:
+        // tables of jumps lead there. Behind a function that has a size others lie that have no name: what destroys a closure's context.
         var named = 0
         var free = Set<Int>()
         var end = 0
         for place in places.sorted() {
             while named < symbols.count, object.symbols[symbols[named]].value <= place {
-                end = max(end, object.symbols[symbols[named]].value + object.symbols[symbols[named]].size)
+                let symbol = object.symbols[symbols[named]]
                 named += 1
+                end = max(end, symbol.value + symbol.size)
+                guard isCode, symbol.size == 0 else { continue }
+                end = max(end, named < symbols.count ? object.symbols[symbols[named]].value : count)
             }
             if place >= end { free.insert(place) }
         }
@@ -72,7 +77,8 @@ struct ObjectCutter {
                 named.append(symbols[next])
                 next += 1
             }
-            let isFunction = named.contains { object.symbols[$0].isFunction }
+            let isFunction =
+                named.contains { object.symbols[$0].isFunction } || isCode && named.isEmpty && free.contains(start)
             let size = named.map { object.symbols[$0].size }.max() ?? 0
             if isFunction, size > 0 { last = min(last, start + size) }
             let continues = !isFunction && start < end
@@ -216,6 +222,8 @@ struct ObjectCutter {
             if pieces[middle].range.lowerBound <= offset { low = middle + 1 } else { high = middle }
         }
         guard low > range.lowerBound else { return nil }
+        // Between functions there is nothing.
+        if object.sections[section].isExecutable, offset > pieces[low - 1].range.upperBound { return nil }
         return (low - 1, offset - pieces[low - 1].range.lowerBound)
     }
 

@@ -105,7 +105,7 @@ public struct ObjectEdit: Sendable {
         }
         var changed: Set<String> = []
         var newParts: [String: Set<String>] = [:]
-        for (index, piece) in new.pieces.enumerated() where piece.isFunction {
+        for (index, piece) in new.pieces.enumerated() where piece.isFunction && !piece.name.isEmpty {
             let name = name(of: index)
             let owner = SymbolKind.owner(of: name)
             if let owner { newParts[owner, default: []].insert(name) }

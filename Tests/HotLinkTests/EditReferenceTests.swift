@@ -60,4 +60,45 @@ import Testing
                 "36 R_AARCH64_LDST64_ABS_LO12_NC datum", "44 R_AARCH64_JUMP26 helper",
             ])
     }
+
+    /// The compiler gives no symbol to what destroys a closure's context: it lies behind a function that it has nothing to do with.
+    @Test func functionsWithoutANameArePieces() throws {
+        let directory = try TemporaryDirectory("references")
+        try write(
+            """
+            .text
+            .type outlined,@function
+            outlined: ret
+            .size outlined, .-outlined
+            .balign 16
+            .Ldestroy: .cfi_startproc
+            call outlined
+            ret
+            .cfi_endproc
+            .balign 16
+            .type switcher,@function
+            switcher: nop
+            .Lcase: ret
+            .size switcher, .-switcher
+            .type unsized,@function
+            unsized: nop
+            .Lother: ret
+            .section .data.rel.ro,"aw"
+            .quad .Ldestroy
+            .section .rodata
+            .long .Lcase - .
+            .long .Lother - .
+            """, to: "\(directory.path)/source")
+        let object = "\(directory.path)/object.o"
+        try runTool("clang", "-x", "assembler", "-c", "-o", object, "\(directory.path)/source")
+        let graph = try ObjectGraph(ObjectFile(ElfImage(path: object)))
+        let text = try #require(graph.object.sections.firstIndex { $0.name == ".text" })
+        let pieces = graph.pieces.filter { $0.section == text }
+        #expect(pieces.map(\.name) == ["outlined", "", "switcher", "unsized"])
+        #expect(pieces.filter(\.isFunction).count == 4)
+        let nameless = try #require(graph.pieces.firstIndex { $0.section == text && $0.name.isEmpty })
+        let places = graph.pieces.filter { graph.object.sections[$0.section].name == ".data.rel.ro" }
+        #expect(places.flatMap(\.references).map(\.target) == [.piece(nameless, offset: 0)])
+        #expect(graph.pieces[nameless].references.map(\.offset) == [1])
+    }
 }
