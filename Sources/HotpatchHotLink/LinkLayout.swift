@@ -97,7 +97,8 @@ struct LinkLayout: Sendable {
 
     private mutating func take(_ kind: MemoryKind, _ count: Int, alignment: Int) -> Int {
         let start = (sizes[kind]! + alignment - 1) / alignment * alignment
-        sizes[kind] = start + count
+        // What is empty has an address, too.
+        sizes[kind] = start + max(count, 1)
         return start
     }
 

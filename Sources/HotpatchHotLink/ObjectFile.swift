@@ -195,6 +195,9 @@ public struct ObjectFile: Sendable {
                 guard raw.st_value <= count else {
                     throw malformed("lies beyond the end of section \(sections[section].name)")
                 }
+                guard sections[section].isExecutable || !symbol.isFunction else {
+                    throw malformed("is a function and lies in section \(sections[section].name), which is no code")
+                }
                 symbol.value = Int(raw.st_value)
                 // The Swift compiler gives a method's descriptor the size of the type's, which it is part of.
                 symbol.size = Int(min(raw.st_size, count - raw.st_value))
