@@ -37,17 +37,40 @@ extension BuildRecipe {
             module.sources.append(
                 BuildSource(
                     path: source, object: BuildFiles.join(directory, object),
-                    dependencyFile: value("-MF").map { BuildFiles.join(directory, $0) },
+                    dependencyFile: rule(value("-MF"), of: BuildFiles.join(directory, object), in: directory),
                     command: CompilerOptions.withoutOutputs(words)))
             modules[name] = module
         }
-        let all = withFolders(modules, root: sourceRoot(folder, modules.values.flatMap(\.sources)), scratch: nil)
-        let manifests = ["CMakeLists.txt", "Makefile", "GNUmakefile", "makefile", "meson.build"]
-        let root = sourceRoot(folder, all.flatMap(\.sources))
+        let root = sourceRoot(folder, modules.values.flatMap(\.sources))
         return BuildRecipe(
-            system: .database, root: folder, product: product, modules: all, resources: [],
-            manifests: [BuildFiles.join(folder, BuildFiles.split(path).name)]
-                + manifests.map { BuildFiles.join(root, $0) }.filter(BuildFiles.isFile))
+            system: .database, root: folder, product: product,
+            modules: withFolders(modules, root: root, scratch: nil), resources: [],
+            manifests: [BuildFiles.join(folder, BuildFiles.split(path).name)] + manifests(above: root))
+    }
+
+    /// What was read for an object: where the command says, or beside it as CMake and others have it.
+    private static func rule(_ said: String?, of object: String, in directory: String) -> String? {
+        if let said { return BuildFiles.join(directory, said) }
+        let beside = object.hasSuffix(".o") ? object.dropLast(2) + ".d" : object + ".d"
+        return [object + ".d", beside].first(where: BuildFiles.isFile)
+    }
+
+    /// Files by these names say how a program of C is built.
+    static func isManifest(_ name: String) -> Bool {
+        ["CMakeLists.txt", "Makefile", "GNUmakefile", "makefile", "meson.build"].contains(name)
+            || name.hasSuffix(".cmake")
+            || name.hasSuffix(".mk")
+    }
+
+    /// Those of the sources' folder, or of the nearest one above it that has any.
+    private static func manifests(above folder: String) -> [String] {
+        var folder = folder
+        for _ in 0..<4 {
+            let found = BuildFiles.list(folder).filter(isManifest).map { BuildFiles.join(folder, $0) }
+            if !found.isEmpty || folder == "/" { return found }
+            folder = BuildFiles.split(folder).folder
+        }
+        return []
     }
 
     /// The folder that holds all sources, and the database where that lies above them.

@@ -39,7 +39,7 @@ extension BuildRecipe {
             resources.append(BuildResource(source: source, copy: copy.name))
         }
         return BuildRecipe(
-            system: .native, root: root, product: product, modules: modules, resources: resources,
+            system: .native, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
             manifests: manifests(root: root, modules: modules))
     }
 

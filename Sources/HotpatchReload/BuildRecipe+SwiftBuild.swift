@@ -36,7 +36,8 @@ extension BuildRecipe {
         }
         modules += clangModules(tasks.compilations, root: root, scratch: scratch, linked: linked)
         return BuildRecipe(
-            system: .swiftBuild, root: root, product: program.map { BuildFiles.split($0.output).name },
+            system: .swiftBuild, root: root, scratch: scratch,
+            product: program.map { BuildFiles.split($0.output).name },
             modules: modules,
             resources: tasks.copies.filter { !BuildFiles.isBelow($0.source, scratch) },
             manifests: manifests(root: root, modules: modules))

@@ -33,12 +33,17 @@ public final class BuildRecipe: Sendable {
     /// What was read of files, and when these were written.
     private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
+    /// Of SwiftPM: where it builds.
+    let scratch: String?
+
     init(
-        system: System, root: String, product: String?, modules: [BuildModule], resources: [BuildResource],
+        system: System, root: String, scratch: String? = nil, product: String?, modules: [BuildModule],
+        resources: [BuildResource],
         manifests: [String]
     ) {
         self.system = system
         self.root = root
+        self.scratch = scratch
         self.product = product
         self.modules = modules
         self.resources = resources
@@ -78,7 +83,9 @@ public final class BuildRecipe: Sendable {
     /// What a file is. A path as the watcher has it.
     public func role(of path: String) -> FileRole {
         let path = BuildFiles.canonical(path)
-        if manifests.contains(path) { return .manifest }
+        if manifests.contains(path) || system == .database && Self.isManifest(BuildFiles.split(path).name) {
+            return .manifest
+        }
         if let place = places[path] {
             let module = modules[place.module]
             if module.isTool { return .tool(module: module.name) }
@@ -150,6 +157,29 @@ public final class BuildRecipe: Sendable {
         return references
     }
 
+    // MARK: Building again
+
+    /// What builds the program again.
+    ///
+    /// Options that only the earlier build was given (`-Xswiftc …`) are not known, unless `command` has them.
+    /// - Parameter command: what the program is started with: `swift run …` has the options of its build.
+    /// - Returns: the program first; nil where the build is not known (a compile_commands.json far from it).
+    public func buildCommand(for command: [String] = []) -> [String]? {
+        if let invocation = BuildInvocation(command) { return invocation.build }
+        switch system {
+        case .native, .swiftBuild:
+            return ["swift", "build", "--package-path", root]
+                + (scratch.map { $0 == root + "/.build" ? [] : ["--scratch-path", $0] } ?? [])
+                + (system == .swiftBuild ? ["--build-system", "swiftbuild"] : [])
+                + (product.map { ["--product", $0] } ?? [])
+        case .database:
+            if BuildFiles.isFile(root + "/CMakeCache.txt") { return ["cmake", "--build", root] }
+            if BuildFiles.isFile(root + "/build.ninja") { return ["ninja", "-C", root] }
+            let makefiles = ["GNUmakefile", "makefile", "Makefile"].map { root + "/" + $0 }
+            return makefiles.contains(where: BuildFiles.isFile) ? ["make", "-C", root] : nil
+        }
+    }
+
     // MARK: New files
 
     /// The same build with other files: new Swift files, each in its module, and without those that are gone.
@@ -173,7 +203,8 @@ public final class BuildRecipe: Sendable {
             }
         }
         let recipe = BuildRecipe(
-            system: system, root: root, product: product, modules: modules, resources: resources, manifests: manifests)
+            system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
+            manifests: manifests)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }
         let touched = Set(added.map(\.module) + removed.compactMap { source($0)?.module.name })
