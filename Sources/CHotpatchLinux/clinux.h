@@ -299,5 +299,11 @@ static inline int linux_inotify(void) { return inotify_init1(IN_CLOEXEC | IN_NON
 static inline int linux_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0U);
 }
+// The type of the file system that a path is on (statfs(2)); -1 where there is nothing.
+static inline int64_t linux_file_system(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 ? (int64_t)status.f_type : -1;
+}
+
 // Of this process's descendants, those whose parents end become its children (PR_SET_CHILD_SUBREAPER).
 static inline int linux_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL); }

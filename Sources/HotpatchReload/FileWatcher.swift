@@ -109,6 +109,14 @@ public final class FileWatcher {
     /// The number of files that are known.
     public var fileCount: Int { known.count }
 
+    /// Those of the directories where a change is not told of if another machine has made it: NFS, SMB, and what a virtual machine shares
+    /// with its host.
+    public var directoriesOfOtherMachines: [String] {
+        // NFS, SMB, SMB2, CIFS, 9p, FUSE (which is virtiofs too), vboxsf (linux/magic.h).
+        let shared: Set<Int64> = [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x0102_1997, 0x6573_5546, 0x786f_4256]
+        return tree.roots.filter { shared.contains(linux_file_system($0) & 0xffff_ffff) }
+    }
+
     /// The files that have changed, in the order of their paths; nil where none has, or where some may be about to follow.
     /// Never waits.
     /// - Throws: where a new directory cannot be watched. The watcher goes on without it, and is called again.

@@ -127,7 +127,7 @@ extension FileWatcher {
     }
 
     /// - Returns: nil where a directory went away while it was looked at, or is another user's.
-    private func failure(_ path: String, code: Int32) -> FileWatcherError? {
+    func failure(_ path: String, code: Int32) -> FileWatcherError? {
         switch code {
         case ENOSPC:
             let limit = (try? ProcText.readString("/proc/sys/fs/inotify/max_user_watches")).flatMap {

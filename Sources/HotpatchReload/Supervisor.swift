@@ -55,7 +55,7 @@ public final class Supervisor {
         public init() {}
     }
 
-    /// Set in the environment of the command, to the pid of this process.
+    /// Set in the environment of the command: the pid of this process, a dot, and a number that no other launch has.
     public static let environmentMark = "HOTPATCH_WATCH"
 
     /// Program and arguments.
@@ -88,6 +88,8 @@ public final class Supervisor {
     /// The command's processes are a group of their own, as there is no terminal.
     public private(set) var hasOwnGroup = false
     private let terminal = TerminalSettings()
+    /// In the environment of the command's processes.
+    private var mark = ""
 
     public init(command: [String], options: Options = Options()) throws(SupervisorError) {
         self.command = command
@@ -124,6 +126,7 @@ public final class Supervisor {
     public func launch() throws(SupervisorError) {
         if let root { throw .alreadyRuns(pid: root.pid) }
         forget()
+        mark = "\(getpid()).\(linux_monotonic_time())"
         hasOwnGroup = !TerminalSettings.hasTerminal
         let pid = try spawn()
         guard let handle = ChildHandle(pid: pid), linux_epoll_add(descriptor, handle.descriptor) == 0 else {
@@ -157,6 +160,7 @@ public final class Supervisor {
         if let rootEnd, root == nil, ending == nil {
             events.append(.commandEnded(rootEnd))
             self.rootEnd = nil
+            if !isRunning { terminal.restore() }
         }
         if program == nil, ending == nil, let isWanted { search(isWanted, &events) }
         return events
@@ -285,7 +289,7 @@ public final class Supervisor {
         guard let environment = try? ProcText.read(ProcDirectory.path(of: pid) + "/environ", limit: 4 << 20) else {
             return false
         }
-        let mark = Array("\(Self.environmentMark)=\(getpid())".utf8)
+        let mark = Array("\(Self.environmentMark)=\(mark)".utf8)
         return environment.split(separator: 0).contains { $0.elementsEqual(mark) }
     }
 
@@ -310,7 +314,7 @@ public final class Supervisor {
         posix_spawnattr_setsigmask(&attributes, &none)
         var ignoredHere = sigset_t()
         sigemptyset(&ignoredHere)
-        if SupervisorSignals.ignoresPipe { sigaddset(&ignoredHere, SIGPIPE) }
+        for number in SupervisorSignals.ignoredHere { sigaddset(&ignoredHere, number) }
         posix_spawnattr_setsigdefault(&attributes, &ignoredHere)
         if hasOwnGroup {
             flags |= POSIX_SPAWN_SETPGROUP
@@ -329,7 +333,7 @@ public final class Supervisor {
 
     private func environment() -> [String] {
         var added = options.environment
-        added[Self.environmentMark] = "\(getpid())"
+        added[Self.environmentMark] = mark
         var all: [String] = []
         var next = environ
         while let variable = next.pointee {

@@ -4,8 +4,8 @@ import Glibc
 ///
 /// Who makes one takes the signals from then on: each is one value that ``next()`` returns. Children get them as usual, for a handler
 /// ends with exec(2), and nothing is blocked. A signal that was ignored, as after nohup(1), stays ignored, here and in the children.
-/// SIGPIPE is ignored meanwhile: who reads what is printed may go away while a process is held. ``Supervisor`` gives it back
-/// to the command.
+/// SIGPIPE and SIGTTOU are ignored meanwhile: who reads what is printed may go away while a process is held, and the terminal may
+/// be another's. ``Supervisor`` gives both back to the command.
 ///
 /// One at a time.
 public final class SupervisorSignals {
@@ -50,12 +50,12 @@ public final class SupervisorSignals {
         }
         var ignored = sigaction()
         ignored.__sigaction_handler.sa_handler = SIG_IGN
-        take(SIGPIPE, ignored)
-        Self.ignoresPipe = old.contains { $0.number == SIGPIPE }
+        for number in [SIGPIPE, SIGTTOU] { take(number, ignored) }
+        Self.ignoredHere = [SIGPIPE, SIGTTOU].filter { number in old.contains { $0.number == number } }
     }
 
-    /// SIGPIPE is ignored for this process alone.
-    nonisolated(unsafe) private(set) static var ignoresPipe = false
+    /// Signals that are ignored by this process, and not to be by its children.
+    nonisolated(unsafe) private(set) static var ignoredHere: [Int32] = []
 
     private func take(_ number: Int32, _ action: sigaction) {
         var action = action
@@ -84,7 +84,7 @@ public final class SupervisorSignals {
             sigaction(number, &action, nil)
         }
         old = []
-        Self.ignoresPipe = false
+        Self.ignoredHere = []
     }
 
     deinit {

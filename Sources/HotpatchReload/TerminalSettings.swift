@@ -1,6 +1,6 @@
 import Glibc
 
-/// How the terminal was set: a program that is killed leaves it as it had set it, with nothing echoed perhaps.
+/// How the terminal was set, and whose it was: a program that is killed leaves it as it had set it, with nothing echoed perhaps.
 struct TerminalSettings {
     private let attributes: termios?
 
@@ -11,14 +11,25 @@ struct TerminalSettings {
         return terminal >= 0
     }
 
+    /// As it is now, if the group of this process has it.
     init() {
         var attributes = termios()
-        self.attributes = tcgetattr(STDIN_FILENO, &attributes) == 0 ? attributes : nil
+        let isOwn = tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &attributes) == 0
+        self.attributes = isOwn ? attributes : nil
     }
 
-    /// Not while another group has the terminal: the kernel would stop this one.
+    /// Puts it back, when the command has ended. Not where another group has it by now, as a shell's is that has put this one into the
+    /// background; but the group of a program that took it and is gone is none.
     func restore() {
-        guard var attributes, tcgetpgrp(STDIN_FILENO) == getpgrp() else { return }
+        guard var attributes else { return }
+        let group = tcgetpgrp(STDIN_FILENO)
+        guard group == getpgrp() || (group > 0 && kill(-group, 0) != 0 && errno == ESRCH) else { return }
+        if group != getpgrp() {
+            // The kernel stops whoever takes the terminal from the background, unless that ignores it.
+            let old = signal(SIGTTOU, SIG_IGN)
+            tcsetpgrp(STDIN_FILENO, getpgrp())
+            signal(SIGTTOU, old)
+        }
         tcsetattr(STDIN_FILENO, TCSANOW, &attributes)
     }
 }

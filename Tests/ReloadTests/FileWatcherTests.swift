@@ -1,7 +1,8 @@
 import Glibc
-import HotpatchReload
 import HotpatchTestSupport
 import Testing
+
+@testable import HotpatchReload
 
 /// A directory with sources, and what changes in it.
 private final class Tree {
@@ -36,6 +37,11 @@ private final class Tree {
     func move(_ old: String, _ new: String) { rename(path(old), path(new)) }
     func remove(_ name: String) { unlink(path(name)) }
     func link(_ target: String, _ name: String) { symlink(target, path(name)) }
+
+    func isReadable(within milliseconds: Int32) -> Bool {
+        var waiting = pollfd(fd: watcher.descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, milliseconds) != 0
+    }
 
     /// The changes of the next batch, as "modified Routes.swift"; nil where none comes.
     func changes(within milliseconds: Int = 10_000) throws -> [String]? {
@@ -239,7 +245,28 @@ private final class Tree {
         #expect(try tree.changes() == ["modified X/C.swift"])
     }
 
+    /// While nothing happens, nothing is to be done.
+    @Test func idle() throws {
+        let tree = try Tree(["A.swift": "a"])
+        #expect(!tree.isReadable(within: 100))
+        try tree.write("A.swift", "aa")
+        #expect(try tree.changes() == ["modified A.swift"])
+        #expect(!tree.isReadable(within: 100))
+        // Nor because of a file that is open.
+        let file = open(tree.path("A.swift"), O_WRONLY | O_TRUNC | O_CLOEXEC)
+        defer { close(file) }
+        #expect(try tree.changes(within: 100) == nil)
+        #expect(!tree.isReadable(within: 100))
+        #expect(tree.watcher.directoriesOfOtherMachines == [])
+    }
+
     @Test func errors() throws {
+        let watcher = try FileWatcher(directories: ["/proc/self/fdinfo"])
+        let limit = Int(try String(readingFile: "/proc/sys/fs/inotify/max_user_watches").dropLast())
+        #expect(watcher.failure("/a", code: ENOSPC) == .tooManyWatches(path: "/a", watched: 2, limit: limit))
+        #expect(watcher.failure("/a", code: ENOENT) == nil)
+        #expect(watcher.failure("/a", code: EACCES) == nil)
+        #expect(watcher.failure("/a", code: ENOMEM) == .cannotWatch(path: "/a", code: ENOMEM))
         #expect(throws: FileWatcherError.notADirectory(path: "/nowhere/at/all")) {
             _ = try FileWatcher(directories: ["/nowhere/at/all"])
         }

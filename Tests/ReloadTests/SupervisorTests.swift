@@ -241,7 +241,46 @@ private let shell: String = {
 
     @Test func environment() throws {
         let supervised = try Supervised("sh", "-c", "echo mark $HOTPATCH_WATCH; sleep 1000")
-        #expect(try supervised.line("mark") == "mark \(supervised.pid)")
+        #expect(try supervised.line("mark").hasPrefix("mark \(supervised.pid)."))
+    }
+
+    /// In this process: whose children others are, too.
+    @Test func idle() throws {
+        var options = Supervisor.Options()
+        options.adoptsOrphans = false
+        options.environment = ["PRICE": "3"]
+        let supervisor = try Supervisor(command: ["sh", "-c", "sleep 1003; exit $PRICE"], options: options)
+        #expect(!supervisor.isRunning && supervisor.commandPID == nil)
+        try supervisor.launch()
+        #expect(throws: SupervisorError.alreadyRuns(pid: supervisor.commandPID ?? 0)) { try supervisor.launch() }
+        supervisor.find { $0.executable.hasSuffix("/sleep") }
+        func next() -> [SupervisorEvent] {
+            for _ in 0..<3000 {
+                var waiting = pollfd(fd: supervisor.descriptor, events: Int16(POLLIN), revents: 0)
+                poll(&waiting, 1, 10)
+                if case let events = supervisor.events(), !events.isEmpty { return events }
+            }
+            return []
+        }
+        let events = next()
+        let program = try #require(supervisor.program)
+        #expect(events == [.found(program)])
+        // Nothing is to be done while it runs.
+        var waiting = pollfd(fd: supervisor.descriptor, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&waiting, 1, 100) == 0)
+        #expect(supervisor.events() == [] && supervisor.program == program)
+        try supervisor.restart()
+        #expect(isGone(program.pid))
+        guard case .found(let second) = next().first else { throw TestFailure("not found again") }
+        kill(second.pid, SIGTERM)
+        var all: [SupervisorEvent] = []
+        while !all.contains(.commandEnded(.exited(code: 3))), case let events = next(), !events.isEmpty {
+            all += events
+        }
+        #expect(all.last == .commandEnded(.exited(code: 3)) && all.count == 2)
+        #expect(!supervisor.isRunning)
+        #expect(try supervisor.stop() == nil)
+        #expect(poll(&waiting, 1, 100) == 0)
     }
 
     @Test func notStarted() throws {
@@ -333,6 +372,23 @@ private final class PseudoTerminal {
         var attributes = termios()
         #expect(tcgetattr(terminal.master, &attributes) == 0)
         #expect(attributes.c_lflag & tcflag_t(ECHO) != 0)
+    }
+
+    /// A program that crashes leaves the terminal as it had set it, and so does one that had taken it for a group of its own.
+    @Test func isGivenBack() throws {
+        let terminal = try PseudoTerminal(
+            "sh", "-c", "stty -echo; sh -mc 'kill -KILL $$'; exit 3")
+        try terminal.read(until: "the command exited with code 3")
+        try terminal.read(until: "nothing runs")
+        var attributes = termios()
+        #expect(tcgetattr(terminal.master, &attributes) == 0)
+        #expect(attributes.c_lflag & tcflag_t(ECHO) != 0)
+        // TIOCGPGRP, from the side that has no group: tcgetpgrp(3) asks whether it is the own terminal.
+        var group: pid_t = 0
+        #expect(ioctl(terminal.master, 0x540f, &group) == 0)
+        #expect(group == terminal.pid)
+        terminal.type("\n")
+        #expect(terminal.end() == 0)
     }
 
     @Test func hangUp() throws {

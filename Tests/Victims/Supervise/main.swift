@@ -48,6 +48,9 @@ do {
         }
         if !supervisor.isRunning {
             say("nothing runs")
+            // Who looks at the terminal now sees it as it was left.
+            var byte: UInt8 = 0
+            _ = read(STDIN_FILENO, &byte, 1)
             exit(0)
         }
     }
