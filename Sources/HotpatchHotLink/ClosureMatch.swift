@@ -1,8 +1,9 @@
 /// Which closures of an edited object are which of the baseline's.
 ///
-/// Compilers number the closures of a function, so that one that is inserted renames all behind it. Closures are matched by what they
-/// are: of those of one function and one type, equal code first, wherever it stands; then what is left alone between two matches, where
-/// what it captures is the same. What is derived of a closure, nested closures too, goes with it.
+/// Compilers number the closures of a function, so that one that is inserted renames all behind it. Where the function itself is what it
+/// was, each of its closures is passed to what it was passed to before, whatever it does now. Where it is not, closures are matched by what
+/// they are: of those of one function and one type, equal code first, wherever it stands; then what is left alone of its type between two
+/// matches. What a closure captures must be the same. What is derived of a closure, nested closures too, goes with it.
 public struct ClosureMatch: Sendable {
     /// Of each closure of the new object that is matched under another name: that name. A closure's symbol is what the names of all that is
     /// derived of it begin with.
@@ -25,19 +26,28 @@ public struct ClosureMatch: Sendable {
         let old = Families(comparison.old)
         let new = Families(comparison.new)
         guard !old.closures.isEmpty || !new.closures.isEmpty else { return }
-        var groups: [String: (old: [String], new: [String])] = [:]
         // What encloses others comes first, so that the name that these have is known.
         for depth in 0...max(old.depth, new.depth) {
-            groups.removeAll(keepingCapacity: true)
+            var parents: [String: (old: [String], new: [String], same: Bool)] = [:]
             for closure in old.closures where old.depths[closure] == depth {
-                groups[Self.group(of: closure), default: ([], [])].old.append(closure)
+                parents[old.parents[closure]!, default: ([], [], false)].old.append(closure)
             }
             for closure in new.closures where new.depths[closure] == depth {
-                groups[Self.group(of: renamed(closure)), default: ([], [])].new.append(closure)
+                parents[renamed(new.parents[closure]!), default: ([], [], false)].new.append(closure)
             }
-            for key in groups.keys.sorted() {
+            comparison.rename { [taken = self] in taken.renamed($0) }
+            for (parent, closures) in parents {
+                guard let before = closures.old.first, let after = closures.new.first else { continue }
+                let bodies = (old.bodies[old.parents[before]!], new.bodies[new.parents[after]!])
+                guard let mine = bodies.0, let theirs = bodies.1, mine.count == theirs.count else { continue }
+                parents[parent]!.same = mine.allSatisfy { rest, piece in
+                    theirs[rest].map { comparison.areEqual(piece, $0) } ?? false
+                }
+            }
+            for key in parents.keys.sorted() {
+                let parent = parents[key]!
                 match(
-                    groups[key]!.old.sorted(by: Self.isBefore), groups[key]!.new.sorted(by: Self.isBefore), old, new,
+                    parent.old.sorted(by: Self.isBefore), parent.new.sorted(by: Self.isBefore), parent.same, old, new,
                     &comparison)
             }
         }
@@ -67,26 +77,31 @@ public struct ClosureMatch: Sendable {
         return !absent.isEmpty
     }
 
+    /// - Parameter isParentSame: the function that all of these are of is what it was.
     private mutating func match(
-        _ before: [String], _ after: [String], _ old: Families, _ new: Families, _ comparison: inout GraphComparison
+        _ before: [String], _ after: [String], _ isParentSame: Bool, _ old: Families, _ new: Families,
+        _ comparison: inout GraphComparison
     ) {
         var partners = [Int?](repeating: nil, count: after.count)
         var isTaken = [Bool](repeating: false, count: before.count)
+        let types = (before.map(Self.group), after.map { Self.group(of: renamed($0)) })
         func areEqual(_ left: Int, _ right: Int) -> Bool {
-            old.isEqual(before[left], to: after[right], of: new, &comparison, ignoring: Self.maskedOrdinals)
+            types.0[left] == types.1[right]
+                && old.isEqual(before[left], to: after[right], of: new, &comparison, ignoring: Self.maskedOrdinals)
         }
-        // The very same place first, so that of several equal ones none is moved.
+        func pair(_ left: Int, _ right: Int) { (partners[right], isTaken[left]) = (left, true) }
+        func haveSameCaptures(_ left: Int, _ right: Int) -> Bool {
+            old.hasSameCaptures(before[left], as: after[right], of: new, &comparison)
+        }
+        // The very same place first: of several equal ones none is moved then.
         for right in after.indices {
-            if let left = before.firstIndex(of: renamed(after[right])), !isTaken[left], areEqual(left, right) {
-                (partners[right], isTaken[left]) = (left, true)
-            }
+            guard let left = before.firstIndex(of: renamed(after[right])), !isTaken[left] else { continue }
+            if isParentSame ? haveSameCaptures(left, right) : areEqual(left, right) { pair(left, right) }
         }
-        for right in after.indices where partners[right] == nil {
-            if let left = before.indices.first(where: { !isTaken[$0] && areEqual($0, right) }) {
-                (partners[right], isTaken[left]) = (left, true)
-            }
+        for right in after.indices where partners[right] == nil && !isParentSame {
+            if let left = before.indices.first(where: { !isTaken[$0] && areEqual($0, right) }) { pair(left, right) }
         }
-        // Gaps: between neighbours that are matched to neighbours, one old and one new.
+        // Gaps: between neighbours that are matched to neighbours, one old and one new of a type.
         var right = 0
         while right < after.count {
             guard partners[right] == nil else {
@@ -99,9 +114,12 @@ public struct ClosureMatch: Sendable {
             let high = right == after.count ? before.count : partners[right]!
             guard low < high else { continue }
             let free = (low + 1..<high).filter { !isTaken[$0] }
-            guard right - start == 1, free.count == 1 else { continue }
-            guard old.hasSameCaptures(before[free[0]], as: after[start], of: new, &comparison) else { continue }
-            (partners[start], isTaken[free[0]]) = (free[0], true)
+            for place in start..<right {
+                let alike = free.filter { types.0[$0] == types.1[place] }
+                let rivals = (start..<right).count { types.1[$0] == types.1[place] }
+                guard alike.count == 1, rivals == 1, haveSameCaptures(alike[0], place) else { continue }
+                pair(alike[0], place)
+            }
         }
         for (right, partner) in partners.enumerated() {
             if let partner {
@@ -175,6 +193,10 @@ public struct ClosureMatch: Sendable {
         /// How many closures each is inside of.
         var depths: [String: Int] = [:]
         var depth = 0
+        /// The symbol of the function that each is in; where there is none, the name without the number.
+        var parents: [String: String] = [:]
+        /// By a function's symbol: the rest of the names of its parts, and their pieces.
+        var bodies: [String: [String: Int]] = [:]
         /// By a closure's symbol: the rest of the names of what is derived of it, and its pieces.
         var members: [String: [String: Int]] = [:]
 
@@ -195,7 +217,15 @@ public struct ClosureMatch: Sendable {
                 depths[closure] = inside.count
                 depth = max(depth, inside.count)
             }
+            for closure in closures {
+                parents[closure] = parent(of: closure, in: pieces) ?? ClosureMatch.group(of: closure)
+            }
+            let functions = Set(parents.values)
             for (name, piece) in pieces {
+                let function = SymbolKind.owner(of: name) ?? name
+                if functions.contains(function) {
+                    bodies[function, default: [:]][String(name.utf8.dropFirst(function.utf8.count))!] = piece
+                }
                 for end in ClosureMatch.closureEnds(in: name) {
                     let prefix = String(name.utf8.prefix(end))!
                     if known.contains(prefix) {
@@ -204,6 +234,24 @@ public struct ClosureMatch: Sendable {
                 }
             }
         }
+
+        /// The function whose name the closure's begins with (swift/docs/ABI/Mangling.rst: a context stands before what is in it).
+        private func parent(of closure: String, in pieces: [String: Int]) -> String? {
+            let bytes = Array(closure.utf8)
+            var end = bytes.count - 1
+            while end > 2 {
+                // Functions end with their kind.
+                if Self.lastLetters.contains(bytes[end - 1]) {
+                    let prefix = String(decoding: bytes[..<end], as: UTF8.self)
+                    if let piece = pieces[prefix], graph.pieces[piece].isFunction { return prefix }
+                }
+                end -= 1
+            }
+            return nil
+        }
+
+        /// Functions, static ones, initialisers, deinitialisers, accessors, default arguments, initialisers of variables, closures.
+        private static let lastLetters = Set("FZCcDdEgsGMmrwWxyi_".utf8)
 
         /// Whether all that is derived of two closures is equal but for the numbers of closures.
         func isEqual(

@@ -187,8 +187,15 @@ extension CommandTests {
             try desk.expect([
                 "hello v2", "count v2 7 6", "page v2 helper v2 7", "probe v2 plain bolder1 Bold(words: [])",
             ])
+            // Neighbours of one type, all at once; and the bodies of two, each in the other's place.
+            try desk.apply(("hello v2", "hello v3"), ("count v2 ", "count v3 "), ("page v2", "page v3"))
+            try desk.expect(["hello v3", "count v3 7 7", "page v3 helper v2 7"], ["hello", "count", "page"])
+            try desk.apply(
+                ("{ n in \"hello v3\" }", "{ n in \"page v3 \\(helper(n))\" }"),
+                ("{ n in \"page v3 \\(helper(n))\" }))\n    return", "{ n in \"hello v3\" }))\n    return"))
+            try desk.expect(["page v3 helper v2 7", "count v3 7 8", "hello v3"], ["hello", "count", "page"])
             try expectDone("revert", "--all", "--pid", desk.victim.id)
-            try desk.expect(["hello v1", "count v1 7", "page v1 helper v1 7", "probe v1 plain"])
+            try desk.expect(["hello v1", "count v1 9", "page v1 helper v1 7", "probe v1 plain"])
             #expect(desk.victim.finish() == 0)
         }
 
