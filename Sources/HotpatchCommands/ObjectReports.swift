@@ -55,7 +55,8 @@ struct ObjectReports {
                 "notes": .array(notes.map(JSON.string)),
             ])
         return .init(
-            patch: receipt.id, functions: functions, notes: notes, summary: receipt.summary, steps: steps,
+            patch: receipt.id, functions: functions, notes: notes, kept: linked.notes, summary: receipt.summary,
+            steps: steps,
             report: report)
     }
 }

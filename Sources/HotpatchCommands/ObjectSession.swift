@@ -31,6 +31,8 @@ public final class ObjectSession {
         public var functions: [String]
         /// What the user should know.
         public var notes: [String]
+        /// Those of the notes that tell what runs as it did before.
+        public var kept: [String] = []
         /// For how long threads were held; nil where none were.
         public var summary: CommitSummary?
         /// What took how long, in order.
@@ -89,6 +91,15 @@ public final class ObjectSession {
             log.debug("committed: \(receipt.summary)")
             return reports.applied(receipt, clock.steps)
         } catch { throw session.explained(error) }
+    }
+
+    /// Takes patches out of force, in one transaction.
+    public func revert(_ patches: [UInt32]) throws(CommandError) -> CommitSummary {
+        let session = try begin()
+        defer { session.target.finish() }
+        do throws(PatchError) { return try session.engine.revert(patches, callsBack: true).summary } catch {
+            throw session.explained(error)
+        }
     }
 
     private func begin() throws(CommandError) -> Session {

@@ -1,4 +1,6 @@
 import HotpatchEngine
+import HotpatchHotLink
+import HotpatchObjects
 import HotpatchRemoteTarget
 import HotpatchSymbols
 import HotpatchReload
@@ -45,10 +47,13 @@ public enum ExitCode: Int32, Sendable {
 public struct CommandError: Error, Sendable, CustomStringConvertible {
     public var description: String
     public var exitCode: ExitCode
+    /// What was asked for cannot be done to the process as it is, now or later: the program has to be started again for it.
+    public var needsRestart: Bool
 
-    public init(_ description: String, exitCode: ExitCode = .refused) {
+    public init(_ description: String, exitCode: ExitCode = .refused, needsRestart: Bool = false) {
         self.description = description
         self.exitCode = exitCode
+        self.needsRestart = needsRestart
     }
 
     /// Any error of the modules below. What does not say otherwise refused before it touched the target.
@@ -67,6 +72,7 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             } else {
                 self.init(error.description, exitCode: ExitCode(error.outcome))
             }
+        case is LinkError, is FixupError, is ObjectsError: self.init("\(error)", needsRestart: true)
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)")
         }

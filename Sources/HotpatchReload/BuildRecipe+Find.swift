@@ -43,7 +43,7 @@ extension BuildRecipe {
     }
 
     /// The build that a program was made by, found beside it.
-    private static func ofProgram(_ path: String, directory: String) throws(BuildError) -> BuildRecipe? {
+    static func ofProgram(_ path: String, directory: String) throws(BuildError) -> BuildRecipe? {
         let (folder, name) = BuildFiles.split(path)
         let package = BuildFiles.isFile(directory + "/Package.swift") ? directory : nil
         if BuildFiles.isFile(folder + "/description.json") {

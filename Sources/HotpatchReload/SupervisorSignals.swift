@@ -1,3 +1,4 @@
+import CHotpatchLinux
 import Glibc
 
 /// The signals that end a command line program, as something to wait for: SIGINT, SIGTERM, SIGHUP and SIGQUIT.

@@ -16,7 +16,7 @@ struct SwiftHotpatch: ParsableCommand {
             4 the target may be inconsistent, 64 usage.
             """,
         version: "0.1.0",
-        subcommands: [ApplyCommand.self, RevertCommand.self, ListCommand.self, SymbolsCommand.self])
+        subcommands: [ApplyCommand.self, RevertCommand.self, ListCommand.self, SymbolsCommand.self, WatchCommand.self])
 
     static func main() {
         do {
@@ -126,8 +126,12 @@ func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
         if !output.isEmpty { print(output) }
         for notice in report.notices { write("note: \(printable(notice))\n") }
     } catch {
-        if json { print(error.json) }
-        write("error: \(printable(error.description))\n")
+        fail(error, json: json)
         throw ArgumentParser.ExitCode(error.exitCode.rawValue)
     }
+}
+
+func fail(_ error: CommandError, json: Bool) {
+    if json { print(error.json) }
+    write("error: \(printable(error.description))\n")
 }

@@ -1,0 +1,347 @@
+import CHotpatchLinux
+import Glibc
+import HotpatchMemory
+import HotpatchEngine
+import HotpatchPlan
+import HotpatchReload
+import HotpatchRemoteTarget
+
+/// The loop of `watch`: it waits for signals, for the program, for saved files and for compilers, all at once, and never for one of them alone.
+final class WatchLoop {
+    let watch: Watch
+    private let report: TerminalReport
+    let folder: String
+    private let signals: SupervisorSignals
+    private let supervisor: Supervisor
+    private var watcher: FileWatcher?
+    private var program: WatchedProgram?
+    /// Saved, and not in the program yet.
+    private var dirty: Set<String> = []
+    /// Saved before, and refused by the compiler or not applied.
+    private var unfinished: Set<String> = []
+    /// The program has been found since the command was launched.
+    private var isFound = false
+    /// When it was decided to start the program again.
+    private var restartedAt: UInt64?
+    /// When the first of these was noticed, in nanoseconds.
+    private var savedAt: UInt64 = 0
+    private var compiling: (work: WatchWork<Compiled>, process: CompilerProcess, files: Set<String>, since: UInt64)?
+    private var building: (work: WatchWork<Built>, process: CompilerProcess, files: [String])?
+    private var preparing: WatchWork<Void>?
+
+    private typealias Compiled = Result<CompileTransaction, WatchFailure>
+    private typealias Built = Result<CompilerResult, WatchFailure>
+
+    init(_ watch: Watch, folder: String) throws {
+        self.watch = watch
+        self.folder = folder
+        report = TerminalReport(json: watch.json, verbose: watch.verbose)
+        signals = try SupervisorSignals()
+        supervisor = try Supervisor(command: watch.command)
+    }
+
+    /// Runs until a signal ends this process.
+    func run() throws -> Never {
+        // What is saved during the first build is compared with what the build has read.
+        startWatching((try? BuildRecipe.find(directory: folder, command: watch.command)))
+        supervisor.find { [folder, command = watch.command] in
+            BuildRecipe.isProgram($0.executable, of: command, directory: folder)
+        }
+        try launch()
+        while true {
+            wait()
+            while let signal = signals.next() {
+                cancelWork()
+                _ = try supervisor.end(by: signal, signals: signals)
+                signals.die(of: signal)
+            }
+            for event in supervisor.events() { handle(event) }
+            if let work = preparing, work.outcome != nil { preparing = nil }
+            finishBuilding()
+            finishCompiling()
+            takeChanges()
+            if compiling == nil, building == nil, preparing == nil, program != nil, !dirty.isEmpty { compile() }
+        }
+    }
+
+    private func wait() {
+        let descriptors = [
+            signals.descriptor, supervisor.descriptor, watcher?.descriptor, compiling?.work.descriptor,
+            building?.work.descriptor, preparing?.descriptor,
+        ]
+        var polled = descriptors.compactMap { $0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        _ = poll(&polled, UInt(polled.count), -1)
+    }
+
+    private func launch() throws {
+        isFound = false
+        try supervisor.launch()
+        report.write(.launched(pid: supervisor.commandPID ?? 0, command: watch.command))
+    }
+
+    // MARK: The program
+
+    private func handle(_ event: SupervisorEvent) {
+        switch event {
+        case .found(let process): found(process)
+        case .executed(let process):
+            forgetProgram()
+            report.write(.executed(process))
+        case .ended(let process, let end):
+            forgetProgram()
+            report.write(.exited(process, end))
+        case .commandEnded(let end):
+            if !isFound { report.write(.exited(nil, end)) }
+        }
+    }
+
+    private func found(_ process: SupervisedProcess) {
+        isFound = true
+        do {
+            let recipe = try BuildRecipe.find(
+                directory: folder, command: watch.command, executable: process.executable)
+            let program = try WatchedProgram(process, recipe: recipe, options: watch.options)
+            self.program = program
+            // The old watcher has what was saved since it began, which the new one would not know to be new.
+            takeChanges()
+            startWatching(recipe)
+            for path in program.snapshot.edited { noteSaved(path) }
+            if let since = restartedAt {
+                report.write(.restarted(pid: process.pid, TerminalTimes(nanoseconds: linux_monotonic_time() - since)))
+                restartedAt = nil
+            } else {
+                report.write(.ready(process, files: watcher?.fileCount ?? 0))
+            }
+            preparing = WatchWork {
+                // The dynamic linker has the libraries in place by then.
+                linux_sleep(300_000_000)
+                program.prepare()
+            }
+        } catch { fail("\(error)") }
+    }
+
+    private func forgetProgram() {
+        cancelWork()
+        program = nil
+    }
+
+    private func cancelWork() {
+        compiling?.process.cancel()
+        compiling = nil
+        building?.process.cancel()
+        building = nil
+    }
+
+    // MARK: What is saved
+
+    private func startWatching(_ recipe: BuildRecipe?) {
+        var options = FileWatcher.Options()
+        let resources = Set(recipe?.resources.map(\.source) ?? [])
+        options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
+        var directories = recipe?.watchedDirectories ?? [folder]
+        if !watch.directories.isEmpty { directories = watch.directories }
+        do {
+            watcher = try FileWatcher(directories: directories, files: recipe?.manifests ?? [], options: options)
+        } catch { fail("\(error)") }
+    }
+
+    private func takeChanges() {
+        do {
+            guard let changes = try watcher?.changes() else { return }
+            for change in changes { noteSaved(change.path) }
+            // What is compiled is old already.
+            if let running = compiling, !running.files.isDisjoint(with: changes.map(\.path)) {
+                running.process.cancel()
+                compiling = nil
+            }
+            if program == nil, building == nil, !supervisor.isRunning, !dirty.isEmpty {
+                // It has ended; the edit may be what lets it run.
+                dirty = []
+                do { try launch() } catch { fail("\(error)") }
+            }
+        } catch { fail("\(error)") }
+    }
+
+    private func noteSaved(_ path: String) {
+        if dirty.isEmpty { savedAt = linux_monotonic_time() }
+        dirty.insert(path)
+    }
+
+    private func fail(_ text: String) { report.write(.error(text)) }
+
+    // MARK: Compiling
+
+    private func compile() {
+        guard let program else { return }
+        var sources: Set<String> = []
+        var reasons: [String] = []
+        dirty.formUnion(unfinished)
+        for path in dirty.sorted() {
+            switch program.recipe.role(of: path) {
+            case .swift(let module), .clang(let module):
+                guard isWanted(module) else { break }
+                if access(path, F_OK) == 0 { sources.insert(path) } else { reasons.append("\(name(path)) was removed") }
+            case .included(let users):
+                for user in users { sources.insert(user) }
+            case .newSwift(let module):
+                if isWanted(module), access(path, F_OK) == 0 { reasons.append("\(name(path)) is new in \(module)") }
+            case .resource(let copies): copy(path, to: copies)
+            case .manifest: reasons.append("\(name(path)) says how the program is built")
+            case .tool(let module):
+                reasons.append("\(name(path)) belongs to \(module), which other files are compiled with")
+            case .none: break
+            }
+        }
+        guard reasons.isEmpty else {
+            return restart(because: reasons.map { "\($0): restart needed" }.joined(separator: "\n"))
+        }
+        guard !sources.isEmpty else {
+            dirty = []
+            return
+        }
+        let process = CompilerProcess()
+        let work = WatchWork<Compiled> { [sources] in
+            do {
+                return .success(
+                    try program.recipe.compile(
+                        sources.sorted(), into: program.newFolder(), overlay: program.overlay, process: process))
+            } catch { return .failure(WatchFailure(error)) }
+        }
+        guard let work else { return fail("no thread could be started. Save again.") }
+        compiling = (work, process, dirty, linux_monotonic_time())
+    }
+
+    private func isWanted(_ module: String) -> Bool { watch.targets.isEmpty || watch.targets.contains(module) }
+
+    private func copy(_ path: String, to copies: [String]) {
+        do {
+            for copy in copies { try BuildRecipe.copyResource(path, to: copy) }
+            report.write(.copied(files: [path]))
+        } catch { fail("\(error)") }
+    }
+
+    private func finishCompiling() {
+        guard let (work, _, files, since) = compiling, let outcome = work.outcome else { return }
+        compiling = nil
+        switch outcome {
+        case .failure(let failure): fail(failure.description)
+        case .success(let transaction):
+            if transaction.isCancelled { return }
+            if let (source, printed) = transaction.refused {
+                report.write(
+                    .compileFailed(
+                        files: [source], output: String(decoding: printed, as: UTF8.self),
+                        TerminalTimes(nanoseconds: linux_monotonic_time() - savedAt)))
+                // It is compiled again with the next file that is saved: they may belong together.
+                unfinished.formUnion(files)
+            } else {
+                unfinished = []
+                apply(transaction, files, compiledIn: linux_monotonic_time() - since)
+            }
+        }
+        dirty.subtract(files)
+    }
+
+    private func apply(_ transaction: CompileTransaction, _ files: Set<String>, compiledIn compiled: UInt64) {
+        guard let program else { return }
+        // It may have executed another program meanwhile.
+        for event in supervisor.events() { handle(event) }
+        guard self.program === program else { return }
+        let started = linux_monotonic_time()
+        do throws(CommandError) {
+            report(try program.apply(transaction), files, compiled: compiled, linkedFrom: started)
+        } catch {
+            if error.needsRestart {
+                restart(because: error.description)
+            } else {
+                // The next save may find the process in a better state.
+                unfinished.formUnion(files)
+                report.write(.refused(files: files.sorted(), reason: error.description))
+            }
+        }
+    }
+
+    private func report(
+        _ outcome: WatchedProgram.Outcome, _ files: Set<String>, compiled: UInt64, linkedFrom started: UInt64
+    ) {
+        let now = linux_monotonic_time()
+        func times(_ summary: CommitSummary?) -> TerminalTimes {
+            var parts = [
+                TerminalTimes.Part("compile", nanoseconds: compiled),
+                TerminalTimes.Part("link", nanoseconds: now - started),
+            ]
+            if let summary { parts.append(TerminalTimes.Part("held", nanoseconds: summary.totalNanoseconds)) }
+            return TerminalTimes(nanoseconds: now - savedAt, parts: parts)
+        }
+        let saved = files.sorted()
+        var notes: [String] = []
+        switch outcome {
+        case .nothing(let said):
+            report.write(.unchanged(files: saved, times(nil)))
+            notes = said
+        case .reverted(_, let summary):
+            report.write(.restored(TerminalReload(files: saved, functions: [], times: times(summary))))
+        case .applied(let applied):
+            var reload = TerminalReload(files: saved, functions: applied.functions, times: times(applied.summary))
+            reload.keptOld = applied.kept
+            report.write(.applied(reload))
+            notes = applied.notes.filter { !applied.kept.contains($0) }
+        }
+        for note in notes { report.write(.notice(note)) }
+    }
+
+    // MARK: Starting again
+
+    private func restart(because reasons: String) {
+        let files = dirty.sorted()
+        dirty = []
+        unfinished = []
+        guard !watch.keep else { return report.write(.refused(files: files, reason: reasons)) }
+        report.write(.restarting(reason: reasons))
+        restartedAt = linux_monotonic_time()
+        guard let invocation = BuildInvocation(watch.command) else {
+            // What else starts the program builds it, too.
+            return startAgain()
+        }
+        let process = CompilerProcess()
+        let work = WatchWork<Built> { [folder] in
+            do { return .success(try process.run(invocation.build, in: folder, seconds: 3600)) } catch {
+                return .failure(WatchFailure(error))
+            }
+        }
+        guard let work else { return fail("no thread could be started. Save again.") }
+        building = (work, process, files)
+    }
+
+    private func finishBuilding() {
+        guard let (work, _, files) = building, let outcome = work.outcome else { return }
+        building = nil
+        switch outcome {
+        case .failure(let failure): fail(failure.description)
+        case .success(let result) where result.isCancelled: break
+        case .success(let result) where result.status != 0:
+            restartedAt = nil
+            report.write(
+                .compileFailed(files: files, output: result.text, TerminalTimes(nanoseconds: result.nanoseconds)))
+            // The program that runs is as it was; what is saved next is built anew with all.
+            unfinished.formUnion(files)
+        case .success: startAgain()
+        }
+    }
+
+    private func startAgain() {
+        forgetProgram()
+        do {
+            try supervisor.stop(signals: signals)
+            try launch()
+        } catch { fail("\(error)") }
+    }
+}
+
+/// Any error, on its way from a thread.
+struct WatchFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ error: any Error) { description = "\(error)" }
+}
+
+private func name(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }

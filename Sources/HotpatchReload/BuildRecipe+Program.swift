@@ -1,0 +1,29 @@
+extension BuildRecipe {
+    /// Whether an executable is a program that a command builds and starts, and not what builds it.
+    ///
+    /// One that is built in a way that cannot be edited counts: `find` says why.
+    /// - Parameters:
+    ///   - directory: where the command is run.
+    ///   - command: what starts the program.
+    public static func isProgram(_ executable: String, of command: [String], directory: String) -> Bool {
+        let path = BuildFiles.canonical(executable)
+        let name = BuildFiles.split(path).name
+        let invocation = BuildInvocation(command)
+        if let product = invocation?.product, name != product { return false }
+        // Macros, which compilers run.
+        if invocation != nil, name.hasSuffix("-tool") { return false }
+        let folder = BuildFiles.canonical(invocation?.packagePath.map { BuildFiles.join(directory, $0) } ?? directory)
+        do throws(BuildError) { return try ofProgram(path, directory: folder) != nil } catch {
+            if case .notDebug = error { return true }
+            return false
+        }
+    }
+
+    /// Copies a resource to where the program reads it, whole at every moment.
+    /// - Throws: `BuildError`.
+    public static func copyResource(_ source: String, to copy: String) throws(BuildError) {
+        let aside = copy + ".new"
+        try BuildFiles.copy(source, to: aside)
+        try BuildFiles.rename(aside, to: copy)
+    }
+}
