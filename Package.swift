@@ -120,7 +120,7 @@ let package = Package(
             "Hotpatch",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
-                "HotpatchLocalTarget",
+                "HotpatchObjects", "HotpatchLocalTarget",
                 "HotpatchSwiftCall", "CHotpatchLinux", "CPatch",
             ]),
         module("HotpatchTesting", ["Hotpatch", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall"]),

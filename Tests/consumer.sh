@@ -61,7 +61,7 @@ compiles_only_the_libraries() {
     # Folders stand there for all that could be built.
     built=$(cd "$work/.build/debug" && find . -path '*.build/*' -name '*.o' | cut -d/ -f2 | sort -u) || return 1
     grep -qx 'HotpatchEngine.build' <<<"$built" || { echo "there is no HotpatchEngine: $built"; return 1; }
-    foreign=$(grep -vE '^(Memory|Symbols|Engine|Calls|Commands|EngineTests|ConsumerPackageTests|ConsumerPackageDiscoveredTests|Hotpatch|HotpatchTesting|HotpatchMemory|HotpatchDemangle|HotpatchELF|HotpatchProcFS|HotpatchSymbols|HotpatchPlan|HotpatchEngine|HotpatchLocalTarget|HotpatchSwiftCall|CPatch|CPatchCore|CPatchCall|CPatchMachine)\.build$' <<<"$built")
+    foreign=$(grep -vE '^(Memory|Symbols|Engine|Calls|Commands|EngineTests|ConsumerPackageTests|ConsumerPackageDiscoveredTests|Hotpatch|HotpatchTesting|HotpatchMemory|HotpatchDemangle|HotpatchELF|HotpatchProcFS|HotpatchSymbols|HotpatchPlan|HotpatchHotLink|HotpatchEngine|HotpatchObjects|HotpatchLocalTarget|HotpatchSwiftCall|CPatch|CPatchCore|CPatchCall|CPatchMachine)\.build$' <<<"$built")
     [ -z "$foreign" ] || { echo "compiled: $foreign"; return 1; }
 }
 

@@ -5,6 +5,7 @@ import HotpatchEngine
 import Glibc
 import HotpatchLocalTarget
 import HotpatchMemory
+import HotpatchObjects
 import HotpatchProcFS
 import HotpatchSwiftCall
 import HotpatchSymbols
@@ -144,6 +145,24 @@ struct LocalPatcher: ~Copyable {
         return receipt
     }
 
+    /// Links edited objects into this process.
+    /// - Returns: a receipt; nil where they change nothing.
+    mutating func apply(_ objects: [ObjectPair]) throws(PatchError) -> (linked: LinkedObjects, receipt: Receipt?) {
+        let (index, engine) = (try index(), try engine())
+        let ledger = try engine.state()
+        let linked: LinkedObjects
+        do {
+            linked = try LinkedObjects(
+                objects, architecture: target.architecture, index: index, ledger: ledger, memory: target.memory)
+        } catch { throw .linking(error) }
+        if linked.changesNothing { return (linked, nil) }
+        do { try time.check() } catch { throw .symbol(SymbolError(error)) }
+        let request = linked.request(origin: .init(fromOutside: false, pid: linux_getpid(), uid: linux_getuid()))
+        var receipt = try engine.apply(request)
+        receipt.notes += receipt.problems + (interruptionNote(receipt.summary).map { [$0] } ?? [])
+        return (linked, receipt)
+    }
+
     /// "2 system calls …"; nil where none was interrupted.
     private func interruptionNote(_ summary: CommitSummary) -> String? {
         let count = summary.interruptedCalls
@@ -164,6 +183,14 @@ struct LocalPatcher: ~Copyable {
                 "\(address) is not in executable memory, so it cannot replace a function. Pass the address of a function."
             )
         }
+    }
+
+    static func isInForce(_ patch: UInt32) throws(PatchError) -> Bool {
+        try with { (patcher) throws(PatchError) in try patcher.engine().state().patch(patch)?.state == .applied }
+    }
+
+    static func revert(_ patch: UInt32) throws(PatchError) {
+        try with { (patcher) throws(PatchError) in _ = try patcher.engine().revert([patch]) }
     }
 
     /// Runs `body` with the patcher, which no other thread uses meanwhile.

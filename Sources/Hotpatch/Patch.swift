@@ -75,19 +75,13 @@ public struct Patch: Sendable, Identifiable {
     /// Whether the patch is in force. Another, newer one of the same function may be running instead.
     /// - Throws: `PatchError` (`ledger`) where the record of the process's patches is damaged.
     public var isInForce: Bool {
-        get throws(PatchError) {
-            try LocalPatcher.with { (patcher) throws(PatchError) in
-                try patcher.engine().state().patch(id)?.state == .applied
-            }
-        }
+        get throws(PatchError) { try LocalPatcher.isInForce(id) }
     }
 
     /// Takes the patch out of force. All functions of one transaction are one patch, and are reverted together.
     /// - Throws: `PatchError`; its code is `notInForce` where it was reverted before, and as `replace` has it where threads cannot be held.
     ///   Unless its outcome is `inconsistent`, nothing has changed.
-    public func revert() throws(PatchError) {
-        try LocalPatcher.with { (patcher) throws(PatchError) in _ = try patcher.engine().revert([id]) }
-    }
+    public func revert() throws(PatchError) { try LocalPatcher.revert(id) }
 
     /// Copies of the function that the patch does not reach: inlined into other functions, or specialised by the compiler.
     /// Read from DWARF and symbols when asked; this can take a while in a large program.

@@ -4,6 +4,7 @@ import HotpatchEngine
 import Glibc
 import Logging
 import HotpatchMemory
+import HotpatchObjects
 import HotpatchPlan
 import HotpatchRemoteTarget
 import HotpatchSymbols

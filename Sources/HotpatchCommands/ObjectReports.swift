@@ -8,7 +8,6 @@ struct ObjectReports {
     let linked: LinkedObjects
 
     private var functions: [String] { linked.functions.map(displayName) }
-    private var objects: [String] { linked.objects.map { fullPath($0.new) } }
 
     func nothing(_ steps: [ObjectSession.Step]) -> ObjectSession.Applied {
         let report = Report(
@@ -46,7 +45,7 @@ struct ObjectReports {
             text: lines.joined(separator: "\n"),
             json: [
                 "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)),
-                "objects": .array(objects.map(JSON.string)),
+                "objects": .array(linked.paths.map(JSON.string)),
                 "functions": .array(linked.functions.map(JSON.string)),
                 "pause_ns": .number(Int(clamping: receipt.summary.pauseNanoseconds)),
                 "holds": .number(receipt.summary.holds),

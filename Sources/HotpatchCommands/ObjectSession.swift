@@ -76,9 +76,7 @@ public final class ObjectSession {
             log.debug("\(linked.summary)")
             let reports = ObjectReports(pid: pid, linked: linked)
             if linked.changesNothing { return reports.nothing(clock.steps) }
-            let request = linked.request(
-                origin: .init(fromOutside: true, pid: getpid(), uid: getuid()),
-                source: objects.map { fullPath($0.new) }.joined(separator: "\n"))
+            let request = linked.request(origin: .init(fromOutside: true, pid: getpid(), uid: getuid()))
             if dryRun {
                 let planned = try session.engine.plan(
                     request, map: session.inspection.map, state: session.inspection.ledger)

@@ -1,5 +1,6 @@
 import HotpatchELF
 import HotpatchMemory
+import HotpatchObjects
 import HotpatchSymbols
 import HotpatchReload
 

@@ -63,6 +63,10 @@ extension PatchError.Code {
     public static let replacedFile = Self(rawValue: "replacedFile")
     /// The record that the process has of its patches is damaged, or of a version that is not known.
     public static let ledger = Self(rawValue: "ledger")
+    /// An object cannot be linked into the process: it is none, or not of what runs there, or needs what the process does not have.
+    public static let object = Self(rawValue: "object")
+    /// An edit changes what cannot be changed while the process runs, such as the layout of a type. The message names all of it.
+    public static let restartNeeded = Self(rawValue: "restartNeeded")
     /// Memory of the process could not be read.
     public static let memory = Self(rawValue: "memory")
     /// The process does not exist, or has ended.

@@ -263,6 +263,14 @@ extension PatchError {
             .notInForce, "patch \(id) is not in force: it is \(state). There is nothing to revert.", patch: id)
     }
 
+    /// Objects cannot be linked into the process.
+    /// - Parameters:
+    ///   - error: of the module that links.
+    ///   - needsRestart: whether that is for what they change.
+    package static func object(_ error: any Error, needsRestart: Bool = false) -> PatchError {
+        PatchError(needsRestart ? .restartNeeded : .object, "\(error)", cause: error)
+    }
+
     /// The value is not a function that can be installed or called, or not one of the values that are allowed.
     package static func type(_ text: String) -> PatchError { PatchError(.type, text) }
 

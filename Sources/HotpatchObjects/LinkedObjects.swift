@@ -73,10 +73,13 @@ public struct LinkedObjects: Sendable {
         notes = plan.notes
     }
 
-    /// What the engine is asked for.
-    /// - Parameter source: what the record of the patch says that it comes from.
-    public func request(origin: PatchRecord.Origin, source: String) -> PatchRequest {
-        var request = PatchRequest(replacements: [], origin: origin, source: source, notes: notes)
+    /// Full paths of the new objects, in order.
+    public var paths: [String] { objects.map { fullPath($0.new) } }
+
+    /// What the engine is asked for. Its record names the new objects as its source, one a line.
+    public func request(origin: PatchRecord.Origin) -> PatchRequest {
+        var request = PatchRequest(
+            replacements: [], origin: origin, source: paths.joined(separator: "\n"), notes: notes)
         request.segments = plan.segments.map { SegmentRequest(kind: $0.kind, size: $0.size, near: plan.near) }
         request.link = { [plan, index] segments in
             let linked = try plan.link(segments)

@@ -22,7 +22,8 @@ struct Workshop {
     private static let package = String(kit.dropLast("/Tests/CallGenerator/Kit".count))
     /// What a program that patches itself links, in the package's terms.
     private static let modules = [
-        "Hotpatch", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols", "HotpatchProcFS", "HotpatchELF",
+        "Hotpatch", "HotpatchObjects", "HotpatchHotLink", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSymbols",
+        "HotpatchProcFS", "HotpatchELF",
         "HotpatchDemangle", "HotpatchPlan", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall", "CPatch",
         "CPatchCore", "CPatchMachine",
     ]

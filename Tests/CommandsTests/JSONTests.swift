@@ -2,6 +2,7 @@ import Glibc
 import Testing
 
 @testable import HotpatchCommands
+import HotpatchObjects
 
 @Suite struct JSONTests {
     /// What every report begins with, and every error.

@@ -56,6 +56,9 @@ import Testing
             .system(what: "cannot hold the threads of this process", code: ENOMEM, remedy: "Patching needs memory."),
             .system(what: "cannot hold the threads of this process", code: 0, remedy: "Patching needs memory."),
             .target("process 42 has no place for the patch ledger. Nothing was changed."),
+            .object(TestFailure("price.o is no object file. It is linked already. Name the .o file.")),
+            .object(
+                TestFailure("Item: stored property 'tax: Int' added: restart needed. Restart."), needsRestart: true),
             .unfinished("process 42 ended while it mapped memory. Look why.", .inconsistent),
             .rolledBack(address: address, code: EIO), .inconsistent(address: address, code: EIO),
         ] + symbolErrors.map(PatchError.symbol)
