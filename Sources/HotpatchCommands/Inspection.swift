@@ -39,6 +39,9 @@ struct Inspection {
         var below: String
     }
 
+    /// The status of what is the newest of all patches of it, and does what it says.
+    static let inForce = "in force"
+
     /// Nil where the code is gone.
     func found(at site: SiteRecord) -> Found? {
         guard let bytes = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else { return nil }
@@ -51,7 +54,7 @@ struct Inspection {
     func status(of site: SiteRecord, _ found: Found?, patch: PatchRecord, member: PatchRecord.Member) -> String {
         guard let found else { return "no longer loaded" }
         if patch.state == .reverted { return "not in force" }
-        if ledger.leads(found.bytes, slot: found.slot, of: site, to: member.replacement) { return "in force" }
+        if ledger.leads(found.bytes, slot: found.slot, of: site, to: member.replacement) { return Self.inForce }
         if found.isJump { return found.below }
         return found.bytes == site.original ? "not in force" : "overwritten by somebody else"
     }
@@ -60,7 +63,7 @@ struct Inspection {
             return "no longer loaded"
         }
         if patch.state == .reverted { return "not in force" }
-        if bytes == store.bytes { return "in force" }
+        if bytes == store.bytes { return Self.inForce }
         if ledger.isStored(bytes, at: location) { return "below another patch" }
         return bytes == location.original ? "not in force" : "overwritten by somebody else"
     }

@@ -54,8 +54,11 @@ public struct List: Sendable {
         _ patch: PatchRecord, _ inspection: Inspection, _ known: inout [UInt32: Inspection.Found?]
     ) -> (text: String, json: JSON) {
         var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
-        if !patch.source.isEmpty { text += "\n  library \(patch.source)" }
+        if patch.objects.isEmpty, !patch.source.isEmpty { text += "\n  library \(patch.source)" }
+        for object in patch.objects { text += "\n  object \(object)" }
         if !patch.digest.isEmpty { text += "\n  build-id \(patch.digest)" }
+        var details = ""
+        var (functionsInForce, valuesInForce) = (0, 0)
         var functions: [JSON] = []
         for member in patch.members {
             let site = inspection.ledger.site(member.site)
@@ -63,10 +66,11 @@ public struct List: Sendable {
             known.updateValue(found, forKey: site.id)
             let status = inspection.status(of: site, found, patch: patch, member: member)
             let name = displayName(site.name)
-            text += "\n  \(name) at \(site.entry) in \(site.imagePath)"
+            if status == Inspection.inForce { functionsInForce += 1 }
+            details += "\n  \(name) at \(site.entry) in \(site.imagePath)"
             let code = inspection.ledger.code(of: member)
             let through = code == member.replacement ? "" : " through \(member.replacement)"
-            text += "\n    → \(displayName(member.replacementName)) at \(code)\(through)  \(status)"
+            details += "\n    → \(displayName(member.replacementName)) at \(code)\(through)  \(status)"
             functions.append(
                 .object([
                     "symbol": .string(site.name), "name": .string(name), "image": .string(site.imagePath),
@@ -81,8 +85,9 @@ public struct List: Sendable {
             let location = inspection.ledger.data(store.location)
             let status = inspection.status(of: location, patch: patch, store: store)
             if location.kind == .value {
-                text += "\n  \(displayName(location.name)), \(store.bytes.count) bytes at \(location.address)"
-                text += (location.imagePath.isEmpty ? "" : " in \(location.imagePath)") + "  \(status)"
+                if status == Inspection.inForce { valuesInForce += 1 }
+                details += "\n  \(displayName(location.name)), \(store.bytes.count) bytes at \(location.address)"
+                details += (location.imagePath.isEmpty ? "" : " in \(location.imagePath)") + "  \(status)"
             }
             data.append(
                 .object([
@@ -92,21 +97,65 @@ public struct List: Sendable {
                     "status": .string(status),
                 ]))
         }
+        let memory = Memory(inspection.ledger.segments(of: patch.id))
+        let isSuperseded =
+            patch.state == .applied && functionsInForce + valuesInForce == 0
+            && !(functions.isEmpty && data.isEmpty)
+        if !patch.objects.isEmpty {
+            text += "\n  takes \(memory)"
+            if patch.state == .applied {
+                text +=
+                    "; \(functionsInForce) of \(functions.count) function\(functions.count == 1 ? "" : "s") in force"
+                text += isSuperseded ? ": superseded" : ""
+            }
+        }
         return (
-            text,
+            text + details,
             .object([
                 "id": .number(Int(patch.id)), "state": .string(patch.stateText), "time": .string(timestamp(patch.time)),
                 "origin": .string(patch.origin.fromOutside ? "outside" : "code"),
                 "by_pid": .number(Int(patch.origin.pid)),
-                "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.source),
+                "by_uid": .number(Int(patch.origin.uid)), "library": .string(patch.objects.isEmpty ? patch.source : ""),
+                "objects": .array(patch.objects.map(JSON.string)),
                 "build_id": .string(patch.digest), "functions": .array(functions),
-                "data": .array(data),
+                "data": .array(data), "functions_in_force": .number(functionsInForce),
+                "superseded": .bool(isSuperseded), "memory": memory.json,
             ])
         )
     }
 }
 
+/// What a patch has taken of the process's memory, in bytes: whole pages.
+private struct Memory: CustomStringConvertible {
+    var (code, constants, data) = (0, 0, 0)
+
+    init(_ segments: [SegmentRecord]) {
+        for segment in segments {
+            code &+= segment.codeSize
+            constants &+= segment.constantsSize
+            data &+= segment.dataSize
+        }
+    }
+
+    /// "8 KiB of code, 4 KiB of constants, no data"
+    var description: String {
+        [(code, "code"), (constants, "constants"), (data, "data")].map { size, what in
+            size == 0 ? "no \(what)" : "\(size >> 10) KiB of \(what)"
+        }.joined(separator: ", ")
+    }
+
+    var json: JSON {
+        .object(["code": .number(code), "constants": .number(constants), "data": .number(data)])
+    }
+}
+
 extension PatchRecord {
+    /// The objects that it was linked from; none where it is a library that was loaded, or was made of what the process has.
+    var objects: [String] {
+        // What was loaded has a handle.
+        handle == 0 ? source.split(separator: "\n").map(String.init) : []
+    }
+
     /// A state that a command can only see in the ledger once the patcher that set it is dead is told as that.
     var stateText: String {
         switch state {

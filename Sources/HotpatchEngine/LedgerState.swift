@@ -100,9 +100,9 @@ public struct LedgerState: Sendable {
         }
         (texts, unknownRecords) = (decoder.texts, decoder.unknown)
         isMentioned += [Bool](repeating: false, count: texts.count - isMentioned.count)
-        let lasting = owners
+        let lasts = identitiesThatLast
         for record in named {
-            if record.owner == 0 || lasting.contains(record.owner) {
+            if lasts(record.owner) {
                 for number in record.texts { isMentioned[number - 1] = true }
             } else {
                 forgettable += record.length
@@ -136,18 +136,26 @@ public struct LedgerState: Sendable {
         dataByAddress = data.filter { layer(ofData: $0.id) != nil }.sorted { $0.address < $1.address }.map(\.id)
     }
 
-    /// The newest of each name counts, of those whose patch is in force.
+    /// The newest of each name counts, of those whose patch is in force. Where there is none, the newest of a patch that is reverted does,
+    /// if a later one is in force: its code may refer there.
     private mutating func findIdentities() {
         identityByName = [:]
         guard !identities.isEmpty else { return }
         let inForce = Set(patches.lazy.map(\.record).filter(\.isInForce).map(\.id))
+        let newest = inForce.max() ?? 0
+        for identity in identities where identity.owner < newest && !inForce.contains(identity.owner) {
+            identityByName[identity.name] = identity.address
+        }
         for identity in identities where identity.owner == 0 || inForce.contains(identity.owner) {
             identityByName[identity.name] = identity.address
         }
     }
 
-    /// The patches that are not reverted, also where they were made by halves only: what they own is kept.
-    private var owners: Set<UInt32> { Set(patches.lazy.map(\.record).filter { $0.state != .reverted }.map(\.id)) }
+    /// Whether what a patch has placed is kept: where it is not reverted, also where it was made by halves only, or a later one is not.
+    private var identitiesThatLast: (_ owner: UInt32) -> Bool {
+        let newest = patches.lazy.map(\.record).last { $0.state != .reverted }?.id ?? 0
+        return { $0 <= newest }
+    }
 
     private mutating func add(_ record: LedgerRecord, stateAddress: Address) throws(LedgerError) {
         switch record {
@@ -252,8 +260,8 @@ public struct LedgerState: Sendable {
                 known + fresh.map { .init(location: $0.location - UInt32(data.count) + first, bytes: $0.bytes) }
             more[index] = .patch(patch)
         }
-        let owners = owners
-        let identities = identities.filter { $0.owner == 0 || owners.contains($0.owner) }
+        let lasts = identitiesThatLast
+        let identities = identities.filter { lasts($0.owner) }
         return segments.map(LedgerRecord.segment) + sites.map(LedgerRecord.site) + thunks.map(LedgerRecord.thunk)
             + identities.map(LedgerRecord.identity) + locations.map(LedgerRecord.data) + kept.map(LedgerRecord.patch)
             + more
@@ -264,6 +272,10 @@ public struct LedgerState: Sendable {
 
     /// Pools of stubs.
     public var pools: [SegmentRecord] { segments.filter { $0.kind == .stubs } }
+
+    /// The memory that was reserved for a patch alone: code that it linked into the process, and what belongs to that. It stays when the
+    /// patch is reverted.
+    public func segments(of patch: UInt32) -> [SegmentRecord] { segments.filter { $0.owner == patch && patch != 0 } }
 
     /// Where something of a name lies that a patch in force has placed in the process; the newest.
     public func identity(_ name: String) -> Address? { identityByName[name] }

@@ -226,6 +226,133 @@ extension CommandTests {
             #expect(desk.victim.finish() == 0)
         }
 
+        /// Generations are reverted in any order. What an earlier one has added is still there for those that use it, and is edited as before.
+        @Test func generationsInAnyOrder() throws {
+            var desk = try Desk()
+            let questions = ["page", "facts"]
+            func expect(_ helper: String, _ size: Int) throws {
+                try desk.expect(["page v1 \(helper)", "\(size) 1 desk 42 \(size)"], questions)
+            }
+            try desk.apply(
+                ("helper v1 \\(n)", "helper v2 \\(extra(n))"), ("pageSize = 20", "pageSize = 50"),
+                ("enum Limits", "func extra(_ n: Int) -> String { \"<\\(n)>\" }\nenum Limits"))
+            try expect("helper v2 <7>", 50)
+            try desk.apply(("<\\(n)>", "<<\\(n)>>"), ("pageSize = 50", "pageSize = 70"))
+            try expect("helper v2 <<7>>", 70)
+            try desk.apply(("helper v2", "helper v3"), ("<<\\(n)>>", "[\\(n)]"), ("pageSize = 70", "pageSize = 90"))
+            try expect("helper v3 [7]", 90)
+            // The one in the middle first: nothing of it is in force.
+            try expectDone("revert", "2", "--pid", desk.victim.id)
+            try expect("helper v3 [7]", 90)
+            // The first one: what it has added is in use.
+            try expectDone("revert", "1", "--pid", desk.victim.id)
+            try expect("helper v3 [7]", 90)
+            try desk.apply(("[\\(n)]", "{\\(n)}"))
+            try expect("helper v3 {7}", 90)
+            try expectDone("revert", "4", "--pid", desk.victim.id)
+            try expect("helper v3 [7]", 90)
+            try expectDone("revert", "3", "--pid", desk.victim.id)
+            try expect("helper v1 7", 20)
+            #expect(desk.victim.finish() == 0)
+        }
+
+        /// Objects and a library on top of each other, reverted in every order: of each function the newest in force runs.
+        @Test func amongOtherPatches() throws {
+            let directory = try Workshop.directory + "/mixed-\(Desk.number.next())"
+            guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
+            let source = String(decoding: try Workshop.bytes(of: Workshop.sources + "/objects/work.c"), as: UTF8.self)
+            let first = try edit(source, [("x * 2", "x * 3"), ("\"three\"", "\"THREE\"")])
+            let second = try edit(first, [("x * 3", "x * 4"), ("return a - b", "return a - b + 1000")])
+            var objects: [String] = []
+            for (number, text) in [source, first, second].enumerated() {
+                let name = "\(directory)/\(number).c"
+                _ = try Workshop.file(String(name.dropFirst(try Workshop.directory.count + 1)), Array(text.utf8))
+                // One name in all of their debugging information.
+                let result = try run([
+                    "sh", "-c",
+                    "cp \(name) \(directory)/work.c && gcc -g -O0 -c \(directory)/work.c -o \(directory)/\(number).o",
+                ])
+                guard result.status == 0 else { throw TestFailure("cannot compile: \(result)") }
+                objects.append("\(directory)/\(number).o")
+            }
+            let program = directory + "/program"
+            _ = try run(["gcc", "-g", "-o", program, Workshop.sources + "/objects/worker.c", objects[0]])
+            let library = directory + "/name.so"
+            _ = try Workshop.file(
+                String("\(directory)/name.c".dropFirst(try Workshop.directory.count + 1)),
+                Array("const char *name(int n) { return n ? \"lib\" : 0; }\n".utf8))
+            _ = try run(["gcc", "-shared", "-fPIC", "-o", library, directory + "/name.c"])
+
+            for order in [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]] {
+                let victim = try Victim(program)
+                var inForce: Set<Int> = []
+                /// The third answer, and those of every seventh from there on, come from the function whose text is edited.
+                func check() throws {
+                    // Of two answers, one is that of a sum, and the other that of a difference.
+                    for _ in 0..<7 {
+                        let answer = try victim.ask().split(separator: " ")
+                        let (result, hits) = (Int(answer[0])!, Int(answer[1])!)
+                        let factor = inForce.contains(2) ? 4 : inForce.contains(1) ? 3 : 2
+                        let other = hits % 2 == 0 ? 2 : inForce.contains(2) ? 1000 : 0
+                        #expect(result == 10 * factor + other, "\(answer) with \(inForce) of \(order)")
+                        guard hits % 7 == 3 else { continue }
+                        let text = inForce.contains(3) ? "lib" : inForce.contains(1) ? "THREE" : "three"
+                        #expect(String(answer[2]) == text, "\(answer) with \(inForce) of \(order)")
+                    }
+                }
+                try check()
+                try expectDone("apply", objects[1], "--base", objects[0], "--pid", victim.id)
+                inForce.insert(1)
+                try check()
+                try expectDone("apply", objects[2], "--base", objects[1], "--pid", victim.id)
+                inForce.insert(2)
+                try check()
+                try expectDone("apply", library, "--pid", victim.id)
+                inForce.insert(3)
+                try check()
+                // What a library has replaced is not what the object has.
+                let refused = try hotpatch("apply", objects[1], "--base", objects[2], "--pid", victim.id)
+                #expect(refused.status == 2 && refused.errors.contains("is not what runs from"), "\(refused)")
+                for patch in order {
+                    try expectDone("revert", "\(patch)", "--pid", victim.id)
+                    inForce.remove(patch)
+                    try check()
+                }
+                #expect(victim.finish() == 0)
+            }
+        }
+
+        /// What each generation holds, and whether anything of it is in force.
+        @Test func listsObjects() throws {
+            var desk = try Desk()
+            let both = try desk.edited(
+                [("hello v1", "hello v2"), ("helper v1", "helper v2")], shelf: [("shelf v1", "shelf v2")])
+            try desk.apply(both)
+            let next = try desk.edited([("hello v2", "hello v3")])
+            try desk.apply(next)
+            let last = try desk.edited([("hello v3", "hello v4")])
+            try desk.apply(last)
+            let text = try expectDone("list", "--pid", desk.victim.id).output
+            #expect(
+                text.contains("\n  object \(both.objects[0].new)\n  object \(both.objects[1].new)\n  takes "), "\(text)"
+            )
+            #expect(text.contains("KiB of code, "), "\(text)")
+            #expect(text.contains("; 2 of 3 functions in force\n"), "\(text)")
+            #expect(text.contains("; 0 of 1 function in force: superseded\n"), "\(text)")
+            #expect(text.contains("; 1 of 1 function in force\n"), "\(text)")
+            #expect(!text.contains("library"), "\(text)")
+            let patches = try expectDone("list", "--pid", desk.victim.id, "--json").json["patches"]
+            let expected = [(2, false), (0, true), (1, false)]
+            for (number, (inForce, isSuperseded)) in expected.enumerated() {
+                #expect(patches[number]["library"] == .string(""))
+                #expect(patches[number]["functions_in_force"] == .number(inForce))
+                #expect(patches[number]["superseded"] == .bool(isSuperseded))
+                #expect((patches[number]["memory"]["code"].number ?? 0) >= 4096)
+            }
+            #expect(patches[0]["objects"] == .array(both.objects.map { .string($0.new) }))
+            #expect(patches[2]["objects"] == .array([.string(last.new)]))
+        }
+
         /// Each object has its baseline, and each file comes once.
         @Test func objectsThatDoNotFitTogether() throws {
             let desk = try Desk()

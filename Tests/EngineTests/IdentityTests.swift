@@ -40,6 +40,29 @@ import Testing
         #expect(try engine.state().identity("Of all") == nil)
     }
 
+    /// What a patch has placed that is reverted is found, for as long as the code of a later one may refer to it.
+    @Test func whatALaterPatchMayReferTo() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        let first = try engine.apply(try placing("Price", of: target))
+        let second = try engine.apply(try placing("Cart", of: target))
+        _ = try engine.revert([first.id])
+        var state = try engine.state()
+        #expect(state.identity("Price") == first.segments[0].lowerBound + 8)
+        #expect(state.identity("Of all") == second.segments[0].lowerBound + 16)
+        // In a new edition, too.
+        for _ in 0..<20 {
+            let patch = try engine.apply(try placing("Cart", of: target))
+            _ = try engine.revert([patch.id])
+        }
+        state = try engine.state()
+        #expect((state.layout.segments.first?.edition ?? 0) > 0)
+        #expect(state.identity("Price") == first.segments[0].lowerBound + 8)
+        #expect(state.identity("Cart") == second.segments[0].lowerBound + 8)
+        _ = try engine.revert([second.id])
+        #expect(try engine.state().identity("Price") == nil)
+    }
+
     /// A new edition of the ledger is with those of patches in force, and without the others.
     @Test func aNewEditionKeepsThoseInForce() throws {
         let target = try FakeTarget()
