@@ -29,6 +29,8 @@ struct FrameDescriptions: Sendable {
         sorted = Lazy { hasTable ? [] : Self.all(bytes, address, from: UInt64(headerSize)) }
     }
 
+    var hasTable: Bool { tableCount != nil }
+
     /// The range of the entry that covers an address; nil where none does.
     func range(containing linked: UInt64) -> Range<UInt64>? {
         let found: Range<UInt64>?

@@ -79,6 +79,9 @@ public final class FrameTable: Sendable {
         descriptions.range(containing: linked)
     }
 
+    /// Whether it holds a table by which an entry is found at once.
+    var hasSearchTable: Bool { descriptions.hasTable }
+
     /// A handle of libelf, which this value must outlive. Whoever gets it ends it.
     public func handle() -> OpaquePointer? { LibElf.open(bytes) }
 
@@ -114,11 +117,41 @@ public final class FrameTable: Sendable {
         let start = segment.address &+ 4 &+ UInt64(bitPattern: Int64(pointer))
         let distance = start &- segment.address
         guard header.value(UInt16.self, at: 2) == 0x3B03, let count = header.value(UInt32.self, at: 8),
-            12 + UInt64(count) * 8 <= min(segment.fileSize, distance), distance < largestSize,
+            12 + UInt64(count) * 8 <= segment.fileSize
+        else { return withoutTable(start, file) }
+        if start < segment.address {
+            return tableInFront(of: start, header, count: UInt64(count), at: segment.address, file)
+                ?? withoutTable(start, file)
+        }
+        guard 12 + UInt64(count) * 8 <= distance, distance < largestSize,
             let end = frameEnd(from: start, file),
             let bytes = file.slice(linked: segment.address, count: distance &+ (end &- start))
         else { return withoutTable(start, file) }
         return Source(address: segment.address, tableSize: 12 + Int(count) * 8, bytes: Array(bytes))
+    }
+
+    /// Where the linker (gold) has put the table behind what it leads into, it is moved to where libdw looks for it: in front, as if it
+    /// lay there. Else libdw would go through all entries, and keep each, while a thread is held.
+    /// - Parameter address: of the header, link-time.
+    private static func tableInFront(
+        of start: UInt64, _ header: UnsafeRawBufferPointer, count: UInt64, at address: UInt64, _ file: ElfLayout
+    ) -> Source? {
+        let size = 12 + count * 8
+        guard start >= size, size < largestSize, let shift = Int32(exactly: address &- (start - size)),
+            let end = frameEnd(from: start, file), let frames = file.slice(linked: start, count: end &- start)
+        else { return nil }
+        var bytes: [UInt8] = [1, 0x1B, 0x03, 0x3B]
+        bytes.reserveCapacity(Int(size) + frames.count)
+        func append(_ value: UInt32) { withUnsafeBytes(of: value.littleEndian) { bytes += $0 } }
+        append(UInt32(size - 4))
+        append(UInt32(count))
+        for offset in stride(from: 12, to: size, by: 4) {
+            guard let value = header.value(Int32.self, at: offset) else { return nil }
+            let (moved, overflow) = value.addingReportingOverflow(shift)
+            if overflow { return nil }
+            append(UInt32(bitPattern: moved))
+        }
+        return Source(address: start - size, tableSize: Int(size), bytes: bytes + frames)
     }
 
     private static func withoutTable(_ start: UInt64, _ file: ElfLayout) -> Source? {

@@ -42,6 +42,14 @@ import Testing
         try expectEntries(of: path, atLeast: 1)
     }
 
+    /// Of two linkers, one puts the table behind what it leads into.
+    @Test(arguments: ["bfd", "gold"]) func tableOfLinker(name: String) throws {
+        let workshop = try Workshop()
+        let path = try workshop.library("frames-\(name).so", ["symbols_scopes.c"], ["-fuse-ld=\(name)"])
+        try expectEntries(of: path, atLeast: 1)
+        #expect(try ElfImage(path: path).frameTable?.hasSearchTable == true)
+    }
+
     /// One entry, with 0x40 bytes of code at 0x5000, behind what entries share: version 1, "zPLR", addresses relative to themselves. The
     /// distance is from the entry's third word to the code.
     private static func frames(distance: Int) -> [UInt8] {
