@@ -73,7 +73,10 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
     bool hp_##arch##_fixup_find(                                                                                       \
         const hp_fixup *row, const uint8_t *code, const uint8_t *live, size_t length, size_t offset,                   \
         hp_fixup_place *place);                                                                                        \
-    size_t hp_##arch##_encode_landing_pad(uint8_t *out);
+    size_t hp_##arch##_encode_landing_pad(uint8_t *out);                                                               \
+                                                                                                                       \
+    /* thread_local.c */                                                                                               \
+    size_t hp_##arch##_thread_local_code(hp_thread_local_routine routine, const void **code);
 
 HP_ARCHITECTURE(x86_64)
 HP_ARCHITECTURE(arm64)

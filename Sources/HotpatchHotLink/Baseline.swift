@@ -47,6 +47,12 @@ struct Baseline: Sendable {
             return Place(address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction)
         }
         if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
+            // Another file's static thing of the same name, where an earlier object has brought this file's.
+            if symbol.binding == .local, !piece.name.hasPrefix("$"), symbol.file != file,
+                let known = live.identity(piece.name)
+            {
+                return Place(address: known, isInImage: false, isFunction: piece.isFunction)
+            }
             return Place(address: symbol.address, isInImage: true, isFunction: symbol.isFunction)
         }
         if let known = live.identity(piece.name) {
@@ -124,6 +130,7 @@ struct Baseline: Sendable {
     /// Whether a field of the process's code leads to what the object's refers to, as far as can be told.
     private mutating func leads(_ linked: LinkedPlace, of reference: ObjectGraph.Reference, from start: Address) -> Bool
     {
+        if linked.row.isThreadLocal { return leadsToThreadLocal(linked, of: reference) }
         guard linked.row.expression == .relative, linked.field.known == .max || linked.row.byteCount == 4,
             linked.row.subject == .symbol || linked.row.subject == .plt
         else { return true }
@@ -148,6 +155,18 @@ struct Baseline: Sendable {
             let contents = Array(graph.bytes(of: index).dropFirst(offset))
             return (try? live.memory.bytes(at: target, count: contents.count)) == contents
         }
+    }
+
+    /// Whether code that the linker has laid out finds a thread-local where the program's symbols say that it is.
+    private func leadsToThreadLocal(_ linked: LinkedPlace, of reference: ObjectGraph.Reference) -> Bool {
+        guard linked.row.subject == .threadPointerOffset || linked.row.subject == .moduleOffset,
+            linked.row.byteCount == 4, case .piece(let index, let inside) = reference.target,
+            let found = try? live.threadLocal(graph.pieces[index].name, file: file, for: graph.object.path),
+            case .program(let offset) = found, let distance = live.threadPointerOffset(offset)
+        else { return true }
+        let added = reference.addend &+ linked.addendChange &+ Int64(inside)
+        // Where the code before it was relaxed, an offset in the module is one from the thread pointer.
+        return [distance, offset].contains { linked.field.holds(Int64(bitPattern: $0) &+ added) }
     }
 
     /// An entry of a PLT, or code that was linked into the process later.

@@ -1,3 +1,4 @@
+import CPatchCore
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
@@ -18,6 +19,10 @@ struct LinkLayout: Sendable {
     private(set) var plt: [ObjectLinker.Definition: Int] = [:]
     /// Behind a function whose jumps to another one have displacements of one byte, a jump that reaches it.
     private(set) var hops: [Hop: Int] = [:]
+    /// Of sections of new thread-locals: their block's words, and its key.
+    private(set) var blocks: [ObjectLinker.SectionPlace: (words: Int, key: Int)] = [:]
+    private(set) var threadLocals: [ThreadLocalSlot: Int] = [:]
+    private(set) var routines: [ThreadLocalRoutine: Int] = [:]
     /// Records for the runtime, by section.
     private(set) var records: [(section: String, offset: Int)] = []
     private(set) var frames: (offset: Int, bytes: [[UInt8]], references: [[ObjectGraph.Reference]])?
@@ -102,9 +107,51 @@ struct LinkLayout: Sendable {
         return start
     }
 
+    /// Makes room for what finds a thread-local.
+    private mutating func note(threadLocal reference: ObjectGraph.Reference, of edit: Int) {
+        guard let variable = linker.threadLocal(of: reference.target, in: edit) else { return }
+        if variable.isOurs { place(.address) }
+        if case .new(let section, _) = variable { block(section) }
+        guard let slot = ThreadLocalSlot(reference.row, variable, addend: reference.addend) else { return }
+        if slot.kind == .descriptor { place(variable.isOurs ? .descriptor : .fixed) }
+        room(for: slot)
+    }
+
+    private mutating func place(_ routine: ThreadLocalRoutine) {
+        guard routines[routine] == nil, let code = routine.code(linker.live.architecture) else { return }
+        routines[routine] = take(.text, code.count, alignment: 16)
+    }
+
+    private mutating func room(for slot: ThreadLocalSlot) {
+        if threadLocals[slot] == nil {
+            threadLocals[slot] = take(.constant, slot.words * GotSlot.size, alignment: GotSlot.size)
+        }
+        // A descriptor of a variable that the loader does not know leads to a pair.
+        guard slot.kind == .descriptor, slot.variable.isOurs else { return }
+        room(for: slot.pair)
+    }
+
+    private mutating func block(_ section: ObjectLinker.SectionPlace) {
+        guard blocks[section] == nil else { return }
+        let words = Int(HP_THREAD_LOCAL_BLOCK_WORDS) * GotSlot.size
+        blocks[section] = (
+            take(.constant, words, alignment: GotSlot.size), take(.data, GotSlot.size, alignment: GotSlot.size)
+        )
+        place(.forget)
+        // For later objects.
+        for piece in linker.edits[section.edit].new.piecesOfSection[section.section] {
+            let place = ObjectLinker.Place(edit: section.edit, piece: piece)
+            guard linker.decision(place).isTaken,
+                let variable = linker.threadLocal(of: .piece(piece, offset: 0), in: section.edit)
+            else { continue }
+            room(for: ThreadLocalSlot(pairOf: variable))
+        }
+    }
+
     /// Makes room for the words and entries that references need.
     private mutating func note(_ references: [ObjectGraph.Reference], of edit: Int) {
         for reference in references {
+            if reference.row.isThreadLocal { note(threadLocal: reference, of: edit) }
             let definition = linker.definition(of: reference.target, in: edit)
             if reference.row.subject == .gotSlot {
                 let slot = Slot(definition: definition, addend: reference.row.addendInSlot ? reference.addend : 0)

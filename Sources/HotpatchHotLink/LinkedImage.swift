@@ -36,6 +36,12 @@ struct LinkedImage {
         return spot
     }
 
+    /// Where what no object defines lies. Code that may ask for new thread-locals asks who knows them.
+    private func address(ofUndefined name: String) -> Address? {
+        if name == "__tls_get_addr", let routine = layout.routines[.address] { return address(.text, routine) }
+        return linker.live.address(ofUndefined: name)
+    }
+
     /// What a reference leads to. To the start of a function everything leads by its entry, which later objects may lead elsewhere; into a
     /// function, only what belongs to it.
     private func address(of target: ObjectGraph.Target, in edit: Int, isFrame: Bool) throws -> Address {
@@ -44,7 +50,7 @@ struct LinkedImage {
         if case .piece(_, let inside) = target { offset = inside }
         switch definition {
         case .symbol(let name, let isWeak):
-            if let found = linker.live.address(ofUndefined: name) { return found }
+            if let found = address(ofUndefined: name) { return found }
             guard isWeak else {
                 throw LinkError.undefined(path: linker.edits[edit].new.object.path, names: [name])
             }
@@ -116,10 +122,11 @@ struct LinkedImage {
             switch slot.definition {
             case .piece(let place):
                 target = try address(of: .piece(place.piece, offset: 0), in: place.edit, isFrame: false)
-            case .symbol(let name, _): target = linker.live.address(ofUndefined: name) ?? .null
+            case .symbol(let name, _): target = address(ofUndefined: name) ?? .null
             }
             write(target.rawValue &+ UInt64(bitPattern: slot.addend), .constant, offset)
         }
+        fillThreadLocals()
         for place in linker.reached {
             guard let spot = spot(place) else { continue }
             for reference in linker.piece(place).references {
@@ -146,6 +153,48 @@ struct LinkedImage {
                 try apply(reference, of: edit, at: .init(kind: .constant, offset: offset), isFrame: true)
             }
             offset += bytes.count
+        }
+    }
+
+    private mutating func fillThreadLocals() {
+        func known(_ name: String) -> UInt64 { (linker.live.address(ofUndefined: name) ?? .null).rawValue }
+        for (routine, offset) in layout.routines {
+            let code = routine.code(linker.live.architecture) ?? []
+            contents[.text]!.replaceSubrange(offset..<offset + code.count, with: code)
+        }
+        for (place, block) in layout.blocks {
+            let section = linker.edits[place.edit].new.object.sections[place.section]
+            let image = layout.sections[place].map { address($0.kind, $0.offset).rawValue } ?? 0
+            let words =
+                [
+                    address(.data, block.key).rawValue, image, UInt64(section.bytes.count),
+                    UInt64(max(16, section.alignment)),
+                ] + LiveProgram.blockFunctions.map(known)
+            for (index, word) in words.enumerated() { write(word, .constant, block.words + index * GotSlot.size) }
+        }
+        for (slot, offset) in layout.threadLocals {
+            for (index, word) in words(of: slot).enumerated() { write(word, .constant, offset + index * GotSlot.size) }
+        }
+    }
+
+    private func words(of slot: ThreadLocalSlot) -> [UInt64] {
+        func place(_ routine: ThreadLocalRoutine) -> UInt64 {
+            layout.routines[routine].map { address(.text, $0).rawValue } ?? 0
+        }
+        let addend = UInt64(bitPattern: slot.addend)
+        let fromThreadPointer = (linker.live.threadPointerOffset(slot.variable.offset) ?? 0) &+ addend
+        switch (slot.kind, slot.variable) {
+        case (.word, _): return [fromThreadPointer]
+        // The program is the loader's first module.
+        case (.pair, .program(let offset)):
+            return [1, offset &+ addend, (linker.live.address(ofUndefined: "__tls_get_addr") ?? .null).rawValue]
+        case (.pair, .placed(let block, let offset)): return [block.rawValue, offset &+ addend, 0]
+        case (.pair, .new(let section, let offset)):
+            return [layout.blocks[section].map { address(.constant, $0.words).rawValue } ?? 0, offset &+ addend, 0]
+        case (.descriptor, .program): return [place(.fixed), fromThreadPointer, 0]
+        case (.descriptor, _):
+            let pair = layout.threadLocals[slot.pair].map { address(.constant, $0).rawValue } ?? 0
+            return [place(.descriptor), pair, place(.address)]
         }
     }
 
@@ -185,9 +234,29 @@ struct LinkedImage {
                 try write(address(.constant, layout.slots[slot]!).rawValue)
             case .got: try write((bases[.constant] ?? .null).rawValue)
             case .size: try write(UInt64(size(of: reference.target, in: edit)))
-            default: throw FixupProblem.unsupported
+            case .threadPointerOffset, .moduleOffset, .threadPointerSlot, .moduleSlots, .localModuleSlots,
+                .descriptorSlots:
+                try write(threadLocal(reference, in: edit))
             }
         } catch let problem as FixupProblem { throw failure(problem) }
+    }
+
+    /// What a reference to a thread-local stands for.
+    private func threadLocal(_ reference: ObjectGraph.Reference, in edit: Int) throws(FixupProblem) -> UInt64 {
+        guard let variable = linker.threadLocal(of: reference.target, in: edit) else { throw .unsupported }
+        switch reference.row.subject {
+        case .threadPointerOffset:
+            guard !variable.isOurs, let offset = linker.live.threadPointerOffset(variable.offset) else {
+                throw .unsupported
+            }
+            return offset
+        case .moduleOffset: return variable.offset
+        default:
+            guard let slot = ThreadLocalSlot(reference.row, variable, addend: reference.addend),
+                let offset = layout.threadLocals[slot]
+            else { throw .unsupported }
+            return address(.constant, offset).rawValue
+        }
     }
 
     private func size(of target: ObjectGraph.Target, in edit: Int) -> Int {
@@ -231,6 +300,16 @@ struct LinkedImage {
                 let entry = address(.text, known.entry)
                 result.identities.append((identity(place), entry))
                 result.identities.append((EntryStub.slotName(entry), address(.data, known.slot)))
+            case .take where edit.new.object.sections[linker.piece(place).section].isThreadLocal:
+                guard let variable = linker.threadLocal(of: .piece(place.piece, offset: 0), in: place.edit),
+                    let pair = layout.threadLocals[ThreadLocalSlot(pairOf: variable)]
+                else { break }
+                result.identities.append(
+                    (
+                        ThreadLocal.identity(
+                            linker.piece(place).name, file: edit.threadLocalFile(of: place.piece, in: edit.new)),
+                        address(.constant, pair)
+                    ))
             case .take:
                 let piece = linker.piece(place)
                 if piece.name.isEmpty || piece.isFunction || SymbolKind(piece.name).isAnonymous { break }
@@ -316,6 +395,18 @@ struct LinkedImage {
             calls.append(
                 Call(
                     try function("__register_frame"), [start.rawValue], name: "__register_frame", undo: .call(undo)))
+        }
+        // In the segments' order: what is done and undone is the same each time.
+        for block in layout.blocks.values.sorted(by: { $0.words < $1.words }) {
+            let words = address(.constant, block.words).rawValue
+            let forget = layout.routines[.forget].map {
+                Call(address(.text, $0), [words], name: "pthread_key_delete")
+            }
+            calls.append(
+                Call(
+                    try function("pthread_key_create"),
+                    [address(.data, block.key).rawValue, try function("free").rawValue],
+                    name: "pthread_key_create", answer: .zero, undo: forget.map { .call($0) } ?? .impossible))
         }
         // The runtime keeps them for good.
         for (section, offset) in layout.records {

@@ -19,6 +19,8 @@ public struct ObjectEdit: Sendable {
     private(set) var stores: [LinkPlan.Store] = []
     /// Words of vtables that the edit gives another function to.
     private(set) var slots: [VtableSlot] = []
+    /// Where the process has thread-locals of the new object, by their pieces.
+    private(set) var threadLocals: [Int: ThreadLocal] = [:]
     /// What the user should know.
     public private(set) var notes: [String] = []
 
@@ -76,15 +78,50 @@ public struct ObjectEdit: Sendable {
         try checkNumberedVariables()
         let changed = try changedFunctions(&comparison)
         try checkInitialisers(changed)
+        try findThreadLocals()
         return try new.pieces.indices.map { index in
             let piece = new.pieces[index]
             let section = new.object.sections[piece.section]
-            if section.isThreadLocal || section.type == UInt32(SHT_NOTE) || Self.isLeft(section.name) { return .leave }
+            if section.isThreadLocal { return threadLocals[index] == nil && !piece.name.isEmpty ? .take : .leave }
+            if section.type == UInt32(SHT_NOTE) || Self.isLeft(section.name) { return .leave }
             let kind = SymbolKind(piece.name)
             if kind.isAnonymous { return .take }
             return piece.isFunction
                 ? try decide(function: index, kind, changed) : try decide(data: index, kind)
         }
+    }
+
+    private mutating func findThreadLocals() throws {
+        for (index, piece) in new.pieces.enumerated() {
+            guard new.object.sections[piece.section].isThreadLocal, !piece.name.isEmpty else { continue }
+            if isOwnStatic(index) { continue }
+            threadLocals[index] = try live.threadLocal(
+                piece.name, file: threadLocalFile(of: index, in: old), for: new.object.path)
+            guard let partner = oldNames[piece.name] else {
+                guard threadLocals[index] == nil else {
+                    throw LinkError.unsupported(
+                        path: new.object.path,
+                        what: "the thread-local variable \(piece.name) is defined by another file of the program",
+                        remedy: "Give the objects of both files, or restart.")
+                }
+                continue
+            }
+            guard threadLocals[index] != nil else {
+                throw LinkError.unsupported(
+                    path: new.object.path,
+                    what: "the thread-local variable \(piece.name) of the old object is not in the process",
+                    remedy: "Restart.")
+            }
+            if old.size(of: partner) == new.size(of: index), old.bytes(of: partner) != new.bytes(of: index) {
+                notes.append("\(display(piece.name)): its value is kept: each thread has its own")
+            }
+        }
+    }
+
+    /// The file that a thread-local of the new object is of, as one of the objects calls it; nil of one that others can name.
+    func threadLocalFile(of piece: Int, in graph: ObjectGraph) -> String? {
+        let isLocal = new.pieces[piece].symbols.allSatisfy { new.object.symbols[$0].binding == .local }
+        return isLocal ? graph.object.fileName : nil
     }
 
     /// Sections that say something to linkers and the runtime, and not to code.
@@ -161,7 +198,8 @@ public struct ObjectEdit: Sendable {
             }
         }
         for (name, index) in new.named() where !SymbolKind(name).isAnonymous && !new.pieces[index].isFunction {
-            guard let partner = oldNames[closures.renamed(name)], case .bind = decisions[index] else { continue }
+            guard let partner = oldNames[closures.renamed(name)] else { continue }
+            if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
             let sizes = (old.size(of: partner), new.size(of: index))
             // What is larger would reach into what lies behind it. Of Swift's records, each has been compared.
             if sizes.0 != sizes.1, !name.hasPrefix("$s") || name.hasSuffix("vp") || name.hasSuffix("vpZ") {
@@ -199,12 +237,15 @@ public struct ObjectEdit: Sendable {
 
     /// What initialises the globals of a C++ file has run when the program started.
     private func checkInitialisers(_ changed: Set<String>) throws {
-        let names = ["_GLOBAL__sub_I_", "__cxx_global_var_init", "_Z41__static_initialization_and_destruction_0"]
+        let names = [
+            "_GLOBAL__sub_I_", "__cxx_global_var_init", "_Z41__static_initialization_and_destruction_0", "__tls_init",
+        ]
         guard changed.contains(where: { name in names.contains { name.hasPrefix($0) } }) else { return }
         throw LinkError.unsupported(
             path: new.object.path,
             what:
-                "the edit adds a global that is initialised when the program starts, or changes what one is initialised with",
+                "the edit adds a global that is initialised when the program, or a thread, starts, or changes what one is "
+                + "initialised with",
             remedy: "Restart.")
     }
 
@@ -215,6 +256,8 @@ public struct ObjectEdit: Sendable {
         let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
         guard let partner = oldNames[name], let place = baseline.places[partner] else {
             if ClosureMatch.isFresh(name) || isWeak { return isWeak ? .take : .add }
+            // Another file's static function has nothing to do with it.
+            if isOwnStatic(index) { return .add }
             try checkKnown(name)
             if live.symbol(name, file: new.object.fileName) != nil {
                 throw LinkError.unsupported(
@@ -233,6 +276,13 @@ public struct ObjectEdit: Sendable {
         return .repoint(entry: place.address, slot: slot)
     }
 
+    /// Whether it is a static function or variable of C that the edit has added to this file: others have static things of the same name.
+    private func isOwnStatic(_ index: Int) -> Bool {
+        let piece = new.pieces[index]
+        return !piece.name.hasPrefix("$") && oldNames[name(of: index)] == nil
+            && !piece.symbols.isEmpty && piece.symbols.allSatisfy { new.object.symbols[$0].binding == .local }
+    }
+
     /// Of several static things of one name nobody takes any, and none gets another copy.
     private func checkKnown(_ name: String) throws {
         guard live.isAmbiguous(name, file: new.object.fileName) else { return }
@@ -248,7 +298,7 @@ public struct ObjectEdit: Sendable {
         // The record of a function that is taken anew wherever it is used.
         if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
         if let partner = oldNames[name], let place = baseline.places[partner] { return .bind(place.address) }
-        if ClosureMatch.isFresh(name) { return .take }
+        if ClosureMatch.isFresh(name) || isOwnStatic(index) { return .take }
         if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction {
             return .bind(symbol.address)
         }

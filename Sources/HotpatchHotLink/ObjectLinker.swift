@@ -19,6 +19,8 @@ public struct ObjectLinker: Sendable {
     private(set) var frames: [FrameSection] = []
     /// Where each name that other objects may use is defined by these.
     private var definitions: [String: Place] = [:]
+    /// Thread-locals that the objects do not define.
+    private var otherThreadLocals: [String: ThreadLocal] = [:]
 
     /// A piece of one of the edits.
     struct Place: Hashable, Sendable {
@@ -85,9 +87,21 @@ public struct ObjectLinker: Sendable {
                     if decision(target).isTaken { mark(target) }
                     try check(reference, leadsTo: target)
                 case .symbol(let name, let isWeak):
-                    if !isWeak, live.address(ofUndefined: name) == nil { missing.insert(name) }
+                    if reference.row.isThreadLocal {
+                        otherThreadLocals[name] = try live.threadLocal(
+                            name, file: nil, for: edits[place.edit].new.object.path)
+                        if otherThreadLocals[name] == nil { missing.insert(name) }
+                    } else if !isWeak, live.address(ofUndefined: name) == nil {
+                        missing.insert(name)
+                    }
                 }
-                try checkThreadLocal(reference, in: place.edit)
+            }
+            guard missing.isEmpty else { continue }
+            if try checkThreadLocals(place) {
+                missing.formUnion(
+                    (LiveProgram.blockFunctions + ["pthread_key_create", "free"]).filter {
+                        live.address(ofUndefined: $0) == nil
+                    })
             }
         }
         guard missing.isEmpty else {
@@ -145,14 +159,63 @@ public struct ObjectLinker: Sendable {
             remedy: "Restart.")
     }
 
-    private func checkThreadLocal(_ reference: ObjectGraph.Reference, in edit: Int) throws {
-        switch reference.row.subject {
-        case .threadPointerOffset, .moduleOffset, .threadPointerSlot, .moduleSlots, .localModuleSlots, .descriptorSlots:
-            throw LinkError.unsupported(
-                path: edits[edit].new.object.path,
-                what: "what is changed uses the thread-local variable \(edits[edit].new.name(of: reference.target))",
-                remedy: "Restart, or keep the variable out of what is edited.")
-        default: break
+    /// Whether code finds thread-locals by routines that are linked for it.
+    /// - Throws: `LinkError` where it finds them as only those can be found that the program has from its start.
+    private func checkThreadLocals(_ place: Place) throws -> Bool {
+        let graph = edits[place.edit].new
+        var isUsed = false
+        var start: ThreadLocal?
+        for reference in piece(place).references where reference.row.isThreadLocal {
+            let name = graph.name(of: reference.target)
+            func refused(_ what: String, _ remedy: String) -> LinkError {
+                .unsupported(
+                    path: graph.object.path,
+                    what: "what is changed uses the thread-local variable \(Demangling.demangle(name) ?? name) \(what)",
+                    remedy: remedy)
+            }
+            guard let variable = threadLocal(of: reference.target, in: place.edit) else {
+                throw refused("in a way that is not known", "Restart, or keep the variable out of what is edited.")
+            }
+            isUsed = isUsed || variable.isOurs
+            switch reference.row.subject {
+            case .threadPointerOffset, .threadPointerSlot:
+                guard variable.isOurs else { break }
+                throw refused(
+                    "by its distance from the thread pointer, and the process, whose threads are there, has no room for another",
+                    "Compile with -fPIC, keep the variable out of what is edited, or restart.")
+            case .descriptorSlots:
+                guard variable.isOurs, ThreadLocalRoutine.descriptor.code(live.architecture) == nil else { break }
+                throw refused(
+                    "by a descriptor, and it is new",
+                    "Compile with -mtls-dialect=gnu, keep the variable out of what is edited, or restart.")
+            case .localModuleSlots: start = variable.moved(by: -Int(Int64(bitPattern: variable.offset)))
+            case .moduleOffset:
+                // One start for variables of the program and new ones is none.
+                if let start, start == variable.moved(by: -Int(Int64(bitPattern: variable.offset))) { break }
+                throw refused(
+                    "together with another that lies elsewhere",
+                    "Compile without optimisation (-Onone, -O0), or restart.")
+            default: break
+            }
+        }
+        return isUsed
+    }
+
+    /// The thread-local variable that a reference is to; nil where it is none that is known.
+    func threadLocal(of target: ObjectGraph.Target, in edit: Int) -> ThreadLocal? {
+        switch definition(of: target, in: edit) {
+        case .symbol(let name, _): return otherThreadLocals[name]
+        case .piece(let place):
+            var inside = 0
+            if case .piece(_, let offset) = target { inside = offset }
+            let piece = piece(place)
+            guard edits[place.edit].new.object.sections[piece.section].isThreadLocal, !piece.name.isEmpty else {
+                return nil
+            }
+            if let known = edits[place.edit].threadLocals[place.piece] { return known.moved(by: inside) }
+            return .new(
+                SectionPlace(edit: place.edit, section: piece.section),
+                offset: UInt64(piece.range.lowerBound + inside))
         }
     }
 

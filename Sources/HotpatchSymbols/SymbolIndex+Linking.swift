@@ -16,7 +16,33 @@ public struct LinkableSymbol: Sendable, Hashable {
     public var image: LoadedImage
 }
 
+/// A variable of which each thread has its own, by its raw name.
+public struct ThreadLocalSymbol: Sendable, Hashable {
+    /// In its image's thread-locals, in bytes.
+    public var offset: UInt64
+    public var binding: SymbolBinding
+    /// What the file symbol before it says, of a local one.
+    public var file: String?
+}
+
 extension SymbolIndex {
+    /// The thread-locals that an image defines under a name.
+    public func threadLocals(named name: String, in image: LoadedImage) -> [ThreadLocalSymbol] {
+        guard let table = image.symbols.tables.staticTable ?? image.symbols.tables.dynamicTable else { return [] }
+        return name.withBytes { name in
+            (0..<table.count).compactMap { index in
+                if time.isOver(at: index, image.symbols.subject) { return nil }
+                let symbol = table[index]
+                guard symbol.type == UInt8(STT_TLS), symbol.isDefined, table.name(symbol)?.equals(name) == true else {
+                    return nil
+                }
+                return ThreadLocalSymbol(
+                    offset: symbol.st_value, binding: symbol.binding,
+                    file: symbol.binding == .local ? table.file(of: index) : nil)
+            }
+        }
+    }
+
     /// All that an image defines under a name, functions and data, local ones too, each address once.
     public func linkableSymbols(named name: String, in image: LoadedImage) -> [LinkableSymbol] {
         guard let number = images.firstIndex(of: image) else { return [] }
@@ -29,7 +55,9 @@ extension SymbolIndex {
                 address: image.bias.address(ofLinked: symbol.st_value), size: Int(clamping: symbol.st_size),
                 isFunction: image.symbols.isFunction(symbol), isIndirect: symbol.type == UInt8(STT_GNU_IFUNC),
                 binding: symbol.binding,
-                file: symbol.binding == .local ? image.symbols.file(of: definition.reference) : nil, image: image)
+                file: symbol.binding == .local
+                    ? image.symbols.table(definition.reference).file(of: definition.reference.index) : nil,
+                image: image)
         }
     }
 
@@ -45,16 +73,15 @@ extension SymbolIndex {
     }
 }
 
-extension ImageSymbols {
+extension SymbolTable {
     /// The name of the file symbol that a local symbol stands behind (gABI, "Symbol Table": STT_FILE precedes the file's local symbols).
-    fileprivate func file(of reference: SymbolReference) -> String? {
-        let table = table(reference)
-        var index = reference.index
+    fileprivate func file(of local: Int) -> String? {
+        var index = local
         while index > 0 {
             index -= 1
-            let symbol = table[index]
+            let symbol = self[index]
             if symbol.type == UInt8(STT_FILE) {
-                return table.rawName(symbol).map { String(decoding: $0, as: UTF8.self) }
+                return rawName(symbol).map { String(decoding: $0, as: UTF8.self) }
             }
             if symbol.binding != .local { return nil }
         }

@@ -49,5 +49,80 @@ extension CommandTests {
             try kennel.expect(before, questions)
             #expect(kennel.victim.finish() == 0)
         }
+
+        /// What each thread has of a variable stays; a new one each thread gets when it first asks for it, and both in one function.
+        @Test(arguments: [["gcc", "-fPIC"], ["clang", "-fPIC"], ["clang", "-fPIC", "-fdata-sections"]])
+        func newThreadLocals(compiler: [String]) throws {
+            let sources = try EditedC("threads.c", beside: "threader.c", compiler + ["-pthread"])
+            let first = try sources.edited([
+                (
+                    "static __thread int calls;",
+                    "static __thread int calls;\nstatic __thread int more[9] = {7, 0, 0, 40};\n__thread char *text;"
+                ),
+                (
+                    "return ++calls;",
+                    "if (!text) text = \"1\"; more[3] += 10 + *text - '0'; return ++calls * 1000 + more[3];"
+                ),
+            ])
+            let victim = try Victim(sources.program)
+            // 101 + 103, and 101.
+            #expect(try victim.ask() == "204 101")
+            let applied = try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
+            #expect(applied.output.contains(": 1 function, "), "\(applied)")
+            // 103 + 3051 and + 4062; 101 + 2051.
+            #expect(try victim.ask() == "\(3154 + 7216) 2152")
+            // An edit of the edit finds what the threads have by then.
+            let second = try sources.edited([("return ++calls", "return more[3] + ++calls")], of: first.text)
+            try expectDone("apply", second.object, "--base", first.object, "--pid", victim.id)
+            // 7216 + 73 + 5073 and + 84 + 6084; 2152 + 62 + 3062.
+            #expect(try victim.ask() == "\(12362 + 18530) 5276")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "\(18537 + 18545) 5280")
+            #expect(victim.finish() == 0)
+        }
+
+        /// Code that is compiled for an executable finds variables by their distance from the thread pointer: those that there are.
+        @Test(arguments: [["gcc"], ["gcc", "-fno-pic", "-no-pie"], ["clang"]])
+        func threadLocalsOfTheProgram(compiler: [String]) throws {
+            let sources = try EditedC("threads.c", beside: "threader.c", compiler + ["-pthread"])
+            let edit = try sources.edited([("return ++calls;", "return calls += 10;"), ("base = 100", "base = 200")])
+            let victim = try Victim(sources.program)
+            #expect(try victim.ask() == "204 101")
+            let applied = try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
+            #expect(applied.output.contains("base: its value is kept: each thread has its own"), "\(applied)")
+            // 103 + 12 and + 22; 101 + 11.
+            #expect(try victim.ask() == "\(115 + 137) 112")
+            let grown = try sources.edited([
+                ("__thread long base = 100", "__thread long base[2]"), ("base +=", "*base +="),
+            ])
+            let refused = try hotpatch("apply", grown.object, "--base", edit.object, "--pid", victim.id)
+            #expect(refused.errors.contains("base: it had 8 bytes, and has 16 now: restart needed"), "\(refused)")
+            #expect(victim.finish() == 0)
+        }
+
+        /// A Swift file that begins to use a lock brings a thread-local variable.
+        @Test func aMutexIsAdded() throws {
+            var loom = try Desk("Loom")
+            try loom.expect(["1: " + Array(repeating: "weaves 2", count: 8).joined(separator: ", ")], ["ab"])
+            try loom.apply(
+                (
+                    "final class Loom",
+                    "import Synchronization\n\nprivate let threads = Mutex([Int]())\n\nfinal class Loom"
+                ),
+                (
+                    "{ \"weaves \\(n)\" }",
+                    "{ \"has woven \\(threads.withLock { all in all.append(n); return all.count + 10 })\" }"
+                ))
+            try loom.expect(
+                [
+                    "2: " + (11...18).map { "has woven \($0)" }.joined(separator: ", "),
+                    "3: " + (19...26).map { "has woven \($0)" }.joined(separator: ", "),
+                ], ["ab", "ab"])
+            try loom.apply(("has woven", "wove"))
+            try loom.expect(["4: " + (27...34).map { "wove \($0)" }.joined(separator: ", ")], ["ab"])
+            try expectDone("revert", "--all", "--pid", loom.victim.id)
+            try loom.expect(["5: " + Array(repeating: "weaves 2", count: 8).joined(separator: ", ")], ["ab"])
+            #expect(loom.victim.finish() == 0)
+        }
     }
 }

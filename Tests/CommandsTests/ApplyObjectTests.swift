@@ -113,6 +113,50 @@ struct Desk {
     }
 }
 
+/// A program in C or C++ of which one file is edited while it runs.
+struct EditedC {
+    let program: String
+    /// The object that it is linked from.
+    let base: String
+    let original: String
+    let text: String
+    private let source: String
+    private let compiler: [String]
+
+    /// - Parameter changes: of the source in the repository, before anything is compiled.
+    init(
+        _ source: String, beside other: String, _ compiler: [String], from changes: [(String, String)] = []
+    ) throws {
+        let end = "-\(Desk.number.next())"
+        (self.source, self.compiler) = (source, compiler + ["-g", "-O0"])
+        original = String(decoding: try Workshop.bytes(of: Workshop.sources + "/objects/" + source), as: UTF8.self)
+        text = try edit(original, changes)
+        base = try Self.compile(text, source, self.compiler, "old" + end)
+        program = try Workshop.directory + "/program" + end
+        try Self.done(self.compiler + ["-o", program, Workshop.sources + "/objects/" + other, base])
+    }
+
+    /// - Parameter text: what is edited; nil for what the program was linked from.
+    func edited(_ edits: [(String, String)], of text: String? = nil) throws -> (text: String, object: String) {
+        let edited = try edit(text ?? self.text, edits)
+        return (edited, try Self.compile(edited, source, compiler, "new-\(Desk.number.next())"))
+    }
+
+    private static func compile(_ text: String, _ source: String, _ compiler: [String], _ place: String) throws
+        -> String
+    {
+        guard mkdir(try Workshop.directory + "/" + place, 0o755) == 0 else { throw TestFailure("cannot make \(place)") }
+        let file = try Workshop.file(place + "/" + source, Array(text.utf8))
+        try done(compiler + ["-c", file, "-o", file + ".o"])
+        return file + ".o"
+    }
+
+    private static func done(_ command: [String]) throws {
+        let result = try run(command)
+        guard result.status == 0 else { throw TestFailure("\(command): \(result.errors)") }
+    }
+}
+
 /// A source with each of some texts, which it has once, replaced.
 private func edit(_ text: String, _ replacements: [(String, String)]) throws -> String {
     var edited = text
@@ -458,25 +502,8 @@ extension CommandTests {
             of source: String, beside program: String, _ compiler: [String], _ edits: [(String, String)],
             from base: [(String, String)] = []
         ) throws -> (program: String, new: String, base: String) {
-            let end = "-\(Desk.number.next())"
-            let directory = try Workshop.directory
-            let text = String(decoding: try Workshop.bytes(of: Workshop.sources + "/objects/" + source), as: UTF8.self)
-            func compile(_ text: String, _ name: String) throws -> String {
-                let place = name + end
-                guard mkdir(directory + "/" + place, 0o755) == 0 else { throw TestFailure("cannot make \(place)") }
-                let file = try Workshop.file(place + "/" + source, Array(text.utf8))
-                let object = file + ".o"
-                try done(compiler + ["-g", "-O0", "-c", file, "-o", object])
-                return object
-            }
-            func done(_ command: [String]) throws {
-                let result = try run(command)
-                guard result.status == 0 else { throw TestFailure("\(command): \(result.errors)") }
-            }
-            let base = try compile(try edit(text, base), "old")
-            let linked = directory + "/program" + end
-            try done(compiler + ["-g", "-O0", "-o", linked, Workshop.sources + "/objects/" + program, base])
-            return (linked, try compile(try edit(text, edits), "new"), base)
+            let sources = try EditedC(source, beside: program, compiler, from: base)
+            return (sources.program, try sources.edited(edits, of: sources.original).object, sources.base)
         }
 
         @Test(arguments: [

@@ -141,6 +141,24 @@ enum { HP_PLT_CAPACITY = 16 };  // bytes that an entry of the PLT occupies, at m
 //   landing_pad  code that is checked for where indirect jumps land may jump to it
 size_t hp_encode_plt(hp_arch arch, uint64_t at, uint64_t slot, bool landing_pad, uint8_t out[HP_PLT_CAPACITY]);
 
+// Routines for thread-locals that are linked into a process, whose threads are there already. What a thread has of such a block of
+// variables is allocated when it first asks for one, and kept under a key of pthread_key_create(3). The routines lie anywhere: all that
+// they need is in the words that they are given, 8 bytes each.
+//   block:  the address of its key; of its first contents; its size; its alignment; pthread_getspecific, pthread_setspecific,
+//           aligned_alloc, pthread_key_delete
+//   pair:   a block, the variable's offset in it, 0; or what __tls_get_addr takes, and the address of that
+typedef enum hp_thread_local_routine {
+    HP_THREAD_LOCAL_ADDRESS = 0,     // in place of __tls_get_addr: takes a pair
+    HP_THREAD_LOCAL_FIXED = 1,       // of a descriptor whose second word is S − TP, the same in every thread
+    HP_THREAD_LOCAL_DESCRIPTOR = 2,  // of a descriptor whose second word is the address of a pair, its third that of the first routine
+    HP_THREAD_LOCAL_FORGET = 3,      // takes a block, and deletes its key
+} hp_thread_local_routine;
+
+enum { HP_THREAD_LOCAL_BLOCK_WORDS = 8, HP_THREAD_LOCAL_PAIR_WORDS = 3, HP_THREAD_LOCAL_DESCRIPTOR_WORDS = 3 };
+
+// The code of a routine, and its length; 0 where the architecture has none.
+size_t hp_thread_local_code(hp_arch arch, hp_thread_local_routine routine, const void **code);
+
 // The offset of the end of the instruction that the byte at `field` belongs to, read from the start of one at `start`; 0 where
 // something unknown stands before it.
 size_t hp_instruction_end(hp_arch arch, const uint8_t *code, size_t length, size_t start, size_t field);
