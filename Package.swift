@@ -167,7 +167,7 @@ let package = Package(
             "HotLinkTests",
             [
                 "HotpatchHotLink", "HotpatchPlan", "HotpatchMemory", "HotpatchELF", "CPatchCore", "CHotpatchElf",
-                "HotpatchTestSupport",
+                "CHotpatchVictims", "HotpatchTestSupport",
             ]),
         tests(
             "SymbolsTests",
@@ -262,7 +262,8 @@ let package = Package(
             path: "Tests/Fuzz", swiftSettings: swiftSettings),
 
         .target(
-            name: "CHotpatchVictims", path: "Tests/Victims/InProcess", cSettings: [.unsafeFlags(["-O1", "-g"])],
+            name: "CHotpatchVictims", dependencies: ["CPatchCore"], path: "Tests/Victims/InProcess",
+            cSettings: [.unsafeFlags(["-O1", "-g"])],
             cxxSettings: [.unsafeFlags(["-O1", "-g"])]),
         // Programs that patch themselves, run by HotpatchTests: one that goes wrong takes nobody along.
         .executableTarget(

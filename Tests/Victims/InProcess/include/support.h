@@ -62,6 +62,9 @@ int victim_step_waiting(void);
 int victim_step_offset(void);
 void victim_step_release(void);
 
+// Whether the routines for thread-locals of linked objects do what they say: 0, or the line of thread_locals.c that found otherwise.
+int victim_check_thread_locals(void);
+
 #ifdef __cplusplus
 }
 #endif
