@@ -60,12 +60,12 @@ public final class FileWatcher {
     /// Readable when ``changes()`` is to be called.
     public let descriptor: Int32
 
-    let options: Options
-    let excluded: Set<String>
+    private(set) var options = Options()
+    private(set) var excluded: Set<String> = []
     var inotify: Inotify
     let timer: Int32
     var tree = FileWatcherTree()
-    var batch: FileWatcherBatch
+    var batch = FileWatcherBatch()
     private var known: [String: FileWatcherContents] = [:]
     private var trouble: FileWatcherError?
 
@@ -74,31 +74,56 @@ public final class FileWatcher {
     ///   - directories: with all below them.
     ///   - files: watched whatever they are called. They may be missing, their directories not.
     public init(directories: [String], files: [String] = [], options: Options = Options()) throws(FileWatcherError) {
-        self.options = options
-        func nanoseconds(_ milliseconds: Int) -> UInt64 { UInt64(max(0, milliseconds)) * 1_000_000 }
-        batch = FileWatcherBatch(
-            quiet: nanoseconds(options.quietMilliseconds),
-            quietAfterRemoval: nanoseconds(options.quietMillisecondsAfterRemoval),
-            longest: nanoseconds(options.longestMilliseconds))
-        excluded = Set(options.excluded.map { Self.resolved($0) ?? $0 })
         inotify = try Inotify()
         descriptor = linux_epoll()
         timer = linux_timer()
         guard descriptor >= 0, timer >= 0, linux_epoll_add(descriptor, inotify.descriptor) == 0,
             linux_epoll_add(descriptor, timer) == 0
         else { throw .cannotWatch(path: "files", code: errno) }
+        try watch(directories: directories, files: files, options: options)
+    }
+
+    /// Watches other directories and files from now on. Of those that were watched before no change is lost: what was saved and not
+    /// told yet is told by ``changes()``. Of the others, what they hold now is what they are compared with.
+    /// - Throws: as ``init(directories:files:options:)``; then it watches what it can.
+    public func watch(
+        directories: [String], files: [String] = [], options: Options = Options()
+    ) throws(FileWatcherError) {
+        var new = FileWatcherTree()
         for directory in directories {
             guard let path = Self.resolved(directory) else { throw .notADirectory(path: directory) }
-            tree.roots.append(path)
+            new.roots.append(path)
         }
         for file in files {
             let (folder, name) = Self.parts(of: file)
             guard let path = Self.resolved(folder) else { throw .notADirectory(path: folder) }
-            tree.files.append(Self.join(path, name))
+            new.files.append(Self.join(path, name))
         }
+        self.options = options
+        excluded = Set(options.excluded.map { Self.resolved($0) ?? $0 })
+        func nanoseconds(_ milliseconds: Int) -> UInt64 { UInt64(max(0, milliseconds)) * 1_000_000 }
+        batch.quiet = nanoseconds(options.quietMilliseconds)
+        batch.quietAfterRemoval = nanoseconds(options.quietMillisecondsAfterRemoval)
+        batch.longest = nanoseconds(options.longestMilliseconds)
+        tree = new
         var found: [String] = []
-        if let error = watchAll(found: &found) { throw error }
-        for path in found { known[path] = FileWatcherContents(reading: path) }
+        let error = watchAnew(found: &found)
+        let now = linux_monotonic_time()
+        let kept = Set(found)
+        let before = known.keys
+        for path in found where known[path] == nil && !batch.isPending(path) {
+            known[path] = FileWatcherContents(reading: path)
+        }
+        for path in before {
+            if kept.contains(path) || access(path, F_OK) != 0 {
+                batch.completed(path, .possible, at: now)
+            } else {
+                known[path] = nil
+                batch.forget(path)
+            }
+        }
+        linux_timer_set(timer, batch.deadline ?? 0)
+        if let error { throw error }
     }
 
     deinit {
@@ -231,6 +256,16 @@ extension FileWatcher {
 
     /// Events were lost: all directories are watched anew, and all files are looked at.
     private func rescan() {
+        var found: [String] = []
+        trouble = watchAnew(found: &found) ?? trouble
+        let now = linux_monotonic_time()
+        for path in Set(found).union(known.keys) { batch.completed(path, .possible, at: now) }
+    }
+
+    /// Leaves all events behind that nobody has read.
+    /// - Returns: the first error. What can be watched is, all the same.
+    private func watchAnew(found: inout [String]) -> FileWatcherError? {
+        var failure: FileWatcherError?
         do throws(FileWatcherError) {
             let fresh = try Inotify()
             guard linux_epoll_add(descriptor, fresh.descriptor) == 0 else {
@@ -239,13 +274,10 @@ extension FileWatcher {
             // Closing the old instance takes it out of the epoll too.
             inotify = fresh
         } catch {
-            trouble = error
+            failure = error
         }
         tree.forgetWatches()
         batch.forgetWriters()
-        var found: [String] = []
-        trouble = watchAll(found: &found) ?? trouble
-        let now = linux_monotonic_time()
-        for path in Set(found).union(known.keys) { batch.completed(path, .possible, at: now) }
+        return watchAll(found: &found) ?? failure
     }
 }

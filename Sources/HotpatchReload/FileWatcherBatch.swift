@@ -1,11 +1,11 @@
 /// The files that something has happened to, until it has been quiet for a moment. Pure: the time is told.
 struct FileWatcherBatch {
     /// Nanoseconds without an event after which the files are taken.
-    var quiet: UInt64
+    var quiet: UInt64 = 0
     /// The same where a file has gone: an editor may be about to put the new one in its place.
-    var quietAfterRemoval: UInt64
+    var quietAfterRemoval: UInt64 = 0
     /// Nanoseconds after the first event, at which the files are taken without a quiet moment.
-    var longest: UInt64
+    var longest: UInt64 = 0
 
     /// How much is known of a file.
     enum Suspicion {
@@ -20,12 +20,6 @@ struct FileWatcherBatch {
     private var gone: Set<String> = []
     private var first: UInt64 = 0
     private var last: UInt64 = 0
-
-    init(quiet: UInt64, quietAfterRemoval: UInt64, longest: UInt64) {
-        self.quiet = quiet
-        self.quietAfterRemoval = quietAfterRemoval
-        self.longest = longest
-    }
 
     private mutating func note(_ path: String, _ suspicion: Suspicion, at now: UInt64) {
         if pending.isEmpty { first = now }
@@ -54,6 +48,15 @@ struct FileWatcherBatch {
 
     /// After events were lost, a file that seemed open may be closed.
     mutating func forgetWriters() { beingWritten = [] }
+
+    func isPending(_ path: String) -> Bool { pending[path] != nil }
+
+    /// A file does not count any more.
+    mutating func forget(_ path: String) {
+        pending[path] = nil
+        gone.remove(path)
+        beingWritten.remove(path)
+    }
 
     /// When the files are to be taken; nil where there are none.
     var deadline: UInt64? {

@@ -6,7 +6,11 @@ import Testing
 
 /// When files are reported, by a clock that the test sets.
 @Suite struct FileWatcherBatchTests {
-    private let empty = FileWatcherBatch(quiet: 10, quietAfterRemoval: 50, longest: 100)
+    private let empty: FileWatcherBatch = {
+        var batch = FileWatcherBatch()
+        (batch.quiet, batch.quietAfterRemoval, batch.longest) = (10, 50, 100)
+        return batch
+    }()
 
     private func taken(_ batch: inout FileWatcherBatch, at now: UInt64) -> [String] {
         batch.take(at: now).keys.sorted()
@@ -62,6 +66,17 @@ import Testing
         batch.writing("b", at: 1401)
         batch.completed("b", at: 1402)
         #expect(batch.deadline == 1412)
+    }
+
+    @Test func forgotten() {
+        var batch = empty
+        batch.removed("a", at: 1000)
+        batch.completed("b", at: 1000)
+        batch.forget("a")
+        #expect(!batch.isPending("a") && batch.isPending("b"))
+        #expect(batch.deadline == 1010)
+        batch.forget("b")
+        #expect(batch.deadline == nil)
     }
 
     @Test func suspicion() {

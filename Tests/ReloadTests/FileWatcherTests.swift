@@ -245,6 +245,35 @@ private final class Tree {
         #expect(try tree.changes() == ["modified X/C.swift"])
     }
 
+    /// Once it is known what a program is built from, other directories are watched. What was saved meanwhile is told.
+    @Test func otherDirectories() throws {
+        let tree = try Tree([
+            "A.swift": "a", "B.swift": "b", "X/C.swift": "c", "Gone.swift": "g", "../Other/O.swift": "o",
+        ])
+        try tree.write("A.swift", "aa")
+        try tree.write("X/C.swift", "cc")
+        try tree.write("N.swift", "n")
+        // One is pending, of others the event was not read yet.
+        _ = try tree.watcher.changes()
+        try tree.write("B.swift", "bb")
+        tree.remove("Gone.swift")
+        var options = FileWatcher.Options()
+        options.excluded = [tree.path("X")]
+        let directories = [tree.root, tree.directory.path + "/Other"]
+        try tree.watcher.watch(directories: directories, options: options)
+        #expect(
+            try tree.changes() == ["modified A.swift", "modified B.swift", "removed Gone.swift", "created N.swift"])
+        try tree.write("X/C.swift", "ccc")
+        try tree.write("../Other/O.swift", "oo")
+        #expect(try tree.changes() == ["modified \(tree.directory.path)/Other/O.swift"])
+        #expect(tree.watcher.fileCount == 4)
+        #expect(throws: FileWatcherError.notADirectory(path: "/nowhere/at/all")) {
+            try tree.watcher.watch(directories: ["/nowhere/at/all"])
+        }
+        try tree.write("A.swift", "aaa")
+        #expect(try tree.changes() == ["modified A.swift"])
+    }
+
     /// While nothing happens, nothing is to be done.
     @Test func idle() throws {
         let tree = try Tree(["A.swift": "a"])
