@@ -13,8 +13,10 @@ enum FileWatcherRules {
         return name[name.index(after: dot)...]
     }
 
-    /// Folders that hold no sources: hidden ones (`.build`, `.git`, `.swiftpm`), and Xcode's.
-    static func ignoresFolder(_ name: some StringProtocol) -> Bool { name.hasPrefix(".") || name == "DerivedData" }
+    /// Folders that hold no sources: hidden ones (`.build`, `.git`, `.swiftpm`), Xcode's, and npm's, which are many.
+    static func ignoresFolder(_ name: some StringProtocol) -> Bool {
+        name.hasPrefix(".") || name == "DerivedData" || name == "node_modules"
+    }
 
     /// Files that an editor makes for a moment, or keeps for itself. SwiftPM takes no hidden file for a source either.
     static func ignoresFile(_ name: some StringProtocol) -> Bool {

@@ -99,7 +99,7 @@ import Testing
         for name in ["Routes.swift", "a#b.c", "4913.swift", "tmp"] {
             #expect(!FileWatcherRules.ignoresFile(name), "\(name)")
         }
-        for name in [".build", ".build-arm64", ".git", "DerivedData"] {
+        for name in [".build", ".build-arm64", ".git", "DerivedData", "node_modules"] {
             #expect(FileWatcherRules.ignoresFolder(name), "\(name)")
         }
         for name in ["Sources", "build.d"] { #expect(!FileWatcherRules.ignoresFolder(name), "\(name)") }
