@@ -16,12 +16,11 @@ import Synchronization
 public enum HotReload {
     /// A change of the code of this process, as it is in force.
     public struct Change: Sendable, Hashable {
-        /// What `swift-hotpatch list` calls it. Ascending: of changes that are made before the program could be told, it hears of the
-        /// last.
+        /// The newest patch in force, as `swift-hotpatch list` calls it; 0 where all are taken back.
         public let patch: UInt32
-        /// The objects or the library that it comes from, by path.
-        public let source: String
-        /// The functions that run other code from now on, demangled.
+        /// The objects that the patch comes from, by path.
+        public let sources: [String]
+        /// The functions that run the code of this patch since, demangled; empty where patches were taken back.
         public let functions: [String]
     }
 
@@ -61,10 +60,9 @@ public enum HotReload {
 
         mutating func remove(_ number: Int) { continuations[number] = nil }
 
-        /// Nobody hears of a change after a newer one.
-        mutating func tell(_ change: Change) {
-            guard change.patch > lastPatch else { return }
-            lastPatch = change.patch
+        mutating func tell(_ patch: UInt32, _ sources: [String], _ functions: [String]) {
+            let change = Change(patch: patch, sources: sources, functions: patch > lastPatch ? functions : [])
+            lastPatch = patch
             for (_, continuation) in continuations { continuation.yield(change) }
         }
     }
@@ -75,19 +73,19 @@ public enum HotReload {
     fileprivate static func codeChanged() {
         guard subscribers.withLock({ !$0.isEmpty }) else { return }
         Task.detached {
-            guard let change = newest() else { return }
-            subscribers.withLock { $0.tell(change) }
-        }
-    }
-
-    private static func newest() -> Change? {
-        try? LocalPatcher.with { (patcher) throws(PatchError) in
-            let state = try patcher.engine().state()
-            let fromOutside = state.patches.lazy.map(\.record).filter { $0.origin.fromOutside && $0.state == .applied }
-            guard let patch = fromOutside.last else { return nil }
-            let names = patch.members.map { state.site($0.site).name }
-            return Change(
-                patch: patch.id, source: patch.source, functions: names.map { Demangling.demangle($0) ?? $0 })
+            let told: Void? = try? LocalPatcher.with { (patcher) throws(PatchError) in
+                let state = try patcher.engine().state()
+                let records = state.patches.lazy.map(\.record)
+                let patch = records.filter { $0.origin.fromOutside && $0.state == .applied }.last
+                let names = patch?.members.map { state.site($0.site).name } ?? []
+                // Inside, so that changes are told in their order.
+                subscribers.withLock {
+                    $0.tell(
+                        patch?.id ?? 0, patch?.source.split(separator: "\n").map(String.init) ?? [],
+                        names.map { Demangling.demangle($0) ?? $0 })
+                }
+            }
+            if told == nil { subscribers.withLock { $0.tell(0, [], []) } }
         }
     }
 }

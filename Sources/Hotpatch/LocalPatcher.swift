@@ -153,7 +153,8 @@ struct LocalPatcher: ~Copyable {
         let linked: LinkedObjects
         do {
             linked = try LinkedObjects(
-                objects, architecture: target.architecture, index: index, ledger: ledger, memory: target.memory)
+                objects, architecture: target.architecture, index: index, map: try target.processMap(), ledger: ledger,
+                memory: target.memory)
         } catch { throw .linking(error) }
         if linked.changesNothing { return (linked, nil) }
         do { try time.check() } catch { throw .symbol(SymbolError(error)) }

@@ -1,3 +1,4 @@
+import HotpatchObjects
 import HotpatchReload
 import HotpatchRemoteTarget
 

@@ -21,6 +21,8 @@ final class WatchLoop {
     private var unfinished: Set<String> = []
     /// The program has been found since the command was launched.
     private var isFound = false
+    /// How the program has ended that ran last.
+    private var lastEnd: ChildEnd?
     /// When it was decided to start the program again.
     private var restartedAt: UInt64?
     /// When the first of these was noticed, in nanoseconds.
@@ -75,6 +77,7 @@ final class WatchLoop {
 
     private func launch() throws {
         isFound = false
+        lastEnd = nil
         try supervisor.launch()
         report.write(.launched(pid: supervisor.commandPID ?? 0, command: watch.command))
     }
@@ -89,9 +92,10 @@ final class WatchLoop {
             report.write(.executed(process))
         case .ended(let process, let end):
             forgetProgram()
+            lastEnd = end
             report.write(.exited(process, end))
         case .commandEnded(let end):
-            if !isFound { report.write(.exited(nil, end)) }
+            if !isFound || !supervisor.isRunning && end != lastEnd { report.write(.exited(nil, end)) }
         }
     }
 
@@ -102,8 +106,6 @@ final class WatchLoop {
                 directory: folder, command: watch.command, executable: process.executable)
             let program = try WatchedProgram(process, recipe: recipe, options: watch.options)
             self.program = program
-            // The old watcher has what was saved since it began, which the new one would not know to be new.
-            takeChanges()
             startWatching(recipe)
             for path in program.snapshot.edited { noteSaved(path) }
             if let since = restartedAt {
@@ -140,9 +142,19 @@ final class WatchLoop {
         options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
         var directories = recipe?.watchedDirectories ?? [folder]
         if !watch.directories.isEmpty { directories = watch.directories }
+        let files = recipe?.manifests ?? []
         do {
-            watcher = try FileWatcher(directories: directories, files: recipe?.manifests ?? [], options: options)
+            if let watcher {
+                try watcher.watch(directories: directories, files: files, options: options)
+            } else {
+                watcher = try FileWatcher(directories: directories, files: files, options: options)
+            }
         } catch { fail("\(error)") }
+        for directory in watcher?.directoriesOfOtherMachines ?? [] {
+            report.write(
+                .notice("\(directory) is shared with other machines: what is saved there by another one is not noticed")
+            )
+        }
     }
 
     private func takeChanges() {

@@ -73,6 +73,15 @@ public struct LinkedObjects: Sendable {
         notes = plan.notes
     }
 
+    /// What a program that links Hotpatch wants to be called by, in C, when its code was changed from outside.
+    private static let toldFunction = "swift_hotpatch_code_changed"
+    private var told: Address? {
+        for image in index.images {
+            if let found = index.linkableSymbols(named: Self.toldFunction, in: image).first { return found.address }
+        }
+        return nil
+    }
+
     /// Full paths of the new objects, in order.
     public var paths: [String] { objects.map { fullPath($0.new) } }
 
@@ -80,6 +89,11 @@ public struct LinkedObjects: Sendable {
     public func request(origin: PatchRecord.Origin) -> PatchRequest {
         var request = PatchRequest(
             replacements: [], origin: origin, source: paths.joined(separator: "\n"), notes: notes)
+        if origin.fromOutside, let told {
+            // The program makes again what has run once.
+            request.callsAfter = [Call(told, name: Self.toldFunction)]
+            request.onRevert = told
+        }
         request.segments = plan.segments.map { SegmentRequest(kind: $0.kind, size: $0.size, near: plan.near) }
         request.link = { [plan, index] segments in
             let linked = try plan.link(segments)

@@ -102,7 +102,7 @@ extension CommandTests {
 
         /// A Swift file that begins to use a lock brings a thread-local variable.
         @Test func aMutexIsAdded() throws {
-            var loom = try Desk("Loom")
+            var loom = try Desk("Loom", editing: ["Loom"])
             try loom.expect(["1: " + Array(repeating: "weaves 2", count: 8).joined(separator: ", ")], ["ab"])
             try loom.apply(
                 (
