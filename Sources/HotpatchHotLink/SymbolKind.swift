@@ -11,6 +11,7 @@ struct SymbolKind: Hashable, Sendable {
         isAnonymous =
             name.isEmpty || name.hasPrefix(".L") || name.hasPrefix("symbolic ") || name.hasPrefix("got.")
             || name.hasPrefix("get_") || name.hasPrefix("associated conformance ") || name.hasPrefix("keypath")
+            || name.hasPrefix("l__swift5_reflection_descriptor")
         let owner = Self.owner(of: name)
         isPart = owner != nil
         let isSwift = name.hasPrefix("$s") || name.hasPrefix("$S")
@@ -19,8 +20,8 @@ struct SymbolKind: Hashable, Sendable {
             return
         }
         // A part is as its function is.
-        let base = owner ?? Self.withoutNumber(name)
         let name = owner ?? name
+        let base = Self.withoutNumber(name)
         isUnstable =
             name != base || Self.unstable.contains { base.hasSuffix($0) } || Self.isOutlined(base)
             || Self.isValueWitness(base)
@@ -45,12 +46,19 @@ struct SymbolKind: Hashable, Sendable {
         "ui", "et", "st",
     ]
 
-    /// Without the number that LLVM puts behind a name that it has used before.
+    /// Without the number that LLVM puts behind a name that it has used before; also where it is the function's, of a part or a record of
+    /// which this is the name.
     static func withoutNumber(_ name: String) -> String {
         guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return name }
-        let number = name[name.index(after: dot)...]
-        return !number.isEmpty && number.allSatisfy(\.isNumber) && !name.hasSuffix(".resume.\(number)")
-            ? String(name[..<dot]) : name
+        let behind = name[name.index(after: dot)...]
+        let number = behind.prefix { $0.isNumber }
+        guard !number.isEmpty, !name[..<dot].hasSuffix(".resume") else { return name }
+        var rest = behind.dropFirst(number.count)
+        if rest.hasPrefix("TY") || rest.hasPrefix("TQ"), rest.last == "_" {
+            rest = rest.dropFirst(2).dropLast()
+            return rest.allSatisfy(\.isNumber) ? String(name[..<dot] + behind.dropFirst(number.count)) : name
+        }
+        return rest.isEmpty || rest == "Tu" ? String(name[..<dot] + rest) : name
     }
 
     /// The function that a part belongs to: an async function that goes on after an await (`TY0_`, `TQ1_`), a coroutine that is resumed.
