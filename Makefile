@@ -51,8 +51,9 @@ torture: setup ## Do to patched processes what they must not be harmed by, at le
 fuzz: setup ## Link objects that no compiler has made: SEED= SECONDS=60 INPUTS=A-B KEEP=
 	@Tests/fuzz.sh $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(KEEP),--keep $(KEEP))
 
-matrix: setup ## Run every scenario of patching from inside in every way to hold threads and to write text
-	HOTPATCH_MATRIX=yes swift test --filter ScenarioTests
+matrix: setup ## Try every edit and every way to hold threads and to write text: SEED= EDITS=100 TABLE=yes ROWS="closures"
+	@Tests/matrix.sh $(if $(SEED),--seed $(SEED)) $(if $(EDITS),--edits $(EDITS)) $(if $(TABLE),--table) $(ROWS)
+	$(if $(TABLE)$(ROWS),,HOTPATCH_MATRIX=yes swift test --filter ScenarioTests)
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those. So are stacks that are unwound at every instruction: the

@@ -252,6 +252,10 @@ let package = Package(
             ],
             path: "Tests/Torture", exclude: ["RESULTS.md"], swiftSettings: swiftSettings),
 
+        // Edits small programs that run, in each way, and sees what becomes of them: `make matrix`.
+        .executableTarget(
+            name: "HotpatchMatrix", dependencies: ["HotpatchTestSupport"], path: "Tests/Matrix",
+            swiftSettings: swiftSettings),
         // Links objects that no compiler has made, in processes that may die of it: `make fuzz`.
         .executableTarget(
             name: "HotpatchFuzz",
