@@ -259,11 +259,17 @@ public struct ObjectEdit: Sendable {
             // Another file's static function has nothing to do with it.
             if isOwnStatic(index) { return .add }
             try checkKnown(name)
-            if live.symbol(name, file: new.object.fileName) != nil {
+            // An edit before has removed it: nothing that was linked since refers to it, but what waits or is stored may.
+            if let symbol = live.symbol(name, file: new.object.fileName) {
+                // In Swift no other file can have it.
+                if symbol.isFunction, name.hasPrefix("$s") || name.hasPrefix("$S") { return .patch(symbol.address) }
                 throw LinkError.unsupported(
                     path: new.object.path,
                     what: "\(Demangling.demangle(name) ?? name) is defined by another file of the program",
                     remedy: "Give the objects of both files, or restart.")
+            }
+            if let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) {
+                return .repoint(entry: entry, slot: slot)
             }
             return .add
         }
@@ -309,10 +315,8 @@ public struct ObjectEdit: Sendable {
 
     /// The image's function that a piece replaces, by its symbol there: an object after a renumbering may have another name for it.
     func function(replacedBy piece: Int, at address: Address) throws -> FunctionSymbol {
-        guard let partner = partners[piece] else { throw missing(piece, at: address) }
-        if let named = live.index.functionSymbol(named: old.pieces[partner].name, at: address, in: live.image) {
-            return named
-        }
+        let former = partners[piece].map { old.pieces[$0].name } ?? name(of: piece)
+        if let named = live.index.functionSymbol(named: former, at: address, in: live.image) { return named }
         guard let found = live.index.function(containing: address), found.offset == 0 else {
             throw missing(piece, at: address)
         }

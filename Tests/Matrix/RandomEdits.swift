@@ -76,7 +76,7 @@ private struct EditedText {
     private var kinds: [Kind] = Kind.allCases + [.stored, .stored]
     private var numbers = (0..<count).map { $0 * 1000 }
     /// Functions whose number comes from a function that was added; and from a type that was.
-    private var isHelped = [Bool](repeating: false, count: count)
+    private var isHelped = (0..<count).map { [0, 2, 4, 7].contains($0) }
     private var isTyped = [Bool](repeating: false, count: count)
     /// The order in which closures are stored; those that are not functions are just there.
     private var closures = [5, 10, 11]
