@@ -23,9 +23,9 @@ enum BuildFiles {
         }
     }
 
-    /// Writes a file anew, readable by its owner alone.
-    static func write(_ bytes: [UInt8], to path: String) throws(BuildError) {
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    /// Writes a file anew.
+    static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws(BuildError) {
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         guard file >= 0 else { throw .file(path: path, doing: "write", code: errno) }
         defer { close(file) }
         var done = 0
@@ -48,7 +48,18 @@ enum BuildFiles {
         guard Glibc.rename(path, new) == 0 else { throw .file(path: path, doing: "rename", code: errno) }
     }
 
-    static func copy(_ path: String, to new: String) throws(BuildError) { try write(read(path), to: new) }
+    static func copy(_ path: String, to new: String, mode: mode_t = 0o600) throws(BuildError) {
+        try write(read(path), to: new, mode: mode)
+    }
+
+    /// Makes a folder and those that it lies in, as a build does.
+    static func makeFolders(_ path: String) throws(BuildError) {
+        if isDirectory(path) || path == "/" { return }
+        try makeFolders(split(path).folder)
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw .file(path: path, doing: "make", code: errno) }
+    }
+
+    static func removeFile(_ path: String) { unlink(path) }
 
     /// Removes a folder and what is in it, links and not what they lead to. What cannot be removed stays.
     static func remove(_ folder: String) {

@@ -5,6 +5,11 @@ public struct InterfaceChange: Sendable, Hashable {
     var isUnknown = false
 
     public var isEmpty: Bool { keys.isEmpty && !isUnknown }
+
+    public mutating func formUnion(_ other: InterfaceChange) {
+        keys.formUnion(other.keys)
+        isUnknown = isUnknown || other.isUnknown
+    }
 }
 
 extension BuildRecipe {
@@ -50,15 +55,16 @@ extension BuildRecipe {
 
     /// A Swift module and those of the edited ones that use it, directly or not: each behind what it uses.
     func modules(using name: String) -> [String] {
-        let order = swiftModules
+        let order = swiftModules(and: [name])
         var users: Set = [name]
         for module in order where !users.isDisjoint(with: self.uses(of: module)) { users.insert(module) }
         return order.filter(users.contains)
     }
 
-    /// The edited Swift modules of the program, each behind those that it uses.
-    var swiftModules: [String] {
-        let modules = edited.filter { $0.language == .swift && $0.isInProgram }.map(\.name)
+    /// The edited Swift modules of the program, and others, each behind those that it uses.
+    func swiftModules(and others: Set<String> = []) -> [String] {
+        let own = edited.filter { $0.language == .swift && $0.isInProgram }.map(\.name)
+        let modules = own + others.subtracting(own).sorted()
         var order: [String] = []
         var visited: Set<String> = []
         func visit(_ name: String) {

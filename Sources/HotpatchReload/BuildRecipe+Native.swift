@@ -16,10 +16,11 @@ extension BuildRecipe {
         }
         let linked = linkedObjects(description)
         let product = product ?? onlyProgram(linked, folder: folder)
-        let objects = product.flatMap { linked[$0] }
+        let objects = product.flatMap { linked[$0] ?? linked[$0.hasSuffix(".xctest") ? String($0.dropLast(7)) : $0] }
         let uses = description["targetDependencyMap"]
 
         var modules: [BuildModule] = []
+        var programs: Set<String> = []
         for command in commands {
             guard var module = try swiftModule(command.value, path: path, scratch: scratch, root: root) else {
                 continue
@@ -28,9 +29,21 @@ extension BuildRecipe {
             module.isInProgram = !module.isTool && isLinked(module, objects)
             module.dependencies = uses?[module.name]?.strings ?? []
             if module.isInProgram, module.isLocal { try checkDebug(module, command.value) }
+            if command.value["isLibrary"]?.bool != true { programs.insert(module.name) }
             modules.append(module)
         }
-        modules += try clangModules(folder: folder, scratch: scratch, root: root, linked: objects)
+        // Where the commands of clang, and of plugins, stand.
+        let manifest = scratch + "/" + BuildFiles.split(folder).name + ".yaml"
+        let others =
+            BuildFiles.isFile(manifest)
+            ? ManifestCommand.all(in: try BuildFiles.read(manifest), generated: scratch + "/plugins/outputs") : []
+        modules += clangModules(others, folder: folder, scratch: scratch, root: root, linked: objects)
+        // What the program loads, from a library that the package builds, is linked elsewhere.
+        let used = Set(modules.filter(\.isInProgram).flatMap(\.dependencies))
+        for index in modules.indices
+        where !modules[index].isTool && !programs.contains(modules[index].name) && used.contains(modules[index].name) {
+            modules[index].isInProgram = true
+        }
 
         var resources: [BuildResource] = []
         for copy in description["copyCommands"]?.members ?? [] {
@@ -40,7 +53,8 @@ extension BuildRecipe {
         }
         return BuildRecipe(
             system: .native, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
-            manifests: manifests(root: root, modules: modules))
+            manifests: manifests(root: root, modules: modules),
+            toolFiles: toolFiles(description, others, scratch: scratch))
     }
 
     /// The objects of each program.
@@ -128,17 +142,14 @@ extension BuildRecipe {
         }
     }
 
-    /// The C and C++ files. Their commands stand in the manifest of llbuild beside the folder, in lines of JSON.
+    /// The C and C++ files.
     private static func clangModules(
-        folder: String, scratch: String, root: String, linked: Set<String>?
-    ) throws(BuildError) -> [BuildModule] {
-        let path = scratch + "/" + BuildFiles.split(folder).name + ".yaml"
-        guard BuildFiles.isFile(path) else { return [] }
-        let text = try BuildFiles.read(path)
+        _ commands: [ManifestCommand], folder: String, scratch: String, root: String, linked: Set<String>?
+    ) -> [BuildModule] {
         var modules: [String: BuildModule] = [:]
-        for block in ClangBlock.all(in: text) {
-            guard let arguments = block.arguments, let source = block.input, let object = block.output,
-                BuildFiles.isBelow(object, folder)
+        for command in commands {
+            guard let arguments = command.arguments, let source = command.inputs.first,
+                let object = command.outputs.first, BuildFiles.isBelow(object, folder)
             else { continue }
             let target = object.utf8.dropFirst(folder.utf8.count + 1).prefix { $0 != UInt8(ascii: "/") }
             var name = String(decoding: target, as: UTF8.self)
@@ -146,17 +157,39 @@ extension BuildRecipe {
             var module =
                 modules[name]
                 ?? BuildModule(
-                    name: name, language: .clang, sources: [], isLocal: false, isInProgram: false, directories: [],
-                    workingDirectory: root)
+                    name: name, language: .clang, sources: [], isLocal: false, isInProgram: false,
+                    isTool: name.hasSuffix("-tool"), directories: [], workingDirectory: root)
             if !BuildFiles.isBelow(source, scratch) { module.isLocal = true }
-            if linked?.contains(object) != false { module.isInProgram = true }
+            if linked?.contains(object) != false, !module.isTool { module.isInProgram = true }
             module.sources.append(
                 BuildSource(
                     path: source, object: object, isGenerated: BuildFiles.isBelow(source, scratch),
-                    dependencyFile: block.dependencies, command: CompilerOptions.withoutOutputs(arguments)))
+                    dependencyFile: command.dependencies, command: CompilerOptions.withoutOutputs(arguments)))
             modules[name] = module
         }
         return withFolders(modules, root: root, scratch: scratch)
+    }
+
+    /// The files that plugins are made of, and those that they make sources of, each with the plugin or the target.
+    private static func toolFiles(_ description: JSON, _ commands: [ManifestCommand], scratch: String) -> [String:
+        String]
+    {
+        var files: [String: String] = [:]
+        for plugin in description["pluginDescriptions"]?.array ?? [] {
+            guard let name = plugin["moduleName"]?.string, let root = plugin["sources"]?["root"]?.string,
+                !BuildFiles.isBelow(root, scratch)
+            else { continue }
+            for path in plugin["sources"]?["relativePaths"]?.strings ?? [] { files[BuildFiles.join(root, path)] = name }
+        }
+        for command in commands where command.arguments == nil {
+            // plugins/outputs/PACKAGE/TARGET/…
+            let parts = command.outputs.first?.dropFirst(scratch.count).split(separator: "/") ?? []
+            for input in command.inputs
+            where parts.count > 4 && input.hasPrefix("/") && !BuildFiles.isBelow(input, scratch) {
+                files[input] = String(parts[3])
+            }
+        }
+        return files
     }
 
     /// The package's own files, and those of the packages that it takes from other folders.
@@ -181,40 +214,48 @@ extension BuildRecipe {
     }
 }
 
-/// A command of the tool `clang` in a manifest of llbuild. SwiftPM writes an entry a line, and its value as JSON.
-private struct ClangBlock {
-    var input: String?
-    var output: String?
+/// A command in a manifest of llbuild: of clang, or of a plugin's tool that makes sources. SwiftPM writes an entry a line, and its value
+/// as JSON.
+private struct ManifestCommand {
+    var inputs: [String] = []
+    var outputs: [String] = []
     var dependencies: String?
+    /// Of clang only.
     var arguments: [String]?
 
-    static func all(in text: [UInt8]) -> [ClangBlock] {
-        var blocks: [ClangBlock] = []
-        var block: ClangBlock?
+    /// - Parameter generated: where plugins have their sources written.
+    static func all(in text: [UInt8], generated: String) -> [ManifestCommand] {
+        let pluginOutputs = Array("    outputs: [\"\(generated)/".utf8)
+        var commands: [ManifestCommand] = []
+        var lines: [ArraySlice<UInt8>] = []
         var start = 0
         while start < text.count {
             let end = text[start...].firstIndex(of: UInt8(ascii: "\n")) ?? text.count
             let line = text[start..<end]
             start = end + 1
-            if line.elementsEqual("    tool: clang".utf8) {
-                block = ClangBlock()
-            } else if block != nil {
-                if line.isEmpty {
-                    blocks.append(block!)
-                    block = nil
-                } else if let value = value(of: "    inputs: ", line) {
-                    block!.input = value.strings?.first
-                } else if let value = value(of: "    outputs: ", line) {
-                    block!.output = value.strings?.first
-                } else if let value = value(of: "    args: ", line) {
-                    block!.arguments = value.strings
-                } else if let value = value(of: "    deps: ", line) {
-                    block!.dependencies = value.string
-                }
+            if !line.isEmpty { lines.append(line) }
+            guard line.isEmpty || start >= text.count else { continue }
+            let isClang = lines.contains { $0.elementsEqual("    tool: clang".utf8) }
+            if isClang || lines.contains(where: { $0.starts(with: pluginOutputs) }) {
+                commands.append(ManifestCommand(lines, isClang: isClang))
+            }
+            lines.removeAll(keepingCapacity: true)
+        }
+        return commands
+    }
+
+    private init(_ lines: [ArraySlice<UInt8>], isClang: Bool) {
+        for line in lines {
+            if let value = Self.value(of: "    inputs: ", line) {
+                inputs = value.strings ?? []
+            } else if let value = Self.value(of: "    outputs: ", line) {
+                outputs = value.strings ?? []
+            } else if isClang, let value = Self.value(of: "    args: ", line) {
+                arguments = value.strings
+            } else if isClang, let value = Self.value(of: "    deps: ", line) {
+                dependencies = value.string
             }
         }
-        if let block { blocks.append(block) }
-        return blocks
     }
 
     private static func value(of key: StaticString, _ line: ArraySlice<UInt8>) -> JSON? {

@@ -23,6 +23,9 @@ public final class BuildRecipe: Sendable {
     /// Files that say how the program is built.
     public let manifests: [String]
 
+    /// Files of plugins, and those that they make sources of, each with the plugin or the target.
+    let toolFiles: [String: String]
+
     /// By source.
     private let places: [String: (module: Int, source: Int)]
     private let jobs = Locked<[String: ModuleJobs]>([:])
@@ -39,7 +42,7 @@ public final class BuildRecipe: Sendable {
     init(
         system: System, root: String, scratch: String? = nil, product: String?, modules: [BuildModule],
         resources: [BuildResource],
-        manifests: [String]
+        manifests: [String], toolFiles: [String: String] = [:]
     ) {
         self.system = system
         self.root = root
@@ -48,6 +51,7 @@ public final class BuildRecipe: Sendable {
         self.modules = modules
         self.resources = resources
         self.manifests = manifests
+        self.toolFiles = toolFiles
         var places: [String: (module: Int, source: Int)] = [:]
         for (module, value) in modules.enumerated() {
             for (source, file) in value.sources.enumerated() where places[file.path] == nil || value.isInProgram {
@@ -74,7 +78,11 @@ public final class BuildRecipe: Sendable {
     /// The folders below which files of the program lie; none lies below another.
     public var watchedDirectories: [String] {
         var folders = Set(edited.flatMap { $0.directories + $0.headerDirectories })
-        for resource in resources { folders.insert(BuildFiles.split(resource.source).folder) }
+        for resource in resources {
+            folders.insert(
+                BuildFiles.isDirectory(resource.source) ? resource.source : BuildFiles.split(resource.source).folder)
+        }
+        for path in toolFiles.keys { folders.insert(BuildFiles.split(path).folder) }
         return folders.sorted().reduce(into: []) { result, folder in
             if !result.contains(where: { $0 == folder || BuildFiles.isBelow(folder, $0) }) { result.append(folder) }
         }
@@ -92,7 +100,13 @@ public final class BuildRecipe: Sendable {
             guard module.isInProgram else { return .none }
             return module.language == .swift ? .swift(module: module.name) : .clang(module: module.name)
         }
-        let copies = resources.filter { $0.source == path }.map(\.copy)
+        if let module = toolFiles[path] { return .tool(module: module) }
+        let copies = resources.compactMap { resource -> String? in
+            if resource.source == path { return resource.copy }
+            // A folder is copied with all that is in it.
+            guard BuildFiles.isBelow(path, resource.source) else { return nil }
+            return resource.copy + path.dropFirst(resource.source.count)
+        }
         if !copies.isEmpty { return .resource(copies: copies) }
         let users = users(of: path)
         if !users.isEmpty { return .included(by: users) }
@@ -128,7 +142,7 @@ public final class BuildRecipe: Sendable {
         let time = BuildFiles.modified(source.path)
         if let known = rules.withLock({ $0[source.path] }), known.time == time { return known.prerequisites }
         let asked = try? CompilerProcess().run(
-            command + ["-M"], in: module.workingDirectory, seconds: 30, outputOnly: true)
+            .init(command + ["-M"], in: module.workingDirectory), seconds: 30, outputOnly: true)
         let prerequisites = asked.map { $0.status == 0 ? BuildFiles.prerequisites($0.printed) : [] } ?? []
         rules.withLock { $0[source.path] = (time, prerequisites) }
         return prerequisites

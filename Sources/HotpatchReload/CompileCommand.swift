@@ -54,7 +54,7 @@ public struct CompileCommand: Sendable, Hashable {
     public func run(
         into folder: String, process: CompilerProcess = CompilerProcess(), seconds: Int = 600
     ) throws(BuildError) -> CompilerResult {
-        try process.run(arguments(writingInto: folder), in: workingDirectory, seconds: seconds)
+        try process.run(.init(arguments(writingInto: folder), in: workingDirectory), seconds: seconds)
     }
 
     /// The same command with other contents in the place of files: their paths, in messages and debug information, stay.
@@ -71,6 +71,27 @@ public struct CompileCommand: Sendable, Hashable {
         try BuildFiles.write(Array(text.description.utf8), to: overlay)
         var command = self
         command.arguments += [language == .swift ? "-vfsoverlay" : "-ivfsoverlay", overlay]
+        return command
+    }
+
+    /// The same command, whose messages have colours or not.
+    public func colored(_ isColored: Bool) -> CompileCommand {
+        var command = self
+        // In their places: one may be the argument of another (`-Xcc`).
+        command.arguments = arguments.map { word in
+            switch word {
+            case "-color-diagnostics", "-no-color-diagnostics":
+                return isColored ? "-color-diagnostics" : "-no-color-diagnostics"
+            case "-fcolor-diagnostics", "-fno-color-diagnostics":
+                return isColored ? "-fcolor-diagnostics" : "-fno-color-diagnostics"
+            default: return word
+            }
+        }
+        if language == .clang {
+            command.arguments.append("-fdiagnostics-color=" + (isColored ? "always" : "never"))
+        } else if isColored, !command.arguments.contains("-color-diagnostics") {
+            command.arguments.append("-color-diagnostics")
+        }
         return command
     }
 

@@ -4,109 +4,163 @@ public struct CompileTransaction: Sendable {
         public var source: String
         public var module: String
         public var outputs: CompileCommand.Outputs
-        /// Of its last compilation.
+        /// From the compiler's start to its end.
         public var nanoseconds: UInt64
         /// It was not edited: what it uses has changed.
         public var isDependent: Bool
         /// What the compiler printed although it succeeded.
-        public var warnings: String
+        public var warnings: [UInt8]
     }
 
-    /// In the order in which they were compiled.
+    /// In the order of modules: each behind those that it uses.
     public internal(set) var files: [File] = []
     /// The modules whose interfaces were made again, and how long each took.
     public internal(set) var interfaces: [(module: String, nanoseconds: UInt64)] = []
-    /// The first file that the compiler refused, and what it printed. Nothing of the transaction is of use then.
-    public internal(set) var refused: (source: String, printed: [UInt8])?
+    /// The files that the compiler refused, and what it printed. Nothing of the transaction is of use then.
+    public internal(set) var refused: [(source: String, printed: [UInt8])] = []
     public internal(set) var isCancelled = false
 
-    public var isComplete: Bool { refused == nil && !isCancelled }
+    public var isComplete: Bool { refused.isEmpty && !isCancelled }
+}
+
+/// What is compiled how, for a transaction.
+public struct CompileOptions: Sendable {
+    /// For a source, a file that has what is to be compiled in its place: what it held when it was saved, for instance.
+    public var contents: [String: String] = [:]
+    /// Further options of the Swift frontend: `-function-sections`.
+    public var swift: [String] = []
+    /// Further options of clang or gcc: `-ffunction-sections`.
+    public var clang: [String] = []
+    /// What the compilers print is for a terminal.
+    public var isColored = false
+    /// For each compiler. When they are over it is ended.
+    public var seconds = 600
+
+    public init() {}
 }
 
 extension BuildRecipe {
     /// Compiles edited files, and what has to be compiled with them.
     ///
-    /// Modules come in the order of their use. Where others see something else of a module than before, its interface is made again into
-    /// `overlay`, and the files that use what has changed are compiled too, of the other modules as well. Call `adopt` with each file's
-    /// outputs once they are live.
+    /// Modules come in the order of their use, the files of one at once, as far as there are processors. Where others see something else of
+    /// a module than before, its interface is made again into `overlay`, and the files that use what has changed are compiled too, of the
+    /// other modules as well. Call `adopt` with each file's outputs once they are live.
     /// - Parameters:
     ///   - sources: of the build; those of C and C++ too.
-    ///   - folder: exists; a new one for each transaction. The files get folders of their own in it.
+    ///   - folder: exists, and is empty. Each file gets a folder of its own in it.
     ///   - overlay: exists, for the interfaces of modules; the same one until the program is built again.
-    ///   - contents: for a source, a file that has what is to be compiled in its place: what it held when it was saved, for instance.
-    ///   - swiftOptions: `-function-sections` for instance; the same for C.
     ///   - process: through which another thread may end it.
     /// - Throws: `BuildError`.
     public func compile(
-        _ sources: [String], into folder: String, overlay: String, contents: [String: String] = [:],
-        swiftOptions: [String] = [],
-        clangOptions: [String] = [], process: CompilerProcess = CompilerProcess()
+        _ sources: [String], into folder: String, overlay: String, options: CompileOptions = CompileOptions(),
+        process: CompilerProcess = CompilerProcess()
     ) throws(BuildError) -> CompileTransaction {
         var transaction = CompileTransaction()
         var done: Set<String> = []
+        var folders = 0
 
-        /// Whether to go on.
-        func compile(_ path: String, isDependent: Bool) throws(BuildError) -> CompileTransaction.File? {
-            done.insert(path)
-            let own = BuildFiles.join(folder, String(transaction.files.count))
-            try BuildFiles.makeFolder(own)
-            var command = try command(for: path)
-            command.arguments += command.language == .swift ? swiftOptions : clangOptions
-            if command.language == .swift { command = command.preferringModules(in: overlay) }
-            if !contents.isEmpty { command = try command.replacing(contents, overlay: folder + "/contents.yaml") }
-            let result = try command.run(into: own, process: process)
-            if result.isCancelled {
-                transaction.isCancelled = true
-                return nil
+        func prepared(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
+            var command = command.colored(options.isColored)
+            command.arguments += command.language == .swift ? options.swift : options.clang
+            command = command.preferringModules(in: overlay)
+            return options.contents.isEmpty
+                ? command : try command.replacing(options.contents, overlay: folder + "/contents.yaml")
+        }
+        /// Those that were compiled; the transaction says whether all were.
+        func compile(_ batch: [(path: String, isDependent: Bool)]) throws(BuildError) -> [CompileTransaction.File] {
+            var programs: [CompilerProcess.Program] = []
+            var files: [CompileTransaction.File] = []
+            for (path, isDependent) in batch where done.insert(path).inserted {
+                let own = BuildFiles.join(folder, String(folders))
+                folders += 1
+                try BuildFiles.makeFolder(own)
+                let command = try prepared(self.command(for: path))
+                programs.append(.init(command.arguments(writingInto: own), in: command.workingDirectory))
+                files.append(
+                    CompileTransaction.File(
+                        source: path, module: command.module, outputs: command.outputs(in: own), nanoseconds: 0,
+                        isDependent: isDependent, warnings: []))
             }
-            guard result.status == 0 else {
-                transaction.refused = (path, result.printed)
-                return nil
+            let results = try process.run(all: programs, seconds: options.seconds)
+            var compiled: [CompileTransaction.File] = []
+            for (var file, result) in zip(files, results) {
+                if result.isCancelled {
+                    transaction.isCancelled = true
+                } else if result.status != 0 {
+                    transaction.refused.append((file.source, result.printed))
+                } else {
+                    (file.nanoseconds, file.warnings) = (result.nanoseconds, result.printed)
+                    compiled.append(file)
+                }
             }
-            let file = CompileTransaction.File(
-                source: path, module: command.module, outputs: command.outputs(in: own),
-                nanoseconds: result.nanoseconds,
-                isDependent: isDependent, warnings: result.text)
-            transaction.files.append(file)
-            return file
+            transaction.files += compiled
+            return compiled
         }
 
-        for path in sources where source(path)?.module.language != .swift {
-            guard try compile(path, isDependent: false) != nil else { return transaction }
+        var waiting: [(path: String, isDependent: Bool)] = []
+        var modules: Set<String> = []
+        var others: [(path: String, isDependent: Bool)] = []
+        for path in sources {
+            guard let place = source(path) else { throw .noCommand(path: path) }
+            if place.module.language == .swift {
+                waiting.append((path, false))
+                modules.insert(place.module.name)
+            } else {
+                others.append((path, false))
+            }
         }
-        // What is to be compiled of each module: the edited files, and what those of modules before it bring along.
-        var waiting = sources.filter { source($0)?.module.language == .swift }.map { (path: $0, isDependent: false) }
-        for module in swiftModules {
+        _ = try compile(others)
+        for module in swiftModules(and: modules) where transaction.isComplete {
             var change = InterfaceChange()
-            while let index = waiting.firstIndex(where: { source($0.path)?.module.name == module }) {
-                let (path, isDependent) = waiting.remove(at: index)
-                guard !done.contains(path) else { continue }
-                guard let file = try compile(path, isDependent: isDependent) else { return transaction }
-                let own = interfaceChange(of: path, file.outputs)
-                guard !own.isEmpty else { continue }
-                change.keys.formUnion(own.keys)
-                change.isUnknown = change.isUnknown || own.isUnknown
-                waiting += dependents(of: own, in: module).filter { !done.contains($0) }.map { ($0, true) }
+            while transaction.isComplete {
+                let batch = waiting.filter { source($0.path)?.module.name == module && !done.contains($0.path) }
+                waiting.removeAll { source($0.path)?.module.name == module }
+                if batch.isEmpty { break }
+                var own = InterfaceChange()
+                for file in try compile(batch) { own.formUnion(interfaceChange(of: file.source, file.outputs)) }
+                change.formUnion(own)
+                waiting += dependents(of: own, in: module).map { ($0, true) }
             }
-            guard !change.isEmpty, modules(using: module).count > 1 else { continue }
-            // Others compile against what lies here: it is written aside and renamed, and never seen in part.
+            guard transaction.isComplete, !change.isEmpty, self.modules(using: module).count > 1 else { continue }
+            // Others compile against what lies in the overlay: it is written aside, and seen as a whole.
             let aside = overlay + "/new"
             try BuildFiles.makeFolder(aside)
-            var command = try moduleCommand(for: module, writingInto: aside)
-            command = command.preferringModules(in: overlay)
-            if !contents.isEmpty { command = try command.replacing(contents, overlay: folder + "/contents.yaml") }
-            let result = try process.run(command.arguments, in: command.workingDirectory)
+            let command = try prepared(moduleCommand(for: module, writingInto: aside))
+            let result = try process.run(
+                .init(command.arguments, in: command.workingDirectory), seconds: options.seconds)
             if result.isCancelled {
                 transaction.isCancelled = true
-                return transaction
+            } else if result.status != 0 {
+                transaction.refused.append((module + ".swiftmodule", result.printed))
+            } else {
+                try BuildFiles.rename("\(aside)/\(module).swiftmodule", to: "\(overlay)/\(module).swiftmodule")
+                transaction.interfaces.append((module, result.nanoseconds))
             }
-            guard result.status == 0 else {
-                transaction.refused = (module + ".swiftmodule", result.printed)
-                return transaction
-            }
-            try BuildFiles.rename(aside + "/\(module).swiftmodule", to: overlay + "/\(module).swiftmodule")
-            transaction.interfaces.append((module, result.nanoseconds))
         }
         return transaction
+    }
+
+    /// Asks now what the first edit of each module would have to ask: how its files are compiled.
+    /// - Throws: `BuildError`.
+    public func prepare() throws(BuildError) {
+        for module in edited where module.isInProgram {
+            if let path = module.sources.first?.path { _ = try command(for: path) }
+        }
+    }
+
+    /// Puts a changed resource where the program finds it, whole: never half of it is seen.
+    /// - Parameter copy: one of `FileRole.resource`.
+    /// - Throws: `BuildError`.
+    public func copyResource(_ path: String, to copy: String) throws(BuildError) {
+        let (folder, name) = BuildFiles.split(copy)
+        try BuildFiles.makeFolders(folder)
+        let aside = BuildFiles.join(folder, ".hotpatch-" + name)
+        do throws(BuildError) {
+            try BuildFiles.copy(path, to: aside, mode: 0o644)
+            try BuildFiles.rename(aside, to: copy)
+        } catch {
+            BuildFiles.removeFile(aside)
+            throw error
+        }
     }
 }

@@ -41,11 +41,11 @@ struct ModuleJobs: Sendable {
         arguments += ["-emit-module", "-emit-module-path", "/dev/null", "-c"] + sources
         // Lists of files would be temporary, and gone with the driver. A command line has room for thousands of names.
         arguments += ["-disable-batch-mode", "-driver-filelist-threshold=100000", "-driver-print-jobs"]
-        let result = try CompilerProcess().run(
-            arguments, in: module.workingDirectory, seconds: 120, outputOnly: true)
+        let program = CompilerProcess.Program(arguments, in: module.workingDirectory)
+        let result = try CompilerProcess().run(program, seconds: 120, outputOnly: true)
         guard result.status == 0 else {
             // What is wrong stands where it was not read from.
-            let again = try CompilerProcess().run(arguments, in: module.workingDirectory, seconds: 120)
+            let again = try CompilerProcess().run(program, seconds: 120)
             throw .noJobs(module: module.name, printed: "It says: \(again.text.prefix(2000))")
         }
         read(result.text)
