@@ -27,6 +27,12 @@ extension BuildRecipe {
         return InterfaceChange(keys: old.changes(to: new))
     }
 
+    /// What others miss when a file is gone.
+    public func interfaceChange(removing source: String) -> InterfaceChange {
+        guard let old = references(of: source) else { return InterfaceChange(isUnknown: true) }
+        return InterfaceChange(keys: Set(old.nodes.filter { $0.isDeclared && $0.isInterface }.map(\.key)))
+    }
+
     /// The files that are to be compiled again because what others see of a module's files has changed, in the order in which they are to
     /// be compiled. Of that module, and of the edited ones that use it.
     public func dependents(of change: InterfaceChange, in module: String) -> [String] {

@@ -3,6 +3,11 @@ import HotpatchELF
 /// How the sources of a program are compiled.
 ///
 /// It is read from what the build has left: nothing is built. It stays true until the build is repeated; then it is to be found anew.
+///
+/// A loop begins with `find` and a `Snapshot`, calls `prepare` when there is time, watches `watchedDirectories` and `manifests`, and asks
+/// for the `role` of what has changed. Sources go to `compile`; those that include a header too. Once the objects are live, `adopt` makes
+/// them what the next edit is compared with. New files and removed ones make another recipe (`changing`). Before the program is started
+/// again, `buildCommand` builds it, and all begins anew.
 public final class BuildRecipe: Sendable {
     public enum System: String, Sendable {
         /// SwiftPM's own (`description.json`).
@@ -31,6 +36,8 @@ public final class BuildRecipe: Sendable {
     private let jobs = Locked<[String: ModuleJobs]>([:])
     /// What later compilations have written, by source.
     private let latest = Locked<[String: CompileCommand.Outputs]>([:])
+    /// Modules of which others would see something else than their interfaces say.
+    let outdated = Locked<Set<String>>([])
     /// What the compiler said that it reads for a source, and when that was written.
     private let rules = Locked<[String: (time: Int, prerequisites: [String])]>([:])
     /// What was read of files, and when these were written.
@@ -56,6 +63,10 @@ public final class BuildRecipe: Sendable {
         for (module, value) in modules.enumerated() {
             for (source, file) in value.sources.enumerated() where places[file.path] == nil || value.isInProgram {
                 places[file.path] = (module, source)
+                guard value.isLocal else { continue }
+                // A package may have been built by a path that has links in it.
+                let canonical = BuildFiles.canonical(file.path)
+                if places[canonical] == nil || value.isInProgram { places[canonical] = (module, source) }
             }
         }
         self.places = places
@@ -68,7 +79,7 @@ public final class BuildRecipe: Sendable {
         modules.first { $0.name == name && $0.isInProgram } ?? modules.first { $0.name == name }
     }
 
-    /// The module and the entry of a file that the build compiles.
+    /// The module and the entry of a file that the build compiles. Its path there may have links in it that `path` has not.
     public func source(_ path: String) -> (module: BuildModule, source: BuildSource)? {
         places[path].map { (modules[$0.module], modules[$0.module].sources[$0.source]) }
     }
@@ -108,9 +119,10 @@ public final class BuildRecipe: Sendable {
             return resource.copy + path.dropFirst(resource.source.count)
         }
         if !copies.isEmpty { return .resource(copies: copies) }
-        let users = users(of: path)
-        if !users.isEmpty { return .included(by: users) }
-        guard path.hasSuffix(".swift") else { return .none }
+        guard path.hasSuffix(".swift") else {
+            let users = users(of: path)
+            return users.isEmpty ? .none : .included(by: users)
+        }
         let owner = edited.filter { $0.language == .swift }
             .compactMap { module in
                 module.directories.filter { BuildFiles.isBelow(path, $0) }.map(\.utf8.count).max().map { ($0, module) }
@@ -220,6 +232,7 @@ public final class BuildRecipe: Sendable {
             system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
             manifests: manifests)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
+        recipe.outdated.withLock { [outdated] new in new = outdated.withLock { $0 } }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }
         let touched = Set(added.map(\.module) + removed.compactMap { source($0)?.module.name })
         recipe.jobs.withLock { [jobs] new in new = jobs.withLock { $0.filter { !touched.contains($0.key) } } }
@@ -234,9 +247,8 @@ public final class BuildRecipe: Sendable {
     /// - Parameter path: of a source that the build compiles, as it stands in `modules`.
     /// - Throws: `BuildError`.
     public func command(for path: String) throws(BuildError) -> CompileCommand {
-        guard let place = places[path] else { throw .noCommand(path: path) }
-        let module = modules[place.module]
-        let source = module.sources[place.source]
+        guard let (module, source) = source(path) else { throw .noCommand(path: path) }
+        let path = source.path
         switch module.language {
         case .clang:
             guard let arguments = source.command else { throw .noCommand(path: path) }

@@ -43,8 +43,9 @@ extension BuildRecipe {
     /// Compiles edited files, and what has to be compiled with them.
     ///
     /// Modules come in the order of their use, the files of one at once, as far as there are processors. Where others see something else of
-    /// a module than before, its interface is made again into `overlay`, and the files that use what has changed are compiled too, of the
-    /// other modules as well. Call `adopt` with each file's outputs once they are live.
+    /// a file than before, those that use what has changed are compiled too, of other modules as well. The interface of a module is made
+    /// again, into `overlay`, before a file of another one is compiled that uses it: that may take seconds, and most edits need it of none.
+    /// Call `adopt` with each file's outputs once they are live.
     /// - Parameters:
     ///   - sources: of the build; those of C and C++ too.
     ///   - folder: exists, and is empty. Each file gets a folder of its own in it.
@@ -97,6 +98,29 @@ extension BuildRecipe {
             return compiled
         }
 
+        /// Others compile against what lies in the overlay: it is written aside, and seen as a whole.
+        func makeInterfaces(usedBy user: String) throws(BuildError) {
+            let waiting = outdated.withLock { $0 }
+            guard !waiting.isEmpty else { return }
+            let aside = overlay + "/new"
+            try BuildFiles.makeFolder(aside)
+            for module in swiftModules() where waiting.contains(module) && module != user {
+                guard self.modules(using: module).contains(user), transaction.isComplete else { continue }
+                let command = try prepared(moduleCommand(for: module, writingInto: aside))
+                let result = try process.run(
+                    .init(command.arguments, in: command.workingDirectory), seconds: options.seconds)
+                if result.isCancelled {
+                    transaction.isCancelled = true
+                } else if result.status != 0 {
+                    transaction.refused.append((module + ".swiftmodule", result.printed))
+                } else {
+                    try BuildFiles.rename("\(aside)/\(module).swiftmodule", to: "\(overlay)/\(module).swiftmodule")
+                    outdated.withLock { _ = $0.remove(module) }
+                    transaction.interfaces.append((module, result.nanoseconds))
+                }
+            }
+        }
+
         var waiting: [(path: String, isDependent: Bool)] = []
         var modules: Set<String> = []
         var others: [(path: String, isDependent: Bool)] = []
@@ -111,30 +135,17 @@ extension BuildRecipe {
         }
         _ = try compile(others)
         for module in swiftModules(and: modules) where transaction.isComplete {
-            var change = InterfaceChange()
             while transaction.isComplete {
                 let batch = waiting.filter { source($0.path)?.module.name == module && !done.contains($0.path) }
                 waiting.removeAll { source($0.path)?.module.name == module }
                 if batch.isEmpty { break }
-                var own = InterfaceChange()
-                for file in try compile(batch) { own.formUnion(interfaceChange(of: file.source, file.outputs)) }
-                change.formUnion(own)
-                waiting += dependents(of: own, in: module).map { ($0, true) }
-            }
-            guard transaction.isComplete, !change.isEmpty, self.modules(using: module).count > 1 else { continue }
-            // Others compile against what lies in the overlay: it is written aside, and seen as a whole.
-            let aside = overlay + "/new"
-            try BuildFiles.makeFolder(aside)
-            let command = try prepared(moduleCommand(for: module, writingInto: aside))
-            let result = try process.run(
-                .init(command.arguments, in: command.workingDirectory), seconds: options.seconds)
-            if result.isCancelled {
-                transaction.isCancelled = true
-            } else if result.status != 0 {
-                transaction.refused.append((module + ".swiftmodule", result.printed))
-            } else {
-                try BuildFiles.rename("\(aside)/\(module).swiftmodule", to: "\(overlay)/\(module).swiftmodule")
-                transaction.interfaces.append((module, result.nanoseconds))
+                try makeInterfaces(usedBy: module)
+                guard transaction.isComplete else { break }
+                var change = InterfaceChange()
+                for file in try compile(batch) { change.formUnion(interfaceChange(of: file.source, file.outputs)) }
+                guard !change.isEmpty else { continue }
+                outdated.withLock { _ = $0.insert(module) }
+                waiting += dependents(of: change, in: module).map { ($0, true) }
             }
         }
         return transaction

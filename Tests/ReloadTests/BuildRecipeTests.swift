@@ -98,4 +98,14 @@ import Testing
             try BuildRecipe.find(directory: root, command: ["swift", "run", "-c", "release", "App"])
         }
     }
+
+    /// A package that is reached by a link is the same package.
+    @Test func links() throws {
+        let directory = try TemporaryDirectory("links")
+        let link = directory.path + "/link"
+        #expect(symlink(try BuildPackage.path(), link) == 0)
+        let recipe = try BuildRecipe.find(directory: link, command: ["swift", "run"])
+        #expect(recipe.role(of: link + "/Sources/Core/Shop.swift") == .swift(module: "Core"))
+        #expect(recipe.root == (try BuildPackage.path()))
+    }
 }

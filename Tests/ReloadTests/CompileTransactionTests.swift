@@ -133,6 +133,40 @@ import Testing
         #expect(again.files.map(\.source) == [path])
     }
 
+    /// Who used what a removed file declared is compiled again.
+    @Test func removed() throws {
+        let recipe = try BuildPackage.recipe()
+        let path = try BuildPackage.source("Core/Alone.swift")
+        let change = recipe.interfaceChange(removing: path)
+        let left = recipe.changing(adding: [], removing: [path])
+        #expect(left.dependents(of: change, in: "Core") == [try BuildPackage.source("Core/Twice.swift")])
+        #expect(left.role(of: path) == .newSwift(module: "Core"))
+        let directory = try TemporaryDirectory("transaction")
+        let transaction = try left.compile(
+            left.dependents(of: change, in: "Core"), into: directory.path, overlay: directory.path)
+        let printed = transaction.refused.map { String(decoding: $0.printed, as: UTF8.self) }.joined()
+        #expect(printed.contains("cannot find 'alone'"))
+    }
+
+    /// An interface that has changed is made once another module's file needs it, and not before.
+    @Test func interfacesWhenNeeded() throws {
+        let edit = try Edit(["Core/Alone.swift": "public func alone() -> Int { 1 }\npublic func more() -> Int { 2 }\n"])
+        #expect(edit.transaction.isComplete, "\(edit.printed)")
+        #expect(edit.transaction.interfaces.isEmpty)
+        for file in edit.transaction.files { edit.recipe.adopt(file.outputs, of: file.source) }
+        let folder = edit.directory.path
+        try BuildPackage.write(
+            "import Core\nfunc line(_ shop: Shop) -> String { \"\\(more())\" }\n", to: folder + "/line")
+        mkdir(folder + "/next", 0o700)
+        let line = try BuildPackage.source("App/Line.swift")
+        var options = CompileOptions()
+        options.contents = [line: folder + "/line", try BuildPackage.source("Core/Alone.swift"): folder + "/edited.0"]
+        let next = try edit.recipe.compile(
+            [line], into: folder + "/next", overlay: folder + "/overlay", options: options)
+        #expect(next.interfaces.map(\.module) == ["Core"])
+        #expect(next.files.map(\.source).contains(line))
+    }
+
     @Test func cancelled() throws {
         let process = CompilerProcess()
         process.cancel()
