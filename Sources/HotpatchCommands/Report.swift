@@ -47,13 +47,14 @@ public enum ExitCode: Int32, Sendable {
 public struct CommandError: Error, Sendable, CustomStringConvertible {
     public var description: String
     public var exitCode: ExitCode
-    /// What was asked for cannot be done to the process as it is, now or later: the program has to be started again for it.
-    public var needsRestart: Bool
+    /// Why what was asked for cannot be done to the process as it is, now or later: the program has to be started again for it. Empty where
+    /// it need not.
+    public var restartReasons: [String]
 
-    public init(_ description: String, exitCode: ExitCode = .refused, needsRestart: Bool = false) {
+    public init(_ description: String, exitCode: ExitCode = .refused, restartReasons: [String] = []) {
         self.description = description
         self.exitCode = exitCode
-        self.needsRestart = needsRestart
+        self.restartReasons = restartReasons
     }
 
     /// Any error of the modules below. What does not say otherwise refused before it touched the target.
@@ -72,7 +73,8 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             } else {
                 self.init(error.description, exitCode: ExitCode(error.outcome))
             }
-        case is LinkError, is FixupError, is ObjectsError: self.init("\(error)", needsRestart: true)
+        case LinkError.restart(_, let reasons): self.init("\(error)", restartReasons: reasons)
+        case is LinkError, is FixupError, is ObjectsError: self.init("\(error)", restartReasons: ["\(error)"])
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)")
         }

@@ -169,6 +169,7 @@ final class WatchLoop {
             if program == nil, building == nil, !supervisor.isRunning, !dirty.isEmpty {
                 // It has ended; the edit may be what lets it run.
                 dirty = []
+                supervisor.command = watch.command
                 do { try launch() } catch { fail("\(error)") }
             }
         } catch { fail("\(error)") }
@@ -196,7 +197,9 @@ final class WatchLoop {
             case .included(let users):
                 for user in users { sources.insert(user) }
             case .newSwift(let module):
-                if isWanted(module), access(path, F_OK) == 0 { reasons.append("\(name(path)) is new in \(module)") }
+                guard isWanted(module), access(path, F_OK) == 0 else { break }
+                program.takeIn(path, into: module)
+                sources.insert(path)
             case .resource(let copies): copy(path, to: copies)
             case .manifest: reasons.append("\(name(path)) says how the program is built")
             case .tool(let module):
@@ -205,18 +208,24 @@ final class WatchLoop {
             }
         }
         guard reasons.isEmpty else {
-            return restart(because: reasons.map { "\($0): restart needed" }.joined(separator: "\n"))
+            return restart(because: reasons.joined(separator: "\n"))
         }
         guard !sources.isEmpty else {
             dirty = []
             return
         }
         let process = CompilerProcess()
-        let work = WatchWork<Compiled> { [sources] in
+        let recipe = program.recipe
+        let folder: String
+        do { folder = try program.newFolder() } catch { return fail("\(error)") }
+        var options = CompileOptions()
+        options.isColored = report.hasColors
+        let work = WatchWork<Compiled> { [sources, options] in
             do {
                 return .success(
-                    try program.recipe.compile(
-                        sources.sorted(), into: program.newFolder(), overlay: program.overlay, process: process))
+                    try recipe.compile(
+                        sources.sorted(), into: folder, overlay: program.overlay, options: options,
+                        process: process))
             } catch { return .failure(WatchFailure(error)) }
         }
         guard let work else { return fail("no thread could be started. Save again.") }
@@ -239,10 +248,11 @@ final class WatchLoop {
         case .failure(let failure): fail(failure.description)
         case .success(let transaction):
             if transaction.isCancelled { return }
-            if let (source, printed) = transaction.refused {
+            if !transaction.refused.isEmpty {
                 report.write(
                     .compileFailed(
-                        files: [source], output: String(decoding: printed, as: UTF8.self),
+                        files: transaction.refused.map(\.source),
+                        output: transaction.refused.map { String(decoding: $0.printed, as: UTF8.self) }.joined(),
                         TerminalTimes(nanoseconds: linux_monotonic_time() - savedAt)))
                 // It is compiled again with the next file that is saved: they may belong together.
                 unfinished.formUnion(files)
@@ -263,8 +273,8 @@ final class WatchLoop {
         do throws(CommandError) {
             report(try program.apply(transaction), files, compiled: compiled, linkedFrom: started)
         } catch {
-            if error.needsRestart {
-                restart(because: error.description)
+            if !error.restartReasons.isEmpty {
+                restart(because: error.restartReasons.joined(separator: "\n"))
             } else {
                 // The next save may find the process in a better state.
                 unfinished.formUnion(files)
@@ -311,13 +321,13 @@ final class WatchLoop {
         guard !watch.keep else { return report.write(.refused(files: files, reason: reasons)) }
         report.write(.restarting(reason: reasons))
         restartedAt = linux_monotonic_time()
-        guard let invocation = BuildInvocation(watch.command) else {
-            // What else starts the program builds it, too.
-            return startAgain()
+        guard let command = program?.recipe.buildCommand(for: watch.command) else {
+            // What starts the program builds it, too.
+            return startAgain(isBuilt: false)
         }
         let process = CompilerProcess()
         let work = WatchWork<Built> { [folder] in
-            do { return .success(try process.run(invocation.build, in: folder, seconds: 3600)) } catch {
+            do { return .success(try process.run(.init(command, in: folder), seconds: 3600)) } catch {
                 return .failure(WatchFailure(error))
             }
         }
@@ -337,12 +347,13 @@ final class WatchLoop {
                 .compileFailed(files: files, output: result.text, TerminalTimes(nanoseconds: result.nanoseconds)))
             // The program that runs is as it was; what is saved next is built anew with all.
             unfinished.formUnion(files)
-        case .success: startAgain()
+        case .success: startAgain(isBuilt: true)
         }
     }
 
-    private func startAgain() {
+    private func startAgain(isBuilt: Bool) {
         forgetProgram()
+        supervisor.command = isBuilt ? BuildInvocation.withoutBuilding(watch.command) : watch.command
         do {
             try supervisor.stop(signals: signals)
             try launch()

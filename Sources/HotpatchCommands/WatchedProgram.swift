@@ -9,15 +9,18 @@ import HotpatchRemoteTarget
 /// The program that runs, what it was built from, and what of it has been edited since.
 final class WatchedProgram: @unchecked Sendable {
     let process: SupervisedProcess
-    let recipe: BuildRecipe
+    private(set) var recipe: BuildRecipe
     let snapshot: Snapshot
     /// Where modules whose interfaces have changed lie.
     let overlay: String
     private let session: ObjectSession
     /// For each source the object that runs, where it is no longer the build's.
     private var running: [String: String] = [:]
-    /// The patches in force, oldest first, with the objects that ran before each.
+    /// For each source that was saved without a change of what runs: its object.
+    private var latent: [String: String] = [:]
+    /// The patches in force, oldest first, and for each source that a patch has changed the object that ran before it.
     private var history: [(patch: UInt32, before: [String: String])] = []
+    private var digests: [String: String] = [:]
     private var transactions = 0
 
     /// - Throws: `BuildError`.
@@ -40,6 +43,11 @@ final class WatchedProgram: @unchecked Sendable {
         return try snapshot.makeFolder("save-\(transactions)")
     }
 
+    /// A Swift file that the build did not have belongs to the program from now on.
+    func takeIn(_ path: String, into module: String) {
+        recipe = recipe.changing(adding: [(path, module)], removing: [])
+    }
+
     // MARK: Applying
 
     enum Outcome {
@@ -54,34 +62,62 @@ final class WatchedProgram: @unchecked Sendable {
     /// - Throws: `CommandError`. Unless its exit code is `inconsistent` the process runs what it ran before.
     func apply(_ transaction: CompileTransaction) throws(CommandError) -> Outcome {
         var pairs: [ObjectPair] = []
-        var compiled: [CompileTransaction.File] = []
+        var changed: [String: String] = [:]
         for file in transaction.files {
-            guard let base = running[file.source] ?? snapshot.object(of: file.source) else {
-                throw CommandError(
-                    "\(file.source) was not part of the program when it was started. There is no code of it that could be replaced. "
-                        + "Start the program again.", needsRestart: true)
-            }
-            compiled.append(file)
-            if !hasSameContents(base, file.outputs.object) {
-                pairs.append(ObjectPair(new: file.outputs.object, base: base))
-            }
+            let base = try base(of: file.source)
+            latent[file.source] = nil
+            guard digest(base) != digest(file.outputs.object) else { continue }
+            pairs.append(ObjectPair(new: file.outputs.object, base: base))
+            changed[file.source] = file.outputs.object
         }
-        guard !pairs.isEmpty else {
-            adopt(compiled)
+        if pairs.isEmpty {
+            adopt(transaction.files)
             return .nothing(notes: [])
         }
-        if let patches = undone(by: compiled) {
+        if let entries = undone(by: changed) {
+            let patches = entries.map { history[$0].patch }
             let summary = try session.revert(patches)
-            running = history[history.count - patches.count].before
-            history.removeLast(patches.count)
-            adopt(compiled)
+            for entry in entries.reversed() {
+                for (source, object) in history.remove(at: entry).before { running[source] = object }
+            }
+            adopt(transaction.files)
             return .reverted(patches: patches, summary: summary)
         }
-        let applied = try session.apply(pairs)
-        if let patch = applied.patch { history.append((patch, running)) }
-        for file in compiled { running[file.source] = file.outputs.object }
-        adopt(compiled)
-        return applied.patch == nil ? .nothing(notes: applied.notes) : .applied(applied)
+        let applied: ObjectSession.Applied
+        do throws(CommandError) {
+            applied = try session.apply(pairs)
+        } catch  where !error.restartReasons.isEmpty && !latent.isEmpty {
+            // What was added with an earlier save, and not needed by anything then, may be what is missing.
+            for (source, object) in latent where changed[source] == nil {
+                pairs.append(ObjectPair(new: object, base: try base(of: source)))
+                changed[source] = object
+            }
+            applied = try session.apply(pairs)
+        }
+        adopt(transaction.files)
+        guard let patch = applied.patch else {
+            for (source, object) in changed { latent[source] = object }
+            return .nothing(notes: applied.notes)
+        }
+        var before: [String: String] = [:]
+        for (source, object) in changed {
+            before[source] = try base(of: source)
+            running[source] = object
+            latent[source] = nil
+        }
+        history.append((patch, before))
+        return .applied(applied)
+    }
+
+    /// The object that runs of a source; of a file that is new, one of nothing.
+    private func base(of source: String) throws(CommandError) -> String {
+        if let known = running[source] ?? snapshot.object(of: source) { return known }
+        do throws(BuildError) {
+            let folder = try snapshot.makeFolder("empty-\(running.count)")
+            let made = try recipe.compileNothing(inPlaceOf: source, into: folder)
+            running[source] = made
+            return made
+        } catch { throw CommandError(error) }
     }
 
     /// What these files declare and include is from now on what the program has of them.
@@ -89,23 +125,30 @@ final class WatchedProgram: @unchecked Sendable {
         for file in files { recipe.adopt(file.outputs, of: file.source) }
     }
 
-    /// The last patches, where the program was without them what it would be now.
-    private func undone(by compiled: [CompileTransaction.File]) -> [UInt32]? {
-        var wanted = running
-        for file in compiled { wanted[file.source] = file.outputs.object }
-        for place in history.indices.reversed() {
-            let before = history[place].before
-            let isSame = wanted.allSatisfy { source, object in
-                guard let other = before[source] ?? snapshot.object(of: source) else { return false }
-                return object == other || hasSameContents(object, other)
-            }
-            if isSame { return history[place...].map(\.patch) }
+    /// The patches without which the files would be what they are to be: those that have changed nothing else since.
+    /// - Returns: their places in the history, ascending; nil where some file never was like this.
+    private func undone(by changed: [String: String]) -> [Int]? {
+        var first: [String: Int] = [:]
+        for (source, object) in changed {
+            let wanted = digest(object)
+            let place = history.lastIndex { $0.before[source].map { digest($0) == wanted } ?? false }
+            guard let place else { return nil }
+            first[source] = place
         }
-        return nil
+        let entries = history.indices.filter { place in
+            history[place].before.keys.contains { source in first[source].map { place >= $0 } ?? false }
+        }
+        let isAll = entries.allSatisfy { place in
+            history[place].before.keys.allSatisfy { source in first[source].map { place >= $0 } ?? false }
+        }
+        return isAll ? entries : nil
     }
 
-    private func hasSameContents(_ one: String, _ other: String) -> Bool {
-        guard let one = try? ElfImage(path: one), let other = try? ElfImage(path: other) else { return false }
-        return one.contentsDigest == other.contentsDigest
+    /// Of an object's contents. Objects are never written again.
+    private func digest(_ path: String) -> String {
+        if let known = digests[path] { return known }
+        let made = (try? ElfImage(path: path))?.contentsDigest ?? path
+        digests[path] = made
+        return made
     }
 }

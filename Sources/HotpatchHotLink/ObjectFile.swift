@@ -14,6 +14,11 @@ public struct ObjectFile: Sendable {
     /// In file order; a symbol's index is its place. The first is the null symbol.
     public let symbols: [Symbol]
 
+    /// Nothing of it runs: an object of a source that says nothing.
+    public var definesNoFunction: Bool {
+        !symbols.contains { $0.isFunction && $0.section != nil && $0.binding != .weak }
+    }
+
     public struct Section: Sendable {
         public var name: String
         public var type: UInt32

@@ -44,18 +44,30 @@ public struct LinkedObjects: Sendable {
                     }.map(\.range)
                 })
         }
-        var edits: [ObjectEdit] = []
+        let files = try objects.map { (after: try ElfImage(path: $0.new), before: try ElfImage(path: $0.base)) }
+        var images: [LoadedImage?] = []
         var known: [String: String] = [:]
-        for pair in objects {
-            let (after, before) = (try ElfImage(path: pair.new), try ElfImage(path: pair.base))
-            for (file, digest) in [(after, "new " + after.contentsDigest), (before, "base " + before.contentsDigest)] {
-                if let other = known.updateValue(file.path, forKey: digest) {
+        for (after, before) in files {
+            let object = try ObjectFile(before)
+            let image = LiveProgram.image(of: object, in: index)
+            // The object of a file that is new says nothing, and is as good as any other such; what it says later is no part of an image.
+            let isNothing = object.definesNoFunction
+            let isLinked = object.symbols.contains {
+                $0.isFunction && $0.section != nil && ledger.identity($0.name) != nil
+            }
+            if image == nil, !isNothing, !isLinked { throw LinkError.notInProcess(path: before.path) }
+            images.append(image)
+            let digests = [(after, "new ")] + (isNothing ? [] : [(before, "base ")])
+            for (file, role) in digests {
+                if let other = known.updateValue(file.path, forKey: role + file.contentsDigest) {
                     throw ObjectsError.twice(path: file.path, other: other)
                 }
             }
-            guard let image = LiveProgram.image(of: try ObjectFile(before), in: index) else {
-                throw LinkError.notInProcess(path: pair.base)
-            }
+        }
+        let usual = images.compactMap { $0 }.first ?? index.images.first(where: \.isMainProgram)
+        var edits: [ObjectEdit] = []
+        for ((after, before), image) in zip(files, images) {
+            guard let image = image ?? usual else { throw LinkError.notInProcess(path: before.path) }
             edits.append(try ObjectEdit(before: before, after: after, live: live(image)))
         }
         guard let image = edits.first?.image else { throw ObjectsError.none }

@@ -72,4 +72,10 @@ public struct BuildInvocation: Sendable, Hashable {
     public var build: [String] {
         [program, "build"] + options + (product.map { ["--product", $0] } ?? [])
     }
+
+    /// The words of a command without the build that it begins with: what it built before is started.
+    public static func withoutBuilding(_ words: [String]) -> [String] {
+        guard BuildInvocation(words)?.verb == "run", !words.contains("--skip-build") else { return words }
+        return Array(words[..<2]) + ["--skip-build"] + words[2...]
+    }
 }

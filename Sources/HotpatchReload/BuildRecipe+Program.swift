@@ -26,4 +26,17 @@ extension BuildRecipe {
         try BuildFiles.copy(source, to: aside)
         try BuildFiles.rename(aside, to: copy)
     }
+
+    /// The object of a source that says nothing: what the program has of a file that is new.
+    /// - Parameter folder: exists, and is empty.
+    /// - Returns: its path.
+    /// - Throws: `BuildError`.
+    public func compileNothing(inPlaceOf source: String, into folder: String) throws(BuildError) -> String {
+        let nothing = folder + "/nothing"
+        try BuildFiles.write([], to: nothing)
+        let command = try command(for: source).replacing([source: nothing], overlay: folder + "/contents.yaml")
+        let result = try command.run(into: folder)
+        guard result.status == 0 else { throw .noJobs(module: command.module, printed: result.text) }
+        return command.outputs(in: folder).object
+    }
 }

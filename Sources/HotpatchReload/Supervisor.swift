@@ -58,8 +58,8 @@ public final class Supervisor {
     /// Set in the environment of the command: the pid of this process, a dot, and a number that no other launch has.
     public static let environmentMark = "HOTPATCH_WATCH"
 
-    /// Program and arguments.
-    public let command: [String]
+    /// Program and arguments: what ``launch()`` starts next.
+    public var command: [String]
     let options: Options
     /// Readable when ``events()`` is to be called.
     public let descriptor: Int32
