@@ -151,11 +151,12 @@ extension BuildRecipe {
         return transaction
     }
 
-    /// Asks now what the first edit of each module would have to ask: how its files are compiled.
+    /// Asks now what the first edit of each module would have to ask: how its files are compiled, and what they declare and use.
     /// - Throws: `BuildError`.
     public func prepare() throws(BuildError) {
         for module in edited where module.isInProgram {
             if let path = module.sources.first?.path { _ = try command(for: path) }
+            for source in module.sources { _ = references(of: source.path) }
         }
     }
 
