@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchHotLink
 import HotpatchObjects
 import HotpatchEngine
 import HotpatchPlan
@@ -144,10 +145,10 @@ final class WatchedProgram: @unchecked Sendable {
         return isAll ? entries : nil
     }
 
-    /// Of an object's contents. Objects are never written again.
+    /// Of what a program gets of an object. Objects are never written again.
     private func digest(_ path: String) -> String {
         if let known = digests[path] { return known }
-        let made = (try? ElfImage(path: path))?.contentsDigest ?? path
+        let made = (try? ObjectFile(ElfImage(path: path)))?.loadedDigest ?? path
         digests[path] = made
         return made
     }

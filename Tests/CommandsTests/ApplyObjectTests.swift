@@ -170,7 +170,7 @@ private func edit(_ text: String, _ replacements: [(String, String)]) throws -> 
 
 extension String {
     /// What stands between the occurrences of a text.
-    fileprivate func components(of text: String) -> [String] {
+    func components(of text: String) -> [String] {
         var result: [String] = []
         var rest = self[...]
         while let range = rest.firstRange(ofText: text) {

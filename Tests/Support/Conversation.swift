@@ -15,8 +15,8 @@ public final class Conversation {
         try self.init(arguments, greeting: greeting)
     }
 
-    /// - Parameter greeting: the line that says that it is ready.
-    public init(_ arguments: [String], greeting: String = "ready") throws {
+    /// - Parameter greeting: the line that says that it is ready; nil where nothing does.
+    public init(_ arguments: [String], greeting: String? = "ready") throws {
         name = arguments.joined(separator: " ")
         let (toProgram, fromProgram) = (try makePipe(), try makePipe())
         defer {
@@ -26,6 +26,7 @@ public final class Conversation {
         input = toProgram.write
         output = fromProgram.read
         pid = try spawn(arguments, input: toProgram.read, output: fromProgram.write, errors: fromProgram.write)
+        guard let greeting else { return }
         let line = try readLine()
         guard line == greeting else { throw TestFailure("\(name) says \(line), not \(greeting)") }
     }

@@ -1,0 +1,214 @@
+import Glibc
+import HotpatchTestSupport
+import Testing
+
+/// A program that is watched, in a folder of its own, whose sources are edited.
+private final class Watched {
+    let folder: String
+    let conversation: Conversation
+    /// Lines that were read while others were waited for.
+    private var seen: [String] = []
+
+    /// - Parameter folder: holds what is watched.
+    init(_ folder: String, _ options: [String] = [], command: [String]) throws {
+        self.folder = folder
+        let command = ["\(products)/swift-hotpatch", "watch", "--json"] + options + ["--"] + command
+        conversation = try Conversation(["sh", "-c", "cd \"$0\" && exec \"$@\"", folder] + command, greeting: nil)
+    }
+
+    /// The next event of one of these names. Others before it are passed over.
+    func event(_ names: String..., seconds: Int = 120) throws -> Parsed {
+        let deadline = time(nil) + seconds
+        while time(nil) < deadline {
+            let line = try next(seconds)
+            guard line.hasPrefix("{") else { continue }
+            let event = Parsed(line + "\n")
+            if names.contains(where: { event["event"] == .string($0) }) { return event }
+        }
+        throw TestFailure("no event \(names), after \(seen.joined(separator: "\n"))")
+    }
+
+    private func next(_ seconds: Int) throws -> String {
+        do {
+            let line = try conversation.readLine(seconds: seconds)
+            seen.append(line)
+            return line
+        } catch { throw TestFailure("\(error), after \(seen.joined(separator: "\n"))") }
+    }
+
+    func ask(_ question: String) throws -> String {
+        try conversation.say(question)
+        while true {
+            let line = try next(60)
+            if line.hasPrefix("= ") { return String(line.dropFirst(2)) }
+        }
+    }
+
+    /// Replaces texts of a file, each of which it has once, as an editor saves: another file takes its place.
+    func save(_ file: String, _ edits: (old: String, new: String)...) throws {
+        var text = String(decoding: try Workshop.bytes(of: "\(folder)/\(file)"), as: UTF8.self)
+        for (old, new) in edits {
+            let parts = text.components(of: old)
+            guard parts.count == 2 else { throw TestFailure("\(file) has \(old) \(parts.count - 1) times") }
+            text = parts[0] + new + parts[1]
+        }
+        try write(text, to: file)
+    }
+
+    func write(_ text: String, to file: String) throws {
+        let path = "\(folder)/\(file)"
+        guard let stream = fopen(path + "~", "w") else { throw TestFailure("cannot write \(path)") }
+        fputs(text, stream)
+        fclose(stream)
+        guard rename(path + "~", path) == 0 else { throw TestFailure("cannot replace \(path)") }
+    }
+
+    /// Ends both.
+    func finish() -> Int32 {
+        kill(conversation.pid, SIGTERM)
+        return conversation.finish(seconds: 20)
+    }
+}
+
+extension CommandTests {
+    /// A program whose sources are edited while it runs, under `watch`.
+    @Suite struct WatchTests {
+        private static let kiosk = Result { try makeKiosk() }
+
+        /// A copy, built.
+        private static func makeKiosk() throws -> TemporaryDirectory {
+            let directory = try TemporaryDirectory("watched", untilExit: true)
+            try runTool("cp", "-r", "\(Workshop.package)/Tests/Victims/watch/.", directory.path)
+            try runTool("chmod", "-R", "u+w", directory.path)
+            return directory
+        }
+
+        /// A day of a developer: the program keeps its counter as long as no type changes.
+        @Test func editsOfAPackage() throws {
+            let folder = try Self.kiosk.get().path
+            let watched = try Watched(folder, command: ["swift", "run", "Kiosk"])
+            let ready = try watched.event("ready", seconds: 300)
+            #expect(try watched.ask("hello") == "hello")
+            #expect(try watched.ask("count") == "count 1")
+            // The body of a stored closure.
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"hello\" }", "{ \"good day\" }"))
+            let applied = try watched.event("applied")
+            #expect(applied["functions"].count == 1, "\(applied)")
+            #expect(applied["kept_old"].count == 0, "\(applied)")
+            #expect(try watched.ask("hello") == "good day")
+            #expect(try watched.ask("count") == "count 2")
+            // Taken back.
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"good day\" }", "{ \"hello\" }"))
+            _ = try watched.event("restored")
+            #expect(try watched.ask("hello") == "hello")
+            // What does not compile changes nothing; what is saved next is compiled with it.
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"hello\" }", "{ 5 }"))
+            let failed = try watched.event("compile-failed")
+            guard case .string(let output) = failed["output"] else { throw TestFailure("no output: \(failed)") }
+            #expect(output.contains("Routes.swift:11:") && output.contains("error:"), "\(output)")
+            #expect(try watched.ask("hello") == "hello")
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ 5 }", "{ \"ciao\" }"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("hello") == "ciao")
+            // C, and a constant that another module reads.
+            try watched.save("Sources/CKiosk/kiosk.c", ("* 10", "* 20"))
+            _ = try watched.event("applied")
+            try watched.save("Sources/KioskCore/Counter.swift", ("pageSize = 20", "pageSize = 50"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("price") == "price 40, 50 a page")
+            // A file that is new, with what one module adds and another one uses.
+            try watched.write(
+                "public func shout(_ text: String) -> String { text.uppercased() }\n",
+                to: "Sources/KioskCore/Shout.swift")
+            _ = try watched.event("applied", "unchanged")
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"ciao\" }", "{ shout(\"ciao\") }"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("hello") == "CIAO")
+            // A resource.
+            try watched.write("closed\n", to: "Sources/KioskCore/Resources/sign.txt")
+            _ = try watched.event("copied")
+            let built = "\(folder)/.build/debug/Kiosk_KioskCore.resources/sign.txt"
+            #expect(try Workshop.bytes(of: built) == Array("closed\n".utf8))
+            #expect(try watched.ask("count") == "count 3")
+            // What cannot go into the process: named, built, and started again.
+            try watched.save(
+                "Sources/KioskCore/Counter.swift",
+                ("private var count = 0\n", "private var count = 0\n    private var step = 2\n"),
+                ("count += 1", "count += step"))
+            let restarting = try watched.event("restarting")
+            #expect(restarting["reason"] == .string("Counter: stored property 'step: Int' added"), "\(restarting)")
+            let restarted = try watched.event("restarted")
+            #expect(restarted["pid"] != ready["pid"])
+            #expect(try watched.ask("count") == "count 2")
+            #expect(try watched.ask("hello") == "CIAO")
+            // And edited on.
+            try watched.save("Sources/Kiosk/Routes.swift", ("shout(\"ciao\")", "shout(\"servus\")"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("hello") == "SERVUS")
+            // A program that dies is said to have, and an edit starts it again.
+            guard case .number(let pid) = restarted["pid"] else { throw TestFailure("no pid: \(restarted)") }
+            kill(pid_t(pid), SIGKILL)
+            let exited = try watched.event("exited")
+            #expect(exited["signal"] == .string("SIGKILL"), "\(exited)")
+            try watched.save("Sources/Kiosk/Routes.swift", ("shout(\"servus\")", "\"again\""))
+            let again = try watched.event("ready")
+            #expect(try watched.ask("hello") == "again")
+            guard case .number(let last) = again["pid"] else { throw TestFailure("no pid: \(again)") }
+            #expect(watched.finish() == -SIGTERM)
+            #expect(kill(pid_t(last), 0) != 0)
+        }
+
+        /// C, with a compile_commands.json; and what cannot go into the process is left where the user wants that.
+        @Test func editsOfAProgramInC() throws {
+            let directory = try TemporaryDirectory("watched-c", untilExit: true)
+            let folder = directory.path
+            let source = """
+                #include <stdio.h>
+                #include <string.h>
+                static int count;
+                struct price { int amount; };
+                static struct price price = {7};
+                static int next(void) { return ++count; }
+                static const char *hello(void) { return "hello"; }
+                int main(void) {
+                    char line[64];
+                    while (fgets(line, sizeof line, stdin)) {
+                        if (!strcmp(line, "count\\n")) printf("= %d\\n", next());
+                        else if (!strcmp(line, "price\\n")) printf("= %d\\n", price.amount);
+                        else printf("= %s\\n", hello());
+                        fflush(stdout);
+                    }
+                }
+
+                """
+            let watchedFile = "\(folder)/kiosk.c"
+            try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", watchedFile, source)
+            let database = """
+                [{"directory": "\(folder)", "file": "kiosk.c", "output": "kiosk.o",
+                  "arguments": ["gcc", "-g", "-O0", "-c", "kiosk.c", "-o", "kiosk.o"]}]
+                """
+            try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(folder)/compile_commands.json", database)
+            try runTool("sh", "-c", "cd \"$0\" && gcc -g -O0 -c kiosk.c -o kiosk.o && gcc kiosk.o -o kiosk", folder)
+            let watched = try Watched(folder, ["--keep"], command: ["./kiosk"])
+            _ = try watched.event("ready")
+            #expect(try watched.ask("count") == "1")
+            try watched.save("kiosk.c", ("\"hello\"", "\"good day\""), ("return ++count", "return count += 10"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("hello") == "good day")
+            #expect(try watched.ask("count") == "11")
+            try watched.save("kiosk.c", ("int amount;", "int amount, tax;"), ("good day", "good night"))
+            let refused = try watched.event("refused")
+            guard case .string(let reason) = refused["reason"] else { throw TestFailure("no reason: \(refused)") }
+            #expect(reason.contains("price"), "\(reason)")
+            #expect(try watched.ask("hello") == "good day")
+            #expect(watched.finish() == -SIGTERM)
+        }
+
+        @Test func saysWhatItCannotBeginWith() throws {
+            let none = try hotpatch("watch")
+            #expect(none.status == 64)
+            let missing = try hotpatch("watch", "--", "/nowhere/program")
+            #expect(missing.status == 2 && missing.errors.contains("/nowhere/program"), "\(missing)")
+        }
+    }
+}

@@ -1,0 +1,3 @@
+#pragma once
+
+int kiosk_price(int amount);

@@ -1,0 +1,3 @@
+import CKiosk
+
+public func price(of amount: Int) -> Int { Int(kiosk_price(Int32(amount))) }
