@@ -127,9 +127,21 @@ static inline struct linux_library_info linux_library_counters(void) {
     return info;
 }
 
+#include <elf.h>
+#include <stdbool.h>
+
+// Whether this program, the first of the libraries, was linked for a dynamic linker. In one that was not, dlopen(3) would bring in another
+// libc, and end it.
+static inline bool linux_has_loader(void) {
+    struct linux_library_info program = linux_library_counters();
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)program.program_headers;
+    for (uint16_t index = 0; index < program.program_header_count; index++)
+        if (headers[index].p_type == PT_INTERP) return true;
+    return false;
+}
+
 // ---- ptrace(2), pidfd(2), sched(7): what RemoteTarget needs --------------------------------------------
 
-#include <elf.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>

@@ -1,10 +1,12 @@
 import CHotpatchDw
 import CHotpatchElf
+import CHotpatchLinux
 
-/// The functions of libdw and libelf. Both are loaded where DWARF is first asked for: a program that is patched without it needs neither.
+/// The functions of libdw and libelf. Both are loaded where DWARF is first asked for: a program that is patched without it needs neither. One
+/// that is linked statically as a whole has none.
 package let libdw: hp_libdw = {
     var functions = hp_libdw()
-    functions.is_there = hp_find_libdw(&functions)
+    functions.is_there = linux_has_loader() && hp_find_libdw(&functions)
     return functions
 }()
 

@@ -9,6 +9,7 @@ private final class SelfLinked {
     private var texts: [String: String] = [:]
     private var objects: [String: String] = [:]
     private var builds = 0
+    private let compiling: [String]
 
     private static let files = ["Desk", "Shelf"]
     private static let package = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
@@ -20,7 +21,8 @@ private final class SelfLinked {
         for file in Self.files {
             texts[file] = try String(readingFile: "\(Self.victims)/commands/desk/\(file).swift")
         }
-        let path = try Self.compile(texts, in: directory.path + "/0")
+        compiling = options.isEmpty ? [] : ["-static-stdlib"]
+        let path = try Self.compile(texts, in: directory.path + "/0", compiling)
         for file in Self.files { objects[file] = path + "/\(file).o" }
         let name = directory.path + "/program"
         let result = try run(
@@ -46,7 +48,7 @@ private final class SelfLinked {
     }
 
     /// As SwiftPM compiles a target in debug mode.
-    private static func compile(_ texts: [String: String], in directory: String) throws -> String {
+    private static func compile(_ texts: [String: String], in directory: String, _ options: [String]) throws -> String {
         guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
         for (file, text) in texts {
             guard let output = fopen("\(directory)/\(file).swift", "w") else {
@@ -62,7 +64,7 @@ private final class SelfLinked {
                 set -- "$@" -Xcc -fmodule-map-file=$m
             done
             exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name Desk -I \(products)/Modules "$@" \
-                Desk.swift Shelf.swift \(victims)/SelfLinked/main.swift
+                \(options.joined(separator: " ")) Desk.swift Shelf.swift \(victims)/SelfLinked/main.swift
             """
         let result = try run(["sh", "-c", command])
         guard result.status == 0 else { throw TestFailure("cannot compile: \(result)") }
@@ -81,7 +83,7 @@ private final class SelfLinked {
                 texts[file] = parts[0] + new + parts[1]
             }
         }
-        let path = try Self.compile(texts, in: directory.path + "/\(builds)")
+        let path = try Self.compile(texts, in: directory.path + "/\(builds)", compiling)
         return edits.keys.sorted().flatMap { file in
             let base = objects.updateValue(path + "/\(file).o", forKey: file)!
             return [path + "/\(file).o", base]
@@ -193,6 +195,15 @@ extension String {
             ]))
         #expect(applied.hasPrefix("patch 1: "), "\(applied)")
         try victim.expect(["hello": "hello v2", "": "probe v2 plain bold", "revert 1": "reverted", "hello": "hello v1"])
+        #expect(victim.program.finish() == 0)
+    }
+
+    /// Nothing can be loaded there that reads DWARF, and without that nobody knows how functions are called.
+    @Test func withoutALoader() throws {
+        let victim = try SelfLinked(["-static-executable"])
+        let answer = try victim.apply(try victim.edit(["Desk": [("hello v1", "hello v2")]]))
+        #expect(answer.hasPrefix("object refused: ") && answer.contains("(DWARF) cannot be read"), "\(answer)")
+        try victim.expect(["hello": "hello v1"])
         #expect(victim.program.finish() == 0)
     }
 }
