@@ -84,7 +84,7 @@ finish suites || status=1
 [ $arm64 -ne 0 ] || finish arm64 || status=1
 
 # What measures.
-begin edits Tests/matrix.sh --sample 6 --edits 10 --seed 1
+begin edits Tests/matrix.sh --sample 3 --edits 20 --seed 1
 finish edits || status=1
 begin torture Tests/torture.sh --short --seed 1
 finish torture || status=1

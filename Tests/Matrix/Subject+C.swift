@@ -213,6 +213,6 @@ extension Subject {
             Cell(
                 "C++: global", "one with a constructor is added",
                 [("static std::string text;", "static std::string text;\nstatic std::vector<int> more = {1, 2};")],
-                .refused("initialised when the program starts")),
+                .refused("initialised when the program")),
         ])
 }

@@ -175,7 +175,7 @@ struct Subject: Sendable {
             }
             let note = cell.note.map { ", and says `\($0)`" } ?? ""
             if case .nothing = cell.verdict { return "nothing to do" + note }
-            return "applied" + note
+            return "applied" + (cell.remains ? ", and a revert leaves it" : "") + note
         }
     }
 }
