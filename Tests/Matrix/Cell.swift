@@ -33,6 +33,12 @@ struct Cell: Sendable {
     }
 }
 
+/// Edits one upon the other, each with what the program answers then besides what it did.
+struct EditSequence: Sendable {
+    var name: String
+    var steps: [(changes: [(String, String)], answers: [String: String])]
+}
+
 /// What came of a cell.
 struct Trial {
     var name: String

@@ -44,7 +44,7 @@ struct Matrix {
                 number += 1
                 return (number - 1) % step == 0
             }
-            let trials = subject.run(cells)
+            let trials = subject.run(cells) + (isTable ? [] : subject.runSequences())
             if isTable {
                 for trial in trials { print(trial.row) }
                 fflush(nil)

@@ -116,5 +116,29 @@ extension Subject {
             Cell(
                 "closure that changes what it captures", "its body", [("{ count += 1 }", "{ count += 10 }")], .applied,
                 ["captures": "captures 20"]),
+        ],
+        sequences: [
+            EditSequence(
+                name: "a closure that nothing makes is inserted above another, which is edited then",
+                steps: [
+                    ([("[{ $0 + 1 }, ", "[{ $0 + 1 }, { $0 - 7 }, "), ("n + k }", "n * k }")], ["adder": "5"]),
+                    ([("{ $0 * 2 }", "{ $0 * 5 }")], ["hooks": "11 50"]),
+                    ([("{ $0 - 7 }, ", ""), ("{ $0 * 3 }", "{ $0 * 4 }")], ["passed": "[4, 8, 12]"]),
+                ]),
+            EditSequence(
+                name: "routes are inserted, edited and removed",
+                steps: [
+                    (
+                        [
+                            (
+                                "    routes.append((\"hello\"",
+                                "    routes.append((\"new\", { n in \"new\" }))\n    routes.append((\"hello\""
+                            )
+                        ], [:]
+                    ),
+                    ([("hello v1", "hello v2"), ("page v1", "page v2")], ["hello": "hello v2", "page": "page v2 /7"]),
+                    ([("    routes.append((\"new\", { n in \"new\" }))\n", "")], [:]),
+                    ([("count v1", "count v2")], ["count": "count v2 8"]),
+                ]),
         ])
 }

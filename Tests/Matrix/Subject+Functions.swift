@@ -215,5 +215,35 @@ extension Subject {
             Cell(
                 "defer", "its body", [("text += \" v1\"", "text += \" v2\"")], .applied, ["deferred": "deferred end v2"]
             ),
+        ],
+        sequences: [
+            EditSequence(
+                name: "a function is removed, and comes back otherwise",
+                steps: [
+                    (
+                        [("private func helper(_ n: Int) -> Int { n * 10 }\n", ""), ("\\(helper(2))", "none")],
+                        ["helper": "helper none"]
+                    ),
+                    (
+                        [
+                            (
+                                "func first() async",
+                                "private func helper(_ n: Int) -> Int { n * 20 }\nfunc first() async"
+                            ),
+                            ("\"helper none\"", "\"helper \\(helper(2))\""),
+                        ], ["helper": "helper 40"]
+                    ), ([("n * 20", "n * 30")], ["helper": "helper 60"]),
+                ]),
+            EditSequence(
+                name: "a function is added, removed, comes back without a caller, and gets one",
+                steps: [
+                    (
+                        [("{ \"plain v1\" }", "{ more() }\nfunc more() -> String { \"more 1\" }")], ["plain": "more 1"]
+                    ),
+                    ([("{ more() }\nfunc more() -> String { \"more 1\" }", "{ \"plain v3\" }")], ["plain": "plain v3"]),
+                    ([("func greeting", "func more() -> String { \"more 2\" }\nfunc greeting")], [:]),
+                    ([("\"hello \\(name)\"", "\"hi \\(name)\"")], ["default": "hi you"]),
+                    ([("\"plain v3\"", "more()")], ["plain": "more 2"]),
+                ]),
         ])
 }

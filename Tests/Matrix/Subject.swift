@@ -16,6 +16,7 @@ struct Subject: Sendable {
     /// What it is asked.
     var questions: [String]
     var cells: [Cell]
+    var sequences: [EditSequence] = []
 
     /// The other file: it asks, and shows the count.
     private var main: String {
@@ -78,6 +79,18 @@ struct Subject: Sendable {
         } catch { return [Trial(name: name, failure: "\(error)")] }
     }
 
+    /// Each in a process of its own.
+    func runSequences() -> [Trial] {
+        sequences.map { sequence in
+            var trial = Trial(name: sequence.name)
+            do {
+                var bench = try Bench(self)
+                try bench.check(sequence)
+            } catch { trial.failure = "\(error)" }
+            return trial
+        }
+    }
+
     /// The program, made and started.
     private struct Bench {
         let subject: Subject
@@ -109,7 +122,7 @@ struct Subject: Sendable {
 
         mutating func check(_ cell: Cell) throws -> (verdict: String, behaviour: String, state: String) {
             edits += 1
-            let object = try build.compile(edited(cell), as: "\(edits)")
+            let object = try build.compile(Self.edit(subject.source, cell.changes), as: "\(edits)")
             let pid = "\(victim.pid)"
             let result = try hotpatch("apply", object, "--base", build.object, "--pid", pid)
             let verdict = try verdict(result, cell)
@@ -129,6 +142,22 @@ struct Subject: Sendable {
             return (verdict, behaviour, "kept")
         }
 
+        mutating func check(_ sequence: EditSequence) throws {
+            var (text, base, expected) = (subject.source, build.object, ordinary)
+            for (number, step) in sequence.steps.enumerated() {
+                text = try Self.edit(text, step.changes)
+                let object = try build.compile(text, as: "step\(number)")
+                let result = try hotpatch("apply", object, "--base", base, "--pid", "\(victim.pid)")
+                guard result.status == 0 else { throw TestFailure("step \(number + 1): \(result)") }
+                if result.output.hasPrefix("patch ") { base = object }
+                expected.merge(step.answers) { $1 }
+                try checkAnswers(expected, "after step \(number + 1): \(result)")
+            }
+            let reverted = try hotpatch("revert", "--all", "--pid", "\(victim.pid)")
+            guard reverted.status == 0 else { throw TestFailure("cannot revert: \(reverted)") }
+            try checkAnswers(ordinary, "after all was reverted")
+        }
+
         private mutating func checkAnswers(_ expected: [String: String], _ moment: String) throws {
             for question in subject.questions {
                 let answer = try ask(question)
@@ -139,9 +168,10 @@ struct Subject: Sendable {
             }
         }
 
-        private func edited(_ cell: Cell) throws -> String {
-            var text = subject.source
-            for (old, new) in cell.changes {
+        /// A source with each of some texts, which it has once, replaced.
+        private static func edit(_ source: String, _ changes: [(String, String)]) throws -> String {
+            var text = source
+            for (old, new) in changes {
                 let parts = text.parts(around: old)
                 guard parts.count == 2 else {
                     throw TestFailure("the source has '\(old)' \(parts.count - 1) times")
