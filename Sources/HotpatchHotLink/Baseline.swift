@@ -19,6 +19,8 @@ struct Baseline: Sendable {
         /// Part of an image, and of code that was not linked into the process later.
         var isInImage: Bool
         var isFunction: Bool
+        /// It has another name in the process.
+        var isAliased = false
     }
 
     /// Where parts of functions are, as the code says that goes on there.
@@ -44,7 +46,9 @@ struct Baseline: Sendable {
         // What was linked under this name by an object of another numbering.
         if let known = live.identity(Self.alias(piece.name, digest)) {
             if known == .null { return nil }
-            return Place(address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction)
+            return Place(
+                address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction,
+                isAliased: true)
         }
         if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
             // Another file's static thing of the same name, where an earlier object has brought this file's.

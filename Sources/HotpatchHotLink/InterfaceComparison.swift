@@ -22,21 +22,23 @@ struct InterfaceComparison {
         types = (old.types, new.types)
     }
 
-    /// One sentence for each difference, without its full stop.
+    /// The functions that are called otherwise, and a sentence for each, without its full stop.
     /// - Parameter renamed: the name that something of the new object has in the old one.
-    func changes(renamed: (String) -> String) -> [String] {
-        var result: [String] = []
-        for (name, after) in fingerprints.new.sorted(by: { $0.key < $1.key }) {
+    func functionChanges(renamed: (String) -> String) -> [(function: String, reason: String)] {
+        fingerprints.new.sorted { $0.key < $1.key }.compactMap { name, after in
             guard let before = fingerprints.old[renamed(name)], let what = after.difference(from: before) else {
-                continue
+                return nil
             }
-            result.append("\(Demangling.demangle(name) ?? name) \(what)")
+            return (name, "\(Demangling.demangle(name) ?? name) \(what)")
         }
-        for (name, before) in types.old.sorted(by: { $0.key < $1.key }) {
-            guard let after = types.new[name], after != before else { continue }
-            result.append("\(Demangling.demangle(name) ?? name): \(change(before, after))")
+    }
+
+    /// One sentence for each type that is laid out otherwise, without its full stop.
+    func typeChanges() -> [String] {
+        types.old.sorted { $0.key < $1.key }.compactMap { name, before in
+            guard let after = types.new[name], after != before else { return nil }
+            return "\(Demangling.demangle(name) ?? name): \(change(before, after))"
         }
-        return result
     }
 
     private func change(_ before: [String], _ after: [String]) -> String {

@@ -317,9 +317,20 @@ struct LinkedImage {
             default: break
             }
         }
-        // Closures that the process has under other names, or not at all: for the object that comes after this one.
+        // Functions that are called otherwise than those of their names in the image, for the objects of other files.
         for (number, edit) in linker.edits.enumerated() {
-            for (index, piece) in edit.new.pieces.enumerated() where !ClosureMatch.closureEnds(in: piece.name).isEmpty {
+            for (index, piece) in edit.new.pieces.enumerated() where edit.isCalledOtherwiseByAll(index) {
+                let place = ObjectLinker.Place(edit: number, piece: index)
+                guard let found = layout.entries[place].map({ address(.text, $0.entry) }) ?? placed(place) else {
+                    continue
+                }
+                result.identities.append((NewEntries.identity(piece.name), found))
+            }
+        }
+        // Closures and others that the process has under other names, or not at all: for the object that comes after this one.
+        for (number, edit) in linker.edits.enumerated() {
+            for (index, piece) in edit.new.pieces.enumerated()
+            where !ClosureMatch.closureEnds(in: piece.name).isEmpty || edit.isAliased(index) {
                 let ordinary = edit.ordinaryAddress(of: piece.name)
                 switch edit.decisions[index].entry {
                 case .bind(let entry) where entry != ordinary:
@@ -364,7 +375,7 @@ struct LinkedImage {
         guard let size = contextSize(of: place) else { return }
         let edit = linker.edits[place.edit]
         let name = edit.name(of: place.piece)
-        guard let record = linker.live.identity(name + "Tu"),
+        guard let record = edit.formerAddress(of: name + "Tu"),
             let allocated = try? linker.live.memory.value(UInt32.self, at: record + 4), size <= Int(allocated)
         else {
             throw LinkError.unsupported(

@@ -60,6 +60,7 @@ public struct LiveProgram: Sendable {
 
     /// Where a symbol lies that an object does not define: in its image, in what was linked before, or in another image.
     func address(ofUndefined name: String) -> Address? {
+        if let newest = identity(NewEntries.identity(name)) { return newest }
         if let symbol = symbol(name, file: nil) {
             if !symbol.isIndirect { return symbol.address }
             return index.functionSymbol(named: name, at: symbol.address, in: image)?.address

@@ -21,6 +21,8 @@ public struct ObjectEdit: Sendable {
     private(set) var slots: [VtableSlot] = []
     /// Where the process has thread-locals of the new object, by their pieces.
     private(set) var threadLocals: [Int: ThreadLocal] = [:]
+    /// Functions that are called otherwise than before.
+    private(set) var entries = NewEntries()
     /// What the user should know.
     public private(set) var notes: [String] = []
 
@@ -53,6 +55,9 @@ public struct ObjectEdit: Sendable {
         self.closures = closures
         decisions = []
         try checkInterfaces(before, after)
+        if !entries.functions.isEmpty {
+            comparison.rename { [closures, entries] in entries.renamed(closures.renamed($0)) }
+        }
         decisions = try decide(&comparison)
         try compareValues(before, after)
         notes += closures.unmatchedOld.map {
@@ -65,7 +70,24 @@ public struct ObjectEdit: Sendable {
     public var image: LoadedImage { live.image }
 
     /// The name that a piece of the new object goes by in the process.
-    func name(of piece: Int) -> String { closures.renamed(new.pieces[piece].name) }
+    func name(of piece: Int) -> String { renamed(new.pieces[piece].name) }
+
+    private func renamed(_ name: String) -> String { entries.renamed(closures.renamed(name)) }
+
+    /// Whether others that are compiled anew are to find a function, or its record, where it was not: it is called otherwise.
+    func isCalledOtherwiseByAll(_ piece: Int) -> Bool {
+        let name = new.pieces[piece].name
+        return entries.renamed(name) != name && new.pieces[piece].isFunction == entries.functions.contains(name)
+            && new.pieces[piece].symbols.contains { new.object.symbols[$0].binding != .local }
+    }
+
+    /// Where the process has what the old object defines under a name.
+    func formerAddress(of name: String) -> Address? { oldNames[name].flatMap { baseline.places[$0]?.address } }
+
+    /// Whether something that is bound to the process has another name there.
+    func isAliased(_ piece: Int) -> Bool {
+        oldNames[name(of: piece)].flatMap { baseline.places[$0]?.isAliased } ?? false
+    }
 
     /// Where a name leads in the process, as long as no object says otherwise.
     func ordinaryAddress(of name: String) -> Address? {
@@ -125,7 +147,7 @@ public struct ObjectEdit: Sendable {
     }
 
     /// Sections that say something to linkers and the runtime, and not to code.
-    private static func isLeft(_ section: String) -> Bool {
+    static func isLeft(_ section: String) -> Bool {
         section == ".eh_frame" || section.hasPrefix(".note") || section == ".swift1_autolink_entries"
             || registered.contains(section) || section == "swift5_builtin" || section == "swift5_accessible_functions"
             || section == "swift5_tests" || section == "swift5_replace" || section == "swift5_replac2"
@@ -162,22 +184,48 @@ public struct ObjectEdit: Sendable {
         let interfaces = try InterfaceComparison(before, after)
         var reasons: [String] = []
         var overrides: [RestartReason.Slot] = []
+        var called: [(function: String, reason: String)] = []
         for reason in RestartReason.all(old: old, new: new) {
-            guard case .override(let found) = reason.kind, !found.isEmpty else {
-                reasons.append(reason.description)
-                continue
+            switch reason.kind {
+            case .override(let found) where !found.isEmpty:
+                overrides += found
+                notes.append(reason.description)
+            case .opaqueResult(let function): called.append((function, reason.description))
+            default: reasons.append(reason.description)
             }
-            overrides += found
-            notes.append(reason.description)
         }
-        reasons += interfaces.changes { closures.renamed($0) }
+        called += interfaces.functionChanges { closures.renamed($0) }
+        reasons += interfaces.typeChanges()
+        if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
         guard !overrides.isEmpty else { return }
         let found = try VtableSlot.all(overrides, in: new, live) { name in
-            oldNames[name].flatMap { baseline.places[$0]?.address } ?? live.address(ofUndefined: name)
+            formerAddress(of: name) ?? live.address(ofUndefined: name)
         }
         slots = found.slots
         notes += found.notes
+    }
+
+    /// Gives functions entries of their own that are called otherwise, where all who call them are in the object.
+    /// - Returns: what stands in the way.
+    private mutating func takeEntries(_ called: [(function: String, reason: String)]) throws -> [String] {
+        if called.isEmpty { return [] }
+        let named = new.named()
+        let callers = OtherCallers(old, baseline, live)
+        var others: [String: [String]] = [:]
+        for (function, _) in called where others[function] == nil {
+            // A closure has who made it for a caller, or whoever that gave it to.
+            guard ClosureMatch.closureEnds(in: function).last != function.utf8.count,
+                let index = oldNames[function], old.pieces[index].isFunction, named[function] != nil
+            else { return called.map(\.reason) }
+            others[function] = callers.all(of: index)
+        }
+        guard others.values.allSatisfy(\.isEmpty) else {
+            return called.map(\.reason) + others.sorted { $0.key < $1.key }.flatMap(\.value)
+        }
+        entries.functions = Set(others.keys)
+        notes += called.map { "\($0.reason): what runs in it, or is stored, goes on with the former one" }
+        return []
     }
 
     /// What the edit gives to globals that exist. A constant that holds no reference is stored, where all of its readers find it; whatever
@@ -198,7 +246,7 @@ public struct ObjectEdit: Sendable {
             }
         }
         for (name, index) in new.named() where !SymbolKind(name).isAnonymous && !new.pieces[index].isFunction {
-            guard let partner = oldNames[closures.renamed(name)] else { continue }
+            guard let partner = oldNames[renamed(name)] else { continue }
             if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
             let sizes = (old.size(of: partner), new.size(of: index))
             // What is larger would reach into what lies behind it. Of Swift's records, each has been compared.

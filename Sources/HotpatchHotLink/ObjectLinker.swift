@@ -65,6 +65,10 @@ public struct ObjectLinker: Sendable {
                 default: break
                 }
             }
+            // Who called the former one may go on doing so: an object after this one finds this.
+            for (index, piece) in edit.new.pieces.enumerated() where edit.entries.functions.contains(piece.name) {
+                mark(Place(edit: number, piece: index))
+            }
             for slot in edit.slots {
                 if case .piece(let place) = definition(of: slot.target, in: number), decision(place).isTaken {
                     mark(place)

@@ -1,6 +1,7 @@
 import CHotpatchElf
 import HotpatchELF
 import HotpatchMemory
+import HotpatchProcFS
 
 /// A function or a variable of an image, by its raw name: what a linker binds to.
 public struct LinkableSymbol: Sendable, Hashable {
@@ -41,6 +42,15 @@ extension SymbolIndex {
                     file: symbol.binding == .local ? table.file(of: index) : nil)
             }
         }
+    }
+
+    /// Code that is no image's, as the process has it now: what patches have placed. Nil where the mappings cannot be read.
+    public func codeOutsideOfImages() -> [Range<Address>]? {
+        guard let now = try? ProcessMap(pid: map.pid) else { return nil }
+        return now.regions.filter { region in
+            region.permissions.contains(.execute) && !region.path.hasPrefix("[")
+                && !images.contains { $0.range.overlaps(region.range) }
+        }.map(\.range)
     }
 
     /// All that an image defines under a name, functions and data, local ones too, each address once.

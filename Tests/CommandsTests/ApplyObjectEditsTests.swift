@@ -124,5 +124,87 @@ extension CommandTests {
             try loom.expect(["5: " + Array(repeating: "weaves 2", count: 8).joined(separator: ", ")], ["ab"])
             #expect(loom.victim.finish() == 0)
         }
+
+        /// What is called otherwise than before gets an entry of its own, where all that calls it is in the object: a loop that runs goes on
+        /// with what it was compiled with.
+        @Test func calledOtherwise() throws {
+            var scale = try Desk("Scale", editing: ["Scale", "Shelf"])
+            try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
+            let applied = try scale.apply(
+                ("func step() -> Int { level }", "mutating func step() -> Int { level += 5; return level }"),
+                (
+                    "fileprivate func hidden() -> Int { level * 10 }",
+                    "fileprivate mutating func hidden() -> Int { level += 1; return level * 10 }"
+                ), ("{ 42 }", "{ \"a longer text than fits\" }"),
+                ("{ 5 }", "{ await Task.yield(); return [\"five\", \"\\(shape())\"] }"))
+            for text in [
+                "step() -> Swift.Int is now mutating: what runs in it", "shape(): underlying type of its opaque",
+            ] {
+                #expect(applied.output.contains(text), "\(text) in \(applied)")
+            }
+            let list = "[\"five\", \"a longer text than fits\"]"
+            try scale.expect(["7 80 8 a longer text than fits \(list) 1 1 0 0"], [""])
+            // What was found anew is edited as any other: first something else, then the functions, then how one is called again. A file
+            // that begins to call one calls it as it is compiled now.
+            try scale.apply(
+                ("scale.level += 1", "scale.level += 2"),
+                shelf: [("{ 0 }", "{ var scale = Scale(); return scale.step() + scale.level }")])
+            try scale.expect(["8 90 9 a longer text than fits \(list) 1 1 12 0"], [""])
+            try scale.apply(
+                shelf: [("return scale.step()", "return scale.step() + 0")])
+            try scale.apply(("level += 5", "level += 6"), ("\"five\"", "\"5\""))
+            try scale.expect(["9 100 10 a longer text than fits [\"5\", \"a longer text than fits\"] 1 1 14 0"], [""])
+            try scale.apply(
+                (
+                    "fileprivate mutating func hidden() -> Int { level += 1; return level * 10 }",
+                    "fileprivate func hidden() -> Int { level }"
+                ), ("{ \"a longer text than fits\" }", "{ 43 }"))
+            try scale.expect(["9 9 9 43 [\"5\", \"43\"] 1 1 14 0"], [""])
+            try expectDone("revert", "--all", "--pid", scale.victim.id)
+            try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
+            #expect(scale.victim.finish() == 0)
+        }
+
+        /// Where others call it, each of them is named.
+        @Test func calledOtherwiseByOthers() throws {
+            let scale = try Desk("Scale", editing: ["Scale", "Shelf"])
+            let edit = try scale.edited([("{ 1 }", "{ \"one\" }"), ("{ 42 }", "{ \"42\" }")])
+            let result = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", scale.victim.id)
+            #expect(result.status == 2)
+            for text in [
+                "label(): underlying type of its opaque result changed from 'Int' to 'String': restart needed",
+                "async_Main, which is not in the object, calls it: restart needed",
+            ] { #expect(result.errors.contains(text), "\(text) in \(result)") }
+            try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
+            #expect(scale.victim.finish() == 0)
+        }
+
+        /// A function of C that only its own file calls, though others could, takes another argument.
+        @Test(arguments: [["gcc"], ["gcc", "-fPIC"], ["clang", "-ffunction-sections"]])
+        func otherArgumentsInC(compiler: [String]) throws {
+            let sources = try EditedC("threads.c", beside: "threader.c", compiler + ["-pthread"])
+            let first = try sources.edited([
+                ("int step(void) { return ++calls; }", "int step(int by) { return calls += by; }"),
+                ("step()", "step(10)"),
+            ])
+            let victim = try Victim(sources.program)
+            #expect(try victim.ask() == "204 101")
+            try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
+            #expect(try victim.ask() == "\(115 + 137) 112")
+            let second = try sources.edited(
+                [
+                    ("(int by) { return calls += by; }", "(char a, long b) { return calls = a * b; }"),
+                    ("(10)", "(3, 4)"),
+                ],
+                of: first.text)
+            try expectDone("apply", second.object, "--base", first.object, "--pid", victim.id)
+            #expect(try victim.ask() == "\(149 + 161) 124")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            #expect(try victim.ask() == "\(174 + 188) 137")
+            let refused = try sources.edited([("long total(void)", "long total(int n)"), ("base +=", "base += n +")])
+            let result = try hotpatch("apply", refused.object, "--base", sources.base, "--pid", victim.id)
+            #expect(result.errors.contains("main, which is not in the object, calls it: restart needed"), "\(result)")
+            #expect(victim.finish() == 0)
+        }
     }
 }

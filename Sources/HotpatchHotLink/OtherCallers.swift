@@ -1,0 +1,141 @@
+import CHotpatchElf
+import HotpatchELF
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchSymbols
+
+/// Who calls a function of an object, or may, besides the functions of the object.
+///
+/// A function that an edit has called otherwise (`func` → `mutating func`) gets another entry, for its callers that are compiled with it.
+/// Whoever else calls it goes on as before, and finds what it expects: the former one. But then there would be two.
+struct OtherCallers {
+    let old: ObjectGraph
+    let baseline: Baseline
+    let live: LiveProgram
+    /// Where functions of the object lie, and run.
+    private let own: [Range<Address>]
+
+    private static let chunk = 1 << 20
+    /// As long as an instruction may be.
+    private static let overlap = 16
+
+    init(_ old: ObjectGraph, _ baseline: Baseline, _ live: LiveProgram) {
+        (self.old, self.baseline, self.live) = (old, baseline, live)
+        var own: [Range<Address>] = []
+        for (index, piece) in old.pieces.enumerated() where piece.isFunction {
+            guard let place = baseline.places[index] else { continue }
+            for start in Set([place.address, baseline.code(at: place)]) {
+                own.append(start..<start + max(1, piece.range.count))
+            }
+        }
+        self.own = own.sorted { $0.lowerBound < $1.lowerBound }
+    }
+
+    /// One sentence for each, without its full stop; the first few.
+    func all(of index: Int) -> [String] {
+        let function = display(old.pieces[index].name)
+        guard let place = baseline.places[index] else { return ["\(function) is not in the process, or several are"] }
+        var result = holders(of: index).map { "\($0) refers to \(function)" }
+        if !result.isEmpty { return result }
+        if old.pieces[index].symbols.allSatisfy({ old.object.symbols[$0].binding == .local }) { return [] }
+        guard live.image.isMainProgram,
+            live.index.exportedAddress(of: old.pieces[index].name, in: live.image.path) == nil
+        else { return ["libraries may call \(function)"] }
+        guard let linked = live.index.codeOutsideOfImages() else {
+            return ["the mappings of the process cannot be read"]
+        }
+        for name in callers(of: place.address) {
+            result.append("\(display(name)), which is not in the object, calls it")
+        }
+        let entries = linked.flatMap { references(to: place.address, in: $0) }.filter { !isOwn($0.field) }
+        if let first = entries.first {
+            result.append("code that was linked later, at \(first.field), calls \(function)")
+        }
+        return result
+    }
+
+    /// Data of the object that leads to a function: it may be found there by anybody. Not its own records, which go with it.
+    private func holders(of index: Int) -> [String] {
+        let name = old.pieces[index].name
+        func isOwnRecord(_ other: String) -> Bool { NewEntries.derived(other).map { $0.function == name } ?? false }
+        var result: [String] = []
+        for piece in old.pieces where !piece.isFunction && !isOwnRecord(piece.name) {
+            if ObjectEdit.isLeft(old.object.sections[piece.section].name) { continue }
+            let leads = piece.references.contains { reference in
+                guard case .piece(let target, _) = reference.target else { return false }
+                return target == index || old.pieces[target].name.hasPrefix("$") && isOwnRecord(old.pieces[target].name)
+            }
+            if leads { result.append(piece.name.isEmpty ? "a constant of the object" : display(piece.name)) }
+        }
+        return Array(result.prefix(3))
+    }
+
+    /// Functions of the image, of other files, that lead to an address.
+    private func callers(of address: Address) -> [String] {
+        var result: [String] = []
+        for segment in live.image.elf.segments
+        where segment.type == UInt32(PT_LOAD) && segment.permissions.contains(.execute) {
+            let start = live.image.bias.address(ofLinked: segment.address)
+            for reference in references(to: address, in: start..<start + Int(clamping: segment.memorySize)) {
+                if isOwn(reference.field) { continue }
+                guard let code = live.image.code(containing: reference.field) else { continue }
+                let count = code.range.upperBound - code.range.lowerBound
+                guard let bytes = try? live.memory.bytes(at: code.range.lowerBound, count: count),
+                    reference.verdict(live.architecture, in: bytes, at: code.range.lowerBound) != .none
+                else { continue }
+                let name = code.name.map { SymbolKind.owner(of: $0) ?? $0 } ?? "the code at \(code.range.lowerBound)"
+                if !result.contains(name) { result.append(name) }
+                if result.count == 3 { return result }
+            }
+        }
+        return result
+    }
+
+    private func references(to address: Address, in range: Range<Address>) -> [Reference] {
+        var wanted = WantedPlaces(in: address..<address + 1)
+        wanted.add(allTo: address..<address + 1)
+        var result: [Reference] = []
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let count = min(Self.chunk + Self.overlap, range.upperBound - start)
+            if let bytes = try? live.memory.bytes(at: start, count: count) {
+                result += wanted.references(live.architecture, in: bytes, at: start, reach: .near)
+            }
+            start += Self.chunk
+        }
+        return result
+    }
+
+    private func isOwn(_ address: Address) -> Bool {
+        var (low, high) = (0, own.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if own[middle].lowerBound <= address { low = middle + 1 } else { high = middle }
+        }
+        return low > 0 && own[low - 1].contains(address)
+    }
+
+    private func display(_ name: String) -> String { Demangling.demangle(name) ?? name }
+}
+
+/// Functions that an edit has called otherwise: they and what belongs to them are new, though the process has others of their names.
+struct NewEntries: Sendable {
+    var functions: Set<String> = []
+
+    /// The name that something of the new object goes by in the process.
+    func renamed(_ name: String) -> String {
+        if functions.isEmpty { return name }
+        if functions.contains(name) { return name + ClosureMatch.fresh }
+        guard let (function, rest) = Self.derived(name), functions.contains(function) else { return name }
+        return function + ClosureMatch.fresh + rest
+    }
+
+    /// What the identity map calls one that other files can name: objects that are linked later call it as their compiler knows it.
+    static func identity(_ name: String) -> String { "newest " + name }
+
+    /// The function that a record or a part belongs to, and the rest of the name: of an async function, and of an opaque result.
+    static func derived(_ name: String) -> (function: String, rest: String)? {
+        for end in ["Tu", "QOMQ", "MXX"] where name.hasSuffix(end) { return (String(name.dropLast(end.count)), end) }
+        return SymbolKind.owner(of: name).map { ($0, String(name.dropFirst($0.count))) }
+    }
+}
