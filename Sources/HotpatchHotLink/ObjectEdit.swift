@@ -23,6 +23,10 @@ public struct ObjectEdit: Sendable {
     private(set) var threadLocals: [Int: ThreadLocal] = [:]
     /// Functions that are called otherwise than before.
     private(set) var entries = NewEntries()
+    /// Functions of other files that call these, by their entries, which have to be patched by their own objects; and what is said where
+    /// one is not.
+    private(set) var callers: [(entry: Address, reason: String)] = []
+    private(set) var callReasons: [String] = []
     /// What the user should know.
     public private(set) var notes: [String] = []
 
@@ -211,20 +215,27 @@ public struct ObjectEdit: Sendable {
     private mutating func takeEntries(_ called: [(function: String, reason: String)]) throws -> [String] {
         if called.isEmpty { return [] }
         let named = new.named()
-        let callers = OtherCallers(old, baseline, live)
-        var others: [String: [String]] = [:]
-        for (function, _) in called where others[function] == nil {
+        let others = OtherCallers(old, baseline, live)
+        var found: [String: OtherCallers.Found] = [:]
+        for (function, _) in called where found[function] == nil {
             // A closure has who made it for a caller, or whoever that gave it to.
             guard ClosureMatch.closureEnds(in: function).last != function.utf8.count,
                 let index = oldNames[function], old.pieces[index].isFunction, named[function] != nil
             else { return called.map(\.reason) }
-            others[function] = callers.all(of: index)
+            found[function] = others.all(of: index)
         }
-        guard others.values.allSatisfy(\.isEmpty) else {
-            return called.map(\.reason) + others.sorted { $0.key < $1.key }.flatMap(\.value)
+        let sorted = found.sorted { $0.key < $1.key }
+        guard found.values.allSatisfy(\.obstacles.isEmpty) else {
+            return called.map(\.reason) + sorted.flatMap(\.value.obstacles)
+                + sorted.flatMap { $0.value.callers.map(\.reason) }
         }
-        entries.functions = Set(others.keys)
+        entries.functions = Set(found.keys)
+        callers = sorted.flatMap(\.value.callers)
+        callReasons = called.map(\.reason)
         notes += called.map { "\($0.reason): what runs in it, or is stored, goes on with the former one" }
+        notes += sorted.filter(\.value.isCalledByLinkedCode).map {
+            "\(display($0.key)): code that was linked before calls the former one. Where that is of another file, apply it, too"
+        }
         return []
     }
 

@@ -44,7 +44,23 @@ public struct ObjectLinker: Sendable {
                 }
             }
         }
+        try checkCallers()
         try reach()
+    }
+
+    /// What is called otherwise has a new entry, of which only code knows that these objects bring.
+    private func checkCallers() throws {
+        for (number, edit) in edits.enumerated() where !edit.callers.isEmpty {
+            var patched: Set<LinkDecision> = []
+            for (other, decisions) in edits.map(\.decisions).enumerated() where other != number {
+                patched.formUnion(decisions)
+            }
+            let missing = edit.callers.filter { !patched.contains(.patch($0.entry)) }
+            guard missing.isEmpty else {
+                throw LinkError.restart(
+                    path: edit.new.object.path, reasons: edit.callReasons + missing.prefix(3).map(\.reason))
+            }
+        }
     }
 
     /// Whether the process would be changed.

@@ -31,25 +31,36 @@ struct OtherCallers {
         self.own = own.sorted { $0.lowerBound < $1.lowerBound }
     }
 
-    /// One sentence for each, without its full stop; the first few.
-    func all(of index: Int) -> [String] {
+    /// What is known of one function. Sentences come without their full stops.
+    struct Found {
+        /// What nothing helps against.
+        var obstacles: [String] = []
+        /// Functions of other files, where their entries are. One whose file is applied with this one calls the new one then.
+        var callers: [(entry: Address, reason: String)] = []
+        /// Code that was linked later leads to it: of this file, or of another.
+        var isCalledByLinkedCode = false
+    }
+
+    func all(of index: Int) -> Found {
         let function = display(old.pieces[index].name)
-        guard let place = baseline.places[index] else { return ["\(function) is not in the process, or several are"] }
-        var result = holders(of: index).map { "\($0) refers to \(function)" }
-        if !result.isEmpty { return result }
-        if old.pieces[index].symbols.allSatisfy({ old.object.symbols[$0].binding == .local }) { return [] }
+        guard let place = baseline.places[index] else {
+            return Found(obstacles: ["\(function) is not in the process, or several are"])
+        }
+        var result = Found(obstacles: holders(of: index).map { "\($0) refers to \(function)" })
+        guard result.obstacles.isEmpty,
+            old.pieces[index].symbols.contains(where: { old.object.symbols[$0].binding != .local })
+        else { return result }
         guard live.image.isMainProgram,
             live.index.exportedAddress(of: old.pieces[index].name, in: live.image.path) == nil
-        else { return ["libraries may call \(function)"] }
+        else { return Found(obstacles: ["libraries may call \(function)"]) }
         guard let linked = live.index.codeOutsideOfImages() else {
-            return ["the mappings of the process cannot be read"]
+            return Found(obstacles: ["the mappings of the process cannot be read"])
         }
-        for name in callers(of: place.address) {
-            result.append("\(display(name)), which is not in the object, calls it")
+        result.callers = callers(of: place.address).map {
+            ($0.entry, "\(display($0.name)), which is not in the object, calls \(function)")
         }
-        let entries = linked.flatMap { references(to: place.address, in: $0) }.filter { !isOwn($0.field) }
-        if let first = entries.first {
-            result.append("code that was linked later, at \(first.field), calls \(function)")
+        result.isCalledByLinkedCode = linked.contains { range in
+            references(to: place.address, in: range).contains { !isOwn($0.field) }
         }
         return result
     }
@@ -71,8 +82,8 @@ struct OtherCallers {
     }
 
     /// Functions of the image, of other files, that lead to an address.
-    private func callers(of address: Address) -> [String] {
-        var result: [String] = []
+    private func callers(of address: Address) -> [(entry: Address, name: String)] {
+        var result: [(entry: Address, name: String)] = []
         for segment in live.image.elf.segments
         where segment.type == UInt32(PT_LOAD) && segment.permissions.contains(.execute) {
             let start = live.image.bias.address(ofLinked: segment.address)
@@ -83,9 +94,12 @@ struct OtherCallers {
                 guard let bytes = try? live.memory.bytes(at: code.range.lowerBound, count: count),
                     reference.verdict(live.architecture, in: bytes, at: code.range.lowerBound) != .none
                 else { continue }
-                let name = code.name.map { SymbolKind.owner(of: $0) ?? $0 } ?? "the code at \(code.range.lowerBound)"
-                if !result.contains(name) { result.append(name) }
-                if result.count == 3 { return result }
+                var (entry, name) = (code.range.lowerBound, code.name ?? "the code at \(code.range.lowerBound)")
+                // Where a task goes on is part of a function.
+                if let owner = SymbolKind.owner(of: name) {
+                    (entry, name) = (live.symbol(owner, file: nil)?.address ?? entry, owner)
+                }
+                if !result.contains(where: { $0.entry == entry }) { result.append((entry, name)) }
             }
         }
         return result

@@ -148,7 +148,9 @@ extension CommandTests {
             // that begins to call one calls it as it is compiled now.
             try scale.apply(
                 ("scale.level += 1", "scale.level += 2"),
-                shelf: [("{ 0 }", "{ var scale = Scale(); return scale.step() + scale.level }")])
+                shelf: [
+                    ("{ \"\\(size())\".utf8.count - 3 }", "{ var scale = Scale(); return scale.step() + scale.level }")
+                ])
             try scale.expect(["8 90 9 a longer text than fits \(list) 1 1 12 0"], [""])
             try scale.apply(
                 shelf: [("return scale.step()", "return scale.step() + 0")])
@@ -167,14 +169,24 @@ extension CommandTests {
 
         /// Where others call it, each of them is named.
         @Test func calledOtherwiseByOthers() throws {
-            let scale = try Desk("Scale", editing: ["Scale", "Shelf"])
+            var scale = try Desk("Scale", editing: ["Scale", "Shelf"])
             let edit = try scale.edited([("{ 1 }", "{ \"one\" }"), ("{ 42 }", "{ \"42\" }")])
             let result = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", scale.victim.id)
             #expect(result.status == 2)
             for text in [
                 "label(): underlying type of its opaque result changed from 'Int' to 'String': restart needed",
-                "async_Main, which is not in the object, calls it: restart needed",
+                "async_Main, which is not in the object, calls Scale.label() -> some: restart needed",
             ] { #expect(result.errors.contains(text), "\(text) in \(result)") }
+            try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
+            // Whose file is applied with it calls it as it is now.
+            let alone = try scale.edited([("{ 100 }", "{ \"a text\" }")])
+            let refused = try hotpatch("apply", alone.new, "--base", alone.base, "--pid", scale.victim.id)
+            #expect(
+                refused.errors.contains("Scale.weigh() -> Swift.Int, which is not in the object, calls Scale.size()"),
+                "\(refused)")
+            try scale.apply(("{ 100 }", "{ \"a text\" }"), shelf: [("count - 3", "count - 2")])
+            try scale.expect(["2 20 2 42 5 1 1 4 0"], [""])
+            try expectDone("revert", "--all", "--pid", scale.victim.id)
             try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
             #expect(scale.victim.finish() == 0)
         }
@@ -203,7 +215,8 @@ extension CommandTests {
             #expect(try victim.ask() == "\(174 + 188) 137")
             let refused = try sources.edited([("long total(void)", "long total(int n)"), ("base +=", "base += n +")])
             let result = try hotpatch("apply", refused.object, "--base", sources.base, "--pid", victim.id)
-            #expect(result.errors.contains("main, which is not in the object, calls it: restart needed"), "\(result)")
+            #expect(
+                result.errors.contains("main, which is not in the object, calls total: restart needed"), "\(result)")
             #expect(victim.finish() == 0)
         }
     }

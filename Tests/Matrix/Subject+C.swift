@@ -69,7 +69,7 @@ extension Subject {
                 [
                     ("int helper(int n)", "int helper(int n, int m)"), ("return n * 10 +", "return n * m +"),
                     ("helper(4)", "helper(4, 5)"),
-                ], .refused("helper takes other arguments")),
+                ], .applied, ["helper": "helper 20"], note: "helper takes other arguments"),
             Cell(
                 "C: static function in a table", "its body", [("{ return a - b; }", "{ return a - b - 1; }")], .applied,
                 ["table": "8 1"]),

@@ -159,6 +159,6 @@ extension Subject {
             Cell(
                 "function", "begins to use a Mutex",
                 [("{ \"no lock\" }", "{ Mutex(5).withLock { \"locked \\($0)\" } }")],
-                .refused("uses the thread-local variable")),
+                .applied, ["locked": "locked 5"]),
         ])
 }

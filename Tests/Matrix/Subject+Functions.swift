@@ -191,7 +191,7 @@ extension Subject {
                         "let k = n + 100\n    func inner(_ m: Int) -> Int { m + n + k }"
                     )
                 ],
-                .refused("captures otherwise than before")),
+                .applied, ["nested": "nested 107"], note: "captures otherwise than before"),
             Cell(
                 "switch with a table of jumps", "a value of it", [("return 77", "return 78")], .applied,
                 ["table": "10 33 2 78 5 0"]),

@@ -111,7 +111,7 @@ extension Subject {
             Cell(
                 "method of a struct", "made mutating, with its caller",
                 [("func scaled() -> Int { x * 10 }", "mutating func scaled() -> Int { x += 0; return x * 11 }")],
-                .refused("is now mutating")),
+                .applied, ["method": "22"], note: "is now mutating"),
             Cell(
                 "method of a struct", "another one is added, and called",
                 [
@@ -179,7 +179,7 @@ extension Subject {
             Cell(
                 "class", "an override is added",
                 [("override func speak()", "override func walk() -> String { \"runs\" }\n    override func speak()")],
-                .refused("override of method 'walk()' added")),
+                .applied, ["virtual": "woof runs"], note: "override of method 'walk()' added"),
             Cell(
                 "class", "a method is added", [("func swim()", "func fly() -> String { \"flies\" }\n    func swim()")],
                 .refused("method 'fly()' added to the vtable; mark it final or put it into an extension")),

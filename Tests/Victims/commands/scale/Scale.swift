@@ -13,6 +13,7 @@ private func shape() -> some CustomStringConvertible { 42 }
 private func later() async -> some CustomStringConvertible { 5 }
 /// Called by another file, too.
 func label() -> some CustomStringConvertible { 1 }
+func size() -> some CustomStringConvertible { 100 }
 
 func report() async -> String {
     var scale = Scale()

@@ -1,2 +1,2 @@
 // Edited, too: it begins to call what another file has.
-func weigh() -> Int { 0 }
+func weigh() -> Int { "\(size())".utf8.count - 3 }
