@@ -51,6 +51,7 @@ public struct ObjectEdit: Sendable {
         let former = before.contentsDigest
         baseline = try Baseline(self.old, digest: former, live: live)
         oldNames = self.old.named()
+        try Self.checkOneFile(old, new)
         var comparison = GraphComparison(self.old, self.new)
         var closures = ClosureMatch(&comparison)
         if closures.forget(where: { live.identity(Baseline.alias($0, former)) == .null }) {
@@ -67,6 +68,21 @@ public struct ObjectEdit: Sendable {
         notes += closures.unmatchedOld.map {
             "\(Demangling.demangle($0) ?? $0): kept as it was where it is stored. It is gone, or captures something else; what makes it "
                 + "has to run again"
+        }
+    }
+
+    /// The functions of a file stay its own, whatever an edit does: two objects without any in common are of two files, and one would
+    /// replace the functions of the other file without having been compared with them.
+    private static func checkOneFile(_ old: ObjectFile, _ new: ObjectFile) throws {
+        func functions(_ object: ObjectFile) -> Set<String> {
+            let symbols = object.symbols.lazy.filter { $0.isFunction && $0.section != nil && $0.binding != .weak }
+            return Set(symbols.map(\.name).filter { !SymbolKind($0).isUnstable })
+        }
+        let (before, after) = (functions(old), functions(new))
+        guard before.isEmpty || after.isEmpty || !before.isDisjoint(with: after) else {
+            throw LinkError.unsupported(
+                path: new.path, what: "it has no function in common with its baseline \(old.path)",
+                remedy: "Give the object that was compiled of the same file before the edit.")
         }
     }
 

@@ -417,7 +417,9 @@ extension CommandTests {
             let copy = try Workshop.file("copy-\(Desk.number.next()).o", try Workshop.bytes(of: one.new))
             try refused([one.new, copy, "--base", one.base, "--base", other.base], 2, "are the same object")
             // In another order than their baselines.
-            try refused([one.new, other.new, "--base", other.base, "--base", one.base], 2, "error: ")
+            try refused(
+                [one.new, other.new, "--base", other.base, "--base", one.base], 2,
+                "it has no function in common with its baseline")
             try desk.expect(["page v1 helper v1 7", "shelf v1 1"], ["page", "shelf"])
         }
 
