@@ -69,6 +69,9 @@ struct Baseline: Sendable {
     /// of that name, and not this one: a closure that was new, and that nothing which was linked needed.
     static func alias(_ name: String, _ digest: String) -> String { digest + "/" + name }
 
+    /// What the identity map calls a function that an edit has removed from its file, and the process still has.
+    static func removed(_ name: String) -> String { "removed " + name }
+
     // MARK: Comparison
 
     private mutating func verify() throws {

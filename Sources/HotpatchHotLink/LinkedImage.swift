@@ -329,6 +329,9 @@ struct LinkedImage {
         }
         // Closures and others that the process has under other names, or not at all: for the object that comes after this one.
         for (number, edit) in linker.edits.enumerated() {
+            for function in edit.removedFunctions {
+                result.identities.append((Baseline.removed(function.name), function.entry))
+            }
             for (index, piece) in edit.new.pieces.enumerated()
             where !ClosureMatch.closureEnds(in: piece.name).isEmpty || edit.isAliased(index) {
                 let ordinary = edit.ordinaryAddress(of: piece.name)

@@ -334,16 +334,16 @@ public struct ObjectEdit: Sendable {
             // Another file's static function has nothing to do with it.
             if isOwnStatic(index) { return .add }
             try checkKnown(name)
-            // An edit before has removed it: nothing that was linked since refers to it, but what waits or is stored may.
+            // Where an edit before has removed it, what waits or is stored may refer to it yet.
+            let isBack = live.identity(Baseline.removed(name)) != nil
             if let symbol = live.symbol(name, file: new.object.fileName) {
-                // In Swift no other file can have it.
-                if symbol.isFunction, name.hasPrefix("$s") || name.hasPrefix("$S") { return .patch(symbol.address) }
+                if isBack, symbol.isFunction { return .patch(symbol.address) }
                 throw LinkError.unsupported(
                     path: new.object.path,
                     what: "\(Demangling.demangle(name) ?? name) is defined by another file of the program",
                     remedy: "Give the objects of both files, or restart.")
             }
-            if let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) {
+            if isBack, let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) {
                 return .repoint(entry: entry, slot: slot)
             }
             return .add
@@ -362,6 +362,18 @@ public struct ObjectEdit: Sendable {
         let piece = new.pieces[index]
         return !piece.name.hasPrefix("$") && oldNames[name(of: index)] == nil
             && !piece.symbols.isEmpty && piece.symbols.allSatisfy { new.object.symbols[$0].binding == .local }
+    }
+
+    /// Functions of the process that the edit has removed from the file: their names and entries.
+    var removedFunctions: [(name: String, entry: Address)] {
+        let kept = Set(new.pieces.indices.lazy.filter { new.pieces[$0].isFunction }.map { name(of: $0) })
+        return old.pieces.indices.compactMap { index in
+            let (name, kind) = (old.pieces[index].name, SymbolKind(old.pieces[index].name))
+            guard old.pieces[index].isFunction, let place = baseline.places[index], !kept.contains(name),
+                !kind.isAnonymous, !kind.isUnstable, !kind.isPart, ClosureMatch.closureEnds(in: name).isEmpty
+            else { return nil }
+            return (name, place.address)
+        }
     }
 
     /// Of several static things of one name nobody takes any, and none gets another copy.

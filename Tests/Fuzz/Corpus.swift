@@ -139,7 +139,9 @@ struct Subject: Sendable {
         let object = try ObjectFile(image)
         var needed: Set<String> = [
             "__register_frame", "__deregister_frame", "swift_registerTypeMetadataRecords",
-            "swift_registerProtocolConformances", "swift_registerProtocols",
+            "swift_registerProtocolConformances", "swift_registerProtocols", "pthread_key_create",
+            "pthread_getspecific",
+            "pthread_setspecific", "pthread_key_delete", "aligned_alloc", "memcpy", "free", "__tls_get_addr",
         ]
         for file in [object, try ObjectFile(ElfImage(path: files.after))] {
             needed.formUnion(file.symbols.filter(\.isUndefined).map(\.name))

@@ -107,6 +107,7 @@ struct CorpusSource {
         [
             [
                 ("a + b", "a * b"), ("\"three\"", "\"THREE\""), ("hits++;", "hits += more(x);"),
+                ("return ++mine", "static __thread int other = 5; return ++mine + other++"),
                 ("int work(int x)", "int more(int n) { return n * 2; }\nint work(int x)"), ("3, 4}", "3, 9}"),
             ], [("n * 2", "n * 5"), ("a * b", "a * b + 1"), ("k == some", "k != some")],
         ])
