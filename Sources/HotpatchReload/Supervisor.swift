@@ -78,7 +78,9 @@ public final class Supervisor {
 
     private var isWanted: ((SupervisedProcess) -> Bool)?
     /// Processes that were asked about.
-    private var verdicts: [SupervisedProcess: Bool] = [:]
+    private var verdicts: [SupervisedProcess: (isWanted: Bool, until: UInt64)] = [:]
+    /// In nanoseconds, of one that was not wanted.
+    private static let verdictLifetime: UInt64 = 1_000_000_000
     private var searchDelay = Supervisor.shortestDelay
     private static let shortestDelay: UInt64 = 10_000_000
     private static let longestDelay: UInt64 = 500_000_000
@@ -109,7 +111,7 @@ public final class Supervisor {
     }
 
     /// Looks for the program among the processes of the command, now and each time that it is gone.
-    /// - Parameter isWanted: asked once about each executable of each process. Of several, the first ancestor counts.
+    /// - Parameter isWanted: asked about each executable of each process, again after a while where it was not wanted. Of several, the first ancestor counts.
     public func find(where isWanted: @escaping (SupervisedProcess) -> Bool) {
         self.isWanted = isWanted
         verdicts = [:]
@@ -225,14 +227,22 @@ public final class Supervisor {
         for entry in family {
             guard let path = executable(of: entry.pid) else { continue }
             let process = SupervisedProcess(pid: entry.pid, executable: path, startTime: entry.startTime)
-            let verdict = verdicts[process] ?? isWanted(process)
-            verdicts[process] = verdict
-            if verdict, take(process) {
+            let now = linux_monotonic_time()
+            if let known = verdicts[process], known.isWanted || now < known.until {
+                if !known.isWanted { continue }
+            } else {
+                let verdict = isWanted(process)
+                // What was asked may have been in the making, as the description of a build is.
+                verdicts[process] = (verdict, now + Self.verdictLifetime)
+                if !verdict { continue }
+            }
+            if take(process) {
                 events.append(.found(process))
                 return
             }
         }
-        guard !family.isEmpty else { return }
+        // A process that executes another program cannot be read for a moment.
+        guard !family.isEmpty || root != nil else { return }
         tick(after: searchDelay)
         searchDelay = min(Self.longestDelay, searchDelay + searchDelay / 4)
     }

@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
-# The main job, on a real server: patch it while it runs, see its state kept, list, revert.
+# The main jobs, on a real server: patch it while it runs, see its state kept, list, revert; then edit a source of it, and see that live.
 # Takes the directory of the command, and stops whatever it started.
 set -euo pipefail
 
 products=$1
 here=$(cd "$(dirname "$0")" && pwd)
-server_build=(swift build --package-path "$here" --scratch-path "$here/../../.build/LiveServer")
+scratch=$here/../../.build/LiveServer
+server_build=(swift build --package-path "$here" --scratch-path "$scratch")
 work=$(mktemp -d)
 server=
 
 finish() {
-    [ -z "$server" ] || { kill "$server" && wait "$server" || true; } 2>/dev/null
+    stop
     rm -rf "$work"
+}
+stop() {
+    [ -z "$server" ] || { kill "$server" && wait "$server" || true; } 2>/dev/null
+    server=
 }
 trap finish EXIT
 
@@ -27,15 +32,22 @@ expect() {
     [ "$got" = "$2" ] || { echo "error: /$1 answered '$got', not '$2'" >&2; exit 1; }
 }
 
+# Waits until the log has a text.
+await() {
+    for _ in $(seq 1200); do
+        grep -q "$1" "$work/log" && return
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$work/log" >&2
+    exit 1
+}
+
 say "A server with a counter"
 "${server_build[@]}"
 "$("${server_build[@]}" --show-bin-path)/LiveServer" 0 >"$work/log" 2>&1 &
 server=$!
-for _ in $(seq 100); do
-    grep -q listening "$work/log" && break
-    kill -0 "$server" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
-    sleep 0.1
-done
+await listening
 cat "$work/log"
 address=$(grep -o 'http://[0-9.:]*' "$work/log")
 expect increment 1
@@ -62,4 +74,25 @@ run "$products/swift-hotpatch" revert --pid "$server" --all
 say "The old behaviour, and still the same counter"
 expect increment 103
 run "$products/swift-hotpatch" list --pid "$server"
-say "Done: the server never stopped."
+say "The server never stopped. Now it does: to be started by watch, from a copy of its sources"
+stop
+cp -R "$here/." "$work/LiveServer"
+printf '$ %s\n' "swift-hotpatch watch -- swift run LiveServer"
+: >"$work/log"
+"$products/swift-hotpatch" watch -- swift run --package-path "$work/LiveServer" --scratch-path "$scratch" LiveServer 0 >"$work/log" 2>&1 &
+server=$!
+await listening
+await watching
+address=$(grep -o 'http://[0-9.:]*' "$work/log")
+expect increment 1
+expect increment 2
+
+say "An edit of Routes.swift, saved"
+sed -i 's/text("\\(await counter.increment())")/text("counted to \\(await counter.increment())")/' "$work/LiveServer/Routes.swift"
+diff "$here/Routes.swift" "$work/LiveServer/Routes.swift" || true
+await "Routes.swift .* function"
+grep "Routes.swift .* function" "$work/log"
+
+say "It is live, and the counter is kept"
+expect increment "counted to 3"
+say "Done."
