@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture fuzz matrix sdk-arm64 sanitize format lint resilient-types bench docs install clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture fuzz matrix prove-watch sdk-arm64 sanitize format lint resilient-types bench docs install clean
 
 PACKAGES := libelf-dev libdw-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -54,6 +54,9 @@ fuzz: setup ## Link objects that no compiler has made: SEED= SECONDS=60 INPUTS=A
 matrix: setup ## Try every edit and every way to hold threads and to write text: SEED= EDITS=100 TABLE=yes ROWS="closures"
 	@Tests/matrix.sh $(if $(SEED),--seed $(SEED)) $(if $(EDITS),--edits $(EDITS)) $(if $(TABLE),--table) $(ROWS)
 	$(if $(TABLE)$(ROWS),,HOTPATCH_MATRIX=yes swift test --filter ScenarioTests)
+
+prove-watch: setup ## Watch real programs being edited, and measure: LONG=yes WORK=folder PROGRAMS='"makefile c"' SEED=1 EDITS=9
+	@SEED=$(SEED) EDITS=$(EDITS) LONG=$(LONG) WORK=$(WORK) Tests/watch.sh $(PROGRAMS)
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those. So are stacks that are unwound at every instruction: the

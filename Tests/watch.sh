@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs `swift-hotpatch watch` over real programs, and writes Tests/Watch/RESULTS.md. Arguments: which of them; all without.
+# WORK: where they are built (kept, if given). LONG=yes: 1,000 saves too. EDITS, SEED, RANDOM_EDITS: see Tests/Watch/watching.py.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ulimit -c 0
+if [ -z "${SWIFT_HOTPATCH:-}" ]; then
+    swift build -c release --product swift-hotpatch --scratch-path .build-release >&2
+    SWIFT_HOTPATCH=$PWD/.build-release/release/swift-hotpatch
+fi
+if [ -z "${WORK:-}" ]; then
+    WORK=$(mktemp -d)
+    trap 'rm -rf "$WORK"' EXIT
+fi
+mkdir -p "$WORK"
+export SWIFT_HOTPATCH WORK
+rm -rf "$WORK/results"
+programs=("$@")
+[ $# -gt 0 ] || programs=("hummingbird native" "hummingbird swiftbuild" "liveserver native" "nio native" "grdb native" "makefile c" "makefile cpp")
+status=0
+for program in "${programs[@]}"; do
+    read -r name variant <<<"$program"
+    python3 "Tests/Watch/$name.py" "$variant" || { status=1; echo "failed: $program" >&2; }
+done
+# A part of it is only printed.
+if [ $# -gt 0 ]; then python3 Tests/Watch/results.py; else python3 Tests/Watch/results.py >Tests/Watch/RESULTS.md && cat Tests/Watch/RESULTS.md; fi
+exit $status
