@@ -114,6 +114,12 @@ def scenarios(server, report):
 
     hello = '    router.get("hello") { _, _ -> String in\n        "hello 0"\n    }\n'
     counting = '    router.get("count") { _, _ -> String in\n        "count 0 is \\(await store.increment())"\n    }\n'
+    def mutating(event):
+        return dict(edits=[(SERVICE, "    private let first = 7\n    func next() -> Int { first }",
+                            "    private let first = 7\n    mutating func next() -> Int { first + 5 }")],
+                    event=event, answers=[("describe", "tally 12")], says="next.* is now mutating", seconds=120)
+
+    scenario("mutating", mutating("applied"))
     scenario("a route's body", dict(edits=[(ROUTES, '"hello 0"', '"hello 1"')], answers=[("hello", "^hello 1$")]))
     scenario(
         "a route inserted above another, then an edit of a third",
@@ -159,16 +165,13 @@ def scenarios(server, report):
     scenario("a constant that is text: said, and kept", dict(
         edits=[(MODELS, '"banner 0"', '"banner 11"')], event="unchanged", answers=[("page", "banner 0 ")],
         says=r"Limits.banner.*stays what it is"))
-    scenario("mutating", dict(
-        edits=[(SERVICE, "    private let first = 7\n    func next() -> Int { first }",
-                "    private let first = 7\n    mutating func next() -> Int { first + 5 }")],
-        answers=[("describe", "tally 12")]))
     scenario("another type behind `some`", dict(
         edits=[(SERVICE, '-> some CustomStringConvertible { "badge 0" }', "-> some CustomStringConvertible { [13] }")],
         answers=[("describe", r"\[13\]")]))
     scenario("a method of an actor", dict(
         edits=[(STORE, "items.append(item)\n", "items.append(item)\n        items.append(item)\n")],
         adds=2))
+    scenario("mutating, where its caller was edited before: named, and restarted", mutating("restarting"))
     scenario("an enum case: named, and restarted", dict(
         edits=[(STORE, "case noName", "case noName, noPrice")], event="restarting", says="StoreError.*noPrice", seconds=120))
     scenario("a Mutex added", dict(

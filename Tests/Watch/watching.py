@@ -138,11 +138,13 @@ class Watch:
         for line in self.process.stdout:
             self.log.write(line)
             self.log.flush()
+            # The program prints there too, and may have ended in the middle of a line.
+            start = line.find('{"schema":')
             try:
-                event = json.loads(line)
+                event = json.loads(line[start:]) if start >= 0 else None
             except ValueError:
-                continue  # The program prints there too.
-            if not isinstance(event, dict) or "event" not in event:
+                continue
+            if event is None:
                 continue
             with self.arrived:
                 self.events.append(event)
