@@ -15,8 +15,8 @@ final class WatchLoop {
     private let supervisor: Supervisor
     private var watcher: FileWatcher?
     private var program: WatchedProgram?
-    /// Saved, and not in the program yet.
-    private var dirty: Set<String> = []
+    /// Saved, and not in the program yet; when that was noticed, in nanoseconds.
+    private var dirty: [String: UInt64] = [:]
     /// Saved before, and refused by the compiler or not applied.
     private var unfinished: Set<String> = []
     /// The program has been found since the command was launched.
@@ -25,9 +25,10 @@ final class WatchLoop {
     private var lastEnd: ChildEnd?
     /// When it was decided to start the program again.
     private var restartedAt: UInt64?
-    /// When the first of these was noticed, in nanoseconds.
-    private var savedAt: UInt64 = 0
-    private var compiling: (work: WatchWork<Compiled>, process: CompilerProcess, files: Set<String>, since: UInt64)?
+    /// Something was saved that the command may not have seen when it was launched.
+    private var hasNews = false
+    private var compiling:
+        (work: WatchWork<Compiled>, process: CompilerProcess, files: Set<String>, savedAt: UInt64, since: UInt64)?
     private var building: (work: WatchWork<Built>, process: CompilerProcess, files: [String])?
     private var preparing: WatchWork<Void>?
 
@@ -62,6 +63,7 @@ final class WatchLoop {
             finishBuilding()
             finishCompiling()
             takeChanges()
+            launchAgain()
             if compiling == nil, building == nil, preparing == nil, program != nil, !dirty.isEmpty { compile() }
         }
     }
@@ -78,6 +80,7 @@ final class WatchLoop {
     private func launch() throws {
         isFound = false
         lastEnd = nil
+        hasNews = !dirty.isEmpty
         try supervisor.launch()
         report.write(.launched(pid: supervisor.commandPID ?? 0, command: watch.command))
     }
@@ -108,7 +111,7 @@ final class WatchLoop {
             self.program = program
             startWatching(recipe)
             for path in program.snapshot.edited { noteSaved(path) }
-            if let since = restartedAt {
+            if let since = restartedAt, building == nil {
                 report.write(.restarted(pid: process.pid, TerminalTimes(nanoseconds: linux_monotonic_time() - since)))
                 restartedAt = nil
             } else {
@@ -122,14 +125,19 @@ final class WatchLoop {
         } catch { fail("\(error)") }
     }
 
+    /// What is built goes on: it is to be started though nothing runs any more.
     private func forgetProgram() {
-        cancelWork()
+        cancelCompiling()
         program = nil
     }
 
-    private func cancelWork() {
+    private func cancelCompiling() {
         compiling?.process.cancel()
         compiling = nil
+    }
+
+    private func cancelWork() {
+        cancelCompiling()
         building?.process.cancel()
         building = nil
     }
@@ -161,23 +169,25 @@ final class WatchLoop {
         do {
             guard let changes = try watcher?.changes() else { return }
             for change in changes { noteSaved(change.path) }
+            hasNews = true
             // What is compiled is old already.
-            if let running = compiling, !running.files.isDisjoint(with: changes.map(\.path)) {
-                running.process.cancel()
-                compiling = nil
-            }
-            if program == nil, building == nil, !supervisor.isRunning, !dirty.isEmpty {
-                // It has ended; the edit may be what lets it run.
-                dirty = []
-                supervisor.command = watch.command
-                do { try launch() } catch { fail("\(error)") }
-            }
+            if let running = compiling, !running.files.isDisjoint(with: changes.map(\.path)) { cancelCompiling() }
         } catch { fail("\(error)") }
     }
 
-    private func noteSaved(_ path: String) {
-        if dirty.isEmpty { savedAt = linux_monotonic_time() }
-        dirty.insert(path)
+    private func noteSaved(_ path: String) { dirty[path] = linux_monotonic_time() }
+
+    /// The command has ended, and what was saved since it began may be what lets it run.
+    private func launchAgain() {
+        guard hasNews, !dirty.isEmpty, program == nil, building == nil, !supervisor.isRunning else { return }
+        dirty = [:]
+        unfinished = []
+        restartedAt = nil
+        supervisor.command = watch.command
+        do { try launch() } catch {
+            hasNews = false
+            fail("\(error)")
+        }
     }
 
     private func fail(_ text: String) { report.write(.error(text)) }
@@ -188,8 +198,8 @@ final class WatchLoop {
         guard let program else { return }
         var sources: Set<String> = []
         var reasons: [String] = []
-        dirty.formUnion(unfinished)
-        for path in dirty.sorted() {
+        let files = unfinished.union(dirty.keys)
+        for path in files.sorted() {
             switch program.recipe.role(of: path) {
             case .swift(let module), .clang(let module):
                 guard isWanted(module) else { break }
@@ -208,10 +218,10 @@ final class WatchLoop {
             }
         }
         guard reasons.isEmpty else {
-            return restart(because: reasons.joined(separator: "\n"))
+            return restart(files, because: reasons.joined(separator: "\n"))
         }
         guard !sources.isEmpty else {
-            dirty = []
+            dirty = [:]
             return
         }
         let process = CompilerProcess()
@@ -229,7 +239,8 @@ final class WatchLoop {
             } catch { return .failure(WatchFailure(error)) }
         }
         guard let work else { return fail("no thread could be started. Save again.") }
-        compiling = (work, process, dirty, linux_monotonic_time())
+        let now = linux_monotonic_time()
+        compiling = (work, process, files, dirty.values.min() ?? now, now)
     }
 
     private func isWanted(_ module: String) -> Bool { watch.targets.isEmpty || watch.targets.contains(module) }
@@ -242,10 +253,12 @@ final class WatchLoop {
     }
 
     private func finishCompiling() {
-        guard let (work, _, files, since) = compiling, let outcome = work.outcome else { return }
+        guard let (work, _, files, savedAt, since) = compiling, let outcome = work.outcome else { return }
         compiling = nil
         switch outcome {
-        case .failure(let failure): fail(failure.description)
+        case .failure(let failure):
+            fail(failure.description)
+            unfinished.formUnion(files)
         case .success(let transaction):
             if transaction.isCancelled { return }
             if !transaction.refused.isEmpty {
@@ -258,23 +271,26 @@ final class WatchLoop {
                 unfinished.formUnion(files)
             } else {
                 unfinished = []
-                apply(transaction, files, compiledIn: linux_monotonic_time() - since)
+                apply(transaction, files, savedAt: savedAt, compiledIn: linux_monotonic_time() - since)
             }
         }
-        dirty.subtract(files)
+        for file in files { dirty[file] = nil }
     }
 
-    private func apply(_ transaction: CompileTransaction, _ files: Set<String>, compiledIn compiled: UInt64) {
+    private func apply(
+        _ transaction: CompileTransaction, _ files: Set<String>, savedAt: UInt64, compiledIn compiled: UInt64
+    ) {
         guard let program else { return }
         // It may have executed another program meanwhile.
         for event in supervisor.events() { handle(event) }
         guard self.program === program else { return }
         let started = linux_monotonic_time()
         do throws(CommandError) {
-            report(try program.apply(transaction), files, compiled: compiled, linkedFrom: started)
+            report(
+                try program.apply(transaction), files, savedAt: savedAt, compiled: compiled, linkedFrom: started)
         } catch {
             if !error.restartReasons.isEmpty {
-                restart(because: error.restartReasons.joined(separator: "\n"))
+                restart(files, because: error.restartReasons.joined(separator: "\n"))
             } else {
                 // The next save may find the process in a better state.
                 unfinished.formUnion(files)
@@ -284,7 +300,8 @@ final class WatchLoop {
     }
 
     private func report(
-        _ outcome: WatchedProgram.Outcome, _ files: Set<String>, compiled: UInt64, linkedFrom started: UInt64
+        _ outcome: WatchedProgram.Outcome, _ files: Set<String>, savedAt: UInt64, compiled: UInt64,
+        linkedFrom started: UInt64
     ) {
         let now = linux_monotonic_time()
         func times(_ summary: CommitSummary?) -> TerminalTimes {
@@ -314,11 +331,15 @@ final class WatchLoop {
 
     // MARK: Starting again
 
-    private func restart(because reasons: String) {
-        let files = dirty.sorted()
-        dirty = []
+    private func restart(_ changed: Set<String>, because reasons: String) {
+        let files = changed.sorted()
+        for file in files { dirty[file] = nil }
         unfinished = []
-        guard !watch.keep else { return report.write(.refused(files: files, reason: reasons)) }
+        guard !watch.keep else {
+            // Others are compiled with what these say, too: not without them, as long as they are not what runs.
+            unfinished = changed.filter { program?.recipe.source($0) != nil && access($0, F_OK) == 0 }
+            return report.write(.refused(files: files, reason: reasons))
+        }
         report.write(.restarting(reason: reasons))
         restartedAt = linux_monotonic_time()
         guard let command = program?.recipe.buildCommand(for: watch.command) else {
@@ -339,7 +360,10 @@ final class WatchLoop {
         guard let (work, _, files) = building, let outcome = work.outcome else { return }
         building = nil
         switch outcome {
-        case .failure(let failure): fail(failure.description)
+        case .failure(let failure):
+            restartedAt = nil
+            fail(failure.description)
+            unfinished.formUnion(files)
         case .success(let result) where result.isCancelled: break
         case .success(let result) where result.status != 0:
             restartedAt = nil

@@ -73,14 +73,22 @@ private final class Watched {
 extension CommandTests {
     /// A program whose sources are edited while it runs, under `watch`.
     @Suite struct WatchTests {
+        private static let sources = "\(Workshop.package)/Tests/Victims/watch"
         private static let kiosk = Result { try makeKiosk() }
 
         /// A copy, built.
         private static func makeKiosk() throws -> TemporaryDirectory {
             let directory = try TemporaryDirectory("watched", untilExit: true)
-            try runTool("cp", "-r", "\(Workshop.package)/Tests/Victims/watch/.", directory.path)
+            try runTool("cp", "-r", "\(sources)/.", directory.path)
             try runTool("chmod", "-R", "u+w", directory.path)
             return directory
+        }
+
+        /// Gives the sources back what they were.
+        private static func restore(_ folder: String) throws {
+            try runTool("rm", "-rf", "\(folder)/Sources")
+            try runTool("cp", "-r", "\(sources)/Sources", folder)
+            try runTool("chmod", "-R", "u+w", folder)
         }
 
         /// A day of a developer: the program keeps its counter as long as no type changes.
@@ -156,6 +164,53 @@ extension CommandTests {
             guard case .number(let last) = again["pid"] else { throw TestFailure("no pid: \(again)") }
             #expect(watched.finish() == -SIGTERM)
             #expect(kill(pid_t(last), 0) != 0)
+        }
+
+        /// What happens while something else is under way: nothing that was saved is lost, and a program that has died is started.
+        @Test func editsAtBadMoments() throws {
+            let folder = try Self.kiosk.get().path
+            try Self.restore(folder)
+            // The first build fails, and what mends it was saved meanwhile.
+            let routes = "Sources/Kiosk/Routes.swift"
+            try runTool("sed", "-i", "s/\"hello\" }/5 }/", "\(folder)/\(routes)")
+            let watched = try Watched(
+                folder,
+                command: ["sh", "-c", "[ -e begun ] && exec swift run Kiosk; touch begun; read line; exit 1"])
+            _ = try watched.event("launched")
+            try watched.save(routes, ("{ 5 }", "{ \"hello\" }"))
+            usleep(700_000)
+            try watched.conversation.say("go on")
+            let ready = try watched.event("ready", seconds: 300)
+            #expect(try watched.ask("hello") == "hello")
+            // It dies while it is built anew.
+            try watched.save(
+                "Sources/KioskCore/Counter.swift",
+                ("private var count = 0\n", "private var count = 0\n    private var step = 2\n"),
+                ("count += 1", "count += step"))
+            _ = try watched.event("restarting")
+            guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
+            kill(pid_t(pid), SIGKILL)
+            _ = try watched.event("restarted")
+            #expect(try watched.ask("count") == "count 2")
+            #expect(watched.finish() == -SIGTERM)
+        }
+
+        /// What cannot go into the process is not left out of what is compiled next: that would reckon with it.
+        @Test func whatIsLeftOutStaysOut() throws {
+            let folder = try Self.kiosk.get().path
+            try Self.restore(folder)
+            let watched = try Watched(folder, ["--keep"], command: ["swift", "run", "Kiosk"])
+            _ = try watched.event("ready", seconds: 300)
+            try watched.save("Sources/Kiosk/Routes.swift", ("var name", "var extra = 5; var name"))
+            _ = try watched.event("refused")
+            try watched.save("Sources/Kiosk/Kiosk.swift", ("\"what?\"", "\"what else?\""))
+            let refused = try watched.event("refused", "applied")
+            #expect(refused["event"] == .string("refused") && refused["files"].count == 2, "\(refused)")
+            #expect(try watched.ask("hello") == "hello")
+            try watched.save("Sources/Kiosk/Routes.swift", ("var extra = 5; ", ""))
+            let applied = try watched.event("applied")
+            #expect(applied["files"].count == 2, "\(applied)")
+            #expect(watched.finish() == -SIGTERM)
         }
 
         /// C, with a compile_commands.json; and what cannot go into the process is left where the user wants that.
