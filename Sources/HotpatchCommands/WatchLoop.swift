@@ -56,6 +56,7 @@ final class WatchLoop {
             while let signal = signals.next() {
                 cancelWork()
                 _ = try supervisor.end(by: signal, signals: signals)
+                program?.removeFiles()
                 signals.die(of: signal)
             }
             for event in supervisor.events() { handle(event) }
@@ -109,6 +110,7 @@ final class WatchLoop {
                 directory: folder, command: watch.command, executable: process.executable)
             let program = try WatchedProgram(process, recipe: recipe, options: watch.options)
             self.program = program
+            checkTargets(recipe)
             startWatching(recipe)
             for path in program.snapshot.edited { noteSaved(path) }
             if let since = restartedAt, building == nil {
@@ -190,6 +192,16 @@ final class WatchLoop {
         }
     }
 
+    /// Names that `--target` gives, and the program has no target of.
+    private func checkTargets(_ recipe: BuildRecipe) {
+        let known = recipe.edited.map(\.name).sorted()
+        for target in watch.targets where !known.contains(target) {
+            fail(
+                "the program has no target \(target). Nothing that is saved of it is noticed. Its targets are "
+                    + "\(known.joined(separator: ", ")).")
+        }
+    }
+
     private func fail(_ text: String) { report.write(.error(text)) }
 
     // MARK: Compiling
@@ -203,14 +215,23 @@ final class WatchLoop {
             switch program.recipe.role(of: path) {
             case .swift(let module), .clang(let module):
                 guard isWanted(module) else { break }
-                if access(path, F_OK) == 0 { sources.insert(path) } else { reasons.append("\(name(path)) was removed") }
+                if access(path, F_OK) == 0 {
+                    sources.insert(path)
+                } else if program.leaveOut(path) {
+                    unfinished.remove(path)
+                } else {
+                    reasons.append("\(name(path)) was removed")
+                }
             case .included(let users):
                 for user in users { sources.insert(user) }
             case .newSwift(let module):
                 guard isWanted(module), access(path, F_OK) == 0 else { break }
                 program.takeIn(path, into: module)
                 sources.insert(path)
-            case .resource(let copies): copy(path, to: copies)
+            case .resource(let copies):
+                dirty[path] = nil
+                unfinished.remove(path)
+                copy(path, to: copies)
             case .manifest: reasons.append("\(name(path)) says how the program is built")
             case .tool(let module):
                 reasons.append("\(name(path)) belongs to \(module), which other files are compiled with")
@@ -247,7 +268,7 @@ final class WatchLoop {
 
     private func copy(_ path: String, to copies: [String]) {
         do {
-            for copy in copies { try BuildRecipe.copyResource(path, to: copy) }
+            for copy in copies { try program?.recipe.copyResource(path, to: copy) }
             report.write(.copied(files: [path]))
         } catch { fail("\(error)") }
     }

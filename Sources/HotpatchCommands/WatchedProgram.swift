@@ -19,10 +19,15 @@ final class WatchedProgram: @unchecked Sendable {
     private var running: [String: String] = [:]
     /// For each source that was saved without a change of what runs: its object.
     private var latent: [String: String] = [:]
-    /// The patches in force, oldest first, and for each source that a patch has changed the object that ran before it.
+    /// The patches in force, oldest first, and for each source that a patch has changed the object that ran before it; empty where that is
+    /// not kept any more.
     private var history: [(patch: UInt32, before: [String: String])] = []
     private var digests: [String: String] = [:]
+    /// For each source the object of its last compilation that counts: what was written with it says what the file declares and uses.
+    private var adopted: [String: String] = [:]
     private var transactions = 0
+    /// So many patches can be taken back to what was before them. What the build made is kept for all.
+    private static let patchesTakenBack = 16
 
     /// - Throws: `BuildError`.
     init(
@@ -38,15 +43,32 @@ final class WatchedProgram: @unchecked Sendable {
     /// Reads the program's symbols before they are needed. Not while something is applied.
     func prepare() { try? session.prepare() }
 
-    /// A new folder for what is compiled next.
+    /// Removes the files that it has made. Nothing is compiled or applied after that.
+    func removeFiles() { snapshot.remove() }
+
+    /// A new folder for what is compiled next. The former ones go, but for what is needed of them.
     func newFolder() throws -> String {
         transactions += 1
+        let needed = Array(running.values) + latent.values + adopted.values + history.flatMap { $0.before.values }
+        snapshot.removeFolders(named: "save-", butThoseOf: needed)
+        digests = digests.filter { access($0.key, F_OK) == 0 }
         return try snapshot.makeFolder("save-\(transactions)")
     }
 
     /// A Swift file that the build did not have belongs to the program from now on.
     func takeIn(_ path: String, into module: String) {
         recipe = recipe.changing(adding: [(path, module)], removing: [])
+    }
+
+    /// A file that was taken in has gone before anything of it ran: it is as if it had never been.
+    /// - Returns: false where the program has it.
+    func leaveOut(_ path: String) -> Bool {
+        guard let source = recipe.source(path)?.source, source.isNew,
+            !history.contains(where: { $0.before[source.path] != nil })
+        else { return false }
+        recipe = recipe.changing(adding: [], removing: [source.path])
+        (running[source.path], latent[source.path], adopted[source.path]) = (nil, nil, nil)
+        return true
     }
 
     // MARK: Applying
@@ -107,6 +129,12 @@ final class WatchedProgram: @unchecked Sendable {
             latent[source] = nil
         }
         history.append((patch, before))
+        let old = history.count - 1 - Self.patchesTakenBack
+        if old >= 0 {
+            for (source, object) in history[old].before where object != snapshot.object(of: source) {
+                history[old].before[source] = ""
+            }
+        }
         return .applied(applied)
     }
 
@@ -123,7 +151,10 @@ final class WatchedProgram: @unchecked Sendable {
 
     /// What these files declare and include is from now on what the program has of them.
     private func adopt(_ files: [CompileTransaction.File]) {
-        for file in files { recipe.adopt(file.outputs, of: file.source) }
+        for file in files {
+            recipe.adopt(file.outputs, of: file.source)
+            adopted[file.source] = file.outputs.object
+        }
     }
 
     /// The patches without which the files would be what they are to be: those that have changed nothing else since.

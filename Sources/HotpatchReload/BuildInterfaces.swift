@@ -16,7 +16,7 @@ extension BuildRecipe {
     /// What others see differently since a file was compiled last.
     /// - Parameter outputs: of its new compilation; not adopted yet.
     public func interfaceChange(of source: String, _ outputs: CompileCommand.Outputs) -> InterfaceChange {
-        guard let path = outputs.references, let new = references(at: path) else {
+        guard let path = outputs.references, let new = readReferences(at: path) else {
             return InterfaceChange(isUnknown: true)
         }
         // A new file: all that it declares is new.

@@ -19,14 +19,6 @@ extension BuildRecipe {
         }
     }
 
-    /// Copies a resource to where the program reads it, whole at every moment.
-    /// - Throws: `BuildError`.
-    public static func copyResource(_ source: String, to copy: String) throws(BuildError) {
-        let aside = copy + ".new"
-        try BuildFiles.copy(source, to: aside)
-        try BuildFiles.rename(aside, to: copy)
-    }
-
     /// The object of a source that says nothing: what the program has of a file that is new.
     /// - Parameter folder: exists, and is empty.
     /// - Returns: its path.

@@ -162,7 +162,8 @@ public final class BuildRecipe: Sendable {
 
     /// From now on what this compilation wrote says what the file includes, declares and uses. Its files are to stay.
     public func adopt(_ outputs: CompileCommand.Outputs, of source: String) {
-        latest.withLock { $0[source] = outputs }
+        let former = latest.withLock { $0.updateValue(outputs, forKey: source) }
+        if let path = former?.references, path != outputs.references { parsed.withLock { $0[path] = nil } }
     }
 
     /// What a file declares and uses, as it was compiled last; nil where that is not known.
@@ -176,11 +177,13 @@ public final class BuildRecipe: Sendable {
     func references(at path: String) -> CompiledReferences? {
         let time = BuildFiles.modified(path)
         if let known = parsed.withLock({ $0[path] }), known.time == time { return known.references }
-        guard let bytes = try? BuildFiles.read(path), let references = try? CompiledReferences(reading: bytes) else {
-            return nil
-        }
+        guard let references = readReferences(at: path) else { return nil }
         parsed.withLock { $0[path] = (time, references) }
         return references
+    }
+
+    func readReferences(at path: String) -> CompiledReferences? {
+        (try? BuildFiles.read(path)).flatMap { try? CompiledReferences(reading: $0) }
     }
 
     // MARK: Building again
@@ -230,7 +233,7 @@ public final class BuildRecipe: Sendable {
         }
         let recipe = BuildRecipe(
             system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
-            manifests: manifests)
+            manifests: manifests, toolFiles: toolFiles)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
         recipe.outdated.withLock { [outdated] new in new = outdated.withLock { $0 } }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }

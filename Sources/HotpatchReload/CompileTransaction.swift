@@ -1,3 +1,5 @@
+import Glibc
+
 /// Files compiled together, with those that depend on what has changed in them.
 public struct CompileTransaction: Sendable {
     public struct File: Sendable {
@@ -160,13 +162,15 @@ extension BuildRecipe {
         }
     }
 
-    /// Puts a changed resource where the program finds it, whole: never half of it is seen.
+    /// Puts a changed resource where the program finds it, whole: never half of it is seen. One that is gone goes there, too.
     /// - Parameter copy: one of `FileRole.resource`.
     /// - Throws: `BuildError`.
     public func copyResource(_ path: String, to copy: String) throws(BuildError) {
+        guard access(path, F_OK) == 0 else { return BuildFiles.removeFile(copy) }
         let (folder, name) = BuildFiles.split(copy)
         try BuildFiles.makeFolders(folder)
-        let aside = BuildFiles.join(folder, ".hotpatch-" + name)
+        // Another watcher of the package writes its own.
+        let aside = BuildFiles.join(folder, ".hotpatch-\(getpid())-" + name)
         do throws(BuildError) {
             try BuildFiles.copy(path, to: aside, mode: 0o644)
             try BuildFiles.rename(aside, to: copy)

@@ -63,7 +63,23 @@ public final class Snapshot: Sendable {
         self.edited = edited
     }
 
-    deinit { BuildFiles.remove(folder) }
+    deinit { remove() }
+
+    /// Removes all files of it, at the end of a process that ends without more ado.
+    public func remove() { BuildFiles.remove(folder) }
+
+    /// Removes folders that were made in this one, but for those that hold a file that is needed.
+    /// - Parameter prefix: what their names begin with.
+    public func removeFolders(named prefix: String, butThoseOf needed: some Sequence<String>) {
+        let kept = Set(
+            needed.compactMap { path -> String? in
+                guard BuildFiles.isBelow(path, folder) else { return nil }
+                return path.dropFirst(folder.utf8.count + 1).split(separator: "/").first.map(String.init)
+            })
+        for name in BuildFiles.list(folder) where name.hasPrefix(prefix) && !kept.contains(name) {
+            BuildFiles.remove(folder + "/" + name)
+        }
+    }
 
     /// The object that was linked; nil where there was none.
     public func object(of source: String) -> String? { kept[source]?.object }

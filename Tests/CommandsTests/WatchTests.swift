@@ -84,6 +84,14 @@ extension CommandTests {
             return directory
         }
 
+        /// What the watcher has made aside.
+        private func temporaryFolders(_ watched: Watched) throws -> [String] {
+            let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+            return try run(["ls", parent]).output.components(of: "\n").filter {
+                $0.hasPrefix("hotpatch-watch-\(watched.conversation.pid)-")
+            }
+        }
+
         /// Gives the sources back what they were.
         private static func restore(_ folder: String) throws {
             try runTool("rm", "-rf", "\(folder)/Sources")
@@ -138,6 +146,15 @@ extension CommandTests {
             let built = "\(folder)/.build/debug/Kiosk_KioskCore.resources/sign.txt"
             #expect(try Workshop.bytes(of: built) == Array("closed\n".utf8))
             #expect(try watched.ask("count") == "count 3")
+            #expect(unlink("\(folder)/Sources/KioskCore/Resources/sign.txt") == 0)
+            _ = try watched.event("copied")
+            #expect(access(built, F_OK) != 0)
+            try watched.write("open\n", to: "Sources/KioskCore/Resources/sign.txt")
+            _ = try watched.event("copied")
+            // A file that has gone before it compiled has never been.
+            try watched.write("let mistaken: Int = \"\"\n", to: "Sources/Kiosk/Draft.swift")
+            _ = try watched.event("compile-failed")
+            #expect(unlink("\(folder)/Sources/Kiosk/Draft.swift") == 0)
             // What cannot go into the process: named, built, and started again.
             try watched.save(
                 "Sources/KioskCore/Counter.swift",
@@ -161,9 +178,11 @@ extension CommandTests {
             try watched.save("Sources/Kiosk/Routes.swift", ("shout(\"servus\")", "\"again\""))
             let again = try watched.event("ready")
             #expect(try watched.ask("hello") == "again")
+            #expect(try temporaryFolders(watched).count == 1)
             guard case .number(let last) = again["pid"] else { throw TestFailure("no pid: \(again)") }
             #expect(watched.finish() == -SIGTERM)
             #expect(kill(pid_t(last), 0) != 0)
+            #expect(try temporaryFolders(watched) == [])
         }
 
         /// What happens while something else is under way: nothing that was saved is lost, and a program that has died is started.

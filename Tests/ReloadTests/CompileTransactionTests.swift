@@ -318,7 +318,10 @@ import Testing
         let copy = folder.path + "/bundle/sub/a"
         for _ in 0..<2 { try recipe.copyResource(folder.path + "/a", to: copy) }
         #expect(try String(readingFile: copy) == "new")
-        #expect(throws: BuildError.self) { try recipe.copyResource(folder.path + "/none", to: copy) }
+        #expect(throws: BuildError.self) { try recipe.copyResource(folder.path, to: copy) }
         #expect(try run(["ls", "-A", folder.path + "/bundle/sub"]).output == "a\n")
+        // One that is gone goes from the program, too; and one that was never there does not matter.
+        for _ in 0..<2 { try recipe.copyResource(folder.path + "/none", to: copy) }
+        #expect(try run(["ls", "-A", folder.path + "/bundle/sub"]).output == "")
     }
 }

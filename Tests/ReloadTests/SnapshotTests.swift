@@ -24,6 +24,21 @@ import Testing
         #expect(access(folder, F_OK) != 0)
     }
 
+    @Test func foldersThatNothingNeedsGo() throws {
+        let parent = try TemporaryDirectory("snapshot")
+        let snapshot = try Snapshot(of: BuildPackage.recipe(), in: parent.path)
+        for number in 1...12 { try BuildPackage.write("x", to: snapshot.makeFolder("save-\(number)") + "/a.o") }
+        let kept = try #require(snapshot.object(of: BuildPackage.source("CSum/sum.c")))
+        snapshot.removeFolders(
+            named: "save-",
+            butThoseOf: ["\(snapshot.folder)/save-1/0/a.o", "\(snapshot.folder)/save-12", "", "/", kept])
+        let left = try run(["ls", snapshot.folder]).output.split(separator: "\n").filter { $0.hasPrefix("save-") }
+        #expect(left == ["save-1", "save-12"])
+        #expect(access(kept, F_OK) == 0)
+        snapshot.remove()
+        #expect(access(snapshot.folder, F_OK) != 0)
+    }
+
     /// The files as they were are compiled again, whatever they are by now.
     @Test func originals() throws {
         let package = try TemporaryDirectory("database")
