@@ -159,6 +159,35 @@ extension String {
         #expect(victim.program.finish() == 0)
     }
 
+    /// A program hears of what is done to it from outside, and of what is taken back; not of what it does itself.
+    @Test func hearsOfChangesFromOutside() throws {
+        let victim = try SelfLinked()
+        try victim.expect(["listen": "listening"])
+        let own = try victim.apply(try victim.edit(["Shelf": [("shelf v1", "shelf v2")]]))
+        #expect(own.hasPrefix("patch 1: "), "\(own)")
+        func expectTold(_ text: String) throws {
+            var found = ""
+            for _ in 0..<1000 where found != text {
+                found = try victim.program.ask("told")
+                usleep(10_000)
+            }
+            #expect(found == text)
+        }
+        func command(_ arguments: [String]) throws {
+            let result = try run([products + "/swift-hotpatch"] + arguments + ["--pid", "\(victim.program.pid)"])
+            #expect(result.status == 0, "\(result)")
+        }
+        let edit = try victim.edit(["Desk": [("helper v1", "helper v2")]])
+        try command(["apply", edit[0], "--base", edit[1], "--timeout", "60"])
+        try victim.expect(["page": "page v1 helper v2 7"])
+        let helper = "Desk.(helper in _B4A5841E09606D1A325D8DDBC51C50CF)(Swift.Int) -> Swift.String"
+        try expectTold("2: \(helper)")
+        try command(["revert", "2"])
+        try victim.expect(["page": "page v1 helper v1 7"])
+        try expectTold("2: \(helper); 0: ")
+        #expect(victim.program.finish() == 0)
+    }
+
     /// What is refused has a code and an outcome.
     @Test func refusals() throws {
         let victim = try SelfLinked()

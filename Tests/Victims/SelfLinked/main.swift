@@ -1,5 +1,6 @@
 import Glibc
 import Hotpatch
+import Synchronization
 
 // A program that links edited objects into itself when told to. Beside it lies what is edited: Tests/Victims/commands/desk.
 let routes = Dictionary(uniqueKeysWithValues: makeRoutes(Counter()))
@@ -49,6 +50,9 @@ func startCallers() {
     }
 }
 
+/// What was told of changes that were made from outside, a text each.
+let told = Mutex<[String]>([])
+
 answer("ready")
 while let line = readLine() {
     let words = line.split(separator: " ").map(String.init)
@@ -62,6 +66,12 @@ while let line = readLine() {
             startCallers()
             answer("calling")
         case "odd": answer("\(odd)")
+        case "listen":
+            HotReload.onChange { change in
+                told.withLock { $0.append("\(change.patch): \(change.functions.joined(separator: ", "))") }
+            }
+            answer("listening")
+        case "told": answer(told.withLock { $0.joined(separator: "; ") })
         case "facts": answer("\(facts()) \(Limits.pageSize)")
         case "sums": answer(sums())
         case "shelf": answer(shelf())
