@@ -2,6 +2,7 @@ import CHotpatchLinux
 import Glibc
 import HotpatchMemory
 import HotpatchEngine
+import HotpatchObjects
 import HotpatchPlan
 import HotpatchReload
 import HotpatchRemoteTarget
@@ -21,6 +22,8 @@ final class WatchLoop {
     private var unfinished: Set<String> = []
     /// The program has been found since the command was launched.
     private var isFound = false
+    /// The program that runs was started again because of what was saved before.
+    private var isRestarted = false
     /// How the program has ended that ran last.
     private var lastEnd: ChildEnd?
     /// When it was decided to start the program again.
@@ -151,7 +154,8 @@ final class WatchLoop {
         let resources = Set(recipe?.resources.map(\.source) ?? [])
         options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
         var directories = recipe?.watchedDirectories ?? [folder]
-        if !watch.directories.isEmpty { directories = watch.directories }
+        if recipe == nil, !watch.directories.isEmpty { directories = [] }
+        directories += watch.directories
         let files = recipe?.manifests ?? []
         do {
             if let watcher {
@@ -170,14 +174,23 @@ final class WatchLoop {
     private func takeChanges() {
         do {
             guard let changes = try watcher?.changes() else { return }
-            for change in changes { noteSaved(change.path) }
-            hasNews = true
+            for change in changes {
+                noteSaved(change.path)
+                if dirty[change.path] != nil { hasNews = true }
+            }
             // What is compiled is old already.
             if let running = compiling, !running.files.isDisjoint(with: changes.map(\.path)) { cancelCompiling() }
         } catch { fail("\(error)") }
     }
 
-    private func noteSaved(_ path: String) { dirty[path] = linux_monotonic_time() }
+    private func noteSaved(_ path: String) {
+        if isBelowDirectories(path) || program?.recipe.role(of: path) == .manifest {
+            dirty[path] = linux_monotonic_time()
+        } else if let module = program?.recipe.source(path)?.module, module.language == .swift {
+            // It is read when another file of its module is compiled, and what does not run must not be reckoned with.
+            unfinished.insert(path)
+        }
+    }
 
     /// The command has ended, and what was saved since it began may be what lets it run.
     private func launchAgain() {
@@ -185,6 +198,7 @@ final class WatchLoop {
         dirty = [:]
         unfinished = []
         restartedAt = nil
+        isRestarted = false
         supervisor.command = watch.command
         do { try launch() } catch {
             hasNews = false
@@ -262,6 +276,14 @@ final class WatchLoop {
         guard let work else { return fail("no thread could be started. Save again.") }
         let now = linux_monotonic_time()
         compiling = (work, process, files, dirty.values.min() ?? now, now)
+    }
+
+    private func isBelowDirectories(_ path: String) -> Bool {
+        watch.directories.isEmpty
+            || watch.directories.contains { directory in
+                let folder = fullPath(directory)
+                return path == folder || path.hasPrefix(folder == "/" ? folder : folder + "/")
+            }
     }
 
     private func isWanted(_ module: String) -> Bool { watch.targets.isEmpty || watch.targets.contains(module) }
@@ -356,7 +378,8 @@ final class WatchLoop {
         let files = changed.sorted()
         for file in files { dirty[file] = nil }
         unfinished = []
-        guard !watch.keep else {
+        // What a restart has not mended, another one would not either.
+        guard !watch.keep, hasNews || !isRestarted else {
             // Others are compiled with what these say, too: not without them, as long as they are not what runs.
             unfinished = changed.filter { program?.recipe.source($0) != nil && access($0, F_OK) == 0 }
             return report.write(.refused(files: files, reason: reasons))
@@ -398,6 +421,7 @@ final class WatchLoop {
 
     private func startAgain(isBuilt: Bool) {
         forgetProgram()
+        isRestarted = true
         supervisor.command = isBuilt ? BuildInvocation.withoutBuilding(watch.command) : watch.command
         do {
             try supervisor.stop(signals: signals)

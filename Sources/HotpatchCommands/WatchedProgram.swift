@@ -25,6 +25,8 @@ final class WatchedProgram: @unchecked Sendable {
     private var digests: [String: String] = [:]
     /// For each source the object of its last compilation that counts: what was written with it says what the file declares and uses.
     private var adopted: [String: String] = [:]
+    /// By source.
+    private var images: [String: String] = [:]
     private var transactions = 0
     /// So many patches can be taken back to what was before them. What the build made is kept for all.
     private static let patchesTakenBack = 16
@@ -84,16 +86,14 @@ final class WatchedProgram: @unchecked Sendable {
     /// Lets the process run what was compiled.
     /// - Throws: `CommandError`. Unless its exit code is `inconsistent` the process runs what it ran before.
     func apply(_ transaction: CompileTransaction) throws(CommandError) -> Outcome {
-        var pairs: [ObjectPair] = []
         var changed: [String: String] = [:]
         for file in transaction.files {
             let base = try base(of: file.source)
             latent[file.source] = nil
             guard digest(base) != digest(file.outputs.object) else { continue }
-            pairs.append(ObjectPair(new: file.outputs.object, base: base))
             changed[file.source] = file.outputs.object
         }
-        if pairs.isEmpty {
+        if changed.isEmpty {
             adopt(transaction.files)
             return .nothing(notes: [])
         }
@@ -106,21 +106,63 @@ final class WatchedProgram: @unchecked Sendable {
             adopt(transaction.files)
             return .reverted(patches: patches, summary: summary)
         }
+        // A transaction changes one image. What others use comes first.
+        var images: [String] = []
+        for file in transaction.files where changed[file.source] != nil {
+            let image = try image(of: file.source)
+            if !images.contains(image) { images.append(image) }
+        }
+        var all: ObjectSession.Applied?
+        var notes: [String] = []
+        for image in images {
+            var part: [String: String] = [:]
+            for (source, object) in changed where try self.image(of: source) == image { part[source] = object }
+            let applied = try apply(part, in: image)
+            adopt(transaction.files.filter { part[$0.source] != nil })
+            guard applied.patch != nil else {
+                notes += applied.notes
+                continue
+            }
+            guard var sum = all else {
+                all = applied
+                continue
+            }
+            sum.functions += applied.functions
+            sum.notes += applied.notes
+            sum.kept += applied.kept
+            sum.summary?.totalNanoseconds += applied.summary?.totalNanoseconds ?? 0
+            all = sum
+        }
+        adopt(transaction.files)
+        guard var all else { return .nothing(notes: notes) }
+        all.notes += notes
+        return .applied(all)
+    }
+
+    /// Lets one image of the process have new objects, by their sources.
+    private func apply(
+        _ objects: [String: String], in image: String
+    ) throws(CommandError) -> ObjectSession.Applied {
+        var changed = objects
+        var pairs: [ObjectPair] = []
+        for (source, object) in changed.sorted(by: { $0.key < $1.key }) {
+            pairs.append(ObjectPair(new: object, base: try base(of: source)))
+        }
         let applied: ObjectSession.Applied
         do throws(CommandError) {
             applied = try session.apply(pairs)
         } catch  where !error.restartReasons.isEmpty && !latent.isEmpty {
             // What was added with an earlier save, and not needed by anything then, may be what is missing.
             for (source, object) in latent where changed[source] == nil {
+                guard try self.image(of: source) == image else { continue }
                 pairs.append(ObjectPair(new: object, base: try base(of: source)))
                 changed[source] = object
             }
             applied = try session.apply(pairs)
         }
-        adopt(transaction.files)
         guard let patch = applied.patch else {
             for (source, object) in changed { latent[source] = object }
-            return .nothing(notes: applied.notes)
+            return applied
         }
         var before: [String: String] = [:]
         for (source, object) in changed {
@@ -135,7 +177,22 @@ final class WatchedProgram: @unchecked Sendable {
                 history[old].before[source] = ""
             }
         }
-        return .applied(applied)
+        return applied
+    }
+
+    /// The path of the image that a source is part of; of a new file, the one of the others of its module.
+    private func image(of source: String) throws(CommandError) -> String {
+        if let known = images[source] { return known }
+        if session.session == nil { try session.prepare() }
+        guard let index = session.session?.index else { return "" }
+        let mates = recipe.source(source)?.module.sources.map(\.path) ?? []
+        let found = ([source] + mates).lazy.compactMap { [snapshot] in
+            snapshot.object(of: $0).flatMap { try? ObjectFile(ElfImage(path: $0)) }
+                .flatMap { LiveProgram.image(of: $0, in: index)?.path }
+        }.first
+        let path = found ?? index.images.first(where: \.isMainProgram)?.path ?? ""
+        images[source] = path
+        return path
     }
 
     /// The object that runs of a source; of a file that is new, one of nothing.

@@ -218,15 +218,22 @@ extension CommandTests {
         @Test func whatIsLeftOutStaysOut() throws {
             let folder = try Self.kiosk.get().path
             try Self.restore(folder)
-            let watched = try Watched(folder, ["--keep"], command: ["swift", "run", "Kiosk"])
+            let main = "Sources/Kiosk/Main/Kiosk.swift"
+            try runTool("mkdir", "\(folder)/Sources/Kiosk/Main")
+            try runTool("mv", "\(folder)/Sources/Kiosk/Kiosk.swift", "\(folder)/\(main)")
+            let watched = try Watched(
+                folder, ["--keep", "--dir", "Sources/Kiosk/Main"], command: ["swift", "run", "Kiosk"])
             _ = try watched.event("ready", seconds: 300)
+            // Of another folder than is watched.
             try watched.save("Sources/Kiosk/Routes.swift", ("var name", "var extra = 5; var name"))
-            _ = try watched.event("refused")
-            try watched.save("Sources/Kiosk/Kiosk.swift", ("\"what?\"", "\"what else?\""))
-            let refused = try watched.event("refused", "applied")
-            #expect(refused["event"] == .string("refused") && refused["files"].count == 2, "\(refused)")
+            for (old, new) in [("\"what?\"", "\"what else?\""), ("\"what else?\"", "\"what then?\"")] {
+                try watched.save(main, (old, new))
+                let refused = try watched.event("refused", "applied")
+                #expect(refused["event"] == .string("refused") && refused["files"].count == 2, "\(refused)")
+            }
             #expect(try watched.ask("hello") == "hello")
             try watched.save("Sources/Kiosk/Routes.swift", ("var extra = 5; ", ""))
+            try watched.save(main, ("\"what then?\"", "\"what now?\""))
             let applied = try watched.event("applied")
             #expect(applied["files"].count == 2, "\(applied)")
             #expect(watched.finish() == -SIGTERM)
@@ -276,6 +283,81 @@ extension CommandTests {
             #expect(reason.contains("price"), "\(reason)")
             #expect(try watched.ask("hello") == "good day")
             #expect(watched.finish() == -SIGTERM)
+        }
+
+        /// A program with a library, saved together; and what a restart does not mend, as each build has its time and other options.
+        @Test func editsOfTwoImages() throws {
+            let directory = try TemporaryDirectory("watched-images", untilExit: true)
+            let folder = directory.path
+            func make(_ file: String, _ text: String) throws {
+                try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(folder)/\(file)", text)
+            }
+            try make(
+                "kiosk.c",
+                """
+                #include <stdio.h>
+                #include <string.h>
+                const char *sign(void);
+                static const char *hello(void) { return "hello"; }
+                int main(void) {
+                    char line[64];
+                    while (fgets(line, sizeof line, stdin)) {
+                        printf("= %s %s\\n", hello(), sign());
+                        fflush(stdout);
+                    }
+                }
+
+                """)
+            try make(
+                "sign.c",
+                """
+                struct size { int width; };
+                static struct size size = {1};
+                static const char *text(void) { return size.width ? "open" : ""; }
+                const char *sign(void) { return text(); }
+
+                """)
+            let files = ["kiosk", "sign"].map {
+                """
+                {"directory": "\(folder)", "file": "\($0).c", "output": "\($0).o",
+                 "arguments": ["gcc", "-g", "-O0", "-fPIC", "-c", "\($0).c", "-o", "\($0).o"]}
+                """
+            }
+            try make("compile_commands.json", "[\(files.joined(separator: ","))]")
+            try make(
+                "Makefile",
+                """
+                all: ; gcc -g -O0 -fPIC -c kiosk.c && gcc -g -O0 -fPIC -c sign.c && gcc -shared sign.o -o libsign.so \
+                && gcc kiosk.o -L. -lsign -Wl,-rpath,'$$ORIGIN' -o kiosk
+
+                """)
+            try runTool("make", "-C", folder)
+            let watched = try Watched(folder, command: ["./kiosk"])
+            _ = try watched.event("ready")
+            #expect(try watched.ask("") == "hello open")
+            for (file, old, new) in [("kiosk.c", "\"hello\"", "\"bye\""), ("sign.c", "\"open\"", "\"closed\"")] {
+                try runTool("sed", "-i", "s/\(old)/\(new)/", "\(folder)/\(file)")
+            }
+            let applied = try watched.event("applied")
+            #expect(applied["files"].count == 2 && applied["functions"].count == 2, "\(applied)")
+            #expect(try watched.ask("") == "bye closed")
+            for (file, old, new) in [("kiosk.c", "\"bye\"", "\"hello\""), ("sign.c", "\"closed\"", "\"open\"")] {
+                try runTool("sed", "-i", "s/\(old)/\(new)/", "\(folder)/\(file)")
+            }
+            _ = try watched.event("restored")
+            #expect(try watched.ask("") == "hello open")
+            #expect(watched.finish() == -SIGTERM)
+            // Built with another layout than the commands say, and written in the future: it is not started again and again.
+            try make(
+                "Makefile", "all: ; sed s/int/long/ sign.c > other.c && gcc -g -O0 -fPIC -c other.c -o sign.o\n")
+            try runTool("make", "-C", folder)
+            try runTool("gcc", "-shared", "\(folder)/sign.o", "-o", "\(folder)/libsign.so")
+            try runTool("touch", "-d", "tomorrow", "\(folder)/sign.c")
+            let again = try Watched(folder, command: ["./kiosk"])
+            _ = try again.event("restarting")
+            _ = try again.event("restarted")
+            _ = try again.event("refused")
+            #expect(again.finish() == -SIGTERM)
         }
 
         @Test func saysWhatItCannotBeginWith() throws {
