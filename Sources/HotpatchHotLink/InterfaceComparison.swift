@@ -22,6 +22,13 @@ struct InterfaceComparison {
         types = (old.types, new.types)
     }
 
+    /// What becomes of a closure of the baseline that has no successor.
+    func kept(_ closure: String) -> KeptClosure {
+        KeptClosure(
+            name: Demangling.demangle(closure) ?? closure, before: fingerprints.old[closure]?.captures,
+            after: fingerprints.new[closure].map { $0.captures ?? [] })
+    }
+
     /// The functions that are called otherwise, and a sentence for each, without its full stop.
     /// - Parameter renamed: the name that something of the new object has in the old one.
     func functionChanges(renamed: (String) -> String) -> [(function: String, reason: String)] {

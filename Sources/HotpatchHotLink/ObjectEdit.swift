@@ -65,10 +65,6 @@ public struct ObjectEdit: Sendable {
         }
         decisions = try decide(&comparison)
         try compareValues(before, after)
-        notes += closures.unmatchedOld.map {
-            "\(Demangling.demangle($0) ?? $0): kept as it was where it is stored. It is gone, or captures something else; what makes it "
-                + "has to run again"
-        }
     }
 
     /// The functions of a file stay its own, whatever an edit does: two objects without any in common are of two files, and one would
@@ -218,6 +214,7 @@ public struct ObjectEdit: Sendable {
         reasons += interfaces.typeChanges()
         if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
+        notes += closures.unmatchedOld.map { interfaces.kept($0).description }
         guard !overrides.isEmpty else { return }
         let found = try VtableSlot.all(overrides, in: new, live) { name in
             formerAddress(of: name) ?? live.address(ofUndefined: name)

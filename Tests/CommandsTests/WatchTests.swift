@@ -113,8 +113,13 @@ extension CommandTests {
             #expect(applied["kept_old"].count == 0, "\(applied)")
             #expect(try watched.ask("hello") == "good day")
             #expect(try watched.ask("count") == "count 2")
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"good day\" }", "{ \"\\(counter.next())\" }"))
+            let kept = try watched.event("applied", "unchanged")
+            let said =
+                "closure #1 in makeRoutes now captures counter: kept as it was where it is stored, until makeRoutes runs again"
+            #expect(kept["kept_old"] == .array([.string(said)]), "\(kept)")
             // Taken back.
-            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"good day\" }", "{ \"hello\" }"))
+            try watched.save("Sources/Kiosk/Routes.swift", ("{ \"\\(counter.next())\" }", "{ \"hello\" }"))
             _ = try watched.event("restored")
             #expect(try watched.ask("hello") == "hello")
             // What does not compile changes nothing; what is saved next is compiled with it.
