@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs `swift-hotpatch watch` over real programs, and writes Tests/Watch/RESULTS.md. Arguments: which of them; all without.
-# WORK: where they are built (kept, if given). LONG=yes: 1,000 saves too. EDITS, SEED, RANDOM_EDITS: see Tests/Watch/watching.py.
+# WORK: where they are built (kept, if given). LONG=yes: 1,000 saves too. EDITS, REBUILDS, SEED, RANDOM_EDITS: see Tests/Watch/watching.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ulimit -c 0

@@ -232,4 +232,4 @@ def main(system):
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main(sys.argv[1]) else 1)
+    begin(main)

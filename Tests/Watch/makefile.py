@@ -75,4 +75,4 @@ def main(language):
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main(sys.argv[1]) else 1)
+    begin(main)

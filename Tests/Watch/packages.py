@@ -18,9 +18,9 @@ class Package:
         os.environ["TMPDIR"] = self.temporary
         run(self.build, self.folder)
 
-    def rebuilt(self, place, count=None):
+    def rebuilt(self, place):
         start = self.run[:2] + ["--skip-build"] + self.run[2:]
-        times = rebuild(self.folder, self.build, start, place, self.port, self.http, count)
+        times = rebuild(self.folder, self.build, start, place, self.port, self.http)
         place.write(self.folder, 0)
         run(self.build, self.folder)
         return times

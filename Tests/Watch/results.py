@@ -10,7 +10,7 @@ print(f"""# What `make prove-watch` found
 Commit {commit}, {datetime.date.today()}, seed {os.environ.get("SEED") or 1}, {os.uname().machine}, {os.cpu_count()} shared cores at a load of
 {load:.1f} (the mean of the last 15 minutes), release build of the command. **live**: from the save to the first answer of the new code, on a
 connection that stays. **compiler**: the same file, compiled by the command that the build's driver names, and nothing else, after each of
-these edits. **rebuilt**: the same edit with the build, the program ended and started again, until it answers. Milliseconds: the median,
+these edits, without an index and the like. **rebuilt**: such edits with the build, the program ended and started again, until it answers. Milliseconds: the median,
 and the range. **held**: for how long the program's threads stood still; the median, and the longest.
 
 | program | file | live | compiler | live / compiler | held | rebuilt | rebuilt / live | edits |

@@ -10,6 +10,7 @@ SEED = int(os.environ.get("SEED") or 1)
 # Between two questions: to ask all the time would slow down what is waited for.
 PAUSE = 0.003
 EDITS = int(os.environ.get("EDITS") or 9)
+REBUILDS = int(os.environ.get("REBUILDS") or 5)
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -260,16 +261,27 @@ class Frontend(Compiler):
         drivers = [line for line in printed.splitlines() if f"-module-name {module} " in line and "swiftc" in line]
         if not drivers:
             raise Failure(f"the build names no command for {module}")
-        words = shlex.split(drivers[0])
-        words = words[next(i for i, word in enumerate(words) if word.endswith("swiftc")):]
-        words = [word for word in words if word not in ("-incremental", "-parseable-output", "-v", "-enable-batch-mode")]
-        jobs = run(words + ["-disable-batch-mode", "-driver-filelist-threshold=100000", "-driver-print-jobs"], folder)[1]
-        for line in jobs.splitlines():
-            job = shlex.split(line)
-            if "-primary-file" in job and os.path.realpath(job[job.index("-primary-file") + 1]) == os.path.realpath(self.file):
-                self.words = self._aside(job)
-                return
+        for line in drivers:
+            words = shlex.split(line)
+            words = words[next(i for i, word in enumerate(words) if word.endswith("swiftc")):]
+            try:
+                jobs = run(self._driver(words) + ["-driver-print-jobs"], folder)[1]
+            except Failure:
+                continue  # Where lines of a build are mixed.
+            for job in map(shlex.split, jobs.splitlines()):
+                primary = job[job.index("-primary-file") + 1] if "-primary-file" in job else ""
+                if primary and os.path.realpath(primary) == os.path.realpath(self.file):
+                    self.words = self._aside(job)
+                    return
         raise Failure(f"the driver names no command for {file}")
+
+    @staticmethod
+    def _driver(words):
+        """Without what the build wants besides code: an index, temporary files, values of constants. To have them costs more time."""
+        unwanted = ("-incremental", "-parseable-output", "-use-frontend-parseable-output", "-v", "-enable-batch-mode", "-save-temps",
+                    "-emit-const-values", "-index-store-path", "-index-ignore-system-modules")
+        result = [word for before, word in zip([""] + words, words) if word not in unwanted and before != "-index-store-path"]
+        return result + ["-disable-batch-mode", "-driver-filelist-threshold=100000"]
 
     @staticmethod
     def _aside(job):
@@ -297,10 +309,10 @@ def spread(seconds):
     return f"{statistics.median(ms):.0f} ({min(ms):.0f}–{max(ms):.0f})"
 
 
-def measure(watch, client, place, compiler, count=None):
+def measure(watch, client, place, compiler):
     """Edits in a row, each beside the compiler's own time for the same file: ([save → answer], [compiler], [held])."""
     live, alone, held = [], [], []
-    for number in range(1001, 1001 + (count or EDITS)):
+    for number in range(1001, 1001 + EDITS):
         mark, begun = watch.mark, time.monotonic()
         place.write(watch.folder, number)
         wait_until(lambda: place.is_live(client, number), f"{place.file}: {number} is not live")
@@ -311,13 +323,13 @@ def measure(watch, client, place, compiler, count=None):
     return live, alone, held
 
 
-def rebuild(folder, build, start, place, port, http=True, count=None):
+def rebuild(folder, build, start, place, port, http=True):
     """The way without: build, end the program, start it, until it answers. In seconds."""
     times = []
     server = subprocess.Popen(start, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         connect(port, http).close()
-        for number in range(2001, 2001 + (count or EDITS)):
+        for number in range(2001, 2001 + REBUILDS):
             begun = time.monotonic()
             place.write(folder, number)
             run(build, folder)
@@ -381,3 +393,18 @@ class Report:
         with open(os.path.join(WORK, "results", self.program + ".json"), "w") as file:
             json.dump({"program": self.program, "checks": self.checks, "figures": self.figures, "notes": self.notes}, file)
         return all(passed for _, passed, _ in self.checks)
+
+
+def begin(main):
+    """Runs a program's checks; one that could not even be built is in the table too."""
+    variant = sys.argv[1]
+    try:
+        passed = main(variant)
+    except (Failure, OSError, subprocess.TimeoutExpired) as error:
+        report = Report(f"{os.path.basename(sys.argv[0])[:-3]}-{variant}")
+
+        def failed():
+            raise error
+        report.check("all", failed)
+        passed = report.write()
+    sys.exit(0 if passed else 1)
