@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ulimit -c 0
+command -v python3 >/dev/null || { echo "error: no python3 on the PATH. Install it (apt-get install python3)." >&2; exit 1; }
 if [ -z "${SWIFT_HOTPATCH:-}" ]; then
     swift build -c release --product swift-hotpatch --scratch-path .build-release >&2
     SWIFT_HOTPATCH=$PWD/.build-release/release/swift-hotpatch
