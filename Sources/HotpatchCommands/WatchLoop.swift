@@ -153,10 +153,12 @@ final class WatchLoop {
         var options = FileWatcher.Options()
         let resources = Set(recipe?.resources.map(\.source) ?? [])
         options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
-        var directories = recipe?.watchedDirectories ?? [folder]
+        // What a build before has left may tell of folders that are gone.
+        var directories = (recipe?.watchedDirectories ?? []).filter { access($0, F_OK) == 0 }
+        if directories.isEmpty { directories = [folder] }
         if recipe == nil, !watch.directories.isEmpty { directories = [] }
         directories += watch.directories
-        let files = recipe?.manifests ?? []
+        let files = (recipe?.manifests ?? []).filter { access($0, F_OK) == 0 }
         do {
             if let watcher {
                 try watcher.watch(directories: directories, files: files, options: options)
