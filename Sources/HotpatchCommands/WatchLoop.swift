@@ -24,6 +24,8 @@ final class WatchLoop {
     private var isFound = false
     /// The program that runs was started again because of what was saved before.
     private var isRestarted = false
+    /// It was said which processes an edit does not reach.
+    private var saidForks = false
     /// How the program has ended that ran last.
     private var lastEnd: ChildEnd?
     /// When it was decided to start the program again.
@@ -108,6 +110,7 @@ final class WatchLoop {
 
     private func found(_ process: SupervisedProcess) {
         isFound = true
+        saidForks = false
         do {
             let recipe = try BuildRecipe.find(
                 directory: folder, command: watch.command, executable: process.executable)
@@ -372,6 +375,16 @@ final class WatchLoop {
             notes = applied.notes.filter { !applied.kept.contains($0) }
         }
         for note in notes { report.write(.notice(note)) }
+        if case .applied = outcome, !saidForks, let program {
+            let forks = supervisor.forks.map(String.init)
+            guard let first = forks.first else { return }
+            saidForks = true
+            let others = forks.count == 1 ? "process \(first) was" : "processes \(forks.joined(separator: ", ")) were"
+            report.write(
+                .notice(
+                    "\(others) forked by the program and \(forks.count == 1 ? "goes" : "go") on with the old code: "
+                        + "only process \(program.process.pid) gets the new one"))
+        }
     }
 
     // MARK: Starting again

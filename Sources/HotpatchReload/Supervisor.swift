@@ -124,6 +124,12 @@ public final class Supervisor {
     /// Whether any process of the command is left.
     public var isRunning: Bool { root != nil || program != nil || !family().isEmpty }
 
+    /// Other processes of the command that execute the same file as the program: those that it has forked.
+    public var forks: [Int32] {
+        guard let program else { return [] }
+        return family().map(\.pid).filter { $0 != program.pid && executable(of: $0) == program.executable }
+    }
+
     /// Starts the command, with the input, output and errors of this process.
     public func launch() throws(SupervisorError) {
         if let root { throw .alreadyRuns(pid: root.pid) }

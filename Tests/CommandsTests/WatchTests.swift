@@ -251,6 +251,7 @@ extension CommandTests {
             let source = """
                 #include <stdio.h>
                 #include <string.h>
+                #include <unistd.h>
                 static int count;
                 struct price { int amount; };
                 static struct price price = {7};
@@ -261,7 +262,10 @@ extension CommandTests {
                     while (fgets(line, sizeof line, stdin)) {
                         if (!strcmp(line, "count\\n")) printf("= %d\\n", next());
                         else if (!strcmp(line, "price\\n")) printf("= %d\\n", price.amount);
-                        else printf("= %s\\n", hello());
+                        else if (!strcmp(line, "fork\\n")) {
+                            if (!fork()) pause();
+                            printf("= forked\\n");
+                        } else printf("= %s\\n", hello());
                         fflush(stdout);
                     }
                 }
@@ -278,8 +282,13 @@ extension CommandTests {
             let watched = try Watched(folder, ["--keep"], command: ["./kiosk"])
             _ = try watched.event("ready")
             #expect(try watched.ask("count") == "1")
+            #expect(try watched.ask("fork") == "forked")
             try watched.save("kiosk.c", ("\"hello\"", "\"good day\""), ("return ++count", "return count += 10"))
             _ = try watched.event("applied")
+            guard case .string(let notice) = try watched.event("notice")["message"] else {
+                throw TestFailure("no text")
+            }
+            #expect(notice.contains("forked by the program"), "\(notice)")
             #expect(try watched.ask("hello") == "good day")
             #expect(try watched.ask("count") == "11")
             try watched.save("kiosk.c", ("int amount;", "int amount, tax;"), ("good day", "good night"))
