@@ -84,6 +84,8 @@ final class WatchLoop {
     }
 
     private func launch() throws {
+        // Both end, and what is started now would not have got what the terminal has sent.
+        if signals.isPending { return }
         isFound = false
         lastEnd = nil
         hasNews = !dirty.isEmpty

@@ -78,6 +78,12 @@ public final class SupervisorSignals {
         return Signal(number: Int32(bytes.0), isFromTerminal: bytes.1 != 0)
     }
 
+    /// Whether ``next()`` has one.
+    public var isPending: Bool {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, 0) > 0
+    }
+
     /// Gives the signals back.
     public func restore() {
         for (number, action) in old {

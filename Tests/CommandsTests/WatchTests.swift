@@ -374,6 +374,43 @@ extension CommandTests {
             #expect(again.finish() == -SIGTERM)
         }
 
+        /// Who ends both while the old program takes its time to end does not get a new one.
+        @Test func endsWhileItRestarts() throws {
+            let directory = try TemporaryDirectory("watched-end", untilExit: true)
+            let folder = directory.path
+            let source = """
+                #include <signal.h>
+                #include <unistd.h>
+                struct size { int width; };
+                static struct size size = {1};
+                static int width(void) { return size.width; }
+                int main(void) {
+                    signal(SIGTERM, SIG_IGN);
+                    for (;;) sleep(width());
+                }
+
+                """
+            try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(folder)/stubborn.c", source)
+            let database = """
+                [{"directory": "\(folder)", "file": "stubborn.c", "output": "stubborn.o",
+                  "arguments": ["gcc", "-g", "-O0", "-c", "stubborn.c", "-o", "stubborn.o"]}]
+                """
+            try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(folder)/compile_commands.json", database)
+            let build = "cd \"$0\" && gcc -g -O0 -c stubborn.c -o stubborn.o && gcc stubborn.o -o stubborn"
+            try runTool("sh", "-c", build, folder)
+            let watched = try Watched(folder, command: ["./stubborn"])
+            let ready = try watched.event("ready")
+            usleep(300_000)
+            try watched.save("stubborn.c", ("int width;", "int width, height;"))
+            _ = try watched.event("restarting")
+            usleep(300_000)
+            kill(watched.conversation.pid, SIGINT)
+            #expect((try? watched.event("launched", seconds: 30)) == nil)
+            #expect(watched.conversation.finish(seconds: 20) == -SIGINT)
+            guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
+            #expect(kill(pid_t(pid), 0) != 0)
+        }
+
         @Test func saysWhatItCannotBeginWith() throws {
             let none = try hotpatch("watch")
             #expect(none.status == 64)
