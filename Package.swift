@@ -132,7 +132,7 @@ let package = Package(
             "HotpatchCommands",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine",
-                "HotpatchObjects", "HotpatchRemoteTarget", "HotpatchReload",
+                "HotpatchHotLink", "HotpatchObjects", "HotpatchRemoteTarget", "HotpatchReload",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
             ]),
