@@ -171,7 +171,7 @@ def scenarios(server, report):
     scenario("a method of an actor", dict(
         edits=[(STORE, "items.append(item)\n", "items.append(item)\n        items.append(item)\n")],
         adds=2))
-    scenario("mutating, where its caller was edited before: named, and restarted", mutating("restarting"))
+    scenario("mutating, where its caller was edited before", mutating("applied"))
     scenario("an enum case: named, and restarted", dict(
         edits=[(STORE, "case noName", "case noName, noPrice")], event="restarting", says="StoreError.*noPrice", seconds=120))
     scenario("a Mutex added", dict(
