@@ -21,5 +21,5 @@ for result in results:
 print("\n| program | what | |\n|---|---|---|")
 for result in results:
     for what, passed, said in result["checks"]:
-        said = said.replace("|", "\\|")
+        said = said.replace("|", "\\|").replace(os.environ["WORK"] + "/", "")
         print(f"| {result['program']} | {what} | {'' if passed else '**failed** '}{said} |")
