@@ -42,9 +42,9 @@ struct Torture {
             let text =
                 isTable
                 ? "| \(row.name) | \(figure.tries) | \(figure.harmed) | \(figure.text) |"
-                : "    \(figure.tries) tries, \(figure.harmed) harmed. \(figure.text)\n"
-                    + (figure.harmed == 0 ? "✔" : "✘") + " Test \"torture: \(row.name)\" "
+                : (figure.harmed == 0 ? "✔" : "✘") + " Test \"torture: \(row.name)\" "
                     + (figure.harmed == 0 ? "passed" : "failed") + " after \(time(nil) - start) seconds."
+                    + "\n    \(figure.tries) tries, \(figure.harmed) harmed. \(figure.text)"
             print(text)
             fflush(nil)
         }
