@@ -1,3 +1,4 @@
+import CHotpatchLinux
 import HotpatchELF
 import HotpatchEngine
 import HotpatchMemory
@@ -12,14 +13,18 @@ struct Inspection {
     let memory: ProcMemory
     let ledger: LedgerState
 
+    /// For a ledger to be found between two changes of it, in nanoseconds.
+    private static let longestLook: UInt64 = 10_000_000_000
+
     init(pid: Int32) throws(CommandError) {
         self.pid = pid
         do {
-            map = try ProcessMap(pid: pid)
             do throws(MemoryError) { memory = try ProcMemory(pid: pid, writable: false) } catch {
                 throw RemoteRefusal.procUnreadable(pid: pid, path: "/proc/\(pid)/mem", code: error.code)
             }
-            ledger = try LedgerState(of: map, memory: memory)
+            let end = linux_monotonic_time() + Self.longestLook
+            (map, ledger) = try LedgerState.read(
+                of: { try ProcessMap(pid: pid) }, memory: memory, until: { linux_monotonic_time() >= end })
         } catch { throw CommandError(error) }
     }
 

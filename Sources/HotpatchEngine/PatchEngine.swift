@@ -29,7 +29,18 @@ public final class PatchEngine {
 
     /// What is patched now.
     public func state() throws(PatchError) -> LedgerState {
-        try reading("read the patch ledger") { try LedgerState(of: target.processMap(), memory: target.memory) }
+        target.beginOperation()
+        defer { target.endOperation() }
+        return try look().state
+    }
+
+    /// Reads the mappings, and the ledger in them.
+    private func look() throws(PatchError) -> (map: ProcessMap, state: LedgerState) {
+        try reading("read the patch ledger") {
+            try LedgerState.read(
+                of: { try reading("read the mappings") { try target.processMap() } }, memory: target.memory,
+                until: { target.isOutOfTime })
+        }
     }
 
     /// Reads what the code of an image refers to, ahead of the first patch of it.
@@ -39,8 +50,9 @@ public final class PatchEngine {
 
     /// Computes what `apply` would do. Changes nothing.
     public func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
-        let map = try reading("read the mappings") { try target.processMap() }
-        let state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
+        target.beginOperation()
+        defer { target.endOperation() }
+        let (map, state) = try look()
         return try plan(request, map: map, state: state, reusing: StagedPatch.Reusable())
     }
 
@@ -76,18 +88,12 @@ public final class PatchEngine {
         var pause: UInt64 = 50_000
         var unexplained = 0
         while true {
-            let map = try reading("read the mappings") { try target.processMap() }
-            var state = LedgerState()
+            let (map, state) = try look()
             let result: Result<T, PatchError>
-            do throws(PatchError) {
-                state = try reading("read the patch ledger") { try LedgerState(of: map, memory: target.memory) }
-                result = .success(try body(map, state))
-            } catch { result = .failure(error) }
+            do throws(PatchError) { result = .success(try body(map, state)) } catch { result = .failure(error) }
             guard case .failure(let error) = result else { return try result.get() }
             switch error.code {
             case .addressTaken, .underway, .overtaken: break
-            // It may have been read while it was written.
-            case .ledger: unexplained += 1
             case .entryChanged:
                 // Another patcher's jump may stand there, which the ledger did not tell of yet.
                 let after = try self.state()
