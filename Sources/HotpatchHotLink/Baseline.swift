@@ -25,6 +25,8 @@ struct Baseline: Sendable {
 
     /// Where parts of functions are, as the code says that goes on there.
     private var found: [Int: Address] = [:]
+    /// Of numbered things, where they were found, whatever their numbers there.
+    private var compared: [Int: Set<Address>] = [:]
     private let live: LiveProgram
     private let file: String?
 
@@ -36,7 +38,7 @@ struct Baseline: Sendable {
         places = [Place?](repeating: nil, count: graph.pieces.count)
         isVerified = [Bool](repeating: false, count: graph.pieces.count)
         for (index, piece) in graph.pieces.enumerated() {
-            if SymbolKind(piece.name).isAnonymous { continue }
+            if SymbolKind(piece.name).isAnonymous || Self.isNumbered(piece.name) { continue }
             places[index] = place(of: piece, digest: digest)
         }
         try verify()
@@ -48,7 +50,7 @@ struct Baseline: Sendable {
             if known == .null { return nil }
             return Place(
                 address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction,
-                isAliased: true)
+                isFunction: graph.pieces[index].isFunction, isAliased: true)
         }
         if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
             // Another file's static thing of the same name, where an earlier object has brought this file's.
@@ -155,6 +157,10 @@ struct Baseline: Sendable {
             if SymbolKind(graph.pieces[index].name).isPart {
                 found[index] = found[index] ?? target - offset
                 return found[index] == target - offset
+                    || Self.isNumbered(graph.pieces[index].name) && isWhatRuns(index, at: target - offset)
+            }
+            if Self.isNumbered(graph.pieces[index].name) {
+                return isIndirect(target) || isWhatRuns(index, at: target - offset)
             }
             if let known = places[index] { return known.address + offset == target || isIndirect(target) }
             let piece = graph.pieces[index]
@@ -164,6 +170,29 @@ struct Baseline: Sendable {
             let contents = Array(graph.bytes(of: index).dropFirst(offset))
             return (try? live.memory.bytes(at: target, count: contents.count)) == contents
         }
+    }
+
+    /// Whether LLVM has numbered it, for it has used the name before: in the process it may have another number, and its own number may be
+    /// that of another one.
+    private static func isNumbered(_ name: String) -> Bool {
+        name.hasPrefix("$s") && SymbolKind.withoutNumber(name) != name
+    }
+
+    /// Whether something that no name tells of is what stands at an address. The first such place counts as the one that it has.
+    private mutating func isWhatRuns(_ index: Int, at address: Address) -> Bool {
+        // Also while it is compared: what it refers to may refer to it.
+        if compared[index, default: []].contains(address) { return true }
+        compared[index, default: []].insert(address)
+        guard runs(index, at: address) else {
+            compared[index]?.remove(address)
+            return false
+        }
+        if places[index] == nil {
+            places[index] = Place(
+                address: address, isInImage: live.image.range.contains(address),
+                isFunction: graph.pieces[index].isFunction, isAliased: true)
+        }
+        return true
     }
 
     /// Whether code that the linker has laid out finds a thread-local where the program's symbols say that it is.

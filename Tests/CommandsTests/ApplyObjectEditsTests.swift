@@ -50,6 +50,20 @@ extension CommandTests {
             #expect(kennel.victim.finish() == 0)
         }
 
+        /// LLVM numbers helpers of one name through the whole file: after an edit above, one has the number that another has in the process.
+        @Test func helpersThatAreNumberedAnew() throws {
+            var tally = try Desk("Tally", editing: ["Tally"])
+            try tally.expect(["sum 18"], ["four"])
+            try tally.apply(
+                ("// Above\n", "func above() async -> Double {\n    async let x = 1.5\n    return await x\n}\n"),
+                ("\"sum\"", "\"sum above \\(await above())\""))
+            try tally.expect(["sum above 1.5 18"], ["four"])
+            try tally.apply(("sum above", "and"))
+            try tally.expect(["and 1.5 18"], ["four"])
+            try tally.apply(("+ d + e", "+ d - e"))
+            try tally.expect(["and 1.5 10"], ["four"])
+        }
+
         /// What each thread has of a variable stays; a new one each thread gets when it first asks for it, and both in one function.
         @Test(arguments: [["gcc", "-fPIC"], ["clang", "-fPIC"], ["clang", "-fPIC", "-fdata-sections"]])
         func newThreadLocals(compiler: [String]) throws {
