@@ -2,16 +2,21 @@
 # What no test program can see: how the code is built. Prints a line per check, in the shape of the tests' own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=verdict.sh
+. Tests/verdict.sh
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
 
 check() {
-    local name=$1 output
+    local name=$1 began=$SECONDS
     shift
-    if output=$("$@" 2>&1); then
-        [ -z "$output" ] || printf '%s\n' "$output" | sed 's/^/    /'
-        echo "✔ Test \"$name\" passed after 0 seconds."
+    if "$@" >"$log" 2>&1; then
+        sed 's/^/    /' "$log"
+        passed "$name" $((SECONDS - began))
     else
-        printf '%s\n' "$output" | sed 's/^/    /'
-        echo "✘ Test \"$name\" failed after 0 seconds."
+        failed "$name" $((SECONDS - began)) "$log"
+        status=1
     fi
 }
 
@@ -78,3 +83,4 @@ check "C and assembly compile for arm64" compiles_for_arm64
 check "hotpatch.h compiles as C and C++" header_compiles
 check "the list of resilient types is this toolchain's" resilient_types
 check "the articles' examples work, and nothing public is undocumented" Tests/docs.sh
+exit $status

@@ -54,6 +54,44 @@ end_all() {
     [ -z "$shown" ] || kill "$shown" 2>/dev/null
     rm -rf "$logs"
 }
+
+# Each verdict against a test with what follows it, and each error: the first of many lines of one, for there may be many.
+failures() {
+    awk '
+        /^(✔|✘|◇|➜|━) / { left = 0 }
+        /^✘ Test run / { next }
+        /^✘ Test .* (recorded an issue|failed after)/ { left = 20 }
+        /^error: / || /^\/.*: error: / || /^\*\*\* / { left = 6 }
+        left > 0 { print substr($0, 1, 1000); left-- }' "$1"
+}
+
+# Ends all with what failed, the seconds of each stage, and the totals.
+summarise() {
+    local log=$logs/all stage passed failed skipped
+    for stage in "${ended[@]}"; do cat "$logs/$stage.log"; done >"$log"
+    # Swift Testing prints a line per test: `✔ Test name passed after …`, `✘ Test …() failed after …`, `➜ Test …() skipped`.
+    passed=$(grep -cE '^[^ ]+ Test .* passed after' "$log")
+    failed=$(grep -cE '^[^ ]+ Test .* failed after' "$log")
+    skipped=$(grep -cE '^[^ ]+ Test .* skipped' "$log")
+    # "Test run with N tests … passed" is a line of the same shape.
+    passed=$((passed - $(grep -cE '^[^ ]+ Test run with .* passed after' "$log")))
+    failed=$((failed - $(grep -cE '^[^ ]+ Test run with .* failed after' "$log")))
+    if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+    if [ "$passed" -eq 0 ]; then
+        echo "error: no test ran"
+        failed=$((failed + 1))
+    fi
+    if [ "$failed" -ne 0 ]; then
+        echo "What failed, once more:"
+        failures "$log"
+    fi
+    grep -E '^[^ ]+ Test .* skipped' "$log" || true
+    for stage in "${ended[@]}"; do echo "$stage: $(cat "$logs/$stage.seconds" 2>/dev/null || echo ?) s"; done
+    echo "all: $SECONDS s"
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
 trap end_all EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
@@ -62,7 +100,10 @@ trap 'exit 143' TERM
 # Plans for arm64 are compared with what its compiler makes. Where there can be no SDK, Tests/arm64/test.sh says why.
 begin sdk Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}"
 begin build swift build --build-tests --explicit-target-dependency-import-check error
-finish build || exit 1
+finish build || {
+    status=1
+    summarise
+}
 finish sdk
 
 # What computes. The tests for arm64 are built meanwhile.
@@ -89,26 +130,4 @@ finish edits || status=1
 begin torture Tests/torture.sh --short --seed 1
 finish torture || status=1
 
-log=$logs/all
-for stage in "${ended[@]}"; do cat "$logs/$stage.log"; done >"$log"
-# Swift Testing prints a line per test: `✔ Test name passed after …`, `✘ Test …() failed after …`, `➜ Test …() skipped`.
-passed=$(grep -cE '^[^ ]+ Test .* passed after' "$log")
-failed=$(grep -cE '^[^ ]+ Test .* failed after' "$log")
-skipped=$(grep -cE '^[^ ]+ Test .* skipped' "$log")
-# "Test run with N tests … passed" is a line of the same shape.
-passed=$((passed - $(grep -cE '^[^ ]+ Test run with .* passed after' "$log")))
-failed=$((failed - $(grep -cE '^[^ ]+ Test run with .* failed after' "$log")))
-if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
-if [ "$passed" -eq 0 ]; then
-    echo "error: no test ran"
-    failed=$((failed + 1))
-fi
-if [ "$failed" -ne 0 ]; then
-    echo "What failed, once more:"
-    grep -E -A 6 '^✘ Test .* (recorded an issue|failed after)|^error: ' "$log" | head -200
-fi
-grep -E '^[^ ]+ Test .* skipped' "$log" || true
-for stage in "${ended[@]}"; do echo "$stage: $(cat "$logs/$stage.seconds" 2>/dev/null || echo ?) s"; done
-echo "all: $SECONDS s"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+summarise

@@ -47,24 +47,13 @@ enum Corpus {
             Compiler(
                 name: "clang++-arm64", ending: "cpp", command: ["clang++", cross], emulation: there, source: .cxx),
         ]
-        if let arm64 {
+        if let arm64 = Arm64SDK.options {
             result.append(
                 Compiler(
                     name: "swift-arm64", ending: "swift", command: swift + arm64, emulation: there, source: .swift))
         }
         return result
     }
-
-    /// Of the SDK for arm64, where it has been made.
-    private static let arm64: [String]? = {
-        let root = "\(#filePath)".split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
-        let sdk = getenv("HOTPATCH_ARM64_SDK").map { String(cString: $0) } ?? "\(root)/.sdk-arm64"
-        guard access("\(sdk)/stamp", R_OK) == 0 else { return nil }
-        return [
-            "-target", "aarch64-unknown-linux-gnu", "-sdk", "\(sdk)/root", "-resource-dir", "\(sdk)/swift/swift_static",
-            "-module-cache-path", "\(sdk)/modules",
-        ]
-    }()
 
     /// Compiles and links; for workers to read.
     /// - Returns: how many pairs there are.

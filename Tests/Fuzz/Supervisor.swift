@@ -82,14 +82,14 @@ struct Supervisor {
         let inputs = tally.values.reduce(0, +)
         let results = tally.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.key) \($0.value)" }
         print("    \(inputs) inputs: \(results.joined(separator: ", "))")
-        for failure in failures.prefix(20) {
-            let number = failure.split(separator: " ")[1]
-            print("    \(failure)\n    again: make fuzz SEED=\(options.seed) INPUTS=\(number)")
-        }
         let isGood = failures.isEmpty && inputs > 0
         print(
             (isGood ? "✔" : "✘") + " Test \"hostile objects: each is linked or refused\" "
                 + (isGood ? "passed" : "failed") + " after \(seconds) seconds.")
+        for failure in failures.prefix(20) {
+            let number = failure.split(separator: " ")[1]
+            print("    \(failure)\n    again: make fuzz SEED=\(options.seed) INPUTS=\(number)")
+        }
         fflush(nil)
     }
 }

@@ -2,6 +2,7 @@ import Glibc
 import HotpatchELF
 import HotpatchHotLink
 import HotpatchTestSupport
+import HotpatchTestSupport
 import Testing
 
 /// What the name of a function leaves out of how it is called, and what an edit does to constants.
@@ -118,8 +119,8 @@ import Testing
 
     @Test func whatNamesLeaveOut() throws { try check(Self.edited.get()) }
 
-    @Test(.enabled(if: EditedSource.arm64 != nil)) func whatNamesLeaveOutForArm64() throws {
-        let edited = try EditedSource(Self.old, Self.new, options: try #require(EditedSource.arm64))
+    @Test(.enabled(if: Arm64SDK.options != nil)) func whatNamesLeaveOutForArm64() throws {
+        let edited = try EditedSource(Self.old, Self.new, options: try #require(Arm64SDK.options))
         try check(edited)
         try checkConstants(edited)
     }

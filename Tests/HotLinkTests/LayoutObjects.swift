@@ -44,15 +44,4 @@ struct EditedSource: Sendable {
     }
 
     var reasons: [String] { RestartReason.all(old: old, new: new).map(\.description) }
-
-    /// Of the SDK for arm64, where it has been made.
-    static let arm64: [String]? = {
-        let root = "\(#filePath)".split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
-        let sdk = getenv("HOTPATCH_ARM64_SDK").map { String(cString: $0) } ?? "\(root)/.sdk-arm64"
-        guard access("\(sdk)/stamp", R_OK) == 0 else { return nil }
-        return [
-            "-target", "aarch64-unknown-linux-gnu", "-sdk", "\(sdk)/root", "-resource-dir", "\(sdk)/swift/swift_static",
-            "-module-cache-path", "\(sdk)/modules",
-        ]
-    }()
 }

@@ -1,4 +1,5 @@
 import HotpatchHotLink
+import HotpatchTestSupport
 import Testing
 
 /// What an edit may not do, in words.
@@ -121,8 +122,8 @@ import Testing
     @Test func whatChangesALayoutIsNamed() throws { try check(Self.edited.get()) }
 
     /// Both compilers write the same records.
-    @Test(.enabled(if: EditedSource.arm64 != nil)) func whatChangesALayoutIsNamedForArm64() throws {
-        try check(EditedSource(Self.old, Self.new, options: try #require(EditedSource.arm64)))
+    @Test(.enabled(if: Arm64SDK.options != nil)) func whatChangesALayoutIsNamedForArm64() throws {
+        try check(EditedSource(Self.old, Self.new, options: try #require(Arm64SDK.options)))
     }
 
     private func check(_ edited: EditedSource) throws {

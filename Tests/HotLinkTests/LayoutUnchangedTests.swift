@@ -1,4 +1,5 @@
 import HotpatchHotLink
+import HotpatchTestSupport
 import Testing
 
 /// What an edit may do.
@@ -47,7 +48,7 @@ import Testing
         #expect(try EditedSource(Self.old, Self.new).reasons == [])
     }
 
-    @Test(.enabled(if: EditedSource.arm64 != nil)) func whatKeepsTheLayoutIsNoReasonForArm64() throws {
-        #expect(try EditedSource(Self.old, Self.new, options: try #require(EditedSource.arm64)).reasons == [])
+    @Test(.enabled(if: Arm64SDK.options != nil)) func whatKeepsTheLayoutIsNoReasonForArm64() throws {
+        #expect(try EditedSource(Self.old, Self.new, options: try #require(Arm64SDK.options)).reasons == [])
     }
 }

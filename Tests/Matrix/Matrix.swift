@@ -61,11 +61,6 @@ struct Matrix {
 
     private static func report(_ name: String, _ trials: [Trial], since start: Int, _ isTable: Bool) -> Bool {
         let failures = trials.filter { $0.failure != nil }
-        for trial in failures {
-            let text = Array("    \(trial.name): \(trial.failure!)\n".utf8)
-            fflush(nil)
-            _ = write(isTable ? 2 : 1, text, text.count)
-        }
         if !isTable {
             let count = trials.map(\.count).reduce(0, +)
             print(
@@ -73,6 +68,10 @@ struct Matrix {
                     + (failures.isEmpty ? "passed" : "failed") + " after \(time(nil) - start) seconds.")
         }
         fflush(nil)
+        for trial in failures {
+            let text = Array("    \(trial.name): \(trial.failure!)\n".utf8)
+            _ = write(isTable ? 2 : 1, text, text.count)
+        }
         return failures.isEmpty
     }
 

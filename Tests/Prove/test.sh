@@ -3,6 +3,8 @@
 # shape of Swift Testing's, and ends with 0 where none failed.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=../verdict.sh
+. Tests/verdict.sh
 limit=${LIMIT:-1200}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -14,17 +16,15 @@ sample() {
     if timeout 600 .build-prove/prove --seed "${SEED:-1}" --limit "$limit" --flip 8 --native 4 "$@" >"$log" 2>&1; then
         awk -F ' *[|] *' '$2 == "x86_64" || $2 == "arm64" {
             print "    " $2 ": " $4 " starts, " $5 " moved, flipped bits noticed: " $(NF - 1) }' "$log"
-        echo "✔ Test \"$name\" passed after $((SECONDS - began)) seconds."
+        passed "$name" $((SECONDS - began))
     else
-        cat "$log"
-        echo "✘ Test \"$name\" failed after $((SECONDS - began)) seconds."
+        failed "$name" $((SECONDS - began)) "$log"
         return 1
     fi
 }
 
 if ! make -s -f Tests/Prove/Makefile >"$log" 2>&1; then
-    cat "$log"
-    echo "✘ Test \"the proof builds\" failed after 0 seconds."
+    failed "the proof builds" 0 "$log"
     exit 1
 fi
 status=0

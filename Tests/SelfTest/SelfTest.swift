@@ -34,8 +34,9 @@ struct SelfTest {
             say("✔ Test \"\(Self.machine)\(group): \(check.name)\" passed after \(seconds()) seconds.")
             return true
         } catch {
-            say("    \(error)")
+            // Below the verdict, which is repeated with what follows where all failures are.
             say("✘ Test \"\(Self.machine)\(group): \(check.name)\" failed after \(seconds()) seconds.")
+            for line in "\(error)".split(separator: "\n") { say("    \(line)") }
             return false
         }
     }

@@ -144,21 +144,9 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
     }
 
     /// Where the SDK for arm64 has been made.
-    @Test(.enabled(if: arm64 != nil)) func theCompilerAgreesForArm64() throws {
-        try compare(.arm64, try #require(Self.arm64))
+    @Test(.enabled(if: Arm64SDK.options != nil)) func theCompilerAgreesForArm64() throws {
+        try compare(.arm64, try #require(Arm64SDK.options))
     }
-
-    private static let arm64: [String]? = {
-        let root = folder.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
-        let sdk = getenv("HOTPATCH_ARM64_SDK").map { String(cString: $0) } ?? "\(root)/.sdk-arm64"
-        guard access("\(sdk)/stamp", R_OK) == 0 else { return nil }
-        return [
-            "-target", "aarch64-unknown-linux-gnu", "-sdk", "\(sdk)/root",
-            // As where the package is built for arm64: the modules of the standard library are there then.
-            "-resource-dir", "\(sdk)/swift/swift_static",
-            "-module-cache-path", "\(sdk)/modules",
-        ]
-    }()
 
     private func compare(_ architecture: CallArchitecture, _ options: [String]) throws {
         let directory = try TemporaryDirectory("golden")

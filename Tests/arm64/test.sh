@@ -9,13 +9,16 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=environment.sh
 . Tests/arm64/environment.sh
+# shellcheck source=../verdict.sh
+. Tests/verdict.sh
 
 skip() {
     echo "➜ Test \"arm64, executed\" skipped: $1"
     if [ "$part" = build ]; then exit 77; else exit 0; fi
 }
+# Usage: fail WHAT [LOG]
 fail() {
-    echo "✘ Test \"arm64: $1\" failed after 0 seconds."
+    failed "arm64: $1" 0 "${2:-}"
     exit 1
 }
 # Usage: took WHAT SINCE
@@ -34,16 +37,19 @@ build() {
     case $? in
     0) ;;
     77) skip "${reason##*$'\n'}" ;;
-    *) echo "$reason"; fail "the SDK is made" ;;
+    *)
+        echo "$reason" >"$log"
+        fail "the SDK is made" "$log"
+        ;;
     esac
     took "SDK" "$began"
     for product in HotpatchSelfTest HotpatchScenarios; do
         began=$SECONDS
-        build_arm64 --product $product >"$log" 2>&1 || { cat "$log"; fail "$product builds"; }
+        build_arm64 --product $product >"$log" 2>&1 || fail "$product builds" "$log"
         took "$product built" "$began"
     done
     began=$SECONDS
-    Tests/arm64/victims.sh "$scratch/victims" >"$log" 2>&1 || { cat "$log"; fail "the victims build"; }
+    Tests/arm64/victims.sh "$scratch/victims" >"$log" 2>&1 || fail "the victims build" "$log"
     took "victims built" "$began"
 }
 
@@ -58,10 +64,9 @@ run_emulated() {
     for scenario in "${scenarios[@]}"; do
         # shellcheck disable=SC2086
         if emulate "$products/HotpatchScenarios" $scenario >"$log" 2>&1; then
-            echo "✔ Test \"$HOTPATCH_MACHINE, scenarios: $scenario\" passed after 0 seconds."
+            passed "$HOTPATCH_MACHINE, scenarios: $scenario"
         else
-            cat "$log"
-            echo "✘ Test \"$HOTPATCH_MACHINE, scenarios: $scenario\" failed after 0 seconds."
+            failed "$HOTPATCH_MACHINE, scenarios: $scenario" 0 "$log"
             status=1
         fi
     done
@@ -98,8 +103,7 @@ run() {
     if build_arm64 --product HotpatchTorture >"$log" 2>&1 && Tests/Victims/torture/build.sh "$scratch/torture" "$clang" "$clang -lstdc++" >"$log" 2>&1; then
         Tests/arm64/boot.sh cloud 1200 "HotpatchTorture --short --seed 1 --victims /tests" "$products/HotpatchTorture" "$scratch"/torture/* || status=1
     else
-        cat "$log"
-        echo "✘ Test \"arm64: the torture builds\" failed after 0 seconds."
+        failed "arm64: the torture builds" 0 "$log"
         status=1
     fi
     # A processor without BTI, pointer authentication and SVE.

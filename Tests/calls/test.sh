@@ -10,6 +10,8 @@
 #   MACHINE="name, "         what stands in front of a test's name; ARM64_SDK and others: see Tests/CallGenerator/CallGenerator.swift
 set -uo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=../verdict.sh
+. Tests/verdict.sh
 
 # Not where it was built: SwiftPM waits for others who use the same directory.
 if [ -z "${SKIP_BUILD:-}" ]; then
@@ -36,13 +38,12 @@ batch() {
     # At length, every combination has its turn.
     [ -n "${LONG:-}" ] && [ -z "${CONFIGURATIONS:-}" ] && export CONFIGURATIONS="Onone/Onone O/O $mixed"
     if SEED=$1 SIGNATURES=$2 "$4" >"$log" 2>&1; then
-        echo "✔ Test \"${MACHINE:-}calls, $(tail -1 "$log")\" passed after $((SECONDS - started)) seconds."
+        passed "${MACHINE:-}calls, $(tail -1 "$log")" $((SECONDS - started))
     else
-        cat "$log"
-        echo "✘ Test \"${MACHINE:-}calls, batch SEED=$1 SIGNATURES=$2\" failed after $((SECONDS - started)) seconds."
+        failed "${MACHINE:-}calls, batch SEED=$1 SIGNATURES=$2" $((SECONDS - started)) "$log"
     fi
 }
-export -f batch
+export -f batch passed failed
 
 left=$signatures
 number=0
