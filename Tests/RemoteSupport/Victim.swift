@@ -34,6 +34,8 @@ public final class Victim {
     public let threads: Int
     /// alpha, beta, spin, at_page_end, a page that nobody can write; on arm64 pad and pad_copy.
     private let places: [Address]
+    /// For all agents that are started in it: on an emulated machine, reading them takes longer than all else.
+    private let known = KnownImages()
 
     /// - Parameters:
     ///   - threads: a letter each, as in victim.c.
@@ -163,10 +165,12 @@ public final class Victim {
     }
 
     public func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
-        AgentSymbols(
+        var symbols = AgentSymbols(
             pthreadCreate: try libc("pthread_create"), pthreadDetach: try libc("pthread_detach"),
             errnoLocation: try libc("__errno_location"),
             index: try SymbolIndex(map: ProcessMap(pid: pid), memory: memory, root: "/proc/\(pid)/root"))
+        symbols.known = known
+        return symbols
     }
 
     /// The numbers of its descriptors, as text.

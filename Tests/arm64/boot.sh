@@ -37,6 +37,7 @@ done
 cat > "$root/init" <<X
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
+${LONG:+export LONG=yes}
 export PROGRAMS=${PROGRAMS:-} HOTPATCH_MACHINE="arm64 Linux \$(uname -r | sed 's/+.*//')${CPU:+ on $CPU}"
 export PATH=/bin:/tests LD_LIBRARY_PATH=/usr/lib HOTPATCH_VICTIMS=/tests HOME=/tmp
 mount -t proc proc /proc

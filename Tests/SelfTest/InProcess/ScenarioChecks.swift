@@ -9,11 +9,11 @@ private let scenarios = [
 /// These patch for seconds.
 private let longScenarios = ["hammer", "births", "forks"]
 
-/// By two of the ways to hold threads and to write text.
+private let ways = [["signal", "procMem"], ["ptrace", "mprotect"], ["signal", "mprotect"], ["ptrace", "procMem"]]
+
+/// Each by one of the ways to hold threads and to write text, in turn: HotpatchTests tries each by two.
 let scenarioChecks: [Check] =
-    scenarios.flatMap { name in
-        [["signal", "procMem"], ["ptrace", "mprotect"]].map { scenario([name] + $0) }
-    } + [
+    scenarios.enumerated().map { scenario([$1] + ways[$0 % ways.count]) } + [
         scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
         scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
         scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
@@ -24,19 +24,17 @@ let scenarioChecks: [Check] =
 
 /// By all others.
 let otherScenarioChecks: [Check] =
-    (scenarios + longScenarios).flatMap { name in
-        [["signal", "mprotect"], ["ptrace", "procMem"]].map { scenario([name] + $0) }
-    }
-    + longScenarios.flatMap { name in
-        [["signal", "procMem"], ["ptrace", "mprotect"]].map { scenario([name] + $0) }
-    } + [scenario(["deaf", "automatic", "mprotect"])]
+    scenarios.enumerated().flatMap { index, name in
+        ways.indices.filter { $0 != index % ways.count }.map { scenario([name] + ways[$0]) }
+    } + longScenarios.flatMap { name in ways.map { scenario([name] + $0) } }
+    + [scenario(["deaf", "automatic", "mprotect"])]
 
 /// With pages larger than the kernel's. Those stay as they are, so writes go without mprotect.
 private let largerPages = ["libc", "mapped", "stub", "pages"].map { scenario([$0, "signal", "procMem", "65536"]) }
 
 /// What depends on the size of pages.
-let briefScenarioChecks: [Check] = ["libc", "mapped", "guarded", "stub", "pages"].flatMap { name in
-    [["signal", "procMem"], ["ptrace", "mprotect"]].map { scenario([name] + $0) }
+let briefScenarioChecks: [Check] = ["libc", "mapped", "guarded", "stub", "pages"].enumerated().map {
+    scenario([$1] + ways[($0 + 2) % ways.count])
 }
 
 private func scenario(_ arguments: [String]) -> Check {

@@ -94,7 +94,7 @@ private struct Spins {
         parking: hp_parking = HP_PARKING_AUTOMATIC, writer: hp_writer = HP_WRITER_AUTOMATIC, hazard: Bool = false
     ) -> hp_commit_report {
         var options = hp_commit_options()
-        options.timeout_ns = hazard ? 1_000_000 : 20_000_000_000
+        options.timeout_ns = hazard ? 100_000_000 : 20_000_000_000
         options.hold_ns = 10_000_000_000
         options.parking = parking.rawValue
         options.writer = writer.rawValue

@@ -34,7 +34,7 @@ struct Scenarios {
         let writers: [String: LocalTarget.Options.Writer] = ["procMem": .procMem, "mprotect": .mprotect]
         var options = LocalTarget.Options()
         // An emulator is slow, and so is a machine with more to do than it can.
-        options.timeout = .seconds(20)
+        options.timeout = .seconds(40)
         options.longestPause = .seconds(10)
         options.readingTimeout = .seconds(600)
         options.parking = arguments.dropFirst().first.flatMap { parkings[$0] } ?? .automatic
@@ -54,9 +54,9 @@ struct Scenarios {
     }
 }
 
-/// Numbers of rounds: as many as `most`, or as ten seconds allow; an emulator is slow.
+/// Numbers of rounds: as many as `most`, or as two seconds allow, ten where LONG is set; an emulator is slow.
 func rounds(_ most: Int, atLeast fewest: Int) -> some Sequence<Int> {
-    let enough = time(nil) + 10
+    let enough = time(nil) + (getenv("LONG") == nil ? 2 : 10)
     return (0..<most).lazy.prefix { $0 < fewest || time(nil) < enough }
 }
 

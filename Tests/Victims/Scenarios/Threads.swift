@@ -43,7 +43,7 @@ func sleepers() throws {
     let end = ends[0]
     for _ in 0..<20 { startThread { answers.add(Int(victim_wait(end))) } }
     usleep(50_000)
-    for _ in 0..<20 {
+    for _ in rounds(20, atLeast: 5) {
         let patch = try Patch.replace(
             symbol: "read", in: "libc.so.6", with: victim_passthrough(0)!, original: victim_original(0))
         try patch.revert()
@@ -76,7 +76,7 @@ func births() throws {
             }
         }
     }
-    for _ in rounds(100, atLeast: 20) {
+    for _ in rounds(100, atLeast: 10) {
         let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
         try patch.revert()
     }
@@ -101,7 +101,7 @@ func deafThreads() throws {
         }
     }
     while calls.value < 100 { sched_yield() }
-    for _ in 0..<50 {
+    for _ in rounds(50, atLeast: 5) {
         let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
         try expect(victim_add(40, 2) == 38, "the replacement does not run")
         try patch.revert()
