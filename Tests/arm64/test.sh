@@ -96,7 +96,7 @@ run() {
         boot cloud 900 "core calls remote commands scenarios"
         # Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
         boot 16k 400 "commands brief-scenarios"
-        call_signatures "qemu-user" run-arm64-user.sh 25
+        call_signatures "qemu-user" run-arm64-user.sh 10
         return
     fi
     for kernel in cloud 16k; do boot $kernel 1200 "core calls remote commands scenarios other-scenarios"; done
