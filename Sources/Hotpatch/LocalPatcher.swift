@@ -16,6 +16,7 @@ struct LocalPatcher: ~Copyable {
     let target = LocalTarget()
     private var cached: (index: SymbolIndex, own: OwnCode, libraries: Libraries)?
     private let references = ReferenceIndex()
+    private let ledger = KnownLedger()
     private var time = ReadingTime()
 
     /// Counters of the dynamic linker: libraries loaded and unloaded so far (dl_iterate_phdr(3)).
@@ -54,7 +55,7 @@ struct LocalPatcher: ~Copyable {
     mutating func engine() throws(PatchError) -> PatchEngine {
         let (index, own) = try symbols()
         let program = index.images.first { $0.isMainProgram }?.path ?? ""
-        return PatchEngine(target: target, program: program, references: references) {
+        return PatchEngine(target: target, program: program, references: references, ledger: ledger) {
             hp_is_own_code($0.address.rawValue) || own.contains($0)
         }
     }

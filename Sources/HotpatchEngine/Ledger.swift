@@ -96,6 +96,16 @@ enum Ledger {
         var superseded: [Segment] = []
         /// Retired: with the bytes that fit.
         var spare: [(address: Address, size: Int)] = []
+
+        /// Whether everything lies where it did, though records may have been added.
+        func isGrown(from before: Layout) -> Bool {
+            guard major == Ledger.major, (major, minor) == (before.major, before.minor), superseded.isEmpty,
+                before.superseded.isEmpty, segments.count >= before.segments.count
+            else { return false }
+            return zip(segments, before.segments).allSatisfy { new, old in
+                new.address == old.address && new.edition == old.edition && new.size == old.size && new.used >= old.used
+            }
+        }
     }
 
     static func layout(of map: ProcessMap, memory: any MemoryReader) throws -> Layout {

@@ -60,7 +60,8 @@ struct LedgerEncoder {
     init(_ records: [LedgerRecord], behind texts: [String] = []) {
         firstText = UInt32(texts.count) + 1
         nextText = firstText
-        for index in texts.indices where index < Self.remembered || index >= texts.count - Self.remembered {
+        let first = min(Self.remembered, texts.count)
+        for index in [0..<first, max(first, texts.count - Self.remembered)..<texts.count].joined() {
             numbers[texts[index]] = UInt32(index) + 1
         }
         var body: [UInt8] = []

@@ -12,10 +12,12 @@ extension LedgerState {
     /// - Parameters:
     ///   - map: reads the mappings of the process.
     ///   - isOutOfTime: whether to give up, where the ledger changes all the time.
+    ///   - state: reads the ledger that lies in such mappings.
     /// - Returns: the ledger, and the mappings that it was found in.
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read, and what `map` throws.
     public static func read(
-        of map: () throws -> ProcessMap, memory: any MemoryReader, until isOutOfTime: () -> Bool
+        of map: () throws -> ProcessMap, memory: any MemoryReader, until isOutOfTime: () -> Bool,
+        _ state: (ProcessMap) throws -> LedgerState
     ) throws -> (map: ProcessMap, state: LedgerState) {
         var pause: UInt64 = 50_000
         var looks = 3
@@ -23,7 +25,7 @@ extension LedgerState {
             let before = try map()
             let headers = Ledger.headers(of: before, memory: memory)
             do {
-                let state = try LedgerState(of: before, memory: memory)
+                let state = try state(before)
                 // Records of two editions are no ledger, though each can be read.
                 let after = try? Ledger.layout(of: before, memory: memory)
                 let isWhole = after.map { $0.segments.map(\.edition) == state.layout.segments.map(\.edition) } ?? false
@@ -35,6 +37,14 @@ extension LedgerState {
             linux_sleep(pause)
             pause = min(pause * 2, 5_000_000)
         }
+    }
+}
+
+extension LedgerState {
+    public static func read(
+        of map: () throws -> ProcessMap, memory: any MemoryReader, until isOutOfTime: () -> Bool
+    ) throws -> (map: ProcessMap, state: LedgerState) {
+        try read(of: map, memory: memory, until: isOutOfTime) { try LedgerState(of: $0, memory: memory) }
     }
 }
 

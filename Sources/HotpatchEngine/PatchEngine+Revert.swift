@@ -54,7 +54,7 @@ extension PatchEngine {
         let told = patches.map(\.record).filter { callsBack && $0.onRevert != .null && $0.state == .applied }
         plan.callsAfter = told.map { Call($0.onRevert, name: "hotpatch_on_revert") }
         let ledgers = state.layout.segments.first.map { [$0] } ?? []
-        let summary = try commit(plan, ledgers: ledgers, sites: state.sites, data: state.data, state: state)
+        let summary = try commit(plan, ledgers: ledgers, reverted: patches.map(\.record.id), state: state)
         let problems = make(plan.callsAfter).map { failure in
             "patch \(told[failure.index].id) is reverted, but its \(failure.text)"
         }

@@ -16,12 +16,15 @@ public final class PatchEngine {
     let isOwn: (FunctionSymbol) -> Bool
     /// What is known of the images so far. Engines of one process may share it.
     let references: ReferenceIndex
+    /// What is known of the ledger, where the engine is inside the process. Likewise.
+    private let knownLedger: KnownLedger
 
     public init(
         target: any Target, program: String, references: ReferenceIndex = ReferenceIndex(),
-        isOwn: @escaping (FunctionSymbol) -> Bool = { _ in false }
+        ledger: KnownLedger = KnownLedger(), isOwn: @escaping (FunctionSymbol) -> Bool = { _ in false }
     ) {
         self.references = references
+        knownLedger = ledger
         self.target = target
         self.program = program
         self.isOwn = isOwn
@@ -39,7 +42,13 @@ public final class PatchEngine {
         try reading("read the patch ledger") {
             try LedgerState.read(
                 of: { try reading("read the mappings") { try target.processMap() } }, memory: target.memory,
-                until: { target.isOutOfTime })
+                until: { target.isOutOfTime },
+                // From outside, it may have been read while another patcher changed it.
+                { [target, knownLedger] map in
+                    target.committer == 0
+                        ? try LedgerState(of: map, memory: target.memory)
+                        : try knownLedger.read(map, memory: target.memory)
+                })
         }
     }
 
@@ -215,7 +224,7 @@ extension PatchEngine {
         }
         do throws(PatchError) {
             let summary = try commit(
-                plan, ledgers: update.ledgers, sites: planned.sites + state.sites, stores: planned.stores, state: state)
+                plan, ledgers: update.ledgers, sites: planned.sites, stores: planned.stores, state: state)
             room.release()
             giveBack(update)
             return summary
@@ -227,11 +236,12 @@ extension PatchEngine {
 
     /// - Parameters:
     ///   - ledgers: the first segments, of the ledger as it is and as it will be.
-    ///   - sites: those that the plan may write to, for an error to name. What a patch would add is not in the ledger yet.
-    ///   - stores: likewise, as `data`.
+    ///   - sites: those that the plan may write to besides those of the ledger, for an error to name.
+    ///   - stores: likewise.
+    ///   - reverted: the numbers of the patches that it takes out of force.
     func commit(
-        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord], stores: [DataStore] = [],
-        data: [DataRecord] = [], state: LedgerState
+        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord] = [], stores: [DataStore] = [],
+        reverted: [UInt32] = [], state: LedgerState
     ) throws(PatchError) -> CommitSummary {
         var found = state.committer
         if found != 0, found != target.committer {
@@ -253,7 +263,11 @@ extension PatchEngine {
             }, at: min(1, plan.writes.count))
         let block = CommitBlock(plan, underway: words)
         do {
-            return try target.commit(block)
+            // One that fails may have changed anything.
+            knownLedger.forget()
+            let summary = try target.commit(block)
+            if committer != 0 { knownLedger.note(commitFrom: state, reverted: reverted) }
+            return summary
         } catch let mismatch as CommitMismatch {
             let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)
             if words.contains(address) {
@@ -262,12 +276,14 @@ extension PatchEngine {
             }
             // The first write of every plan is the ledger's generation.
             if address == plan.writes.first?.address { throw .overtaken(pid: target.pid) }
-            let site = sites.first {
-                $0.patchAddress == address || target.architecture.hop(of: $0.detour, at: $0.patchAddress) == address
+            func isWritten(_ site: SiteRecord) -> Bool {
+                site.patchAddress == address
+                    || target.architecture.hop(of: site.detour, at: site.patchAddress) == address
             }
+            let site = sites.first(where: isWritten) ?? state.sites.first(where: isWritten)
             let name =
                 site.map { displayName($0.name) } ?? stores.first { $0.address == address }?.name
-                ?? data.first { $0.address == address }.map { displayName($0.name) }
+                ?? state.data.first { $0.address == address }.map { displayName($0.name) }
             throw .entryChanged(
                 function: name ?? "the function", address: address + mismatch.offset, expected: expected, found: found)
         } catch let error as PatchError {

@@ -590,6 +590,9 @@ final class FakeTarget: Target {
     var givesMemoryBack = false
     private(set) var givenBack: [Range<Address>] = []
 
+    /// Of what was mapped: of the ledger, and of stubs.
+    var mappedBytesRead: Int { overlay.mappedBytesRead }
+
     func giveBack(_ range: Range<Address>, then word: UInt64) {
         givenBack.append(range)
         let rest = range.lowerBound + pageSize
@@ -664,8 +667,11 @@ private final class Overlay: MemoryReader {
     private struct State {
         var mapped: [Range<Address>: [UInt8]] = [:]
         var bytes: [Address: UInt8] = [:]
+        var mappedBytesRead = 0
     }
     private let state = Mutex(State())
+
+    var mappedBytesRead: Int { state.withLock(\.mappedBytesRead) }
 
     func map(_ range: Range<Address>) {
         state.withLock { $0.mapped[range] = [UInt8](repeating: 0, count: range.upperBound - range.lowerBound) }
@@ -687,6 +693,7 @@ private final class Overlay: MemoryReader {
             guard let (range, bytes) = state.mapped.first(where: { $0.key.contains(address) }) else { return false }
             let start = address - range.lowerBound
             buffer.copyBytes(from: bytes[start..<start + buffer.count])
+            state.mappedBytesRead += buffer.count
             return true
         }
         if isDone { return }
