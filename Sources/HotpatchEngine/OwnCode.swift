@@ -6,7 +6,7 @@ public struct OwnCode: Sendable {
     private static let prefixes = [
         "$s8Hotpatch", "$s19HotpatchLocalTarget", "$s14HotpatchEngine", "$s12HotpatchPlan", "$s15HotpatchSymbols",
         "$s11HotpatchELF", "$s14HotpatchProcFS", "$s14HotpatchMemory", "$s15HotpatchHotLink", "$s15HotpatchObjects",
-        "hp_",
+        "$s16HotpatchDemangle", "$s17HotpatchSwiftCall", "hp_",
     ]
 
     private let images: Set<String>

@@ -102,7 +102,7 @@ extension RemoteRefusal: CustomStringConvertible {
         case .frozen(let pid):
             "process \(pid) is frozen. Its cgroup's freezer is on, so its threads cannot reach a stop. Write 0 into its cgroup.freeze and try again."
         case .notPermitted(let pid, let hint):
-            "process \(pid) may not be traced. \(hint.reason). \(hint.mend)."
+            "process \(pid) may not be traced. \(sentence(hint.reason)) \(sentence(hint.mend))"
         case .seccomp(let pid, 1):
             "process \(pid) is in strict seccomp mode. The kernel kills it for any call but read, write and exit, and the patch needs others. "
                 + "Patch it before it enters that mode, or from inside."
@@ -116,7 +116,8 @@ extension RemoteRefusal: CustomStringConvertible {
         case .noVectorState(let pid):
             "process \(pid) cannot be given an agent. This processor or kernel has no instruction that keeps all vector registers (xsave). Patch it from inside."
         case .deadline(let pid, let thread):
-            "thread \(thread.tid) (\(thread.name)) of process \(pid) did not stop in time. \(thread.reason). \(thread.mend)."
+            "thread \(thread.tid) (\(thread.name)) of process \(pid) did not stop in time. \(sentence(thread.reason)) "
+                + sentence(thread.mend)
         case .noThreadToBorrow(let pid, let verdicts):
             "no thread of process \(pid) was in a safe place before the deadline. "
                 + verdicts.map { "thread \($0.tid): \($0.reason)" }.joined(separator: "; ")
@@ -135,6 +136,9 @@ extension RemoteRefusal: CustomStringConvertible {
         }
     }
 }
+
+/// What also stands behind a colon, as a sentence of its own.
+private func sentence(_ text: String) -> String { text.prefix(1).uppercased() + text.dropFirst() + "." }
 
 extension RemoteRefusal.PermissionHint {
     var reason: String {

@@ -46,6 +46,21 @@ private let zero: Binary = { _, _ in 0 }
         #expect(try Patch.replacement(for: "victim_add") == nil)
     }
 
+    /// The patcher runs its own functions while it patches: of every module that a program gets with it, none may be replaced.
+    @Test(arguments: [
+        "Memory", "ELF", "ProcFS", "Demangle", "Symbols", "Plan", "HotLink", "Engine", "Objects", "LocalTarget",
+        "SwiftCall", "",
+    ])
+    func ownCodeIsRefused(module: String) throws {
+        let name = "Hotpatch" + module
+        let prefix = "$s\(name.utf8.count)\(name)"
+        let function = try #require(try Patch.functions(matching: prefix + "*").first { $0.name.hasPrefix(prefix) })
+        let error = #expect(throws: PatchError.self) {
+            try Patch.replace(symbol: function.name, withSymbol: "victim_add")
+        }
+        #expect(error?.code == .ownFunction, "\(function.name): \(String(describing: error))")
+    }
+
     @Test func aSwiftFunctionByItsDemangledName() throws {
         #expect(price(of: "tea") == 3)
         for name in [

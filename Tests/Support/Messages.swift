@@ -6,6 +6,11 @@ public func faults(ofMessage text: String) -> [String] {
     let words = text.split(whereSeparator: { " \n".contains($0) }).map(String.init)
     let text = text.split(separator: "\n").map { $0.drop(while: { $0 == " " }) }.joined(separator: "\n")
     for sign in ["..", ". .", "  ", ": :", "::", ";.", ":."] where text.contains(sign) { faults.append("'\(sign)'") }
+    // A sentence that also stands behind a colon. Names of functions and files begin as they begin.
+    let beginnings: Set = ["it", "its", "the", "this", "that", "there", "no", "run", "try", "continue", "see"]
+    for (word, next) in zip(words, words.dropFirst()) where word.hasSuffix(".") && beginnings.contains(next) {
+        faults.append("'\(next)' begins a sentence")
+    }
     // "cannot patch f: cannot patch, because of …"
     var denials: Set<String> = []
     for (word, next) in zip(words, words.dropFirst()) where word.lowercased() == "cannot" && next != "be" {

@@ -129,16 +129,20 @@ extension SymbolRefusal.Reason {
         case .allocatingInitialiser(true):
             return "Build without optimisation, or replace a factory function marked @inline(never)."
         case .allocatingInitialiser(false):
-            return "Build with -g, which tells it, or replace a factory function marked @inline(never)."
+            return
+                "Build with -g, which tells it if libdw1 is installed, or replace a factory function marked @inline(never)."
         case .privateCode(true): return "Make it internal, and @inline(never); or build without optimisation."
-        case .privateCode(false): return "Build with -g, which tells it, or make it internal, and @inline(never)."
+        case .privateCode(false):
+            return "Build with -g, which tells it if libdw1 is installed, or make it internal, and @inline(never)."
         case .privateType: return "Make the type internal; or \(symbols)."
-        case .unknownMutating: return "Say so in the call (selfUse:), or build with -g, which tells it; or \(symbols)."
+        case .unknownMutating:
+            return
+                "Say so in the call (selfUse:), or build with -g, which tells it if libdw1 is installed; or \(symbols)."
         case .unknownThrows:
             return
                 "A closure that does not throw, and does not call it, can replace it where it is not async. Otherwise build with -g, "
-                + "which tells it; or \(symbols)."
-        case .unknownAsync: return "Build with -g, which tells it; or \(symbols)."
+                + "which tells it where libdw is installed (libdw1); or \(symbols)."
+        case .unknownAsync: return "Build with -g, which tells it if libdw1 is installed; or \(symbols)."
         }
     }
 
