@@ -195,11 +195,16 @@ struct LocalPatcher: ~Copyable {
         try with { (patcher) throws(PatchError) in _ = try patcher.engine().revert([patch]) }
     }
 
-    /// Runs `body` with the patcher, which no other thread uses meanwhile.
+    /// Runs `body` with the patcher, which no other thread uses meanwhile. A function that a patch calls runs inside, and is refused.
     static func with<T: Sendable>(_ body: (inout LocalPatcher) throws(PatchError) -> T) throws(PatchError) -> T {
+        let current = ProcessPatcher.current
+        let thread = linux_gettid()
+        if current.user.load(ordering: .relaxed) == thread { throw .nested(pid: current.pid, thread: thread) }
         hp_begin_operation()
         defer { hp_end_operation() }
-        let result: Result<T, PatchError> = ProcessPatcher.current.patcher.withLock { patcher in
+        let result: Result<T, PatchError> = current.patcher.withLock { patcher in
+            current.user.store(thread, ordering: .relaxed)
+            defer { current.user.store(0, ordering: .relaxed) }
             let options = options.value
             patcher.target.options = options
             patcher.time.begin(milliseconds: options.readingTimeout.nanoseconds / 1_000_000)
@@ -228,6 +233,8 @@ struct LocalPatcher: ~Copyable {
 private final class ProcessPatcher: Sendable {
     let pid = linux_getpid()
     let patcher = Mutex(LocalPatcher())
+    /// The thread that uses it; 0 where none does. A thread that asks sees at least what it has written itself.
+    let user = Atomic<Int32>(0)
 
     /// Never released: the process, or one that forked it, may be inside.
     private static let newest = Atomic<Unmanaged<ProcessPatcher>?>(nil)

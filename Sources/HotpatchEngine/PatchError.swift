@@ -242,6 +242,13 @@ extension PatchError {
             thread: Int32(truncatingIfNeeded: thread))
     }
 
+    package static func nested(pid: Int32, thread: Int32) -> PatchError {
+        PatchError(
+            .underway,
+            "cannot use the patcher of process \(pid) here. Thread \(thread) is making a patch already, which has called this function. "
+                + "Patch once the function has returned.", process: pid, thread: thread)
+    }
+
     package static func ledger(_ error: LedgerError) -> PatchError {
         PatchError(.ledger, error.description, cause: error)
     }
