@@ -1,0 +1,329 @@
+import CHotpatchLinux
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchProcFS
+import HotpatchSymbols
+
+/// A plan being made.
+struct Planning {
+    let engine: PatchEngine
+    let map: ProcessMap
+    let state: LedgerState
+    let memory: PageSnapshot
+    /// Before anything was patched: what `memory` holds, and for whole images, of which it would keep every page.
+    let code, images: OriginalCode
+    var plan: PatchPlan
+    var data: DataStores
+    var sites: [SiteRecord] = []
+    var refused: [RefusedReplacement] = []
+    var stores: [DataStore] = []
+    var newSites: [SiteRecord] = []
+    var members: [PatchRecord.Member] = []
+    /// Parallel to `members`: each site once.
+    var memberSites: [SiteRecord] = []
+    var notes: [String] = []
+    var pools: [Pool] = []
+    var hops: [Write] = []
+    /// What is asked for so far, by entry: the number in the request.
+    var asked: [Address: (number: Int, replacement: Replacement)] = [:]
+    var nextSite: UInt32
+
+    struct Pool {
+        var record: SegmentRecord
+        var text: Address
+        var data: Address
+        var isNew: Bool
+
+        init(_ record: SegmentRecord) {
+            self.record = record
+            (text, data, isNew) = (record.code.lowerBound, record.data.lowerBound, true)
+        }
+
+        /// One that the ledger tells of.
+        init(_ record: SegmentRecord, end: (text: Address, data: Address)) {
+            self.record = record
+            (text, data, isNew) = (end.text.roundedUp(to: 16), end.data, false)
+        }
+
+        var isUsed: Bool { text > record.code.lowerBound || data > record.data.lowerBound }
+
+        var segments: [Segment] {
+            [
+                Segment(kind: .text, address: record.code.lowerBound, size: record.codeSize),
+                Segment(kind: .data, address: record.data.lowerBound, size: record.dataSize),
+            ]
+        }
+    }
+
+    /// Of a pool: stubs, and the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
+    static let textSize = 64 << 10
+    static let dataSize = 16 << 10
+    /// Reserved for a stub, or a thunk, before it is known how long it is.
+    static let stubReserve = max(256, AsyncThunk.capacity)
+
+    /// - Parameter staged: pools that are mapped, and that nobody uses yet.
+    init(engine: PatchEngine, map: ProcessMap, state: LedgerState, pools staged: [SegmentRecord]) {
+        self.engine = engine
+        self.map = map
+        self.state = state
+        memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
+        code = OriginalCode(memory, state: state)
+        images = OriginalCode(engine.target.memory, as: code)
+        nextSite = state.nextSite
+        data = DataStores(state: state)
+        plan = PatchPlan(architecture: engine.target.architecture)
+        pools = state.pools.map { Pool($0, end: state.end(of: $0)) } + staged.map { Pool($0) }
+    }
+
+    /// Finds places for the segments of a request, and asks it what they are to hold; nil where it has none.
+    func link(_ request: PatchRequest) throws(PatchError) -> LinkedSegments? {
+        guard !request.segments.isEmpty else { return nil }
+        let page = engine.target.pageSize
+        func size(_ segment: SegmentRequest) -> Int { (max(1, segment.size) + page - 1) / page * page }
+        var segments: [Segment] = []
+        var next = 0
+        while next < request.segments.count {
+            let near = request.segments[next].near
+            let group = request.segments[next...].prefix { $0.near == near }
+            let total = group.reduce(0) { $0 + size($1) }
+            guard var address = place(near: near, size: total, besides: segments.map(\.range)) else {
+                throw .target(
+                    "no \(total) bytes are free near \(near), within \(engine.target.architecture.detourReach >> 20) MiB. "
+                        + "The address space around the image is full. Load less beside it.")
+            }
+            for segment in group {
+                segments.append(Segment(kind: segment.kind, address: address, size: size(segment)))
+                address += size(segment)
+            }
+            next += group.count
+        }
+        let contents = try engine.reading("link the patch") { try request.link(segments.map(\.range)) }
+        for (index, bytes) in contents.contents.enumerated() {
+            guard index < segments.count, bytes.count <= segments[index].size else {
+                throw .target(
+                    "segment \(index) of the patch has no room for \(bytes.count) bytes. Ask for a larger one.")
+            }
+            segments[index].contents = bytes
+        }
+        return LinkedSegments(segments: segments, contents: contents)
+    }
+
+    /// Adds a change of data, or of constants.
+    mutating func add(_ store: DataStore) throws(PatchError) {
+        func refusal(_ why: String) -> PatchError {
+            .target("cannot change \(store.name) at \(store.address). \(why). Nothing was changed.")
+        }
+        guard !store.bytes.isEmpty, store.bytes.count == store.expected.count else {
+            throw refusal("It is to have \(store.bytes.count) bytes instead of \(store.expected.count)")
+        }
+        guard let region = map.region(containing: store.address) else { throw refusal("Nothing is mapped there") }
+        guard region.permissions.contains(.read) else { throw refusal("No data lies there, but what cannot be read") }
+        guard store.isBesideCode || !region.permissions.contains(.execute) else {
+            throw refusal("No data lies there, but code")
+        }
+        guard !region.permissions.contains(.shared) else { throw refusal("Others share the memory") }
+        let write = Write(
+            address: store.address, kind: region.memoryKind, expected: store.expected, bytes: store.bytes)
+        guard !write.crossesPage(pageSize: engine.target.pageSize) else {
+            throw refusal("Its \(store.bytes.count) bytes lie on two pages, and can be half changed")
+        }
+        let isChanged = stores.contains {
+            $0.address < write.range.upperBound && write.address < $0.address + $0.bytes.count
+        }
+        if isChanged { throw refusal("It is changed twice") }
+        let found = try engine.reading("read \(store.name)") {
+            try memory.bytes(at: store.address, count: store.bytes.count)
+        }
+        guard found == store.expected else {
+            let mismatch = CommitMismatch(write: store.address, expected: store.expected, found: found)
+            throw .entryChanged(
+                function: store.name, address: store.address + mismatch.offset, expected: mismatch.expected,
+                found: mismatch.found)
+        }
+        stores.append(store)
+        plan.append(write)
+        try data.add(store.bytes, at: store.address, kind: .value, name: store.name, imagePath: region.path) { found }
+    }
+
+    /// Adds a function, or where it may be left out and cannot be patched, notes that.
+    mutating func add(_ replacement: Replacement, index: Int, isOptional: Bool) throws(PatchError) {
+        guard isOptional else { return try add(replacement) }
+        let before = mark
+        let isAsked = asked[replacement.function.address] != nil
+        do throws(PatchError) { try add(replacement) } catch {
+            guard error.concernsOneFunction else { throw error }
+            rewind(to: before)
+            if !isAsked { asked[replacement.function.address] = nil }
+            refused.append(RefusedReplacement(index: index, function: replacement.function, error: error))
+        }
+    }
+
+    private struct Mark {
+        var plan: PatchPlan.Mark
+        var pools: [Pool]
+        var data: DataStores
+        var counts: (sites: Int, newSites: Int, members: Int, memberSites: Int, notes: Int, hops: Int)
+        var nextSite: UInt32
+    }
+
+    private var mark: Mark {
+        Mark(
+            plan: plan.mark, pools: pools, data: data,
+            counts: (sites.count, newSites.count, members.count, memberSites.count, notes.count, hops.count),
+            nextSite: nextSite)
+    }
+
+    private mutating func rewind(to mark: Mark) {
+        plan.rewind(to: mark.plan)
+        (pools, data, nextSite) = (mark.pools, mark.data, mark.nextSite)
+        sites.removeSubrange(mark.counts.sites...)
+        newSites.removeSubrange(mark.counts.newSites...)
+        members.removeSubrange(mark.counts.members...)
+        memberSites.removeSubrange(mark.counts.memberSites...)
+        notes.removeSubrange(mark.counts.notes...)
+        hops.removeSubrange(mark.counts.hops...)
+    }
+
+    private mutating func add(_ replacement: Replacement) throws(PatchError) {
+        let function = replacement.function
+        if engine.isOwn(function) { throw .ownFunction(function: name(function), address: function.address) }
+        if replacement.address == function.address {
+            throw .itself(function: name(function), address: function.address)
+        }
+        if let known = asked[function.address] {
+            try checkSame(replacement, as: known.replacement)
+            // One patch of one function, under two names.
+            sites.append(sites[known.number])
+            try fill(replacement.originalPointer, with: sites[known.number])
+            return
+        }
+        asked[function.address] = (sites.count, replacement)
+
+        var replacement = replacement
+        if let context = replacement.context { replacement.address = try thunk(for: replacement, allocating: context) }
+        let site: SiteRecord
+        if let known = try knownSite(for: replacement) {
+            site = known
+        } else {
+            site = try newSite(for: replacement)
+        }
+        sites.append(site)
+        members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
+        memberSites.append(site)
+        try fill(replacement.originalPointer, with: site)
+    }
+
+    private mutating func fill(_ pointer: Address?, with site: SiteRecord) throws(PatchError) {
+        guard let pointer else { return }
+        let bytes = engine.word(site.originalAddress.rawValue)
+        plan.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes))
+        try data.add(
+            bytes, at: pointer, kind: .originalPointer, name: site.name,
+            imagePath: map.region(containing: pointer)?.path ?? ""
+        ) {
+            // Of a library that is not loaded yet, there is nothing.
+            (try? memory.bytes(at: pointer, count: bytes.count)) ?? [UInt8](repeating: 0, count: bytes.count)
+        }
+    }
+
+    /// Several names of one code, such as the constructors of complete and of base objects, are one function: by another name it may be
+    /// asked for again, with what is the same code too, or is of the same text where the two are.
+    private func checkSame(_ replacement: Replacement, as known: Replacement) throws(PatchError) {
+        let functions = [known.function, replacement.function]
+        if functions[0].name == functions[1].name {
+            throw .twice(function: name(functions[0]), address: functions[0].address)
+        }
+        func areAlike(_ names: [String]) -> Bool {
+            let texts = names.map(Demangling.demangle)
+            return texts[0] != nil && texts[0] == texts[1]
+        }
+        guard
+            known.address == replacement.address
+                || areAlike(functions.map(\.name)) && areAlike([known.name, replacement.name])
+        else {
+            throw .sameCode(
+                functions: zip(functions, [known, replacement]).map { function, replacement in
+                    areAlike(functions.map(\.name)) ? "\(name(function)) (\(function.name))" : name(function)
+                }.sorted(), address: functions[0].address, image: functions[0].image.path)
+        }
+    }
+
+    /// The thunk through which an async function is entered that needs a larger context: one that is there already, or a new one.
+    private mutating func thunk(
+        for replacement: Replacement, allocating context: AsyncContext.Larger
+    ) throws(PatchError) -> Address {
+        func thunk(at address: Address) -> AsyncThunk {
+            AsyncThunk(
+                engine.target.architecture, at: address, replacement: replacement.address, contextSize: context.size,
+                allocate: context.allocator.allocate, deallocate: context.allocator.deallocate)
+        }
+        let known = state.thunks.first { known in
+            guard known.replacement == replacement.address, known.contextSize == UInt32(clamping: context.size) else {
+                return false
+            }
+            let wanted = thunk(at: known.range.lowerBound)
+            return (try? memory.bytes(at: wanted.address, count: wanted.bytes.count)) == wanted.bytes
+        }
+        if let known { return known.range.lowerBound }
+        let pool = try poolIndex(for: replacement.function)
+        let thunk = thunk(at: pools[pool].text)
+        pools[pool].text = (pools[pool].text + thunk.bytes.count).roundedUp(to: 16)
+        plan.thunks.append(thunk)
+        return thunk.address
+    }
+
+    /// For people. Demangling takes as long as planning, so only what is reported is demangled.
+    func name(_ function: FunctionSymbol) -> String { engine.displayName(function.name) }
+
+    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, data, hops, entries.
+    consuming func finish(_ request: PatchRequest, linked: LinkedSegments?) throws(PatchError) -> PlannedPatch {
+        if members.isEmpty, stores.isEmpty, let first = refused.first { throw first.error }
+        let id = state.nextPatch
+        let created = Set(newSites.map(\.id))
+        var slots: [Write] = []
+        for (site, member) in zip(memberSites, members) where !created.contains(site.id) {
+            slots.append(
+                Write(address: site.slot, kind: .data, expected: nil, bytes: engine.word(member.replacement.rawValue)))
+        }
+        let changed = Set(stores.map(\.address))
+        let changes = plan.writes.filter { changed.contains($0.address) }
+        let pointers = plan.writes.filter { $0.kind == .data && !changed.contains($0.address) }
+        let entries = plan.writes.filter { $0.kind == .text }.sorted { $0.address < $1.address }
+        plan.writes = pointers + slots + changes + hops + entries
+        let new = pools.filter { $0.isNew && $0.isUsed }
+        let segments = plan.segments.map { record(of: $0, owner: id) }
+        plan.segments += new.flatMap(\.segments)
+        let identities = (linked?.contents.identities ?? []).map {
+            LedgerRecord.identity(IdentityRecord(name: $0.name, address: $0.address, owner: id))
+        }
+        let patch = PatchRecord(
+            id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
+            digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
+            stores: data.stores)
+        return PlannedPatch(
+            id: id, plan: plan, pools: new.map(\.record), linked: linked, sites: sites, refused: refused,
+            notes: request.notes + notes, stores: stores, texts: state.texts,
+            records: new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + data.locations.map(LedgerRecord.data)
+                + [.patch(patch)])
+    }
+
+    /// A segment of the request, for the ledger.
+    private func record(of segment: Segment, owner: UInt32) -> LedgerRecord {
+        func size(_ kind: MemoryKind) -> Int { segment.kind == kind ? segment.size : 0 }
+        return .segment(
+            SegmentRecord(
+                kind: .linked, address: segment.address, codeSize: size(.text), constantsSize: size(.constant),
+                dataSize: size(.data), generation: state.layout.generation + 1, owner: owner))
+    }
+}
+
+extension PatchError {
+    /// Whether it says that one function cannot be patched, so that others may be all the same.
+    fileprivate var concernsOneFunction: Bool {
+        switch code {
+        case .refused, .ownFunction, .itself, .asyncContext, .shadowStack, .noSpace, .sameCode: true
+        default: false
+        }
+    }
+}
