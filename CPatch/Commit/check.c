@@ -21,7 +21,7 @@ bool hp_is_behind_call(const hp_commit_job *job, uint64_t pc) {
 }
 
 // The last bytes read: entries of one library lie side by side, and a read costs the same for one as for a hundred.
-enum { WINDOW = 1024 };
+enum { WINDOW = 4096 };
 typedef struct window {
     uint64_t start, end;
     uint8_t bytes[WINDOW];

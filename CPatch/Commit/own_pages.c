@@ -92,6 +92,25 @@ static int write_data(const hp_commit_job *job, size_t first, size_t *next) {
     return error;
 }
 
+// Entries that follow each other in one page, with what lies between them, which is read right before and stays as it is: the kernel takes
+// as long for one as for all. It copies all of them or nothing. Returns how many were written: none where they have to be written one by one.
+static size_t write_together(const hp_commit_job *job, size_t first, size_t last) {
+    enum { SMALLEST_PAGE = 4096 };
+    const hp_write *writes = job->block->writes;
+    uint64_t start = writes[first].address, page_end = (start & ~(uint64_t)(SMALLEST_PAGE - 1)) + SMALLEST_PAGE, end = start;
+    size_t next = first;
+    for (; next < last && writes[next].address >= end && writes[next].address + writes[next].length <= page_end; next++)
+        end = writes[next].address + writes[next].length;
+    if (next < first + 2) return 0;
+    uint8_t bytes[SMALLEST_PAGE];
+    long length = (long)(end - start);
+    if (HP_SYSCALL4(SYS_pread64, job->memory, bytes, length, start) != length) return 0;
+    for (size_t i = first; i < next; i++) hp_copy(bytes + (writes[i].address - start), writes[i].bytes, writes[i].length);
+    if (write_bytes(job, start, bytes, (size_t)length)) return 0;
+    if (writes[first].kind == HP_WRITE_TEXT) hp_flush_code(start, (size_t)length);
+    return next - first;
+}
+
 // Text, or constants, in adjoining pages of one protection, forwards. Returns an errno; `next` is the first write not carried out; not
 // `sealed`: text may not be executable.
 static int write_sealed(const hp_commit_job *job, size_t first, size_t *next, bool *sealed) {
@@ -116,7 +135,11 @@ static int write_sealed(const hp_commit_job *job, size_t first, size_t *next, bo
         return (int)-error;
     }
     int result = 0;
-    for (; *next < last && !result; *next += !result) result = write_one(job, &block->writes[*next], block->writes[*next].bytes);
+    while (*next < last && !result) {
+        size_t count = guarded ? 0 : write_together(job, *next, last);
+        if (!count) result = write_one(job, &block->writes[*next], block->writes[*next].bytes);
+        *next += count ? count : (size_t)!result;
+    }
     error = guarded ? protect(write, start, end, false) : 0;
     return result || !error ? result : (int)-error;
 }

@@ -48,6 +48,8 @@ struct LedgerEncoder {
     /// Of the state word of the last patch among them.
     private(set) var stateOffset: Int?
     private var numbers: [String: UInt32] = [:]
+    /// The last texts asked for, of which most come again at once: of sites their image's path, of members the replacement's name.
+    private var latest: [(text: String, number: UInt32)] = []
     private var newTexts = LedgerWriter()
     private var firstText, nextText: UInt32
 
@@ -190,7 +192,14 @@ struct LedgerEncoder {
     /// 0 for the empty text.
     private mutating func number(of text: String) -> UInt32 {
         if text.isEmpty { return 0 }
-        if let known = numbers[text] { return known }
+        if let known = latest.last(where: { $0.text == text }) { return known.number }
+        let number = numbers[text] ?? add(text)
+        if latest.count == 2 { latest.removeFirst() }
+        latest.append((text, number))
+        return number
+    }
+
+    private mutating func add(_ text: String) -> UInt32 {
         newTexts.blob(text.utf8.prefix(LedgerDecoder.longestText))
         numbers[text] = nextText
         nextText += 1

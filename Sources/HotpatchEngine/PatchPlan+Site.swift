@@ -16,9 +16,8 @@ extension PatchPlan {
     mutating func lead(_ site: SiteRecord, to replacement: Address, from found: [UInt8]) {
         let wanted = site.entry(for: replacement)
         if found == wanted { return }
-        let isOriginal = found == site.original
-        append(
-            Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted),
-            moving: isOriginal ? site.moved.map { $0.move(entry: site.entry, stub: site.stub.lowerBound) } : [])
+        let write = Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted)
+        guard found == site.original else { return append(write) }
+        append(write, moving: site.moved.lazy.map { $0.move(entry: site.entry, stub: site.stub.lowerBound) })
     }
 }

@@ -53,14 +53,16 @@ extension Planning {
 
     /// The first pool within reach that has room; of those beyond the shortest detour's reach, the nearest.
     private func nearestPool(to entry: Address, reach: UInt64) -> Int? {
-        let usable = pools.indices.filter { index in
+        func isUsable(_ index: Int) -> Bool {
             let pool = pools[index]
             return pool.record.code.upperBound - pool.text >= Self.stubReserve
                 && pool.record.data.upperBound - pool.data >= 8
                 && pool.record.code.lowerBound.distance(to: entry) < reach
                 && pool.record.data.upperBound.distance(to: entry) < reach
         }
-        guard reach > engine.target.architecture.detourReach else { return usable.first }
-        return usable.min { pools[$0].text.distance(to: entry) < pools[$1].text.distance(to: entry) }
+        guard reach > engine.target.architecture.detourReach else { return pools.indices.first(where: isUsable) }
+        return pools.indices.filter(isUsable).min {
+            pools[$0].text.distance(to: entry) < pools[$1].text.distance(to: entry)
+        }
     }
 }

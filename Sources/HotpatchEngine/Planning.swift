@@ -19,8 +19,8 @@ struct Planning {
     var stores: [DataStore] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
-    /// Parallel to `members`: each site once.
-    var memberSites: [SiteRecord] = []
+    /// Of sites that were there already, what their slots are to hold.
+    var slots: [Write] = []
     var notes: [String] = []
     var pools: [Pool] = []
     var hops: [Write] = []
@@ -162,14 +162,14 @@ struct Planning {
         var plan: PatchPlan.Mark
         var pools: [Pool]
         var data: DataStores
-        var counts: (sites: Int, newSites: Int, members: Int, memberSites: Int, notes: Int, hops: Int)
+        var counts: (sites: Int, newSites: Int, members: Int, slots: Int, notes: Int, hops: Int)
         var nextSite: UInt32
     }
 
     private var mark: Mark {
         Mark(
             plan: plan.mark, pools: pools, data: data,
-            counts: (sites.count, newSites.count, members.count, memberSites.count, notes.count, hops.count),
+            counts: (sites.count, newSites.count, members.count, slots.count, notes.count, hops.count),
             nextSite: nextSite)
     }
 
@@ -179,7 +179,7 @@ struct Planning {
         sites.removeSubrange(mark.counts.sites...)
         newSites.removeSubrange(mark.counts.newSites...)
         members.removeSubrange(mark.counts.members...)
-        memberSites.removeSubrange(mark.counts.memberSites...)
+        slots.removeSubrange(mark.counts.slots...)
         notes.removeSubrange(mark.counts.notes...)
         hops.removeSubrange(mark.counts.hops...)
     }
@@ -204,12 +204,14 @@ struct Planning {
         let site: SiteRecord
         if let known = try knownSite(for: replacement) {
             site = known
+            slots.append(
+                Write(
+                    address: site.slot, kind: .data, expected: nil, bytes: engine.word(replacement.address.rawValue)))
         } else {
             site = try newSite(for: replacement)
         }
         sites.append(site)
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
-        memberSites.append(site)
         try fill(replacement.originalPointer, with: site)
     }
 
@@ -279,16 +281,18 @@ struct Planning {
     consuming func finish(_ request: PatchRequest, linked: LinkedSegments?) throws(PatchError) -> PlannedPatch {
         if members.isEmpty, stores.isEmpty, let first = refused.first { throw first.error }
         let id = state.nextPatch
-        let created = Set(newSites.map(\.id))
-        var slots: [Write] = []
-        for (site, member) in zip(memberSites, members) where !created.contains(site.id) {
-            slots.append(
-                Write(address: site.slot, kind: .data, expected: nil, bytes: engine.word(member.replacement.rawValue)))
-        }
         let changed = Set(stores.map(\.address))
-        let changes = plan.writes.filter { changed.contains($0.address) }
-        let pointers = plan.writes.filter { $0.kind == .data && !changed.contains($0.address) }
-        let entries = plan.writes.filter { $0.kind == .text }.sorted { $0.address < $1.address }
+        var (changes, pointers, entries) = ([Write](), [Write](), [Write]())
+        for write in plan.writes {
+            if changed.contains(write.address) {
+                changes.append(write)
+            } else if write.kind == .data {
+                pointers.append(write)
+            } else {
+                entries.append(write)
+            }
+        }
+        entries.sort { $0.address < $1.address }
         plan.writes = pointers + slots + changes + hops + entries
         let new = pools.filter { $0.isNew && $0.isUsed }
         let segments = plan.segments.map { record(of: $0, owner: id) }

@@ -119,8 +119,14 @@ public final class ProcMemory: MemoryReader {
 public final class PageSnapshot: MemoryReader {
     private let memory: any MemoryReader
     private let pageSize: Int
-    /// By address; empty for a page that cannot be read.
-    private let pages = Mutex<[Address: [UInt8]]>([:])
+    private let pages = Mutex(Pages())
+
+    private struct Pages {
+        /// By address; empty for a page that cannot be read.
+        var known: [Address: [UInt8]] = [:]
+        /// Mostly the next question is about the same.
+        var latest: (page: Address, bytes: [UInt8])?
+    }
 
     /// - Parameter pageSize: in bytes, a power of two.
     public init(of memory: any MemoryReader, pageSize: Int) {
@@ -136,10 +142,11 @@ public final class PageSnapshot: MemoryReader {
             let (start, wanted) = (address + done, buffer.count - done)
             let page = start.roundedDown(to: pageSize)
             let bytes = pages.withLock { pages in
-                if let known = pages[page] { return known }
-                let read = (try? memory.bytes(at: page, count: pageSize)) ?? []
-                pages[page] = read
-                return read
+                if let latest = pages.latest, latest.page == page { return latest.bytes }
+                let bytes = pages.known[page] ?? (try? memory.bytes(at: page, count: pageSize)) ?? []
+                pages.known[page] = bytes
+                pages.latest = (page, bytes)
+                return bytes
             }
             // The memory's own error, or the part of the page that is there.
             if bytes.isEmpty { return try memory.read(at: start, into: .init(rebasing: buffer[done...])) }

@@ -94,7 +94,8 @@ public final class CommitBlock {
             if let last = items.indices.last, address >= items[last].address,
                 case let gap = address - items[last].address - items[last].bytes.count, (0..<16).contains(gap)
             {
-                items[last].bytes += [UInt8](repeating: 0, count: gap) + bytes
+                items[last].bytes.append(contentsOf: repeatElement(0, count: gap))
+                items[last].bytes.append(contentsOf: bytes)
             } else {
                 items.append(Item(address: address, bytes: bytes, kind: .text))
             }

@@ -52,16 +52,17 @@ public struct PatchPlan: Hashable, Sendable {
         }
     }
 
+    public mutating func append(_ write: Write) { writes.append(write) }
+
     /// Adds a write.
     /// - Parameter moves: where threads go on that are found inside the bytes, of those that begin one of their instructions. Where there
     ///   is one, no thread may be on its way back to any byte but the first.
-    public mutating func append(_ write: Write, moving moves: [PCMove] = []) {
+    public mutating func append(_ write: Write, moving moves: some Sequence<PCMove>) {
         writes.append(write)
         let inside = write.address + 1..<max(write.address + 1, write.range.upperBound)
-        let moved = moves.filter { inside.contains($0.from) }
-        guard !moved.isEmpty else { return }
-        self.moves += moved
-        hazards.append(inside)
+        let count = self.moves.count
+        for move in moves where inside.contains(move.from) { self.moves.append(move) }
+        if self.moves.count > count { hazards.append(inside) }
     }
 
     /// Adds a function's detour: its stub, the slot, which is new, and the jump.
@@ -74,7 +75,7 @@ public struct PatchPlan: Hashable, Sendable {
                 address: detour.patchAddress, kind: .text, expected: detour.expected,
                 bytes: architecture.jump(
                     from: detour.patchAddress, to: replacement, insteadOf: detour.bytes)),
-            moving: detour.pcMap.map { $0.move(entry: detour.entry, stub: detour.stub.address) })
+            moving: detour.pcMap.lazy.map { $0.move(entry: detour.entry, stub: detour.stub.address) })
     }
 
     /// The plan that undoes this one where it has just been made: its writes swapped, the last first, and then what undoes its calls.
