@@ -104,7 +104,7 @@ extension PatchEngine {
         }
         let data = try restoreData(of: patches.map(\.record), state: state, memory: memory)
         var plan = made.reversed()
-        for (site, next, found) in layered { plan.lead(site, to: next, from: found) }
+        for (site, next, found) in layered { plan.redirect(site, to: next, from: found) }
         let entries = plan.writes.sorted { $0.address < $1.address }
         plan.writes = generationWrites(state: state)
         for patch in patches {

@@ -13,7 +13,7 @@ extension PatchPlan {
     /// Makes the entry lead to a replacement; threads found inside the function's own bytes go on in the stub. The slot is
     /// written apart, before.
     /// - Parameter found: what stands at the entry: the function's own bytes, or one of our jumps.
-    mutating func lead(_ site: SiteRecord, to replacement: Address, from found: [UInt8]) {
+    mutating func redirect(_ site: SiteRecord, to replacement: Address, from found: [UInt8]) {
         let wanted = site.entry(for: replacement)
         if found == wanted { return }
         let write = Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted)

@@ -18,7 +18,7 @@ extension Planning {
                 function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
         guard found == site.original else {
-            plan.lead(site, to: replacement.address, from: found)
+            plan.redirect(site, to: replacement.address, from: found)
             return site
         }
         guard let detour = try engine.fittingDetour(of: site, replacement, memory: memory) else {
@@ -29,7 +29,7 @@ extension Planning {
         }
         try checkReferences(replacement, of: detour)
         if let hop = detour.hop { try claim(hop, of: replacement, leadingTo: site.stub.lowerBound) }
-        plan.lead(site, to: replacement.address, from: found)
+        plan.redirect(site, to: replacement.address, from: found)
         return site
     }
 

@@ -406,7 +406,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
                 for site in state.sites { _ = (state.isJump(site.original, of: site), state.layer(of: site.id)) }
                 for patch in state.patches { for store in patch.record.stores { _ = state.data(store.location).range } }
                 var plan = PatchPlan(architecture: .x86_64)
-                for site in state.sites { plan.lead(site, to: Address(0x6000), from: site.original) }
+                for site in state.sites { plan.redirect(site, to: Address(0x6000), from: site.original) }
             } catch { damaged += 1 }
         }
         #expect(damaged > 500 && damaged < 3000, "\(damaged), seed \(seed)")

@@ -28,7 +28,7 @@ import Testing
 
     @Test func threadsMoveOnlyFromTheFunctionsOwnBytes() {
         var plan = PatchPlan(architecture: .x86_64)
-        plan.lead(site, to: far, from: site.original)
+        plan.redirect(site, to: far, from: site.original)
         #expect(
             plan.writes == [Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour)]
         )
@@ -36,12 +36,12 @@ import Testing
         #expect(plan.hazards == [Address(0x401001)..<Address(0x401005)])
 
         var next = PatchPlan(architecture: .x86_64)
-        next.lead(site, to: near, from: site.detour)
+        next.redirect(site, to: near, from: site.detour)
         #expect(next.writes.map(\.bytes) == [site.entry(for: near)])
         #expect(next.moves.isEmpty && next.hazards.isEmpty)
 
         var same = PatchPlan(architecture: .x86_64)
-        same.lead(site, to: far, from: site.detour)
+        same.redirect(site, to: far, from: site.detour)
         #expect(same.isEmpty)
     }
 
