@@ -88,22 +88,22 @@ extension PatchEngine {
             let address = try reading("map the patch ledger") { try allocation.mapLedger(size: bytes) }
             return Ledger.Segment(address: address, index: index, edition: edition, size: bytes, used: 0)
         }
-        for home in Ledger.homes {
-            if let there = map.region(containing: home) {
+        for agreed in Ledger.agreedAddresses {
+            if let there = map.region(containing: agreed) {
                 // One that another patcher has mapped and not committed to yet, or never will. Only one commit gets through.
-                if there.path.hasPrefix(Ledger.mappingName), there.range.lowerBound == home, there.count >= bytes {
-                    return Ledger.Segment(address: home, index: 0, edition: edition, size: there.count, used: 0)
+                if there.path.hasPrefix(Ledger.mappingName), there.range.lowerBound == agreed, there.count >= bytes {
+                    return Ledger.Segment(address: agreed, index: 0, edition: edition, size: there.count, used: 0)
                 }
                 continue
             }
-            if !map.regions(overlapping: home..<home + bytes).isEmpty { continue }
+            if !map.regions(overlapping: agreed..<agreed + bytes).isEmpty { continue }
             // Never unmapped again: another patcher may have adopted it.
-            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: home) }
+            let address = try reading("map the patch ledger") { try target.mapLedger(size: bytes, at: agreed) }
             return Ledger.Segment(address: address, index: 0, edition: edition, size: bytes, used: 0)
         }
         throw .target(
             "process \(target.pid) has no place for the patch ledger: something is mapped at "
-                + Ledger.homes.map(\.description).joined(separator: ", ") + ". Nothing was changed.")
+                + Ledger.agreedAddresses.map(\.description).joined(separator: ", ") + ". Nothing was changed.")
     }
 
     /// Where the next edition of the ledger is laid down: in what an old one has left, or in new memory.
