@@ -11,7 +11,7 @@ bool hp_refuse(
     size_t length, uint64_t operand);
 
 // Whether a reference of that kind to `target` is looked for. Most are not, and lie in the image: no branch tells these apart.
-static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_reference_kind kind) {
+static inline bool hp_is_reference_target(const hp_reference_targets *wanted, uint64_t target, hp_reference_kind kind) {
     static const uint8_t nothing;
     uint64_t bit = target - wanted->start;
     bool inside = bit < wanted->length;
@@ -35,7 +35,7 @@ static inline bool hp_is_wanted(const hp_wanted *wanted, uint64_t target, hp_ref
                                                                                                                        \
     /* references.c */                                                                                                 \
     size_t hp_##arch##_find_references(                                                                                \
-        const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach, size_t *from,   \
+        const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, hp_reach reach, size_t *from,   \
         hp_reference *out, size_t capacity);                                                                           \
     hp_verdict hp_##arch##_check_reference(                                                                            \
         const uint8_t *code, size_t length, uint64_t address, const hp_reference *reference, size_t *instruction,      \

@@ -4,7 +4,7 @@
 #include <string.h>
 
 size_t hp_find_references(
-    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach,
+    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, hp_reach reach,
     size_t *from, hp_reference *out, size_t capacity
 ) {
     switch (arch) {
@@ -31,14 +31,14 @@ hp_verdict hp_check_reference(
 }
 
 size_t hp_find_words(
-    const uint8_t *data, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
+    const uint8_t *data, size_t length, uint64_t address, const hp_reference_targets *wanted, size_t *from, hp_reference *out,
     size_t capacity
 ) {
     size_t count = 0;
     for (size_t at = *from; at + sizeof(uint64_t) <= length; at += sizeof(uint64_t)) {
         uint64_t target;
         memcpy(&target, data + at, sizeof target);
-        if (__builtin_expect(!hp_is_wanted(wanted, target, HP_REFERENCE_WORD), 1)) continue;
+        if (__builtin_expect(!hp_is_reference_target(wanted, target, HP_REFERENCE_WORD), 1)) continue;
         if (count == capacity) {
             *from = at;
             return count;

@@ -112,12 +112,12 @@ public struct WantedPlaces: Sendable {
 
     private func collect(
         _ bytes: [UInt8],
-        _ next: (UnsafePointer<hp_wanted>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int) -> Int
+        _ next: (UnsafePointer<hp_reference_targets>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int) -> Int
     ) -> [Reference] {
         var result: [Reference] = []
         entries.withUnsafeBufferPointer { entries in
             insides.withUnsafeBufferPointer { insides in
-                var wanted = hp_wanted(
+                var wanted = hp_reference_targets(
                     start: range.lowerBound.rawValue, length: range.upperBound - range.lowerBound,
                     entries: entries.baseAddress, insides: insides.baseAddress)
                 var from = 0

@@ -138,7 +138,7 @@ import Testing
             }
             for reach in [HP_REACH_NEAR, HP_REACH_SHORT] {
                 let map = [UInt8](repeating: 0xff, count: 128)
-                var wanted = hp_wanted(start: Self.address - 512, length: 1024, entries: nil, insides: nil)
+                var wanted = hp_reference_targets(start: Self.address - 512, length: 1024, entries: nil, insides: nil)
                 var from = 0
                 var found = [hp_reference](repeating: hp_reference(), count: 64)
                 map.withUnsafeBufferPointer { map in
@@ -165,7 +165,7 @@ import Testing
         var result: [hp_reference] = []
         entries.withUnsafeBufferPointer { entries in
             insides.withUnsafeBufferPointer { insides in
-                var wanted = hp_wanted(
+                var wanted = hp_reference_targets(
                     start: entry, length: 8, entries: entries.baseAddress, insides: insides.baseAddress)
                 var from = 0
                 var found = [hp_reference](repeating: hp_reference(), count: capacity)

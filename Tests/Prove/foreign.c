@@ -87,7 +87,7 @@ static void judge(const search *search, const hp_reference *found) {
 static void search_text(const search *search, const uint8_t *insides, hp_reach reach) {
     const image *image = search->image;
     size_t length = image->text_end - image->text_start, from = 0;
-    hp_wanted wanted = {.start = image->text_start, .length = length, .insides = insides};
+    hp_reference_targets wanted = {.start = image->text_start, .length = length, .insides = insides};
     hp_reference found[FOUND_CAPACITY];
     while (from < length) {
         size_t count = hp_find_references(

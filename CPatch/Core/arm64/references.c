@@ -41,7 +41,7 @@ static bool refers(uint32_t word, uint64_t address, page pages[32], hp_reference
 }
 
 size_t hp_arm64_find_references(
-    const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach, size_t *from,
+    const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, hp_reach reach, size_t *from,
     hp_reference *out, size_t capacity
 ) {
     page pages[32] = {{0, 0}};
@@ -51,7 +51,7 @@ size_t hp_arm64_find_references(
     for (; reach == HP_REACH_NEAR && at + ARM64_WORD <= length; at += ARM64_WORD) {
         hp_reference found;
         if (!refers(arm64_word(code + at), address + at, pages, &found) || at < *from) continue;
-        if (!hp_is_wanted(wanted, found.target, (hp_reference_kind)found.kind)) continue;
+        if (!hp_is_reference_target(wanted, found.target, (hp_reference_kind)found.kind)) continue;
         if (count == capacity) {
             *from = at;
             return count;

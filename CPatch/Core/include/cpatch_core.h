@@ -190,12 +190,12 @@ typedef struct hp_reference {
 } hp_reference;
 
 // What is looked for: maps with a bit for each byte from `start` on.
-typedef struct hp_wanted {
+typedef struct hp_reference_targets {
     uint64_t start;
     size_t length;             // bits
     const uint8_t *entries;    // jumps there are wanted; NULL for none
     const uint8_t *insides;    // everything is wanted that refers there; NULL for none
-} hp_wanted;
+} hp_reference_targets;
 
 typedef enum hp_reach {
     HP_REACH_NEAR = 1,         // displacements of 32 bits, and all of arm64's
@@ -206,12 +206,12 @@ typedef enum hp_reach {
 // lie wholly in `code`.
 //   from    [in, out] the offset to go on from, 0 at first; `length` when the end was reached. Not there: `out` is full.
 size_t hp_find_references(
-    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach,
+    hp_arch arch, const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, hp_reach reach,
     size_t *from, hp_reference *out, size_t capacity);
 
 // The same in data, of any architecture: words of 8 bytes, counted from the start of `data`, that hold a wanted address.
 size_t hp_find_words(
-    const uint8_t *data, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
+    const uint8_t *data, size_t length, uint64_t address, const hp_reference_targets *wanted, size_t *from, hp_reference *out,
     size_t capacity);
 
 typedef enum hp_verdict {

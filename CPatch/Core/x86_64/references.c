@@ -63,18 +63,18 @@ static uint64_t form_starts(const uint8_t *code) {
 
 // Whether a form stands at `at` that refers to what is wanted. Most do not: what they are is not branched on.
 static inline bool is_near_reference(
-    const uint8_t *code, uint64_t address, size_t at, const hp_wanted *wanted, hp_reference *out
+    const uint8_t *code, uint64_t address, size_t at, const hp_reference_targets *wanted, hp_reference *out
 ) {
     const form *form = &forms[first_byte[code[at]]];
     uint64_t field = address + at + form->displacement;
     int32_t distance;
     memcpy(&distance, code + at + form->displacement, sizeof distance);
     *out = (hp_reference){field, field + sizeof distance + (uint64_t)(int64_t)distance, form->kind, sizeof distance};
-    return hp_is_wanted(wanted, out->target, (hp_reference_kind)form->kind) & ((code[at + 1] & form->mask) == form->second);
+    return hp_is_reference_target(wanted, out->target, (hp_reference_kind)form->kind) & ((code[at + 1] & form->mask) == form->second);
 }
 
 static size_t find_near(
-    const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
+    const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, size_t *from, hp_reference *out,
     size_t capacity
 ) {
     size_t count = 0;
@@ -99,14 +99,14 @@ static size_t find_near(
 }
 
 static size_t find_short(
-    const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, size_t *from, hp_reference *out,
+    const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, size_t *from, hp_reference *out,
     size_t capacity
 ) {
     size_t count = 0;
     for (size_t at = *from; at + 2 <= length; at++) {
         if (first_byte[code[at]] != REL8) continue;
         uint64_t target = address + at + 2 + (uint64_t)(int64_t)(int8_t)code[at + 1];
-        if (!hp_is_wanted(wanted, target, HP_REFERENCE_JUMP)) continue;
+        if (!hp_is_reference_target(wanted, target, HP_REFERENCE_JUMP)) continue;
         if (count == capacity) {
             *from = at;
             return count;
@@ -118,7 +118,7 @@ static size_t find_short(
 }
 
 size_t hp_x86_64_find_references(
-    const uint8_t *code, size_t length, uint64_t address, const hp_wanted *wanted, hp_reach reach, size_t *from,
+    const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, hp_reach reach, size_t *from,
     hp_reference *out, size_t capacity
 ) {
     return (reach == HP_REACH_SHORT ? find_short : find_near)(code, length, address, wanted, from, out, capacity);
