@@ -14,30 +14,30 @@ hp_parked_table hp_parking_table;
 
 #pragma clang section text = "hotpatch_text"
 
-// Entered on the parked thread, with every signal blocked. Stays until its generation is released.
+// Entered on the parked thread, with every signal blocked. Stays until its epoch is released.
 __attribute__((aligned(HP_MACHINE_PAGE_ALIGN))) void hp_park_handler(int number, siginfo_t *info, void *context) {
     (void)number;
     uint64_t cookie = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
-    uint32_t generation = (uint32_t)(cookie >> 32), index = (uint32_t)cookie;
+    uint32_t epoch = (uint32_t)(cookie >> 32), index = (uint32_t)cookie;
     if (info->si_code != SI_QUEUE || info->si_pid != HP_SYSCALL0(SYS_getpid)) return;
     if (index >= __atomic_load_n(&hp_parking_table.capacity, __ATOMIC_ACQUIRE)) return;
     hp_parked *self = __atomic_load_n(&hp_parking_table.threads, __ATOMIC_ACQUIRE) + index;
 
-    if (!hp_compare_exchange(&self->state, generation << 2 | HP_PHASE_SENT, generation << 2 | HP_PHASE_ARRIVING))
+    if (!hp_compare_exchange(&self->state, epoch << 2 | HP_PHASE_SENT, epoch << 2 | HP_PHASE_ARRIVING))
         return;  // late: that commit has given up
     self->context = context;
-    __atomic_store_n(&self->state, generation << 2 | HP_PHASE_PARKED, __ATOMIC_RELEASE);
+    __atomic_store_n(&self->state, epoch << 2 | HP_PHASE_PARKED, __ATOMIC_RELEASE);
     hp_increment(&hp_parking_table.arrived);
     hp_futex_wake(&hp_parking_table.arrived, 1);
 
     for (;;) {
         uint32_t released = __atomic_load_n(&hp_parking_table.released, __ATOMIC_ACQUIRE);
-        // Generations have 30 bits; shifted up, their difference is signed as 32-bit differences are.
-        if ((int32_t)((released - generation) << 2) >= 0) break;
+        // Epochs have 30 bits; shifted up, their difference is signed as 32-bit differences are.
+        if ((int32_t)((released - epoch) << 2) >= 0) break;
         hp_futex_wait(&hp_parking_table.released, released, UINT64_MAX);
     }
     // Unless a later commit has the entry already, for another thread.
-    hp_compare_exchange(&self->state, generation << 2 | HP_PHASE_PARKED, generation << 2 | HP_PHASE_GONE);
+    hp_compare_exchange(&self->state, epoch << 2 | HP_PHASE_PARKED, epoch << 2 | HP_PHASE_GONE);
     hp_serialise_core();
 }
 

@@ -61,7 +61,7 @@ typedef struct parking {
     hp_commit_job *job;
     int directory;
     int number;
-    uint32_t generation;
+    uint32_t epoch;
     uint32_t count;         // entries of the table in use
     uint32_t missing;       // of them: neither parked nor gone
     int32_t looked_at;      // whose stack is being read, or was last
@@ -103,13 +103,13 @@ static int send(parking *parking, int32_t tid) {
     entry->tid = tid;
     entry->context = 0;
     entry->pc = 0;
-    __atomic_store_n(&entry->state, parking->generation << 2 | HP_PHASE_SENT, __ATOMIC_RELEASE);
+    __atomic_store_n(&entry->state, parking->epoch << 2 | HP_PHASE_SENT, __ATOMIC_RELEASE);
     siginfo_t info;
     hp_clear(&info, sizeof info);
     info.si_signo = parking->number;
     info.si_code = SI_QUEUE;
     info.si_pid = parking->job->pid;
-    info.si_value.sival_ptr = (void *)(uintptr_t)((uint64_t)parking->generation << 32 | index);
+    info.si_value.sival_ptr = (void *)(uintptr_t)((uint64_t)parking->epoch << 32 | index);
     long error = HP_SYSCALL4(SYS_rt_tgsigqueueinfo, parking->job->pid, tid, parking->number, &info);
     if (error) return (int)-error;
     parking->count++;
@@ -143,8 +143,8 @@ static long signal_new_threads(parking *parking) {
 
 // Strikes off a thread that has not taken the signal; false where it has.
 static bool give_up(const parking *parking, hp_parked *entry) {
-    uint32_t generation = parking->generation << 2;
-    return hp_compare_exchange(&entry->state, generation | HP_PHASE_SENT, generation | HP_PHASE_GONE);
+    uint32_t epoch = parking->epoch << 2;
+    return hp_compare_exchange(&entry->state, epoch | HP_PHASE_SENT, epoch | HP_PHASE_GONE);
 }
 
 // Counts who is missing, and strikes off whoever has ended.
@@ -215,7 +215,7 @@ static void count_failed_calls(const parking *parking) {
 
 static void release_everyone(parking *parking) {
     for (uint32_t i = 0; i < parking->count; i++) give_up(parking, &hp_parking_table.threads[i]);
-    __atomic_store_n(&hp_parking_table.released, parking->generation, __ATOMIC_RELEASE);
+    __atomic_store_n(&hp_parking_table.released, parking->epoch, __ATOMIC_RELEASE);
     hp_futex_wake(&hp_parking_table.released, INT32_MAX);
 }
 
@@ -370,7 +370,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
                 break;
             }
             parking.count = 0;
-            parking.generation = (hp_parking_table.released + 1) & 0x3fffffff;
+            parking.epoch = (hp_parking_table.released + 1) & 0x3fffffff;
             job->report->held_threads = 0;
             job->report->moved_threads = 0;
             hp_begin_hold(job);

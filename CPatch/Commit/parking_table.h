@@ -7,7 +7,7 @@
 // A parked thread's entry in the table. Its memory is never unmapped: a signal may arrive late, long after its commit gave up.
 typedef struct hp_parked {
     int32_t tid;
-    uint32_t state;             // generation << 2 | hp_parked_phase
+    uint32_t state;             // epoch << 2 | hp_parked_phase
     ucontext_t *context;        // valid once PARKED
     uint64_t pc;                // where it was, if it was moved; else 0
 } hp_parked;
@@ -22,9 +22,9 @@ typedef enum hp_parked_phase {
 typedef struct hp_parked_table {
     hp_parked *threads;
     uint32_t capacity;
-    uint32_t generation;        // of the commit in progress, 30 bits
+    uint32_t epoch;        // of the commit in progress, 30 bits
     uint32_t arrived;           // futex: the committing thread waits for it to rise
-    uint32_t released;          // futex: the last generation released
+    uint32_t released;          // futex: the last epoch released
 } hp_parked_table;
 
 extern hp_parked_table hp_parking_table __attribute__((visibility("hidden")));
