@@ -62,11 +62,11 @@ extension LedgerState {
         for index in more.indices {
             guard case .patch(var patch) = more[index] else { continue }
             var known = patch.stores.filter { $0.location <= data.count }
-            let fresh = patch.stores.filter { $0.location > data.count }
+            let added = patch.stores.filter { $0.location > data.count }
             renumber(&known)
             let first = UInt32(locations.count)
             patch.stores =
-                known + fresh.map { .init(location: $0.location - UInt32(data.count) + first, bytes: $0.bytes) }
+                known + added.map { .init(location: $0.location - UInt32(data.count) + first, bytes: $0.bytes) }
             more[index] = .patch(patch)
         }
         let newest = newestThatLasts
