@@ -22,7 +22,7 @@ typedef enum hp_parked_phase {
 typedef struct hp_parked_table {
     hp_parked *threads;
     uint32_t capacity;
-    uint32_t epoch;        // of the commit in progress, 30 bits
+    uint32_t epoch;             // of the commit in progress, 30 bits
     uint32_t arrived;           // futex: the committing thread waits for it to rise
     uint32_t released;          // futex: the last epoch released
 } hp_parked_table;

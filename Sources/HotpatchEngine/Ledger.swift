@@ -57,7 +57,9 @@ enum Ledger {
     /// Where segment 0 lies: the first of these that is free or has one. Two patchers that start at the same moment, one from
     /// inside and one from outside, so meet at one place, and the commit lets one of them pass. They lie clear of where the
     /// kernel, a sanitizer or a program of fixed address maps things; the last two also exist with 39 bits of addresses.
-    static let agreedAddresses = [0x6870_0000_0000, 0x2870_0000_0000, 0x30_0000_0000, 0x18_0000_0000].map { Address($0) }
+    static let agreedAddresses = [0x6870_0000_0000, 0x2870_0000_0000, 0x30_0000_0000, 0x18_0000_0000].map {
+        Address($0)
+    }
 
     /// As far as the committer, which is not the commit's to lay down.
     static func header(

@@ -112,7 +112,9 @@ public struct WantedPlaces: Sendable {
 
     private func collect(
         _ bytes: [UInt8],
-        _ next: (UnsafePointer<hp_reference_targets>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int) -> Int
+        _ next: (
+            UnsafePointer<hp_reference_targets>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int
+        ) -> Int
     ) -> [Reference] {
         var result: [Reference] = []
         entries.withUnsafeBufferPointer { entries in
