@@ -18,6 +18,6 @@ extension PatchPlan {
         if found == wanted { return }
         let write = Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted)
         guard found == site.original else { return append(write) }
-        append(write, moving: site.moved.lazy.map { $0.move(entry: site.entry, stub: site.stub.lowerBound) })
+        append(write, moving: site.moved, from: site.entry, to: site.stub.lowerBound)
     }
 }

@@ -52,12 +52,18 @@ public struct PatchPlan: Hashable, Sendable {
         }
     }
 
-    public mutating func append(_ write: Write) { writes.append(write) }
-
     /// Adds a write.
     /// - Parameter moves: where threads go on that are found inside the bytes, of those that begin one of their instructions. Where there
     ///   is one, no thread may be on its way back to any byte but the first.
-    public mutating func append(_ write: Write, moving moves: some Sequence<PCMove>) {
+    public mutating func append(_ write: Write, moving moves: [PCMove] = []) { add(write, moving: moves) }
+
+    /// Adds the write that makes a jump of an entry.
+    /// - Parameter pairs: its instructions, and their copies in the stub, where threads go on.
+    public mutating func append(_ write: Write, moving pairs: [PCPair], from entry: Address, to stub: Address) {
+        add(write, moving: pairs.lazy.map { $0.move(entry: entry, stub: stub) })
+    }
+
+    private mutating func add(_ write: Write, moving moves: some Sequence<PCMove>) {
         writes.append(write)
         let inside = write.address + 1..<max(write.address + 1, write.range.upperBound)
         let count = self.moves.count
@@ -75,7 +81,7 @@ public struct PatchPlan: Hashable, Sendable {
                 address: detour.patchAddress, kind: .text, expected: detour.expected,
                 bytes: architecture.jump(
                     from: detour.patchAddress, to: replacement, insteadOf: detour.bytes)),
-            moving: detour.pcMap.lazy.map { $0.move(entry: detour.entry, stub: detour.stub.address) })
+            moving: detour.pcMap, from: detour.entry, to: detour.stub.address)
     }
 
     /// The plan that undoes this one where it has just been made: its writes swapped, the last first, and then what undoes its calls.
