@@ -236,7 +236,8 @@ let package = Package(
         .executableTarget(
             name: "HotpatchSelfTest",
             dependencies: [
-                "HotpatchCommands", "HotpatchEngine", "HotpatchRemoteTarget", "HotpatchLocalTarget", "HotpatchSymbols",
+                "HotpatchCommands", "HotpatchObjects", "HotpatchEngine", "HotpatchRemoteTarget", "HotpatchLocalTarget",
+                "HotpatchSymbols",
                 "HotpatchPlan", "HotpatchMemory", "HotpatchProcFS", "CPatchCore",
                 "CPatch", "CHotpatchLinux", "CHotpatchVictims", "HotpatchCallChecks", "HotpatchRemoteSupport",
                 "HotpatchTestSupport",

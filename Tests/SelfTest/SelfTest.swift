@@ -7,7 +7,8 @@ import HotpatchTestSupport
 @main
 struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
-        ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks), ("scenarios", scenarioChecks),
+        ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks),
+        ("objects", objectChecks), ("scenarios", scenarioChecks),
         ("other-scenarios", otherScenarioChecks), ("brief-scenarios", briefScenarioChecks),
         ("calls", callingChecks),
     ]

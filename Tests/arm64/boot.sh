@@ -27,7 +27,8 @@ done
 ln -s ../usr/lib/ld-linux-aarch64.so.1 "$root/lib/ld-linux-aarch64.so.1"
 for file; do
     # The symbols are what the tests are about; what is for debuggers takes ten times as long to load.
-    if [ -n "${KEEP_DEBUG:-}" ]; then
+    # What is linked while the tests run is known by its debug information.
+    if [ -n "${KEEP_DEBUG:-}" ] || [ "${file%.o}" != "$file" ]; then
         cp "$file" "$root/tests/"
     else
         "$toolchain/llvm-objcopy" --strip-debug "$file" "$root/tests/$(basename "$file")" 2>/dev/null \

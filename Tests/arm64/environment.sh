@@ -16,4 +16,14 @@ build_arm64() {
     swift build -c release -Xswiftc -enable-testing --swift-sdks-path "$sdk/sdks" --swift-sdk arm64 --static-swift-stdlib --scratch-path "$scratch" "$@"
 }
 
+# Swift for programs that have its runtime linked in.
+compile_swift() {
+    "$toolchain/swiftc" -target aarch64-unknown-linux-gnu -static-stdlib -resource-dir "$sdk/swift/swift_static" -use-ld=lld \
+        -tools-directory "$toolchain" -ld-path="$toolchain/ld.lld" -sdk "$sdk/root" -module-cache-path "$sdk/modules" \
+        -Xcc --sysroot -Xcc "$sdk/root" "$@"
+}
+link_swift() {
+    compile_swift "$@" "-L$sdk/root/usr/lib/aarch64-linux-gnu" -lstdc++ -Xclang-linker -resource-dir -Xclang-linker "$sdk/swift/swift/clang"
+}
+
 emulate() { "$sdk/emulator/qemu-aarch64" -L "$sdk/root" "$@"; }

@@ -45,13 +45,9 @@ $clang -g -O1 -o "$out/hidden" $commands/hidden.c
 library -DPATCH=1000 -o "$out/hidden-patch.so" $commands/hidden.c
 library -DTHREAD_LOCAL -o "$out/hidden-thread-local.so" $commands/hidden.c
 # Swift with its runtime linked in, and a library that is bound to that.
-swift() {
-    "$toolchain/swiftc" -target aarch64-unknown-linux-gnu -static-stdlib -resource-dir "$sdk/swift/swift_static" -use-ld=lld \
-        -tools-directory "$toolchain" -ld-path="$toolchain/ld.lld" -sdk "$sdk/root" -module-cache-path "$sdk/modules" \
-        -Xcc --sysroot -Xcc "$sdk/root" -parse-as-library -module-name later "$@"
-}
-swift -O -o "$out/later" $commands/later.swift "-L$sdk/root/usr/lib/aarch64-linux-gnu" -lstdc++ \
-    -Xclang-linker -resource-dir -Xclang-linker "$sdk/swift/swift/clang"
-swift -Onone -DPATCH -emit-object -o "$out/later-patch.o" $commands/later.swift
+later=(-parse-as-library -module-name later)
+link_swift -O "${later[@]}" -o "$out/later" $commands/later.swift
+compile_swift -Onone "${later[@]}" -DPATCH -emit-object -o "$out/later-patch.o" $commands/later.swift
 library -o "$out/later-patch.so" "$out/later-patch.o"
 rm "$out/later-patch.o"
+Tests/arm64/objects.sh "$out"

@@ -312,7 +312,7 @@ private struct Shop {
 }
 
 /// What the script beside the programs has compiled from Tests/Victims.
-private func victim(_ name: String) -> String {
+func victim(_ name: String) -> String {
     (getenv("HOTPATCH_VICTIMS").map { String(cString: $0) } ?? products) + "/" + name
 }
 
