@@ -32,13 +32,24 @@ final class WatchLoop {
     private var restartedAt: UInt64?
     /// Something was saved that the command may not have seen when it was launched.
     private var hasNews = false
-    private var compiling:
-        (work: WatchWork<Compiled>, process: CompilerProcess, files: Set<String>, savedAt: UInt64, since: UInt64)?
+    private var compiling: Compiling?
     private var building: (work: WatchWork<Built>, process: CompilerProcess, files: [String])?
     private var preparing: WatchWork<Void>?
 
     private typealias Compiled = Result<CompileTransaction, WatchFailure>
     private typealias Built = Result<CompilerResult, WatchFailure>
+
+    /// What is compiled, from the first of several files on that are saved together. Nothing of it is applied before all of them are known.
+    private struct Compiling {
+        var work: WatchWork<Compiled>
+        var process: CompilerProcess
+        var files: Set<String>
+        /// In nanoseconds; as the start of the compilation.
+        var savedAt: UInt64
+        var since: UInt64
+        /// No file follows that is saved together with these.
+        var isSettled: Bool
+    }
 
     init(_ watch: Watch, folder: String) throws {
         self.watch = watch
@@ -67,8 +78,8 @@ final class WatchLoop {
             for event in supervisor.events() { handle(event) }
             if let work = preparing, work.outcome != nil { preparing = nil }
             finishBuilding()
-            finishCompiling()
             takeChanges()
+            finishCompiling()
             launchAgain()
             if compiling == nil, building == nil, preparing == nil, program != nil, !dirty.isEmpty { compile() }
         }
@@ -76,8 +87,10 @@ final class WatchLoop {
 
     private func wait() {
         let descriptors = [
-            signals.descriptor, supervisor.descriptor, watcher?.descriptor, compiling?.work.descriptor,
-            building?.work.descriptor, preparing?.descriptor,
+            signals.descriptor, supervisor.descriptor, watcher?.descriptor, building?.work.descriptor,
+            preparing?.descriptor,
+            // What has been compiled too early waits for the watcher.
+            compiling.flatMap { $0.isSettled || $0.work.outcome == nil ? $0.work.descriptor : nil },
         ]
         var polled = descriptors.compactMap { $0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         _ = poll(&polled, UInt(polled.count), -1)
@@ -156,6 +169,8 @@ final class WatchLoop {
 
     private func startWatching(_ recipe: BuildRecipe?) {
         var options = FileWatcher.Options()
+        // Compilers take longer than it takes to know what was saved together.
+        options.reportsFirstAtOnce = true
         let resources = Set(recipe?.resources.map(\.source) ?? [])
         options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
         // What a build before has left may tell of folders that are gone.
@@ -180,15 +195,23 @@ final class WatchLoop {
 
     private func takeChanges() {
         do {
-            guard let changes = try watcher?.changes() else { return }
+            let changes = try watcher?.changes() ?? []
             for change in changes {
                 noteSaved(change.path)
                 if dirty[change.path] != nil { hasNews = true }
             }
-            // What is compiled is old already.
-            if let running = compiling, !running.files.isDisjoint(with: changes.map(\.path)) { cancelCompiling() }
+            // What is compiled is old already, or not all that was saved together.
+            if let running = compiling, !changes.isEmpty,
+                !running.isSettled || !running.files.isDisjoint(with: changes.map(\.path))
+            {
+                cancelCompiling()
+            }
         } catch { fail("\(error)") }
+        if isSettled { compiling?.isSettled = true }
     }
+
+    /// All is known that was saved together.
+    private var isSettled: Bool { watcher?.isSettled != false }
 
     private func noteSaved(_ path: String) {
         if isBelowDirectories(path) || program?.recipe.role(of: path) == .manifest {
@@ -201,7 +224,7 @@ final class WatchLoop {
 
     /// The command has ended, and what was saved since it began may be what lets it run.
     private func launchAgain() {
-        guard hasNews, !dirty.isEmpty, program == nil, building == nil, !supervisor.isRunning else { return }
+        guard hasNews, !dirty.isEmpty, isSettled, program == nil, building == nil, !supervisor.isRunning else { return }
         dirty = [:]
         unfinished = []
         restartedAt = nil
@@ -260,6 +283,7 @@ final class WatchLoop {
             }
         }
         guard reasons.isEmpty else {
+            guard isSettled else { return }
             return restart(files, because: reasons.joined(separator: "\n"))
         }
         guard !sources.isEmpty else {
@@ -282,7 +306,9 @@ final class WatchLoop {
         }
         guard let work else { return fail("no thread could be started. Save again.") }
         let now = linux_monotonic_time()
-        compiling = (work, process, files, dirty.values.min() ?? now, now)
+        compiling = Compiling(
+            work: work, process: process, files: files, savedAt: dirty.values.min() ?? now, since: now,
+            isSettled: isSettled)
     }
 
     private func isBelowDirectories(_ path: String) -> Bool {
@@ -303,8 +329,9 @@ final class WatchLoop {
     }
 
     private func finishCompiling() {
-        guard let (work, _, files, savedAt, since) = compiling, let outcome = work.outcome else { return }
+        guard let finished = compiling, finished.isSettled, let outcome = finished.work.outcome else { return }
         compiling = nil
+        let (files, savedAt, since) = (finished.files, finished.savedAt, finished.since)
         switch outcome {
         case .failure(let failure):
             fail(failure.description)
@@ -325,6 +352,7 @@ final class WatchLoop {
             }
         }
         for file in files { dirty[file] = nil }
+        program?.removeOldFolders()
     }
 
     private func apply(

@@ -48,13 +48,17 @@ final class WatchedProgram: @unchecked Sendable {
     /// Removes the files that it has made. Nothing is compiled or applied after that.
     func removeFiles() { snapshot.remove() }
 
-    /// A new folder for what is compiled next. The former ones go, but for what is needed of them.
+    /// A new folder for what is compiled next.
     func newFolder() throws -> String {
         transactions += 1
+        return try snapshot.makeFolder("save-\(transactions)")
+    }
+
+    /// Removes the folders of what was compiled, but for what is needed of them. Not while something is compiled.
+    func removeOldFolders() {
         let needed = Array(running.values) + latent.values + adopted.values + history.flatMap { $0.before.values }
         snapshot.removeFolders(named: "save-", butThoseOf: needed)
         digests = digests.filter { access($0.key, F_OK) == 0 }
-        return try snapshot.makeFolder("save-\(transactions)")
     }
 
     /// A Swift file that the build did not have belongs to the program from now on.

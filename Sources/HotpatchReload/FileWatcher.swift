@@ -44,6 +44,9 @@ public final class FileWatcher {
         public var quietMillisecondsAfterRemoval = 100
         /// So long after the first one they are reported without a quiet moment.
         public var longestMilliseconds = 500
+        /// Files that are saved after a quiet moment are reported at once, and those that follow them after the next one:
+        /// ``FileWatcher/isSettled`` tells whether it has come.
+        public var reportsFirstAtOnce = false
         /// Directories that are not looked into, with all below them: where builds go. Hidden ones never are.
         public var excluded: [String] = []
         /// Whether a file is one of those that count, told by its path. What editors leave is not asked about.
@@ -56,6 +59,10 @@ public final class FileWatcher {
     public static func isSource(_ path: String) -> Bool {
         FileWatcherRules.sourceExtensions.contains(String(FileWatcherRules.fileExtension(of: path)))
     }
+
+    /// Whether all that was saved together is reported: no further file has followed for a moment. As of the last ``changes()``; where files
+    /// are reported at once it returns nil when this becomes so.
+    public private(set) var isSettled = true
 
     /// Readable when ``changes()`` is to be called.
     public let descriptor: Int32
@@ -105,6 +112,7 @@ public final class FileWatcher {
         batch.quiet = nanoseconds(options.quietMilliseconds)
         batch.quietAfterRemoval = nanoseconds(options.quietMillisecondsAfterRemoval)
         batch.longest = nanoseconds(options.longestMilliseconds)
+        batch.takesFirstAtOnce = options.reportsFirstAtOnce
         tree = new
         var found: [String] = []
         let error = watchAnew(found: &found)
@@ -122,7 +130,7 @@ public final class FileWatcher {
                 batch.forget(path)
             }
         }
-        linux_timer_set(timer, batch.deadline ?? 0)
+        linux_timer_set(timer, batch.wake(at: now) ?? 0)
         if let error { throw error }
     }
 
@@ -151,9 +159,11 @@ public final class FileWatcher {
             rescan()
             break
         }
-        let taken = batch.take(at: linux_monotonic_time())
+        let now = linux_monotonic_time()
+        let taken = batch.take(at: now)
+        isSettled = batch.isSettled(at: now)
         // What was taken, or put off: the timer stands where the batch says.
-        linux_timer_set(timer, batch.deadline ?? 0)
+        linux_timer_set(timer, batch.wake(at: now) ?? 0)
         let changes = taken.sorted { $0.key < $1.key }.compactMap { compare($0.key, $0.value) }
         // What has been compared is not lost by the error: it is thrown by the next call.
         if changes.isEmpty, let error = trouble {

@@ -6,6 +6,8 @@ struct FileWatcherBatch {
     var quietAfterRemoval: UInt64 = 0
     /// Nanoseconds after the first event, at which the files are taken without a quiet moment.
     var longest: UInt64 = 0
+    /// Files that nothing has happened before are taken at once; those that follow in the same burst, when it is quiet.
+    var takesFirstAtOnce = false
 
     /// How much is known of a file.
     enum Suspicion {
@@ -18,11 +20,18 @@ struct FileWatcherBatch {
     private var pending: [String: Suspicion] = [:]
     private var beingWritten: Set<String> = []
     private var gone: Set<String> = []
+    /// The first event about those that are pending, the first of the burst, and the last.
     private var first: UInt64 = 0
+    private var begun: UInt64 = 0
     private var last: UInt64 = 0
+    /// Nothing of the burst was taken yet.
+    private var isWhole = false
 
     private mutating func note(_ path: String, _ suspicion: Suspicion, at now: UInt64) {
-        if pending.isEmpty { first = now }
+        if pending.isEmpty {
+            first = now
+            if last == 0 || now >= last + quiet { (begun, isWhole) = (now, true) }
+        }
         last = now
         if pending[path] != .certain { pending[path] = suspicion }
     }
@@ -61,6 +70,7 @@ struct FileWatcherBatch {
     /// When the files are to be taken; nil where there are none.
     var deadline: UInt64? {
         guard !pending.isEmpty else { return nil }
+        if takesFirstAtOnce, isWhole, gone.isEmpty, beingWritten.isEmpty { return first }
         let bound = first + longest
         if pending.keys.contains(where: beingWritten.contains) { return bound }
         return min(bound, last + (gone.isEmpty ? quiet : quietAfterRemoval))
@@ -72,7 +82,17 @@ struct FileWatcherBatch {
         defer {
             pending = [:]
             gone = []
+            isWhole = false
         }
         return pending.filter { !beingWritten.contains($0.key) }
+    }
+    /// No file is about to follow those that were taken: it has been quiet, or has not been for long.
+    func isSettled(at now: UInt64) -> Bool {
+        now >= begun + longest || pending.isEmpty && (last == 0 || now >= last + quiet)
+    }
+
+    /// When there is something to take, or what was taken is settled; nil where both is so.
+    func wake(at now: UInt64) -> UInt64? {
+        deadline ?? (takesFirstAtOnce && !isSettled(at: now) ? min(begun + longest, last + quiet) : nil)
     }
 }

@@ -28,6 +28,47 @@ import Testing
         #expect(batch.deadline == nil)
     }
 
+    /// The first of a burst are taken at once, the others when it is quiet.
+    @Test func firstAtOnce() {
+        var batch = empty
+        batch.takesFirstAtOnce = true
+        #expect(batch.isSettled(at: 1) && batch.wake(at: 1) == nil)
+        batch.completed("a", at: 1000)
+        #expect(!batch.isSettled(at: 1000))
+        #expect(taken(&batch, at: 1000) == ["a"])
+        #expect(!batch.isSettled(at: 1009) && batch.wake(at: 1009) == 1010)
+        #expect(batch.isSettled(at: 1010) && batch.wake(at: 1010) == nil)
+        batch.completed("b", at: 1009)
+        #expect(taken(&batch, at: 1010) == [] && !batch.isSettled(at: 1018))
+        batch.completed("c", at: 1012)
+        #expect(batch.deadline == 1022 && taken(&batch, at: 1022) == ["b", "c"])
+        #expect(batch.isSettled(at: 1022))
+        // The next burst.
+        batch.writing("d", at: 1100)
+        batch.completed("a", at: 1100)
+        #expect(taken(&batch, at: 1100) == [])
+        batch.completed("d", at: 1101)
+        #expect(taken(&batch, at: 1101) == ["a", "d"])
+        // What has gone may come back.
+        batch.removed("a", at: 1200)
+        #expect(taken(&batch, at: 1200) == [] && batch.deadline == 1250)
+        batch.completed("a", at: 1201)
+        #expect(taken(&batch, at: 1201) == ["a"])
+    }
+
+    /// What never gets quiet is settled all the same, after a while, and not the first of a burst again and again.
+    @Test func firstAtOnceInAStream() {
+        var batch = empty
+        batch.takesFirstAtOnce = true
+        var all: [UInt64] = []
+        for time in stride(from: UInt64(1000), to: 1400, by: 5) {
+            batch.completed("a", at: time)
+            if !batch.take(at: time).isEmpty { all.append(time) }
+            #expect(batch.isSettled(at: time) == (time >= 1100), "\(time)")
+        }
+        #expect(all == [1000, 1105, 1210, 1315])
+    }
+
     @Test func bound() {
         var batch = empty
         for time in stride(from: UInt64(1000), to: 1200, by: 9) { batch.completed("a", at: time) }
