@@ -36,7 +36,7 @@ final class WatchLoop {
     private var building: (work: WatchWork<Built>, process: CompilerProcess, files: [String])?
     private var preparing: WatchWork<Void>?
 
-    private typealias Compiled = Result<CompileTransaction, WatchFailure>
+    private typealias Compiled = Result<WatchedCompiler.Compiled, WatchFailure>
     private typealias Built = Result<CompilerResult, WatchFailure>
 
     /// What is compiled, from the first of several files on that are saved together. Nothing of it is applied before all of them are known.
@@ -291,18 +291,15 @@ final class WatchLoop {
             return
         }
         let process = CompilerProcess()
-        let recipe = program.recipe
         let folder: String
         do { folder = try program.newFolder() } catch { return fail("\(error)") }
         var options = CompileOptions()
         options.isColored = report.hasColors
-        let work = WatchWork<Compiled> { [sources, options] in
-            do {
-                return .success(
-                    try recipe.compile(
-                        sources.sorted(), into: folder, overlay: program.overlay, options: options,
-                        process: process))
-            } catch { return .failure(WatchFailure(error)) }
+        let compiler = program.compiler(options, process)
+        let work = WatchWork<Compiled> { [sources] in
+            do { return .success(try compiler.compile(sources.sorted(), into: folder)) } catch {
+                return .failure(WatchFailure(error))
+            }
         }
         guard let work else { return fail("no thread could be started. Save again.") }
         let now = linux_monotonic_time()
@@ -336,7 +333,8 @@ final class WatchLoop {
         case .failure(let failure):
             fail(failure.description)
             unfinished.formUnion(files)
-        case .success(let transaction):
+        case .success(let compiled):
+            let transaction = compiled.transaction
             if transaction.isCancelled { return }
             if !transaction.refused.isEmpty {
                 report.write(
@@ -348,7 +346,7 @@ final class WatchLoop {
                 unfinished.formUnion(files)
             } else {
                 unfinished = []
-                apply(transaction, files, savedAt: savedAt, compiledIn: linux_monotonic_time() - since)
+                apply(compiled, files, savedAt: savedAt, compiledIn: linux_monotonic_time() - since)
             }
         }
         for file in files { dirty[file] = nil }
@@ -356,7 +354,7 @@ final class WatchLoop {
     }
 
     private func apply(
-        _ transaction: CompileTransaction, _ files: Set<String>, savedAt: UInt64, compiledIn compiled: UInt64
+        _ compiled: WatchedCompiler.Compiled, _ files: Set<String>, savedAt: UInt64, compiledIn nanoseconds: UInt64
     ) {
         guard let program else { return }
         // It may have executed another program meanwhile.
@@ -365,7 +363,8 @@ final class WatchLoop {
         let started = linux_monotonic_time()
         do throws(CommandError) {
             report(
-                try program.apply(transaction), files, savedAt: savedAt, compiled: compiled, linkedFrom: started)
+                try program.apply(compiled), files, savedAt: savedAt, compiled: nanoseconds, linkedFrom: started)
+            for note in compiled.notes { report.write(.notice(note)) }
         } catch {
             if !error.restartReasons.isEmpty {
                 restart(files, because: error.restartReasons.joined(separator: "\n"))

@@ -23,6 +23,8 @@ final class WatchedProgram: @unchecked Sendable {
     /// not kept any more.
     private var history: [(patch: UInt32, before: [String: String])] = []
     private var digests: [String: String] = [:]
+    /// What its objects have beside them.
+    private(set) var sideTables = SideTables()
     /// For each source the object of its last compilation that counts: what was written with it says what the file declares and uses.
     private var adopted: [String: String] = [:]
     /// By source.
@@ -56,7 +58,9 @@ final class WatchedProgram: @unchecked Sendable {
 
     /// Removes the folders of what was compiled, but for what is needed of them. Not while something is compiled.
     func removeOldFolders() {
-        let needed = Array(running.values) + latent.values + adopted.values + history.flatMap { $0.before.values }
+        let needed =
+            Array(running.values) + latent.values + adopted.values + history.flatMap { $0.before.values }
+            + sideTables.contents.values
         snapshot.removeFolders(named: "save-", butThoseOf: needed)
         digests = digests.filter { access($0.key, F_OK) == 0 }
     }
@@ -74,7 +78,23 @@ final class WatchedProgram: @unchecked Sendable {
         else { return false }
         recipe = recipe.changing(adding: [], removing: [source.path])
         (running[source.path], latent[source.path], adopted[source.path]) = (nil, nil, nil)
+        sideTables.forget(source.path)
         return true
+    }
+
+    // MARK: Compiling
+
+    /// Compiles what is saved, on whichever thread, while nothing is applied.
+    func compiler(_ options: CompileOptions, _ process: CompilerProcess) -> WatchedCompiler {
+        WatchedCompiler(
+            tables: sideTables,
+            compiler: SideTables.Compiler(
+                recipe: recipe, overlay: overlay, options: options, process: process,
+                added: { [running, snapshot] file in
+                    let base = running[file.source] ?? snapshot.object(of: file.source)
+                    return WatchedCompiler.added(base, file.outputs.object)
+                },
+                typeText: { AddedProperty.text(ofType: $0) }))
     }
 
     // MARK: Applying
@@ -89,7 +109,13 @@ final class WatchedProgram: @unchecked Sendable {
 
     /// Lets the process run what was compiled.
     /// - Throws: `CommandError`. Unless its exit code is `inconsistent` the process runs what it ran before.
-    func apply(_ transaction: CompileTransaction) throws(CommandError) -> Outcome {
+    func apply(_ compiled: WatchedCompiler.Compiled) throws(CommandError) -> Outcome {
+        let outcome = try apply(compiled.transaction)
+        sideTables = compiled.tables
+        return outcome
+    }
+
+    private func apply(_ transaction: CompileTransaction) throws(CommandError) -> Outcome {
         var changed: [String: String] = [:]
         for file in transaction.files {
             let base = try base(of: file.source)
@@ -155,14 +181,20 @@ final class WatchedProgram: @unchecked Sendable {
         let applied: ObjectSession.Applied
         do throws(CommandError) {
             applied = try session.apply(pairs)
-        } catch  where !error.restartReasons.isEmpty && !latent.isEmpty {
+        } catch  where !error.restartReasons.isEmpty && !(latent.isEmpty && running.isEmpty) {
             // What was added with an earlier save, and not needed by anything then, may be what is missing.
             for (source, object) in latent where changed[source] == nil {
                 guard try self.image(of: source) == image else { continue }
                 pairs.append(ObjectPair(new: object, base: try base(of: source)))
                 changed[source] = object
             }
-            applied = try session.apply(pairs)
+            for (source, object) in running where changed[source] == nil {
+                guard try self.image(of: source) == image else { continue }
+                pairs.append(ObjectPair(new: object, base: object))
+            }
+            do throws(CommandError) { applied = try session.apply(pairs) } catch let other {
+                throw other.exitCode == .inconsistent ? other : error
+            }
         }
         guard let patch = applied.patch else {
             for (source, object) in changed { latent[source] = object }

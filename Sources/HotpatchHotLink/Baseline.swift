@@ -50,7 +50,7 @@ struct Baseline: Sendable {
             if known == .null { return nil }
             return Place(
                 address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction,
-                isFunction: graph.pieces[index].isFunction, isAliased: true)
+                isAliased: true)
         }
         if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
             // Another file's static thing of the same name, where an earlier object has brought this file's.

@@ -3,7 +3,7 @@ import HotpatchTestSupport
 import Testing
 
 /// A program that is watched, in a folder of its own, whose sources are edited.
-private final class Watched {
+final class Watched {
     let folder: String
     let conversation: Conversation
     /// Lines that were read while others were waited for.
@@ -45,7 +45,9 @@ private final class Watched {
     }
 
     /// Replaces texts of a file, each of which it has once, as an editor saves: another file takes its place.
-    func save(_ file: String, _ edits: (old: String, new: String)...) throws {
+    func save(_ file: String, _ edits: (old: String, new: String)...) throws { try save(file, edits) }
+
+    func save(_ file: String, _ edits: [(old: String, new: String)]) throws {
         var text = String(decoding: try Workshop.bytes(of: "\(folder)/\(file)"), as: UTF8.self)
         for (old, new) in edits {
             let parts = text.components(of: old)
@@ -163,7 +165,7 @@ extension CommandTests {
             // What cannot go into the process: named, built, and started again.
             try watched.save(
                 "Sources/KioskCore/Counter.swift",
-                ("private var count = 0\n", "private var count = 0\n    private var step = 2\n"),
+                ("private var count = 0\n", "private var count = 0\n    private var step = 2 { didSet {} }\n"),
                 ("count += 1", "count += step"))
             let restarting = try watched.event("restarting")
             #expect(restarting["reason"] == .string("Counter: stored property 'step: Int' added"), "\(restarting)")
@@ -209,7 +211,7 @@ extension CommandTests {
             // It dies while it is built anew.
             try watched.save(
                 "Sources/KioskCore/Counter.swift",
-                ("private var count = 0\n", "private var count = 0\n    private var step = 2\n"),
+                ("private var count = 0\n", "private var count = 0\n    private var step = 2 { didSet {} }\n"),
                 ("count += 1", "count += step"))
             _ = try watched.event("restarting")
             guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }

@@ -1,0 +1,167 @@
+/// The stored properties that classes of a running program have got since it was built, and keep in tables beside their objects.
+///
+/// A file with such properties is compiled from a copy of it (`SideTableSource`), with itself and wherever a file of its module reads it,
+/// for as long as the program runs: its layouts stay those of the process.
+public struct SideTables: Sendable {
+    /// A stored property that a class has got with an edit.
+    public struct Member: Hashable, Sendable {
+        /// The class, mangled: `$s…C`; and as it stands in the source.
+        public var type: String
+        public var typeText: String
+        public var name: String
+
+        public init(type: String, typeText: String, name: String) {
+            self.type = type
+            self.typeText = typeText
+            self.name = name
+        }
+    }
+
+    private struct Kept: Sendable {
+        var member: Member
+        /// Another one for whatever is another variable, or was none in between: in its table are values of objects that are gone.
+        var number: Int
+        /// Mangled.
+        var valueType: String
+    }
+
+    /// By source.
+    private var kept: [String: [Kept]] = [:]
+    private var count = 0
+    /// For each of their sources the file that is compiled in its place.
+    public private(set) var contents: [String: String] = [:]
+    /// What the last compilation has begun to keep in tables.
+    public private(set) var new: [Member] = []
+
+    public init() {}
+
+    /// A source is no part of the program any more.
+    public mutating func forget(_ source: String) { (kept[source], contents[source]) = (nil, nil) }
+
+    /// What compiles, besides what an edit says: what this takes to be told.
+    public struct Compiler: Sendable {
+        public var recipe: BuildRecipe
+        /// Where modules whose interfaces have changed lie.
+        public var overlay: String
+        public var options: CompileOptions
+        public var process: CompilerProcess
+        /// The stored properties that a compiled file has, and what runs of it has not.
+        public var added: @Sendable (CompileTransaction.File) -> [Member]
+        /// A mangled type (`$s…D`) as a source may write it.
+        public var typeText: @Sendable (String) -> String?
+
+        public init(
+            recipe: BuildRecipe, overlay: String, options: CompileOptions, process: CompilerProcess,
+            added: @escaping @Sendable (CompileTransaction.File) -> [Member],
+            typeText: @escaping @Sendable (String) -> String?
+        ) {
+            self.recipe = recipe
+            self.overlay = overlay
+            self.options = options
+            self.process = process
+            self.added = added
+            self.typeText = typeText
+        }
+    }
+
+    /// Compiles edited files as `BuildRecipe.compile` does. Where a stored property that a class has got would keep the result out of the
+    /// process, it is of files that keep it in a table; where that cannot be, of the files as they are.
+    ///
+    /// What this value says of the program holds once the result is applied, and not before.
+    /// - Parameter folder: exists, and is empty. It stays for as long as `contents` has files in it.
+    /// - Throws: `BuildError`.
+    public mutating func compile(
+        _ sources: [String], into folder: String, with compiler: Compiler
+    ) throws(BuildError) -> CompileTransaction {
+        new = []
+        for source in sources where kept[source] != nil {
+            try rewrite(source, adding: [], into: folder, with: compiler)
+        }
+        let plain = sources.filter { kept[$0] != nil }
+        var transaction = try run(sources, into: folder + "/first", with: compiler)
+        if !transaction.refused.isEmpty, !plain.isEmpty {
+            // The compiler is to speak of what the user has written.
+            for source in plain { contents[source] = nil }
+            discard(transaction, with: compiler)
+            transaction = try run(sources, into: folder + "/plain", with: compiler)
+        }
+        guard transaction.isComplete else { return transaction }
+        let added = transaction.files.map { ($0.source, compiler.added($0)) }.filter { !$0.1.isEmpty }
+        if !added.isEmpty {
+            var tables = self
+            for (source, members) in added {
+                guard try tables.rewrite(source, adding: members, into: folder, with: compiler) else {
+                    return transaction
+                }
+            }
+            discard(transaction, with: compiler)
+            let again = try tables.run(sources, into: folder + "/again", with: compiler)
+            if again.refused.isEmpty {
+                self = tables
+                return again
+            }
+            discard(again, with: compiler)
+        }
+        for source in plain where contents[source] == nil { forget(source) }
+        return transaction
+    }
+
+    private func run(
+        _ sources: [String], into folder: String, with compiler: Compiler
+    ) throws(BuildError) -> CompileTransaction {
+        try BuildFiles.makeFolder(folder)
+        var options = compiler.options
+        options.contents.merge(contents) { $1 }
+        return try compiler.recipe.compile(
+            sources, into: folder, overlay: compiler.overlay, options: options, process: compiler.process)
+    }
+
+    /// Interfaces that were made of what will not run are made again.
+    private func discard(_ transaction: CompileTransaction, with compiler: Compiler) {
+        compiler.recipe.outdated.withLock { $0.formUnion(transaction.interfaces.map(\.module)) }
+    }
+
+    /// Makes the copy of a file that is compiled in its place; of a file that has none of the properties any more, none.
+    /// - Returns: false where one that is added cannot be kept in a table, or the compiler does not understand the file.
+    @discardableResult
+    private mutating func rewrite(
+        _ source: String, adding members: [Member], into folder: String, with compiler: Compiler
+    ) throws(BuildError) -> Bool {
+        let former = kept[source] ?? []
+        contents[source] = nil
+        let text = try BuildFiles.read(compiler.options.contents[source] ?? source)
+        let place = folder + "/beside-\(BuildFiles.list(folder).count)"
+        try BuildFiles.write(text, to: place + ".swift")
+        var options = compiler.options
+        options.contents.merge(contents) { $1 }
+        options.contents[source] = place + ".swift"
+        let outline = try compiler.recipe.outline(
+            of: source, overlay: compiler.overlay, options: options, output: place + ".json", process: compiler.process)
+        guard let outline else { return false }
+        let file = SideTableSource(outline: outline, text: text, typeText: compiler.typeText)
+        var found: [Kept] = []
+        for entry in former {
+            guard let property = file.property(entry.member.name, of: entry.member.type) else { continue }
+            found.append(
+                property.type == entry.valueType ? entry : number(entry.member, valueType: property.type))
+        }
+        for member in members where !found.contains(where: { $0.member == member }) {
+            guard let property = file.property(member.name, of: member.type) else { return false }
+            found.append(number(member, valueType: property.type))
+        }
+        kept[source] = found.isEmpty ? nil : found
+        if found.isEmpty { return true }
+        guard let rewritten = file.rewritten(found.map { ($0.member.type, $0.member.name, $0.number) }) else {
+            return false
+        }
+        try BuildFiles.write(rewritten, to: place + ".swift")
+        contents[source] = place + ".swift"
+        return true
+    }
+
+    private mutating func number(_ member: Member, valueType: String) -> Kept {
+        count += 1
+        new.append(member)
+        return Kept(member: member, number: count, valueType: valueType)
+    }
+}
