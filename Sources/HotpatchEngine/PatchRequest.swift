@@ -34,8 +34,7 @@ public struct SegmentRequest: Hashable, Sendable {
     public var kind: MemoryKind
     /// In bytes; a segment takes whole pages.
     public var size: Int
-    /// Of the image that it is to lie near: branches of the architecture reach from there. Segments that follow each other and name the
-    /// same address lie side by side.
+    /// Of the image that it is to lie near: branches of the architecture reach from there.
     public var near: Address
 
     public init(kind: MemoryKind, size: Int, near: Address) {

@@ -33,15 +33,11 @@ extension Planning {
     }
 
     /// Where there is room within reach of an address.
-    /// - Parameters:
-    ///   - reach: of the shortest detour, where it is nil.
-    ///   - taken: what is not mapped yet.
-    func place(
-        near address: Address, size: Int, reach: UInt64? = nil, besides taken: [Range<Address>] = []
-    ) -> Address? {
+    /// - Parameter reach: of the shortest detour, where it is nil.
+    func place(near address: Address, size: Int, reach: UInt64? = nil) -> Address? {
         let architecture = engine.target.architecture
         let planned =
-            plan.segments.map(\.range) + taken
+            plan.segments.map(\.range) + lanes.reserved
             + pools.filter(\.isNew).map(\.record.range)
         var regions = map.regions + planned.map { Region(range: $0, permissions: .read) }
         regions.sort { $0.range.lowerBound < $1.range.lowerBound }

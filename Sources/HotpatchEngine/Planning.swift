@@ -23,6 +23,7 @@ struct Planning {
     var slots: [Write] = []
     var notes: [String] = []
     var pools: [Pool] = []
+    var lanes: SegmentLanes
     var hops: [Write] = []
     /// What is asked for so far, by entry: the number in the request.
     var asked: [Address: (number: Int, replacement: Replacement)] = [:]
@@ -72,30 +73,23 @@ struct Planning {
         nextSite = state.nextSite
         data = DataStores(state: state)
         plan = PatchPlan(architecture: engine.target.architecture)
+        lanes = SegmentLanes(state.segments, map: map, pageSize: engine.target.pageSize)
         pools = state.pools.map { Pool($0, end: state.end(of: $0)) } + staged.map { Pool($0) }
     }
 
     /// Finds places for the segments of a request, and asks it what they are to hold; nil where it has none.
-    func link(_ request: PatchRequest) throws(PatchError) -> LinkedSegments? {
+    mutating func link(_ request: PatchRequest) throws(PatchError) -> LinkedSegments? {
         guard !request.segments.isEmpty else { return nil }
         let page = engine.target.pageSize
-        func size(_ segment: SegmentRequest) -> Int { (max(1, segment.size) + page - 1) / page * page }
         var segments: [Segment] = []
-        var next = 0
-        while next < request.segments.count {
-            let near = request.segments[next].near
-            let group = request.segments[next...].prefix { $0.near == near }
-            let total = group.reduce(0) { $0 + size($1) }
-            guard var address = place(near: near, size: total, besides: segments.map(\.range)) else {
+        for wanted in request.segments {
+            let size = (max(1, wanted.size) + page - 1) / page * page
+            guard let address = place(wanted, size: size) else {
                 throw .target(
-                    "no \(total) bytes are free near \(near), within \(engine.target.architecture.detourReach >> 20) MiB. "
+                    "no \(size) bytes are free near \(wanted.near), within \(engine.target.architecture.detourReach >> 20) MiB. "
                         + "The address space around the image is full. Load less beside it.")
             }
-            for segment in group {
-                segments.append(Segment(kind: segment.kind, address: address, size: size(segment)))
-                address += size(segment)
-            }
-            next += group.count
+            segments.append(Segment(kind: wanted.kind, address: address, size: size))
         }
         let contents = try engine.reading("link the patch") { try request.link(segments.map(\.range)) }
         for (index, bytes) in contents.contents.enumerated() {
@@ -106,6 +100,19 @@ struct Planning {
             segments[index].contents = bytes
         }
         return LinkedSegments(segments: segments, contents: contents)
+    }
+
+    /// A place beside segments of the same kind; where there is none, anywhere near enough.
+    private mutating func place(_ wanted: SegmentRequest, size: Int) -> Address? {
+        let reach = engine.target.architecture.detourReach
+        if let found = lanes.place(wanted.kind, size: size, near: wanted.near, reach: reach) { return found }
+        if SegmentLanes.fits(size), let room = place(near: wanted.near, size: SegmentLanes.room) {
+            lanes.addBlock(of: wanted.kind, in: room)
+            if let found = lanes.place(wanted.kind, size: size, near: wanted.near, reach: reach) { return found }
+        }
+        guard let found = place(near: wanted.near, size: size) else { return nil }
+        lanes.take(found..<found + size)
+        return found
     }
 
     /// Adds a change of data, or of constants.

@@ -4,7 +4,7 @@ import HotpatchSymbols
 
 /// What links edited objects into a process: memory to take, and, once that has a place, what it holds and what else changes.
 public struct LinkPlan: Sendable {
-    /// Memory to take, side by side, near the image.
+    /// Memory to take, near the image.
     public struct Segment: Hashable, Sendable {
         public var kind: MemoryKind
         /// In bytes.

@@ -468,6 +468,6 @@ extension ObjectLinker {
 }
 
 extension MemoryKind {
-    /// As segments lie side by side.
+    /// In the order in which they are asked for.
     fileprivate static let inLayout: [MemoryKind] = [.text, .constant, .data]
 }
