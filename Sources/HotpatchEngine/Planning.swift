@@ -62,6 +62,10 @@ struct Planning {
     /// Reserved for a stub, or a thunk, before it is known how long it is.
     static let stubReserve = max(256, AsyncThunk.capacity)
 
+    /// How far segments may lie from their image: what refers to it, and to other segments on its other side, has 32 bits. Nearer, where
+    /// there is room, calls and detours need no detours of their own.
+    static let linkReach = UInt64(Int32.max) / 2
+
     /// - Parameter staged: pools that are mapped, and that nobody uses yet.
     init(engine: PatchEngine, map: ProcessMap, state: LedgerState, pools staged: [SegmentRecord]) {
         self.engine = engine
@@ -86,7 +90,7 @@ struct Planning {
             let size = (max(1, wanted.size) + page - 1) / page * page
             guard let address = place(wanted, size: size) else {
                 throw .target(
-                    "no \(size) bytes are free near \(wanted.near), within \(engine.target.architecture.detourReach >> 20) MiB. "
+                    "no \(size) bytes are free near \(wanted.near), within \(Self.linkReach >> 20) MiB. "
                         + "The address space around the image is full. Load less beside it.")
             }
             segments.append(Segment(kind: wanted.kind, address: address, size: size))
@@ -104,13 +108,17 @@ struct Planning {
 
     /// A place beside segments of the same kind; where there is none, anywhere near enough.
     private mutating func place(_ wanted: SegmentRequest, size: Int) -> Address? {
-        let reach = engine.target.architecture.detourReach
+        place(wanted, size: size, reach: engine.target.architecture.detourReach)
+            ?? place(wanted, size: size, reach: Self.linkReach)
+    }
+
+    private mutating func place(_ wanted: SegmentRequest, size: Int, reach: UInt64) -> Address? {
         if let found = lanes.place(wanted.kind, size: size, near: wanted.near, reach: reach) { return found }
-        if SegmentLanes.fits(size), let room = place(near: wanted.near, size: SegmentLanes.room) {
+        if SegmentLanes.fits(size), let room = place(near: wanted.near, size: SegmentLanes.room, reach: reach) {
             lanes.addBlock(of: wanted.kind, in: room)
             if let found = lanes.place(wanted.kind, size: size, near: wanted.near, reach: reach) { return found }
         }
-        guard let found = place(near: wanted.near, size: size) else { return nil }
+        guard let found = place(near: wanted.near, size: size, reach: reach) else { return nil }
         lanes.take(found..<found + size)
         return found
     }
