@@ -1,9 +1,11 @@
 import Glibc
+import HotpatchCommands
 import HotpatchTestSupport
 
 /// The tests for where there is no Swift Testing: arm64, compiled on another machine.
 ///
-/// `SelfTest GROUP…` runs the checks of these groups, and prints a line for each in the shape of Swift Testing's.
+/// `SelfTest GROUP…` runs the checks of these groups, and prints a line for each in the shape of Swift Testing's. `SelfTest watch COMMAND…`
+/// is the command, of which the program itself cannot be compiled for another machine: what reads its arguments needs Foundation.
 @main
 struct SelfTest {
     static let groups: [(name: String, checks: [Check])] = [
@@ -14,6 +16,7 @@ struct SelfTest {
     ]
 
     static func main() {
+        if CommandLine.arguments.count > 2, CommandLine.arguments[1] == "watch" { watch() }
         let wanted = CommandLine.arguments.dropFirst()
         let unknown = wanted.filter { name in !groups.contains { $0.name == name } }
         guard unknown.isEmpty, !wanted.isEmpty else {
@@ -25,6 +28,14 @@ struct SelfTest {
             for check in group.checks where !run(check, of: group.name) { failures += 1 }
         }
         exit(failures == 0 ? 0 : 1)
+    }
+
+    private static func watch() -> Never {
+        let command = CommandLine.arguments.dropFirst(2).map { $0 }
+        do throws(CommandError) { try Watch(command: command, keep: true, json: true, options: patient).run() } catch {
+            say("\(error)")
+            exit(error.exitCode.rawValue)
+        }
     }
 
     private static func run(_ check: Check, of group: String) -> Bool {

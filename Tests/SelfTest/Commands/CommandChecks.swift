@@ -23,7 +23,7 @@ let commandChecks: [Check] = [
 ]
 
 /// An emulated machine takes its time.
-private let patient = TargetOptions(timeout: 60_000)
+let patient = TargetOptions(timeout: 60_000)
 
 private func appliesAndReverts() throws { try applyAndRevert(program: "shop") }
 
@@ -283,7 +283,7 @@ private func refusesWhatOthersMayWrite() throws {
     try expect(answer == "price 1007 rate 0", answer)
 }
 
-private func write(_ bytes: [UInt8], to path: String) throws {
+func write(_ bytes: [UInt8], to path: String) throws {
     guard let file = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
     defer { fclose(file) }
     guard fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw TestFailure("cannot write \(path)") }
@@ -317,7 +317,7 @@ func victim(_ name: String) -> String {
 }
 
 /// The lines of /proc/PID/maps without the stacks and heaps, which may grow.
-private func maps(of pid: Int32) throws -> [Substring] {
+func maps(of pid: Int32) throws -> [Substring] {
     let file = open("/proc/\(pid)/maps", O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { throw TestFailure("no maps of \(pid)") }
     defer { close(file) }

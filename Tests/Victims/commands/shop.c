@@ -4,16 +4,15 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "crowd.h"
+
 #define FUNCTION __attribute__((noinline, noclone))
-#define FIXED (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | 0x100000 /* MAP_FIXED_NOREPLACE */)
 
 static volatile int base = 10;
 static int orders;
@@ -45,20 +44,10 @@ static void allow_all(void) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) _exit(70);
 }
 
-// Leaves no room for a stub within the reach of arm64's branch, 128 MiB.
-static void crowd(void) {
-    const uintptr_t block = 1 << 20, page = (uintptr_t)sysconf(_SC_PAGESIZE), middle = (uintptr_t)price / block * block;
-    for (uintptr_t at = middle - 256 * block; at < middle + 256 * block; at += block) {
-        uintptr_t step = mmap((void *)at, block, PROT_NONE, FIXED, -1, 0) == (void *)at ? block : page;
-        for (uintptr_t small = at; step == page && small < at + block; small += page)
-            mmap((void *)small, page, PROT_NONE, FIXED, -1, 0);
-    }
-}
-
 int main(int count, char **arguments) {
     alarm(120);  // whatever happens to the test
     if (count > 2 && !strcmp(arguments[2], "seccomp")) allow_all();
-    if (count > 2 && !strcmp(arguments[2], "crowded")) crowd();
+    if (count > 2 && !strcmp(arguments[2], "crowded")) crowd((uintptr_t)price);
     for (int i = count > 1 ? atoi(arguments[1]) : 0; i > 0; i--) {
         pthread_t thread;
         pthread_create(&thread, NULL, work, NULL);
