@@ -50,9 +50,9 @@ struct OtherCallers {
         guard result.obstacles.isEmpty,
             old.pieces[index].symbols.contains(where: { old.object.symbols[$0].binding != .local })
         else { return result }
-        guard live.image.isMainProgram,
-            live.index.exportedAddress(of: old.pieces[index].name, in: live.image.path) == nil
-        else { return Found(obstacles: ["libraries may call \(function)"]) }
+        guard live.image.isMainProgram else { return Found(obstacles: ["libraries may call \(function)"]) }
+        result.obstacles = importers(of: index).map { "\($0) calls \(function)" }
+        guard result.obstacles.isEmpty else { return result }
         guard let linked = live.index.codeOutsideOfImages() else {
             return Found(obstacles: ["the mappings of the process cannot be read"])
         }
@@ -65,16 +65,33 @@ struct OtherCallers {
         return result
     }
 
+    /// Libraries that the loader has bound to a function of the program, which exports it, or to its record. Whatever is loaded later finds
+    /// the former one.
+    private func importers(of index: Int) -> [String] {
+        let name = old.pieces[index].name
+        let names = Set(old.pieces[index].symbols.map { old.object.symbols[$0].name }).union(
+            old.pieces.lazy.map(\.name).filter { isOwnRecord($0, of: name) })
+        guard names.contains(where: { live.index.exportedAddress(of: $0, in: live.image.path) != nil }) else {
+            return []
+        }
+        if !live.index.problems.isEmpty { return ["an image that cannot be read perhaps"] }
+        return Array(live.index.images(importing: names).map(\.path).prefix(3))
+    }
+
+    private func isOwnRecord(_ other: String, of function: String) -> Bool {
+        NewEntries.derived(other).map { $0.function == function } ?? false
+    }
+
     /// Data of the object that leads to a function: it may be found there by anybody. Not its own records, which go with it.
     private func holders(of index: Int) -> [String] {
         let name = old.pieces[index].name
-        func isOwnRecord(_ other: String) -> Bool { NewEntries.derived(other).map { $0.function == name } ?? false }
         var result: [String] = []
-        for piece in old.pieces where !piece.isFunction && !isOwnRecord(piece.name) {
+        for piece in old.pieces where !piece.isFunction && !isOwnRecord(piece.name, of: name) {
             if ObjectEdit.isLeft(old.object.sections[piece.section].name) { continue }
             let leads = piece.references.contains { reference in
                 guard case .piece(let target, _) = reference.target else { return false }
-                return target == index || old.pieces[target].name.hasPrefix("$") && isOwnRecord(old.pieces[target].name)
+                let found = old.pieces[target].name
+                return target == index || found.hasPrefix("$") && isOwnRecord(found, of: name)
             }
             if leads { result.append(piece.name.isEmpty ? "a constant of the object" : display(piece.name)) }
         }
@@ -132,14 +149,19 @@ struct OtherCallers {
     private func display(_ name: String) -> String { Demangling.demangle(name) ?? name }
 }
 
-/// Functions that an edit has called otherwise: they and what belongs to them are new, though the process has others of their names.
+/// Functions that an edit has called otherwise, and constants that are made anew: they and what belongs to them are new, though the
+/// process has others of their names.
 struct NewEntries: Sendable {
     var functions: Set<String> = []
+    /// Variables, and the tokens by which they are initialised once.
+    var variables: Set<String> = []
+
+    var isEmpty: Bool { functions.isEmpty && variables.isEmpty }
 
     /// The name that something of the new object goes by in the process.
     func renamed(_ name: String) -> String {
-        if functions.isEmpty { return name }
-        if functions.contains(name) { return name + ClosureMatch.fresh }
+        if isEmpty { return name }
+        if functions.contains(name) || variables.contains(name) { return name + ClosureMatch.fresh }
         guard let (function, rest) = Self.derived(name), functions.contains(function) else { return name }
         return function + ClosureMatch.fresh + rest
     }

@@ -44,6 +44,22 @@ extension SymbolIndex {
         }
     }
 
+    /// The images, libraries of patches among them, that need another image to have one of these names.
+    public func images(importing names: Set<String>) -> [LoadedImage] {
+        let hashes = Set(names.map { $0.withBytes(\.nameHash) })
+        return (images + patchLibraries).filter { image in
+            guard let table = image.symbols.tables.dynamicTable else { return false }
+            return (0..<table.count).contains { index in
+                if time.isOver(at: index, image.symbols.subject) { return false }
+                let symbol = table[index]
+                guard !symbol.isDefined, let name = table.name(symbol), hashes.contains(name.nameHash) else {
+                    return false
+                }
+                return names.contains(String(decoding: name, as: UTF8.self))
+            }
+        }
+    }
+
     /// Code that is no image's, as the process has it now: what patches have placed. Nil where the mappings cannot be read.
     public func codeOutsideOfImages() -> [Range<Address>]? {
         guard let now = try? ProcessMap(pid: map.pid) else { return nil }

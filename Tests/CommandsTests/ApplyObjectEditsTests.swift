@@ -205,6 +205,36 @@ extension CommandTests {
             #expect(scale.victim.finish() == 0)
         }
 
+        /// That a program exports its functions says nothing of who calls them: a library does that leaves the name to the loader.
+        @Test func calledOtherwiseThoughExported() throws {
+            let edits = [
+                ("func step() -> Int { level }", "mutating func step() -> Int { level += 5; return level }"),
+                ("{ 5 }", "{ \"five\" }"),
+            ]
+            let export = ["-Xlinker", "--export-dynamic"]
+            var scale = try Desk("Scale", editing: ["Scale"], beside: ["Shelf", "main"], linking: export)
+            try scale.apply(edits[0], edits[1])
+            try scale.expect(["7 70 7 42 five 1 1 0 0"], [""])
+            #expect(scale.victim.finish() == 0)
+
+            let source = try Workshop.file(
+                "caller.c",
+                Array("long step(void) __asm__(\"$s5ScaleAAV4stepSiyF\"); long call(void) { return step(); }".utf8))
+            let library = source + ".so"
+            let made = try run(["clang", "-shared", "-fPIC", "-o", library, source])
+            try #require(made.status == 0, "\(made)")
+            let called = try Desk(
+                "Scale", editing: ["Scale"], beside: ["Shelf", "main"],
+                linking: export + ["--no-as-needed", library].flatMap { ["-Xlinker", $0] })
+            let edit = try called.edited(edits)
+            let refused = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", called.victim.id)
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("caller.c.so calls Scale.Scale.step() -> Swift.Int: restart"), "\(refused)")
+            #expect(!refused.errors.contains("calls Scale.later"), "\(refused)")
+            try called.expect(["2 20 2 42 5 1 1 0 0"], [""])
+            #expect(called.victim.finish() == 0)
+        }
+
         /// A function of C that only its own file calls, though others could, takes another argument.
         @Test(arguments: [["gcc"], ["gcc", "-fPIC"], ["clang", "-ffunction-sections"]])
         func otherArgumentsInC(compiler: [String]) throws {

@@ -21,8 +21,10 @@ struct Desk {
     /// - Parameters:
     ///   - files: those that are edited.
     ///   - others: those that are not.
+    ///   - options: for linking.
     init(
-        _ name: String = "Desk", editing files: [String] = ["Desk", "Shelf"], beside others: [String] = ["main"]
+        _ name: String = "Desk", editing files: [String] = ["Desk", "Shelf"], beside others: [String] = ["main"],
+        linking options: [String] = []
     ) throws {
         (self.name, self.others) = (name, others)
         directory = try Workshop.directory + "/\(name.lowercased())-\(Desk.number.next())"
@@ -34,7 +36,7 @@ struct Desk {
         }
         try Desk.compile(name, texts, beside: others, into: directory + "/0")
         let all = (others + files).map { [directory] in "\(directory)/0/\($0).o" }
-        let linked = try run(["swiftc", "-o", directory + "/program"] + all)
+        let linked = try run(["swiftc", "-o", directory + "/program"] + all + options)
         guard linked.status == 0 else { throw TestFailure("cannot link: \(linked.errors)\(linked.output)") }
         victim = try Victim(directory + "/program")
     }
