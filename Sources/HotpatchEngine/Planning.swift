@@ -90,7 +90,7 @@ struct Planning {
             let size = (max(1, wanted.size) + page - 1) / page * page
             guard let address = place(wanted, size: size) else {
                 throw .target(
-                    "no \(size) bytes are free near \(wanted.near), within \(Self.linkReach >> 20) MiB. "
+                    "no \(size) bytes are free near \(wanted.near), within \(max(Self.linkReach, engine.target.architecture.detourReach) >> 20) MiB. "
                         + "The address space around the image is full. Load less beside it.")
             }
             segments.append(Segment(kind: wanted.kind, address: address, size: size))

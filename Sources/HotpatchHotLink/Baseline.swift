@@ -38,7 +38,7 @@ struct Baseline: Sendable {
         places = [Place?](repeating: nil, count: graph.pieces.count)
         isVerified = [Bool](repeating: false, count: graph.pieces.count)
         for (index, piece) in graph.pieces.enumerated() {
-            if SymbolKind(piece.name).isAnonymous || Self.isNumbered(piece.name) { continue }
+            if piece.kind.isAnonymous || Self.isNumbered(piece.name) { continue }
             places[index] = place(of: piece, digest: digest)
         }
         try verify()
@@ -83,13 +83,13 @@ struct Baseline: Sendable {
             isVerified[index] = runs(index, at: start)
             let piece = graph.pieces[index]
             let isWeak = piece.symbols.allSatisfy { graph.object.symbols[$0].binding == .weak }
-            if isVerified[index] || SymbolKind(piece.name).isUnstable || isWeak { return }
+            if isVerified[index] || piece.kind.isUnstable || isWeak { return }
             different.append(Demangling.demangle(piece.name) ?? piece.name)
         }
         var parts: [Int] = []
         for (index, piece) in graph.pieces.enumerated() where piece.isFunction {
             guard let place = places[index] else { continue }
-            if SymbolKind(piece.name).isPart {
+            if piece.kind.isPart {
                 parts.append(index)
                 continue
             }
@@ -154,7 +154,7 @@ struct Baseline: Sendable {
             guard let symbol = live.symbol(name, file: nil), !symbol.isIndirect else { return true }
             return symbol.address == target || isIndirect(target)
         case .piece(let index, let offset):
-            if SymbolKind(graph.pieces[index].name).isPart {
+            if graph.pieces[index].kind.isPart {
                 found[index] = found[index] ?? target - offset
                 return found[index] == target - offset
                     || Self.isNumbered(graph.pieces[index].name) && isWhatRuns(index, at: target - offset)
@@ -164,7 +164,7 @@ struct Baseline: Sendable {
             }
             if let known = places[index] { return known.address + offset == target || isIndirect(target) }
             let piece = graph.pieces[index]
-            guard SymbolKind(piece.name).isAnonymous, piece.references.isEmpty, !piece.isFunction,
+            guard piece.kind.isAnonymous, piece.references.isEmpty, !piece.isFunction,
                 !graph.object.sections[piece.section].isWritable
             else { return true }
             let contents = Array(graph.bytes(of: index).dropFirst(offset))
@@ -175,7 +175,7 @@ struct Baseline: Sendable {
     /// Whether LLVM has numbered it, for it has used the name before: in the process it may have another number, and its own number may be
     /// that of another one.
     private static func isNumbered(_ name: String) -> Bool {
-        name.hasPrefix("$s") && SymbolKind.withoutNumber(name) != name
+        name.hasPrefix("$s") && SymbolKind.hasNumber(name)
     }
 
     /// Whether something that no name tells of is what stands at an address. The first such place counts as the one that it has.

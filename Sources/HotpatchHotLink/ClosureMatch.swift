@@ -1,3 +1,5 @@
+import HotpatchSymbols
+
 /// Which closures of an edited object are which of the baseline's.
 ///
 /// Compilers number the closures of a function, so that one that is inserted renames all behind it. Where the function itself is what it
@@ -170,19 +172,20 @@ public struct ClosureMatch: Sendable {
     /// Where in a mangled name the names of closures may end: behind `U_`, `U0_`, `u_`, … (swift/docs/ABI/Mangling.rst, local names of
     /// closures). Some ends may be parts of identifiers: whoever asks compares with the names of closures.
     static func closureEnds(in name: String) -> [Int] {
-        let bytes = Array(name.utf8)
-        guard bytes.starts(with: [UInt8(ascii: "$"), UInt8(ascii: "s")]) else { return [] }
-        var ends: [Int] = []
-        for (index, byte) in bytes.enumerated() where byte == UInt8(ascii: "_") && index > 1 {
-            var start = index
-            while start > 0, bytes[start - 1] >= 0x30, bytes[start - 1] <= 0x39 { start -= 1 }
-            guard start > 1, bytes[start - 1] == UInt8(ascii: "U") || bytes[start - 1] == UInt8(ascii: "u"),
-                // `fU_`: an entity. `U_` alone may be an index of something else.
-                bytes[start - 2] == UInt8(ascii: "f")
-            else { continue }
-            ends.append(index + 1)
+        name.withBytes { bytes in
+            guard bytes.starts(with: "$s") else { return [] }
+            var ends: [Int] = []
+            for index in 2..<bytes.count where bytes[index] == UInt8(ascii: "_") {
+                var start = index
+                while start > 0, bytes[start - 1] >= 0x30, bytes[start - 1] <= 0x39 { start -= 1 }
+                guard start > 1, bytes[start - 1] == UInt8(ascii: "U") || bytes[start - 1] == UInt8(ascii: "u"),
+                    // `fU_`: an entity. `U_` alone may be an index of something else.
+                    bytes[start - 2] == UInt8(ascii: "f")
+                else { continue }
+                ends.append(index + 1)
+            }
+            return ends
         }
-        return ends
     }
 
     /// The closures of an object, and what is derived of each.

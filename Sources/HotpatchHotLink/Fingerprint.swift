@@ -30,26 +30,11 @@ public struct Fingerprint: Hashable, Sendable {
     /// By the functions' names; nil where the object has no DWARF, so that nothing is known of them.
     public static func all(of object: ElfImage) -> [String: Fingerprint]? {
         guard let descriptions = ObjectDescriptions(of: object) else { return nil }
-        return all(of: object, descriptions)
+        let known = DescribedFunctions(of: object, descriptions)
+        return Dictionary(uniqueKeysWithValues: known.names.map { ($0, known.fingerprint(of: $0)!) })
     }
 
-    static func all(of object: ElfImage, _ descriptions: ObjectDescriptions) -> [String: Fingerprint] {
-        var asyncs: Set<String> = []
-        if let table = object.staticTable {
-            for index in 0..<table.count {
-                guard let name = table.rawName(table[index]), name.count > 2,
-                    name.starts(with: "Tu", at: name.count - 2)
-                else { continue }
-                asyncs.insert(String(decoding: name.prefix(name.count - 2), as: UTF8.self))
-            }
-        }
-        return Dictionary(
-            uniqueKeysWithValues: descriptions.functions.map { name, function in
-                (name, Fingerprint(name, function, isAsync: asyncs.contains(name)))
-            })
-    }
-
-    private init(_ name: String, _ function: ObjectDescriptions.Function, isAsync: Bool) {
+    fileprivate init(_ name: String, _ function: ObjectDescriptions.Function, isAsync: Bool) {
         self.isAsync = isAsync
         guard function.isSwift else {
             parameters = function.parameters.map(\.type)
@@ -126,5 +111,33 @@ public struct Fingerprint: Hashable, Sendable {
         guard captures != old.captures else { return nil }
         let now = (captures ?? []).filter { !$0.name.isEmpty }.map { "'\($0.name)'" }
         return "captures otherwise than before: now " + (now.isEmpty ? "nothing" : now.joined(separator: ", "))
+    }
+}
+
+/// The functions that an object describes. A fingerprint is taken of what is asked for: few are, and it needs the readable name.
+struct DescribedFunctions: Sendable {
+    private let functions: [String: ObjectDescriptions.Function]
+    private var asyncs: Set<String> = []
+
+    init(of object: ElfImage, _ descriptions: ObjectDescriptions) {
+        functions = descriptions.functions
+        guard let table = object.staticTable else { return }
+        for index in 0..<table.count {
+            guard let name = table.rawName(table[index]), name.count > 2,
+                name.starts(with: "Tu", at: name.count - 2)
+            else { continue }
+            asyncs.insert(String(decoding: name.prefix(name.count - 2), as: UTF8.self))
+        }
+    }
+
+    var names: some Sequence<String> { functions.keys }
+
+    func fingerprint(of name: String) -> Fingerprint? {
+        functions[name].map { Fingerprint(name, $0, isAsync: asyncs.contains(name)) }
+    }
+
+    /// Whether an object describes a function as another does, so that its fingerprint is the same.
+    func describes(_ name: String, like other: DescribedFunctions) -> Bool {
+        functions[name] == other.functions[name] && asyncs.contains(name) == other.asyncs.contains(name)
     }
 }

@@ -102,7 +102,7 @@ private struct ConstantReader {
     /// Not what compilers make: tables of classes, strings, numbered statics, which another may have the number of.
     private static func isOfC(_ name: String) -> Bool {
         !SymbolKind(name).isAnonymous && !name.hasPrefix("_ZT") && !name.hasPrefix("_ZGV") && !name.hasPrefix("__")
-            && !name.hasPrefix("l_") && SymbolKind.withoutNumber(name) == name && !name.contains(" ")
+            && !name.hasPrefix("l_") && !SymbolKind.hasNumber(name) && !name.contains(" ")
     }
 
     /// Of variables that are initialised at their first use, the function that does it: their addressor (`vau`) asks for it with a token

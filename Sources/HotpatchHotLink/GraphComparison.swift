@@ -52,6 +52,12 @@ struct GraphComparison {
     }
 
     private mutating func compare(_ before: Int, _ after: Int) -> Bool {
+        haveEqualReferences(before, after)
+            && (old.bytes(of: before) == new.bytes(of: after) || linkless(old, before) == linkless(new, after))
+    }
+
+    /// Whether two pieces refer to the same, at the same places.
+    mutating func haveEqualReferences(_ before: Int, _ after: Int) -> Bool {
         let (left, right) = (old.pieces[before], new.pieces[after])
         let (leftSection, rightSection) = (old.object.sections[left.section], new.object.sections[right.section])
         guard left.range.count == right.range.count, left.references.count == right.references.count,
@@ -62,22 +68,17 @@ struct GraphComparison {
                 areEqual(first.target, second.target)
             else { return false }
         }
-        return linkless(old, before) == linkless(new, after)
+        return true
     }
 
     private mutating func areEqual(_ before: ObjectGraph.Target, _ after: ObjectGraph.Target) -> Bool {
         if case .piece(let left, let leftOffset) = before, case .piece(let right, let rightOffset) = after {
-            let names = (old.pieces[left].name, new.pieces[right].name)
-            if SymbolKind(names.0).isAnonymous, SymbolKind(names.1).isAnonymous {
-                return leftOffset == rightOffset && areEqual(left, right)
-            }
             guard leftOffset == rightOffset else { return false }
-            let (kinds, name) = ((SymbolKind(names.0), SymbolKind(names.1)), masked(renamed(names.1)))
-            let own = masked(names.0)
+            let kinds = (old.pieces[left].kind, new.pieces[right].kind)
+            if kinds.0.isAnonymous, kinds.1.isAnonymous { return areEqual(left, right) }
+            let (own, name) = (masked(old.pieces[left].name), masked(renamed(new.pieces[right].name)))
             // Of what the compiler numbers, the number says nothing.
-            if kinds.0.isUnstable, kinds.1.isUnstable,
-                SymbolKind.withoutNumber(own) != own || SymbolKind.withoutNumber(name) != name
-            {
+            if kinds.0.isUnstable, kinds.1.isUnstable, SymbolKind.hasNumber(own) || SymbolKind.hasNumber(name) {
                 return SymbolKind.withoutNumber(own) == SymbolKind.withoutNumber(name) && areEqual(left, right)
             }
             return own == name

@@ -4,7 +4,9 @@ import HotpatchSymbols
 /// What callers and other code rely on and names do not tell, compared between two objects of one source file: how functions are called,
 /// how types of C and C++ are laid out.
 struct InterfaceComparison {
-    private let fingerprints: (old: [String: Fingerprint], new: [String: Fingerprint])
+    /// The variables of Swift that are constant in both objects.
+    let constants: Set<String>
+    private let functions: (old: DescribedFunctions, new: DescribedFunctions)
     private let types: (old: [String: [String]], new: [String: [String]])
 
     /// - Throws: `LinkError` where an object does not say.
@@ -18,26 +20,29 @@ struct InterfaceComparison {
                 remedy: "Compile with -g, and install libdw (libdw1).")
         }
         let (old, new) = (try descriptions(of: before), try descriptions(of: after))
-        fingerprints = (Fingerprint.all(of: before, old), Fingerprint.all(of: after, new))
+        functions = (DescribedFunctions(of: before, old), DescribedFunctions(of: after, new))
+        constants = old.constants.intersection(new.constants)
         types = (old.types, new.types)
     }
 
     /// What becomes of a closure of the baseline that has no successor.
     func kept(_ closure: String) -> KeptClosure {
         KeptClosure(
-            name: Demangling.demangle(closure) ?? closure, before: fingerprints.old[closure]?.captures,
-            after: fingerprints.new[closure].map { $0.captures ?? [] })
+            name: Demangling.demangle(closure) ?? closure, before: functions.old.fingerprint(of: closure)?.captures,
+            after: functions.new.fingerprint(of: closure).map { $0.captures ?? [] })
     }
 
     /// The functions that are called otherwise, and a sentence for each, without its full stop.
     /// - Parameter renamed: the name that something of the new object has in the old one.
     func functionChanges(renamed: (String) -> String) -> [(function: String, reason: String)] {
-        fingerprints.new.sorted { $0.key < $1.key }.compactMap { name, after in
-            guard let before = fingerprints.old[renamed(name)], let what = after.difference(from: before) else {
-                return nil
-            }
+        functions.new.names.compactMap { name -> (function: String, reason: String)? in
+            let former = renamed(name)
+            if former == name, functions.new.describes(name, like: functions.old) { return nil }
+            guard let before = functions.old.fingerprint(of: former),
+                let what = functions.new.fingerprint(of: name)?.difference(from: before)
+            else { return nil }
             return (name, "\(Demangling.demangle(name) ?? name) \(what)")
-        }
+        }.sorted { $0.function < $1.function }
     }
 
     /// One sentence for each type that is laid out otherwise, without its full stop.

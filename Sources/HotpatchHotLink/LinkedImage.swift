@@ -312,7 +312,7 @@ struct LinkedImage {
                     ))
             case .take:
                 let piece = linker.piece(place)
-                if piece.name.isEmpty || piece.isFunction || SymbolKind(piece.name).isAnonymous { break }
+                if piece.name.isEmpty || piece.isFunction || piece.kind.isAnonymous { break }
                 result.identities.append((identity(place), placed(place)!))
             default: break
             }

@@ -85,10 +85,11 @@ struct ObjectCutter {
             end = max(end, start + size)
             for symbol in named { pieceOfSymbol[symbol] = pieces.count }
             let best = named.min { rank(object.symbols[$0]) < rank(object.symbols[$1]) }
+            let name = best.map { object.symbols[$0].name } ?? ""
             pieces.append(
                 ObjectGraph.Piece(
-                    section: number, range: start..<last, symbols: named,
-                    name: best.map { object.symbols[$0].name } ?? "", isFunction: isFunction, continues: continues))
+                    section: number, range: start..<last, symbols: named, name: name, kind: SymbolKind(name),
+                    isFunction: isFunction, continues: continues))
         }
     }
 

@@ -59,12 +59,13 @@ public struct ObjectEdit: Sendable {
         }
         self.closures = closures
         decisions = []
-        try checkInterfaces(before, after)
+        let interfaces = try InterfaceComparison(before, after)
+        try checkInterfaces(interfaces)
         if !entries.functions.isEmpty {
             comparison.rename { [closures, entries] in entries.renamed(closures.renamed($0)) }
         }
         decisions = try decide(&comparison)
-        try compareValues(before, after)
+        try compareValues(constants: interfaces.constants)
     }
 
     /// The functions of a file stay its own, whatever an edit does: two objects without any in common are of two files, and one would
@@ -122,7 +123,7 @@ public struct ObjectEdit: Sendable {
             let section = new.object.sections[piece.section]
             if section.isThreadLocal { return threadLocals[index] == nil && !piece.name.isEmpty ? .take : .leave }
             if section.type == UInt32(SHT_NOTE) || Self.isLeft(section.name) { return .leave }
-            let kind = SymbolKind(piece.name)
+            let kind = piece.kind
             if kind.isAnonymous { return .take }
             return piece.isFunction
                 ? try decide(function: index, kind, changed) : try decide(data: index, kind)
@@ -196,8 +197,7 @@ public struct ObjectEdit: Sendable {
     }
 
     /// What exists in the process, or what code outside of the object relies on, must be as it was.
-    private mutating func checkInterfaces(_ before: ElfImage, _ after: ElfImage) throws {
-        let interfaces = try InterfaceComparison(before, after)
+    private mutating func checkInterfaces(_ interfaces: InterfaceComparison) throws {
         var reasons: [String] = []
         var overrides: [RestartReason.Slot] = []
         var called: [(function: String, reason: String)] = []
@@ -254,11 +254,9 @@ public struct ObjectEdit: Sendable {
 
     /// What the edit gives to globals that exist. A constant that holds no reference is stored, where all of its readers find it; whatever
     /// else the process has made or may have changed is kept.
-    private mutating func compareValues(_ before: ElfImage, _ after: ElfImage) throws {
+    private mutating func compareValues(constants: Set<String>) throws {
         var reasons: [String] = []
-        for change in ConstantChange.all(
-            old: old, new: new, constants: ConstantChange.constants(old: before, new: after))
-        {
+        for change in ConstantChange.all(old: old, new: new, constants: constants) {
             switch change {
             case .kept(let name, let reason): notes.append("\(display(name)): its value is kept: \(reason)")
             case .lazy(let name, _, _): notes.append("\(display(name)): its value stays what it is, or would have been")
@@ -269,7 +267,7 @@ public struct ObjectEdit: Sendable {
                     .init(address: place.address, expected: was, bytes: bytes, name: display(name), isConstant: true))
             }
         }
-        for (name, index) in new.named() where !SymbolKind(name).isAnonymous && !new.pieces[index].isFunction {
+        for (name, index) in new.named() where !new.pieces[index].isFunction && !SymbolKind(name).isAnonymous {
             guard let partner = oldNames[renamed(name)] else { continue }
             if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
             let sizes = (old.size(of: partner), new.size(of: index))
@@ -365,7 +363,7 @@ public struct ObjectEdit: Sendable {
     var removedFunctions: [(name: String, entry: Address)] {
         let kept = Set(new.pieces.indices.lazy.filter { new.pieces[$0].isFunction }.map { name(of: $0) })
         return old.pieces.indices.compactMap { index in
-            let (name, kind) = (old.pieces[index].name, SymbolKind(old.pieces[index].name))
+            let (name, kind) = (old.pieces[index].name, old.pieces[index].kind)
             guard old.pieces[index].isFunction, let place = baseline.places[index], !kept.contains(name),
                 !kind.isAnonymous, !kind.isUnstable, !kind.isPart, ClosureMatch.closureEnds(in: name).isEmpty
             else { return nil }

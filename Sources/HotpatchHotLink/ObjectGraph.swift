@@ -24,7 +24,9 @@ public struct ObjectGraph: Sendable {
         /// Symbols that name its start: none, or several.
         public var symbols: [Int]
         /// The name that others refer to it by; empty where it has none.
-        public var name: String
+        public let name: String
+        /// What that says.
+        let kind: SymbolKind
         public var isFunction: Bool
         /// It goes on what begins before it: a symbol there is that long. A type's metadata begins before the address that names it.
         public var continues = false

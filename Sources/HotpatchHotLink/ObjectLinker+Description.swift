@@ -16,7 +16,7 @@ extension ObjectLinker {
         var lines: [String] = []
         for place in reached {
             let piece = piece(place)
-            guard !SymbolKind(piece.name).isAnonymous else { continue }
+            guard !piece.kind.isAnonymous else { continue }
             let name = Demangling.demangle(piece.name) ?? piece.name
             let what =
                 switch decision(place) {

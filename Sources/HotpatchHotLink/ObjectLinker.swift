@@ -148,7 +148,7 @@ public struct ObjectLinker: Sendable {
         sections.append(section)
         // What has no name may be referred to without a relocation.
         for other in edits[place.edit].new.piecesOfSection[piece.section]
-        where SymbolKind(edits[place.edit].new.pieces[other].name).isAnonymous {
+        where edits[place.edit].new.pieces[other].kind.isAnonymous {
             mark(Place(edit: place.edit, piece: other))
         }
     }

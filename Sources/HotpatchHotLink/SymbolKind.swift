@@ -1,4 +1,9 @@
+import HotpatchELF
+import HotpatchSymbols
+
 /// What the name of a symbol says of how it may be bound.
+///
+/// It is asked of every name of an object: by bytes, for characters cost much more.
 struct SymbolKind: Hashable, Sendable {
     /// It has no name that means anything: its contents count.
     var isAnonymous: Bool
@@ -7,77 +12,103 @@ struct SymbolKind: Hashable, Sendable {
     /// Part of a function that is entered by it alone: where a suspended task goes on.
     var isPart: Bool
 
-    init(_ name: String) {
-        isAnonymous =
-            name.isEmpty || name.hasPrefix(".L") || name.hasPrefix("symbolic ") || name.hasPrefix("got.")
-            || name.hasPrefix("get_") || name.hasPrefix("associated conformance ") || name.hasPrefix("keypath")
-            || name.hasPrefix("l__swift5_reflection_descriptor")
-        let owner = Self.owner(of: name)
+    init(_ name: String) { self = name.withBytes(Self.init) }
+
+    private init(_ name: UnsafeRawBufferPointer) {
+        isAnonymous = name.isEmpty || Self.anonymous.contains { name.starts(with: $0) }
+        let owner = Self.ownerCount(name)
         isPart = owner != nil
-        let isSwift = name.hasPrefix("$s") || name.hasPrefix("$S")
-        guard isSwift else {
-            isUnstable = name.hasPrefix("__swift_") || name.hasPrefix("GCC_except_table") || name.hasPrefix("__clang_")
+        guard name.starts(with: "$s") || name.starts(with: "$S") else {
+            isUnstable = Self.unstableHelpers.contains { name.starts(with: $0) }
             return
         }
         // A part is as its function is.
-        let name = owner ?? name
-        let base = Self.withoutNumber(name)
+        let name = UnsafeRawBufferPointer(rebasing: name.prefix(owner ?? name.count))
         isUnstable =
-            name != base || Self.unstable.contains { base.hasSuffix($0) } || Self.isOutlined(base)
-            || Self.isValueWitness(base)
+            Self.number(in: name) != nil || Self.unstable.contains { name.ends(with: $0) } || Self.isOutlined(name)
+            || Self.isValueWitness(name)
     }
+
+    private static let anonymous: [StaticString] = [
+        ".L", "symbolic ", "got.", "get_", "associated conformance ", "keypath", "l__swift5_reflection_descriptor",
+    ]
+
+    private static let unstableHelpers: [StaticString] = ["__swift_", "GCC_except_table", "__clang_"]
 
     /// Partial applications, reabstraction thunks, once-functions, lazy accessors, key-path accessors and helpers, merged functions, and
     /// records of the first two (swift/docs/ABI/Mangling.rst).
-    private static let unstable = ["TA", "TR", "Tr", "WZ", "Wl", "TK", "Tk", "TATu", "TRTu", "Tm"]
+    private static let unstable: [StaticString] = ["TA", "TR", "Tr", "WZ", "Wl", "TK", "Tk", "TATu", "TRTu", "Tm"]
 
     /// An outlined copy of a compiler's operation on a value: `WOh`, `WOe`, ….
-    private static func isOutlined(_ name: String) -> Bool { name.utf8.count > 3 && name.dropLast().hasSuffix("WO") }
-
-    /// A function of a value witness table.
-    private static func isValueWitness(_ name: String) -> Bool {
-        guard let witness = name.utf8.count > 3 ? name.suffix(3) : nil, witness.first == "w" else { return false }
-        return valueWitnesses.contains(String(witness.dropFirst()))
+    private static func isOutlined(_ name: UnsafeRawBufferPointer) -> Bool {
+        name.count > 3 && name.starts(with: "WO", at: name.count - 3)
     }
 
-    private static let valueWitnesses: Set<String> = [
+    /// A function of a value witness table.
+    private static func isValueWitness(_ name: UnsafeRawBufferPointer) -> Bool {
+        name.count > 3 && name[name.count - 3] == UInt8(ascii: "w") && valueWitnesses.contains { name.ends(with: $0) }
+    }
+
+    private static let valueWitnesses: [StaticString] = [
         "al", "ca", "ta", "de", "xx", "XX", "Xx", "CP", "Cp", "cp", "Tk", "tk", "pr", "TK", "Cc", "Tt", "tT", "xs",
-        "xg", "ug", "up",
-        "ui", "et", "st",
+        "xg", "ug", "up", "ui", "et", "st",
     ]
 
     /// Without the number that LLVM puts behind a name that it has used before; also where it is the function's, of a part or a record of
     /// which this is the name.
     static func withoutNumber(_ name: String) -> String {
-        guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return name }
-        let behind = name[name.index(after: dot)...]
-        let number = behind.prefix { $0.isNumber }
-        guard !number.isEmpty, !name[..<dot].hasSuffix(".resume") else { return name }
-        var rest = behind.dropFirst(number.count)
-        if rest.hasPrefix("TY") || rest.hasPrefix("TQ"), rest.last == "_" {
-            rest = rest.dropFirst(2).dropLast()
-            return rest.allSatisfy(\.isNumber) ? String(name[..<dot] + behind.dropFirst(number.count)) : name
+        name.withBytes { bytes in
+            guard let number = number(in: bytes) else { return name }
+            return String(decoding: bytes[..<number.lowerBound], as: UTF8.self)
+                + String(decoding: bytes[number.upperBound...], as: UTF8.self)
         }
-        return rest.isEmpty || rest == "Tu" ? String(name[..<dot] + rest) : name
+    }
+
+    /// Whether `withoutNumber` is another name.
+    static func hasNumber(_ name: String) -> Bool { name.withBytes { number(in: $0) != nil } }
+
+    /// Where that number is, with the point before it.
+    private static func number(in name: UnsafeRawBufferPointer) -> Range<Int>? {
+        guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > 0 else { return nil }
+        var end = dot + 1
+        while end < name.count, isDigit(name[end]) { end += 1 }
+        let isResumed = dot >= 7 && name.starts(with: ".resume", at: dot - 7)
+        guard end > dot + 1, !isResumed else { return nil }
+        let rest = name.count - end
+        if rest >= 3, name.starts(with: "TY", at: end) || name.starts(with: "TQ", at: end),
+            name[name.count - 1] == UInt8(ascii: "_")
+        {
+            return name[(end + 2)..<(name.count - 1)].allSatisfy(isDigit) ? dot..<end : nil
+        }
+        return rest == 0 || rest == 2 && name.starts(with: "Tu", at: end) ? dot..<end : nil
     }
 
     /// The function that a part belongs to: an async function that goes on after an await (`TY0_`, `TQ1_`), a coroutine that is resumed.
     static func owner(of name: String) -> String? {
-        if let range = lastRange(of: ".resume.", in: name) { return String(name[..<range]) }
-        guard name.hasSuffix("_") else { return nil }
-        let digits = name.dropLast().reversed().prefix { $0.isNumber }.count
-        guard digits > 0 else { return nil }
-        let rest = name.dropLast(1 + digits)
-        return rest.hasSuffix("TY") || rest.hasSuffix("TQ") ? String(rest.dropLast(2)) : nil
+        name.withBytes { bytes in
+            ownerCount(bytes).map { String(decoding: bytes.prefix($0), as: UTF8.self) }
+        }
     }
 
-    private static func lastRange(of text: String, in name: String) -> String.Index? {
-        guard name.utf8.count > text.utf8.count else { return nil }
-        var index = name.endIndex
-        while index > name.startIndex {
-            index = name.index(before: index)
-            if name[index] == ".", name[index...].hasPrefix(text) { return index }
+    /// How many bytes of a part's name are its function's.
+    private static func ownerCount(_ name: UnsafeRawBufferPointer) -> Int? {
+        var dot = name.count - ".resume.".utf8.count
+        while dot >= 0 {
+            if name[dot] == UInt8(ascii: "."), name.starts(with: ".resume.", at: dot) { return dot }
+            dot -= 1
         }
-        return nil
+        guard name.last == UInt8(ascii: "_") else { return nil }
+        var start = name.count - 1
+        while start > 0, isDigit(name[start - 1]) { start -= 1 }
+        guard start < name.count - 1, start >= 2, name[start - 2] == UInt8(ascii: "T") else { return nil }
+        return name[start - 1] == UInt8(ascii: "Y") || name[start - 1] == UInt8(ascii: "Q") ? start - 2 : nil
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func ends(with suffix: StaticString) -> Bool {
+        starts(with: suffix, at: count - suffix.utf8CodeUnitCount)
     }
 }

@@ -24,7 +24,8 @@ extension UnsafeRawBufferPointer {
 
 extension String {
     /// The UTF-8 bytes of the string, contiguous, for the duration of the call.
-    func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    @inlinable
+    package func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         var copy = self
         return try copy.withUTF8 { try body(UnsafeRawBufferPointer($0)) }
     }
