@@ -33,14 +33,19 @@ struct InterfaceComparison {
     }
 
     /// The functions that are called otherwise, and a sentence for each, without its full stop.
-    /// - Parameter renamed: the name that something of the new object has in the old one.
-    func functionChanges(renamed: (String) -> String) -> [(function: String, reason: String)] {
+    /// - Parameters:
+    ///   - opaque: functions of which is known already that they return another type.
+    ///   - renamed: the name that something of the new object has in the old one.
+    func functionChanges(
+        opaque: Set<String>, renamed: (String) -> String
+    ) -> [(function: String, reason: String)] {
         functions.new.names.compactMap { name -> (function: String, reason: String)? in
             let former = renamed(name)
             if former == name, functions.new.describes(name, like: functions.old) { return nil }
-            guard let before = functions.old.fingerprint(of: former),
-                let what = functions.new.fingerprint(of: name)?.difference(from: before)
+            guard let before = functions.old.fingerprint(of: former), var after = functions.new.fingerprint(of: name)
             else { return nil }
+            if opaque.contains(name) { after.result = before.result }
+            guard let what = after.difference(from: before) else { return nil }
             return (name, "\(Demangling.demangle(name) ?? name) \(what)")
         }.sorted { $0.function < $1.function }
     }

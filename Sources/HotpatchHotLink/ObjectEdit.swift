@@ -61,11 +61,13 @@ public struct ObjectEdit: Sendable {
         decisions = []
         let interfaces = try InterfaceComparison(before, after)
         try checkInterfaces(interfaces)
-        if !entries.functions.isEmpty {
+        let changes = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants)
+        makeAnew(changes, interfaces.constants)
+        if !entries.isEmpty {
             comparison.rename { [closures, entries] in entries.renamed(closures.renamed($0)) }
         }
         decisions = try decide(&comparison)
-        try compareValues(constants: interfaces.constants)
+        try compareValues(changes)
     }
 
     /// The functions of a file stay its own, whatever an edit does: two objects without any in common are of two files, and one would
@@ -210,7 +212,8 @@ public struct ObjectEdit: Sendable {
             default: reasons.append(reason.description)
             }
         }
-        called += interfaces.functionChanges { closures.renamed($0) }
+        let told = Set(called.map(\.function))
+        called += interfaces.functionChanges(opaque: told) { closures.renamed($0) }
         reasons += interfaces.typeChanges()
         if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
@@ -252,14 +255,30 @@ public struct ObjectEdit: Sendable {
         return []
     }
 
+    /// Lets constants that are initialised at their first use be so once more, where what initialises them has changed.
+    private mutating func makeAnew(_ changes: [ConstantChange], _ constants: Set<String>) {
+        for case .lazy(let name, _, _) in changes {
+            let constant = LazyConstant(name, old: old, new: new, constants: constants)
+            if let constant, constant.obstacle == nil,
+                oldNames[constant.addressorName].flatMap({ baseline.places[$0] }) != nil
+            {
+                entries.variables.formUnion([name, constant.token])
+            } else {
+                let reason = constant?.obstacle ?? "its accessor is not in the process"
+                notes.append("\(display(name)): its value stays what it is, or would have been: \(reason)")
+            }
+        }
+    }
+
     /// What the edit gives to globals that exist. A constant that holds no reference is stored, where all of its readers find it; whatever
     /// else the process has made or may have changed is kept.
-    private mutating func compareValues(constants: Set<String>) throws {
+    private mutating func compareValues(_ changes: [ConstantChange]) throws {
         var reasons: [String] = []
-        for change in ConstantChange.all(old: old, new: new, constants: constants) {
+        for change in changes {
             switch change {
             case .kept(let name, let reason): notes.append("\(display(name)): its value is kept: \(reason)")
-            case .lazy(let name, _, _): notes.append("\(display(name)): its value stays what it is, or would have been")
+            // Made anew, or told of.
+            case .lazy: break
             case .impossible(let name, let reason): reasons.append("\(display(name)): \(reason)")
             case .store(let name, let was, let bytes):
                 guard let place = oldNames[name].flatMap({ baseline.places[$0] }) else { continue }

@@ -191,6 +191,8 @@ extension CommandTests {
                 "label(): underlying type of its opaque result changed from 'Int' to 'String': restart needed",
                 "async_Main, which is not in the object, calls Scale.label() -> some: restart needed",
             ] { #expect(result.errors.contains(text), "\(text) in \(result)") }
+            // It is told once.
+            #expect(!result.errors.contains("returns 'String' instead of"), "\(result)")
             try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
             // Whose file is applied with it calls it as it is now.
             let alone = try scale.edited([("{ 100 }", "{ \"a text\" }")])
@@ -203,6 +205,52 @@ extension CommandTests {
             try expectDone("revert", "--all", "--pid", scale.victim.id)
             try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
             #expect(scale.victim.finish() == 0)
+        }
+
+        /// A constant that is initialised at its first use has one value for all who read it: the new one, whether it had another before or
+        /// none yet. What is no mere value, or is not made of such, is kept.
+        @Test func constantsOfTheirFirstUse() throws {
+            var desk = try Desk("Facts", editing: ["Facts"])
+            let questions = ["facts", "others", "kept", "sell"]
+            let long = "a text that does not fit into a small string, v1"
+            let before = [
+                "hello | \(long) | 2.5 | 3.0 seconds | pair 7.0 | hello, 42 | secret v1", "hello 1.0 48",
+                "10 [1, 2, 3] 2 current v1",
+            ]
+            try desk.expect(before + ["11"], questions)
+            let applied = try desk.apply(
+                ("greeting = \"hello\"", "greeting = \"good morning\""), ("string, v1", "string, version 2"),
+                ("Span(1, 2.5)", "Span(2, 3.5)"), ("seconds(3)", "milliseconds(3500)"), ("\"pair\"", "\"couple\""),
+                ("String(40 + 2)", "String(40 + 3)"), ("\\(greeting), \\(base)", "\\(greeting): \\(base)"),
+                ("late v1", "late v2"), ("secret v1", "secret v2"), ("Till(10)", "Till(20)"),
+                ("[1, 2, 3]", "[1, 2, 4]"),
+                ("place(of: \"v1\")", "place(of: \"version\")"), ("current v1", "current v2"))
+            for note in [
+                "Facts.Facts.till : Facts.Till: its value stays what it is, or would have been: it may hold references",
+                "Facts.Facts.home : Swift.Int: its value stays what it is, or would have been: what initialises it uses getpid",
+                "Facts.Facts.current : Swift.String: its value stays what it is, or would have been: it is a variable",
+                "it may hold references",
+            ] { #expect(applied.output.contains(note), "\(note) in \(applied)") }
+            #expect(applied.output.components(of: "its value stays").count == 5, "\(applied)")
+            let longer = "a text that does not fit into a small string, version 2"
+            var now = [
+                "good morning | \(longer) | 3.5 | 3.5 seconds | couple 7.0 | good morning: 43 | secret v2",
+                "good morning 2.0 55", "11 [1, 2, 3] 2 current v1", "12",
+            ]
+            try desk.expect(now, questions)
+            // One that had no value yet.
+            try desk.expect(["late v2"], ["late"])
+            // The next edits find them where they are now, and make some anew again.
+            try desk.apply(("plain v1", "plain v2"))
+            now[2] = "12 [1, 2, 3] 2 current v1"
+            try desk.expect(Array(now.prefix(3)) + ["late v2", "plain v2"], Array(questions.prefix(3)) + ["late", ""])
+            try desk.apply(("good morning", "good evening"), ("plain v2", "plain v3"), ("late v2", "late v3"))
+            now[0] = "good evening" + now[0].dropFirst("good morning".count)
+            now[1] = "good evening 2.0 55"
+            try desk.expect(Array(now.prefix(3)) + ["late v3", "plain v3"], Array(questions.prefix(3)) + ["late", ""])
+            try expectDone("revert", "--all", "--pid", desk.victim.id)
+            try desk.expect(Array(before.prefix(2)) + [now[2], "13", "late v1"], questions + ["late"])
+            #expect(desk.victim.finish() == 0)
         }
 
         /// That a program exports its functions says nothing of who calls them: a library does that leaves the name to the loader.

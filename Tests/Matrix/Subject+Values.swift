@@ -57,8 +57,8 @@ extension Subject {
                 "static var", "what it begins with", [("current = 7", "current = 8")], .nothing,
                 note: "its value is kept"),
             Cell(
-                "global let that holds a text", "its value", [("\"title v1\"", "\"title v2\"")], .nothing, note: "title"
-            ),
+                "global let that holds a text", "its value", [("\"title v1\"", "\"title v2\"")], .applied,
+                ["text": "title v2"]),
             Cell("global let that holds an array", "its value", [("[1, 2, 3]", "[1, 2, 4]")], .nothing, note: "table"),
             Cell(
                 "static let that holds an array", "its value", [("[\"one\", \"two\"]", "[\"one\", \"three\"]")],
