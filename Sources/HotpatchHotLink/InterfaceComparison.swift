@@ -6,6 +6,8 @@ import HotpatchSymbols
 struct InterfaceComparison {
     /// The variables of Swift that are constant in both objects.
     let constants: Set<String>
+    /// Where functions are declared.
+    let lines: (old: [String: Int], new: [String: Int])
     private let functions: (old: DescribedFunctions, new: DescribedFunctions)
     private let types: (old: [String: [String]], new: [String: [String]])
 
@@ -21,6 +23,7 @@ struct InterfaceComparison {
         }
         let (old, new) = (try descriptions(of: before), try descriptions(of: after))
         functions = (DescribedFunctions(of: before, old), DescribedFunctions(of: after, new))
+        lines = (old.lines, new.lines)
         constants = old.constants.intersection(new.constants)
         types = (old.types, new.types)
     }

@@ -27,6 +27,8 @@ public struct ObjectEdit: Sendable {
     /// one is not.
     private(set) var callers: [(entry: Address, reason: String)] = []
     private(set) var callReasons: [String] = []
+    /// Functions that differ in nothing but the numbers of their lines, by their names in the process: what they say where they fail.
+    private(set) var movedFunctions: Set<String> = []
     /// What the user should know.
     public private(set) var notes: [String] = []
 
@@ -66,7 +68,8 @@ public struct ObjectEdit: Sendable {
         if !entries.isEmpty {
             comparison.rename { [closures, entries] in entries.renamed(closures.renamed($0)) }
         }
-        decisions = try decide(&comparison)
+        decisions = try decide(
+            &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
         try compareValues(changes)
     }
 
@@ -115,9 +118,9 @@ public struct ObjectEdit: Sendable {
 
     // MARK: Decisions
 
-    private mutating func decide(_ comparison: inout GraphComparison) throws -> [LinkDecision] {
+    private mutating func decide(_ comparison: inout GraphComparison, _ shift: LineShift) throws -> [LinkDecision] {
         try checkNumberedVariables()
-        let changed = try changedFunctions(&comparison)
+        let changed = try changedFunctions(&comparison, shift)
         try checkInitialisers(changed)
         try findThreadLocals()
         return try new.pieces.indices.map { index in
@@ -176,12 +179,14 @@ public struct ObjectEdit: Sendable {
     static let registered = ["swift5_type_metadata", "swift5_protocol_conformances", "swift5_protocols"]
 
     /// The functions, by their name in the process, whose code an edit has changed: with all of their parts.
-    private func changedFunctions(_ comparison: inout GraphComparison) throws -> Set<String> {
+    private mutating func changedFunctions(
+        _ comparison: inout GraphComparison, _ shift: LineShift
+    ) throws -> Set<String> {
         var oldParts: [String: Set<String>] = [:]
         for name in oldNames.keys {
             if let owner = SymbolKind.owner(of: name) { oldParts[owner, default: []].insert(name) }
         }
-        var changed: Set<String> = []
+        var (changed, edited): (Set<String>, Set<String>) = ([], [])
         var newParts: [String: Set<String>] = [:]
         for (index, piece) in new.pieces.enumerated() where piece.isFunction && !piece.name.isEmpty {
             let name = name(of: index)
@@ -190,12 +195,21 @@ public struct ObjectEdit: Sendable {
             guard let partner = oldNames[name], old.pieces[partner].isFunction, comparison.areEqual(partner, index)
             else {
                 changed.insert(owner ?? name)
+                if let partner = oldNames[name], comparison.haveEqualReferences(partner, index),
+                    shift.explains(
+                        Array(old.bytes(of: partner)), Array(new.bytes(of: index)),
+                        of: SymbolKind.owner(of: piece.name) ?? piece.name)
+                {
+                    continue
+                }
+                edited.insert(owner ?? name)
                 continue
             }
         }
-        for (owner, parts) in newParts where parts != oldParts[owner] { changed.insert(owner) }
-        for owner in oldParts.keys where newParts[owner] == nil { changed.insert(owner) }
-        return changed
+        for (owner, parts) in newParts where parts != oldParts[owner] { edited.insert(owner) }
+        for owner in oldParts.keys where newParts[owner] == nil { edited.insert(owner) }
+        movedFunctions = changed.subtracting(edited)
+        return changed.union(edited)
     }
 
     /// What exists in the process, or what code outside of the object relies on, must be as it was.

@@ -1,14 +1,14 @@
 import HotpatchSymbols
 
 extension ObjectLinker {
-    /// Functions of the process that run new code, mangled.
+    /// Functions of the process that run new code, mangled; without those of which only lines have other numbers.
     public var changedFunctions: [String] {
         reached.compactMap { place in
             switch decision(place) {
             case .patch, .repoint: edits[place.edit].name(of: place.piece)
             default: nil
             }
-        }
+        }.filter { name in !edits.contains { $0.movedFunctions.contains(name) } }
     }
 
     /// What becomes of each symbol: a line each, of what is taken or patched and of what that binds to.

@@ -22,6 +22,8 @@ public struct ObjectDescriptions: Sendable {
     }
 
     public private(set) var functions: [String: Function] = [:]
+    /// Where each of them is declared in its source.
+    public private(set) var lines: [String: Int] = [:]
     /// Variables of Swift that are constant: each `let`.
     public private(set) var constants: Set<String> = []
 
@@ -73,6 +75,7 @@ public struct ObjectDescriptions: Sendable {
                 // Functions inside others are described inside them.
                 if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = Self.symbol(&die) {
                     functions[name] = Self.function(&die, name, isSwift)
+                    if let line = Self.number(&die, DW_AT_decl_line), line > 0 { lines[name] = Int(clamping: line) }
                 }
             case DW_TAG_variable:
                 // Only what has storage of its own has a linkage name.

@@ -107,7 +107,7 @@ extension Subject {
             Cell("function", "a comment above", [("func plain()", "// It answers.\n\nfunc plain()")], .nothing),
             Cell(
                 "function that checks, with the line in its message", "a comment above",
-                [("func checked", "// It checks.\n\nfunc checked")], .applied),
+                [("func checked", "// It checks.\n\nfunc checked")], .applied, listed: []),
             Cell(
                 "function", "another one is added, and called",
                 [("{ \"plain v1\" }", "{ \"plain \" + more() }\nfunc more() -> String { \"more\" }")], .applied,
