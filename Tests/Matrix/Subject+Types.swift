@@ -151,5 +151,37 @@ extension Subject {
                 "protocol", "a conformance is added",
                 [("protocol Marked {}", "protocol Marked {}\nextension Point: Marked {}")], .applied, ["is": "true"],
                 remains: true),
+        ],
+        sequences: [
+            EditSequence(
+                name: "a type that an edit has added is reflected and cast by the edits after it",
+                steps: [
+                    (
+                        [
+                            (
+                                "{ \"nothing\" }",
+                                #"""
+                                { seen(Fresh()) }
+                                struct Fresh { var a = 1, b = "x" }
+                                func seen(_ value: Any) -> String {
+                                    let parts = Mirror(reflecting: value).children.map { "\($0.label!)=\($0.value)" }
+                                    return "\(parts) \(value is Fresh)"
+                                }
+                                """#
+                            ), ("return \"\\(Point())\"", "point = Fresh(a: 5, b: \"kept\"); return \"\\(Point())\""),
+                        ], ["new": "[\"a=1\", \"b=x\"] true", "mirror": "a,b"]
+                    ),
+                    (
+                        [
+                            ("\\($0.label!)=", "\\($0.label!): "),
+                            ("\"\\(point is any Marked)\"", "seen(point)"),
+                        ],
+                        ["new": "[\"a: 1\", \"b: x\"] true", "is": "[\"a: 5\", \"b: kept\"] true"]
+                    ),
+                    (
+                        [("point = Fresh(a: 5, b: \"kept\")", "point = Point()")],
+                        ["mirror": "x,y", "is": "[\"x: 1\", \"y: 2\"] false"]
+                    ),
+                ])
         ])
 }
