@@ -17,7 +17,7 @@ mkdir -p "$WORK"
 export SWIFT_HOTPATCH WORK
 rm -rf "$WORK/results"
 programs=("$@")
-[ $# -gt 0 ] || programs=("hummingbird native" "hummingbird swiftbuild" "liveserver native" "nio native" "grdb native" "makefile c" "makefile cpp")
+[ $# -gt 0 ] || programs=("hummingbird native" "hummingbird swiftbuild" "liveserver native" "nio native" "grdb native" "makefile c" "makefile cpp" "makefile cmake")
 status=0
 for program in "${programs[@]}"; do
     read -r name variant <<<"$program"

@@ -1,19 +1,29 @@
-"""A program of C, or of C++, that make builds: a static function and a header edited."""
+"""A program of C, or of C++, that make builds, or CMake: a static function and a header edited."""
 
 import json, sys
 from watching import *
 
 
-def main(language):
-    program = f"makefile-{language}"
+def main(variant):
+    """`c`, `cpp`, or `cmake`, which builds the program of C++."""
+    is_cmake = variant == "cmake"
+    language = "cpp" if is_cmake else variant
+    program = "cmake-cpp" if is_cmake else f"makefile-{language}"
     report = Report(program)
-    folder, port = folder_of(program, os.path.join(HERE, program)), free_port()
+    folder, port = folder_of(program, os.path.join(HERE, f"makefile-{language}")), free_port()
     file, header = ("words.c", "words.h") if language == "c" else ("shop.cpp", "shop.h")
     build, start = ["make", "server"], ["./server", str(port)]
+    if is_cmake:
+        if not shutil.which("cmake"):
+            raise Failure("there is no cmake on the PATH: apt-get install cmake")
+        shutil.copy(os.path.join(HERE, program, "CMakeLists.txt"), folder)
+        build, start = ["cmake", "--build", "build"], ["build/server", str(port)]
+        run(["cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Debug"], folder)
     run(build, folder)
-    commands = json.load(open(os.path.join(folder, "compile_commands.json")))
-    command = next(entry["command"] for entry in commands if entry["file"] == file)
-    compiler = Clang(shlex.split(command)[:-1] + [os.path.join(WORK, "aside.o")])
+    commands = json.load(open(os.path.join(folder, "build" if is_cmake else ".", "compile_commands.json")))
+    words = shlex.split(next(entry["command"] for entry in commands if os.path.basename(entry["file"]) == file))
+    words[words.index("-o") + 1] = os.path.join(WORK, "aside.o")
+    compiler = Clang(words)
     before = "helper(void) { return " if language == "c" else "int helper() { return "
     place = Place(file, before, "hello", "hello ")
     built = rebuild(folder, build, start, place, port, http=False)
@@ -61,6 +71,19 @@ def main(language):
         watch.expect("unchanged", "applied", "restored", since=mark)
         kept()
 
+    def rebuilt():
+        nonlocal client, counted
+        mark = watch.mark
+        save(os.path.join(folder, "more.cpp"), "int more() { return 1; }\n")
+        edit(folder, "CMakeLists.txt", "shop.cpp", "shop.cpp more.cpp")
+        watch.expect("restarting", since=mark)
+        watch.pid = watch.expect("restarted", since=mark, seconds=120)["pid"]
+        client, counted = connect(port, http=False), 0
+        kept()
+        time.sleep(2)
+
+    if is_cmake:
+        report.check("another file in CMakeLists.txt: built, and restarted", rebuilt)
     report.check(f"{edits} edits of a static function under load", bodies)
     report.check("a header", headers)
     if language == "cpp":
