@@ -43,6 +43,18 @@ public enum ExitCode: Int32, Sendable {
     }
 }
 
+extension RemoteRefusal {
+    /// The process is like that as long as it lives.
+    fileprivate var isLasting: Bool {
+        switch self {
+        case .not64Bit, .otherArchitecture, .notELF, .notPermitted, .seccomp, .staticallyLinked, .unsupportedLibrary,
+            .noVectorState:
+            true
+        default: false
+        }
+    }
+}
+
 /// Why a command did not do what it was asked to. Printed as `error: what. why. try this.`
 public struct CommandError: Error, Sendable, CustomStringConvertible {
     public var description: String
@@ -75,6 +87,8 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             }
         case LinkError.restart(_, let reasons): self.init("\(error)", restartReasons: reasons)
         case is LinkError, is FixupError, is ObjectsError: self.init("\(error)", restartReasons: ["\(error)"])
+        case let error as RemoteRefusal where error.isLasting:
+            self.init(error.description, restartReasons: [error.description])
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)")
         }

@@ -13,18 +13,21 @@ public struct Watch: Sendable {
     /// What cannot go into the living process is told, and the program goes on as it is.
     public var keep: Bool
     public var json: Bool
+    /// Where the events are written too, as lines of JSON: a file, or the number of a descriptor.
+    public var events: String?
     public var verbose: Bool
     public var options: TargetOptions
 
     public init(
         command: [String], directories: [String] = [], targets: [String] = [], keep: Bool = false, json: Bool = false,
-        verbose: Bool = false, options: TargetOptions = TargetOptions()
+        events: String? = nil, verbose: Bool = false, options: TargetOptions = TargetOptions()
     ) {
         self.command = command
         self.directories = directories
         self.targets = targets
         self.keep = keep
         self.json = json
+        self.events = events
         self.verbose = verbose
         self.options = options
     }

@@ -10,7 +10,7 @@ import HotpatchRemoteTarget
 /// The loop of `watch`: it waits for signals, for the program, for saved files and for compilers, all at once, and never for one of them alone.
 final class WatchLoop {
     let watch: Watch
-    private let report: TerminalReport
+    private let report: WatchReports
     let folder: String
     private let signals: SupervisorSignals
     private let supervisor: Supervisor
@@ -24,8 +24,16 @@ final class WatchLoop {
     private var isFound = false
     /// The program that runs was started again because of what was saved before.
     private var isRestarted = false
+    /// Why nothing that is saved goes into the program that runs: it is optimised, for instance.
+    private var obstacle: String?
+    private var saidObstacle: String?
     /// It was said which processes an edit does not reach.
     private var saidForks = false
+    private var launchedAt: UInt64 = 0
+    /// It was said that no program is found.
+    private var saidMissing = false
+    /// What the compiler has said of a file that compiles, by its source.
+    private var saidWarnings: [String: String] = [:]
     /// How the program has ended that ran last.
     private var lastEnd: ChildEnd?
     /// When it was decided to start the program again.
@@ -36,6 +44,9 @@ final class WatchLoop {
     private var building: (work: WatchWork<Built>, process: CompilerProcess, files: [String])?
     private var preparing: WatchWork<Void>?
 
+    /// What is saved so shortly after the start of a compiler, in nanoseconds, is compiled together with what it compiles.
+    private static let joining: UInt64 = 100_000_000
+
     private typealias Compiled = Result<WatchedCompiler.Compiled, WatchFailure>
     private typealias Built = Result<CompilerResult, WatchFailure>
 
@@ -44,6 +55,9 @@ final class WatchLoop {
         var work: WatchWork<Compiled>
         var process: CompilerProcess
         var files: Set<String>
+        /// Those of them that are gone, and the recipe without them.
+        var removed: Set<String>
+        var recipe: BuildRecipe
         /// In nanoseconds; as the start of the compilation.
         var savedAt: UInt64
         var since: UInt64
@@ -54,7 +68,7 @@ final class WatchLoop {
     init(_ watch: Watch, folder: String) throws {
         self.watch = watch
         self.folder = folder
-        report = TerminalReport(json: watch.json, verbose: watch.verbose)
+        report = try WatchReports(watch)
         signals = try SupervisorSignals()
         supervisor = try Supervisor(command: watch.command)
     }
@@ -81,6 +95,7 @@ final class WatchLoop {
             takeChanges()
             finishCompiling()
             launchAgain()
+            if program == nil, building == nil, isSettled, !dirty.isEmpty, supervisor.isRunning { leaveAsItIs() }
             if compiling == nil, building == nil, preparing == nil, program != nil, !dirty.isEmpty { compile() }
         }
     }
@@ -100,7 +115,10 @@ final class WatchLoop {
         // Both end, and what is started now would not have got what the terminal has sent.
         if signals.isPending { return }
         isFound = false
+        obstacle = nil
+        saidMissing = false
         lastEnd = nil
+        launchedAt = linux_monotonic_time()
         hasNews = !dirty.isEmpty
         try supervisor.launch()
         report.write(.launched(pid: supervisor.commandPID ?? 0, command: watch.command))
@@ -126,32 +144,75 @@ final class WatchLoop {
     private func found(_ process: SupervisedProcess) {
         isFound = true
         saidForks = false
+        obstacle = nil
         do {
             let recipe = try BuildRecipe.find(
                 directory: folder, command: watch.command, executable: process.executable)
             let program = try WatchedProgram(process, recipe: recipe, options: watch.options)
             self.program = program
+            // CMake and others write it with each build: it has just been read.
+            for path in dirty.keys where recipe.system == .database && name(path) == "compile_commands.json" {
+                dirty[path] = nil
+            }
             checkTargets(recipe)
             startWatching(recipe)
             for path in program.snapshot.edited { noteSaved(path) }
-            if let since = restartedAt, building == nil {
-                report.write(.restarted(pid: process.pid, TerminalTimes(nanoseconds: linux_monotonic_time() - since)))
-                restartedAt = nil
-            } else {
-                report.write(.ready(process, files: watcher?.fileCount ?? 0))
-            }
+            if !sayRestarted(process) { report.write(.ready(process, files: watcher?.fileCount ?? 0)) }
             preparing = WatchWork {
                 // The dynamic linker has the libraries in place by then.
                 linux_sleep(300_000_000)
                 program.prepare()
             }
-        } catch { fail("\(error)") }
+        } catch {
+            if saidObstacle != "\(error)" { fail("\(error)") }
+            obstacle = "\(error)"
+            saidObstacle = obstacle
+            _ = sayRestarted(process)
+        }
+    }
+
+    /// - Returns: false where it was not started again.
+    private func sayRestarted(_ process: SupervisedProcess) -> Bool {
+        guard let since = restartedAt, building == nil else { return false }
+        report.write(.restarted(pid: process.pid, TerminalTimes(nanoseconds: linux_monotonic_time() - since)))
+        restartedAt = nil
+        return true
+    }
+
+    /// Something was saved, and there is no program that it could go into.
+    private func leaveAsItIs() {
+        if let obstacle = obstacle ?? closedProcess() {
+            restart(Set(dirty.keys), because: obstacle)
+        } else if !isFound, !saidMissing, BuildInvocation(watch.command) == nil,
+            linux_monotonic_time() > launchedAt + 3_000_000_000
+        {
+            // A command that builds and then starts the program was given its time.
+            saidMissing = true
+            let why: String
+            do {
+                _ = try BuildRecipe.find(directory: folder, command: watch.command)
+                why = "none of its processes runs a program of this build"
+            } catch { why = "\(error)" }
+            report.write(.notice("nothing that is saved goes into what \(watch.command[0]) runs: \(why)"))
+        }
+    }
+
+    /// Why a process of the command may not be looked into, where there is one: it is perhaps the program.
+    private func closedProcess() -> String? {
+        guard !isFound, let pid = supervisor.closedProcesses.first else { return nil }
+        do {
+            _ = try RemoteProcess.examine(
+                pid: pid, allowSeccomp: watch.options.allowSeccomp,
+                deadline: .after(milliseconds: watch.options.timeout))
+            return nil
+        } catch { return "\(error)" }
     }
 
     /// What is built goes on: it is to be started though nothing runs any more.
     private func forgetProgram() {
         cancelCompiling()
         program = nil
+        obstacle = nil
     }
 
     private func cancelCompiling() {
@@ -171,6 +232,8 @@ final class WatchLoop {
         var options = FileWatcher.Options()
         // Compilers take longer than it takes to know what was saved together.
         options.reportsFirstAtOnce = true
+        // One that has gone means a restart, if it does not come back.
+        options.quietMillisecondsAfterRemoval = 400
         let resources = Set(recipe?.resources.map(\.source) ?? [])
         options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
         // What a build before has left may tell of folders that are gone.
@@ -200,9 +263,10 @@ final class WatchLoop {
                 noteSaved(change.path)
                 if dirty[change.path] != nil { hasNews = true }
             }
-            // What is compiled is old already, or not all that was saved together.
+            // What is compiled is old already, or not all that was saved together: on a busy machine an editor takes its time.
             if let running = compiling, !changes.isEmpty,
-                !running.isSettled || !running.files.isDisjoint(with: changes.map(\.path))
+                !running.isSettled || linux_monotonic_time() - running.since < Self.joining
+                    || !running.files.isDisjoint(with: changes.map(\.path))
             {
                 cancelCompiling()
             }
@@ -253,6 +317,7 @@ final class WatchLoop {
     private func compile() {
         guard let program else { return }
         var sources: Set<String> = []
+        var removed: Set<String> = []
         var reasons: [String] = []
         let files = unfinished.union(dirty.keys)
         for path in files.sorted() {
@@ -263,12 +328,14 @@ final class WatchLoop {
                     sources.insert(path)
                 } else if program.leaveOut(path) {
                     unfinished.remove(path)
+                } else if let source = program.recipe.source(path), source.module.language == .swift {
+                    removed.insert(source.source.path)
                 } else {
                     reasons.append("\(name(path)) was removed")
                 }
             case .included(let users):
                 for user in users { sources.insert(user) }
-            case .newSwift(let module):
+            case .newSwift(let module), .newClang(let module):
                 guard isWanted(module), access(path, F_OK) == 0 else { break }
                 program.takeIn(path, into: module)
                 sources.insert(path)
@@ -286,7 +353,22 @@ final class WatchLoop {
             guard isSettled else { return }
             return restart(files, because: reasons.joined(separator: "\n"))
         }
+        var recipe = program.recipe
+        if !removed.isEmpty {
+            // Whoever uses what they declared must do without it, or with what others declare instead.
+            for path in removed {
+                guard let module = recipe.source(path)?.module.name else { continue }
+                sources.formUnion(recipe.dependents(of: recipe.interfaceChange(removing: path), in: module))
+            }
+            recipe = recipe.changing(adding: [], removing: removed)
+            sources.subtract(removed)
+        }
         guard !sources.isEmpty else {
+            if !removed.isEmpty {
+                program.leaveOut(removed, by: recipe)
+                report.write(.unchanged(files: removed.sorted(), TerminalTimes(nanoseconds: 0)))
+            }
+            unfinished.subtract(removed)
             dirty = [:]
             return
         }
@@ -295,7 +377,7 @@ final class WatchLoop {
         do { folder = try program.newFolder() } catch { return fail("\(error)") }
         var options = CompileOptions()
         options.isColored = report.hasColors
-        let compiler = program.compiler(options, process)
+        let compiler = program.compiler(of: recipe, options, process)
         let work = WatchWork<Compiled> { [sources] in
             do { return .success(try compiler.compile(sources.sorted(), into: folder)) } catch {
                 return .failure(WatchFailure(error))
@@ -304,7 +386,8 @@ final class WatchLoop {
         guard let work else { return fail("no thread could be started. Save again.") }
         let now = linux_monotonic_time()
         compiling = Compiling(
-            work: work, process: process, files: files, savedAt: dirty.values.min() ?? now, since: now,
+            work: work, process: process, files: files, removed: removed, recipe: recipe,
+            savedAt: dirty.values.min() ?? now, since: now,
             isSettled: isSettled)
     }
 
@@ -346,11 +429,27 @@ final class WatchLoop {
                 unfinished.formUnion(files)
             } else {
                 unfinished = []
+                if !finished.removed.isEmpty { program?.leaveOut(finished.removed, by: finished.recipe) }
                 apply(compiled, files, savedAt: savedAt, compiledIn: linux_monotonic_time() - since)
+                reportWarnings(of: transaction)
             }
         }
         for file in files { dirty[file] = nil }
         program?.removeOldFolders()
+    }
+
+    /// What the compilers have said of files that compile, each time that they say something else.
+    private func reportWarnings(of transaction: CompileTransaction) {
+        var files: [String] = []
+        var texts: [String] = []
+        for file in transaction.files {
+            let text = String(decoding: file.warnings, as: UTF8.self)
+            guard saidWarnings.updateValue(text, forKey: file.source) != text, !text.isEmpty else { continue }
+            files.append(file.source)
+            // A header's are those of each file that includes it.
+            if !texts.contains(text) { texts.append(text) }
+        }
+        if !files.isEmpty { report.write(.warnings(files: files, output: texts.joined())) }
     }
 
     private func apply(
@@ -400,6 +499,8 @@ final class WatchLoop {
         case .applied(let applied):
             var reload = TerminalReload(files: saved, functions: applied.functions, times: times(applied.summary))
             reload.keptOld = applied.kept
+            let once = applied.functions.filter(Self.runsOnce)
+            reload.notReached = once.map { "\($0): it runs, and is not called again" }
             report.write(.applied(reload))
             notes = applied.notes.filter { !applied.kept.contains($0) }
         }
@@ -416,6 +517,14 @@ final class WatchLoop {
         }
     }
 
+    /// A program's first function, by its readable name: of C, of top-level code, or of what is marked with @main.
+    static func runsOnce(_ function: String) -> Bool {
+        let name = function.prefix { $0 != "(" }
+        return function == "main"
+            || function.hasPrefix("static ") && function.hasSuffix("-> ()")
+                && (name.hasSuffix(".main") || name.hasSuffix(".$main"))
+    }
+
     // MARK: Starting again
 
     private func restart(_ changed: Set<String>, because reasons: String) {
@@ -430,7 +539,9 @@ final class WatchLoop {
         }
         report.write(.restarting(reason: reasons))
         restartedAt = linux_monotonic_time()
-        guard let command = program?.recipe.buildCommand(for: watch.command) else {
+        let recipe = program?.recipe ?? (try? BuildRecipe.find(directory: folder, command: watch.command))
+        let build = recipe?.buildCommand(for: watch.command) ?? BuildInvocation(watch.command)?.build
+        guard let command = build else {
             // What starts the program builds it, too.
             return startAgain(isBuilt: false)
         }
@@ -455,8 +566,10 @@ final class WatchLoop {
         case .success(let result) where result.isCancelled: break
         case .success(let result) where result.status != 0:
             restartedAt = nil
+            let output = BuildOutput(result.text)
             report.write(
-                .compileFailed(files: files, output: result.text, TerminalTimes(nanoseconds: result.nanoseconds)))
+                .compileFailed(
+                    files: output.files, output: output.text, TerminalTimes(nanoseconds: result.nanoseconds)))
             // The program that runs is as it was; what is saved next is built anew with all.
             unfinished.formUnion(files)
         case .success: startAgain(isBuilt: true)

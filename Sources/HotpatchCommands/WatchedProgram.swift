@@ -65,7 +65,7 @@ final class WatchedProgram: @unchecked Sendable {
         digests = digests.filter { access($0.key, F_OK) == 0 }
     }
 
-    /// A Swift file that the build did not have belongs to the program from now on.
+    /// A file that the build did not have belongs to the program from now on.
     func takeIn(_ path: String, into module: String) {
         recipe = recipe.changing(adding: [(path, module)], removing: [])
     }
@@ -73,7 +73,7 @@ final class WatchedProgram: @unchecked Sendable {
     /// A file that was taken in has gone before anything of it ran: it is as if it had never been.
     /// - Returns: false where the program has it.
     func leaveOut(_ path: String) -> Bool {
-        guard let source = recipe.source(path)?.source, source.isNew,
+        guard let source = recipe.source(path)?.source, source.isNew, snapshot.object(of: source.path) == nil,
             !history.contains(where: { $0.before[source.path] != nil })
         else { return false }
         recipe = recipe.changing(adding: [], removing: [source.path])
@@ -82,10 +82,20 @@ final class WatchedProgram: @unchecked Sendable {
         return true
     }
 
+    /// Files have gone, and what was compiled since does without them. What the program has of them stays in it.
+    /// - Parameter recipe: that of this program without them.
+    func leaveOut(_ paths: Set<String>, by recipe: BuildRecipe) {
+        self.recipe = recipe
+        for path in paths {
+            (latent[path], adopted[path]) = (nil, nil)
+            sideTables.forget(path)
+        }
+    }
+
     // MARK: Compiling
 
     /// Compiles what is saved, on whichever thread, while nothing is applied.
-    func compiler(_ options: CompileOptions, _ process: CompilerProcess) -> WatchedCompiler {
+    func compiler(of recipe: BuildRecipe, _ options: CompileOptions, _ process: CompilerProcess) -> WatchedCompiler {
         WatchedCompiler(
             tables: sideTables,
             compiler: SideTables.Compiler(

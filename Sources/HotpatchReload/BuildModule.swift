@@ -60,6 +60,8 @@ public enum FileRole: Sendable, Hashable {
     case newSwift(module: String)
     /// Compiled on its own.
     case clang(module: String)
+    /// It lies where the C or C++ files of a package's target do, and is not among them yet.
+    case newClang(module: String)
     /// A file that others include: these are to be compiled again, of Swift too.
     case included(by: [String])
     /// To be copied there.

@@ -25,8 +25,11 @@ extension BuildRecipe {
     /// - Throws: `BuildError`.
     public func compileNothing(inPlaceOf source: String, into folder: String) throws(BuildError) -> String {
         let nothing = folder + "/nothing"
-        try BuildFiles.write([], to: nothing)
-        let command = try command(for: source).replacing([source: nothing], overlay: folder + "/contents.yaml")
+        var command = try command(for: source)
+        // Of a file that says nothing at all, clang writes no debugging information.
+        try BuildFiles.write(command.language == .clang ? Array("typedef int nothing;\n".utf8) : [], to: nothing)
+        if command.language == .clang { command.arguments.append("-fno-eliminate-unused-debug-types") }
+        command = try command.replacing([source: nothing], overlay: folder + "/contents.yaml")
         let result = try command.run(into: folder)
         guard result.status == 0 else { throw .noJobs(module: command.module, printed: result.text) }
         return command.outputs(in: folder).object

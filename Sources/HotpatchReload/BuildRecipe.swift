@@ -121,15 +121,34 @@ public final class BuildRecipe: Sendable {
         if !copies.isEmpty { return .resource(copies: copies) }
         guard path.hasSuffix(".swift") else {
             let users = users(of: path)
-            return users.isEmpty ? .none : .included(by: users)
-        }
-        let owner = edited.filter { $0.language == .swift }
-            .compactMap { module in
-                module.directories.filter { BuildFiles.isBelow(path, $0) }.map(\.utf8.count).max().map { ($0, module) }
+            if !users.isEmpty { return .included(by: users) }
+            // Other builds name their files, and are told of a new one.
+            guard system != .database, let owner = owner(of: path, .clang), command(forNew: path, in: owner) != nil
+            else {
+                return .none
             }
-            .max { $0.0 < $1.0 }
-        guard let owner else { return .none }
-        return owner.1.isTool ? .tool(module: owner.1.name) : .newSwift(module: owner.1.name)
+            return owner.isTool ? .tool(module: owner.name) : .newClang(module: owner.name)
+        }
+        guard let owner = owner(of: path, .swift) else { return .none }
+        return owner.isTool ? .tool(module: owner.name) : .newSwift(module: owner.name)
+    }
+
+    /// The module whose sources lie most closely around a file.
+    private func owner(of path: String, _ language: BuildModule.Language) -> BuildModule? {
+        let owners = edited.filter { $0.language == language }.compactMap { module in
+            module.directories.filter { BuildFiles.isBelow(path, $0) }.map(\.utf8.count).max().map { ($0, module) }
+        }
+        return owners.max { $0.0 < $1.0 }?.1
+    }
+
+    /// The command of a C or C++ file that the build does not know, as another one of the same kind has it; nil where there is none.
+    private func command(forNew path: String, in module: BuildModule) -> (words: [String], sibling: BuildSource)? {
+        let kind = FileWatcherRules.fileExtension(of: path)
+        for source in module.sources where FileWatcherRules.fileExtension(of: source.path) == kind {
+            guard let words = source.command, words.contains(source.path) else { continue }
+            return (words.map { $0 == source.path ? path : $0 }, source)
+        }
+        return nil
     }
 
     /// The files that read another one when they were compiled last: of the modules that a user edits.
@@ -211,31 +230,38 @@ public final class BuildRecipe: Sendable {
 
     // MARK: New files
 
-    /// The same build with other files: new Swift files, each in its module, and without those that are gone.
+    /// The same build with other files: new ones, each in its module, and without those that are gone.
     ///
     /// What is known of the other files stays known.
     /// - Parameter added: path and module.
     public func changing(adding added: [(path: String, module: String)], removing removed: Set<String>) -> BuildRecipe {
         var modules = modules
         for index in modules.indices where modules[index].isInProgram {
+            let known = modules[index]
             modules[index].sources.removeAll { removed.contains($0.path) }
-            guard modules[index].language == .swift else { continue }
-            for (path, name) in added where name == modules[index].name {
+            for (path, name) in added where name == known.name {
                 guard !modules[index].sources.contains(where: { $0.path == path }) else { continue }
+                let like = known.language == .clang ? command(forNew: path, in: known) : nil
+                if known.language == .clang, like == nil { continue }
                 // An object lies beside the others and is called as they are: `Shop.swift.o`, or `Shop.o`.
-                let sibling = modules[index].sources.first
-                let (folder, other) = BuildFiles.split(sibling?.object ?? path)
+                let (folder, other) = BuildFiles.split(like?.sibling.object ?? known.sources.first?.object ?? path)
                 var file = BuildFiles.split(path).name
-                if !other.hasSuffix(".swift.o"), file.hasSuffix(".swift") { file.removeLast(".swift".count) }
+                let ending = "." + FileWatcherRules.fileExtension(of: path)
+                if !other.hasSuffix(ending + ".o") { file.removeLast(ending.count) }
                 modules[index].sources.append(
-                    BuildSource(path: path, object: BuildFiles.join(folder, file + ".o"), isNew: true))
+                    BuildSource(
+                        path: path, object: BuildFiles.join(folder, file + ".o"), isNew: true, command: like?.words))
             }
         }
         let recipe = BuildRecipe(
             system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
             manifests: manifests, toolFiles: toolFiles)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
-        recipe.outdated.withLock { [outdated] new in new = outdated.withLock { $0 } }
+        // Others must not see what is gone.
+        let changed = removed.filter { !interfaceChange(removing: $0).isEmpty }.compactMap { source($0)?.module }
+        recipe.outdated.withLock { [outdated] new in
+            new = outdated.withLock { $0 }.union(changed.filter { $0.language == .swift }.map(\.name))
+        }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }
         let touched = Set(added.map(\.module) + removed.compactMap { source($0)?.module.name })
         recipe.jobs.withLock { [jobs] new in new = jobs.withLock { $0.filter { !touched.contains($0.key) } } }

@@ -130,6 +130,14 @@ public final class Supervisor {
         return family().map(\.pid).filter { $0 != program.pid && executable(of: $0) == program.executable }
     }
 
+    /// Processes of the command that this one may not look into: the program is perhaps among them.
+    public var closedProcesses: [Int32] {
+        family().map(\.pid).filter { pid in
+            var byte: CChar = 0
+            return readlink(ProcDirectory.path(of: pid) + "/exe", &byte, 1) < 0 && (errno == EACCES || errno == EPERM)
+        }
+    }
+
     /// Starts the command, with the input, output and errors of this process.
     public func launch() throws(SupervisorError) {
         if let root { throw .alreadyRuns(pid: root.pid) }

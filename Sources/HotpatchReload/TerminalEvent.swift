@@ -56,8 +56,10 @@ public enum TerminalEvent: Hashable, Sendable {
     case copied(files: [String])
     /// The program is as it was before the save.
     case refused(files: [String], reason: String)
-    /// - `output`: as the compiler has printed it.
+    /// - `files`: empty where a build does not say which. `output`: as the compiler, or the build, has printed it.
     case compileFailed(files: [String], output: String, TerminalTimes)
+    /// Of files that compile. `output`: as the compiler has printed it.
+    case warnings(files: [String], output: String)
     /// The command is ended and started again. The old program may serve meanwhile, until the build is done.
     case restarting(reason: String)
     case restarted(pid: Int32, TerminalTimes)
@@ -82,6 +84,7 @@ public enum TerminalEvent: Hashable, Sendable {
         case .copied: "copied"
         case .refused: "refused"
         case .compileFailed: "compile-failed"
+        case .warnings: "warnings"
         case .restarting: "restarting"
         case .restarted: "restarted"
         case .executed: "executed"
@@ -132,6 +135,9 @@ extension TerminalEvent {
             add("files", list(files))
             add("output", .string(TerminalText.plain(output)))
             add(times)
+        case .warnings(let files, let output):
+            add("files", list(files))
+            add("output", .string(TerminalText.plain(output)))
         case .restarting(let reason): add("reason", .string(reason))
         case .restarted(let pid, let times):
             add("pid", .number(Int(pid)))

@@ -3,7 +3,8 @@ import Glibc
 
 /// Says what happens while sources are watched: one line a save, and then only what needs attention; or JSON, an object a line.
 ///
-/// What the program prints is left alone: each event is written with one write(2), so that lines of both do not mix.
+/// What the program prints is left alone: each event is written with one write(2), and begins a line where the program prints to the same
+/// place, so that lines of both do not mix.
 public struct TerminalReport: Sendable {
     public enum Format: Hashable, Sendable {
         /// - `colors`: as a terminal has them. `verbose`: names each function, and says what was saved.
@@ -14,6 +15,8 @@ public struct TerminalReport: Sendable {
     public var format: Format
     /// Where it is written to.
     public var descriptor: Int32
+    /// The program prints there too, and may have ended in the middle of a line. An empty line is of no harm to who reads JSON.
+    public var beginsLines = false
 
     public init(format: Format, descriptor: Int32) {
         self.format = format
@@ -31,6 +34,7 @@ public struct TerminalReport: Sendable {
                         noColor: Self.variable("NO_COLOR")),
                     verbose: verbose),
             descriptor: json ? STDOUT_FILENO : STDERR_FILENO)
+        beginsLines = json
     }
 
     /// Whether colours are used: a compiler's errors may have them too.
@@ -45,7 +49,9 @@ public struct TerminalReport: Sendable {
 
     /// Writes what there is to say of an event. What nobody reads for two seconds is lost.
     public func write(_ event: TerminalEvent) {
-        var rest = Array(text(of: event).utf8)[...]
+        let text = text(of: event)
+        if text.isEmpty { return }
+        var rest = Array(((beginsLines ? "\n" : "") + text).utf8)[...]
         let deadline = linux_monotonic_time() + 2_000_000_000
         while !rest.isEmpty, linux_monotonic_time() < deadline {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
@@ -102,22 +108,25 @@ struct TerminalLines {
         case .refused(let files, let reason):
             return [line(names(files), paint(.yellow, "not applied: ") + printable(reason))]
         case .compileFailed(let files, let output, let times):
-            let output = colors ? TerminalText.colored(output) : TerminalText.plain(output)
-            return [line(names(files), paint(.red, "does not compile"), times: times)]
-                + (output.isEmpty ? [] : [output.hasSuffix("\n") ? String(output.dropLast()) : output])
+            let (subject, verdict) = files.isEmpty ? ("the build", "fails") : (names(files), "does not compile")
+            return [line(subject, paint(.red, verdict), times: times)] + printed(output)
+        case .warnings(_, let output): return printed(output)
         case .restarting(let reason): return [paint(.yellow, "restarting: ") + printable(reason)]
         case .restarted(let pid, let times): return [line("restarted", "process \(pid)", times: times)]
         case .executed(let process):
             return [line(Self.name(process), paint(.yellow, "executes another program"))]
         case .exited(let process, let end):
-            return [
-                line(
-                    process.map(Self.name) ?? "the command",
-                    paint(end == .exited(code: 0) ? .dim : .red, "\(end)"))
-            ]
+            let end = paint(end == .exited(code: 0) ? .dim : .red, "\(end)")
+            return [process.map { line(Self.name($0), end) } ?? paint(.bold, "the command") + " " + end]
         case .notice(let text): return [paint(.yellow, "note: ") + printable(text)]
         case .error(let text): return [paint(.red, "error: ") + printable(text)]
         }
+    }
+
+    /// What a compiler has printed.
+    private func printed(_ output: String) -> [String] {
+        let output = colors ? TerminalText.colored(output) : TerminalText.plain(output)
+        return output.isEmpty ? [] : [output.hasSuffix("\n") ? String(output.dropLast()) : output]
     }
 
     private func lines(of reload: TerminalReload, _ what: String) -> [String] {

@@ -22,9 +22,20 @@ struct WatchCommand: ParsableCommand {
     @Flag(name: .long, help: "Never start the program again: what cannot go into it is told, and left.")
     var keep = false
 
-    @Flag(name: .long, help: "Print one line of JSON for each thing that happens, on the standard output.")
+    @Flag(
+        name: .long,
+        help:
+            "Print one line of JSON for each thing that happens, on the standard output: the program prints there too.")
     var json = false
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write the lines of JSON where nothing else is written: to a file, a FIFO, or a descriptor that is open, by its number.",
+            valueName: "file"))
+    var events: String?
+
+    @OptionGroup var change: ChangeOptions
     @OptionGroup var log: LogOptions
 
     @Argument(
@@ -41,7 +52,8 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         log.start()
         let watch = Watch(
-            command: command, directories: dir, targets: target, keep: keep, json: json, verbose: log.verbose)
+            command: command, directories: dir, targets: target, keep: keep, json: json, events: events,
+            verbose: log.verbose, options: change.target)
         do throws(CommandError) { try watch.run() } catch {
             fail(error, json: json)
             throw ArgumentParser.ExitCode(error.exitCode.rawValue)

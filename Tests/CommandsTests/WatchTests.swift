@@ -2,76 +2,6 @@ import Glibc
 import HotpatchTestSupport
 import Testing
 
-/// A program that is watched, in a folder of its own, whose sources are edited.
-final class Watched {
-    let folder: String
-    let conversation: Conversation
-    /// Lines that were read while others were waited for.
-    private var seen: [String] = []
-
-    /// - Parameter folder: holds what is watched.
-    init(_ folder: String, _ options: [String] = [], command: [String]) throws {
-        self.folder = folder
-        let command = ["\(products)/swift-hotpatch", "watch", "--json"] + options + ["--"] + command
-        conversation = try Conversation(["sh", "-c", "cd \"$0\" && exec \"$@\"", folder] + command, greeting: nil)
-    }
-
-    /// The next event of one of these names. Others before it are passed over.
-    func event(_ names: String..., seconds: Int = 120) throws -> Parsed {
-        let deadline = time(nil) + seconds
-        while time(nil) < deadline {
-            let line = try next(seconds)
-            guard line.hasPrefix("{") else { continue }
-            let event = Parsed(line + "\n")
-            if names.contains(where: { event["event"] == .string($0) }) { return event }
-        }
-        throw TestFailure("no event \(names), after \(seen.joined(separator: "\n"))")
-    }
-
-    private func next(_ seconds: Int) throws -> String {
-        do {
-            let line = try conversation.readLine(seconds: seconds)
-            seen.append(line)
-            return line
-        } catch { throw TestFailure("\(error), after \(seen.joined(separator: "\n"))") }
-    }
-
-    func ask(_ question: String) throws -> String {
-        try conversation.say(question)
-        while true {
-            let line = try next(60)
-            if line.hasPrefix("= ") { return String(line.dropFirst(2)) }
-        }
-    }
-
-    /// Replaces texts of a file, each of which it has once, as an editor saves: another file takes its place.
-    func save(_ file: String, _ edits: (old: String, new: String)...) throws { try save(file, edits) }
-
-    func save(_ file: String, _ edits: [(old: String, new: String)]) throws {
-        var text = String(decoding: try Workshop.bytes(of: "\(folder)/\(file)"), as: UTF8.self)
-        for (old, new) in edits {
-            let parts = text.components(of: old)
-            guard parts.count == 2 else { throw TestFailure("\(file) has \(old) \(parts.count - 1) times") }
-            text = parts[0] + new + parts[1]
-        }
-        try write(text, to: file)
-    }
-
-    func write(_ text: String, to file: String) throws {
-        let path = "\(folder)/\(file)"
-        guard let stream = fopen(path + "~", "w") else { throw TestFailure("cannot write \(path)") }
-        fputs(text, stream)
-        fclose(stream)
-        guard rename(path + "~", path) == 0 else { throw TestFailure("cannot replace \(path)") }
-    }
-
-    /// Ends both.
-    func finish() -> Int32 {
-        kill(conversation.pid, SIGTERM)
-        return conversation.finish(seconds: 20)
-    }
-}
-
 extension CommandTests {
     /// A program whose sources are edited while it runs, under `watch`.
     @Suite struct WatchTests {
@@ -147,6 +77,24 @@ extension CommandTests {
             try watched.save("Sources/Kiosk/Routes.swift", ("{ \"ciao\" }", "{ shout(\"ciao\") }"))
             _ = try watched.event("applied")
             #expect(try watched.ask("hello") == "CIAO")
+            // The same of C.
+            try watched.write("int kiosk_factor(void) { return 30; }\n", to: "Sources/CKiosk/factor.c")
+            _ = try watched.event("applied", "unchanged")
+            try watched.save(
+                "Sources/CKiosk/kiosk.c", ("static int rounded", "int kiosk_factor(void);\nstatic int rounded"),
+                ("amount * 20", "amount * kiosk_factor()"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("price") == "price 60, 50 a page")
+            // A file goes with its last use, and comes back.
+            let prices = String(
+                decoding: try Workshop.bytes(of: "\(folder)/Sources/KioskCore/Prices.swift"), as: UTF8.self)
+            #expect(unlink("\(folder)/Sources/KioskCore/Prices.swift") == 0)
+            try watched.save("Sources/Kiosk/Routes.swift", ("price \\(price(of: 2))", "price none"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("price") == "price none, 50 a page")
+            try watched.write(prices, to: "Sources/KioskCore/Prices.swift")
+            try watched.save("Sources/Kiosk/Routes.swift", ("price none", "price \\(price(of: 2))"))
+            try watched.wait(for: "price 60, 50 a page", to: "price")
             // A resource.
             try watched.write("closed\n", to: "Sources/KioskCore/Resources/sign.txt")
             _ = try watched.event("copied")

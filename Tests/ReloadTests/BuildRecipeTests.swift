@@ -40,6 +40,15 @@ import Testing
         #expect(recipe.role(of: try BuildPackage.path() + "/Package.swift") == .manifest)
         #expect(recipe.role(of: sources + "Core/notes.txt") == .none)
         #expect(recipe.role(of: "/etc/passwd") == .none)
+        // A new file of C is compiled as another one of its kind is.
+        let more = sources + "CSum/more.c"
+        #expect(recipe.role(of: more) == .newClang(module: "CSum"))
+        #expect(recipe.role(of: sources + "CSum/more.cpp") == .none)
+        let larger = recipe.changing(adding: [(more, "CSum")], removing: [])
+        let added = try #require(larger.source(more)?.source)
+        #expect(added.isNew && added.object.hasSuffix("/more.c.o") && larger.role(of: more) == .clang(module: "CSum"))
+        let words = try larger.command(for: more).arguments
+        #expect(words.contains(more) && !words.contains(sources + "CSum/sum.c"))
     }
 
     /// What the build itself has made of a file comes out again.

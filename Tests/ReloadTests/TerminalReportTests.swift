@@ -75,7 +75,7 @@ import Testing
         #expect(text(.executed(process)) == "App  executes another program\n")
         #expect(
             text(.exited(process, .killed(signal: SIGSEGV, core: true))) == "App  crashed with SIGSEGV (core dumped)\n")
-        #expect(text(.exited(nil, .exited(code: 1))) == "the command  exited with code 1\n")
+        #expect(text(.exited(nil, .exited(code: 1))) == "the command exited with code 1\n")
     }
 
     /// A compiler's words stand as they are, with its colours where there are any, and nothing else that a terminal obeys.
@@ -96,6 +96,13 @@ import Testing
             #expect(TerminalText.plain(broken).first == "\u{fffd}", "\(broken.debugDescription)")
             #expect(TerminalText.colored(broken).first == "\u{fffd}", "\(broken.debugDescription)")
         }
+    }
+
+    /// Warnings stand alone, and a build may name no file.
+    @Test func compilerWords() {
+        #expect(text(.warnings(files: ["/a/b.c"], output: "b.c:3:5: warning: x\n")) == "b.c:3:5: warning: x\n")
+        let times = TerminalTimes(nanoseconds: 9_960_000)
+        #expect(text(.compileFailed(files: [], output: "x", times)) == "the build  fails  10 ms\nx\n")
     }
 
     @Test func colors() {
@@ -154,6 +161,7 @@ import Testing
                 .compileFailed(files: [], output: "\u{1b}[1merror\u{1b}[0m\n", TerminalTimes(nanoseconds: 0)),
                 #""compile-failed","files":[],"output":"error\n","microseconds":{"total":0}"#
             ),
+            (.warnings(files: ["/b.c"], output: "w\n"), #""warnings","files":["/b.c"],"output":"w\n""#),
             (.restarting(reason: "no"), #""restarting","reason":"no""#),
             (.restarted(pid: 3, TerminalTimes(nanoseconds: 5000)), #""restarted","pid":3,"microseconds":{"total":5}"#),
             (.executed(process), #""executed","pid":4711,"executable":"/app/.build/debug/App""#),
@@ -167,6 +175,26 @@ import Testing
         ]
         for (event, members) in rows { #expect(json(event) == #"{"schema":1,"event":"# + members + "}\n") }
         #expect(json(.restored(reload)).contains(#""event":"restored""#))
+    }
+
+    /// A program that prints to the same place may have ended in the middle of a line.
+    @Test func beginsLines() throws {
+        let ends = try makePipe()
+        defer { close(ends.read) }
+        var report = TerminalReport(json: true)
+        #expect(report.beginsLines && report.descriptor == STDOUT_FILENO)
+        #expect(!TerminalReport(json: false).beginsLines)
+        report.descriptor = ends.write
+        write(ends.write, "half", 4)
+        report.write(.notice("a"))
+        report.format = .text(colors: false, verbose: false)
+        report.write(.saved(files: ["/not/said"]))
+        close(ends.write)
+        var answer = [UInt8](repeating: 0, count: 4096)
+        let count = read(ends.read, &answer, answer.count)
+        #expect(
+            String(decoding: answer[..<max(0, count)], as: UTF8.self)
+                == "half\n{\"schema\":1,\"event\":\"notice\",\"message\":\"a\"}\n")
     }
 
     /// All of it, though the reader is slow.

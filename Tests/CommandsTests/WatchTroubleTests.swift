@@ -1,0 +1,261 @@
+import Glibc
+import HotpatchTestSupport
+import Testing
+
+extension CommandTests {
+    /// What editors, users and programs do to `watch` that nobody would do on purpose. A program of two C files that make builds.
+    @Suite struct WatchTroubleTests {
+        private static let kiosk = """
+            #include <stdio.h>
+            #include <string.h>
+            #include <sys/prctl.h>
+            #include <sys/wait.h>
+            #include <unistd.h>
+            int sign(void);
+            static int count;
+            static int next(void) { return ++count; }
+            static int number(void) { return 0; }
+            int main(int argc, char **argv) {
+                char line[64];
+                if (argc > 1) prctl(PR_SET_DUMPABLE, 0);
+                while (fgets(line, sizeof line, stdin)) {
+                    if (!strcmp(line, "count\\n")) printf("= %d\\n", next());
+                    else if (!strcmp(line, "both\\n")) printf("= %d %d\\n", number(), sign());
+                    else if (!strcmp(line, "half\\n")) printf("= half\\nof a line, ");
+                    else if (!strcmp(line, "vfork\\n")) {
+                        printf("= begins\\n");
+                        fflush(stdout);
+                        if (!vfork()) {
+                            while (access("go", F_OK) != 0) usleep(10000);
+                            _exit(0);
+                        }
+                    } else printf("= %d\\n", number());
+                    fflush(stdout);
+                }
+            }
+
+            """
+
+        /// A folder with the program, built.
+        private func makeKiosk(_ name: String) throws -> String {
+            let directory = try TemporaryDirectory(name, untilExit: true)
+            let folder = directory.path
+            func make(_ file: String, _ text: String) throws {
+                try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(folder)/\(file)", text)
+            }
+            try make("kiosk.c", Self.kiosk)
+            try make("sign.c", "int sign(void) { return 0; }\n")
+            let commands = ["kiosk", "sign"].map {
+                """
+                {"directory": "\(folder)", "file": "\($0).c", "output": "\($0).o",
+                 "arguments": ["gcc", "-g", "-O0", "-Wall", "-c", "\($0).c", "-o", "\($0).o"]}
+                """
+            }
+            try make("compile_commands.json", "[\(commands.joined(separator: ","))]")
+            try make(
+                "Makefile",
+                """
+                kiosk: kiosk.o sign.o
+                \tgcc -o kiosk kiosk.o sign.o
+                %.o: %.c
+                \tgcc -g -O0 -Wall -c $< -o $@
+                run: kiosk
+                \t./kiosk
+
+                """)
+            try runTool("make", "-s", "-C", folder)
+            return folder
+        }
+
+        /// Each way of editors to save: one event for one save, and the code of the last.
+        @Test func editorsAndQuickSaves() throws {
+            let folder = try makeKiosk("watched-editors")
+            let watched = try Watched(folder, command: ["make", "-s", "run"])
+            _ = try watched.event("ready")
+            // At once: the program's symbols are still being read.
+            try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("number") == "1")
+            #expect(try watched.ask("count") == "1")
+            let change = #"sed "s/number(void) { return [0-9]*/number(void) { return $1/" kiosk.c"#
+            let editors: [(name: String, save: String)] = [
+                ("in place", "\(change) > kiosk.tmp && cat kiosk.tmp > kiosk.c && rm kiosk.tmp"),
+                (
+                    "vim",
+                    """
+                    : > .kiosk.c.swp; : > 4913; rm 4913; new=$(\(change)); mv kiosk.c kiosk.c~
+                    printf '%s\\n' "$new" > kiosk.c; chmod 644 kiosk.c; rm kiosk.c~ .kiosk.c.swp
+                    """
+                ),
+                (
+                    "emacs",
+                    """
+                    ln -s user@host.1:2 .#kiosk.c; \(change) > '#kiosk.c#'; cp -p kiosk.c kiosk.c~; \(change) > kiosk.new
+                    cat kiosk.new > kiosk.c; rm kiosk.new '#kiosk.c#' .#kiosk.c kiosk.c~
+                    """
+                ),
+                ("another file renamed", "\(change) > kiosk.c.tmp.1234 && mv kiosk.c.tmp.1234 kiosk.c"),
+                (
+                    "JetBrains",
+                    """
+                    \(change) > kiosk.c___jb_tmp___ && mv kiosk.c kiosk.c___jb_old___ && mv kiosk.c___jb_tmp___ kiosk.c
+                    rm kiosk.c___jb_old___
+                    """
+                ),
+                ("removed before", "new=$(\(change)) && rm kiosk.c && printf '%s\\n' \"$new\" > kiosk.c"),
+            ]
+            for (index, (name, save)) in editors.enumerated() {
+                try runTool("sh", "-c", "cd \"$0\" && \(save)", folder, "\(index + 2)")
+                let event = try watched.event("applied", "restored", "unchanged", "compile-failed", "refused", "copied")
+                #expect(event["event"] == .string("applied") && event["files"].count == 1, "\(name): \(event)")
+                #expect(try watched.ask("number") == "\(index + 2)", "\(name)")
+            }
+            // A file is empty for a moment.
+            try runTool(
+                "sh", "-c",
+                "cd \"$0\" && new=$(\(change)) && : > kiosk.c && printf '%s\\n' \"$new\" > kiosk.c", folder,
+                "8")
+            try watched.wait(for: "8", to: "number")
+            // Of quick saves the last one runs, whatever the compiler was about when it came.
+            for (index, pause) in [0, 5, 15, 40, 60, 90].enumerated() {
+                try watched.save("kiosk.c", ("return \(index + 8);", "return 0;"))
+                usleep(UInt32(pause) * 1000)
+                try watched.save("kiosk.c", ("return 0;", "return \(index + 9);"))
+                try watched.wait(for: "\(index + 9)", to: "number")
+            }
+            #expect(try watched.ask("count") == "2")
+            #expect(watched.finish() == -SIGTERM)
+        }
+
+        /// Files that are saved together are one transaction, and what is said of it begins a line.
+        @Test func filesSavedTogether() throws {
+            let folder = try makeKiosk("watched-together")
+            let watched = try Watched(folder, command: ["make", "-s", "run"])
+            _ = try watched.event("ready")
+            try watched.wait(for: "0 0", to: "both")
+            // A machine that is busy may part them.
+            var sizes: [Int] = []
+            while sizes.last != 2, sizes.count < 5 {
+                #expect(try watched.ask("half") == "half")
+                let number = sizes.count + 1
+                try runTool(
+                    "sh", "-c",
+                    """
+                    cd "$0" && sed 's/number(void) { return [0-9]/number(void) { return \(number)/' kiosk.c > kiosk.c~
+                    sed 's/return [0-9]/return \(number)/' sign.c > sign.c~
+                    mv kiosk.c~ kiosk.c; mv sign.c~ sign.c
+                    """, folder)
+                sizes.append(try watched.event("applied")["files"].count ?? 0)
+                try watched.wait(for: "\(number) \(number)", to: "both")
+            }
+            #expect(sizes.last == 2, "\(sizes)")
+            let number = sizes.count
+            // A warning is said, of the file that compiles; what the program begins with runs once.
+            try watched.save("kiosk.c", ("char line[64];", "char line[65]; int unused;"))
+            let main = try watched.event("applied")
+            #expect(main["not_reached"] == .array([.string("main: it runs, and is not called again")]), "\(main)")
+            let warnings = try watched.event("warnings")
+            guard case .string(let output) = warnings["output"] else { throw TestFailure("no output: \(warnings)") }
+            #expect(output.contains("kiosk.c:11:") && output.contains("unused"), "\(output)")
+            // What nothing defines cannot be linked, by make either; the program that runs goes on.
+            try watched.save("sign.c", ("return \(number);", "extern int nowhere(void); return nowhere();"))
+            _ = try watched.event("restarting")
+            let failed = try watched.event("compile-failed")
+            guard case .string(let printed) = failed["output"] else { throw TestFailure("no output: \(failed)") }
+            #expect(printed.contains("nowhere") && failed["files"].count == 0, "\(failed)")
+            #expect(try watched.ask("both") == "\(number) \(number)")
+            try watched.save("sign.c", ("extern int nowhere(void); return nowhere();", "return 9;"))
+            try watched.wait(for: "\(number) 9", to: "both")
+            #expect(try watched.ask("count") == "1")
+            // Who kills the watcher does the program no harm.
+            kill(watched.conversation.pid, SIGKILL)
+            usleep(100_000)
+            #expect(try watched.ask("both") == "\(number) 9")
+            #expect(try watched.ask("count") == "2")
+        }
+
+        /// Two watchers of one build, each with a program of its own; and events in a file of their own.
+        @Test func twoWatchers() throws {
+            let folder = try makeKiosk("watched-twice")
+            let first = try Watched(folder, ["--events", "\(folder)/events"], command: ["./kiosk"])
+            let second = try Watched(folder, command: ["./kiosk"])
+            for watched in [first, second] { _ = try watched.event("ready") }
+            for number in 1...3 {
+                try first.save("kiosk.c", ("number(void) { return \(number - 1);", "number(void) { return \(number);"))
+                for watched in [first, second] { try watched.wait(for: "\(number)", to: "number") }
+            }
+            for watched in [first, second] { #expect(watched.finish() == -SIGTERM) }
+            let events = String(decoding: try Workshop.bytes(of: "\(folder)/events"), as: UTF8.self)
+            let names = events.components(of: "\n").filter { !$0.isEmpty }.map { Parsed($0 + "\n")["event"] }
+            #expect(names == ["launched", "ready", "applied", "applied", "applied"].map { .string($0) }, "\(events)")
+        }
+
+        /// A thread that cannot be held: nothing is changed, which is said, and the next save is applied with it.
+        @Test func aProgramThatCannotBeHeld() throws {
+            let folder = try makeKiosk("watched-vfork")
+            let watched = try Watched(folder, ["--timeout", "2"], command: ["./kiosk"])
+            _ = try watched.event("ready")
+            #expect(try watched.ask("vfork") == "begins")
+            try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
+            let refused = try watched.event("refused", "applied")
+            guard case .string(let reason) = refused["reason"] else { throw TestFailure("no reason: \(refused)") }
+            #expect(reason.contains("vfork"), "\(reason)")
+            try runTool("touch", "\(folder)/go")
+            #expect(try watched.ask("both") == "0 0")
+            // On a machine with much to do two seconds are soon over.
+            for number in 1...10 {
+                try watched.save("sign.c", ("return \(number - 1);", "return \(number);"))
+                if try watched.event("applied", "refused")["event"] == .string("applied") {
+                    #expect(try watched.ask("both") == "1 \(number)")
+                    break
+                }
+            }
+            #expect(watched.finish() == -SIGTERM)
+        }
+
+        /// An optimised program cannot get anything: why is said, and it is started again. Where no build is known, that is said.
+        @Test func programsThatGetNothing() throws {
+            let folder = try makeKiosk("watched-optimised")
+            let products = "\(folder)/.build/some-linux/release"
+            try runTool("mkdir", "-p", products)
+            try runTool("sh", "-c", "cp \"$0/kiosk\" \"$1\" && echo '{}' > \"$1/description.json\"", folder, products)
+            let watched = try Watched(folder, command: [products + "/kiosk"])
+            guard case .string(let error) = try watched.event("error")["message"] else { throw TestFailure("no text") }
+            #expect(error.contains("-c release"), "\(error)")
+            #expect(try watched.ask("count") == "1")
+            try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
+            #expect(try watched.event("restarting", "error")["reason"] == .string(error))
+            _ = try watched.event("restarted", "error")
+            #expect(try watched.ask("count") == "1")
+            #expect(watched.finish() == -SIGTERM)
+            try runTool("rm", "\(folder)/compile_commands.json")
+            let unknown = try Watched(folder, command: ["sh", "-c", "./kiosk"])
+            #expect(try unknown.ask("count") == "1")
+            try unknown.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 2;"))
+            guard case .string(let notice) = try unknown.event("notice")["message"] else {
+                throw TestFailure("no text")
+            }
+            #expect(notice.contains("no build of the program was found"), "\(notice)")
+            #expect(unknown.finish() == -SIGTERM)
+        }
+
+        /// A program that may not be traced is said to be so, and started again with what was saved.
+        @Test func aProgramThatMayNotBeTraced() throws {
+            let folder = try makeKiosk("watched-closed")
+            try runTool("chmod", "-R", "a+rwX", folder)
+            let rights = ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+            let watched = try Watched(
+                folder, command: ["./kiosk", "closed"],
+                rights: getuid() == 0 ? ["env", "TMPDIR=\(folder)"] + rights : [])
+            _ = try watched.event("launched")
+            #expect(try watched.ask("number") == "0")
+            try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
+            let restarting = try watched.event("restarting")
+            guard case .string(let reason) = restarting["reason"] else { throw TestFailure("no reason: \(restarting)") }
+            #expect(reason.contains("may not be traced") && reason.contains("not dumpable"), "\(reason)")
+            _ = try watched.event("launched")
+            try watched.wait(for: "1", to: "number")
+            #expect(watched.finish() == -SIGTERM)
+        }
+    }
+}
