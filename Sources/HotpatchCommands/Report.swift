@@ -44,7 +44,6 @@ public enum ExitCode: Int32, Sendable {
 }
 
 extension RemoteRefusal {
-    /// The process is like that as long as it lives.
     fileprivate var isLasting: Bool {
         switch self {
         case .not64Bit, .otherArchitecture, .notELF, .notPermitted, .seccomp, .staticallyLinked, .unsupportedLibrary,
@@ -62,6 +61,8 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     /// Why what was asked for cannot be done to the process as it is, now or later: the program has to be started again for it. Empty where
     /// it need not.
     public var restartReasons: [String]
+    /// The process refuses everything as long as it lives: it may not be traced, for instance.
+    public var isLasting = false
 
     public init(_ description: String, exitCode: ExitCode = .refused, restartReasons: [String] = []) {
         self.description = description
@@ -87,8 +88,9 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             }
         case LinkError.restart(_, let reasons): self.init("\(error)", restartReasons: reasons)
         case is LinkError, is FixupError, is ObjectsError: self.init("\(error)", restartReasons: ["\(error)"])
-        case let error as RemoteRefusal where error.isLasting:
-            self.init(error.description, restartReasons: [error.description])
+        case let error as RemoteRefusal:
+            self.init(error.description)
+            isLasting = error.isLasting
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)")
         }

@@ -465,8 +465,9 @@ final class WatchLoop {
                 try program.apply(compiled), files, savedAt: savedAt, compiled: nanoseconds, linkedFrom: started)
             for note in compiled.notes { report.write(.notice(note)) }
         } catch {
-            if !error.restartReasons.isEmpty {
-                restart(files, because: error.restartReasons.joined(separator: "\n"))
+            let reasons = error.isLasting ? [error.description] : error.restartReasons
+            if !reasons.isEmpty {
+                restart(files, because: reasons.joined(separator: "\n"))
             } else {
                 // The next save may find the process in a better state.
                 unfinished.formUnion(files)
