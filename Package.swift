@@ -96,7 +96,7 @@ let package = Package(
             "HotpatchObjects",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchHotLink",
-                "HotpatchEngine",
+                "HotpatchEngine", "CHotpatchLinux",
             ]),
         module(
             "HotpatchLocalTarget",
@@ -275,7 +275,8 @@ let package = Package(
             name: "HotpatchScenarios",
             dependencies: [
                 "Hotpatch", "HotpatchEngine", "HotpatchLocalTarget", "HotpatchSwiftCall", "HotpatchPlan",
-                "HotpatchSymbols", "HotpatchMemory", "CPatchCore", "CPatch", "CHotpatchVictims", "HotpatchCalls",
+                "HotpatchSymbols", "HotpatchMemory", "HotpatchObjects", "CPatchCore", "CPatch", "CHotpatchLinux",
+                "CHotpatchVictims", "HotpatchCalls",
             ],
             path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.

@@ -319,3 +319,86 @@ static inline int64_t linux_file_system(const char *path) {
 
 // Of this process's descendants, those whose parents end become its children (PR_SET_CHILD_SUBREAPER).
 static inline int linux_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL); }
+
+// ---- A Unix socket (unix(7)) that a program which patches itself listens on: raw, as above ------------------------------------
+
+#include <poll.h>
+#include <sys/un.h>
+
+// A directory itself, for names in it; a link to one is refused.
+static inline int linux_open_folder(const char *path) {
+    return linux_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+static inline int linux_make_folder(const char *path, mode_t mode) {
+    return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+static inline int linux_remove(const char *path) { return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0); }
+static inline int linux_remove_in(int folder, const char *name) { return (int)syscall(SYS_unlinkat, folder, name, 0); }
+// Of what a name in an open directory stands for, a link itself.
+static inline int linux_stat_in(int folder, const char *name, struct stat *status) {
+    return (int)syscall(SYS_newfstatat, folder, name, status, AT_SYMLINK_NOFOLLOW);
+}
+static inline uid_t linux_geteuid(void) { return (uid_t)syscall(SYS_geteuid); }
+
+// `waits` is false where a call that would have to wait fails with EAGAIN instead.
+static inline int linux_stream_socket(bool waits) {
+    return (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0);
+}
+static inline bool linux_socket_address(const char *path, struct sockaddr_un *address) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    size_t length = strlen(path);
+    if (length >= sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(address->sun_path, path, length);
+    return true;
+}
+// The file that stands for the socket gets the mode of the socket, less what the umask takes.
+static inline int linux_bind(int socket, const char *path, mode_t mode) {
+    struct sockaddr_un address;
+    if (!linux_socket_address(path, &address) || syscall(SYS_fchmod, socket, mode) != 0) return -1;
+    return (int)syscall(SYS_bind, socket, &address, sizeof address);
+}
+static inline int linux_connect(int socket, const char *path) {
+    struct sockaddr_un address;
+    if (!linux_socket_address(path, &address)) return -1;
+    return (int)syscall(SYS_connect, socket, &address, sizeof address);
+}
+static inline int linux_listen(int socket, int backlog) { return (int)syscall(SYS_listen, socket, backlog); }
+// Waits for somebody to connect. The connection's own calls never wait.
+static inline int linux_accept(int socket) {
+    return (int)syscall(SYS_accept4, socket, (void *)0, (void *)0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+// Whoever waits for a connection, or at one, is let go.
+static inline int linux_shut_down(int socket, int how) { return (int)syscall(SYS_shutdown, socket, how); }
+// Who is at the other end: who connected, or who listens (SO_PEERCRED).
+static inline int linux_peer(int socket, pid_t *pid, uid_t *uid) {
+    struct { pid_t pid; uid_t uid; gid_t gid; } peer = {0, (uid_t)-1, (gid_t)-1};
+    socklen_t length = sizeof peer;
+    if (syscall(SYS_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
+    *pid = peer.pid;
+    *uid = peer.uid;
+    return 0;
+}
+// Descriptors that are sent along are never received.
+static inline ssize_t linux_receive(int socket, void *buffer, size_t count) {
+    return syscall(SYS_recvfrom, socket, buffer, count, MSG_DONTWAIT, (void *)0, (void *)0);
+}
+// Whether nobody is at the other end any more. Nothing is taken of what was sent.
+static inline bool linux_has_hung_up(int socket) {
+    char byte;
+    return syscall(SYS_recvfrom, socket, &byte, (size_t)1, MSG_DONTWAIT | MSG_PEEK, (void *)0, (void *)0) == 0;
+}
+static inline ssize_t linux_send(int socket, const void *buffer, size_t count) {
+    return syscall(SYS_sendto, socket, buffer, count, MSG_DONTWAIT | MSG_NOSIGNAL, (void *)0, 0);
+}
+// Waits for one of `events` (poll(2)), at most so many nanoseconds. Returns whether one has come, or -1.
+static inline int linux_wait_for(int fd, short events, uint64_t nanoseconds) {
+    struct pollfd polled = {fd, events, 0};
+    struct timespec span = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)};
+    return (int)syscall(SYS_ppoll, &polled, 1UL, &span, (void *)0, 8UL);
+}
+// Of the calling thread, at most 15 bytes.
+static inline void linux_name_thread(const char *name) { syscall(SYS_prctl, PR_SET_NAME, name, 0UL, 0UL, 0UL); }

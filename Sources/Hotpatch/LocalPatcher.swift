@@ -149,20 +149,30 @@ struct LocalPatcher: ~Copyable {
     /// Links edited objects into this process.
     /// - Returns: a receipt; nil where they change nothing.
     mutating func apply(_ objects: [ObjectPair]) throws(PatchError) -> (linked: LinkedObjects, receipt: Receipt?) {
+        let linked = try link(objects)
+        if linked.changesNothing { return (linked, nil) }
+        let request = linked.request(origin: .init(fromOutside: false, pid: linux_getpid(), uid: linux_getuid()))
+        var receipt = try engine().apply(request)
+        receipt.notes += receipt.problems + (interruptionNote(receipt.summary).map { [$0] } ?? [])
+        return (linked, receipt)
+    }
+
+    /// Links edited objects against what this process has. Nothing is touched.
+    /// - Parameter contents: what the files hold; nil for what lies at their paths.
+    mutating func link(
+        _ objects: [ObjectPair], contents: [ObjectContents]? = nil
+    ) throws(PatchError) -> LinkedObjects {
         let (index, engine) = (try index(), try engine())
         let ledger = try engine.state()
         let linked: LinkedObjects
         do {
             linked = try LinkedObjects(
-                objects, architecture: target.architecture, index: index, map: try target.processMap(), ledger: ledger,
-                memory: target.memory)
+                objects, contents: contents, architecture: target.architecture, index: index,
+                map: try target.processMap(), ledger: ledger, memory: target.memory)
         } catch { throw .linking(error) }
-        if linked.changesNothing { return (linked, nil) }
+        if linked.changesNothing { return linked }
         do { try time.check() } catch { throw .symbol(SymbolError(error)) }
-        let request = linked.request(origin: .init(fromOutside: false, pid: linux_getpid(), uid: linux_getuid()))
-        var receipt = try engine.apply(request)
-        receipt.notes += receipt.problems + (interruptionNote(receipt.summary).map { [$0] } ?? [])
-        return (linked, receipt)
+        return linked
     }
 
     /// "2 system calls …"; nil where none was interrupted.
@@ -196,7 +206,10 @@ struct LocalPatcher: ~Copyable {
     }
 
     /// Runs `body` with the patcher, which no other thread uses meanwhile. A function that a patch calls runs inside, and is refused.
-    static func with<T: Sendable>(_ body: (inout LocalPatcher) throws(PatchError) -> T) throws(PatchError) -> T {
+    /// - Parameter options: nil for those of the process.
+    static func with<T: Sendable>(
+        options: LocalTarget.Options? = nil, _ body: (inout LocalPatcher) throws(PatchError) -> T
+    ) throws(PatchError) -> T {
         let current = ProcessPatcher.current
         let thread = linux_gettid()
         if current.user.load(ordering: .relaxed) == thread { throw .nested(pid: current.pid, thread: thread) }
@@ -205,7 +218,7 @@ struct LocalPatcher: ~Copyable {
         let result: Result<T, PatchError> = current.patcher.withLock { patcher in
             current.user.store(thread, ordering: .relaxed)
             defer { current.user.store(0, ordering: .relaxed) }
-            let options = options.value
+            let options = options ?? Self.options.value
             patcher.target.options = options
             patcher.time.begin(milliseconds: options.readingTimeout.nanoseconds / 1_000_000)
             let result: Result<T, PatchError>
@@ -230,11 +243,13 @@ struct LocalPatcher: ~Copyable {
 }
 
 /// The patcher of one process. After fork(2) the child has another: a thread that it does not have may have held this one's lock.
-private final class ProcessPatcher: Sendable {
+final class ProcessPatcher: Sendable {
     let pid = linux_getpid()
-    let patcher = Mutex(LocalPatcher())
+    fileprivate let patcher = Mutex(LocalPatcher())
     /// The thread that uses it; 0 where none does. A thread that asks sees at least what it has written itself.
-    let user = Atomic<Int32>(0)
+    fileprivate let user = Atomic<Int32>(0)
+    /// Through which others may ask it.
+    let reloader = Mutex<ReloaderServer?>(nil)
 
     /// Never released: the process, or one that forked it, may be inside.
     private static let newest = Atomic<Unmanaged<ProcessPatcher>?>(nil)

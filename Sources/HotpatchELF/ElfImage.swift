@@ -86,6 +86,13 @@ public final class ElfImage: Sendable {
         _ = bytes.whole()
     }
 
+    /// A file by what it holds. The path is for whoever is told of it.
+    package convenience init(contents: [UInt8], path: String) throws(ReadError) {
+        guard !contents.isEmpty else { throw .malformed(path: path, offset: 0, what: "the file is empty") }
+        guard let bytes = FileContents(contents) else { throw .unreadable(path: path, code: ENOMEM) }
+        try self.init(ElfLayout(bytes, path: path), path: path)
+    }
+
     /// - Parameter reopen: opens the file once more: symbols are read at once, the rest when it is asked for.
     package convenience init(
         _ file: consuming OpenFile, path: String, reopen: @escaping @Sendable () throws(ReadError) -> OpenFile

@@ -24,13 +24,15 @@ public struct LinkedObjects: Sendable {
 
     /// - Parameters:
     ///   - objects: of files of one image, each once.
+    ///   - contents: what the files hold, where their paths are only for whoever is told of them; nil for what lies there.
     ///   - index: the process's symbols.
     ///   - map: where it has memory.
     ///   - ledger: what is patched in it so far.
     ///   - memory: the process's.
     /// - Throws: `ObjectsError`, `LinkError`, `FixupError`, `ReadError`.
     public init(
-        _ objects: [ObjectPair], architecture: Architecture, index: SymbolIndex, map: ProcessMap,
+        _ objects: [ObjectPair], contents: [ObjectContents]? = nil, architecture: Architecture, index: SymbolIndex,
+        map: ProcessMap,
         ledger: LedgerState, memory: any MemoryReader
     ) throws {
         let original = ledger.original(of: memory)
@@ -44,7 +46,9 @@ public struct LinkedObjects: Sendable {
                     }.map(\.range)
                 })
         }
-        let files = try objects.map { (after: try ElfImage(path: $0.new), before: try ElfImage(path: $0.base)) }
+        let files =
+            try contents?.map { try $0.images() }
+            ?? objects.map { (after: try ElfImage(path: $0.new), before: try ElfImage(path: $0.base)) }
         var images: [LoadedImage?] = []
         var known: [String: String] = [:]
         for (after, before) in files {

@@ -14,3 +14,12 @@ extension PatchError {
         }
     }
 }
+
+/// Why what an error keeps from being done cannot be done to the process as it is, now or later. Empty where it may be another time.
+package func restartReasons(of error: any Error) -> [String] {
+    switch error {
+    case LinkError.restart(_, let reasons): reasons
+    case is LinkError, is FixupError, is ObjectsError: ["\(error)"]
+    default: []
+    }
+}

@@ -65,6 +65,12 @@ import Testing
         #expect(result.status == 0, "\(result)")
     }
 
+    /// Who may ask the process to change itself, and what hostile requests come to.
+    @Test func theReloaderLoop() throws {
+        let result = try run(program: "HotpatchScenarios", ["reloader"])
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func namesOfOneCode() throws {
         let result = try run(program: "HotpatchScenarios", ["names"])
         #expect(result.status == 0, "\(result)")

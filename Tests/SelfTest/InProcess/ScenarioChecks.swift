@@ -20,6 +20,7 @@ let scenarioChecks: [Check] =
         scenario(["held"]), scenario(["reading"]), scenario(["names"]), scenario(["timeouts"]), scenario(["storm"]),
         scenario(["forgotten"]), scenario(["missing"]), scenario(["order"]), scenario(["files"]),
         scenario(["everything", "signal", "mprotect"]), scenario(["everything", "ptrace", "procMem"]),
+        scenario(["reloader"]),
     ] + largerPages
 
 /// By all others.

@@ -21,6 +21,7 @@ struct Scenarios {
         ("crash", crashInside),
         ("crash-later", crashInsideLater), ("reading", readingThatEnds),
         ("names", namesOfOneCode), ("files", filesOfLimitedLength), ("everything", requestOfEverything),
+        ("reloader", reloaderLoop),
     ]
 
     static func main() {
