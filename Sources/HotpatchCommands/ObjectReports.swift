@@ -5,57 +5,61 @@ import HotpatchReload
 /// What is said of applied objects.
 struct ObjectReports {
     let pid: Int32
-    let linked: LinkedObjects
+    let objects: AppliedObjects
 
-    private var functions: [String] { linked.functions.map(displayName) }
+    private var functions: [String] { objects.functions.map(displayName) }
 
-    func nothing(_ steps: [ObjectSession.Step]) -> ObjectSession.Applied {
-        let report = Report(
-            text: "nothing to apply to process \(pid): the edit changes no function.",
-            json: ["pid": .number(Int(pid)), "functions": .array([]), "notes": .array(linked.notes.map(JSON.string))],
-            notices: linked.notes)
-        return .init(functions: [], notes: linked.notes, steps: steps, report: report)
-    }
-
-    func planned(_ planned: PlannedPatch, _ steps: [ObjectSession.Step]) -> ObjectSession.Applied {
-        var lines = ["would be linked into process \(pid):"]
-        lines += linked.table
-        lines += planned.notes.map { "note: \($0)" }
-        lines.append(planned.description)
-        let report = Report(
-            text: lines.joined(separator: "\n"),
-            json: [
-                "pid": .number(Int(pid)), "dry_run": .bool(true),
-                "functions": .array(linked.functions.map(JSON.string)),
-                "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.description),
-            ])
-        return .init(functions: functions, notes: planned.notes, steps: steps, report: report)
-    }
-
-    func applied(_ receipt: Receipt, _ steps: [ObjectSession.Step]) -> ObjectSession.Applied {
+    var applied: ObjectSession.Applied {
+        if objects.plan != nil { return planned }
+        guard let patch = objects.patch, let summary = objects.summary else { return nothing }
         let functions = functions
         var lines = [
-            "patch \(receipt.id) applied to process \(pid): \(functions.count) function\(functions.count == 1 ? "" : "s"), "
-                + pauseText(receipt.summary)
+            "patch \(patch) applied to process \(pid): \(functions.count) function\(functions.count == 1 ? "" : "s"), "
+                + pauseText(summary)
         ]
         lines += functions.map { "  \($0)" }
-        let notes = receipt.notes + receipt.problems + (interruptionText(receipt.summary).map { [$0] } ?? [])
+        let notes = objects.notes + (interruptionText(summary).map { [$0] } ?? [])
         lines += notes.map { "note: \($0)" }
         let report = Report(
             text: lines.joined(separator: "\n"),
             json: [
-                "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)),
-                "objects": .array(linked.paths.map(JSON.string)),
-                "functions": .array(linked.functions.map(JSON.string)),
-                "pause_ns": .number(Int(clamping: receipt.summary.pauseNanoseconds)),
-                "holds": .number(receipt.summary.holds),
-                "held_ns": .number(Int(clamping: receipt.summary.totalNanoseconds)),
-                "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
+                "pid": .number(Int(pid)), "patch": .number(Int(patch)),
+                "objects": .array(objects.paths.map(JSON.string)),
+                "functions": .array(objects.functions.map(JSON.string)),
+                "pause_ns": .number(Int(clamping: summary.pauseNanoseconds)), "holds": .number(summary.holds),
+                "held_ns": .number(Int(clamping: summary.totalNanoseconds)),
+                "threads": .number(summary.heldThreads), "moved": .number(summary.movedThreads),
                 "notes": .array(notes.map(JSON.string)),
             ])
         return .init(
-            patch: receipt.id, functions: functions, notes: notes, kept: linked.notes, summary: receipt.summary,
-            steps: steps,
+            patch: patch, functions: functions, notes: notes, kept: objects.kept, summary: summary, steps: steps,
             report: report)
+    }
+
+    private var steps: [ObjectSession.Step] { objects.steps.map { .init($0) } }
+
+    private var nothing: ObjectSession.Applied {
+        let notes = objects.kept
+        let report = Report(
+            text: "nothing to apply to process \(pid): the edit changes no function.",
+            json: ["pid": .number(Int(pid)), "functions": .array([]), "notes": .array(notes.map(JSON.string))],
+            notices: notes)
+        return .init(functions: [], notes: notes, steps: steps, report: report)
+    }
+
+    private var planned: ObjectSession.Applied {
+        let plan = objects.plan ?? ""
+        var lines = ["would be linked into process \(pid):"]
+        lines += objects.table
+        lines += objects.notes.map { "note: \($0)" }
+        lines.append(plan)
+        let report = Report(
+            text: lines.joined(separator: "\n"),
+            json: [
+                "pid": .number(Int(pid)), "dry_run": .bool(true),
+                "functions": .array(objects.functions.map(JSON.string)),
+                "notes": .array(objects.notes.map(JSON.string)), "plan": .string(plan),
+            ])
+        return .init(functions: functions, notes: objects.notes, steps: steps, report: report)
     }
 }

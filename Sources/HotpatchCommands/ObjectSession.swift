@@ -1,4 +1,6 @@
+import CHotpatchLinux
 import Glibc
+import HotpatchELF
 import HotpatchEngine
 import HotpatchMemory
 import HotpatchObjects
@@ -15,12 +17,16 @@ import Logging
 public final class ObjectSession {
     public let pid: Int32
     public let options: TargetOptions
+    /// A process that listens for it is asked to apply them itself, rather than traced. Where this is false, that is only done where it may
+    /// not be traced.
+    public let prefersAsking: Bool
     /// What was read last.
     private(set) var session: Session?
 
-    public init(pid: Int32, options: TargetOptions = TargetOptions()) {
+    public init(pid: Int32, options: TargetOptions = TargetOptions(), prefersAsking: Bool = false) {
         self.pid = pid
         self.options = options
+        self.prefersAsking = prefersAsking
     }
 
     /// What an apply has done.
@@ -55,14 +61,29 @@ public final class ObjectSession {
 
     /// Reads what an apply needs of the process, so that the first one finds it read.
     public func prepare() throws(CommandError) {
-        let session = try begin()
-        let code = session.index.images.first(where: \.isMainProgram)
-        do throws(PatchError) { if let code { try session.engine.read(code) } } catch { throw session.explained(error) }
+        try perform { () throws(CommandError) in
+            let session = try begin()
+            let code = session.index.images.first(where: \.isMainProgram)
+            do throws(PatchError) { if let code { try session.engine.read(code) } } catch {
+                throw session.explained(error)
+            }
+        } asking: { (process) throws(CommandError) in
+            _ = try process.hello(prepares: true)
+        }
     }
 
     /// Links objects into the process, all or none.
     /// - Parameter dryRun: says what would happen, and changes nothing.
     public func apply(_ objects: [ObjectPair], dryRun: Bool = false) throws(CommandError) -> Applied {
+        let applied = try perform { () throws(CommandError) in
+            try trace(objects, dryRun)
+        } asking: { (process) throws(CommandError) in
+            try process.apply(objects, dryRun: dryRun)
+        }
+        return ObjectReports(pid: pid, objects: applied).applied
+    }
+
+    private func trace(_ objects: [ObjectPair], _ dryRun: Bool) throws(CommandError) -> AppliedObjects {
         let log = Logger(label: "swift-hotpatch")
         var clock = StepClock(log: log)
         let session = try begin()
@@ -74,29 +95,68 @@ public final class ObjectSession {
                 map: session.inspection.map, ledger: session.inspection.ledger, memory: session.inspection.memory)
             clock.done("linked")
             log.debug("\(linked.summary)")
-            let reports = ObjectReports(pid: pid, linked: linked)
-            if linked.changesNothing { return reports.nothing(clock.steps) }
-            let request = linked.request(origin: .init(fromOutside: true, pid: getpid(), uid: getuid()))
-            if dryRun {
-                let planned = try session.engine.plan(
-                    request, map: session.inspection.map, state: session.inspection.ledger)
-                clock.done("planned")
-                return reports.planned(planned, clock.steps)
+            var applied = AppliedObjects(linked)
+            if !linked.changesNothing {
+                let request = linked.request(origin: .init(fromOutside: true, pid: getpid(), uid: getuid()))
+                if dryRun {
+                    applied.note(
+                        try session.engine.plan(
+                            request, map: session.inspection.map, state: session.inspection.ledger))
+                    clock.done("planned")
+                } else {
+                    try session.index.time.check()
+                    let receipt = try session.engine.apply(request)
+                    applied.note(receipt)
+                    clock.done("committed")
+                    log.debug("committed: \(receipt.summary)")
+                }
             }
-            try session.index.time.check()
-            let receipt = try session.engine.apply(request)
-            clock.done("committed")
-            log.debug("committed: \(receipt.summary)")
-            return reports.applied(receipt, clock.steps)
+            applied.steps = clock.steps
+            return applied
         } catch { throw session.explained(error) }
     }
 
     /// Takes patches out of force, in one transaction.
     public func revert(_ patches: [UInt32]) throws(CommandError) -> CommitSummary {
-        let session = try begin()
-        defer { session.target.finish() }
-        do throws(PatchError) { return try session.engine.revert(patches, callsBack: true).summary } catch {
-            throw session.explained(error)
+        try perform { () throws(CommandError) in
+            let session = try begin()
+            defer { session.target.finish() }
+            do throws(PatchError) { return try session.engine.revert(patches, callsBack: true).summary } catch {
+                throw session.explained(error)
+            }
+        } asking: { (process) throws(CommandError) in
+            try process.revert(patches)
+        }
+    }
+
+    /// The path of the image of the process that one of these objects belongs to, the first of which that can be told; that of the program
+    /// where it cannot be told of any.
+    func image(of objects: [String]) throws(CommandError) -> String {
+        try perform { () throws(CommandError) in
+            if session == nil { _ = try begin() }
+            guard let index = session?.index else { return "" }
+            for object in objects {
+                if let found = try? imagePath(of: ElfImage(path: object), in: index) { return found }
+            }
+            return index.images.first(where: \.isMainProgram)?.path ?? ""
+        } asking: { (process) throws(CommandError) in
+            for object in objects { if let found = try process.image(ofObject: object) { return found } }
+            return try process.hello(prepares: false).first(where: \.isMain)?.path ?? ""
+        }
+    }
+
+    /// Does something by tracing the process, or by asking it.
+    private func perform<Result>(
+        _ tracing: () throws(CommandError) -> Result, asking: (ReloaderClient) throws(CommandError) -> Result
+    ) throws(CommandError) -> Result {
+        if prefersAsking, let process = ReloaderClient(pid: pid, options: options) { return try asking(process) }
+        do throws(CommandError) { return try tracing() } catch {
+            guard error.exitCode == .refused, error.restartReasons.isEmpty, !mayTrace(pid) else { throw error }
+            if let process = ReloaderClient(pid: pid, options: options) { return try asking(process) }
+            var error = error
+            error.description +=
+                " A program that calls ReloaderLoop.start() of the Hotpatch library can be edited without being traced."
+            throw error
         }
     }
 
@@ -113,20 +173,22 @@ public final class ObjectSession {
 /// Tells what took how long.
 private struct StepClock {
     let log: Logger
-    private let clock = ContinuousClock()
-    private var last: ContinuousClock.Instant
-    private(set) var steps: [ObjectSession.Step] = []
+    private var last = linux_monotonic_time()
+    private(set) var steps: [AppliedObjects.Step] = []
 
-    init(log: Logger) {
-        self.log = log
-        last = clock.now
-    }
+    init(log: Logger) { self.log = log }
 
     mutating func done(_ name: String) {
-        let now = clock.now
-        let step = ObjectSession.Step(name: name, duration: last.duration(to: now))
+        let now = linux_monotonic_time()
+        let step = AppliedObjects.Step(name, nanoseconds: now - last)
         last = now
         steps.append(step)
-        log.debug("\(step)")
+        log.debug("\(ObjectSession.Step(step))")
+    }
+}
+
+extension ObjectSession.Step {
+    init(_ step: AppliedObjects.Step) {
+        self.init(name: step.name, duration: .nanoseconds(Int64(clamping: step.nanoseconds)))
     }
 }

@@ -86,13 +86,11 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
             } else {
                 self.init(error.description, exitCode: ExitCode(error.outcome))
             }
-        case LinkError.restart(_, let reasons): self.init("\(error)", restartReasons: reasons)
-        case is LinkError, is FixupError, is ObjectsError: self.init("\(error)", restartReasons: ["\(error)"])
         case let error as RemoteRefusal:
             self.init(error.description)
             isLasting = error.isLasting
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
-        default: self.init("\(error)")
+        default: self.init("\(error)", restartReasons: HotpatchObjects.restartReasons(of: error))
         }
     }
 

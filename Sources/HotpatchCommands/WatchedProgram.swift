@@ -41,7 +41,7 @@ final class WatchedProgram: @unchecked Sendable {
         self.recipe = recipe
         snapshot = try Snapshot(of: recipe)
         overlay = try snapshot.makeFolder("modules")
-        session = ObjectSession(pid: process.pid, options: options)
+        session = ObjectSession(pid: process.pid, options: options, prefersAsking: true)
     }
 
     /// Reads the program's symbols before they are needed. Not while something is applied.
@@ -229,14 +229,8 @@ final class WatchedProgram: @unchecked Sendable {
     /// The path of the image that a source is part of; of a new file, the one of the others of its module.
     private func image(of source: String) throws(CommandError) -> String {
         if let known = images[source] { return known }
-        if session.session == nil { try session.prepare() }
-        guard let index = session.session?.index else { return "" }
         let mates = recipe.source(source)?.module.sources.map(\.path) ?? []
-        let found = ([source] + mates).lazy.compactMap { [snapshot] in
-            snapshot.object(of: $0).flatMap { try? ObjectFile(ElfImage(path: $0)) }
-                .flatMap { LiveProgram.image(of: $0, in: index)?.path }
-        }.first
-        let path = found ?? index.images.first(where: \.isMainProgram)?.path ?? ""
+        let path = try session.image(of: ([source] + mates).compactMap { snapshot.object(of: $0) })
         images[source] = path
         return path
     }

@@ -239,7 +239,7 @@ public final class Supervisor {
     private func search(_ isWanted: (SupervisedProcess) -> Bool, _ events: inout [SupervisorEvent]) {
         let family = family()
         for entry in family {
-            guard let path = executable(of: entry.pid) else { continue }
+            guard let path = executable(of: entry.pid) ?? claimedExecutable(of: entry.pid) else { continue }
             let process = SupervisedProcess(pid: entry.pid, executable: path, startTime: entry.startTime)
             let now = linux_monotonic_time()
             if let known = verdicts[process], known.isWanted || now < known.until {
@@ -269,7 +269,7 @@ public final class Supervisor {
         // Without it, another executable only is noticed.
         let memory = try? ProcMemory(pid: process.pid, writable: false)
         // It may have executed another one before its memory was opened.
-        guard executable(of: process.pid) == process.executable,
+        guard (executable(of: process.pid) ?? claimedExecutable(of: process.pid)) == process.executable,
             handle === root || linux_epoll_add(descriptor, handle.descriptor) == 0
         else { return false }
         program = process
@@ -284,6 +284,22 @@ public final class Supervisor {
         // The kernel marks the path of a file that is gone.
         let mark = " (deleted)"
         return path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path
+    }
+
+    /// What a process was told that it executes, where the kernel keeps the truth from this one: a process that may not be traced
+    /// (PR_SET_DUMPABLE). It may say anything, and what it says tells no more than which build it comes from.
+    private func claimedExecutable(of pid: Int32) -> String? {
+        do throws(Errno) { _ = try ProcText.readLink(ProcDirectory.path(of: pid) + "/exe") } catch {
+            guard error.code == EACCES || error.code == EPERM,
+                let words = try? ProcText.read(ProcDirectory.path(of: pid) + "/cmdline", limit: 4 << 20),
+                let name = words.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).first,
+                name.contains(UInt8(ascii: "/")),
+                let path = realpath(String(decoding: name, as: UTF8.self), nil)
+            else { return nil }
+            defer { free(path) }
+            return String(cString: path)
+        }
+        return nil
     }
 
     // MARK: The command's processes

@@ -2,38 +2,13 @@ import Glibc
 import HotpatchTestSupport
 import Testing
 
-/// A program that links edited objects into itself. See Tests/Victims/SelfLinked.
-private final class SelfLinked {
-    let program: Conversation
-    private let directory: TemporaryDirectory
-    private var texts: [String: String] = [:]
-    private var objects: [String: String] = [:]
-    private var builds = 0
-    private let compiling: [String]
-
-    private static let files = ["Desk", "Shelf"]
+/// What a client of the library is compiled and linked with.
+enum Client {
     private static let package = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    private static let victims = package + "/Tests/Victims"
-
-    /// - Parameter options: of the linker.
-    init(_ options: [String] = []) throws {
-        directory = try TemporaryDirectory("self-linked")
-        for file in Self.files {
-            texts[file] = try String(readingFile: "\(Self.victims)/commands/desk/\(file).swift")
-        }
-        compiling = options.isEmpty ? [] : ["-static-stdlib"]
-        let path = try Self.compile(texts, in: directory.path + "/0", compiling)
-        for file in Self.files { objects[file] = path + "/\(file).o" }
-        let name = directory.path + "/program"
-        let result = try run(
-            ["swiftc", "-o", name, path + "/main.o"] + objects.values.sorted() + Self.library() + ["-lcapstone"]
-                + options)
-        guard result.status == 0 else { throw TestFailure("cannot link: \(result)") }
-        program = try Conversation(name)
-    }
+    static let victims = package + "/Tests/Victims"
 
     /// The objects of the library, as SwiftPM links them into a program.
-    private static func library() throws -> [String] {
+    static func library() throws -> [String] {
         let list = try String(readingFile: products + "/HotpatchScenarios.product/Objects.LinkFileList")
         let paths = list.split(separator: "\n").map { $0.drop { $0 == "'" }.prefix { $0 != "'" } }
         let parts = paths.filter { path in
@@ -47,27 +22,62 @@ private final class SelfLinked {
         return parts.map(String.init)
     }
 
-    /// As SwiftPM compiles a target in debug mode.
-    private static func compile(_ texts: [String: String], in directory: String, _ options: [String]) throws -> String {
-        guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
-        for (file, text) in texts {
-            guard let output = fopen("\(directory)/\(file).swift", "w") else {
-                throw TestFailure("cannot write \(file)")
-            }
-            defer { fclose(output) }
-            guard fputs(text, output) >= 0 else { throw TestFailure("cannot write \(file)") }
-        }
-        // What a client of the library is compiled with.
+    static func write(_ text: String, to path: String) throws {
+        guard let output = fopen(path, "w") else { throw TestFailure("cannot write \(path)") }
+        defer { fclose(output) }
+        guard fputs(text, output) >= 0 else { throw TestFailure("cannot write \(path)") }
+    }
+
+    /// Makes an object of each file, beside it or, where it lies elsewhere, in the directory.
+    static func compile(_ files: [String], module: String, in directory: String, _ options: [String]) throws {
         let command = """
             cd \(directory) && for d in \(package)/CPatch/*/include; do set -- "$@" -Xcc -I$d; done
             for m in \(products)/CPatch*.build/module.modulemap \(package)/Sources/CHotpatch*/module.modulemap; do
                 set -- "$@" -Xcc -fmodule-map-file=$m
             done
-            exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name Desk -I \(products)/Modules "$@" \
-                \(options.joined(separator: " ")) Desk.swift Shelf.swift \(victims)/SelfLinked/main.swift
+            exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name \(module) -I \(products)/Modules "$@" \
+                \(options.joined(separator: " ")) \(files.joined(separator: " "))
             """
         let result = try run(["sh", "-c", command])
         guard result.status == 0 else { throw TestFailure("cannot compile: \(result)") }
+    }
+}
+
+/// A program that links edited objects into itself. See Tests/Victims/SelfLinked.
+final class SelfLinked {
+    let program: Conversation
+    private let directory: TemporaryDirectory
+    private var texts: [String: String] = [:]
+    private var objects: [String: String] = [:]
+    private var builds = 0
+    private let compiling: [String]
+
+    private static let files = ["Desk", "Shelf"]
+
+    /// - Parameter options: of the linker.
+    init(_ options: [String] = []) throws {
+        directory = try TemporaryDirectory("self-linked")
+        for file in Self.files {
+            texts[file] = try String(readingFile: "\(Client.victims)/commands/desk/\(file).swift")
+        }
+        compiling = options.isEmpty ? [] : ["-static-stdlib"]
+        let path = try Self.compile(texts, in: directory.path + "/0", compiling)
+        for file in Self.files { objects[file] = path + "/\(file).o" }
+        let name = directory.path + "/program"
+        let result = try run(
+            ["swiftc", "-o", name, path + "/main.o"] + objects.values.sorted() + Client.library() + ["-lcapstone"]
+                + options)
+        guard result.status == 0 else { throw TestFailure("cannot link: \(result)") }
+        program = try Conversation(name)
+    }
+
+    /// As SwiftPM compiles a target in debug mode.
+    private static func compile(_ texts: [String: String], in directory: String, _ options: [String]) throws -> String {
+        guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
+        for (file, text) in texts { try Client.write(text, to: "\(directory)/\(file).swift") }
+        try Client.compile(
+            ["Desk.swift", "Shelf.swift", "\(Client.victims)/SelfLinked/main.swift"], module: "Desk", in: directory,
+            options)
         return directory
     }
 
@@ -104,7 +114,7 @@ private final class SelfLinked {
 
 extension String {
     /// What stands between the occurrences of a text.
-    fileprivate func components(of text: String) -> [String] {
+    func components(of text: String) -> [String] {
         var (result, rest) = ([""], self[...])
         while !rest.isEmpty {
             if rest.hasPrefix(text) {
