@@ -14,12 +14,12 @@ final class KeptDescriptor: Sendable {
         var status = stat()
         guard linux_fstat(descriptor, &status) == 0 else { return }
         inode.store(UInt64(status.st_ino), ordering: .relaxed)
-        self.descriptor.store(descriptor, ordering: .releasing)
+        self.descriptor.store(descriptor, ordering: .sequentiallyConsistent)
     }
 
     /// Nil where it is not there any more.
     var value: Int32? {
-        let descriptor = descriptor.load(ordering: .acquiring)
+        let descriptor = descriptor.load(ordering: .sequentiallyConsistent)
         var status = stat()
         guard descriptor >= 0, linux_fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK,
             UInt64(status.st_ino) == inode.load(ordering: .relaxed)
@@ -46,6 +46,7 @@ final class ReloaderSocket: Sendable {
     /// The one that is listened at, and a connection: what a forked child closes.
     private let listening = KeptDescriptor()
     private let connected = KeptDescriptor()
+    private let isShutDown = Atomic<Bool>(false)
     private let former: Unmanaged<ReloaderSocket>?
     /// All that there were, the newest first. They are never released: a child that is forked goes through them.
     private static let newest = Atomic<Unmanaged<ReloaderSocket>?>(nil)
@@ -128,7 +129,9 @@ final class ReloaderSocket: Sendable {
                 continue
             }
             connected.keep(descriptor)
-            return ReloaderConnection(descriptor: descriptor)
+            let connection = ReloaderConnection(descriptor: descriptor)
+            // Whoever shuts it down later sees the connection.
+            return isShutDown.load(ordering: .sequentiallyConsistent) ? nil : connection
         }
         return nil
     }
@@ -139,6 +142,7 @@ final class ReloaderSocket: Sendable {
     /// Removes the socket, and lets go of the thread that waits at it, or for the next request of a connection.
     func shutDown() {
         removeFile()
+        isShutDown.store(true, ordering: .sequentiallyConsistent)
         if let socket = listening.value { _ = linux_shut_down(socket, Int32(SHUT_RDWR)) }
         // What is worked at can still be answered.
         if let socket = connected.value { _ = linux_shut_down(socket, Int32(SHUT_RD)) }

@@ -86,12 +86,6 @@ struct ReloaderClient {
         return summary
     }
 
-    /// All that the process knows to have been patched.
-    func patches() throws(CommandError) -> [ReloaderReply.Patch] {
-        guard case .patches(let patches) = try ask(.list) else { throw misunderstood }
-        return patches
-    }
-
     private var limits: ReloaderLimits {
         ReloaderLimits(timeout: options.timeout, longestPause: options.maximumPause)
     }
