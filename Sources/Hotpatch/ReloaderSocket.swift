@@ -69,7 +69,7 @@ final class ReloaderSocket: Sendable {
         Self.removeLeftovers(in: directory)
         // Of what this process executed before, if anybody's.
         directory.remove(name)
-        let descriptor = linux_stream_socket(true)
+        let descriptor = Self.aside(linux_stream_socket(true))
         guard descriptor >= 0 else { throw Self.refusal(self.path, errno) }
         // By the directory that was looked at, whatever its path leads to by now.
         guard linux_bind(descriptor, directory.path(of: name), 0o600) == 0, linux_listen(descriptor, 4) == 0 else {
@@ -84,6 +84,17 @@ final class ReloaderSocket: Sendable {
         former = Self.newest.load(ordering: .acquiring)
         Self.newest.store(Unmanaged.passRetained(self), ordering: .releasing)
         _ = Self.attending
+    }
+
+    /// The same file, and no standard descriptor, where the program has closed those: what it reads and writes there is not for whoever
+    /// connects.
+    private static func aside(_ descriptor: Int32) -> Int32 {
+        guard (0..<3).contains(descriptor) else { return descriptor }
+        let other = linux_duplicate(descriptor)
+        let code = errno
+        _ = linux_close(descriptor)
+        errno = code
+        return other
     }
 
     private static func refusal(_ path: String, _ code: Int32) -> PatchError {
@@ -112,7 +123,7 @@ final class ReloaderSocket: Sendable {
     /// - Returns: nil where nobody will any more.
     func accept() -> ReloaderConnection? {
         while let socket = listening.value {
-            let descriptor = linux_accept(socket)
+            let descriptor = Self.aside(linux_accept(socket))
             if descriptor < 0 {
                 switch errno {
                 case EINTR, ECONNABORTED: continue

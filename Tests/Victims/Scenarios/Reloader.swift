@@ -308,6 +308,10 @@ private func endOfIt(_ path: String) throws {
     try expect(connect(socket) == nil && errno == ECONNREFUSED, "nobody listens, \(errno)")
     try expect(try silent.receive { _ in nil } == nil, "the connection is closed")
     ReloaderLoop.stop()
+    // The standard input stays the program's, also where it has none.
+    close(0)
     try ReloaderLoop.start()
     try expectHello(path)
+    var status = stat()
+    try expect(fstat(0, &status) != 0, "the loop has taken the standard input")
 }
