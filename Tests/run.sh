@@ -35,7 +35,12 @@ finish() {
     code=$?
     unset "running[$1]"
     ended+=("$1")
-    [ -e "$logs/$1.seconds" ] || echo "error: the stage $1 was ended from outside"
+    # Into its log, too, of which the errors are repeated.
+    if [ ! -e "$logs/$1.seconds" ]; then
+        echo "error: the stage $1 was ended from outside" | tee -a "$logs/$1.log"
+    elif [ $code -ne 0 ] && [ $code -ne 77 ]; then
+        echo "error: the stage $1 ended with $code" | tee -a "$logs/$1.log"
+    fi
     return $code
 }
 
@@ -139,9 +144,13 @@ for stage in "consumer Tests/consumer.sh" "signatures env SEED=1 SIGNATURES=60 B
 done
 go_on_with_arm64 waiting
 
-# What waits.
-begin suites swift test --skip-build
+# What waits. A process of tests has as many threads for them as there are processors, and the tests of the commands, of which most
+# wait, run one after the other: they have a process of their own. Not by `swift test`, which waits for the other.
+tests=$(swift build --show-bin-path)/swift-hotpatchPackageTests.xctest
+begin suites swift test --skip-build --skip '^CommandsTests\.'
+begin commands "$tests" --testing-library swift-testing --filter '^CommandsTests\.'
 take suites
+take commands
 [ -z "${running[arm64]:-}" ] || take arm64
 
 # What measures.
