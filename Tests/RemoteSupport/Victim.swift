@@ -240,7 +240,7 @@ extension Victim {
         let session = try StopSession(process, maximumPause: nil, holds: nil)
         defer { session.release() }
         var isSent = false
-        try session.stopOne(agent.borrowed.task.tid, deadline: .after(milliseconds: 5000)) { tracees in
+        try session.stopOne(agent.borrowed.task.tid, deadline: .after(milliseconds: 20_000)) { tracees in
             isSent = tracees.setRegisters(
                 0, AgentStub.entering(tracees.tracees[0].registers, stub: agent.place.range.lowerBound))
         }

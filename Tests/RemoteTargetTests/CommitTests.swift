@@ -37,7 +37,7 @@ extension RemoteTargetTests {
                                 writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
                                 move_count: moves.count, hazards: hazards.baseAddress, hazard_count: hazards.count)
                             let stopped = try StoppedProcess(
-                                process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
+                                process, deadline: .after(milliseconds: 20_000), maximumPause: maximumPause)
                             if delay > 0 { usleep(delay) }
                             return try stopped.commit(&block, memory: memory)
                         }
@@ -76,7 +76,7 @@ extension RemoteTargetTests {
                 var block = hp_commit_block()
                 block.writes = write
                 block.write_count = 1
-                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 1000))
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
                 return try stopped.commit(&block, memory: memory)
             }
             #expect(report.pokedWrites == 1)
@@ -160,7 +160,7 @@ extension RemoteTargetTests {
                     Self.write(victim.spin, from: nil, to: [0x90, 0xcc, 0xcc]),
                 ], moves: [move], hazards: [hazard])
             #expect(report.movedThreads == 1)
-            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+            let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 20_000))
             #expect(stopped.threads.contains { $0.pc == victim.beta })
             _ = stopped.resume()
             #expect(victim.isAlive)
@@ -179,7 +179,7 @@ extension RemoteTargetTests {
                     Issue.record("\(String(describing: error))")
                     return
                 }
-                let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 1000))
+                let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 20_000))
                 #expect(stopped.threads.contains { $0.pc == inside })
                 _ = stopped.resume()
                 #expect(victim.isAlive)
@@ -220,7 +220,7 @@ extension RemoteTargetTests {
                 var block = hp_commit_block()
                 block.writes = writes.baseAddress
                 block.write_count = writes.count
-                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 1000))
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
                 let error = #expect(throws: CommitError.self) { _ = try stopped.commit(&block, memory: good) }
                 guard case .rolledBack? = error else {
                     Issue.record("\(String(describing: error))")

@@ -15,7 +15,7 @@ extension RemoteTargetTests {
             defer { close(descriptor) }
             return try agent.load(
                 libraryDescriptor: descriptor, dlopen: victim.libc("dlopen"), dlerror: victim.libc("dlerror"),
-                deadline: .after(milliseconds: 5000))
+                deadline: .after(milliseconds: 20_000))
         }
 
         static func descriptors(_ pid: Int32) -> Int {
@@ -44,8 +44,9 @@ extension RemoteTargetTests {
                 #expect(victim.shared.loaded == index)
                 let symbol = try agent.scratch("replacement")
                 let function = try agent.call(
-                    victim.libc("dlsym"), loaded.handle.rawValue, symbol.rawValue, deadline: .after(milliseconds: 1000))
-                #expect(try agent.call(Address(function), deadline: .after(milliseconds: 1000)) == 42)
+                    victim.libc("dlsym"), loaded.handle.rawValue, symbol.rawValue,
+                    deadline: .after(milliseconds: 20_000))
+                #expect(try agent.call(Address(function), deadline: .after(milliseconds: 20_000)) == 42)
                 try agent.finish()
             }
             stops.sort()
@@ -95,7 +96,7 @@ extension RemoteTargetTests {
             try StoppedProcessTests.write("handed over", to: file)
             let descriptor = open(file, O_RDONLY | O_CLOEXEC)
             defer { close(descriptor) }
-            let deadline = Deadline.after(milliseconds: 2000)
+            let deadline = Deadline.after(milliseconds: 20_000)
             let there = try agent.receiveDescriptor(of: descriptor, deadline: deadline)
             #expect(try ProcText.readLink("/proc/\(victim.pid)/fd/\(there)") == file)
             let buffer = try agent.scratch([UInt8](repeating: 0, count: 16))

@@ -100,7 +100,7 @@ extension RemoteTargetTests {
             let child = Calls.fork()
             if child == 0 {
                 let tracees = try? Tracees(process)
-                try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
+                try? tracees?.stopAll(deadline: .after(milliseconds: 20_000), longest: nil)
                 while true { pause() }
             }
             waitFor("t", victim.pid)
@@ -121,7 +121,7 @@ extension RemoteTargetTests {
             let child = Calls.fork()
             if child == 0 {
                 let tracees = try? Tracees(process)
-                try? tracees?.stopAll(deadline: .after(milliseconds: 1000), longest: nil)
+                try? tracees?.stopAll(deadline: .after(milliseconds: 20_000), longest: nil)
                 while true { pause() }
             }
             waitFor("t", victim.pid)

@@ -12,7 +12,8 @@ extension RemoteTargetTests {
     @Suite struct StoppedProcessTests {
         static func stop(_ victim: Victim, maximumPause: UInt64? = nil) throws -> PauseReport {
             let process = try victim.process()
-            let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000), maximumPause: maximumPause)
+            let stopped = try StoppedProcess(
+                process, deadline: .after(milliseconds: 20_000), maximumPause: maximumPause)
             return stopped.resume()
         }
 
@@ -40,7 +41,7 @@ extension RemoteTargetTests {
         @Test func holdsEveryThreadStill() throws {
             let victim = try Victim("bbpn")
             let process = try victim.process()
-            let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+            let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
             let before = (1...4).map { victim.shared.rounds($0) }
             usleep(50_000)
             #expect((1...4).map { victim.shared.rounds($0) } == before)
@@ -51,7 +52,7 @@ extension RemoteTargetTests {
         @Test func resumesWhenItGoesOutOfScope() throws {
             let victim = try Victim("b")
             do {
-                let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 3000))
+                let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 20_000))
                 #expect(stopped.threadCount == 2)
             }
             #expect(victim.makesProgress())
@@ -63,7 +64,7 @@ extension RemoteTargetTests {
             let victim = try Victim("cccccccc")
             for _ in 0..<40 {
                 let process = try victim.process()
-                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+                let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
                 let births = victim.shared.births
                 let tasks = try TaskList(pid: victim.pid).scan().filter {
                     TaskGlance(pid: victim.pid, tid: $0).stat?.state != "Z"
@@ -102,7 +103,7 @@ extension RemoteTargetTests {
         @Test func deliversSignals() throws {
             let victim = try Victim("h")
             let process = try victim.process()
-            let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 3000))
+            let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
             let thread = try #require(stopped.threads.first { $0.tid != victim.pid }?.tid)
             Calls.tgkill(victim.pid, thread, SIGUSR1)
             usleep(5000)

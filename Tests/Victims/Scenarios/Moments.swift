@@ -110,7 +110,7 @@ func forkWhilePatching() throws {
     let state = Counter()
     startThread { patchForEver(state) }
     // Not before the first is done: the runtime makes types for what calls the library, too, and a fork may come amid that.
-    for round in rounds(40, atLeast: 10) {
+    for round in rounds(40, atLeast: 5) {
         while state.value <= round { usleep(100) }
         try forkAChildThatPatches("child \(round)")
     }
