@@ -81,8 +81,9 @@ private struct Spins {
             function()
         }
         while tid.value == 0 { usleep(1000) }
-        // Whether it is there yet, only a commit sees.
-        while commit(hazard: true).status != HP_COMMIT_BUSY.rawValue { usleep(1000) }
+        // Whether it is there yet, only a commit sees: a traced one, for a thread may be slow to leave the handler of another, and whoever
+        // traces it then finds it there.
+        while commit(parking: HP_PARKING_PTRACE, hazard: true).status != HP_COMMIT_BUSY.rawValue { usleep(1000) }
     }
 
     /// Lets the thread go.
