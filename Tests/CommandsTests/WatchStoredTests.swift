@@ -1,0 +1,137 @@
+import Glibc
+import HotpatchTestSupport
+import Testing
+
+extension CommandTests {
+    /// Stored properties that classes get while their objects live.
+    @Suite struct WatchStoredTests {
+        private static let sources = "\(Workshop.package)/Tests/Victims/watch-stored"
+        private static let stall = Result { try makeStall() }
+        private static let till = "Sources/StallCore/Till.swift"
+
+        /// A copy, built.
+        private static func makeStall() throws -> TemporaryDirectory {
+            let directory = try TemporaryDirectory("watched-stored", untilExit: true)
+            try runTool("cp", "-r", "\(sources)/.", directory.path)
+            try runTool("chmod", "-R", "u+w", directory.path)
+            return directory
+        }
+
+        /// From its first state on.
+        private static func watch(_ options: String...) throws -> Watched {
+            let folder = try stall.get().path
+            try runTool("rm", "-rf", "\(folder)/Sources")
+            try runTool("cp", "-r", "\(sources)/Sources", folder)
+            try runTool("chmod", "-R", "u+w", folder)
+            let watched = try Watched(folder, options, command: ["swift", "run", "Stall"])
+            _ = try watched.event("ready", seconds: 300)
+            return watched
+        }
+
+        private static func said(_ type: String, _ name: String) -> Parsed {
+            .string(
+                "\(type): stored property '\(name)' is kept beside the object until the next restart; "
+                    + "Codable and Mirror do not see it")
+        }
+
+        /// Saves a file, and expects that the program has it.
+        private func apply(_ watched: Watched, _ file: String, _ edits: (old: String, new: String)...) throws {
+            try watched.save(file, edits)
+            let event = try watched.event("applied", "refused", "unchanged", "compile-failed", "restarting")
+            #expect(event["event"] == .string("applied"), "\(event)")
+        }
+
+        /// A value stays with its object through the edits after it, wherever it is used, and goes with the object.
+        @Test func values() throws {
+            let watched = try Self.watch()
+            for answer in ["1", "2"] { #expect(try watched.ask("take") == answer) }
+            #expect(try watched.ask("second") == "1")
+            try apply(
+                watched, Self.till, ("private var total = 0\n", "private var total = 0\n    private var step = 10\n"),
+                ("total += 1", "total += step\n        step += 1"))
+            #expect(try watched.event("notice")["message"] == Self.said("Till", "step"))
+            for answer in ["12", "23"] { #expect(try watched.ask("take") == answer) }
+            #expect(try watched.ask("second") == "11")
+            // Two edits later it has what it had.
+            try apply(watched, Self.till, ("step += 1", "step += 2"))
+            for answer in ["35", "49"] { #expect(try watched.ask("take") == answer) }
+            try apply(watched, Self.till, ("\"\\(total)\"", "\"\\(total) by \\(step)\""))
+            #expect(try watched.ask("take") == "65 by 18")
+            // Another one, which another file uses, and another module; and who makes it.
+            try apply(
+                watched, Self.till,
+                ("    private var step", "    public var label =\n        Label()\n    private var step"))
+            #expect(try watched.event("notice")["message"] == Self.said("Till", "label"))
+            try apply(watched, "Sources/StallCore/Label.swift", ("\"none\"", "\"\\(label.text) of \\(Label.count)\""))
+            #expect(try watched.ask("summary") == "new of 1")
+            try apply(watched, "Sources/Stall/Board.swift", ("\"empty\"", "\"a board of \\(till.label)\""))
+            #expect(try watched.ask("board") == "a board of StallCore.Label")
+            try apply(watched, Self.till, ("step += 2", "step += 2; label.text += \"er\""))
+            #expect(try watched.ask("second") == "22 by 13")
+            #expect(try watched.ask("take") == "83 by 20")
+            #expect(try watched.ask("summary") == "newer of 2")
+            // The values of an object go with it.
+            #expect(try watched.ask("close") == "closed")
+            #expect(try watched.ask("labels") == "1")
+            // What the compiler says is of the text that was saved.
+            try watched.save(Self.till, ("step += 2", "stop += 2"))
+            let failed = try watched.event("compile-failed", "applied", "refused")
+            let output = failed["output"].string ?? ""
+            #expect(output.contains("Till.swift:11:9: error:") && !output.contains("__hotpatch"), "\(failed)")
+            try watched.save(Self.till, ("stop += 2", "step += 2"))
+            #expect(try watched.event("unchanged", "applied", "refused")["event"] == .string("unchanged"))
+            // An actor, and a value that its initialiser gives to new ones.
+            try apply(
+                watched, Self.till, ("private var served = 0\n", "private var served = 0\n    var pace = -3\n"),
+                ("served += 1", "served += pace; pace -= 1"))
+            #expect(try watched.event("notice")["message"] == Self.said("Clerk", "pace"))
+            for answer in ["-3", "-7"] { #expect(try watched.ask("serve") == answer) }
+            // Taken away, it is forgotten, and comes back as new.
+            try watched.save(Self.till, ("    var pace = -3\n", ""), ("served += pace; pace -= 1", "served += 1"))
+            _ = try watched.event("applied", "restored")
+            #expect(try watched.ask("serve") == "-6")
+            try apply(
+                watched, Self.till, ("private var served = 0\n", "private var served = 0\n    var pace = 5\n"),
+                ("served += 1", "served += pace"))
+            #expect(try watched.event("notice")["message"] == Self.said("Clerk", "pace"))
+            #expect(try watched.ask("serve") == "-1")
+            // What it cannot go into is started again, and has all of them in its objects.
+            try watched.save(Self.till, ("var amount = 5\n", "var amount = 5\n    var discount = 1\n"))
+            let restarting = try watched.event("restarting")
+            #expect(restarting["reason"] == .string("Price: stored property 'discount: Int' added"), "\(restarting)")
+            _ = try watched.event("restarted", seconds: 300)
+            #expect(try watched.ask("take") == "10 by 12")
+            try apply(watched, Self.till, ("step += 2", "step += 3"))
+            #expect(try watched.ask("take") == "22 by 15")
+            #expect(watched.finish() == -SIGTERM)
+        }
+
+        /// What has no place beside an object is named, and left alone until it is taken back.
+        @Test func refused() throws {
+            let watched = try Self.watch("--keep")
+            for (edits, reason) in [
+                ([("var amount = 5", "var amount = 5; var more = 1")], "Price: stored property 'more: Int' added"),
+                // A variable of its own is what no generic type has.
+                ([("[Item] = []", "[Item] = []; var more = 1")], "Shelf: stored property 'more: Int' added"),
+                ([("total = 0", "total = 0; var more = 1 { didSet {} }")], "Till: stored property 'more: Int' added"),
+                // The objects that live were not asked.
+                (
+                    [
+                        (
+                            "total = 0\n\n    public init() {}",
+                            "total = 0; var more: Int\n\n    public init() { more = 1 }"
+                        )
+                    ], "Till: stored property 'more: Int' added"
+                ),
+            ] {
+                try watched.save(Self.till, edits.map { (old: $0.0, new: $0.1) })
+                let event = try watched.event("refused", "applied", "unchanged", "compile-failed")
+                #expect(event["reason"] == .string(reason), "\(event)")
+                try watched.save(Self.till, edits.map { (old: $0.1, new: $0.0) })
+                #expect(try watched.event("refused", "applied", "unchanged")["event"] == .string("unchanged"))
+            }
+            #expect(try watched.ask("take") == "1")
+            #expect(watched.finish() == -SIGTERM)
+        }
+    }
+}

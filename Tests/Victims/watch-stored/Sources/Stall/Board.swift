@@ -1,0 +1,3 @@
+import StallCore
+
+func board(_ till: Till) -> String { "empty" }
