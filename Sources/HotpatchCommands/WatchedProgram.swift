@@ -78,7 +78,6 @@ final class WatchedProgram: @unchecked Sendable {
         else { return false }
         recipe = recipe.changing(adding: [], removing: [source.path])
         (running[source.path], latent[source.path], adopted[source.path]) = (nil, nil, nil)
-        sideTables.forget(source.path)
         return true
     }
 

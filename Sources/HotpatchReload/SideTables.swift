@@ -35,9 +35,6 @@ public struct SideTables: Sendable {
 
     public init() {}
 
-    /// A source is no part of the program any more.
-    public mutating func forget(_ source: String) { (kept[source], contents[source]) = (nil, nil) }
-
     /// What compiles, besides what an edit says: what this takes to be told.
     public struct Compiler: Sendable {
         public var recipe: BuildRecipe
@@ -74,6 +71,8 @@ public struct SideTables: Sendable {
         _ sources: [String], into folder: String, with compiler: Compiler
     ) throws(BuildError) -> CompileTransaction {
         new = []
+        // What is no part of the program any more is not compiled with others either.
+        for source in kept.keys where compiler.recipe.source(source) == nil { forget(source) }
         for source in sources where kept[source] != nil {
             try rewrite(source, adding: [], into: folder, with: compiler)
         }
@@ -105,6 +104,8 @@ public struct SideTables: Sendable {
         for source in plain where contents[source] == nil { forget(source) }
         return transaction
     }
+
+    private mutating func forget(_ source: String) { (kept[source], contents[source]) = (nil, nil) }
 
     private func run(
         _ sources: [String], into folder: String, with compiler: Compiler
