@@ -34,7 +34,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("$sSiD", "Int"), ("$sSaySiGD", "[Int]"), ("$s4Shop4TillC5InnerVD", "Till.Inner"), ("$sSSSgD", "String?"),
+        ("$sSiD", "Int"), ("$sSaySiGD", "Array<Int>"), ("$s4Shop4TillC5InnerVD", "Till.Inner"),
+        ("$sSSSgD", "Optional<String>"),
     ])
     func types(_ mangled: String, _ text: String) {
         #expect(AddedProperty.text(ofType: mangled) == text)
