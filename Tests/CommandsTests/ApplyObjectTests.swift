@@ -492,10 +492,31 @@ extension CommandTests {
 
         @Test func dryRunsChangeNothing() throws {
             let desk = try Desk()
-            let edit = try desk.edited([("hello v1", "hello v2"), ("helper v1", "helper v2")])
+            let edit = try desk.edited([
+                ("hello v1", "hello v2"),
+                (
+                    "{ \"helper v1 \\(n)\" }",
+                    "{ \"\\(More(n: n))\" }\nstruct More { var n: Int; func text() -> String { \"more\" } }"
+                ),
+            ])
             let result = try expectDone("apply", edit.new, "--base", edit.base, "--pid", desk.victim.id, "--dry-run")
-            #expect(result.output.contains("patch 0x"), "\(result)")
-            #expect(result.output.contains("Desk.(helper in "), "\(result)")
+            let lines = result.output.split(separator: "\n").map(String.init)
+            #expect(lines.first == "would be linked into process \(desk.victim.id):")
+            let route = "closure #1 @Sendable (Swift.Int) async -> Swift.String in Desk.makeRoutes"
+            // Without the addresses, which are of this run.
+            let table = lines.dropFirst().prefix { !$0.hasPrefix("plan for ") }.map { line in
+                line.split(separator: " ").filter { !$0.hasPrefix("0x") }.joined(separator: " ")
+            }
+            let expected = [
+                "patch \(route)(Desk.Counter) -> ",
+                "take (1) suspend resume partial function for \(route)(Desk.Counter)",
+                "take outlined destroy of Swift.DefaultStringInterpolation", "patch Desk.(helper in _",
+                "add Desk.More.init(n: Swift.Int) -> Desk.More", "add type metadata accessor for Desk.More",
+                "take full type metadata for Desk.More", "take type metadata for Desk.More",
+                "take nominal type descriptor for Desk.More", "take reflection metadata field descriptor Desk.More",
+            ]
+            #expect(table.count == expected.count, "\(table)")
+            for (line, start) in zip(table, expected) { #expect(line.hasPrefix(start)) }
             try desk.expect(["hello v1", "count v1 1", "page v1 helper v1 7"])
             #expect(
                 try expectDone("list", "--pid", desk.victim.id).output == "process \(desk.victim.id) has no patches\n")
@@ -508,6 +529,25 @@ extension CommandTests {
         ) throws -> (program: String, new: String, base: String) {
             let sources = try EditedC(source, beside: program, compiler, from: base)
             return (sources.program, try sources.edited(edits, of: sources.original).object, sources.base)
+        }
+
+        /// Where something would lie that is empty, its section begins.
+        @Test func whatIsEmptyHasAnAddress() throws {
+            let (program, new, base) = try objects(
+                of: "work.c", beside: "worker.c", ["gcc"],
+                [
+                    (
+                        "static int helper(int x) {",
+                        "__asm__(\".section .empty, \\\"aw\\\"\\n.type nothing, @object\\nnothing:\\n.text\");\n"
+                            + "extern char nothing[] __attribute__((visibility(\"hidden\")));\nstatic int helper(int x) {\n"
+                            + "char *volatile place = nothing;\nif (!place) return 0;\n"
+                    ), ("x * 2", "x * 2 + 1000"),
+                ])
+            let victim = try Victim(program)
+            #expect(try victim.ask() == "20 1 one")
+            try expectDone("apply", new, "--base", base, "--pid", victim.id)
+            #expect(try victim.ask() == "1022 2 two")
+            #expect(victim.finish() == 0)
         }
 
         @Test(arguments: [
