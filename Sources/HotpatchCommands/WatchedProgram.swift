@@ -85,10 +85,7 @@ final class WatchedProgram: @unchecked Sendable {
     /// - Parameter recipe: that of this program without them.
     func leaveOut(_ paths: Set<String>, by recipe: BuildRecipe) {
         self.recipe = recipe
-        for path in paths {
-            (latent[path], adopted[path]) = (nil, nil)
-            sideTables.forget(path)
-        }
+        for path in paths { (latent[path], adopted[path]) = (nil, nil) }
     }
 
     // MARK: Compiling

@@ -19,6 +19,8 @@ enum InsidePatcher {
             exit(64)
         }
         pause = number
+        // On a busy machine, commands from outside may hold the threads for long, each of them.
+        try? Patch.configure(.init(timeout: .seconds(60)))
         var thread = pthread_t()
         pthread_create(&thread, nil, { _ in InsidePatcher.patchForEver() }, nil)
         let strings = ([library] + arguments.dropFirst(2)).map { strdup($0) } + [nil]

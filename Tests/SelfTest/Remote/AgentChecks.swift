@@ -10,7 +10,7 @@ let agentChecks: [Check] =
     [
         Check(name: "an agent calls functions and makes system calls") {
             let victim = try Victim("n")
-            let agent = try victim.startAgent(idle: patient)
+            let agent = try victim.startAgent(idle: longIdle)
             let deadline = Deadline.after(milliseconds: 20_000)
             try expect(try agent.call(victim.beta, deadline: deadline) == 2, "beta")
             try expect(try agent.call(victim.libc("getpid"), deadline: deadline) == UInt64(victim.pid), "getpid")
@@ -30,7 +30,7 @@ let agentChecks: [Check] =
         Check(name: "an agent's thread is found in another pid namespace") {
             let victim = try Victim("nr", isolated: true)
             for _ in 0..<5 {
-                let agent = try victim.startAgent(idle: patient)
+                let agent = try victim.startAgent(idle: longIdle)
                 let deadline = Deadline.after(milliseconds: 20_000)
                 try expect(try agent.call(victim.libc("getpid"), deadline: deadline) == 1, "getpid")
                 guard let thread = agent.thread else { throw TestFailure("the agent's thread is not found") }
@@ -43,7 +43,7 @@ let agentChecks: [Check] =
         },
         Check(name: "registers, flags and vectors survive being borrowed") {
             let victim = try Victim("rr", main: "r")
-            for _ in 0..<12 { try victim.startAgent(idle: patient).finish() }
+            for _ in 0..<12 { try victim.startAgent(idle: longIdle).finish() }
             try victim.mustGoOn(counting: [0, 1, 2])
         },
     ]
@@ -53,7 +53,7 @@ let agentChecks: [Check] =
             let victim = try Victim("", main: mode)
             var nanoseconds: [UInt64] = []
             for _ in 0..<10 {
-                let agent = try victim.startAgent(idle: patient)
+                let agent = try victim.startAgent(idle: longIdle)
                 try expect(agent.borrowed.task.tid == victim.pid, "borrowed another thread")
                 try expect(agent.interruptedCalls == 0, "\(agent.interruptedCalls) calls are said to have failed")
                 nanoseconds.append(agent.borrowedNanoseconds)
@@ -99,7 +99,7 @@ let agentChecks: [Check] =
         },
         Check(name: "setuid in another thread reaches a borrowed one") {
             let victim = try Victim("Ukk")
-            for _ in 0..<8 { try victim.startAgent(idle: patient).finish() }
+            for _ in 0..<8 { try victim.startAgent(idle: longIdle).finish() }
             try victim.mustGoOn(counting: [1])
         },
     ]
@@ -108,7 +108,7 @@ let agentChecks: [Check] =
             let victim = try Victim("", main: mode)
             var counted = 0
             for _ in 0..<5 {
-                let agent = try victim.startAgent(idle: patient)
+                let agent = try victim.startAgent(idle: longIdle)
                 counted += agent.interruptedCalls
                 try agent.finish()
                 usleep(20_000)
@@ -163,7 +163,7 @@ let agentChecks: [Check] =
                 var nanoseconds: [UInt64] = []
                 for index in 1...3 {
                     let library = try Victim.copy("counted.so", as: "counted-\(threads)-\(index)")
-                    let agent = try victim.startAgent(idle: patient)
+                    let agent = try victim.startAgent(idle: longIdle)
                     nanoseconds.append(agent.borrowedNanoseconds)
                     let loaded = try victim.load(library, with: agent)
                     unlink(library)
@@ -241,7 +241,7 @@ let agentChecks: [Check] =
     ]
 
 /// How long an agent waits to be asked something, where that is not what is looked at: the patcher may be kept from the processor.
-private let patient: UInt64 = 20_000_000_000
+private let longIdle: UInt64 = 20_000_000_000
 
 private func mappings(_ victim: Victim) throws -> ProcessMap {
     try ProcessMap(pid: victim.pid)
