@@ -46,28 +46,6 @@ private let zero: Binary = { _, _ in 0 }
         #expect(try Patch.replacement(for: "victim_add") == nil)
     }
 
-    /// Entries in one page are written together, and what lies between them stays as it is.
-    @Test func whatLiesBetweenEntriesStays() throws {
-        let names = (0..<8).map { "victim_many_\($0)" }
-        let functions = try names.map { name in
-            try #require(try Patch.functions(matching: name).first { $0.name == name })
-        }
-        let pages = Set(functions.map { $0.address.roundedDown(to: 4096) }).sorted()
-        #expect(pages.count < functions.count)
-        func contents() throws -> [[UInt8]] { try pages.map { try LocalMemory().bytes(at: $0, count: 4096) } }
-        let before = try contents()
-        let patches = try Patch.transaction { transaction in
-            for name in names { try transaction.replace(symbol: name, withSymbol: "victim_counter") }
-        }
-        for (page, (old, new)) in zip(pages, zip(before, try contents())) {
-            let changed = zip(old, new).enumerated().filter { $0.element.0 != $0.element.1 }.map { page + $0.offset }
-            #expect(!changed.isEmpty)
-            #expect(changed.allSatisfy { place in functions.contains { (0..<16).contains(place - $0.address) } })
-        }
-        try patches[0].revert()
-        #expect(try contents() == before)
-    }
-
     /// The patcher runs its own functions while it patches: of every module that a program gets with it, none may be replaced.
     @Test(arguments: [
         "Memory", "ELF", "ProcFS", "Demangle", "Symbols", "Plan", "HotLink", "Engine", "Objects", "LocalTarget",
