@@ -19,12 +19,15 @@ struct Inspection {
     init(pid: Int32) throws(CommandError) {
         self.pid = pid
         do {
+            // Where there is no such process, this says so.
+            var first: ProcessMap? = try ProcessMap(pid: pid)
             do throws(MemoryError) { memory = try ProcMemory(pid: pid, writable: false) } catch {
                 throw RemoteRefusal.procUnreadable(pid: pid, path: "/proc/\(pid)/mem", code: error.code)
             }
             let end = linux_monotonic_time() + Self.longestLook
             (map, ledger) = try LedgerState.read(
-                of: { try ProcessMap(pid: pid) }, memory: memory, until: { linux_monotonic_time() >= end })
+                of: { try first.take() ?? ProcessMap(pid: pid) }, memory: memory,
+                until: { linux_monotonic_time() >= end })
         } catch { throw CommandError(error) }
     }
 

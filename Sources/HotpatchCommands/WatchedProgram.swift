@@ -150,11 +150,14 @@ final class WatchedProgram: @unchecked Sendable {
         }
         var all: ObjectSession.Applied?
         var notes: [String] = []
+        let before = history.count
         for image in images {
             var part: [String: String] = [:]
             for (source, object) in changed where try self.image(of: source) == image { part[source] = object }
-            let applied = try apply(part, in: image)
-            adopt(transaction.files.filter { part[$0.source] != nil })
+            let applied: ObjectSession.Applied
+            do throws(CommandError) { applied = try apply(part, in: image) } catch {
+                throw takeBack(behind: before, after: error)
+            }
             guard applied.patch != nil else {
                 notes += applied.notes
                 continue
@@ -173,6 +176,23 @@ final class WatchedProgram: @unchecked Sendable {
         guard var all else { return .nothing(notes: notes) }
         all.notes += notes
         return .applied(all)
+    }
+
+    /// Of what was saved together all images get theirs, or none.
+    /// - Returns: what to throw.
+    private func takeBack(behind count: Int, after error: CommandError) -> CommandError {
+        let made = history[count...]
+        guard !made.isEmpty else { return error }
+        do throws(CommandError) { _ = try session.revert(made.map(\.patch)) } catch let second {
+            var error = error
+            error.description += " Another image has got its part, which could not be taken back: \(second.description)"
+            return error
+        }
+        for entry in made.reversed() {
+            for (source, object) in entry.before { running[source] = object }
+        }
+        history.removeSubrange(count...)
+        return error
     }
 
     /// Lets one image of the process have new objects, by their sources.

@@ -262,10 +262,12 @@ extension CommandTests {
                 #include <stdio.h>
                 #include <string.h>
                 const char *sign(void);
+                static int asked;
                 static const char *hello(void) { return "hello"; }
                 int main(void) {
                     char line[64];
                     while (fgets(line, sizeof line, stdin)) {
+                        asked++;
                         printf("= %s %s\\n", hello(), sign());
                         fflush(stdout);
                     }
@@ -311,6 +313,20 @@ extension CommandTests {
             _ = try watched.event("restored")
             #expect(try watched.ask("") == "hello open")
             #expect(watched.finish() == -SIGTERM)
+            // Where one of them cannot have its part, the other does not keep its own.
+            let kept = try Watched(folder, ["--keep"], command: ["./kiosk"])
+            _ = try kept.event("ready")
+            for (file, old, new) in [("sign.c", "\"open\"", "\"closed\""), ("kiosk.c", "int asked", "long asked")] {
+                try runTool("sed", "-i", "s/\(old)/\(new)/", "\(folder)/\(file)")
+            }
+            guard case .string(let reason) = try kept.event("refused")["reason"] else { throw TestFailure("no reason") }
+            #expect(reason.contains("asked") && !reason.contains("taken back"), "\(reason)")
+            #expect(try kept.ask("") == "hello open")
+            try runTool("sed", "-i", "s/long asked/int asked/", "\(folder)/kiosk.c")
+            _ = try kept.event("applied")
+            #expect(try kept.ask("") == "hello closed")
+            #expect(kept.finish() == -SIGTERM)
+            try runTool("sed", "-i", "s/closed/open/", "\(folder)/sign.c")
             // Built with another layout than the commands say, and written in the future: it is not started again and again.
             try make(
                 "Makefile", "all: ; sed s/int/long/ sign.c > other.c && gcc -g -O0 -fPIC -c other.c -o sign.o\n")

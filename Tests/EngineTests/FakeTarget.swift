@@ -81,8 +81,13 @@ final class FakeTarget: Target {
     func write(_ bytes: [UInt8], at address: Address) { overlay.write(bytes, at: address) }
     func peek(at address: Address) -> UInt64 { (try? overlay.value(UInt64.self, at: address)) ?? .max }
 
-    func beginOperation() { turn = 0 }
-    func endOperation() {}
+    /// Operations are part of others, whose time they have.
+    private var operations = 0
+    func beginOperation() {
+        if operations == 0 { turn = 0 }
+        operations += 1
+    }
+    func endOperation() { operations -= 1 }
     var isOutOfTime: Bool {
         turn += 1
         whileWaiting(self, turn)

@@ -35,7 +35,8 @@ func watchesSources() throws {
     /// The next line that the program says, or the next event of this name. The order of what two processes say is nobody's.
     func next(_ event: String? = nil) throws -> String {
         func isWanted(_ line: String) -> Bool {
-            guard let event else { return !line.hasPrefix("{") }
+            // Events begin lines, also where the program has ended one.
+            guard let event else { return !line.isEmpty && !line.hasPrefix("{") }
             return line.contains("\"event\":\"\(event)\"")
         }
         while true {
