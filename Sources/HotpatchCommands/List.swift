@@ -17,10 +17,11 @@ public struct List: Sendable {
     public func run() throws(CommandError) -> Report {
         let inspection = try Inspection(pid: pid)
         let patches = inspection.ledger.patches.map(\.record)
+        let code = CodeFates(inspection)
         var found: [UInt32: Inspection.Found?] = [:]
         var entries: [(text: String, json: JSON)] = []
         for patch in patches where all || patch.state != .reverted {
-            entries.append(describe(patch, inspection, &found))
+            entries.append(describe(patch, inspection, code, &found))
         }
         let reverted = patches.count { $0.state == .reverted }
         var lines = entries.isEmpty ? [nothing(besides: reverted)] : entries.map(\.text)
@@ -30,6 +31,8 @@ public struct List: Sendable {
                 "\(forgotten) more \(forgotten == 1 ? "was" : "were") reverted, and \(forgotten == 1 ? "is" : "are") forgotten"
             )
         }
+        let earlier = code.earlier
+        if let text = earlier.text { lines.append(text) }
         if unknown > 0 {
             lines.append(
                 "note: a newer swift-hotpatch has recorded more than this one knows, \(unknown) record\(unknown == 1 ? "" : "s")"
@@ -39,7 +42,7 @@ public struct List: Sendable {
             text: lines.joined(separator: "\n"),
             json: [
                 "pid": .number(Int(pid)), "patches": .array(entries.map(\.json)), "reverted": .number(reverted),
-                "forgotten": .number(forgotten), "unknown_records": .number(unknown),
+                "forgotten": .number(forgotten), "unknown_records": .number(unknown), "earlier": earlier.json,
             ])
     }
 
@@ -51,7 +54,8 @@ public struct List: Sendable {
 
     /// - Parameter known: what was found at the sites so far.
     private func describe(
-        _ patch: PatchRecord, _ inspection: Inspection, _ known: inout [UInt32: Inspection.Found?]
+        _ patch: PatchRecord, _ inspection: Inspection, _ code: CodeFates,
+        _ known: inout [UInt32: Inspection.Found?]
     ) -> (text: String, json: JSON) {
         var text = "patch \(patch.id)  \(patch.stateText)  \(timestamp(patch.time))  \(patch.originText)"
         if patch.objects.isEmpty, !patch.source.isEmpty { text += "\n  library \(patch.source)" }
@@ -97,7 +101,8 @@ public struct List: Sendable {
                     "status": .string(status),
                 ]))
         }
-        let memory = Memory(inspection.ledger.segments(of: patch.id))
+        let memory = LinkedMemory(inspection.ledger, of: patch.id)
+        let fate = code.fate(of: patch.id)
         let isSuperseded =
             patch.state == .applied && functionsInForce + valuesInForce == 0
             && !(functions.isEmpty && data.isEmpty)
@@ -108,6 +113,7 @@ public struct List: Sendable {
                     "; \(functionsInForce) of \(functions.count) function\(functions.count == 1 ? "" : "s") in force"
                 text += isSuperseded ? ": superseded" : ""
             }
+            if let told = fate.text { text += "\n  \(told)" }
         }
         return (
             text + details,
@@ -119,33 +125,9 @@ public struct List: Sendable {
                 "objects": .array(patch.objects.map(JSON.string)),
                 "build_id": .string(patch.digest), "functions": .array(functions),
                 "data": .array(data), "functions_in_force": .number(functionsInForce),
-                "superseded": .bool(isSuperseded), "memory": memory.json,
+                "superseded": .bool(isSuperseded), "memory": memory.json, "code": fate.json,
             ])
         )
-    }
-}
-
-/// What a patch has taken of the process's memory, in bytes: whole pages.
-private struct Memory: CustomStringConvertible {
-    var (code, constants, data) = (0, 0, 0)
-
-    init(_ segments: [SegmentRecord]) {
-        for segment in segments {
-            code &+= segment.codeSize
-            constants &+= segment.constantsSize
-            data &+= segment.dataSize
-        }
-    }
-
-    /// "8 KiB of code, 4 KiB of constants, no data"
-    var description: String {
-        [(code, "code"), (constants, "constants"), (data, "data")].map { size, what in
-            size == 0 ? "no \(what)" : "\(size >> 10) KiB of \(what)"
-        }.joined(separator: ", ")
-    }
-
-    var json: JSON {
-        .object(["code": .number(code), "constants": .number(constants), "data": .number(data)])
     }
 }
 

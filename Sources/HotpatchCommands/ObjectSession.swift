@@ -75,15 +75,17 @@ public final class ObjectSession {
     /// Links objects into the process, all or none.
     /// - Parameter dryRun: says what would happen, and changes nothing.
     public func apply(_ objects: [ObjectPair], dryRun: Bool = false) throws(CommandError) -> Applied {
-        let applied = try perform { () throws(CommandError) in
+        let (applied, disposed) = try perform { () throws(CommandError) in
             try trace(objects, dryRun)
         } asking: { (process) throws(CommandError) in
-            try process.apply(objects, dryRun: dryRun)
+            (try process.apply(objects, dryRun: dryRun), PatchEngine.Disposed())
         }
-        return ObjectReports(pid: pid, objects: applied).applied
+        return ObjectReports(pid: pid, objects: applied, disposed: disposed).applied
     }
 
-    private func trace(_ objects: [ObjectPair], _ dryRun: Bool) throws(CommandError) -> AppliedObjects {
+    private func trace(
+        _ objects: [ObjectPair], _ dryRun: Bool
+    ) throws(CommandError) -> (AppliedObjects, PatchEngine.Disposed) {
         let log = Logger(label: "swift-hotpatch")
         var clock = StepClock(log: log)
         let session = try begin()
@@ -96,6 +98,7 @@ public final class ObjectSession {
             clock.done("linked")
             log.debug("\(linked.summary)")
             var applied = AppliedObjects(linked)
+            var disposed = PatchEngine.Disposed()
             if !linked.changesNothing {
                 let request = linked.request(origin: .init(fromOutside: true, pid: getpid(), uid: getuid()))
                 if dryRun {
@@ -109,10 +112,14 @@ public final class ObjectSession {
                     applied.note(receipt)
                     clock.done("committed")
                     log.debug("committed: \(receipt.summary)")
+                    if receipt.id % Self.patchesBetweenDisposals == 0 {
+                        disposed = try session.disposeOfDeadCode()
+                        clock.done("looked for dead code")
+                    }
                 }
             }
             applied.steps = clock.steps
-            return applied
+            return (applied, disposed)
         } catch { throw session.explained(error) }
     }
 
@@ -121,9 +128,11 @@ public final class ObjectSession {
         try perform { () throws(CommandError) in
             let session = try begin()
             defer { session.target.finish() }
-            do throws(PatchError) { return try session.engine.revert(patches, callsBack: true).summary } catch {
-                throw session.explained(error)
-            }
+            do throws(PatchError) {
+                let summary = try session.engine.revert(patches, callsBack: true).summary
+                _ = try session.disposeOfDeadCode()
+                return summary
+            } catch { throw session.explained(error) }
         } asking: { (process) throws(CommandError) in
             try process.revert(patches)
         }
@@ -144,6 +153,9 @@ public final class ObjectSession {
             return try process.hello(prepares: false).first(where: \.isMain)?.path ?? ""
         }
     }
+
+    /// The memory of the process is searched for what leads into old code once in so many patches.
+    static let patchesBetweenDisposals: UInt32 = 8
 
     /// Does something by tracing the process, or by asking it.
     private func perform<Result>(

@@ -34,11 +34,11 @@ public struct Revert: Sendable {
                     text: "process \(pid) has no patches to revert",
                     json: ["pid": .number(Int(pid)), "reverted": .array([])])
             }
-            return report(reverted)
+            return report(reverted, try session.disposeOfDeadCode())
         } catch { throw session.explained(error) }
     }
 
-    private func report(_ reverted: PatchEngine.Reverted) -> Report {
+    private func report(_ reverted: PatchEngine.Reverted, _ disposed: PatchEngine.Disposed) -> Report {
         let ids = reverted.patches.map { "\($0.id)" }.joined(separator: ", ")
         let count = reverted.patches.reduce(0) { $0 + $1.members.count }
         var lines = [
@@ -62,8 +62,19 @@ public struct Revert: Sendable {
                 "held_ns": .number(Int(clamping: reverted.summary.totalNanoseconds)),
                 "threads": .number(reverted.summary.heldThreads),
                 "interrupted": .number(reverted.summary.interruptedCalls),
-                "warnings": .array(reverted.problems.map(JSON.string)),
+                "warnings": .array(reverted.problems.map(JSON.string)), "freed": disposed.json,
             ])
+    }
+}
+
+extension PatchEngine.Disposed {
+    /// Patches whose code was taken away, its bytes, for how long threads were held for that, and why other code waits.
+    var json: JSON {
+        .object([
+            "patches": .array(patches.map { .number(Int($0)) }), "code": .number(bytes),
+            "held_ns": .number(Int(clamping: summary?.totalNanoseconds ?? 0)),
+            "waits": obstacle.map(JSON.string) ?? .null,
+        ])
     }
 }
 

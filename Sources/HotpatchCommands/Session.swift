@@ -5,6 +5,7 @@ import HotpatchPlan
 import HotpatchProcFS
 import HotpatchRemoteTarget
 import HotpatchSymbols
+import Logging
 
 /// A process to be changed: examined, its symbols read, nothing touched yet.
 struct Session {
@@ -58,6 +59,13 @@ struct Session {
         let (before, now) = (files(index.map), files(map))
         let isSame = before.count == now.count && zip(before, now).allSatisfy { $0.isSame(as: $1) }
         return isSame ? index : try index.refreshed(map: map)
+    }
+
+    /// Takes away code of linked objects that nothing leads into any more.
+    func disposeOfDeadCode() throws(PatchError) -> PatchEngine.Disposed {
+        let disposed = try engine.disposeOfDeadCode()
+        Logger(label: "swift-hotpatch").debug("dead code: \(disposed)")
+        return disposed
     }
 
     /// An error, or why it came to that: what was not read to its end is not there for whoever looks for it.

@@ -29,7 +29,8 @@ import HotpatchSymbols
 /// older one skips what it does not know, says so, and makes no new edition, which would be without it.
 enum Ledger {
     static let major: UInt16 = 3
-    static let minor: UInt16 = 0
+    /// 1: disposals.
+    static let minor: UInt16 = 1
     static let headerSize = 64
     static let generationOffset = 32
     static let usedOffset = 40
@@ -63,7 +64,7 @@ enum Ledger {
 
     /// As far as the committer, which is not the commit's to lay down.
     static func header(
-        segment: Int, edition: UInt32, size: Int, generation: UInt64 = 0, used: Int = 0
+        segment: Int, edition: UInt32, size: Int, minor: UInt16 = minor, generation: UInt64 = 0, used: Int = 0
     ) -> [UInt8] {
         var writer = LedgerWriter()
         for byte in magic { writer.integer(byte) }

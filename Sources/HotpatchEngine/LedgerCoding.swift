@@ -22,6 +22,8 @@ enum LedgerCoding {
         case thunks = 4
         case data = 5
         case identities = 6
+        /// Since version 3.1.
+        case disposals = 8
         case patch = 0x8000_0007
     }
 
@@ -140,6 +142,12 @@ struct LedgerEncoder {
             writer.number(number(of: identity.name))
             writer.address(identity.address)
             writer.number(identity.owner)
+        case .disposal(let record):
+            writer.number(record.owner)
+            writer.number((record.isDisposedOf ? 1 : 0) | (record.disposal.isReachedByData ? 2 : 0))
+            writer.address(record.disposal.deregister)
+            writer.address(record.disposal.tables)
+            writer.number(number(of: record.disposal.obstacle))
         case .site, .patch: break
         }
     }
@@ -216,6 +224,7 @@ extension LedgerRecord {
         case .thunk: .thunks
         case .data: .data
         case .identity: .identities
+        case .disposal: .disposals
         }
     }
 }
@@ -274,6 +283,7 @@ struct LedgerDecoder {
             case .thunks: records.append(.thunk(try thunk(&reader)))
             case .data: records.append(.data(try data(&reader)))
             case .identities: records.append(.identity(try identity(&reader)))
+            case .disposals: records.append(.disposal(try disposal(&reader)))
             case .sites, .patch: break
             }
         }
@@ -363,6 +373,16 @@ struct LedgerDecoder {
         return ThunkRecord(
             range: start..<start + length, replacement: try reader.address(),
             contextSize: UInt32(try reader.number(atMost: Int(UInt32.max))))
+    }
+
+    private mutating func disposal(_ reader: inout LedgerReader) throws(LedgerError) -> DisposalRecord {
+        let owner = UInt32(try reader.number(atMost: Ledger.largestNumber))
+        let flags = try reader.number(atMost: 3)
+        let (deregister, tables) = (try reader.address(), try reader.address())
+        return DisposalRecord(
+            owner: owner, isDisposedOf: flags & 1 != 0,
+            disposal: Disposal(
+                obstacle: try text(&reader), isReachedByData: flags & 2 != 0, deregister: deregister, tables: tables))
     }
 
     private mutating func data(_ reader: inout LedgerReader) throws(LedgerError) -> DataRecord {

@@ -122,6 +122,35 @@ public struct IdentityRecord: Hashable, Sendable {
     }
 }
 
+/// How code that was linked into the process can be taken away again.
+public struct DisposalRecord: Hashable, Sendable {
+    /// The number of the patch that has brought it.
+    public var owner: UInt32
+    /// Nothing leads into it any more, and its segment may be gone.
+    public var isDisposedOf = false
+    public var disposal: Disposal
+}
+
+/// How code can be taken away again that no function in force is part of.
+public struct Disposal: Hashable, Sendable {
+    /// Why it has to stay for good; empty where it has not.
+    public var obstacle: String
+    /// Whether constants or data of the same patch lead to it.
+    public var isReachedByData: Bool
+    /// A function to call before, with one argument: it makes the unwinder forget the code's tables. Null where it does not know any.
+    public var deregister: Address
+    public var tables: Address
+
+    public init(
+        obstacle: String = "", isReachedByData: Bool = false, deregister: Address = .null, tables: Address = .null
+    ) {
+        self.obstacle = obstacle
+        self.isReachedByData = isReachedByData
+        self.deregister = deregister
+        self.tables = tables
+    }
+}
+
 /// A set of functions and data replaced together, and the state of that.
 public struct PatchRecord: Hashable, Sendable {
     public var id: UInt32
@@ -187,4 +216,5 @@ enum LedgerRecord: Hashable, Sendable {
     case thunk(ThunkRecord)
     case data(DataRecord)
     case identity(IdentityRecord)
+    case disposal(DisposalRecord)
 }

@@ -71,9 +71,39 @@ extension LedgerState {
         }
         let newest = newestThatLasts
         let identities = identities.filter { $0.owner <= newest }
-        return segments.map(LedgerRecord.segment) + sites.map(LedgerRecord.site) + thunks.map(LedgerRecord.thunk)
-            + identities.map(LedgerRecord.identity) + locations.map(LedgerRecord.data) + kept.map(LedgerRecord.patch)
+        let disposals = disposals.values.filter { !$0.isDisposedOf }.sorted { $0.owner < $1.owner }
+        return lastingSegments.map(LedgerRecord.segment) + sites.map(LedgerRecord.site)
+            + thunks.map(LedgerRecord.thunk) + identities.map(LedgerRecord.identity)
+            + disposals.map(LedgerRecord.disposal) + locations.map(LedgerRecord.data) + kept.map(LedgerRecord.patch)
             + more
+    }
+
+    /// Without the code that was disposed of. What else such patches have taken stays, and is nobody's: neighbours become one.
+    private var lastingSegments: [SegmentRecord] {
+        var kept: [SegmentRecord] = []
+        var unowned: [SegmentRecord] = []
+        for segment in segments {
+            let isOfDead = disposals[segment.owner]?.isDisposedOf == true
+            if segment.kind == .linked, segment.codeSize == 0, isOfDead || segment.owner == 0 {
+                unowned.append(segment)
+            } else if !isOfDead {
+                kept.append(segment)
+            }
+        }
+        var merged: [SegmentRecord] = []
+        for segment in unowned.sorted(by: { $0.address < $1.address }) {
+            guard let last = merged.last, last.address + (last.constantsSize + last.dataSize) == segment.address,
+                (last.dataSize == 0) == (segment.dataSize == 0), last.constantsSize + last.dataSize < 1 << 30
+            else {
+                var segment = segment
+                segment.owner = 0
+                merged.append(segment)
+                continue
+            }
+            merged[merged.count - 1].constantsSize += segment.constantsSize
+            merged[merged.count - 1].dataSize += segment.dataSize
+        }
+        return kept + merged
     }
 }
 

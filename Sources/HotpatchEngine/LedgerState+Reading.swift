@@ -164,6 +164,7 @@ extension LedgerState {
         switch record {
         case .segment(let segment):
             segments.append(segment)
+            if segment.owner != 0 { owners.insert(segment.owner) }
         case .site(var site):
             // Version 3 does not say what follows from the order.
             if site.id == 0 { site.id = nextSite }
@@ -183,6 +184,10 @@ extension LedgerState {
         case .identity(let identity):
             identitiesByName[identity.name, default: []].append(identities.count)
             identities.append(identity)
+        case .disposal(let record):
+            let isDisposedOf = record.isDisposedOf || disposals[record.owner]?.isDisposedOf == true
+            disposals[record.owner] = record
+            disposals[record.owner]?.isDisposedOf = isDisposedOf
         case .patch(let patch):
             guard patch.id < Ledger.largestNumber else { throw .malformed("a patch has the number \(patch.id)") }
             guard patch.members.allSatisfy({ $0.site >= 1 && $0.site <= sites.count }) else {

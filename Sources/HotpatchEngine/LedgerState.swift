@@ -17,6 +17,10 @@ public struct LedgerState: Sendable {
     public internal(set) var data: [DataRecord] = []
     var thunks: [ThunkRecord] = []
     var identities: [IdentityRecord] = []
+    /// Numbers of patches that segments were made for.
+    var owners: Set<UInt32> = []
+    /// By the number of the patch whose code they are about.
+    var disposals: [UInt32: DisposalRecord] = [:]
     /// Oldest first.
     public internal(set) var patches: [Entry] = []
     /// Records that only a newer version of the patcher knows.
@@ -85,6 +89,28 @@ public struct LedgerState: Sendable {
     /// The memory that was reserved for a patch alone: code that it linked into the process, and what belongs to that. It stays when the
     /// patch is reverted.
     public func segments(of patch: UInt32) -> [SegmentRecord] { segments.filter { $0.owner == patch && patch != 0 } }
+
+    /// The numbers of the patches that segments were made for, ascending.
+    public var linkedOwners: [UInt32] { owners.sorted() }
+
+    /// Whether a patch has linked something into the process.
+    func hasLinked(_ patch: UInt32) -> Bool { owners.contains(patch) }
+
+    /// What is known of how a patch's code can be taken away; nil where it has brought none, or an older version has placed it.
+    public func disposal(of patch: UInt32) -> DisposalRecord? { disposals[patch] }
+
+    /// Whether the next record may be of one: the ledger was begun by a version that knows them, or will be.
+    var takesDisposals: Bool {
+        layout.segments.isEmpty || isDueForNewEdition || layout.major == Ledger.major && layout.minor >= 1
+    }
+
+    /// How many newer patches are in force on each function and each value that a patch in force changes, at the least.
+    public func depth(of patch: PatchRecord) -> Int {
+        let depths =
+            patch.members.map { siteLayers.count(on: $0.site, above: patch.id) }
+            + patch.stores.map { dataLayers.count(on: $0.location, above: patch.id) }
+        return depths.min() ?? 0
+    }
 
     /// Where something of a name lies that was placed in the process: the newest of those whose patch is in force. Where there is none, the
     /// newest of a patch that is reverted, if a later one is in force: its code may refer there.
@@ -171,7 +197,7 @@ public struct LedgerState: Sendable {
     /// The code that replaces a member's function, also where a thunk leads to it.
     public func code(of member: PatchRecord.Member) -> Address { destination(of: member.replacement) }
 
-    private func destination(of address: Address) -> Address { thunkByAddress[address]?.replacement ?? address }
+    func destination(of address: Address) -> Address { thunkByAddress[address]?.replacement ?? address }
 
     /// The first free stub and slot of a pool.
     func end(of pool: SegmentRecord) -> (text: Address, data: Address) {
@@ -216,6 +242,17 @@ struct LayerStacks<Layer: PatchLayer>: Sendable {
                 newest[Int(location) - 1] = next
             }
         }
+    }
+
+    /// How many layers lie on a patch's.
+    func count(on location: UInt32, above patch: UInt32) -> Int {
+        var count = 0
+        var next = newest[Int(location) - 1]
+        while let index = next, layers[index].layer.patch != patch {
+            count += 1
+            next = layers[index].below
+        }
+        return count
     }
 
     func newest(on location: UInt32, where isWanted: (Layer) -> Bool) -> Layer? {

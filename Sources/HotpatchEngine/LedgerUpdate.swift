@@ -26,10 +26,12 @@ extension Target {
 
 extension PatchEngine {
     /// Finds room for records, and computes what adds them to the ledger.
+    /// - Parameter mayBeginEdition: false where other writes of the commit are to records as they lie now.
     func updateLedger(
-        with records: [LedgerRecord], state: LedgerState, map: ProcessMap, allocation: inout Allocation
+        with records: [LedgerRecord], state: LedgerState, map: ProcessMap, mayBeginEdition: Bool = true,
+        allocation: inout Allocation
     ) throws(PatchError) -> LedgerUpdate {
-        let isNewEdition = state.isDueForNewEdition
+        let isNewEdition = mayBeginEdition && state.isDueForNewEdition
         let encoder =
             isNewEdition
             ? LedgerEncoder(state.lasting(with: records)) : LedgerEncoder(records, behind: state.texts)
@@ -58,7 +60,8 @@ extension PatchEngine {
             segment = try newSegment(
                 holding: blob.count, index: state.layout.segments.count, edition: last?.edition ?? 0, map: map,
                 allocation: &allocation)
-            let header = Ledger.header(segment: segment.index, edition: segment.edition, size: segment.size)
+            let header = Ledger.header(
+                segment: segment.index, edition: segment.edition, size: segment.size, minor: state.layout.minor)
             copies.append((segment.address, header))
             publication = self.publication(of: blob.count, in: segment, state: state)
         }

@@ -91,6 +91,10 @@ extension PatchEngine {
                 layered.append((site, next.replacement, found))
             } else if isKnown {
                 if found == site.original { continue }
+                // Nothing is to be found that leads to what is out of force. Who is on the way through the slot goes the old way.
+                slots.append(
+                    Write(
+                        address: site.slot, kind: .data, expected: nil, bytes: word(site.originalAddress.rawValue)))
                 made.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: found))
             } else {
                 // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.

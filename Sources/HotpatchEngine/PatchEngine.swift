@@ -243,9 +243,22 @@ extension PatchEngine {
         _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord] = [], stores: [DataStore] = [],
         reverted: [UInt32] = [], state: LedgerState
     ) throws(PatchError) -> CommitSummary {
+        do {
+            return try commit(
+                plan, ledgers: ledgers, sites: sites, stores: stores, reverted: reverted, state: state,
+                unlessReached: [])
+        } catch let error as PatchError { throw error } catch { throw .target("\(error)") }
+    }
+
+    /// - Parameter code: what nothing may lead into.
+    /// - Throws: `PatchError`; `CodeIsReached`, `SearchIsImpossible` of code that nothing may lead into.
+    func commit(
+        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord] = [], stores: [DataStore] = [],
+        reverted: [UInt32], state: LedgerState, unlessReached code: [SearchedCode]
+    ) throws -> CommitSummary {
         var found = state.committer
         if found != 0, found != target.committer {
-            if target.hasThread(found) { throw .underway(pid: target.pid, thread: found) }
+            if target.hasThread(found) { throw PatchError.underway(pid: target.pid, thread: found) }
         } else {
             found = 0
         }
@@ -265,17 +278,17 @@ extension PatchEngine {
         do {
             // One that fails may have changed anything.
             knownLedger.forget()
-            let summary = try target.commit(block)
+            let summary = try code.isEmpty ? target.commit(block) : target.commit(block, unlessReached: code)
             if committer != 0 { knownLedger.note(commitFrom: state, reverted: reverted) }
             return summary
         } catch let mismatch as CommitMismatch {
             let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)
             if words.contains(address) {
                 let thread = found.reversed().reduce(0) { $0 << 8 | UInt64($1) }
-                throw .underway(pid: target.pid, thread: thread)
+                throw PatchError.underway(pid: target.pid, thread: thread)
             }
             // The first write of every plan is the ledger's generation.
-            if address == plan.writes.first?.address { throw .overtaken(pid: target.pid) }
+            if address == plan.writes.first?.address { throw PatchError.overtaken(pid: target.pid) }
             func isWritten(_ site: SiteRecord) -> Bool {
                 site.patchAddress == address
                     || target.architecture.hop(of: site.detour, at: site.patchAddress) == address
@@ -284,12 +297,8 @@ extension PatchEngine {
             let name =
                 site.map { displayName($0.name) } ?? stores.first { $0.address == address }?.name
                 ?? state.data.first { $0.address == address }.map { displayName($0.name) }
-            throw .entryChanged(
+            throw PatchError.entryChanged(
                 function: name ?? "the function", address: address + mismatch.offset, expected: expected, found: found)
-        } catch let error as PatchError {
-            throw error
-        } catch {
-            throw .target("\(error)")
         }
     }
 

@@ -76,6 +76,8 @@ public struct PatchRequest: Sendable {
         public var callsAfter: [Call] = []
         /// Where things lie that code placed later is to find: `LedgerState.identity`, for as long as the patch is in force.
         public var identities: [(name: String, address: Address)] = []
+        /// How the code can be taken away; nil where there is none, or where that is not known.
+        public var disposal: Disposal?
 
         public init() {}
     }

@@ -315,6 +315,10 @@ struct Planning {
         let identities = (linked?.contents.identities ?? []).map {
             LedgerRecord.identity(IdentityRecord(name: $0.name, address: $0.address, owner: id))
         }
+        var disposals: [LedgerRecord] = []
+        if state.takesDisposals, let disposal = linked?.contents.disposal {
+            disposals = [.disposal(DisposalRecord(owner: id, disposal: disposal))]
+        }
         let patch = PatchRecord(
             id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
@@ -323,8 +327,8 @@ struct Planning {
             id: id, plan: plan, pools: new.map(\.record), linked: linked, sites: sites, refused: refused,
             notes: request.notes + notes, stores: stores, texts: state.texts,
             records: new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
-                + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + data.locations.map(LedgerRecord.data)
-                + [.patch(patch)])
+                + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + disposals
+                + data.locations.map(LedgerRecord.data) + [.patch(patch)])
     }
 
     /// A segment of the request, for the ledger.

@@ -63,6 +63,13 @@ public protocol Target: AnyObject {
     /// Holds all threads, checks, writes, releases.
     /// - Throws: `CommitMismatch`, or `PatchError`; unless that is `.inconsistent`, the process is as it was.
     func commit(_ block: CommitBlock) throws -> CommitSummary
+
+    /// Whether `commit(_:unlessReached:)` does anything.
+    var searchesMemory: Bool { get }
+
+    /// As `commit`, where no word in memory or in a register leads into any of the code.
+    /// - Throws: `CodeIsReached`, `SearchIsImpossible`, and as `commit`.
+    func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary
 }
 
 /// Other bytes stand there than a commit was planned for, and nothing was changed. What they mean the engine knows, which has planned it:

@@ -31,6 +31,16 @@ public struct LinkPlan: Sendable {
         public var isConstant = false
     }
 
+    /// How the code can be taken away again, once no function in force is part of it.
+    public struct Disposal: Hashable, Sendable {
+        /// Why it has to stay for good; empty where it has not.
+        public var obstacle = ""
+        /// Whether constants or data of the same object lead to it: whoever knows them may call it.
+        public var isReachedByData = false
+        /// What undoes the registration of its unwind tables; nil where none was made.
+        public var deregistration: Call?
+    }
+
     /// What depends on where the segments lie.
     public struct Linked: Sendable {
         public var contents: [[UInt8]] = []
@@ -39,6 +49,8 @@ public struct LinkPlan: Sendable {
         public var calls: [Call] = []
         /// Where something that later objects may refer to lies, by name.
         public var identities: [(name: String, address: Address)] = []
+        /// Nil where no code was placed.
+        public var disposal: Disposal?
     }
 
     public var segments: [Segment]

@@ -130,6 +130,12 @@ public struct LinkedObjects: Sendable {
             }
             result.callsBefore = linked.calls
             result.identities = linked.identities
+            result.disposal = linked.disposal.map { found in
+                Disposal(
+                    obstacle: found.obstacle, isReachedByData: found.isReachedByData,
+                    deregister: found.deregistration?.function ?? .null,
+                    tables: found.deregistration?.arguments.first.map { Address($0) } ?? .null)
+            }
             return result
         }
         return request

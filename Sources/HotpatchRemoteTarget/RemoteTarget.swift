@@ -271,12 +271,38 @@ public final class RemoteTarget: Target {
 
     // MARK: Commit
 
-    public func commit(_ block: CommitBlock) throws -> CommitSummary {
+    public func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
+
+    public var searchesMemory: Bool { true }
+
+    public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+        let search = try MemorySearch(for: code, of: process.livingDirectory, memory: mem)
+        // Threads are not held for what is known to take too long.
+        let started = Deadline.now
+        let found = try reached(search)
+        guard found.isEmpty else { throw CodeIsReached(found) }
+        guard Deadline.now &- started < holds.allowance else {
+            throw SearchIsImpossible("searching its memory takes longer than its threads may be held")
+        }
+        return try commit(block, searching: search)
+    }
+
+    private func reached(_ search: MemorySearch) throws -> [Int: String] {
+        var search = search
+        try search.run(processMap(), until: min(deadline, .after(milliseconds: 500)))
+        return search.found
+    }
+
+    /// - Parameter search: that is to find nothing while all threads are held.
+    private func commit(_ block: CommitBlock, searching search: MemorySearch?) throws -> CommitSummary {
         do {
             let commit = try watching("its threads were held") {
                 try checkTime()
                 return try holds.hold(process, deadline: deadline) { stopped in
-                    try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
+                    if let found = try search.map({ try stopped.search($0, in: process) }), !found.isEmpty {
+                        throw CodeIsReached(found)
+                    }
+                    return try block.withUnsafeBlock { try stopped.commit($0, memory: mem) }
                 }
             }
             let report = holds.report

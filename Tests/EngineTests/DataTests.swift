@@ -187,7 +187,7 @@ extension FakeTarget {
         let body = asVersion2 ? records.flatMap(version2) : LedgerEncoder(records).bytes
         var header = Ledger.header(
             segment: 0, edition: segment.edition, size: segment.size, generation: layout.generation, used: body.count)
-        if asVersion2 { header[8] = 2 }
+        if asVersion2 { (header[8], header[10]) = (2, 0) }
         write(header, at: segment.address)
         write(body, at: segment.address + Ledger.headerSize)
     }
@@ -247,7 +247,7 @@ private func version2(_ record: LedgerRecord) -> [UInt8] {
             payload.integer(address.rawValue)
         }
         payload.integer(thunk.contextSize)
-    case .data, .identity: return []
+    case .data, .identity, .disposal: return []
     }
     let padded = payload.bytes + [UInt8](repeating: 0, count: -payload.bytes.count & 7)
     var whole = LedgerWriter()

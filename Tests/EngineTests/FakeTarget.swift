@@ -161,6 +161,21 @@ final class FakeTarget: Target {
 
     struct Death: Error {}
 
+    /// Whether it can be searched for what leads into code.
+    var searchesMemory = false
+    /// What leads into code that lies at these addresses.
+    var reached: Set<Address> = []
+    private(set) var searched: [SearchedCode] = []
+
+    func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+        searched = code
+        let found = code.enumerated().filter { $0.element.ranges.contains { reached.contains($0.lowerBound) } }
+        if !found.isEmpty {
+            throw CodeIsReached(Dictionary(uniqueKeysWithValues: found.map { ($0.offset, "a word") }))
+        }
+        return try commit(block)
+    }
+
     func commit(_ block: CommitBlock) throws -> CommitSummary {
         commits += 1
         beforeCommit(self)

@@ -124,6 +124,17 @@ static inline size_t hp_read_registers(pid_t tid, int set, void *out, size_t len
     return ptrace(PTRACE_GETREGSET, tid, (void *)(long)set, &vector) == 0 ? vector.iov_len : 0;
 }
 
+// The registers beside these, as words, as far as there is room: those of vectors, and what else the processor saves of a thread.
+// Returns how many bytes they are; 0 where they cannot be read.
+static inline size_t hp_vector_registers(pid_t tid, uint64_t *out, size_t length) {
+    size_t count = hp_read_registers(tid, 2 /* NT_PRFPREG */, out, length);
+    if (count == 0 || count >= length) return 0;
+    // Where they are longer, the upper parts.
+    count = (count + 7) & ~(size_t)7;
+    size_t more = hp_read_registers(tid, 0x405 /* NT_ARM_SVE */, (char *)out + count, length - count);
+    return more < length - count ? count + more : 0;
+}
+
 // The bits of a code address that may hold a signature (Documentation/arch/arm64/pointer-authentication.rst); 0 where addresses
 // are not signed.
 static inline uint64_t hp_signature_bits(pid_t tid) {

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 
 // As PTRACE_GETREGSET with NT_PRSTATUS gives them.
@@ -104,6 +106,17 @@ static inline hp_call_state hp_registers_call(const hp_registers *registers, uin
     (void)before;
     if (hp_registers_call_number(registers) < 0) return HP_CALL_NONE;
     return hp_registers_restart(registers) ? HP_CALL_RESTARTS : HP_CALL_LEAVING;
+}
+
+// The registers beside these, as words, as far as there is room: those of vectors, and what else the processor saves of a thread.
+// Returns how many bytes they are; 0 where they cannot be read.
+static inline size_t hp_vector_registers(pid_t tid, uint64_t *out, size_t length) {
+    struct iovec vector = {out, length};
+    if (ptrace(PTRACE_GETREGSET, tid, (void *)0x202 /* NT_X86_XSTATE */, &vector) == 0) {
+        return vector.iov_len < length ? vector.iov_len : 0;
+    }
+    vector = (struct iovec){out, length};
+    return ptrace(PTRACE_GETREGSET, tid, (void *)2 /* NT_PRFPREG */, &vector) == 0 ? vector.iov_len : 0;
 }
 
 // The bits of a code address that may hold a signature; 0 where addresses are not signed.

@@ -1,0 +1,128 @@
+import HotpatchEngine
+import HotpatchReload
+import HotpatchRemoteTarget
+
+/// What patches have taken of the process's memory, in bytes: whole pages.
+struct LinkedMemory: CustomStringConvertible {
+    var (code, constants, data) = (0, 0, 0)
+
+    init(_ ledger: LedgerState, of patch: UInt32) { add(ledger, of: patch) }
+
+    private init() {}
+
+    /// Of all of these together.
+    init(_ ledger: LedgerState, of patches: [UInt32]) {
+        self.init()
+        for patch in patches { add(ledger, of: patch) }
+    }
+
+    private mutating func add(_ ledger: LedgerState, of patch: UInt32) {
+        let isGone = ledger.disposal(of: patch)?.isDisposedOf == true
+        for segment in ledger.segments(of: patch) {
+            code &+= isGone ? 0 : segment.codeSize
+            constants &+= segment.constantsSize
+            data &+= segment.dataSize
+        }
+    }
+
+    /// "8 KiB of code, 4 KiB of constants, no data"
+    var description: String {
+        [(code, "code"), (constants, "constants"), (data, "data")].map { size, what in
+            size == 0 ? "no \(what)" : "\(size >> 10) KiB of \(what)"
+        }.joined(separator: ", ")
+    }
+
+    var json: JSON {
+        .object(["code": .number(code), "constants": .number(constants), "data": .number(data)])
+    }
+}
+
+/// What becomes of the code of linked objects that is no longer entered.
+struct CodeFates {
+    private let ledger: LedgerState
+    /// What leads into dead code, by the numbers of its patches; nil where nothing was found.
+    private var reached: [UInt32: String?] = [:]
+    /// Why none could be searched for.
+    private var failure: String?
+
+    /// For a look, not for a proof: the process runs.
+    private static let milliseconds = 500
+
+    init(_ inspection: Inspection) {
+        ledger = inspection.ledger
+        let dead = ledger.deadCode
+        guard !dead.isEmpty else { return }
+        for code in dead { reached.updateValue(nil, forKey: code.owner) }
+        do {
+            var search = try MemorySearch(
+                for: dead.map(\.searched), of: "/proc/\(inspection.pid)", memory: inspection.memory)
+            try search.run(inspection.map, until: .after(milliseconds: Self.milliseconds))
+            for (index, what) in search.found { reached[dead[index].owner] = what }
+        } catch { failure = "\(error)" }
+    }
+
+    enum Fate {
+        /// It runs, or whoever goes back to it has it run.
+        case entered
+        case kept
+        case stays(String)
+        case waits(String)
+        case free
+        case freed
+
+        /// Nil for what goes without saying.
+        var text: String? {
+            switch self {
+            case .entered: nil
+            case .kept: "its code is kept, to be gone back to"
+            case .stays(let why): "its code stays: \(why)"
+            case .waits(let why): "its code waits: \(why)"
+            case .free: "its code waits for a revert, or one of the next patches, of swift-hotpatch to free it"
+            case .freed: "its code was freed"
+            }
+        }
+
+        var json: JSON {
+            let (state, why): (String, String) =
+                switch self {
+                case .entered: ("entered", "")
+                case .kept: ("kept", "")
+                case .stays(let why): ("stays", why)
+                case .waits(let why): ("waits", why)
+                case .free: ("free", "")
+                case .freed: ("freed", "")
+                }
+            return .object(["state": .string(state), "reason": .string(why)])
+        }
+    }
+
+    func fate(of patch: UInt32) -> Fate {
+        guard let record = ledger.disposal(of: patch) else { return .entered }
+        if record.isDisposedOf { return .freed }
+        if let reached = reached[patch] {
+            if let why = failure ?? reached { return .waits(why) }
+            return .free
+        }
+        let known = ledger.patch(patch)
+        if let known, known.state != .reverted {
+            if ledger.depth(of: known) == 0 { return .entered }
+            if record.disposal.obstacle.isEmpty { return .kept }
+        }
+        if !record.disposal.obstacle.isEmpty { return .stays(record.disposal.obstacle) }
+        return .waits("later code refers to it")
+    }
+
+    /// Of objects that were reverted, or superseded for good, and that the ledger has forgotten.
+    var earlier: (text: String?, json: JSON) {
+        let owners = ledger.linkedOwners.filter { ledger.patch($0) == nil }
+        let memory = LinkedMemory(ledger, of: owners)
+        var text: String?
+        if memory.code > 0 {
+            text = "earlier objects have left \(memory.code >> 10) KiB of code:"
+            for owner in owners {
+                if let told = fate(of: owner).text { text! += "\n  of patch \(owner), \(told)" }
+            }
+        }
+        return (text, memory.json)
+    }
+}

@@ -1,0 +1,198 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchProcFS
+
+/// Code to be searched for: whether any word of a process leads into it.
+public struct SearchedCode: Hashable, Sendable {
+    /// What no word is to lead into.
+    public var ranges: [Range<Address>]
+    /// Memory whose words do not count: it is the code's own.
+    public var ignored: [Range<Address>]
+    /// Tables that the unwinder has of it, and that its own words about it are known by; null where it has none.
+    public var tables: Address
+
+    public init(ranges: [Range<Address>], ignored: [Range<Address>] = [], tables: Address = .null) {
+        self.ranges = ranges
+        self.ignored = ignored
+        self.tables = tables
+    }
+}
+
+/// Some of the code that a commit was to dispose of is led into. Nothing was changed.
+public struct CodeIsReached: Error {
+    /// By their places among what was searched for, what leads there.
+    public var found: [Int: String]
+
+    public init(_ found: [Int: String]) { self.found = found }
+}
+
+/// Not all memory of the process could be searched, or not in the time that threads may be held. Nothing was changed.
+public struct SearchIsImpossible: Error, CustomStringConvertible {
+    public var description: String
+
+    public init(_ description: String) { self.description = description }
+}
+
+extension Target {
+    public var searchesMemory: Bool { false }
+
+    public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+        throw SearchIsImpossible("a process cannot search its own memory")
+    }
+}
+
+/// Code of a patch that nothing enters any more.
+public struct DeadCode: Sendable {
+    /// The number of the patch.
+    public var owner: UInt32
+    public var code: [Range<Address>]
+    public var searched: SearchedCode
+    /// A patch in force, of which nothing is: it goes out of force with its code.
+    var entry: LedgerState.Entry?
+    var disposal: DisposalRecord
+}
+
+extension LedgerState {
+    /// So many versions of everything can be gone back to, one after the other: the code of those before can be disposed of.
+    public static let versionsKept = 20
+
+    /// Code that no call enters any more, and that may be taken away as soon as nothing else leads into it.
+    public var deadCode: [DeadCode] {
+        let inForce = patches.lazy.map(\.record).filter { $0.state != .reverted }
+        let entered = inForce.flatMap { patch in patch.members.map { (patch.id, self.code(of: $0)) } }
+        return disposals.values.sorted { $0.owner < $1.owner }.compactMap { record in
+            guard !record.isDisposedOf, record.disposal.obstacle.isEmpty else { return nil }
+            let entry = entry(record.owner)
+            let isLeaving = entry.map { $0.record.state == .applied && depth(of: $0.record) >= Self.versionsKept }
+            guard entry.map({ $0.record.state == .reverted }) ?? true || isLeaving == true else { return nil }
+            let owned = segments(of: record.owner).filter(\.isPlausible)
+            let code = owned.filter { $0.codeSize > 0 }.map(\.code)
+            guard !code.isEmpty,
+                !entered.contains(where: { id, address in
+                    id != record.owner && code.contains { $0.contains(address) }
+                }), !identities.contains(where: { identity in code.contains { $0.contains(identity.address) } })
+            else { return nil }
+            // Who is inside a thunk goes on in the code that it leads to.
+            let thunks = thunks.filter { thunk in code.contains { $0.contains(thunk.replacement) } }.map(\.range)
+            return DeadCode(
+                owner: record.owner, code: code,
+                searched: SearchedCode(
+                    ranges: (record.disposal.isReachedByData ? owned.map(\.range) : code) + thunks,
+                    ignored: owned.map(\.range) + thunks, tables: record.disposal.tables),
+                entry: isLeaving == true ? entry : nil, disposal: record)
+        }
+    }
+}
+
+extension SegmentRecord {
+    /// The ledger is the target's.
+    fileprivate var isPlausible: Bool { kind == .linked && address.rawValue < 1 << 56 }
+}
+
+extension PatchEngine {
+    /// What was disposed of.
+    public struct Disposed: Sendable {
+        /// The numbers of the patches whose code is gone.
+        public var patches: [UInt32] = []
+        /// Of code.
+        public var bytes = 0
+        /// For how long threads were held; nil where none were.
+        public var summary: CommitSummary?
+        /// Why code waits that might have gone; nil where none does.
+        public var obstacle: String?
+
+        public init() {}
+    }
+
+    /// Takes away code that nothing enters and nothing leads into any more.
+    ///
+    /// All memory and all registers of the process are searched for words that lead into it: first while the process runs, which finds
+    /// most of what does, and then while its threads are held. What is found once to be led to by nothing stays so. The ledger says so
+    /// first, then the unwinder forgets the code, and only then its memory is given back: whoever dies in between leaves code that takes
+    /// memory, and nothing that leads nowhere.
+    /// - Throws: only what leaves the process in doubt. Whatever else prevents it, the code waits.
+    public func disposeOfDeadCode() throws(PatchError) -> Disposed {
+        var result = Disposed()
+        guard target.searchesMemory else { return result }
+        target.beginOperation()
+        defer { target.endOperation() }
+        do {
+            let map = try target.processMap()
+            let state = try LedgerState(of: map, memory: target.memory)
+            var dead = state.deadCode.filter { $0.code.allSatisfy { isCode($0, in: map) } }
+            for _ in 0..<Self.searches where !dead.isEmpty {
+                do {
+                    result.summary = try retire(dead, state: state, map: map)
+                    takeAway(dead, &result)
+                    break
+                } catch let error as CodeIsReached {
+                    result.obstacle = error.found.values.first
+                    dead = dead.enumerated().filter { error.found[$0.offset] == nil }.map(\.element)
+                }
+            }
+        } catch let error as PatchError where error.outcome != .refused {
+            throw error
+        } catch { result.obstacle = "\(error)" }
+        return result
+    }
+
+    /// The first one finds what leads into code while the process runs, the next what appears meanwhile.
+    private static let searches = 3
+
+    private func isCode(_ range: Range<Address>, in map: ProcessMap) -> Bool {
+        guard let region = map.region(containing: range.lowerBound) else { return false }
+        return region.path.isEmpty && region.permissions == [.read, .execute]
+            && range.upperBound <= region.range.upperBound
+    }
+
+    /// Writes down that code is out of use, if nothing leads into it.
+    private func retire(_ dead: [DeadCode], state: LedgerState, map: ProcessMap) throws -> CommitSummary {
+        var room = Allocation(in: target)
+        let records = dead.map { code in
+            var record = code.disposal
+            record.isDisposedOf = true
+            return LedgerRecord.disposal(record)
+        }
+        let update = try updateLedger(
+            with: records, state: state, map: map, mayBeginEdition: false, allocation: &room)
+        var plan = PatchPlan(architecture: target.architecture)
+        plan.writes = update.publication
+        for entry in dead.compactMap(\.entry) {
+            plan.writes.append(
+                Write(
+                    address: entry.stateAddress, kind: .data, expected: word(entry.record.state.rawValue),
+                    bytes: word(PatchRecord.State.reverted.rawValue)))
+        }
+        for copy in update.copies { plan.append(Copy(address: copy.address, bytes: copy.bytes, purpose: .ledger)) }
+        do {
+            let summary = try commit(
+                plan, ledgers: update.ledgers, reverted: dead.compactMap(\.entry?.record.id), state: state,
+                unlessReached: dead.map(\.searched))
+            room.release()
+            giveBack(update)
+            return summary
+        } catch let error as PatchError {
+            if error.outcome == .inconsistent { room.release() }
+            throw error
+        }
+    }
+
+    private func takeAway(_ dead: [DeadCode], _ result: inout Disposed) {
+        for code in dead {
+            let disposal = code.disposal.disposal
+            if disposal.deregister != .null {
+                let call = Call(disposal.deregister, [disposal.tables.rawValue], name: "__deregister_frame")
+                // What the unwinder still knows must be there.
+                if let failure = make([call]).first {
+                    result.obstacle = failure.text
+                    continue
+                }
+            }
+            for range in code.code {
+                target.unmap(range)
+                result.bytes += range.upperBound - range.lowerBound
+            }
+            result.patches.append(code.owner)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+import CHotpatchLinux
+import CPatchMachine
+import Glibc
+import HotpatchEngine
+import HotpatchMemory
+import HotpatchProcFS
+
+/// A conservative search of all memory of a process for words that lead into code.
+///
+/// Each word counts that lies at a multiple of its size, wherever it was written to: in variables, on stacks, also those of tasks that are
+/// suspended, in what was freed and not used again. Left out is what nobody has written to: pages that do not exist, and those that
+/// are still what a file says.
+public struct MemorySearch {
+    private let memory: ProcMemory
+    private let pages: PageTable
+    private let code: [SearchedCode]
+    /// Ascending and disjoint; of each, whose it is.
+    private var ranges: [hp_word_range] = []
+    private var owners: [Int] = []
+    /// What leads into which code.
+    public private(set) var found: [Int: String] = [:]
+    public private(set) var searchedBytes = 0
+
+    private static let chunk = 1 << 18
+
+    /// - Throws: `MemoryError` where `/proc/PID/pagemap` cannot be opened.
+    public init(for code: [SearchedCode], of directory: String, memory: ProcMemory) throws {
+        self.memory = memory
+        self.code = code
+        pages = try PageTable(directory)
+        let all = code.enumerated().flatMap { index, code in code.ranges.map { (range: $0, owner: index) } }
+        for (range, owner) in all.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+            guard range.upperBound - range.lowerBound > 1, range.lowerBound.rawValue >= ranges.last?.end ?? 0 else {
+                throw SearchIsImpossible("what is to be searched for overlaps at \(range.lowerBound)")
+            }
+            // The last byte is nobody's: the unwinder's tree divides addresses there.
+            ranges.append(hp_word_range(start: range.lowerBound.rawValue, end: range.upperBound.rawValue - 1))
+            owners.append(owner)
+        }
+    }
+
+    private var isDone: Bool { found.count == code.count }
+
+    /// Searches what is mapped, while the process runs.
+    /// - Throws: `SearchIsImpossible`.
+    public mutating func run(_ map: ProcessMap, until deadline: Deadline) throws {
+        try run(map) {
+            if deadline.hasPassed { throw SearchIsImpossible("searching its memory takes too long") }
+        }
+    }
+
+    /// Searches what is mapped.
+    /// - Parameter check: called again and again; throws where it has taken long enough.
+    /// - Throws: `SearchIsImpossible`, and what `check` throws.
+    fileprivate mutating func run(_ map: ProcessMap, check: () throws -> Void) throws {
+        // A leader that has ended alone shows none.
+        guard ranges.allSatisfy({ map.region(containing: Address($0.start)) != nil }) else {
+            throw SearchIsImpossible("its mappings cannot be read")
+        }
+        let words = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: Self.chunk / 8)
+        defer { words.deallocate() }
+        for region in map.regions where !isDone && !Self.isKernels(region) && !LedgerState.isLedger(region) {
+            // What runs and was not written to holds no addresses of code that came later, and neither does what was linked.
+            if region.permissions.contains(.execute), !region.permissions.contains(.write) { continue }
+            var start = region.range.lowerBound
+            while start < region.range.upperBound, !isDone {
+                try check()
+                let end = min(region.range.upperBound, start + PageTable.most * MemoryPage.size)
+                for run in try pages.written(start..<end, of: region) where !isDone {
+                    try search(run, of: region, words, check)
+                }
+                start = end
+            }
+        }
+    }
+
+    /// Pages of the kernel's, which nobody writes to.
+    private static func isKernels(_ region: Region) -> Bool {
+        ["[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[uprobes]"].contains(region.path)
+    }
+
+    private mutating func search(
+        _ range: Range<Address>, of region: Region, _ words: UnsafeMutableBufferPointer<UInt64>,
+        _ check: () throws -> Void
+    ) throws {
+        var address = range.lowerBound
+        while address < range.upperBound, !isDone {
+            try check()
+            let size = min(Self.chunk, range.upperBound - address)
+            let bytes = UnsafeMutableRawBufferPointer(start: words.baseAddress, count: size)
+            let count = memory.prefix(at: address, into: bytes)
+            guard count == size else {
+                throw SearchIsImpossible("its memory at \(address + count) (\(Self.name(of: region))) cannot be read")
+            }
+            searchedBytes += count
+            look(at: UnsafeBufferPointer(rebasing: words[..<(count / 8)]), from: address) { place in
+                "a word at \(place), \(Self.name(of: region)),"
+            }
+            address += count
+        }
+    }
+
+    /// Notes which code words lead into.
+    /// - Parameter address: of the first; nil where they are registers.
+    mutating func look(
+        at words: UnsafeBufferPointer<UInt64>, from address: Address?, _ describe: (Address) -> String
+    ) {
+        var index = 0
+        while !isDone {
+            var which = 0
+            index = hp_find_word(words.baseAddress, words.count, index, ranges, ranges.count, &which)
+            guard index < words.count else { return }
+            let owner = owners[which]
+            let place = (address ?? .null) + index * 8
+            let isOwn =
+                address != nil
+                && (code[owner].ignored.contains { $0.contains(place) } || isUnwinders(place, code[owner].tables))
+            if !isOwn, found[owner] == nil { found[owner] = describe(place) + " leads into it" }
+            index += 1
+        }
+    }
+
+    /// Whether a word is in what the unwinder knows of some tables: a `struct object` of libgcc (unwind-dw2-fde.h), which begins with the
+    /// first address and has the tables behind two other words, themselves or in front of an ordered copy; or, since version 13, an
+    /// entry of a tree (unwind-dw2-btree.h) that has an address, a size, and such an object.
+    private func isUnwinders(_ place: Address, _ tables: Address) -> Bool {
+        func word(at place: Address) -> Address? {
+            var word: UInt64 = 0
+            let count = withUnsafeMutableBytes(of: &word) { memory.prefix(at: place, into: $0) }
+            return count == 8 ? Address(word) : nil
+        }
+        func isObject(_ place: Address) -> Bool {
+            guard let known = word(at: place + 24) else { return false }
+            return known == tables || word(at: known) == tables
+        }
+        guard tables != .null else { return false }
+        return isObject(place) || word(at: place + 16).map(isObject) ?? false
+    }
+
+    private static func name(of region: Region) -> String {
+        switch region.path {
+        case "": "in memory without a name"
+        case "[heap]": "on the heap"
+        case "[stack]": "on the main thread's stack"
+        default: "in \(region.path)"
+        }
+    }
+}
+
+/// Which pages a process has, and what they are.
+private final class PageTable {
+    private let descriptor: Int32
+    private let entries = UnsafeMutablePointer<UInt64>.allocate(capacity: most)
+    /// Pages that are asked for at once.
+    static let most = 1 << 15
+
+    init(_ directory: String) throws(MemoryError) {
+        descriptor = linux_open(directory + "/pagemap", O_RDONLY | O_CLOEXEC)
+        if descriptor < 0 {
+            entries.deallocate()
+            throw MemoryError(address: .null, count: 0, code: errno)
+        }
+    }
+
+    deinit {
+        _ = linux_close(descriptor)
+        entries.deallocate()
+    }
+
+    /// Runs of pages in which something was, or may have been, written.
+    func written(_ range: Range<Address>, of region: Region) throws -> [Range<Address>] {
+        // Another process may have written to what they share, in pages that this one has never looked at.
+        if region.permissions.contains(.shared) { return [range] }
+        let size = MemoryPage.size
+        let total = (range.upperBound - range.lowerBound) / size
+        let offset = Int64(range.lowerBound.rawValue / UInt64(size) * 8)
+        guard linux_pread(descriptor, UnsafeMutableRawPointer(entries), total * 8, offset) == total * 8 else {
+            throw SearchIsImpossible("it cannot be told which of its pages at \(range.lowerBound) were written to")
+        }
+        var runs: [Range<Address>] = []
+        var start = hp_find_page(entries, total, 0, true)
+        while start < total {
+            let end = hp_find_page(entries, total, start, false)
+            runs.append(range.lowerBound + start * size..<range.lowerBound + end * size)
+            start = hp_find_page(entries, total, end, true)
+        }
+        return runs
+    }
+}
+
+extension StoppedProcess {
+    /// Looks for words that lead into code in all registers, and in all memory.
+    /// - Throws: `SearchIsImpossible`, also where it takes longer than threads may be held; what `ProcessMap` throws.
+    borrowing func search(_ search: MemorySearch, in process: RemoteProcess) throws -> [Int: String] {
+        let session = session
+        let result: Result<[Int: String], any Error> = session.tracer.run {
+            Result {
+                var search = search
+                try search.lookAtRegisters(of: session.tracees)
+                try search.run(ProcessMap(pid: process.pid)) {
+                    if session.excess != nil {
+                        throw SearchIsImpossible(
+                            "searching its memory takes longer than its threads may be held")
+                    }
+                }
+                return search.found
+            }
+        }
+        return try result.get()
+    }
+}
+
+extension MemorySearch {
+    /// More than any processor saves of a thread, in words.
+    private static let registers = 8192
+
+    fileprivate mutating func lookAtRegisters(of tracees: Tracees) throws {
+        let words = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: Self.registers)
+        defer { words.deallocate() }
+        for tracee in tracees.tracees {
+            let describe = { (_: Address) in "a register of thread \(tracee.tid)" }
+            withUnsafeBytes(of: tracee.registers) { registers in
+                registers.withMemoryRebound(to: UInt64.self) { look(at: $0, from: nil, describe) }
+            }
+            let size = hp_vector_registers(tracee.tid, words.baseAddress, words.count * 8)
+            guard size > 0 else {
+                throw SearchIsImpossible("the registers of its thread \(tracee.tid) cannot be read")
+            }
+            look(at: UnsafeBufferPointer(rebasing: words[..<(size / 8)]), from: nil, describe)
+        }
+    }
+}

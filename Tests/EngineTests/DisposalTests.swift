@@ -1,0 +1,153 @@
+import HotpatchMemory
+import HotpatchPlan
+import HotpatchTestSupport
+import Testing
+
+@testable import HotpatchEngine
+
+/// Code of patches that nothing enters any more.
+@Suite struct DisposalTests {
+    private let target: FakeTarget
+    private let engine: PatchEngine
+
+    init() throws {
+        target = try FakeTarget()
+        target.searchesMemory = true
+        engine = PatchEngine(target: target, program: "")
+    }
+
+    /// Lets a function have new code. Its segments: code, constants.
+    @discardableResult
+    private func version(_ disposal: Disposal? = Disposal()) throws -> Receipt {
+        var wanted = try request("getppid", of: target)
+        let (function, near) = (wanted.replacements[0], wanted.replacements[0].function.address)
+        wanted.replacements = []
+        wanted.segments = [
+            SegmentRequest(kind: .text, size: 100, near: near), SegmentRequest(kind: .constant, size: 100, near: near),
+        ]
+        wanted.link = { segments in
+            var linked = PatchRequest.Linked()
+            linked.contents = [[1], [2]]
+            var replacement = function
+            replacement.address = segments[0].lowerBound + 16
+            linked.replacements = [replacement]
+            linked.disposal = disposal
+            return linked
+        }
+        return try engine.apply(wanted)
+    }
+
+    private func isMapped(_ range: Range<Address>) throws -> Bool {
+        try target.processMap().region(containing: range.lowerBound) != nil
+    }
+
+    /// The newest versions are kept, and so is what comes to lie beside them: one mapping of each kind, however many there are.
+    @Test func versionsBeforeThoseThatAreKept() throws {
+        let disposal = Disposal(deregister: Address(0x4000), tables: Address(0x5000))
+        var receipts: [Receipt] = []
+        for _ in 0..<LedgerState.versionsKept { receipts.append(try version(disposal)) }
+        #expect(try engine.disposeOfDeadCode().patches.isEmpty)
+        #expect(target.calls.isEmpty)
+        for _ in 0..<4 { receipts.append(try version(disposal)) }
+        for (first, second) in zip(receipts, receipts.dropFirst()) {
+            #expect(first.segments[0].upperBound == second.segments[0].lowerBound)
+            #expect(first.segments[1].upperBound == second.segments[1].lowerBound)
+        }
+        let disposed = try engine.disposeOfDeadCode()
+        #expect(disposed.patches == [1, 2, 3, 4] && disposed.bytes == 4 * target.pageSize && disposed.obstacle == nil)
+        #expect(target.calls.map(\.function) == Array(repeating: Address(0x4000), count: 4))
+        #expect(target.calls.allSatisfy { $0.arguments == [0x5000] })
+        for (number, receipt) in receipts.enumerated() {
+            #expect(try isMapped(receipt.segments[0]) == (number >= 4), "code of patch \(number + 1)")
+            #expect(try isMapped(receipt.segments[1]), "constants of patch \(number + 1)")
+        }
+        var state = try engine.state()
+        #expect(state.patches.map { $0.record.state == .reverted } == (1...24).map { $0 <= 4 })
+        #expect(try engine.disposeOfDeadCode().patches.isEmpty)
+        // The others are gone back to, and then what the function was. The next code lies where the first did.
+        for receipt in receipts[4...].reversed() { _ = try engine.revert([receipt.id]) }
+        #expect(target.isOriginal("getppid"))
+        #expect(try engine.disposeOfDeadCode().patches == Array(5...24))
+        let again = try version(disposal)
+        #expect(again.segments[0] == receipts[0].segments[0])
+        // A new edition of the ledger tells of what is left.
+        for _ in 0..<20 { _ = try engine.revert([version().id]) }
+        state = try engine.state()
+        #expect((state.layout.segments.first?.edition ?? 0) > 0)
+        #expect(state.segments(of: again.id).count == 2)
+        #expect(!state.linkedOwners.contains { $0 <= 24 }, "\(state.segments)")
+        #expect(state.segments.count { $0.constantsSize > 0 && $0.owner == 0 } == 1, "\(state.segments)")
+        #expect(state.disposal(of: again.id)?.disposal == disposal)
+    }
+
+    /// What is led into waits, and only that.
+    @Test func whatIsLedIntoWaits() throws {
+        let receipts = try (0..<3).map { _ in try version() }
+        _ = try engine.revert(receipts.map(\.id))
+        target.reached = [receipts[1].segments[0].lowerBound]
+        let disposed = try engine.disposeOfDeadCode()
+        #expect(disposed.patches == [1, 3] && disposed.obstacle == "a word")
+        #expect(try isMapped(receipts[1].segments[0]))
+        #expect(try engine.state().deadCode.map(\.owner) == [2])
+        target.reached = []
+        #expect(try engine.disposeOfDeadCode().patches == [2])
+        #expect(try engine.state().deadCode.isEmpty)
+    }
+
+    /// Data that leads to the code counts as the code does; and of what has an obstacle, or is not known, nothing is searched for.
+    @Test func whatIsSearchedFor() throws {
+        let code = try version()
+        let both = try version(Disposal(isReachedByData: true))
+        let others = [try version(Disposal(obstacle: "a type")), try version(nil)]
+        _ = try engine.revert([code.id, both.id] + others.map(\.id))
+        #expect(try engine.disposeOfDeadCode().patches == [code.id, both.id])
+        #expect(target.searched.map(\.ranges) == [[code.segments[0]], both.segments])
+        #expect(target.searched.map(\.ignored) == [code.segments, both.segments])
+        for other in others { #expect(try isMapped(other.segments[0])) }
+    }
+
+    /// Whenever the patcher dies, nothing leads into what is gone.
+    @Test func deathWhileDisposing() throws {
+        for writes in 0..<6 {
+            let target = try FakeTarget()
+            target.searchesMemory = true
+            let test = try DisposalTests(on: target)
+            for _ in 0...LedgerState.versionsKept { try test.version() }
+            target.writesToDeath = writes
+            _ = try? test.engine.disposeOfDeadCode()
+            target.writesToDeath = nil
+            let state = try test.engine.state()
+            let first = try #require(state.segments(of: 1).first)
+            #expect(try test.isMapped(first.code))
+            _ = try test.engine.revert { (_, _) in true }
+            #expect(target.isOriginal("getppid"), "after \(writes) writes")
+            _ = try test.version()
+        }
+    }
+
+    private init(on target: FakeTarget) throws {
+        self.target = target
+        engine = PatchEngine(target: target, program: "")
+    }
+
+    /// Who has begun the ledger, and does not know of disposals, would take what is not recorded for damage.
+    @Test func aLedgerOfTheMinorVersionBefore() throws {
+        _ = try engine.apply(try request("getppid", of: target))
+        let ledger = try #require(engine.state().layout.segments.first)
+        target.write([0, 0], at: ledger.address + 10)
+        let receipt = try version()
+        let state = try engine.state()
+        #expect(state.layout.minor == 0 && state.disposal(of: receipt.id) == nil && state.patches.count == 2)
+        _ = try engine.revert([receipt.id])
+        #expect(try engine.disposeOfDeadCode().patches.isEmpty)
+    }
+
+    /// A process that cannot be searched keeps it all.
+    @Test func whatCannotBeSearched() throws {
+        target.searchesMemory = false
+        let receipt = try version()
+        _ = try engine.revert([receipt.id])
+        #expect(try engine.disposeOfDeadCode().patches.isEmpty)
+        #expect(try isMapped(receipt.segments[0]))
+    }
+}
