@@ -18,6 +18,11 @@ extension Planning {
                 function: name(function), address: site.patchAddress, expected: site.detour, found: found)
         }
         guard found == site.original else {
+            if !plan.segments.isEmpty, let layer = state.layer(of: site.id), !state.hasLinked(layer.patch) {
+                notes.append(
+                    "\(name(function)): patch \(layer.patch) has replaced it, and what the object has runs instead, until it is reverted"
+                )
+            }
             plan.redirect(site, to: replacement.address, from: found)
             return site
         }

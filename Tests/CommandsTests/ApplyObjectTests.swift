@@ -309,8 +309,9 @@ extension CommandTests {
             let source = String(decoding: try Workshop.bytes(of: Workshop.sources + "/objects/work.c"), as: UTF8.self)
             let first = try edit(source, [("x * 2", "x * 3"), ("\"three\"", "\"THREE\"")])
             let second = try edit(first, [("x * 3", "x * 4"), ("return a - b", "return a - b + 1000")])
+            let third = try edit(second, [("switch (n) {", "if (n >= 0) return \"above\";\n    switch (n) {")])
             var objects: [String] = []
-            for (number, text) in [source, first, second].enumerated() {
+            for (number, text) in [source, first, second, third].enumerated() {
                 let name = "\(directory)/\(number).c"
                 _ = try Workshop.file(String(name.dropFirst(try Workshop.directory.count + 1)), Array(text.utf8))
                 // One name in all of their debugging information.
@@ -338,8 +339,9 @@ extension CommandTests {
                     for _ in 0..<7 {
                         let answer = try victim.ask().split(separator: " ")
                         let (result, hits) = (Int(answer[0])!, Int(answer[1])!)
-                        let factor = inForce.contains(2) ? 4 : inForce.contains(1) ? 3 : 2
-                        let other = hits % 2 == 0 ? 2 : inForce.contains(2) ? 1000 : 0
+                        let isSecond = inForce.contains(2) && !inForce.contains(4)
+                        let factor = isSecond ? 4 : inForce.contains(1) ? 3 : 2
+                        let other = hits % 2 == 0 ? 2 : isSecond ? 1000 : 0
                         #expect(result == 10 * factor + other, "\(answer) with \(inForce) of \(order)")
                         guard hits % 7 == 3 else { continue }
                         let text = inForce.contains(3) ? "lib" : inForce.contains(1) ? "THREE" : "three"
@@ -356,9 +358,19 @@ extension CommandTests {
                 try expectDone("apply", library, "--pid", victim.id)
                 inForce.insert(3)
                 try check()
-                // What a library has replaced is not what the object has.
-                let refused = try hotpatch("apply", objects[1], "--base", objects[2], "--pid", victim.id)
-                #expect(refused.status == 2 && refused.errors.contains("is not what runs from"), "\(refused)")
+                // What a library has replaced is below it what the object has.
+                try expectDone("apply", objects[1], "--base", objects[2], "--pid", victim.id)
+                inForce.insert(4)
+                try check()
+                try expectDone("revert", "4", "--pid", victim.id)
+                inForce.remove(4)
+                if order == [3, 2, 1] {
+                    // An edit of the function itself lies above the library.
+                    let result = try expectDone("apply", objects[3], "--base", objects[2], "--pid", victim.id)
+                    #expect(result.output.contains("name: patch 3 has replaced it"), "\(result)")
+                    #expect(try victim.ask().hasSuffix(" above"))
+                    try expectDone("revert", "5", "--pid", victim.id)
+                }
                 for patch in order {
                     try expectDone("revert", "\(patch)", "--pid", victim.id)
                     inForce.remove(patch)
