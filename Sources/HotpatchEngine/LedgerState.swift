@@ -104,11 +104,12 @@ public struct LedgerState: Sendable {
         layout.segments.isEmpty || isDueForNewEdition || layout.major == Ledger.major && layout.minor >= 1
     }
 
-    /// How many newer patches are in force on each function and each value that a patch in force changes, at the least.
+    /// How many newer linked objects are in force on each function and each value that a patch in force changes, at the least. What else
+    /// lies there does not count: it may go at any time, and what is below it is to be there then.
     public func depth(of patch: PatchRecord) -> Int {
         let depths =
-            patch.members.map { siteLayers.count(on: $0.site, above: patch.id) }
-            + patch.stores.map { dataLayers.count(on: $0.location, above: patch.id) }
+            patch.members.map { siteLayers.count(on: $0.site, above: patch.id, where: hasLinked) }
+            + patch.stores.map { dataLayers.count(on: $0.location, above: patch.id, where: hasLinked) }
         return depths.min() ?? 0
     }
 
@@ -244,12 +245,12 @@ struct LayerStacks<Layer: PatchLayer>: Sendable {
         }
     }
 
-    /// How many layers lie on a patch's.
-    func count(on location: UInt32, above patch: UInt32) -> Int {
+    /// How many layers of such patches lie on a patch's.
+    func count(on location: UInt32, above patch: UInt32, where isWanted: (_ patch: UInt32) -> Bool) -> Int {
         var count = 0
         var next = newest[Int(location) - 1]
         while let index = next, layers[index].layer.patch != patch {
-            count += 1
+            if isWanted(layers[index].layer.patch) { count += 1 }
             next = layers[index].below
         }
         return count

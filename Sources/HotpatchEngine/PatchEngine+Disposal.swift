@@ -53,7 +53,8 @@ public struct DeadCode: Sendable {
 }
 
 extension LedgerState {
-    /// So many versions of everything can be gone back to, one after the other: the code of those before can be disposed of.
+    /// So many versions of everything are kept, with the one that runs, to be gone back to one after the other: the code of those before
+    /// can be disposed of.
     public static let versionsKept = 20
 
     /// Code that no call enters any more, and that may be taken away as soon as nothing else leads into it.

@@ -41,6 +41,7 @@ extension CommandTests {
                     == .object([
                         "schema": .number(1), "pid": .number(Int(shop.id)!), "patches": .array([]),
                         "reverted": .number(0), "forgotten": .number(0), "unknown_records": .number(0),
+                        "earlier": .object(["code": .number(0), "constants": .number(0), "data": .number(0)]),
                     ]))
             // However it was named.
             let named = try Workshop.directory + "/./" + library.split(separator: "/").last!

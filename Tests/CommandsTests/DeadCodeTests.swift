@@ -84,7 +84,7 @@ extension CommandTests {
                 let now = try aging.memory()
                 if first == nil { first = now }
                 guard number >= 2 * kept else { continue }
-                #expect(now.mappings <= first!.mappings + 4, "\(now) after \(first!)")
+                #expect(now.mappings <= first!.mappings + 8, "\(now) after \(first!)")
                 if now.code - first!.code <= (kept + 8) * pageSize { break }
             }
             #expect(try aging.memory().code - first!.code <= (kept + 8) * pageSize, "after \(last) versions")

@@ -80,6 +80,15 @@ import Testing
         #expect(state.disposal(of: again.id)?.disposal == disposal)
     }
 
+    /// What else lies on a version goes sooner or later, and does not make it old.
+    @Test func underOtherPatches() throws {
+        let receipt = try version()
+        for _ in 0...LedgerState.versionsKept { _ = try engine.apply(try request("getppid", of: target)) }
+        #expect(try engine.disposeOfDeadCode().patches.isEmpty)
+        #expect(try isMapped(receipt.segments[0]))
+        #expect(try engine.state().patch(receipt.id)?.state == .applied)
+    }
+
     /// What is led into waits, and only that.
     @Test func whatIsLedIntoWaits() throws {
         let receipts = try (0..<3).map { _ in try version() }
@@ -108,26 +117,19 @@ import Testing
 
     /// Whenever the patcher dies, nothing leads into what is gone.
     @Test func deathWhileDisposing() throws {
+        for _ in 0..<LedgerState.versionsKept { try version() }
         for writes in 0..<6 {
-            let target = try FakeTarget()
-            target.searchesMemory = true
-            let test = try DisposalTests(on: target)
-            for _ in 0...LedgerState.versionsKept { try test.version() }
+            // One is dead now.
+            try version()
+            let dead = try #require(engine.state().deadCode.last)
             target.writesToDeath = writes
-            _ = try? test.engine.disposeOfDeadCode()
+            _ = try? engine.disposeOfDeadCode()
             target.writesToDeath = nil
-            let state = try test.engine.state()
-            let first = try #require(state.segments(of: 1).first)
-            #expect(try test.isMapped(first.code))
-            _ = try test.engine.revert { (_, _) in true }
-            #expect(target.isOriginal("getppid"), "after \(writes) writes")
-            _ = try test.version()
+            #expect(try isMapped(dead.code[0]), "after \(writes) writes")
         }
-    }
-
-    private init(on target: FakeTarget) throws {
-        self.target = target
-        engine = PatchEngine(target: target, program: "")
+        _ = try engine.revert { (_, _) in true }
+        #expect(target.isOriginal("getppid"))
+        try version()
     }
 
     /// Who has begun the ledger, and does not know of disposals, would take what is not recorded for damage.
