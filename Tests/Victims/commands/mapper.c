@@ -150,7 +150,7 @@ static const char *make_newer_ledger(void) {
     if (ledger == MAP_FAILED) return strerror(errno);
     at = ledger;
     put("HOTPATCH", 8);
-    put32(3 | 1 << 16);
+    put32(3 | 99 << 16);
     put32(64);
     put64(0);
     put64(size);
