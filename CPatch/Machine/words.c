@@ -2,12 +2,14 @@
 
 static const uint64_t ADDRESS = ((uint64_t)1 << 48) - 1;
 
-size_t hp_find_word(
-    const uint64_t *words, size_t count, size_t from, const hp_word_range *ranges, size_t range_count, size_t *range) {
+size_t hp_find_pointer(
+    const uint64_t *words, size_t count, size_t from, uint64_t signature, const hp_word_range *ranges, size_t range_count,
+    size_t *range) {
     if (range_count == 0) return count;
+    const uint64_t significant = ADDRESS & ~signature;
     const uint64_t start = ranges[0].start, size = ranges[range_count - 1].end - start;
     for (size_t i = from; i < count; i++) {
-        const uint64_t word = words[i] & ADDRESS;
+        const uint64_t word = words[i] & significant;
         if (word - start >= size) continue;
         // The last range that begins at it or below.
         size_t low = 0, high = range_count;

@@ -55,7 +55,7 @@ struct CodeFates {
         for code in dead { reached.updateValue(nil, forKey: code.owner) }
         do {
             var search = try MemorySearch(
-                for: dead.map(\.searched), of: "/proc/\(inspection.pid)", memory: inspection.memory)
+                for: dead.map(\.searched), of: inspection.pid, memory: inspection.memory)
             try search.run(inspection.map, until: .after(milliseconds: Self.milliseconds))
             for (index, what) in search.found { reached[dead[index].owner] = what }
         } catch { failure = "\(error)" }

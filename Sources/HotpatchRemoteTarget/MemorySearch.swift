@@ -17,17 +17,22 @@ public struct MemorySearch {
     /// Ascending and disjoint; of each, whose it is.
     private var ranges: [hp_word_range] = []
     private var owners: [Int] = []
+    /// Of code addresses: `hp_signature_bits`.
+    private var signatureBits: UInt64 = 0
+    private var threads: Threads
     /// What leads into which code.
     public private(set) var found: [Int: String] = [:]
     public private(set) var searchedBytes = 0
 
     private static let chunk = 1 << 18
 
+    /// - Parameter directory: of the process; by itself, /proc/PID.
     /// - Throws: `MemoryError` where `/proc/PID/pagemap` cannot be opened.
-    public init(for code: [SearchedCode], of directory: String, memory: ProcMemory) throws {
+    public init(for code: [SearchedCode], of pid: Int32, directory: String? = nil, memory: ProcMemory) throws {
+        threads = Threads(pid: pid)
         self.memory = memory
         self.code = code
-        pages = try PageTable(directory)
+        pages = try PageTable(directory ?? "/proc/\(pid)")
         let all = code.enumerated().flatMap { index, code in code.ranges.map { (range: $0, owner: index) } }
         for (range, owner) in all.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
             guard range.upperBound - range.lowerBound > 1, range.lowerBound.rawValue >= ranges.last?.end ?? 0 else {
@@ -44,6 +49,7 @@ public struct MemorySearch {
     /// Searches what is mapped, while the process runs.
     /// - Throws: `SearchIsImpossible`.
     public mutating func run(_ map: ProcessMap, until deadline: Deadline) throws {
+        for place in threads.sleepers { look(at: place) }
         try run(map) {
             if deadline.hasPassed { throw SearchIsImpossible("searching its memory takes too long") }
         }
@@ -90,11 +96,13 @@ public struct MemorySearch {
             let bytes = UnsafeMutableRawBufferPointer(start: words.baseAddress, count: size)
             let count = memory.prefix(at: address, into: bytes)
             guard count == size else {
-                throw SearchIsImpossible("its memory at \(address + count) (\(Self.name(of: region))) cannot be read")
+                throw SearchIsImpossible(
+                    "its memory at \(address + count) (\(threads.name(of: region))) cannot be read")
             }
             searchedBytes += count
+            let threads = threads
             look(at: UnsafeBufferPointer(rebasing: words[..<(count / 8)]), from: address) { place in
-                "a word at \(place), \(Self.name(of: region)),"
+                "a word at \(place), \(threads.name(of: region, at: place)), leads into it"
             }
             address += count
         }
@@ -102,20 +110,21 @@ public struct MemorySearch {
 
     /// Notes which code words lead into.
     /// - Parameter address: of the first; nil where they are registers.
-    mutating func look(
+    private mutating func look(
         at words: UnsafeBufferPointer<UInt64>, from address: Address?, _ describe: (Address) -> String
     ) {
         var index = 0
         while !isDone {
             var which = 0
-            index = hp_find_word(words.baseAddress, words.count, index, ranges, ranges.count, &which)
+            index = hp_find_pointer(
+                words.baseAddress, words.count, index, signatureBits, ranges, ranges.count, &which)
             guard index < words.count else { return }
             let owner = owners[which]
             let place = (address ?? .null) + index * 8
             let isOwn =
                 address != nil
                 && (code[owner].ignored.contains { $0.contains(place) } || isUnwinders(place, code[owner].tables))
-            if !isOwn, found[owner] == nil { found[owner] = describe(place) + " leads into it" }
+            if !isOwn, found[owner] == nil { found[owner] = describe(place) }
             index += 1
         }
     }
@@ -137,8 +146,50 @@ public struct MemorySearch {
         return isObject(place) || word(at: place + 16).map(isObject) ?? false
     }
 
-    private static func name(of region: Region) -> String {
-        switch region.path {
+    private mutating func look(at place: Threads.Place) {
+        let threads = threads
+        withUnsafePointer(to: place.pc) { pc in
+            look(at: UnsafeBufferPointer(start: pc, count: 1), from: nil) { _ in
+                "\(threads.name(of: place.tid)) stands in it"
+            }
+        }
+    }
+}
+
+/// Where the threads of a process are.
+private struct Threads {
+    let pid: Int32
+    /// Empty while the process runs.
+    var held: [Place] = []
+
+    struct Place {
+        var tid: Int32
+        var sp: Address
+        var pc: UInt64
+    }
+
+    init(pid: Int32) { self.pid = pid }
+
+    /// Those that sleep while the process runs.
+    var sleepers: [Place] {
+        ((try? TaskList(pid: pid))?.scan() ?? []).compactMap { tid in
+            let glance = TaskGlance(pid: pid, tid: tid)
+            guard let sp = glance.sp, let pc = glance.pc else { return nil }
+            return Place(tid: tid, sp: Address(sp), pc: pc)
+        }
+    }
+
+    func name(of tid: Int32) -> String {
+        "thread \(tid)" + (KnownTask(pid: pid, tid: tid).map { " (\"\($0.name)\")" } ?? "")
+    }
+
+    /// - Parameter place: in it. What lies above where a thread's stack has grown to is that thread's.
+    func name(of region: Region, at place: Address? = nil) -> String {
+        if let place {
+            let stacks = (held.isEmpty ? sleepers : held).filter { region.range.contains($0.sp) && $0.sp <= place }
+            if let stack = stacks.max(by: { $0.sp < $1.sp }) { return "on the stack of \(name(of: stack.tid))" }
+        }
+        return switch region.path {
         case "": "in memory without a name"
         case "[heap]": "on the heap"
         case "[stack]": "on the main thread's stack"
@@ -215,10 +266,17 @@ extension MemorySearch {
     private static let registers = 8192
 
     fileprivate mutating func lookAtRegisters(of tracees: Tracees) throws {
+        signatureBits = tracees.signatureBits
         let words = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: Self.registers)
         defer { words.deallocate() }
-        for tracee in tracees.tracees {
-            let describe = { (_: Address) in "a register of thread \(tracee.tid)" }
+        threads.held = tracees.tracees.map { tracee in
+            var registers = tracee.registers
+            return .init(tid: tracee.tid, sp: Address(hp_registers_sp(&registers)), pc: hp_registers_pc(&registers))
+        }
+        let threads = threads
+        for (tracee, place) in zip(tracees.tracees, threads.held) {
+            look(at: place)
+            let describe = { (_: Address) in "a register of \(threads.name(of: tracee.tid)) leads into it" }
             withUnsafeBytes(of: tracee.registers) { registers in
                 registers.withMemoryRebound(to: UInt64.self) { look(at: $0, from: nil, describe) }
             }

@@ -276,7 +276,8 @@ public final class RemoteTarget: Target {
     public var searchesMemory: Bool { true }
 
     public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
-        let search = try MemorySearch(for: code, of: process.livingDirectory, memory: mem)
+        let search = try MemorySearch(
+            for: code, of: process.pid, directory: process.livingDirectory, memory: mem)
         // Threads are not held for what is known to take too long.
         let started = Deadline.now
         let found = try reached(search)

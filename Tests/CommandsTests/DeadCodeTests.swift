@@ -104,7 +104,7 @@ extension CommandTests {
             #expect(try aging.victim.ask("sleep") == "sleeps")
             try expectDone("revert", "1", "--pid", aging.victim.id)
             let fate = try aging.fate(of: 1)
-            #expect(fate.state == "waits" && fate.reason.contains(" leads into it"), "\(fate)")
+            #expect(fate.state == "waits" && fate.reason.contains(", on the stack of thread "), "\(fate)")
             #expect(try aging.victim.ask() == "1")
             #expect(try aging.victim.ask("wake") == "307")
             // Another thread gets the stack.
