@@ -128,6 +128,14 @@ extern int opterr;
 int count(void) { four v = wide; return hits + 7000 * (int)v[3] * opterr; }'
 done
 
+# What is freed, and what is not: where a thread sleeps.
+for kind in plain guarded; do
+    options=()
+    [ $kind = plain ] || options=("${guarded[@]}")
+    program aging-$kind ager.c aging.c "${options[@]}"
+    edited 2 'return 1;' 'return 2;' '+ 100' '+ 200'
+done
+
 # Thread-locals, new ones too: by descriptors, words and numbers.
 program threads-descriptor threader.c threads.c -fPIC
 edited 2 'static __thread int calls;' 'static __thread int calls;

@@ -12,6 +12,8 @@ let objectChecks: [Check] = [
     Check(name: "a C file, out of a branch's reach", run: { try editsC("work-plain", "crowded") }),
     Check(name: "a C file, in guarded pages", run: { try editsC("work-guarded") }),
     Check(name: "a C file, with absolute addresses", run: { try editsC("work-large") }),
+    Check(name: "code is freed", run: { try freesCode("aging-plain") }),
+    Check(name: "code is freed, with signed return addresses", run: { try freesCode("aging-guarded") }),
     Check(name: "new thread-locals, by descriptors", run: bringsThreadLocals),
     Check(name: "a program's thread-locals, by words", run: { try findsThreadLocals("threads-word") }),
     Check(name: "a program's thread-locals, by numbers", run: { try findsThreadLocals("threads-number") }),
@@ -75,6 +77,20 @@ private struct Edited {
             let found = try program.ask(question, seconds: 60)
             try expect(found == answer, "asked \(question): \(found)", line: line)
         }
+    }
+
+    /// What becomes of a patch's code, as it is listed; nil where nothing is.
+    func fate(of patch: UInt32) throws -> String? {
+        let lines = try List(pid: program.pid, all: true).run().text.split(separator: "\n").drop {
+            !$0.hasPrefix("patch \(patch) ")
+        }
+        return lines.dropFirst().prefix { !$0.hasPrefix("patch ") }.first { $0.contains("its code ") }.map(String.init)
+    }
+
+    /// Bytes of code that no file has.
+    func placedCode() throws -> UInt {
+        try maps(of: program.pid).map { $0.split(separator: " ") }.filter { $0.count == 5 && $0[1] == "r-xp" }
+            .map { $0[0].split(separator: "-").compactMap { UInt($0, radix: 16) } }.reduce(0) { $0 + $1[1] - $1[0] }
     }
 
     /// What the program executes of its own file, and the places of all that is mapped.
@@ -201,6 +217,33 @@ private func editsC(_ name: String, _ options: String...) throws {
     try program.revert()
     try program.answers(["": "20 5 five"])
     try expect(try program.state()[0] == before, "what was patched is not as it was")
+}
+
+/// Tests/Victims/commands/objects/aging.c. Code is freed once nothing leads into it: not while a thread sleeps in it.
+private func freesCode(_ name: String) throws {
+    let program = try Edited(name)
+    try program.apply(name + "-2")
+    try program.answers(["sleep": "sleeps"])
+    try program.revert(1)
+    let fate = try program.fate(of: 1) ?? "nothing"
+    try expect(fate.contains("its code waits: ") && fate.contains(", on the stack of thread "), fate)
+    let before = try program.placedCode()
+    // Another thread gets the stack.
+    try program.answers(["": "1", "wake": "207"])
+    try program.answers(["sleep": "sleeps", "wake": "107"])
+    // Again where the machine is too slow to search in time.
+    for number in UInt32(2)..<60 {
+        try program.apply(name + "-2")
+        try program.answers(["": "2"])
+        try program.revert(number)
+        try program.answers(["": "1"])
+        guard try program.fate(of: 1)?.contains("its code was freed") == true else { continue }
+        try expect(try program.placedCode() < before, "as much code is mapped as before")
+        let status = program.program.finish()
+        try expect(status == 0, "it ended with \(status)")
+        return
+    }
+    throw TestFailure("not freed: \(try program.fate(of: 1) ?? "nothing")")
 }
 
 /// Each thread gets one of its own when it first asks for it.
