@@ -1,5 +1,6 @@
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchTestSupport
 import Testing
 
@@ -78,6 +79,49 @@ import Testing
         #expect(!state.linkedOwners.contains { $0 <= 24 }, "\(state.segments)")
         #expect(state.segments.count { $0.constantsSize > 0 && $0.owner == 0 } == 1, "\(state.segments)")
         #expect(state.disposal(of: again.id)?.disposal == disposal)
+    }
+
+    /// What is recorded, read and mapped does not grow with the number of versions.
+    @Test func versionAfterVersion() throws {
+        // The most of each at the end of any round.
+        var (early, late) = (Cost(), Cost())
+        for number in 1...96 {
+            let before = target.mappedBytesRead
+            try version()
+            let read = target.mappedBytesRead - before
+            if number % 8 == 0 { _ = try engine.disposeOfDeadCode() }
+            if number > 40, number <= 64 { continue }
+            let cost = try Cost(engine.state(), read: read, target.processMap())
+            if number <= 40 { early.rise(to: cost) } else { late.rise(to: cost) }
+        }
+        #expect(late.records <= early.records && late.mappings <= early.mappings + 4, "\(early), then \(late)")
+        // Numbers of more digits take more bytes.
+        #expect(late.bytes <= early.bytes * 21 / 20 && late.read <= early.read * 21 / 20, "\(early), then \(late)")
+    }
+
+    /// What an operation has to do with.
+    private struct Cost {
+        var (records, bytes, read, mappings) = (0, 0, 0, 0)
+
+        init() {}
+
+        /// - Parameter read: bytes of the ledger that an operation has read.
+        init(_ state: LedgerState, read: Int, _ map: ProcessMap) {
+            records = state.segments.count + state.sites.count + state.thunks.count + state.patches.count
+            bytes = state.used
+            self.read = read
+            // Neighbours of a kind are one to the kernel.
+            mappings = zip(map.regions, map.regions.dropFirst()).count { first, second in
+                first.range.upperBound != second.range.lowerBound || first.permissions != second.permissions
+            }
+        }
+
+        mutating func rise(to other: Cost) {
+            records = max(records, other.records)
+            bytes = max(bytes, other.bytes)
+            read = max(read, other.read)
+            mappings = max(mappings, other.mappings)
+        }
     }
 
     /// What else lies on a version goes sooner or later, and does not make it old.
