@@ -28,11 +28,14 @@ struct WatchedCompiler: Sendable {
         return Compiled(transaction: transaction, tables: tables)
     }
 
-    /// The stored properties that classes have in an object, and not in the one that runs.
+    /// The stored properties, and the functions with slots of a vtable, that classes have in an object and not in the one that runs.
     static func added(_ base: String?, _ new: String) -> [SideTables.Member] {
-        guard let base, let old = try? ObjectFile(ElfImage(path: base)), let new = try? ObjectFile(ElfImage(path: new)),
-            let added = try? AddedProperty.all(old: old, new: new)
+        guard let base, let old = try? ObjectFile(ElfImage(path: base)), let new = try? ObjectFile(ElfImage(path: new))
         else { return [] }
-        return added.map { SideTables.Member(type: $0.type, typeText: $0.typeText, name: $0.name) }
+        let properties = (try? AddedProperty.all(old: old, new: new)) ?? []
+        return properties.map { SideTables.Member(type: $0.type, typeText: $0.typeText, name: $0.name) }
+            + AddedMethod.all(old: old, new: new).map {
+                SideTables.Member(type: $0.type, typeText: "", name: $0.function, isFunction: true)
+            }
     }
 }

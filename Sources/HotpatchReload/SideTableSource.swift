@@ -1,4 +1,5 @@
-/// A Swift file in which properties that a class stores have become computed ones, whose values are kept in tables beside the objects.
+/// A Swift file in which properties that a class stores have become computed ones, whose values are kept in tables beside the objects, and
+/// methods have become final: the vtables of the process have no slots for them.
 ///
 /// An object of the process has no room for a property that its class has got since. Each such property has a table, by object, and a
 /// lock; both are a variable of the class, which objects that are linked later find as they find any variable. An object without a value
@@ -18,9 +19,32 @@ struct SideTableSource {
         return found.properties.first { $0.name == name && $0.hasInitialValue }
     }
 
-    /// - Returns: nil where one of the properties cannot be kept in a table.
-    func rewritten(_ tables: [Table]) -> [UInt8]? {
+    /// What declares a function of a class as it is in this file; nil where that cannot be made final.
+    func method(_ function: String, of type: String) -> SourceOutline.Method? {
+        guard let methods = outline.classes[type]?.methods else { return nil }
+        return methods[function] ?? methods[Self.property(function)]
+    }
+
+    /// The function belongs to a stored property.
+    func isStored(_ function: String, of type: String) -> Bool {
+        outline.classes[type]?.stored.contains(Self.property(function)) ?? false
+    }
+
+    /// Of an accessor's mangled name, the property's or the subscript's: `$s…vg` belongs to `$s…vp`, `$s…vgZ` to `$s…vpZ`.
+    private static func property(_ accessor: String) -> String {
+        accessor.hasSuffix("Z") ? accessor.dropLast(2) + "pZ" : accessor.dropLast() + "p"
+    }
+
+    /// - Parameter functions: of classes, mangled.
+    /// - Returns: nil where one of the properties cannot be kept in a table, or one of the functions cannot be final.
+    func rewritten(_ tables: [Table], final functions: [(type: String, name: String)] = []) -> [UInt8]? {
         var edits: [(range: Range<Int>, text: String)] = []
+        // The accessors of a property are one.
+        var starts: Set<Int> = []
+        for (type, name) in functions {
+            guard let method = method(name, of: type), let edit = edit(method, of: type) else { return nil }
+            if starts.insert(method.start).inserted { edits.append(edit) }
+        }
         for (type, tables) in Dictionary(grouping: tables, by: { $0.type }) {
             let drops = tables.map { "__hotpatchDrop(Self.\(Self.variable($0)), self)" }.joined(separator: "; ")
             for (index, table) in tables.enumerated() {
@@ -52,7 +76,27 @@ struct SideTableSource {
             result += Array(edit.text.utf8)
             position = edit.range.upperBound
         }
-        return result + text[position...] + Array(Self.functions.utf8)
+        return result + text[position...] + (tables.isEmpty ? [] : Array(Self.functions.utf8))
+    }
+
+    /// Makes a method final: with a word before its line, so that what the compiler says of it has its column. Attributes come before that.
+    private func edit(_ method: SourceOutline.Method, of type: String) -> (range: Range<Int>, text: String)? {
+        let token = SourceToken(text: text)
+        // What a macro has made stands in another text.
+        guard text.indices.contains(method.start), method.first <= method.start,
+            ["func", "var", "subscript", "class"].contains(where: {
+                text[method.start...].starts(with: Array($0.utf8))
+            })
+        else { return nil }
+        if let attribute = method.attribute {
+            return token.end(from: attribute).flatMap { $0 <= method.start ? ($0..<$0, " final") : nil }
+        }
+        let previous = method.previous.flatMap { token.end(from: $0) }
+        let brace = token.first(UInt8(ascii: "{"), from: outline.classes[type]?.start ?? 0).map { $0 + 1 }
+        if let end = previous ?? brace, end <= method.first, token.isBlank(end..<method.first) {
+            return (end..<end, previous == nil ? " final" : "; final")
+        }
+        return (method.start..<method.start, "final ")
     }
 
     private static func variable(_ table: Table) -> String { "__hotpatch\(table.number)_\(table.name)" }

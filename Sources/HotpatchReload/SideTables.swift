@@ -1,28 +1,32 @@
-/// The stored properties that classes of a running program have got since it was built, and keep in tables beside their objects.
+/// What classes of a running program have got since it was built, and their objects and vtables have no room for: stored properties, which
+/// are kept in tables beside the objects, and methods, which are final.
 ///
-/// A file with such properties is compiled from a copy of it (`SideTableSource`), with itself and wherever a file of its module reads it,
+/// A file with such members is compiled from a copy of it (`SideTableSource`), with itself and wherever a file of its module reads it,
 /// for as long as the program runs: its layouts stay those of the process.
 public struct SideTables: Sendable {
-    /// A stored property that a class has got with an edit.
+    /// A stored property that a class has got with an edit, or a function that it would have a slot for.
     public struct Member: Hashable, Sendable {
         /// The class, mangled: `$s…C`; and as it stands in the source.
         public var type: String
         public var typeText: String
+        /// Of a function, mangled.
         public var name: String
+        public var isFunction: Bool
 
-        public init(type: String, typeText: String, name: String) {
+        public init(type: String, typeText: String, name: String, isFunction: Bool = false) {
             self.type = type
             self.typeText = typeText
             self.name = name
+            self.isFunction = isFunction
         }
     }
 
     private struct Kept: Sendable {
         var member: Member
         /// Another one for whatever is another variable, or was none in between: in its table are values of objects that are gone.
-        var number: Int
+        var number = 0
         /// Mangled.
-        var valueType: String
+        var valueType = ""
     }
 
     /// By source.
@@ -42,7 +46,7 @@ public struct SideTables: Sendable {
         public var overlay: String
         public var options: CompileOptions
         public var process: CompilerProcess
-        /// The stored properties that a compiled file has, and what runs of it has not.
+        /// The stored properties and the functions with slots that a compiled file has, and what runs of it has not.
         public var added: @Sendable (CompileTransaction.File) -> [Member]
         /// A mangled type (`$s…D`) as a source may write it.
         public var typeText: @Sendable (String) -> String?
@@ -61,8 +65,8 @@ public struct SideTables: Sendable {
         }
     }
 
-    /// Compiles edited files as `BuildRecipe.compile` does. Where a stored property that a class has got would keep the result out of the
-    /// process, it is of files that keep it in a table; where that cannot be, of the files as they are.
+    /// Compiles edited files as `BuildRecipe.compile` does. Where what a class has got would keep the result out of the process, it is of
+    /// files that keep a stored property in a table, and in which a method is final; where that cannot be, of the files as they are.
     ///
     /// What this value says of the program holds once the result is applied, and not before.
     /// - Parameter folder: exists, and is empty. It stays for as long as `contents` has files in it.
@@ -76,11 +80,12 @@ public struct SideTables: Sendable {
         for source in sources where kept[source] != nil {
             try rewrite(source, adding: [], into: folder, with: compiler)
         }
-        let plain = sources.filter { kept[$0] != nil }
+        var sources = sources
         var transaction = try run(sources, into: folder + "/first", with: compiler)
-        if !transaction.refused.isEmpty, !plain.isEmpty {
-            // The compiler is to speak of what the user has written.
-            for source in plain { contents[source] = nil }
+        if !transaction.refused.isEmpty, !contents.isEmpty {
+            // The compiler is to speak of what the user has written; and a method that is overridden, in whichever file, is not final.
+            contents = [:]
+            for source in kept.keys.sorted() where !sources.contains(source) { sources.append(source) }
             discard(transaction, with: compiler)
             transaction = try run(sources, into: folder + "/plain", with: compiler)
         }
@@ -101,7 +106,7 @@ public struct SideTables: Sendable {
             }
             discard(again, with: compiler)
         }
-        for source in plain where contents[source] == nil { forget(source) }
+        for source in kept.keys where contents[source] == nil { forget(source) }
         return transaction
     }
 
@@ -141,20 +146,29 @@ public struct SideTables: Sendable {
         guard let outline else { return false }
         let file = SideTableSource(outline: outline, text: text, typeText: compiler.typeText)
         var found: [Kept] = []
-        for entry in former {
+        for entry in former where entry.member.isFunction {
+            if file.method(entry.member.name, of: entry.member.type) != nil { found.append(entry) }
+        }
+        for entry in former where !entry.member.isFunction {
             guard let property = file.property(entry.member.name, of: entry.member.type) else { continue }
             found.append(
                 property.type == entry.valueType ? entry : number(entry.member, valueType: property.type))
         }
         for member in members where !found.contains(where: { $0.member == member }) {
+            if member.isFunction {
+                if file.isStored(member.name, of: member.type) { continue }
+                guard file.method(member.name, of: member.type) != nil else { return false }
+                found.append(Kept(member: member))
+                continue
+            }
             guard let property = file.property(member.name, of: member.type) else { return false }
             found.append(number(member, valueType: property.type))
         }
         kept[source] = found.isEmpty ? nil : found
         if found.isEmpty { return true }
-        guard let rewritten = file.rewritten(found.map { ($0.member.type, $0.member.name, $0.number) }) else {
-            return false
-        }
+        let functions = found.filter(\.member.isFunction).map { (type: $0.member.type, name: $0.member.name) }
+        let tables = found.filter { !$0.member.isFunction }.map { ($0.member.type, $0.member.name, $0.number) }
+        guard let rewritten = file.rewritten(tables, final: functions) else { return false }
         try BuildFiles.write(rewritten, to: place + ".swift")
         contents[source] = place + ".swift"
         return true

@@ -1,7 +1,13 @@
-/// The classes of a Swift file and their stored properties, as the compiler tells them (`-dump-ast-format json`).
+/// The classes of a Swift file, their stored properties and their methods, as the compiler tells them (`-dump-ast-format json`).
 struct SourceOutline {
     struct Class {
+        /// Where the word `class` stands.
+        var start = 0
         var properties: [Property] = []
+        /// What may be final and is not, by its mangled name: `$s…F` of a function, `$s…p` of a property or a subscript.
+        var methods: [String: Method] = [:]
+        /// The mangled names of what is stored.
+        var stored: Set<String> = []
         /// Where the word `deinit` stands; nil where none is written.
         var deinitialiser: Int?
         /// It has, or lies in what has, generic parameters: no variable can be its own then.
@@ -26,6 +32,16 @@ struct SourceOutline {
         var type: String
     }
 
+    /// A function, a computed property or a subscript.
+    struct Method {
+        /// Where its first modifier or attribute stands, and its `func`, `var`, `subscript`, `class` or `static`.
+        var first: Int
+        var start: Int
+        /// The last token of its last attribute, and of the member before it.
+        var attribute: Int?
+        var previous: Int?
+    }
+
     /// By their mangled names, `$s…C`.
     private(set) var classes: [String: Class] = [:]
 
@@ -48,7 +64,7 @@ struct SourceOutline {
         guard let name = value["usr"]?.string, name.hasPrefix("s:"), let members = value["members"]?.array else {
             return
         }
-        var found = Class(isGeneric: isGeneric)
+        var found = Class(start: Self.range(value)?.start ?? 0, isGeneric: isGeneric)
         var variables: [String: JSON] = [:]
         let written = members.filter { $0["implicit"]?.bool != true }
         for member in written where member["_kind"]?.string == "var_decl" {
@@ -59,6 +75,21 @@ struct SourceOutline {
             case "destructor_decl": found.deinitialiser = Self.range(member)?.start
             case "pattern_binding_decl":
                 if let property = Self.property(member, variables) { found.properties.append(property) }
+                let entries = member["pattern_entries"]?.array ?? []
+                for pattern in entries.compactMap({ $0["pattern"] }) {
+                    guard let name = Self.name(pattern["sub_pattern"] ?? pattern), let variable = variables[name],
+                        let symbol = Self.symbol(variable)
+                    else { continue }
+                    if variable["readImpl"]?.string == "stored" {
+                        found.stored.insert(symbol)
+                    } else if entries.count == 1 {
+                        found.methods[symbol] = Self.method(variable, from: member, written)
+                    }
+                }
+            case "func_decl", "subscript_decl":
+                if let symbol = Self.symbol(member) {
+                    found.methods[symbol] = Self.method(member, from: member, written)
+                }
             default: break
             }
         }
@@ -94,6 +125,33 @@ struct SourceOutline {
             }
         }
         return property
+    }
+
+    /// - Parameter binding: begins with the introducer of what is declared.
+    /// - Returns: nil for what is final already, overrides, is to be overridden anywhere, or is not called as others are.
+    private static func method(_ value: JSON, from binding: JSON, _ members: [JSON]) -> Method? {
+        guard let start = range(binding)?.start else { return nil }
+        var method = Method(first: start, start: start)
+        for attribute in value["attrs"]?.array ?? [] {
+            let kind = attribute["_kind"]?.string ?? ""
+            if ["final_attr", "override_attr", "dynamic_attr", "lazy_attr"].contains(kind) { return nil }
+            if attribute["access_level"]?.string == "open" { return nil }
+            if attribute["implicit"]?.bool == true { continue }
+            guard let place = range(attribute) else { return nil }
+            method.first = min(method.first, place.start)
+            if !modifiers.contains(kind) { method.attribute = max(method.attribute ?? 0, place.end) }
+        }
+        method.previous = members.compactMap { range($0)?.end }.filter { $0 < method.first }.max()
+        return method
+    }
+
+    private static let modifiers: Set = [
+        "access_control_attr", "setter_access_attr", "nonisolated_attr", "mutating_attr", "nonmutating_attr",
+    ]
+
+    private static func symbol(_ value: JSON) -> String? {
+        guard let name = value["usr"]?.string, name.hasPrefix("s:") else { return nil }
+        return "$s" + name.dropFirst(2)
     }
 
     private static func name(_ value: JSON) -> String? { value["name"]?["base_name"]?["name"]?.string }

@@ -113,6 +113,25 @@ struct SourceToken {
         return position < text.count ? position : nil
     }
 
+    /// Only comments stand there.
+    func isBlank(_ range: Range<Int>) -> Bool {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            if text[position...].starts(with: Array("//".utf8)) {
+                position = text[position...].firstIndex(of: UInt8(ascii: "\n")) ?? text.count
+            } else if text[position...].starts(with: Array("/*".utf8)) {
+                position = endOfComment(from: position)
+            } else if [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r")].contains(
+                text[position])
+            {
+                position += 1
+            } else {
+                return false
+            }
+        }
+        return true
+    }
+
     /// Comments nest.
     private func endOfComment(from start: Int) -> Int {
         var (position, depth) = (start, 0)

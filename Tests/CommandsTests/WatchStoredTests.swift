@@ -3,7 +3,7 @@ import HotpatchTestSupport
 import Testing
 
 extension CommandTests {
-    /// Stored properties that classes get while their objects live.
+    /// Stored properties and methods that classes get while their objects live.
     @Suite struct WatchStoredTests {
         private static let sources = "\(Workshop.package)/Tests/Victims/watch-stored"
         private static let stall = Result { try makeStall() }
@@ -131,6 +131,75 @@ extension CommandTests {
                 #expect(try watched.event("refused", "applied", "unchanged")["event"] == .string("unchanged"))
             }
             #expect(try watched.ask("take") == "1")
+            #expect(watched.finish() == -SIGTERM)
+        }
+
+        /// Whatever a vtable has no slot for is final, for all that use it, until the program is built again.
+        @Test func methods() throws {
+            let watched = try Self.watch()
+            for answer in ["1", "2"] { #expect(try watched.ask("visit") == answer) }
+            #expect(try watched.ask("big") == "1 here")
+            try apply(
+                watched, Self.till,
+                (
+                    "    var visits = 0\n",
+                    """
+                        var visits = 0
+                        // Above what is there already.
+                        @discardableResult
+                        public func greet() -> String {
+                            let word = label
+                            return "\\(word) \\(self[2])"
+                        }
+                        class var name: String { "\\(self)" }
+                        private func twice(_ number: Int) async -> Int { 2 * number }
+                    public subscript(_ factor: Int) -> Int {
+                        get { visits * factor }
+                        set { visits = newValue / factor }
+                    }
+
+                    """
+                ),
+                (
+                    "        return \"\\(visits)\"\n    }",
+                    "        return greet()\n    }\n    var label: String { Self.name }"
+                ))
+            for answer in ["Desk 6", "Desk 8"] { #expect(try watched.ask("visit") == answer) }
+            #expect(try watched.ask("big") == "BigDesk 4 here")
+            // In another module, and with a stored property of the same class.
+            try apply(
+                watched, "Sources/Stall/Board.swift",
+                ("\"none\"", "defer { desk[10] = 80 }; return \"\\(desk.greet()) and \\(big.greet())\""))
+            #expect(try watched.ask("desks") == "Desk 8 and BigDesk 4")
+            #expect(try watched.ask("visit") == "Desk 18")
+            try apply(
+                watched, Self.till,
+                ("var label: String { Self.name }", "var sign = 7; var label: String { \"\\(sign)\" }"))
+            #expect(try watched.ask("desks") == "7 18 and 7 4")
+            try apply(
+                watched, Self.till,
+                ("served += 1", "served += bonus"),
+                ("    private var served = 0\n", "    private var served = 0; private var bonus: Int { 20 }\n"))
+            #expect(try watched.ask("serve") == "20")
+            // What the compiler says has its place.
+            try watched.save(Self.till, ("let word", "let none = 1; let word"))
+            #expect(try watched.event("warnings")["output"].string?.contains("Till.swift:45:13: warning:") == true)
+            try watched.save(Self.till, ("visits * factor", "visit * factor"))
+            let failed = try watched.event("compile-failed", "applied", "refused")
+            let output = failed["output"].string ?? ""
+            #expect(output.contains("Till.swift:51:11: error:") && !output.contains("final"), "\(failed)")
+            try watched.save(Self.till, ("visit * factor", "visits * factor + 1"))
+            _ = try watched.event("applied")
+            #expect(try watched.ask("desks") == "7 17 and 7 5")
+            // A file that was not saved with the method overrides it.
+            try watched.save(
+                "Sources/StallCore/BigDesk.swift",
+                ("    public override", "    public override func greet() -> String { \"Big\" }\n    public override"))
+            let restarting = try watched.event("restarting", "applied", "compile-failed", "refused")
+            let reason = restarting["reason"].string ?? "\(restarting)"
+            #expect(reason.contains("BigDesk: override of method 'greet()' added"), "\(reason)")
+            _ = try watched.event("restarted", seconds: 300)
+            #expect(try watched.ask("desks") == "7 1 and Big")
             #expect(watched.finish() == -SIGTERM)
         }
     }

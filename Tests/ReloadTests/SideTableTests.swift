@@ -6,15 +6,19 @@ import Testing
 
 /// Swift files in which stored properties are kept in tables.
 @Suite struct SideTableTests {
-    /// What the compiler tells of a source, and the source with properties of it in tables: each `Type.name`, in the order of their numbers.
-    private static func rewrite(_ text: String, _ names: [String]) throws -> String? {
+    private static func outline(_ text: String) throws -> SourceOutline {
         let directory = try TemporaryDirectory("table")
         let (path, output) = (directory.path + "/Shop.swift", directory.path + "/outline.json")
         try BuildPackage.write(text, to: path)
         try runTool(
             "swiftc", "-frontend", "-dump-ast", "-dump-ast-format", "json", "-experimental-skip-all-function-bodies",
             "-suppress-warnings", "-parse-as-library", "-primary-file", path, "-module-name", "Stall", "-o", output)
-        let outline = SourceOutline(try JSON(reading: BuildFiles.read(output), depth: 1000))
+        return SourceOutline(try JSON(reading: BuildFiles.read(output), depth: 1000))
+    }
+
+    /// A source with properties of it in tables: each `Type.name`, in the order of their numbers.
+    private static func rewrite(_ text: String, _ names: [String]) throws -> String? {
+        let outline = try outline(text)
         let source = SideTableSource(outline: outline, text: Array(text.utf8)) { $0 == "$sSiD" ? "Int" : nil }
         let tables = names.enumerated().compactMap { index, name -> SideTableSource.Table? in
             let parts = name.split(separator: ".").map(String.init)
@@ -126,6 +130,52 @@ import Testing
     ])
     func refused(_ source: String) throws {
         #expect(try Self.rewrite(source, ["Shop.a"]) == nil)
+    }
+
+    /// Every method that can be final is, and nothing has another line, or another column behind a line of its own.
+    @Test func methods() throws {
+        // What it gets stands between signs.
+        let marked = """
+            open class Shop<Item> {« final» // {
+                // A note; { of it.
+                func a() {}«; final»
+                /* Another */ public class func b() {}
+                public static func c() {}
+                final func d() {}«; final» /* { */
+                var e: Int { 1 }
+                var f = 1; lazy var g = 2«; final»
+                private subscript(_ h: Int) -> String {
+                    get { "" }
+                    set {}
+                } // end
+                @discardableResult @available(*, deprecated)« final»
+                public func i() -> Int { 1 }; «final »func j() async throws {}
+                open func k() {}
+            #if true
+                nonisolated «final »func l() {}
+            #endif
+                init() {}; class Inner {« final»
+                func m() {} }
+            }
+            class Sub: Shop<Int> {
+                override func a() {}
+                override init() {}«; final»
+                class var n: Int { 2 }
+            }
+            extension Shop { func o() {} }
+            actor Clerk {« final» func p() {} }
+
+            """
+        let text = marked.split(separator: "«").map { part in
+            part.split(separator: "»", maxSplits: 1).last ?? ""
+        }.joined()
+        let outline = try Self.outline(text)
+        let functions = outline.classes.flatMap { type, found in
+            found.methods.keys.map { (type: type, name: $0.hasSuffix("p") ? $0.dropLast() + "g" : $0) }
+        }
+        let source = SideTableSource(outline: outline, text: Array(text.utf8)) { _ in nil }
+        let rewritten = source.rewritten([], final: functions).map { String(decoding: $0, as: UTF8.self) }
+        #expect(rewritten == marked.filter { $0 != "«" && $0 != "»" })
     }
 
     /// The rewritten file does what the original did, but that a value is made when it is read first.

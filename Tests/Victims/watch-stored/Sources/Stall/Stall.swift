@@ -8,6 +8,7 @@ struct Stall {
         alarm(300)  // whatever happens to the test
         let (till, clerk, shelf, price) = (Till(), Clerk(), Shelf<Int>(), Price())
         var second: Till? = Till()
+        let (desk, big) = (Desk(), BigDesk())
         while let line = readLine() {
             let answer =
                 switch line {
@@ -20,6 +21,9 @@ struct Stall {
                 case "shelf": shelf.count
                 case "price": price.text
                 case "board": board(till)
+                case "visit": desk.visit()
+                case "big": big.visit()
+                case "desks": desks(desk, big)
                 default: "what?"
                 }
             print("= \(answer)")

@@ -35,3 +35,15 @@ public struct Price {
 
     public var text: String { "\(amount)" }
 }
+
+/// It may have subclasses.
+open class Desk {
+    var visits = 0
+
+    public init() {}
+
+    public func visit() -> String {
+        visits += 1
+        return "\(visits)"
+    }
+}

@@ -1,0 +1,3 @@
+public final class BigDesk: Desk {
+    public override func visit() -> String { super.visit() + " here" }
+}
