@@ -133,6 +133,9 @@ public struct PlannedPatch: Sendable {
     public var refused: [RefusedReplacement]
     /// Notes for the user: indirect jumps that could not be checked, and the like.
     public var notes: [String]
+    /// What the note of such a jump ends with, behind the function's name.
+    public static let uncheckedJump =
+        "has a computed jump that could not be checked: it must not lead into its first bytes"
     var stores: [DataStore]
     /// Of the ledger so far.
     var texts: [String]

@@ -66,9 +66,7 @@ extension Planning {
         plan.append(detour, leadingTo: replacement.address)
         newSites.append(site)
         if detour.hasUncheckedIndirectJump {
-            notes.append(
-                "\(name(function)) has a computed jump that could not be checked: it must not lead into its first bytes"
-            )
+            notes.append("\(name(function)) \(PlannedPatch.uncheckedJump)")
         }
         return site
     }
