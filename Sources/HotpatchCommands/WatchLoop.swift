@@ -491,6 +491,7 @@ final class WatchLoop {
         }
         let saved = files.sorted()
         var notes: [String] = []
+        var summary: CommitSummary?
         switch outcome {
         case .nothing(let said):
             report.write(.unchanged(files: saved, times(nil)))
@@ -499,13 +500,14 @@ final class WatchLoop {
             report.write(.restored(TerminalReload(files: saved, functions: [], times: times(summary))))
         case .applied(let applied):
             var reload = TerminalReload(files: saved, functions: applied.functions, times: times(applied.summary))
-            reload.keptOld = applied.kept
+            reload.keptOld = applied.kept.filter { !WatchNotes.isDetail($0, applied.summary) }
             let once = applied.functions.filter(Self.runsOnce)
             reload.notReached = once.map { "\($0): it runs, and is not called again" }
             report.write(.applied(reload))
-            notes = applied.notes.filter { !applied.kept.contains($0) }
+            notes = applied.notes.filter { !reload.keptOld.contains($0) }
+            summary = applied.summary
         }
-        for note in notes { report.write(.notice(note)) }
+        for note in notes { report.write(WatchNotes.isDetail(note, summary) ? .detail(note) : .notice(note)) }
         if case .applied = outcome, !saidForks, let program {
             let forks = supervisor.forks.map(String.init)
             guard let first = forks.first else { return }

@@ -69,6 +69,8 @@ public enum TerminalEvent: Hashable, Sendable {
     case exited(SupervisedProcess?, ChildEnd)
     /// Something that must be known, and is no error.
     case notice(String)
+    /// Something that nobody can do anything about. Said to programs, and to a person who wants to know all.
+    case detail(String)
     /// `what. why. try this.`
     case error(String)
 
@@ -90,6 +92,7 @@ public enum TerminalEvent: Hashable, Sendable {
         case .executed: "executed"
         case .exited: "exited"
         case .notice: "notice"
+        case .detail: "detail"
         case .error: "error"
         }
     }
@@ -152,7 +155,7 @@ extension TerminalEvent {
                 add("core", .bool(core))
             case .unknown: break
             }
-        case .notice(let text), .error(let text): add("message", .string(text))
+        case .notice(let text), .detail(let text), .error(let text): add("message", .string(text))
         }
         guard case .object(let head) = JSON.document(["event": .string(name)]) else { return .null }
         return .object(head + members)

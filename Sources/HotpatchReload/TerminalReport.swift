@@ -119,6 +119,7 @@ struct TerminalLines {
             let end = paint(end == .exited(code: 0) ? .dim : .red, "\(end)")
             return [process.map { line(Self.name($0), end) } ?? paint(.bold, "the command") + " " + end]
         case .notice(let text): return [paint(.yellow, "note: ") + printable(text)]
+        case .detail(let text): return verbose ? [paint(.dim, "note: ") + printable(text)] : []
         case .error(let text): return [paint(.red, "error: ") + printable(text)]
         }
     }

@@ -39,6 +39,8 @@ import Testing
         )
         #expect(text(.saved(files: reload.files)) == "")
         #expect(text(.saved(files: reload.files), verbose: true) == "Routes.swift, Model.swift  saved\n")
+        #expect(text(.detail("a")) == "")
+        #expect(text(.detail("a"), verbose: true) == "note: a\n")
         #expect(text(.copied(files: ["/app/a.html"])) == "a.html  copied\n")
     }
 
@@ -171,6 +173,7 @@ import Testing
                 #""exited","pid":4711,"executable":"/app/.build/debug/App","signal":"SIGSEGV","core":false"#
             ),
             (.exited(nil, .unknown), #""exited""#), (.notice("a"), #""notice","message":"a""#),
+            (.detail("a"), #""detail","message":"a""#),
             (.error("b"), #""error","message":"b""#),
         ]
         for (event, members) in rows { #expect(json(event) == #"{"schema":1,"event":"# + members + "}\n") }

@@ -1,0 +1,22 @@
+import HotpatchEngine
+import HotpatchPlan
+
+/// What is said of an edit, and needs nobody's attention.
+enum WatchNotes {
+    /// Whoever edits can do nothing about it, or need not.
+    /// - Parameter summary: of the commit that it is said of.
+    static func isDetail(_ note: String, _ summary: CommitSummary?) -> Bool {
+        note.hasSuffix(PlannedPatch.uncheckedJump) || isAutoclosure(note)
+            || summary.flatMap(interruptionText).map { $0 == note } ?? false
+    }
+
+    /// What an operator or a function took and calls itself, in nearly all cases at once: `a ?? b`. What a method became that is kept as a
+    /// value is an implicit closure in another one.
+    private static func isAutoclosure(_ note: String) -> Bool {
+        guard note.hasPrefix("implicit closure in "), note.contains(" is gone: kept as it was where it is stored")
+        else {
+            return false
+        }
+        return !note.dropFirst("implicit closure in ".count).hasPrefix("implicit closure")
+    }
+}
