@@ -351,6 +351,7 @@ final class WatchLoop {
         }
         guard reasons.isEmpty else {
             guard isSettled else { return }
+            report.write(.saved(files: files.sorted()))
             return restart(files, because: reasons.joined(separator: "\n"))
         }
         var recipe = program.recipe
@@ -384,6 +385,7 @@ final class WatchLoop {
             }
         }
         guard let work else { return fail("no thread could be started. Save again.") }
+        report.write(.saved(files: files.sorted()))
         let now = linux_monotonic_time()
         compiling = Compiling(
             work: work, process: process, files: files, removed: removed, recipe: recipe,

@@ -45,7 +45,8 @@ public enum TerminalEvent: Hashable, Sendable {
     case launched(pid: Int32, command: [String])
     /// The program was found, and what is saved becomes live in it.
     case ready(SupervisedProcess, files: Int)
-    /// Files were saved. Said to programs, and to a person who wants to know all.
+    /// Files were saved, and are compiled: said again where more follow before they are. Said to programs, and to a person who wants to know
+    /// all.
     case saved(files: [String])
     case applied(TerminalReload)
     /// An edit was undone: the original code runs.

@@ -187,7 +187,16 @@ extension CommandTests {
             }
             for watched in [first, second] { #expect(watched.finish() == -SIGTERM) }
             let events = String(decoding: try Workshop.bytes(of: "\(folder)/events"), as: UTF8.self)
-            let names = events.components(of: "\n").filter { !$0.isEmpty }.map { Parsed($0 + "\n")["event"] }
+            let all = events.components(of: "\n").filter { !$0.isEmpty }.map { Parsed($0 + "\n") }
+            // What is compiled is said before what comes of it.
+            let saved = all.indices.filter { all[$0]["event"] == .string("saved") }
+            for index in saved {
+                #expect(all[index]["files"] == .array([.string("\(folder)/kiosk.c")]), "\(events)")
+            }
+            for index in all.indices where all[index]["event"] == .string("applied") {
+                #expect(saved.contains(index - 1), "\(events)")
+            }
+            let names = all.map { $0["event"] }.filter { $0 != .string("saved") }
             #expect(names == ["launched", "ready", "applied", "applied", "applied"].map { .string($0) }, "\(events)")
         }
 
