@@ -166,11 +166,13 @@ public final class ObjectSession {
             guard error.exitCode == .refused, error.restartReasons.isEmpty, !mayTrace(pid) else { throw error }
             if let process = ReloaderClient(pid: pid, options: options) { return try asking(process) }
             var error = error
-            error.description +=
-                " A program that calls ReloaderLoop.start() of the Hotpatch library can be edited without being traced."
+            error.description += " " + Self.askingIsPossible
             throw error
         }
     }
+
+    static let askingIsPossible =
+        "A program that calls ReloaderLoop.start() of the Hotpatch library can be edited without being traced."
 
     private func begin() throws(CommandError) -> Session {
         let known = session

@@ -27,6 +27,8 @@ final class WatchLoop {
     /// Why nothing that is saved goes into the program that runs: it is optimised, for instance.
     private var obstacle: String?
     private var saidObstacle: String?
+    /// What keeps each edit out of the processes, without their numbers, and was said in full.
+    private var saidLasting: Set<String> = []
     /// It was said which processes an edit does not reach.
     private var saidForks = false
     private var launchedAt: UInt64 = 0
@@ -181,7 +183,7 @@ final class WatchLoop {
 
     /// Something was saved, and there is no program that it could go into.
     private func leaveAsItIs() {
-        if let obstacle = obstacle ?? closedProcess() {
+        if let obstacle = obstacle ?? closedProcess().map(briefly) {
             restart(Set(dirty.keys), because: obstacle)
         } else if !isFound, !saidMissing, BuildInvocation(watch.command) == nil,
             linux_monotonic_time() > launchedAt + 3_000_000_000
@@ -205,7 +207,15 @@ final class WatchLoop {
                 pid: pid, allowSeccomp: watch.options.allowSeccomp,
                 deadline: .after(milliseconds: watch.options.timeout))
             return nil
-        } catch { return "\(error)" }
+        } catch { return "\(error)" + (mayTrace(pid) ? "" : " " + ObjectSession.askingIsPossible) }
+    }
+
+    /// What keeps every edit out of a process is said in full once, with what can be done about it; then only what it is.
+    /// - Parameter reason: `what. why. try this.`
+    private func briefly(_ reason: String) -> String {
+        if saidLasting.insert(reason.filter { !$0.isNumber }).inserted { report.write(.notice(reason)) }
+        let end = reason.indices.first { reason[$0...].hasPrefix(". ") }
+        return end.map { String(reason[..<$0]) } ?? reason
     }
 
     /// What is built goes on: it is to be started though nothing runs any more.
@@ -467,7 +477,7 @@ final class WatchLoop {
                 try program.apply(compiled), files, savedAt: savedAt, compiled: nanoseconds, linkedFrom: started)
             for note in compiled.notes { report.write(.notice(note)) }
         } catch {
-            let reasons = error.isLasting ? [error.description] : error.restartReasons
+            let reasons = error.isLasting ? [briefly(error.description)] : error.restartReasons
             if !reasons.isEmpty {
                 restart(files, because: reasons.joined(separator: "\n"))
             } else {
