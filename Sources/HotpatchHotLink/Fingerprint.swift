@@ -8,6 +8,9 @@ import HotpatchSymbols
 public struct Fingerprint: Hashable, Sendable {
     /// What a method of a value does with `self`; nil where there is none, or the name tells.
     public var selfUse: DebugFacts.SelfUse?
+    /// What gets, sets or changes a property in place. Where that is stored, and nobody observes it, the compiler writes these itself, and
+    /// describes no `self`.
+    var isAccessor = false
     public var isAsync: Bool
     /// Nil where it is not described.
     public var throwsError: Bool?
@@ -46,6 +49,8 @@ public struct Fingerprint: Hashable, Sendable {
         let text = Demangling.demangle(name) ?? name
         guard text.hasPrefix("closure #") || text.hasPrefix("implicit closure #") || text.contains(" #") else {
             selfUse = function.facts.selfUse
+            let accessor = SymbolKind.owner(of: name) ?? name
+            isAccessor = ["vg", "vs", "vM", "vr"].contains { accessor.hasSuffix($0) }
             return
         }
         let arguments = Self.arguments(in: text)
@@ -92,7 +97,10 @@ public struct Fingerprint: Hashable, Sendable {
         if (throwsError ?? false) != (old.throwsError ?? false) {
             return throwsError == true ? "now throws" : "no longer throws"
         }
-        if selfUse != old.selfUse {
+        // A property that is observed from now on, or no longer, lies where it did: its accessors are called as they were.
+        let isSynthesised = selfUse == nil || old.selfUse == nil
+        let isObserved = isAccessor && isSynthesised && ![selfUse, old.selfUse].contains(.consumed)
+        if selfUse != old.selfUse, !isObserved {
             switch (old.selfUse, selfUse) {
             case (_, .mutated?): return "is now mutating"
             case (_, .consumed?): return "now consumes self"

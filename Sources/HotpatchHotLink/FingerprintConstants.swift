@@ -13,16 +13,10 @@ public enum ConstantChange: Hashable, Sendable {
     /// New code cannot use what the process has.
     case impossible(name: String, reason: String)
 
-    /// - Parameter constants: the `let`s of both objects (`constants(old:new:)`); nil where nothing is known of them.
+    /// - Parameter constants: the `let`s of both objects, as DWARF tells; nil where nothing is known of them.
     public static func all(old: ObjectGraph, new: ObjectGraph, constants: Set<String>?) -> [ConstantChange] {
         var reader = ConstantReader(old, new, constants)
         return reader.changes()
-    }
-
-    /// The variables that are constant in both objects, as DWARF tells.
-    public static func constants(old: ElfImage, new: ElfImage) -> Set<String>? {
-        guard let before = ObjectDescriptions(of: old), let after = ObjectDescriptions(of: new) else { return nil }
-        return before.constants.intersection(after.constants)
     }
 }
 

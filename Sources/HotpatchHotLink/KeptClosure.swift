@@ -57,6 +57,11 @@ struct KeptClosure: CustomStringConvertible {
     static func short(_ function: String) -> String {
         var text = ""
         var rest = Substring(function)
+        // `(extension in Shop):Swift.Array.every(…)`
+        for word in ["", "static "] where rest.hasPrefix(word + "(extension in ") {
+            guard let end = rest.firstIndex(of: ":") else { break }
+            (text, rest) = (word, rest[rest.index(after: end)...])
+        }
         // `Shop.(Shelf in _1A2B).fill(…)`
         while let open = rest.firstIndex(of: "("), open == rest.startIndex || rest[rest.index(before: open)] == ".",
             let close = rest[open...].firstIndex(of: ")")

@@ -105,7 +105,9 @@ struct LazyConstant {
     /// The variable itself, and what the runtime keeps of types.
     private func isOwnState(_ name: String) -> Bool {
         name == variable || constants.contains(name)
-            || ["WL", "MD", "ML", "N", "Mf", "WP", "Mn", "WV"].contains { name.hasPrefix("$s") && name.hasSuffix($0) }
+            || ["WL", "MD", "ML", "N", "Mf", "WP", "Mc", "Mn", "WV"].contains {
+                name.hasPrefix("$s") && name.hasSuffix($0)
+            }
     }
 
     /// Of the standard library, and without what asks the world outside, chance or the clock.
@@ -145,9 +147,8 @@ struct LazyConstant {
         func isValue(_ type: Substring, _ depth: Int) -> Bool {
             guard depth < 16 else { return false }
             if let base = own[String(type)] {
-                // Only structures and enumerations have value witnesses of their own.
-                guard let fields = layout.fields[base], layout.values[base] != nil,
-                    layout.nominals[base]?.isGeneric == false
+                guard let fields = layout.fields[base], let nominal = layout.nominals[base], nominal.isValue,
+                    !nominal.isGeneric
                 else { return false }
                 guard known.insert(base).inserted else { return true }
                 return fields.fields.allSatisfy { field in

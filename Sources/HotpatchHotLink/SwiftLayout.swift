@@ -28,6 +28,8 @@ struct SwiftLayout {
 
     /// A type's descriptor (`Mn`).
     struct Nominal {
+        /// A structure or an enumeration.
+        var isValue: Bool
         var isGeneric: Bool
         /// Of its generic parameters and what is asked of them.
         var generics: [String]
@@ -175,7 +177,8 @@ struct SwiftLayout {
         let methods = record.symbols(ending: "Tq", descriptors)
         let header = isClass ? 44 : 28
         var nominal = Nominal(
-            isGeneric: flags & 0x80 != 0, generics: [], superclass: isClass ? record.references[20] ?? "" : "",
+            isValue: [17, 18].contains(flags & 0x1F), isGeneric: flags & 0x80 != 0, generics: [],
+            superclass: isClass ? record.references[20] ?? "" : "",
             isActor: isClass && flags & 0x80_0000 != 0, methods: [], overrides: [])
         nominal.methods = methods.map { record.graph.object.symbols[$0].name }
         if nominal.isGeneric, let parameters = record.number(at: header + 8, 2),

@@ -50,7 +50,9 @@ enum SwiftLayoutNames {
 
     /// A member of a type, as "method 'reset()'", from the name of its function; and the member's own name.
     static func member(_ function: String, of type: String) -> (text: String, name: String) {
-        member(ofText: text(function, without: "method descriptor for "), of: type)
+        // A slot holds the record of an async function (`Tu`).
+        let function = function.hasSuffix("Tu") ? String(function.dropLast(2)) : function
+        return member(ofText: text(function, without: "method descriptor for "), of: type)
     }
 
     static func member(ofText written: String, of type: String) -> (text: String, name: String) {

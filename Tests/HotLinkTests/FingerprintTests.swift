@@ -1,9 +1,9 @@
 import Glibc
 import HotpatchELF
-import HotpatchHotLink
-import HotpatchTestSupport
 import HotpatchTestSupport
 import Testing
+
+@testable import HotpatchHotLink
 
 /// What the name of a function leaves out of how it is called, and what an edit does to constants.
 @Suite struct FingerprintTests {
@@ -36,6 +36,16 @@ import Testing
         func kept() -> some Equatable { 3 }
         var value: some Equatable { 3 }
         actor Teller { var n = 0; func tell() async throws -> Int { n } }
+        final class Watched {
+            var log = ""
+            var later = 1
+            var former = 1 { didSet { log += "x" } }
+        }
+        struct Seen {
+            var log = ""
+            var later = 1
+            var former = 1 { willSet { log += "x" } }
+        }
 
         let pageSize = 20
         private let limit = 7
@@ -83,6 +93,16 @@ import Testing
         func kept() -> some Equatable { 4 }
         var value: some Equatable { "3" }
         actor Teller { var n = 0; func tell() async throws -> Int { n + 1 } }
+        final class Watched {
+            var log = ""
+            var later = 1 { willSet { log += "x" } didSet { log += "y" } }
+            var former = 1
+        }
+        struct Seen {
+            var log = ""
+            var later = 1 { didSet { log += "x" } }
+            var former = 1
+        }
 
         let pageSize = 50
         private let limit = 8
@@ -173,7 +193,7 @@ import Testing
     @Test func constantsAreStored() throws { try checkConstants(Self.edited.get()) }
 
     private func checkConstants(_ edited: EditedSource) throws {
-        let constants = ConstantChange.constants(old: edited.oldFile, new: edited.newFile)
+        let constants = try InterfaceComparison(edited.oldFile, edited.newFile).constants
         var found: [String: ConstantChange] = [:]
         for change in ConstantChange.all(old: edited.old, new: edited.new, constants: constants) {
             found[Self.name(of: change)] = change

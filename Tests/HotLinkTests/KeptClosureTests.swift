@@ -9,6 +9,9 @@ import Testing
         ("Shop.(Shelf in _1A2B).fill(with: (Swift.Int) -> Swift.Int) -> ()", "Shelf.fill"),
         ("Shop.first<A where A: Swift.Equatable>(of: A) -> A", "first"),
         ("Shop.Cart.total.getter : Swift.Int", "Cart.total.getter"),
+        ("(extension in Shop):Swift.Collection.every(Swift.Int) -> Swift.Array<A.Element>", "Collection.every"),
+        ("static (extension in Shop):Swift.Int.make() -> Swift.Int", "static Int.make"),
+        ("(extension in ", "(extension in "),
         (
             "variable initialization expression of Shop.rules : Swift.Array<Shop.Rule>",
             "variable initialization expression of rules"

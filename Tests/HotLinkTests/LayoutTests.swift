@@ -173,6 +173,15 @@ import Testing
         #expect(Set(slots.map(\.old)) == ["$s4Shop1AC1fACyF", "$s4Shop1AC1gyyF"])
     }
 
+    /// The slot of an async function holds its record, which nobody who reads of it asked for.
+    @Test func anAsyncOverrideIsNamedAsAny() throws {
+        func source(_ body: String) -> String {
+            "class A { func f(_ n: Int) async -> Int { n } }\nclass B: A { \(body) }"
+        }
+        let edited = try EditedSource(source(""), source("override func f(_ n: Int) async -> Int { n + 1 }"))
+        #expect(edited.reasons == ["B: override of method 'f(Int)' added"])
+    }
+
     @Test func opaqueResultsNameTheirFunction() throws {
         let edited = try Self.edited.get()
         let functions = RestartReason.all(old: edited.old, new: edited.new).compactMap { reason in
