@@ -204,6 +204,8 @@ struct ObjectCutter {
             }
             return (.piece(piece, offset: inside), -distance)
         }
+        // What its resolver chose when the program started, the process knows.
+        if symbol.isIndirect { return (.symbol(relocation.symbol), relocation.addend) }
         if let piece = pieceOfSymbol[relocation.symbol] {
             return (.piece(piece, offset: 0), relocation.addend)
         }

@@ -151,6 +151,8 @@ public struct ObjectEdit: Sendable {
                 continue
             }
             guard threadLocals[index] != nil else {
+                // Nothing that runs uses it: it was new, and not needed.
+                if !isUsed(threadLocal: partner) { continue }
                 throw LinkError.unsupported(
                     path: new.object.path,
                     what: "the thread-local variable \(piece.name) of the old object is not in the process",
@@ -159,6 +161,17 @@ public struct ObjectEdit: Sendable {
             if old.size(of: partner) == new.size(of: index), old.bytes(of: partner) != new.bytes(of: index) {
                 notes.append("\(display(piece.name)): its value is kept: each thread has its own")
             }
+        }
+    }
+
+    /// Whether code or data of the old object uses a thread-local of it, and is in the process.
+    private func isUsed(threadLocal piece: Int) -> Bool {
+        old.pieces.indices.contains { index in
+            (baseline.places[index] != nil || old.pieces[index].kind.isAnonymous)
+                && old.pieces[index].references.contains { reference in
+                    guard case .piece(let target, _) = reference.target else { return false }
+                    return target == piece
+                }
         }
     }
 

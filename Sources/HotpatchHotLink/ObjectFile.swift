@@ -67,6 +67,8 @@ public struct ObjectFile: Sendable {
         }
 
         public var isFunction: Bool { type == UInt8(STT_FUNC) }
+        /// STT_GNU_IFUNC: what it leads to its resolver chooses, which is the code that lies there.
+        public var isIndirect: Bool { type == UInt8(STT_GNU_IFUNC) }
         public var isSection: Bool { type == UInt8(STT_SECTION) }
         public var isThreadLocal: Bool { type == UInt8(STT_TLS) }
         public var isUndefined: Bool { place == .undefined }

@@ -39,7 +39,10 @@ public struct ObjectLinker: Sendable {
         self.live = live
         for (number, edit) in edits.enumerated() {
             for (index, piece) in edit.new.pieces.enumerated() {
-                for symbol in piece.symbols where edit.new.object.symbols[symbol].binding != .local {
+                for symbol in piece.symbols
+                where edit.new.object.symbols[symbol].binding != .local
+                    && !edit.new.object.symbols[symbol].isIndirect
+                {
                     definitions[edit.new.object.symbols[symbol].name] = Place(edit: number, piece: index)
                 }
             }
@@ -112,6 +115,7 @@ public struct ObjectLinker: Sendable {
                             name, file: nil, for: edits[place.edit].new.object.path)
                         if otherThreadLocals[name] == nil { missing.insert(name) }
                     } else if !isWeak, live.address(ofUndefined: name) == nil {
+                        try checkIndirect(reference.target, in: place.edit)
                         missing.insert(name)
                     }
                 }
@@ -166,6 +170,17 @@ public struct ObjectLinker: Sendable {
                 mark(target)
             }
         }
+    }
+
+    /// No resolver is called for one that the process does not have.
+    private func checkIndirect(_ target: ObjectGraph.Target, in edit: Int) throws {
+        let object = edits[edit].new.object
+        guard case .symbol(let index) = target, object.symbols[index].isIndirect else { return }
+        throw LinkError.unsupported(
+            path: object.path,
+            what:
+                "what \(object.symbols[index].name) leads to is chosen when the program starts (ifunc), and it is new",
+            remedy: "Call what its resolver would choose, or restart.")
     }
 
     private func check(_ reference: ObjectGraph.Reference, leadsTo target: Place) throws {

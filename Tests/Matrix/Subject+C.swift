@@ -17,6 +17,9 @@ extension Subject {
             static int (*const operations[])(int, int) = {add, sub};
             static int helper(int n) { static int calls = 1; return n * 10 + calls - 1; }
             int scaled(int n) { return n * FACTOR; }
+            static int chosen(void) { return 6; }
+            static int (*choose(void))(void) { return chosen; }
+            int indirect(void) __attribute__((ifunc("choose")));
             static int sum(struct pair p) { return p.a + p.b; }
             static const char *name(int n) {
                 switch (n) {
@@ -39,12 +42,13 @@ extension Subject {
                 else if (!strcmp(question, "const")) sprintf(text, "%d", limit);
                 else if (!strcmp(question, "struct")) { struct pair p = {3, 4}; sprintf(text, "%d", sum(p)); }
                 else if (!strcmp(question, "switch")) sprintf(text, "%s %s", name(3), name(9));
+                else if (!strcmp(question, "indirect")) sprintf(text, "%d %d", indirect(), one);
                 else if (!strcmp(question, "enum")) sprintf(text, "%d", some);
                 else sprintf(text, "?");
                 return text;
             }
             """#,
-        questions: ["function", "helper", "table", "names", "static", "const", "struct", "switch", "enum"],
+        questions: ["function", "helper", "table", "names", "static", "const", "struct", "switch", "enum", "indirect"],
         cells: [
             Cell(
                 "C: function", "its body", [("n * FACTOR", "n * FACTOR + 1")], .applied, ["function": "function v1 7"]),
@@ -104,6 +108,43 @@ extension Subject {
                 [("default: return \"many\"", "case 9: return \"nine\";\n    default: return \"many\"")], .applied,
                 ["switch": "three nine"]),
             Cell("C: enum", "a value of it", [("some = 7", "some = 8")], .refused("kind: 'some = 8' changed")),
+            Cell(
+                "C: function that a resolver chooses (ifunc)", "its caller",
+                [("indirect(), one", "indirect() * 10, one")], .applied, ["indirect": "60 1"]),
+            Cell(
+                "C: function that a resolver chooses (ifunc)", "its body", [("{ return 6; }", "{ return 7; }")],
+                .applied, ["indirect": "7 1"]),
+            Cell(
+                "C: function that a resolver chooses (ifunc)", "one is added, and called",
+                [
+                    (
+                        "static int sum(struct pair p)",
+                        "int other(void) __attribute__((ifunc(\"choose\")));\nstatic int sum(struct pair p)"
+                    ),
+                    ("indirect(), one", "other(), one"),
+                ], .refused("what other leads to is chosen when the program starts (ifunc), and it is new")),
+        ],
+        sequences: [
+            EditSequence(
+                name: "a function that a resolver chooses is called by each edit, and edited",
+                steps: [
+                    ([("\"%d %d\", indirect(), one", "\"%d, %d\", indirect(), one")], ["indirect": "6, 1"]),
+                    ([("{ return 6; }", "{ return 7; }")], ["indirect": "7, 1"]),
+                    ([("\"%d, %d\", indirect()", "\"%d; %d\", indirect()")], ["indirect": "7; 1"]),
+                ]),
+            EditSequence(
+                name: "a thread-local that nothing uses is added, and other edits follow",
+                steps: [
+                    (
+                        [
+                            ("static int hits = 5;", "static int hits = 5;\nstatic __thread int own = 3;"),
+                            ("n * 10 +", "n * 11 +"),
+                        ],
+                        ["helper": "helper 44"]
+                    ),
+                    ([("n * 11 +", "n * 12 +")], ["helper": "helper 48"]),
+                    ([("\nstatic __thread int own = 3;", ""), ("n * 12 +", "n * 13 +")], ["helper": "helper 52"]),
+                ]),
         ])
 
     static let cxx = Subject(
