@@ -200,11 +200,11 @@ struct Baseline: Sendable {
         guard linked.row.subject == .threadPointerOffset || linked.row.subject == .moduleOffset,
             linked.row.byteCount == 4, case .piece(let index, let inside) = reference.target,
             let found = try? live.threadLocal(graph.pieces[index].name, file: file, for: graph.object.path),
-            case .program(let offset) = found, let distance = live.threadPointerOffset(offset)
+            let distance = live.threadPointerOffset(of: found)
         else { return true }
         let added = reference.addend &+ linked.addendChange &+ Int64(inside)
         // Where the code before it was relaxed, an offset in the module is one from the thread pointer.
-        return [distance, offset].contains { linked.field.holds(Int64(bitPattern: $0) &+ added) }
+        return [distance, found.offset].contains { linked.field.holds(Int64(bitPattern: $0) &+ added) }
     }
 
     /// An entry of a PLT, or code that was linked into the process later.

@@ -113,7 +113,11 @@ struct LinkLayout: Sendable {
         if variable.isOurs { place(.address) }
         if case .new(let section, _) = variable { block(section) }
         guard let slot = ThreadLocalSlot(reference.row, variable, addend: reference.addend) else { return }
-        if slot.kind == .descriptor { place(variable.isOurs ? .descriptor : .fixed) }
+        if slot.kind == .descriptor {
+            place(isFixed(variable) ? .fixed : .descriptor)
+            // The pair that the descriptor leads to is given to it.
+            if !isFixed(variable) { place(.address) }
+        }
         room(for: slot)
     }
 
@@ -126,10 +130,12 @@ struct LinkLayout: Sendable {
         if threadLocals[slot] == nil {
             threadLocals[slot] = take(.constant, slot.words * GotSlot.size, alignment: GotSlot.size)
         }
-        // A descriptor of a variable that the loader does not know leads to a pair.
-        guard slot.kind == .descriptor, slot.variable.isOurs else { return }
+        // A descriptor of a variable that has no place that is the same in each thread leads to a pair.
+        guard slot.kind == .descriptor, !isFixed(slot.variable) else { return }
         room(for: slot.pair)
     }
+
+    private func isFixed(_ variable: ThreadLocal) -> Bool { linker.live.threadPointerOffset(of: variable) != nil }
 
     private mutating func block(_ section: ObjectLinker.SectionPlace) {
         guard blocks[section] == nil else { return }

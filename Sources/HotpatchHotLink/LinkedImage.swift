@@ -182,17 +182,20 @@ struct LinkedImage {
             layout.routines[routine].map { address(.text, $0).rawValue } ?? 0
         }
         let addend = UInt64(bitPattern: slot.addend)
-        let fromThreadPointer = (linker.live.threadPointerOffset(slot.variable.offset) ?? 0) &+ addend
+        let fromThreadPointer = linker.live.threadPointerOffset(of: slot.variable).map { $0 &+ addend }
+        func pair(_ module: UInt64, _ offset: UInt64) -> [UInt64] {
+            [module, offset &+ addend, (linker.live.address(ofUndefined: "__tls_get_addr") ?? .null).rawValue]
+        }
         switch (slot.kind, slot.variable) {
-        case (.word, _): return [fromThreadPointer]
+        case (.word, _): return [fromThreadPointer ?? 0]
         // The program is the loader's first module.
-        case (.pair, .program(let offset)):
-            return [1, offset &+ addend, (linker.live.address(ofUndefined: "__tls_get_addr") ?? .null).rawValue]
+        case (.pair, .program(let offset)): return pair(1, offset)
+        case (.pair, .library(let module, let offset)): return pair(module.number, offset)
         case (.pair, .placed(let block, let offset)): return [block.rawValue, offset &+ addend, 0]
         case (.pair, .new(let section, let offset)):
             return [layout.blocks[section].map { address(.constant, $0.words).rawValue } ?? 0, offset &+ addend, 0]
-        case (.descriptor, .program): return [place(.fixed), fromThreadPointer, 0]
         case (.descriptor, _):
+            if let fromThreadPointer { return [place(.fixed), fromThreadPointer, 0] }
             let pair = layout.threadLocals[slot.pair].map { address(.constant, $0).rawValue } ?? 0
             return [place(.descriptor), pair, place(.address)]
         }
@@ -246,9 +249,7 @@ struct LinkedImage {
         guard let variable = linker.threadLocal(of: reference.target, in: edit) else { throw .unsupported }
         switch reference.row.subject {
         case .threadPointerOffset:
-            guard !variable.isOurs, let offset = linker.live.threadPointerOffset(variable.offset) else {
-                throw .unsupported
-            }
+            guard let offset = linker.live.threadPointerOffset(of: variable) else { throw .unsupported }
             return offset
         case .moduleOffset: return variable.offset
         default:

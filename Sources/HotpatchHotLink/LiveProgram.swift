@@ -36,7 +36,10 @@ public struct LiveProgram: Sendable {
     public static func image(of object: ObjectFile, in index: SymbolIndex) -> LoadedImage? {
         let names = object.symbols.lazy.filter { $0.isFunction && $0.section != nil && $0.binding != .weak }.map(\.name)
         let counts = index.images.map { image in
-            names.prefix(1000).reduce(0) { $0 + (index.linkableSymbols(named: $1, in: image).isEmpty ? 0 : 1) }
+            // Not a variable of that name.
+            names.prefix(1000).count { name in
+                index.linkableSymbols(named: name, in: image).contains { $0.isFunction || $0.isIndirect }
+            }
         }
         guard let most = counts.max(), most > 0, let best = counts.firstIndex(of: most) else { return nil }
         return index.images[best]

@@ -112,7 +112,7 @@ public struct ObjectLinker: Sendable {
                 case .symbol(let name, let isWeak):
                     if reference.row.isThreadLocal {
                         otherThreadLocals[name] = try live.threadLocal(
-                            name, file: nil, for: edits[place.edit].new.object.path)
+                            name, file: nil, isElsewhere: true, for: edits[place.edit].new.object.path)
                         if otherThreadLocals[name] == nil { missing.insert(name) }
                     } else if !isWeak, live.address(ofUndefined: name) == nil {
                         try checkIndirect(reference.target, in: place.edit)
@@ -212,16 +212,19 @@ public struct ObjectLinker: Sendable {
                 throw refused("in a way that is not known", "Restart, or keep the variable out of what is edited.")
             }
             isUsed = isUsed || variable.isOurs
+            let isFixed = live.threadPointerOffset(of: variable) != nil
             switch reference.row.subject {
             case .threadPointerOffset, .threadPointerSlot:
-                guard variable.isOurs else { break }
+                if isFixed { break }
                 throw refused(
-                    "by its distance from the thread pointer, and the process, whose threads are there, has no room for another",
+                    variable.isOurs
+                        ? "by its distance from the thread pointer, and the process, whose threads are there, has no room for another"
+                        : "by its distance from the thread pointer, and its library was loaded later: each thread has it elsewhere",
                     "Compile with -fPIC, keep the variable out of what is edited, or restart.")
             case .descriptorSlots:
-                guard variable.isOurs, ThreadLocalRoutine.descriptor.code(live.architecture) == nil else { break }
+                guard !isFixed, ThreadLocalRoutine.descriptor.code(live.architecture) == nil else { break }
                 throw refused(
-                    "by a descriptor, and it is new",
+                    "by a descriptor, and it \(variable.isOurs ? "is new" : "is one of a library that was loaded later")",
                     "Compile with -mtls-dialect=gnu, keep the variable out of what is edited, or restart.")
             case .localModuleSlots: start = variable.moved(by: -Int(Int64(bitPattern: variable.offset)))
             case .moduleOffset:

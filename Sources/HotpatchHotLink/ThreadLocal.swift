@@ -9,18 +9,25 @@ import HotpatchSymbols
 enum ThreadLocal: Hashable, Sendable {
     /// Among the program's own, so far from their start.
     case program(offset: UInt64)
+    /// Among those of a library, so far from their start.
+    case library(ThreadLocalModule, offset: UInt64)
     /// In a block that an earlier object has brought.
     case placed(block: Address, offset: UInt64)
     /// In a section of these objects, which becomes a block.
     case new(ObjectLinker.SectionPlace, offset: UInt64)
 
     /// Whether the loader does not know of it.
-    var isOurs: Bool { if case .program = self { false } else { true } }
+    var isOurs: Bool {
+        switch self {
+        case .program, .library: false
+        case .placed, .new: true
+        }
+    }
 
     /// From the start of what it lies in.
     var offset: UInt64 {
         switch self {
-        case .program(let offset), .placed(_, let offset), .new(_, let offset): offset
+        case .program(let offset), .library(_, let offset), .placed(_, let offset), .new(_, let offset): offset
         }
     }
 
@@ -28,6 +35,7 @@ enum ThreadLocal: Hashable, Sendable {
         let count = UInt64(bitPattern: Int64(count))
         return switch self {
         case .program(let offset): .program(offset: offset &+ count)
+        case .library(let module, let offset): .library(module, offset: offset &+ count)
         case .placed(let block, let offset): .placed(block: block, offset: offset &+ count)
         case .new(let section, let offset): .new(section, offset: offset &+ count)
         }
@@ -111,10 +119,12 @@ extension LiveProgram {
         "pthread_getspecific", "pthread_setspecific", "aligned_alloc", "pthread_key_delete",
     ]
 
-    /// Where the process has a thread-local variable that a file defines, or one that others define, where the file is nil; nil where it
+    /// Where the process has a thread-local variable that a file defines, or one that others can name, where the file is nil; nil where it
     /// has none.
+    /// - Parameter isElsewhere: whether it may be one of another image, for nothing that is linked defines it.
     /// - Throws: `LinkError` where it has several, or nobody can tell where.
-    func threadLocal(_ name: String, file: String?, for path: String) throws -> ThreadLocal? {
+    func threadLocal(_ name: String, file: String?, isElsewhere: Bool = false, for path: String) throws -> ThreadLocal?
+    {
         func refused(_ what: String) -> LinkError { .unsupported(path: path, what: what, remedy: "Restart.") }
         let found = index.threadLocals(named: name, in: image)
         let own = found.filter { file == nil ? $0.binding != .local : $0.file == file }
@@ -127,18 +137,47 @@ extension LiveProgram {
         // The files may have been called otherwise when the program was linked.
         let possible = own.isEmpty && file != nil ? found : own
         guard possible.count <= 1 else { throw refused("\(image.path) has several thread-local variables \(name)") }
-        guard let symbol = possible.first else { return nil }
-        guard image.isMainProgram else {
-            throw refused(
-                "the thread-local variable \(name) is one of \(image.path), and those of libraries are not found")
+        var owner = image
+        if file == nil, !possible.isEmpty || isElsewhere, !image.isMainProgram || possible.isEmpty {
+            // The first that lets others use it has it for all (gABI, Shared Object Dependencies); what is looked for from the program on.
+            let exporting = index.images(exportingThreadLocal: name)
+            if let first = exporting.first, possible.isEmpty || exporting.contains(image) {
+                guard exporting.count == 1 || first.isMainProgram else {
+                    let paths = exporting.map(\.path).joined(separator: ", ")
+                    throw refused("the thread-local variable \(name) is one of several libraries (\(paths))")
+                }
+                owner = first
+            }
         }
-        return .program(offset: symbol.offset)
+        let symbols =
+            owner == image ? possible : index.threadLocals(named: name, in: owner).filter { $0.binding != .local }
+        guard let symbol = symbols.first else { return nil }
+        if owner.isMainProgram { return .program(offset: symbol.offset) }
+        guard let module = index.threadLocalModule(of: owner, memory: memory) else {
+            throw refused(
+                "the thread-local variable \(name) is one of \(owner.path), whose dynamic linker does not say where it lies"
+            )
+        }
+        return .library(module, offset: symbol.offset)
+    }
+
+    /// S − TP of a variable that has the same one in each thread.
+    func threadPointerOffset(of variable: ThreadLocal) -> UInt64? {
+        switch variable {
+        case .program(let offset): threadPointerOffset(offset)
+        // "ELF Handling For Thread-Local Storage", variants II and I.
+        case .library(let module, let offset):
+            module.distance.map { architecture == .x86_64 ? offset &- $0 : offset &+ $0 }
+        case .placed, .new: nil
+        }
     }
 
     /// S − TP of the program's own thread-locals, as its linker has laid them out: below the thread pointer on x86_64, and above it on
     /// arm64 ("ELF Handling For Thread-Local Storage", variants II and I). Nil where the program has none.
-    func threadPointerOffset(_ offset: UInt64) -> UInt64? {
-        guard let segment = image.elf.segments.first(where: { $0.type == UInt32(PT_TLS) }) else { return nil }
+    private func threadPointerOffset(_ offset: UInt64) -> UInt64? {
+        guard let program = index.images.first(where: \.isMainProgram),
+            let segment = program.elf.segments.first(where: { $0.type == UInt32(PT_TLS) })
+        else { return nil }
         let mask = max(1, segment.alignment) &- 1
         switch architecture {
         case .x86_64:

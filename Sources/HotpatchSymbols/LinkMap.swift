@@ -9,6 +9,8 @@ enum LinkMap {
         var bias: LoadBias
         /// Loaded by a patcher: see `PatchLibraryName`.
         var isPatchLibrary: Bool
+        /// Where the dynamic linker has it: struct link_map.
+        var node: Address
     }
 
     /// In load order; empty for a static program, or before the dynamic linker ran.
@@ -24,7 +26,10 @@ enum LinkMap {
             else { break }
             let prefix = PatchLibraryName.prefix.utf8
             let start = name == 0 ? nil : try? memory.bytes(at: Address(name), count: prefix.count)
-            result.append(Entry(bias: LoadBias(rawValue: bias), isPatchLibrary: start?.elementsEqual(prefix) ?? false))
+            result.append(
+                Entry(
+                    bias: LoadBias(rawValue: bias), isPatchLibrary: start?.elementsEqual(prefix) ?? false,
+                    node: Address(entry)))
             entry = next
         }
         return result

@@ -26,11 +26,60 @@ public struct ThreadLocalSymbol: Sendable, Hashable {
     public var file: String?
 }
 
+/// The thread-locals of one image, as the dynamic linker knows them.
+public struct ThreadLocalModule: Sendable, Hashable {
+    /// What `__tls_get_addr` is given.
+    public var number: UInt64
+    /// How far from the thread pointer they begin, in bytes, below it on x86_64, above it on arm64, where that is so in each thread; nil where
+    /// threads allocate them when they first use them.
+    public var distance: UInt64?
+}
+
 extension SymbolIndex {
+    /// What number an image's thread-locals have, and where they lie; nil where that is not known: of libraries whose linker is not glibc's,
+    /// and of images that have none.
+    ///
+    /// Where struct link_map has it, libc says to those who debug threads (nptl_db, structs.def): three words of 32 bits, which are the bits
+    /// of a field, how many fields, and the offset of the first.
+    public func threadLocalModule(of image: LoadedImage, memory: any MemoryReader) -> ThreadLocalModule? {
+        guard let program = images.first(where: \.isMainProgram),
+            let node = LinkMap.entries(program: program, memory: memory).first(where: { $0.bias == image.bias })?.node,
+            let number = threadLocalField("l_tls_modid", of: node, memory), number > 0, number < 1 << 24
+        else { return nil }
+        guard let offset = threadLocalField("l_tls_offset", of: node, memory) else {
+            return ThreadLocalModule(number: number, distance: nil)
+        }
+        // None yet, or none ever (include/link.h, NO_TLS_OFFSET and FORCED_DYNAMIC_TLS_OFFSET).
+        if (-2...0).contains(Int64(bitPattern: offset)) { return ThreadLocalModule(number: number, distance: nil) }
+        return ThreadLocalModule(number: number, distance: offset)
+    }
+
+    private func threadLocalField(_ name: String, of node: Address, _ memory: any MemoryReader) -> UInt64? {
+        guard
+            let field = exportedAddress(of: "_thread_db_link_map_" + name),
+            let bits = try? memory.value(UInt32.self, at: field), bits == 64,
+            let count = try? memory.value(UInt32.self, at: field + 4), count == 1,
+            let offset = try? memory.value(UInt32.self, at: field + 8), offset < 1 << 14
+        else { return nil }
+        return try? memory.value(UInt64.self, at: node + Int(offset))
+    }
+
+    /// The images that let others use a thread-local of theirs, in the order in which the dynamic linker looks for it.
+    public func images(exportingThreadLocal name: String) -> [LoadedImage] {
+        images.filter { image in
+            guard let table = image.symbols.tables.dynamicTable else { return false }
+            return !threadLocals(named: name, of: table, image).filter { $0.binding != .local }.isEmpty
+        }
+    }
+
     /// The thread-locals that an image defines under a name.
     public func threadLocals(named name: String, in image: LoadedImage) -> [ThreadLocalSymbol] {
         guard let table = image.symbols.tables.staticTable ?? image.symbols.tables.dynamicTable else { return [] }
-        return name.withBytes { name in
+        return threadLocals(named: name, of: table, image)
+    }
+
+    private func threadLocals(named name: String, of table: SymbolTable, _ image: LoadedImage) -> [ThreadLocalSymbol] {
+        name.withBytes { name in
             (0..<table.count).compactMap { index in
                 if time.isOver(at: index, image.symbols.subject) { return nil }
                 let symbol = table[index]

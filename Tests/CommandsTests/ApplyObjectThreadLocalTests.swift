@@ -1,0 +1,85 @@
+import HotpatchTestSupport
+import Testing
+
+extension CommandTests {
+    /// Edited objects of shared libraries that have variables of each thread, and of programs that use those.
+    @Suite struct ApplyObjectThreadLocalTests {
+        private let objects = Workshop.sources + "/objects/"
+
+        private func done(_ command: String...) throws {
+            let result = try run(command)
+            guard result.status == 0 else { throw TestFailure("\(command): \(result.errors)") }
+        }
+
+        /// What each thread has of a library's variables is found by the number that the dynamic linker gave them, and by their distance from the
+        /// thread pointer where the library was there from the start. (libc has a function called step, too.)
+        @Test(arguments: [
+            ("gcc", false, ""), ("gcc", true, ""), ("clang", true, ""), ("gcc", false, "-ftls-model=initial-exec"),
+        ])
+        func ofALibrary(compiler: String, isLoadedLater: Bool, model: String) throws {
+            let sources = try EditedC(
+                "threads.c", beside: "threader.c",
+                [compiler, "-fPIC", "-Dstep=one_more", "-pthread"] + (model.isEmpty ? [] : [model]))
+            let library = sources.base + ".so"
+            try done(compiler, "-shared", "-o", library, sources.base)
+            let program = library + ".program"
+            try done(
+                compiler, "-g", "-pthread", "-DLIBRARY=\"\(library)\"", "-o", program, objects + "threader.c",
+                isLoadedLater ? objects + "late.c" : library)
+            let victim = try Victim(program)
+            #expect(try victim.ask() == "204 101")
+            let first = try sources.edited([("return ++calls;", "return calls += 10;"), ("base +=", "base += 1000 +")])
+            try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
+            // 103 + 1012 and + 1022; 101 + 1011.
+            #expect(try victim.ask() == "\(1115 + 2137) 1112")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            // 2137 + 23 and + 24; 1112 + 12.
+            #expect(try victim.ask() == "\(2160 + 2184) 1124")
+            #expect(victim.finish() == 0)
+        }
+
+        /// A variable that a library lets others use is found by what the program's objects call it.
+        @Test(arguments: [["gcc"], ["gcc", "-fPIC"], ["clang"]])
+        func ofAnotherImage(compiler: [String]) throws {
+            let library = try Workshop.directory + "/libthreads-\(Desk.number.next()).so"
+            try done(
+                compiler[0], "-g", "-fPIC", "-Dstep=one_more", "-Dtotal=library_total", "-shared", "-o", library,
+                objects + "threads.c")
+            let teller = try EditedC(
+                "teller.c", beside: "threader.c", compiler + ["-pthread", "-Wl,--no-as-needed", library])
+            let victim = try Victim(teller.program)
+            #expect(try victim.ask() == "204 101")
+            let edit = try teller.edited([("+ base - base", "+ base * 1000")])
+            try expectDone("apply", edit.object, "--base", teller.base, "--pid", victim.id)
+            // 106 + 106000 and 110 + 110000; 103 + 103000.
+            #expect(try victim.ask() == "\(106106 + 110110) 103103")
+            #expect(victim.finish() == 0)
+        }
+
+        /// Where no place is the same in each thread, code that expects one is refused.
+        @Test func thatWereLoadedLaterByDistance() throws {
+            let sources = try EditedC(
+                "threads.c", beside: "threader.c", ["gcc", "-fPIC", "-Dstep=one_more", "-pthread"])
+            let library = sources.base + ".so"
+            try done("gcc", "-shared", "-o", library, sources.base)
+            let program = library + ".program"
+            try done(
+                "gcc", "-g", "-pthread", "-DLIBRARY=\"\(library)\"", "-o", program, objects + "threader.c",
+                objects + "late.c")
+            let victim = try Victim(program)
+            #expect(try victim.ask() == "204 101")
+            let edit = try sources.edited([
+                (
+                    "static __thread int calls;",
+                    "static __thread int calls __attribute__((tls_model(\"initial-exec\")));"
+                ),
+                ("return ++calls;", "return calls += 10;"),
+            ])
+            let refused = try hotpatch("apply", edit.object, "--base", sources.base, "--pid", victim.id)
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("its library was loaded later"), "\(refused)")
+            #expect(try victim.ask() == "216 103")
+            #expect(victim.finish() == 0)
+        }
+    }
+}
