@@ -57,11 +57,16 @@ struct LinkedImage {
             return .null
         case .piece(let place):
             let isEntry = offset == 0 && !isFrame
+            let isFunction = linker.piece(place).isFunction
+            func callee(_ entry: Address) -> Address {
+                linker.live.callee(linker.edits[place.edit].name(of: place.piece), at: entry)
+            }
             switch linker.decision(place) {
+            case .bind(let found) where isEntry && isFunction: return callee(found)
             case .bind(let found): return found + offset
-            case .patch(let entry) where isEntry: return entry
+            case .patch(let entry) where isEntry: return callee(entry)
             case .repoint(let entry, _) where isEntry: return entry
-            case .add where isEntry && linker.piece(place).isFunction:
+            case .add where isEntry && isFunction:
                 if let known = layout.entries[place] { return address(.text, known.entry) }
             default: break
             }

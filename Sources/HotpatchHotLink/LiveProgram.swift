@@ -16,6 +16,8 @@ public struct LiveProgram: Sendable {
     public var replacement: @Sendable (Address) -> Address?
     /// Where the process keeps what it has made at run time, and variables: its writable memory; nil where nobody knows.
     public var writable: @Sendable () -> [Range<Address>]?
+    /// What the image exports, and has from others; nil of a program.
+    private let bindings: LibraryBindings?
 
     public init(
         architecture: Architecture, index: SymbolIndex, image: LoadedImage, memory: any MemoryReader,
@@ -30,6 +32,7 @@ public struct LiveProgram: Sendable {
         self.identity = identity
         self.replacement = replacement
         self.writable = writable
+        bindings = LibraryBindings(of: image, in: index, memory: memory)
     }
 
     /// The image that defines most of an object's functions that other files can name; nil where none does.
@@ -46,8 +49,24 @@ public struct LiveProgram: Sendable {
     }
 
     /// What the image has of a name that a file of it defines: the one that others can name, or the file's own; nil where there is none, or
-    /// several.
+    /// several. A variable is the one that the image uses, where that is another image's; a function is its own, which can be replaced.
     func symbol(_ name: String, file: String?) -> LinkableSymbol? {
+        guard var symbol = definition(name, file: file) else { return nil }
+        if !symbol.isFunction { symbol.address = symbol.address(by: bindings, named: name, in: index) }
+        return symbol
+    }
+
+    /// Where calls of a function of the image lead, which others can name: to itself, or to that of an image before it.
+    func callee(_ name: String, at entry: Address) -> Address {
+        guard bindings != nil, image.range.contains(entry) else { return entry }
+        let symbols = index.linkableSymbols(named: name, in: image)
+        guard let own = symbols.first(where: { $0.address == entry && $0.isFunction && !$0.isIndirect }) else {
+            return entry
+        }
+        return own.address(by: bindings, named: name, in: index)
+    }
+
+    private func definition(_ name: String, file: String?) -> LinkableSymbol? {
         let found = index.linkableSymbols(named: name, in: image)
         if found.count <= 1 { return found.first }
         let strong = found.filter { $0.binding != .local }
@@ -58,14 +77,14 @@ public struct LiveProgram: Sendable {
 
     /// Whether the image has several of a name, and nothing tells which one is the file's.
     func isAmbiguous(_ name: String, file: String?) -> Bool {
-        symbol(name, file: file) == nil && !index.linkableSymbols(named: name, in: image).isEmpty
+        definition(name, file: file) == nil && !index.linkableSymbols(named: name, in: image).isEmpty
     }
 
     /// Where a symbol lies that an object does not define: in its image, in what was linked before, or in another image.
     func address(ofUndefined name: String) -> Address? {
         if let newest = identity(NewEntries.identity(name)) { return newest }
         if let symbol = symbol(name, file: nil) {
-            if !symbol.isIndirect { return symbol.address }
+            if !symbol.isIndirect { return callee(name, at: symbol.address) }
             return index.functionSymbol(named: name, at: symbol.address, in: image)?.address
         }
         return identity(name) ?? index.exportedAddress(of: name)

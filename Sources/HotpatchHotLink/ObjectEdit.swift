@@ -71,6 +71,15 @@ public struct ObjectEdit: Sendable {
         decisions = try decide(
             &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
         try compareValues(changes)
+        for case (let piece, .patch(let entry)) in decisions.enumerated() {
+            let name = name(of: piece)
+            let callee = live.callee(name, at: entry)
+            // Not what another image has in its place, to call it (a PLT entry, where its address was taken).
+            guard callee != entry, let other = live.index.image(containing: callee),
+                live.index.exportedAddress(of: name, in: other.path) == callee
+            else { continue }
+            notes.append("\(display(name)): the process calls that of \(other.path), and not this one")
+        }
     }
 
     /// The functions of a file stay its own, whatever an edit does: two objects without any in common are of two files, and one would

@@ -12,6 +12,8 @@ public struct LinkableSymbol: Sendable, Hashable {
     /// STT_GNU_IFUNC: the address is its resolver's.
     public var isIndirect: Bool
     public var binding: SymbolBinding
+    /// Whether other images can name it.
+    public var isExported: Bool
     /// What the file symbol before it says, of a local one: which file of the program it comes from.
     public var file: String?
     public var image: LoadedImage
@@ -130,6 +132,7 @@ extension SymbolIndex {
                 address: image.bias.address(ofLinked: symbol.st_value), size: Int(clamping: symbol.st_size),
                 isFunction: image.symbols.isFunction(symbol), isIndirect: symbol.type == UInt8(STT_GNU_IFUNC),
                 binding: symbol.binding,
+                isExported: !definition.reference.isStatic && symbol.binding != .local,
                 file: symbol.binding == .local
                     ? image.symbols.table(definition.reference).file(of: definition.reference.index) : nil,
                 image: image)
