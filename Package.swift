@@ -1,7 +1,7 @@
 // swift-tools-version:6.0
 import PackageDescription
 
-// `make test` sets HOTPATCH_STRICT: then every warning is an error.
+// The tests set HOTPATCH_STRICT: then every warning is an error.
 let strict = Context.environment["HOTPATCH_STRICT"] != nil
 
 let swiftSettings: [SwiftSetting] =
@@ -12,9 +12,15 @@ let cSettings: [CSetting] =
 // Where HOTPATCH_STATIC is set, Capstone is linked in: what links Hotpatch then runs without it.
 let capstone = Context.environment["HOTPATCH_STATIC"] == nil ? "capstone" : ":libcapstone.a"
 
-func module(_ name: String, _ dependencies: [Target.Dependency], libraries: [String] = []) -> Target {
+// What reads files and symbols takes most of the tests' time: for them it is optimised in debug builds too.
+let readerSettings = swiftSettings + (strict ? [.unsafeFlags(["-O"], .when(configuration: .debug))] : [])
+
+func module(
+    _ name: String, _ dependencies: [Target.Dependency], libraries: [String] = [],
+    settings: [SwiftSetting] = swiftSettings
+) -> Target {
     .target(
-        name: name, dependencies: dependencies, swiftSettings: swiftSettings,
+        name: name, dependencies: dependencies, swiftSettings: settings,
         linkerSettings: libraries.map { .linkedLibrary($0) })
 }
 
@@ -67,19 +73,22 @@ let package = Package(
         // Between the conventions of Swift functions: entries in assembly, and the moves that they have run.
         .target(name: "CPatchCall", dependencies: ["CPatchCore"], path: "CPatch/Call", cSettings: cSettings),
 
-        module("HotpatchMemory", ["CHotpatchLinux"]),
+        module("HotpatchMemory", ["CHotpatchLinux"], settings: readerSettings),
         // The runtime's demangler, kept from what it would end the process for.
-        module("HotpatchDemangle", []),
+        module("HotpatchDemangle", [], settings: readerSettings),
         // Files and objects: headers, symbol tables, frame information, DWARF.
-        module("HotpatchELF", ["HotpatchMemory", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"]),
+        module(
+            "HotpatchELF", ["HotpatchMemory", "CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"], settings: readerSettings
+        ),
         // Maps, tasks, stat and status of a process; the files that it has, opened as it would. It imports ELF, for a file that is
         // mapped is known by the build-id in it.
-        module("HotpatchProcFS", ["HotpatchMemory", "HotpatchELF", "CHotpatchLinux"]),
+        module(
+            "HotpatchProcFS", ["HotpatchMemory", "HotpatchELF", "CHotpatchLinux"], settings: readerSettings),
         module(
             "HotpatchSymbols",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchDemangle", "CHotpatchElf", "CHotpatchDw",
-            ]),
+            ], settings: readerSettings),
         module("HotpatchPlan", ["HotpatchMemory", "CPatchCore"]),
         // Object files to plans, beside the planner of detours.
         module(

@@ -5,6 +5,8 @@
 # Two stages run side by side where one of them waits a lot. What measures how long threads are held runs beside no build.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=whole-modules.sh
+. Tests/whole-modules.sh
 export HOTPATCH_STRICT=1 SKIP_BUILD=yes
 
 logs=$(mktemp -d)
@@ -125,7 +127,7 @@ go_on_with_arm64() {
 
 # Plans for arm64 are compared with what its compiler makes. Where there can be no SDK, Tests/arm64/test.sh says why.
 begin sdk Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}"
-begin build swift build --build-tests --explicit-target-dependency-import-check error
+begin build swift build --build-tests --explicit-target-dependency-import-check error "${whole_modules[@]}"
 finish build || {
     status=1
     summarise
