@@ -5,6 +5,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=verdict.sh
 . Tests/verdict.sh
+# shellcheck source=whole-modules.sh
+. Tests/whole-modules.sh
 began=$SECONDS
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -27,7 +29,7 @@ check() {
 }
 
 # Tests are found by the index, which needs the package's modules only. Those of the system take a fifth of the build.
-build() { swift build --package-path "$work" -Xswiftc -index-ignore-system-modules "$@"; }
+build() { swift build --package-path "$work" -Xswiftc -index-ignore-system-modules "${whole_modules[@]}" "$@"; }
 
 runs() {
     local output
