@@ -12,8 +12,10 @@ let cSettings: [CSetting] =
 // Where HOTPATCH_STATIC is set, Capstone is linked in: what links Hotpatch then runs without it.
 let capstone = Context.environment["HOTPATCH_STATIC"] == nil ? "capstone" : ":libcapstone.a"
 
-// What reads files and symbols takes most of the tests' time: for them it is optimised in debug builds too.
-let readerSettings = swiftSettings + (strict ? [.unsafeFlags(["-O"], .when(configuration: .debug))] : [])
+// What reads files and symbols takes most of the tests' time: for them it is optimised in debug builds too. By the module, for the
+// compiler may crash where it optimises some files of one beside others.
+let readerSettings =
+    swiftSettings + (strict ? [.unsafeFlags(["-O", "-whole-module-optimization"], .when(configuration: .debug))] : [])
 
 func module(
     _ name: String, _ dependencies: [Target.Dependency], libraries: [String] = [],
