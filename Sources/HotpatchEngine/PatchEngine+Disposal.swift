@@ -68,13 +68,13 @@ extension LedgerState {
             guard entry.map({ $0.record.state == .reverted }) ?? true || isLeaving == true else { return nil }
             let owned = segments(of: record.owner).filter(\.isPlausible)
             let code = owned.filter { $0.codeSize > 0 }.map(\.code)
-            guard !code.isEmpty,
-                !entered.contains(where: { id, address in
-                    id != record.owner && code.contains { $0.contains(address) }
-                }), !identities.contains(where: { identity in code.contains { $0.contains(identity.address) } })
+            func isInCode(_ address: Address) -> Bool { code.contains { $0.contains(address) } }
+            // What was patched in it has a stub that leads back to it.
+            guard !code.isEmpty, !entered.contains(where: { id, address in id != record.owner && isInCode(address) }),
+                !identities.contains(where: { isInCode($0.address) }), !sites.contains(where: { isInCode($0.entry) })
             else { return nil }
             // Who is inside a thunk goes on in the code that it leads to.
-            let thunks = thunks.filter { thunk in code.contains { $0.contains(thunk.replacement) } }.map(\.range)
+            let thunks = thunks.filter { isInCode($0.replacement) }.map(\.range)
             return DeadCode(
                 owner: record.owner, code: code,
                 searched: SearchedCode(

@@ -18,11 +18,13 @@ extension CommandTests {
             /// Where `price` gives 2, 3 and so on, and `nap` 200 and so on more than it is woken with.
             let versions: [String]
 
-            init(versions count: Int) throws {
+            init(versions count: Int, price: (Int) -> String = { "return \($0 + 2);" }, more: String = "") throws {
                 let sources = try EditedC("aging.c", beside: "ager.c", ["gcc", "-pthread"])
                 base = sources.base
                 versions = try (0..<count).map {
-                    try sources.edited([("return 1;", "return \($0 + 2);"), ("+ 100", "+ \($0 + 2)00")]).object
+                    try sources.edited([
+                        ("long price(", more + "long price("), ("return 1;", price($0)), ("+ 100", "+ \($0 + 2)00"),
+                    ]).object
                 }
                 victim = try Victim(sources.program)
             }
@@ -95,6 +97,28 @@ extension CommandTests {
             }
             try expectDone("revert", "--all", "--pid", aging.victim.id)
             #expect(try aging.victim.ask() == "1")
+            #expect(aging.victim.finish() == 0)
+        }
+
+        /// What code has kept in its variables is there after it, for the versions that come then.
+        @Test func variablesOutliveTheirCode() throws {
+            let aging = try Aging(
+                versions: 2, price: { "return ++added + \($0 + 1) * 1000;" }, more: "static long added;\n\n")
+            let session = ObjectSession(pid: aging.victim.pid)
+            var base = aging.base
+            var last = 0
+            for number in 1...10 * LedgerState.versionsKept {
+                let new = aging.versions[number % 2]
+                _ = try session.apply([ObjectPair(new: new, base: base)])
+                #expect(try aging.victim.ask() == "\((number % 2 + 1) * 1000 + number)")
+                base = new
+                last = number
+                guard number > LedgerState.versionsKept, number % 8 == 0 else { continue }
+                if try aging.fate(of: 1).state == "freed" { break }
+            }
+            #expect(try aging.fate(of: 1).state == "freed")
+            try expectDone("revert", "\(last)", "--pid", aging.victim.id)
+            #expect(try aging.victim.ask() == "\(((last - 1) % 2 + 1) * 1000 + last + 1)")
             #expect(aging.victim.finish() == 0)
         }
 

@@ -26,6 +26,8 @@ import Testing
         words += state.data.map {
             "\($0) \(String(describing: state.layer(ofData: $0.id))) \(String(describing: state.dataInForce(overlapping: $0.range)))"
         }
+        words += state.segments.map { "\($0) \(String(describing: state.disposal(of: $0.owner)))" }
+        words += state.deadCode.map { "\($0.code) of \($0.owner) is dead" }
         words += state.pools.map { "\($0) \(state.end(of: $0))" }
         words += state.texts + state.sitesByAddress.map { "\(state.site($0).patchAddress)" }
         words.append("\(state.layout.segments) \(state.nextPatch) \(state.nextSite) \(state.nextData)")
@@ -44,6 +46,21 @@ import Testing
             Issue.record("\(when): \(known) is known where \(read) stands", sourceLocation: sourceLocation)
         }
         #expect(known.count == read.count, "\(when)", sourceLocation: sourceLocation)
+    }
+
+    /// Has a patch place a function, whose code can be disposed of.
+    private func placeFunction(by request: inout PatchRequest) {
+        let function = request.replacements.removeLast()
+        request.segments = [SegmentRequest(kind: .text, size: 100, near: function.function.address)]
+        request.link = { segments in
+            var linked = PatchRequest.Linked()
+            linked.contents = [[1]]
+            var replacement = function
+            replacement.address = segments[0].lowerBound
+            linked.replacements = [replacement]
+            linked.disposal = Disposal()
+            return linked
+        }
     }
 
     /// Has a patch place things of these names.
@@ -86,11 +103,13 @@ import Testing
         let seed = testSeed()
         var random = SeededGenerator(seed: seed)
         var inForce: [UInt32] = []
+        var disposed = 0
         for round in 0..<80 {
             // Now and then somebody else.
             let engine = engines[Int.random(in: 0..<8, using: &random) == 0 ? 1 : 0]
             if inForce.isEmpty || Int.random(in: 0..<5, using: &random) < 3 {
                 var wanted = try request(Self.names.randomElement(using: &random)!, of: target)
+                if round % 3 == 1 { placeFunction(by: &wanted) }
                 if round % 3 == 0 { place([["Price", "Cart"][round % 2], "Of all"], at: round, by: &wanted) }
                 if round % 4 == 0 {
                     let address = data + 8 * Int.random(in: 0..<4, using: &random)
@@ -106,9 +125,20 @@ import Testing
                 let id = inForce.remove(at: Int.random(in: 0..<inForce.count, using: &random))
                 _ = try engine.revert([id])
             }
+            if round % 5 == 0 {
+                // From outside, as it may be at any time, and then perhaps by who knows the ledger.
+                let outside = round % 10 == 0
+                target.searchesMemory = true
+                target.committer = outside ? 0 : 77
+                disposed += try (outside ? PatchEngine(target: target, program: "") : engine).disposeOfDeadCode()
+                    .patches
+                    .count
+                (target.searchesMemory, target.committer) = (false, 77)
+            }
             if round % 2 == 0 { try expectKnown(by: engines[0], of: target, "round \(round), seed \(seed)") }
         }
         try expectKnown(by: engines[0], of: target, "at the end, seed \(seed)")
+        #expect(disposed > 0, "seed \(seed)")
     }
 
     /// An operation reads what the one before has added, not all that there is.

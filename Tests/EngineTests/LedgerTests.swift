@@ -50,6 +50,9 @@ private let linked = SegmentRecord(
 
 private let identity = IdentityRecord(name: "$s4Shop5PriceVMa", address: Address(0x6000_0010), owner: 7)
 
+private let disposal = DisposalRecord(
+    owner: 7, disposal: Disposal(isReachedByData: true, deregister: Address(0x4000), tables: Address(0x6000_2000)))
+
 private func word(_ id: UInt32, at address: UInt64 = 0x40_4000) -> DataRecord {
     DataRecord(
         id: id, kind: .value, address: Address(address), original: [1, 2, 3, 4, 5, 6, 7, 8], name: "$s4Shop5PriceVWP",
@@ -112,6 +115,10 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         [LedgerRecord.segment(pool), .segment(linked)], [.site(site(0)), .site(site(0, at: 0x7fff_ffff_f000))],
         [.patch(patch(1, .applied, sites: [1, 2, 1 << 30], stores: [.init(location: 1, bytes: [9])]))], [.thunk(thunk)],
         [.data(word(0)), .data(word(0, at: 1))], [.identity(identity)],
+        [
+            .disposal(disposal), .disposal(DisposalRecord(owner: 8, disposal: Disposal(obstacle: "a type"))),
+            .disposal(DisposalRecord(owner: 9, isDisposedOf: true, disposal: Disposal())),
+        ],
         [.segment(pool), .site(site(0)), .segment(linked), .thunk(thunk), .patch(patch(1, .reverting, sites: []))],
     ])
     func recordsSurviveEncoding(_ records: [LedgerRecord]) throws {
@@ -279,6 +286,28 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
                 == [.segment(linked), .segment(pool), .identity(identity), .patch(patch(7, .applied, sites: []))])
     }
 
+    /// Code is dead that no patch in force enters, nothing later refers to by name, and nothing was patched in.
+    @Test func whatIsDead() throws {
+        func dead(_ more: LedgerRecord...) throws -> [UInt32] {
+            let (map, memory) = try ledger(
+                [.segment(pool), .segment(linked), .disposal(disposal), .site(site(0))] + more)
+            return try LedgerState(of: map, memory: memory).deadCode.map(\.owner)
+        }
+        let reverted = LedgerRecord.patch(patch(7, .reverted, sites: [1], replacement: 0x6000_0000))
+        #expect(try dead(reverted) == [7])
+        // Forgotten.
+        #expect(try dead() == [7])
+        for state in [PatchRecord.State.applying, .applied, .reverting] {
+            #expect(try dead(.patch(patch(7, state, sites: [1], replacement: 0x6000_0000))) == [])
+            #expect(try dead(reverted, .patch(patch(8, state, sites: [1], replacement: 0x6000_1fff))) == [])
+        }
+        #expect(try dead(reverted, .patch(patch(8, .applied, sites: [1]))) == [7])
+        #expect(try dead(reverted, .identity(identity)) == [])
+        #expect(try dead(reverted, .site(site(0, at: 0x6000_0100))) == [])
+        #expect(try dead(reverted, .disposal(DisposalRecord(owner: 7, isDisposedOf: true, disposal: Disposal()))) == [])
+        #expect(try dead(reverted, .disposal(DisposalRecord(owner: 7, disposal: Disposal(obstacle: "a type")))) == [])
+    }
+
     /// What a newer minor version has recorded is skipped, and said; only damage has kinds that nobody knows.
     @Test func recordsOfANewerMinorVersionAreSkipped() throws {
         let known = LedgerEncoder([.segment(pool), .site(site(1)), .patch(patch(1, .applied, sites: [1]))]).bytes
@@ -382,9 +411,12 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
     /// A ledger is another process's memory: whatever stands there, reading it throws or answers, and never traps.
     @Test(arguments: [false, true]) func hostileBytesNeverTrap(isMended: Bool) throws {
         let stores = [PatchRecord.Store(location: 1, bytes: [UInt8](repeating: 1, count: 8))]
+        var constants = linked
+        (constants.owner, constants.codeSize) = (8, 0)
         let body = LedgerEncoder([
             .segment(pool), .segment(linked), .site(site(1)), .site(site(2, at: 0x402000)), .thunk(thunk),
-            .data(word(1)),
+            .data(word(1)), .disposal(disposal), .segment(constants), .segment(constants),
+            .disposal(DisposalRecord(owner: 8, isDisposedOf: true, disposal: Disposal())),
             .identity(identity), .patch(patch(1, .applied, sites: [1, 2], replacement: 0x1000, stores: stores)),
         ]).bytes
         let (map, memory) = try ledger(body: body)
@@ -402,6 +434,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
                 let state = try LedgerState(of: map, memory: copy)
                 // What is done with it does not trap either.
                 _ = LedgerEncoder(state.lasting(with: []))
+                _ = state.deadCode
                 for pool in state.pools { _ = state.end(of: pool) }
                 for site in state.sites { _ = (state.isJump(site.original, of: site), state.layer(of: site.id)) }
                 for patch in state.patches { for store in patch.record.stores { _ = state.data(store.location).range } }
