@@ -1,10 +1,13 @@
 import HotpatchEngine
+import HotpatchMemory
 import HotpatchReload
 import HotpatchRemoteTarget
 
 /// What patches have taken of the process's memory, in bytes: whole pages.
 struct LinkedMemory: CustomStringConvertible {
     var (code, constants, data) = (0, 0, 0)
+    /// Where it lies.
+    private var segments: [(kind: String, address: Address, size: Int)] = []
 
     init(_ ledger: LedgerState, of patch: UInt32) { add(ledger, of: patch) }
 
@@ -19,9 +22,15 @@ struct LinkedMemory: CustomStringConvertible {
     private mutating func add(_ ledger: LedgerState, of patch: UInt32) {
         let isGone = ledger.disposal(of: patch)?.isDisposedOf == true
         for segment in ledger.segments(of: patch) {
-            code &+= isGone ? 0 : segment.codeSize
-            constants &+= segment.constantsSize
-            data &+= segment.dataSize
+            let sizes = (code: isGone ? 0 : segment.codeSize, constants: segment.constantsSize, data: segment.dataSize)
+            code &+= sizes.code
+            constants &+= sizes.constants
+            data &+= sizes.data
+            let constants = segment.address + segment.codeSize
+            segments += [
+                ("code", segment.address, sizes.code), ("constants", constants, sizes.constants),
+                ("data", constants + sizes.constants, sizes.data),
+            ].filter { $0.2 > 0 }
         }
     }
 
@@ -34,6 +43,16 @@ struct LinkedMemory: CustomStringConvertible {
 
     var json: JSON {
         .object(["code": .number(code), "constants": .number(constants), "data": .number(data)])
+    }
+
+    var segmentsJSON: JSON {
+        .array(
+            segments.map { segment in
+                .object([
+                    "kind": .string(segment.kind), "address": .string(segment.address.description),
+                    "size": .number(segment.size),
+                ])
+            })
     }
 }
 

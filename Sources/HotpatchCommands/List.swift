@@ -125,7 +125,8 @@ public struct List: Sendable {
                 "objects": .array(patch.objects.map(JSON.string)),
                 "build_id": .string(patch.digest), "functions": .array(functions),
                 "data": .array(data), "functions_in_force": .number(functionsInForce),
-                "superseded": .bool(isSuperseded), "memory": memory.json, "code": fate.json,
+                "superseded": .bool(isSuperseded), "memory": memory.json,
+                "segments": memory.segmentsJSON, "code": fate.json,
             ])
         )
     }

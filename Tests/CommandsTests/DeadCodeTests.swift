@@ -162,6 +162,12 @@ extension CommandTests {
             #expect(fate.state == "waits" && fate.reason.contains("on the heap"), "\(fate)")
             let text = try expectDone("list", "--all", "--pid", aging.victim.id).output
             #expect(text.contains("its code waits: a word at "), "\(text)")
+            let list = try expectDone("list", "--all", "--pid", aging.victim.id, "--json").json["patches"][0]
+            let (code, constants) = (list["segments"][0], list["segments"][1])
+            #expect(code["kind"].string == "code" && code["size"].number == list["memory"]["code"].number, "\(list)")
+            #expect(constants["kind"].string == "constants" && list["segments"].count == 2, "\(list)")
+            let start = try #require(code["address"].string).dropFirst(2)
+            #expect(try aging.victim.maps().contains("\(start)-"), "\(code)")
             #expect(try aging.victim.ask("drop") == "1")
             try aging.expectFreed(1)
             #expect(aging.victim.finish() == 0)
