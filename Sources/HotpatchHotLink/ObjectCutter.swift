@@ -175,7 +175,27 @@ struct ObjectCutter {
             }
             if section.isExecutable { try connectCode(number) } else { connectDescriptors(number) }
         }
+        for index in pieces.indices where isConstant(index) { pieces[index].kind.isAnonymous = true }
         return pieces
+    }
+
+    /// Whether data with a name is one function's, as its literals are, so that its contents count: constants that gcc numbers
+    /// (`limit.0`), and tables of labels (`&&label`, for a computed goto), which lead into that function's code.
+    private func isConstant(_ index: Int) -> Bool {
+        let piece = pieces[index]
+        guard !piece.isFunction, !piece.name.isEmpty, !piece.name.hasPrefix("$"),
+            piece.symbols.allSatisfy({ object.symbols[$0].binding == .local })
+        else { return false }
+        let section = object.sections[piece.section]
+        if section.isThreadLocal || section.isExecutable { return false }
+        let isReadOnly = !section.isWritable || section.name.hasPrefix(".data.rel.ro")
+        if isReadOnly, SymbolKind.hasNumber(piece.name) { return true }
+        return piece.references.contains { reference in
+            guard reference.row.expression == .absolute, case .piece(let target, let offset) = reference.target else {
+                return false
+            }
+            return pieces[target].isFunction && Int64(offset) &+ reference.addend != 0
+        }
     }
 
     /// Whether a word of data leads into a function, and not to where one starts.

@@ -310,8 +310,11 @@ public struct ObjectEdit: Sendable {
     /// else the process has made or may have changed is kept.
     private mutating func compareValues(_ changes: [ConstantChange]) throws {
         var reasons: [String] = []
+        let named = new.named()
+        func isTaken(_ name: String) -> Bool { named[name].map { decisions[$0] == .take } ?? false }
         for change in changes {
             switch change {
+            case .kept(let name, _) where isTaken(name): break
             case .kept(let name, let reason): notes.append("\(display(name)): its value is kept: \(reason)")
             // Made anew, or told of.
             case .lazy: break
@@ -322,7 +325,7 @@ public struct ObjectEdit: Sendable {
                     .init(address: place.address, expected: was, bytes: bytes, name: display(name), isConstant: true))
             }
         }
-        for (name, index) in new.named() where !new.pieces[index].isFunction && !SymbolKind(name).isAnonymous {
+        for (name, index) in named where !new.pieces[index].isFunction && !new.pieces[index].kind.isAnonymous {
             guard let partner = oldNames[renamed(name)] else { continue }
             if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
             let sizes = (old.size(of: partner), new.size(of: index))
@@ -341,7 +344,7 @@ public struct ObjectEdit: Sendable {
         func counts(_ graph: ObjectGraph) -> [String: Int] {
             var result: [String: Int] = [:]
             for piece in graph.pieces
-            where !piece.isFunction && !piece.name.hasPrefix("$") && !piece.name.hasPrefix(".") {
+            where !piece.isFunction && !piece.kind.isAnonymous && !piece.name.hasPrefix("$") {
                 let base = SymbolKind.withoutNumber(piece.name)
                 if base != piece.name, graph.object.sections[piece.section].isWritable { result[base, default: 0] += 1 }
             }

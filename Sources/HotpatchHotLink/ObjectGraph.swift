@@ -26,7 +26,7 @@ public struct ObjectGraph: Sendable {
         /// The name that others refer to it by; empty where it has none.
         public let name: String
         /// What that says.
-        let kind: SymbolKind
+        var kind: SymbolKind
         public var isFunction: Bool
         /// It goes on what begins before it: a symbol there is that long. A type's metadata begins before the address that names it.
         public var continues = false

@@ -17,6 +17,24 @@ extension Subject {
             static int (*const operations[])(int, int) = {add, sub};
             static int helper(int n) { static int calls = 1; return n * 10 + calls - 1; }
             int scaled(int n) { return n * FACTOR; }
+            static int jump(int n) {
+                static void *labels[] = {&&small, &&large};
+                goto *labels[n > 2];
+            small:
+                return 1;
+            large:
+                n += 1;
+                return n;
+            }
+            static int bounded(int n) {
+                static const int limit = 5;
+                static const char *const words[] = {"few", "many"};
+                return n > limit ? limit : (int)strlen(words[1]);
+            }
+            static int bounded2(int n) {
+                static const int limit = 50;
+                return n > limit ? limit : n;
+            }
             static int chosen(void) { return 6; }
             static int (*choose(void))(void) { return chosen; }
             int indirect(void) __attribute__((ifunc("choose")));
@@ -42,13 +60,18 @@ extension Subject {
                 else if (!strcmp(question, "const")) sprintf(text, "%d", limit);
                 else if (!strcmp(question, "struct")) { struct pair p = {3, 4}; sprintf(text, "%d", sum(p)); }
                 else if (!strcmp(question, "switch")) sprintf(text, "%s %s", name(3), name(9));
+                else if (!strcmp(question, "goto")) sprintf(text, "%d %d", jump(1), jump(6));
+                else if (!strcmp(question, "own")) sprintf(text, "%d %d %d", bounded(7), bounded(2), bounded2(70));
                 else if (!strcmp(question, "indirect")) sprintf(text, "%d %d", indirect(), one);
                 else if (!strcmp(question, "enum")) sprintf(text, "%d", some);
                 else sprintf(text, "?");
                 return text;
             }
             """#,
-        questions: ["function", "helper", "table", "names", "static", "const", "struct", "switch", "enum", "indirect"],
+        questions: [
+            "function", "helper", "table", "names", "static", "const", "struct", "switch", "enum", "goto", "own",
+            "indirect",
+        ],
         cells: [
             Cell(
                 "C: function", "its body", [("n * FACTOR", "n * FACTOR + 1")], .applied, ["function": "function v1 7"]),
@@ -109,6 +132,24 @@ extension Subject {
                 ["switch": "three nine"]),
             Cell("C: enum", "a value of it", [("some = 7", "some = 8")], .refused("kind: 'some = 8' changed")),
             Cell(
+                "C: computed goto", "code behind a label",
+                [("return 1;", "state += 0; return 2;"), ("n += 1;", "n += 1; n *= 2;")], .applied,
+                ["goto": "2 14"]),
+            Cell(
+                "C: constant of a function", "its value", [("limit = 5;", "limit = 6;")], .applied, ["own": "6 4 50"]),
+            Cell(
+                "C: table of texts of a function", "a text", [("\"few\", \"many\"", "\"few\", \"several\"")], .applied,
+                ["own": "5 7 50"]),
+            Cell(
+                "C: constant of a function", "another of its name is added before it",
+                [
+                    (
+                        "static int bounded(int n) {",
+                        "static int more(int n) { static const int limit = 3; return n + limit; }\nstatic int bounded(int n) {"
+                    ),
+                    ("bounded(2)", "more(2)"),
+                ], .applied, ["own": "5 5 50"]),
+            Cell(
                 "C: function that a resolver chooses (ifunc)", "its caller",
                 [("indirect(), one", "indirect() * 10, one")], .applied, ["indirect": "60 1"]),
             Cell(
@@ -131,6 +172,26 @@ extension Subject {
                     ([("\"%d %d\", indirect(), one", "\"%d, %d\", indirect(), one")], ["indirect": "6, 1"]),
                     ([("{ return 6; }", "{ return 7; }")], ["indirect": "7, 1"]),
                     ([("\"%d, %d\", indirect()", "\"%d; %d\", indirect()")], ["indirect": "7; 1"]),
+                ]),
+            EditSequence(
+                name: "functions with constants and labels of their own",
+                steps: [
+                    ([("limit = 5;", "limit = 6;")], ["own": "6 4 50"]),
+                    ([("limit = 50;", "limit = 51;"), ("n += 1;", "n += 2;")], ["own": "6 4 51", "goto": "1 8"]),
+                    (
+                        [
+                            (
+                                "static int bounded(int n) {",
+                                "static int more(int n) { static const int limit = 3; return n + limit; }\nstatic int bounded(int n) {"
+                            ), ("bounded(2)", "more(2)"),
+                        ], ["own": "6 5 51"]
+                    ),
+                    (
+                        [
+                            ("limit = 51;", "limit = 52;"), ("return 1;", "state += 0; return 1;"),
+                            ("n += 2;", "n += 12;"),
+                        ], ["own": "6 5 52", "goto": "1 18"]
+                    ),
                 ]),
             EditSequence(
                 name: "a thread-local that nothing uses is added, and other edits follow",
