@@ -90,6 +90,7 @@ let package = Package(
             "HotpatchSymbols",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchDemangle", "CHotpatchElf", "CHotpatchDw",
+                "CHotpatchLinux",
             ], settings: readerSettings),
         module("HotpatchPlan", ["HotpatchMemory", "CPatchCore"]),
         // Object files to plans, beside the planner of detours.
@@ -124,7 +125,7 @@ let package = Package(
                 "CPatchAgent",
                 "CPatchMachine",
                 "CHotpatchLinux", "CHotpatchDw",
-            ], libraries: ["dw"]),
+            ], libraries: ["dw", "elf"]),
         // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
         module("HotpatchSwiftCall", ["CPatchCall", "HotpatchDemangle"]),
         module(
@@ -200,7 +201,7 @@ let package = Package(
             [
                 "HotpatchRemoteTarget", "HotpatchEngine", "HotpatchPlan", "HotpatchMemory", "HotpatchProcFS",
                 "HotpatchSymbols",
-                "CPatchCore", "CPatchAgent", "HotpatchRemoteSupport", "HotpatchTestSupport",
+                "CHotpatchDw", "CPatchCore", "CPatchAgent", "HotpatchRemoteSupport", "HotpatchTestSupport",
             ]),
         tests(
             "HotpatchTests",

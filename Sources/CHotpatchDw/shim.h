@@ -21,6 +21,17 @@ typedef struct hp_libdw {
 #undef HP_DECLARE
 } hp_libdw;
 
+// Of a program that unwinds other processes, and so has both linked in: HotpatchRemoteTarget defines it. Null elsewhere.
+void hp_linked_libdw(hp_libdw *functions) __attribute__((weak));
+
+// For that definition alone: whoever calls it has to be linked with both.
+static inline void hp_take_linked_libdw(hp_libdw *functions) {
+#define HP_TAKE(name) functions->name = name;
+    HP_LIBDW_FUNCTIONS(HP_TAKE)
+#undef HP_TAKE
+    functions->is_there = true;
+}
+
 // Loads the library and finds the functions; false where it is not installed, or lacks one of them.
 static inline bool hp_find_libdw(hp_libdw *functions) {
     void *library = dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -30,5 +41,12 @@ static inline bool hp_find_libdw(hp_libdw *functions) {
     if (!functions->name) return false;
     HP_LIBDW_FUNCTIONS(HP_FIND)
 #undef HP_FIND
+    return true;
+}
+
+// The functions that are linked in; false where none are.
+static inline bool hp_use_linked_libdw(hp_libdw *functions) {
+    if (!hp_linked_libdw) return false;
+    hp_linked_libdw(functions);
     return true;
 }

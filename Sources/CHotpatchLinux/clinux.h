@@ -140,6 +140,14 @@ static inline bool linux_has_loader(void) {
     return false;
 }
 
+// ---- The C++ runtime's demangler (Itanium C++ ABI §3.4) -------------------------------------------------
+
+extern char *linux_cxx_demangle(const char *name, char *buffer, size_t *length, int *status) __asm__("__cxa_demangle")
+    __attribute__((weak));
+
+// Where the runtime is linked in; else null.
+static inline __typeof__(linux_cxx_demangle) *linux_linked_cxx_demangle(void) { return linux_cxx_demangle; }
+
 // ---- ptrace(2), pidfd(2), sched(7): what RemoteTarget needs --------------------------------------------
 
 #include <sched.h>

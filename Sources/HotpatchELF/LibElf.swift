@@ -2,10 +2,11 @@ import CHotpatchDw
 import CHotpatchElf
 import CHotpatchLinux
 
-/// The functions of libdw and libelf. Both are loaded where DWARF is first asked for: a program that is patched without it needs neither. One
-/// that is linked statically as a whole has none.
+/// The functions of libdw and libelf. Of a program that is linked with both, as the command is, those; else they are loaded where DWARF is
+/// first asked for: a program that is patched without it needs neither. One that is linked statically as a whole, without them, has none.
 package let libdw: hp_libdw = {
     var functions = hp_libdw()
+    if hp_use_linked_libdw(&functions) { return functions }
     functions.is_there = linux_has_loader() && hp_find_libdw(&functions)
     return functions
 }()

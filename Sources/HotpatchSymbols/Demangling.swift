@@ -1,3 +1,4 @@
+import CHotpatchLinux
 import Glibc
 import HotpatchDemangle
 import HotpatchELF
@@ -78,11 +79,14 @@ struct Demangler: ~Copyable {
 private enum Runtime {
     typealias CxxDemangle =
         @convention(c) (
-            UnsafePointer<CChar>, UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<Int>?, UnsafeMutablePointer<Int32>?
+            UnsafePointer<CChar>?, UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<Int>?,
+            UnsafeMutablePointer<Int32>?
         ) -> UnsafeMutablePointer<CChar>?
 
     /// `__cxa_demangle` of the C++ runtime, which the process need not have loaded (Itanium C++ ABI §3.4).
     static let cxxDemangle: CxxDemangle? = {
+        if let linked = linux_linked_cxx_demangle() { return linked }
+        guard linux_has_loader() else { return nil }
         // RTLD_DEFAULT is a null pointer that the importer does not show.
         var found = dlsym(nil, "__cxa_demangle")
         if found == nil, let library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_LOCAL) {
