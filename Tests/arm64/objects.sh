@@ -154,6 +154,25 @@ for kind in word number far-number; do
 int step(void) { mine++; return'
 done
 
+# Shared libraries: loaded from the start, and later; and one of which the program has a variable and a function once more.
+# Usage: library LINK…: the file of the program that was named last becomes a library, and the program is what is linked here.
+library() {
+    $compile -shared "-Wl,-soname,$name.so" -o "$out/$name.so" "$out/$name.o"
+    $compile -pthread "-Wl,-rpath,\$ORIGIN" -o "$out/$name" "$@"
+}
+for kind in linked late; do
+    program threads-$kind threader.c threads.c -fPIC -Dstep=one_more
+    if [ $kind = linked ]; then
+        library "$commands/objects/threader.c" "$out/$name.so"
+    else
+        library "-DLIBRARY=\"\$ORIGIN/$name.so\"" "$commands"/objects/{threader,late}.c
+    fi
+    edited 2 'return ++calls;' 'return calls += 10;' 'base +=' 'base += 1000 +'
+done
+program shared sharer.c shared.c -fPIC -Wl,-z,muldefs
+library -fno-pic -no-pie "$commands/objects/sharer.c" "$out/$name.so"
+edited 2 'counter++' 'counter += 7' 'return &counter;' 'int *found = &counter; return found;'
+
 # C++: exceptions thrown and caught by new code.
 for kind in plain guarded; do
     options=()

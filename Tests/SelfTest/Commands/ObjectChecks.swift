@@ -18,6 +18,9 @@ let objectChecks: [Check] = [
     Check(name: "a program's thread-locals, by words", run: { try findsThreadLocals("threads-word") }),
     Check(name: "a program's thread-locals, by numbers", run: { try findsThreadLocals("threads-number") }),
     Check(name: "a program's thread-locals, by long numbers", run: { try findsThreadLocals("threads-far-number") }),
+    Check(name: "a library's thread-locals", run: { try findsThreadLocalsOfLibraries("threads-linked") }),
+    Check(name: "those of a library that is loaded later", run: { try findsThreadLocalsOfLibraries("threads-late") }),
+    Check(name: "what a library and its program both have", run: findsWhatTheProgramHas),
     Check(name: "exceptions", run: { try throwsExceptions("shapes-plain") }),
     Check(name: "exceptions, with signed return addresses", run: { try throwsExceptions("shapes-guarded") }),
     Check(name: "watch: a source that is saved", run: watchesSources),
@@ -271,6 +274,26 @@ private func findsThreadLocals(_ name: String) throws {
     try program.refuses(name + "-3", because: "thread-local variable")
     // 137 + 32 and + 42; 112 + 21.
     try program.answers(["": "\(169 + 211) 133"])
+}
+
+/// By what the dynamic linker knows of a library.
+private func findsThreadLocalsOfLibraries(_ name: String) throws {
+    let program = try Edited(name)
+    try program.answers(["": "204 101"])
+    try program.apply(name + "-2")
+    // 103 + 1012 and + 1022; 101 + 1011.
+    try program.answers(["": "\(1115 + 2137) 1112"])
+    try program.revert()
+    // 2137 + 23 and + 24; 1112 + 12.
+    try program.answers(["": "\(2160 + 2184) 1124"])
+}
+
+/// A library's new code uses the program's copy of its variable, and the program's version of its function, as its old code does.
+private func findsWhatTheProgramHas() throws {
+    let program = try Edited("shared")
+    try program.answers(["": "607 6 1 1"])
+    try program.apply("shared-2")
+    try program.answers(["": "1307 13 1 1"])
 }
 
 /// What new code throws, new code catches: the runtime finds its tables.
