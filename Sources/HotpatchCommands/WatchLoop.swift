@@ -186,7 +186,7 @@ final class WatchLoop {
         if let obstacle = obstacle ?? closedProcess().map(briefly) {
             restart(Set(dirty.keys), because: obstacle)
         } else if !isFound, !saidMissing, BuildInvocation(watch.command) == nil,
-            linux_monotonic_time() > launchedAt + 3_000_000_000
+            linux_monotonic_time() > launchedAt + 20_000_000_000
         {
             // A command that builds and then starts the program was given its time.
             saidMissing = true
@@ -477,13 +477,14 @@ final class WatchLoop {
                 try program.apply(compiled), files, savedAt: savedAt, compiled: nanoseconds, linkedFrom: started)
             for note in compiled.notes { report.write(.notice(note)) }
         } catch {
-            let reasons = error.isLasting ? [briefly(error.description)] : error.restartReasons
+            let said = program.aboutSources(error.description)
+            let reasons = error.isLasting ? [briefly(said)] : error.restartReasons.map(program.aboutSources)
             if !reasons.isEmpty {
                 restart(files, because: reasons.joined(separator: "\n"))
             } else {
                 // The next save may find the process in a better state.
                 unfinished.formUnion(files)
-                report.write(.refused(files: files.sorted(), reason: error.description))
+                report.write(.refused(files: files.sorted(), reason: said))
             }
         }
     }

@@ -19,4 +19,22 @@ enum WatchNotes {
         }
         return !note.dropFirst("implicit closure in ".count).hasPrefix("implicit closure")
     }
+
+    /// A text about objects that nobody has seen, in a folder of the watcher's: about their sources instead.
+    static func aboutSources(_ text: String, folder: String) -> String {
+        var result = ""
+        var rest = Substring(text)
+        while let start = rest.indices.first(where: { rest[$0...].hasPrefix(folder + "/") }) {
+            result += rest[..<start]
+            let path = rest[start...].prefix { !" ,:;\n".contains($0) }
+            guard let name = path.split(separator: "/").last, name.hasSuffix(".o") else {
+                result += path
+                rest = rest[path.endIndex...]
+                continue
+            }
+            result += name.dropLast(".o".count)
+            rest = rest[path.endIndex...]
+        }
+        return result + rest
+    }
 }

@@ -50,6 +50,9 @@ final class WatchedProgram: @unchecked Sendable {
     /// Removes the files that it has made. Nothing is compiled or applied after that.
     func removeFiles() { snapshot.remove() }
 
+    /// What is said of objects, of which only the sources are known to whoever edits.
+    func aboutSources(_ text: String) -> String { WatchNotes.aboutSources(text, folder: snapshot.folder) }
+
     /// A new folder for what is compiled next.
     func newFolder() throws -> String {
         transactions += 1

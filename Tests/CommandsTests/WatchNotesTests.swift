@@ -26,5 +26,15 @@ extension CommandTests {
         func details(_ note: String, _ isDetail: Bool) {
             #expect(WatchNotes.isDetail(note, nil) == isDetail)
         }
+
+        /// Whoever edits core.cpp has not seen its objects.
+        @Test func objectsOfTheWatcher() {
+            let said = WatchNotes.aboutSources(
+                "/tmp/w-1/save-1/first/0/core.cpp.o cannot be linked into a process: /tmp/w-1/kept/main.swift.o, "
+                    + "/tmp/w-2/words.c.o, /tmp/w-1/modules/App.swiftmodule. Restart.", folder: "/tmp/w-1")
+            #expect(
+                said == "core.cpp cannot be linked into a process: main.swift, /tmp/w-2/words.c.o, "
+                    + "/tmp/w-1/modules/App.swiftmodule. Restart.")
+        }
     }
 }
