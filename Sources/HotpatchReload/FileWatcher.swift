@@ -235,7 +235,8 @@ extension FileWatcher {
 
     private func note(_ event: Inotify.Event, _ path: String, at now: UInt64) {
         if event.has(IN_CLOSE_WRITE, IN_MOVED_TO) {
-            batch.completed(path, at: now)
+            // A file that has been emptied is about to be written, as one that has gone is to come back.
+            if isEmptied(path) { batch.removed(path, at: now) } else { batch.completed(path, at: now) }
         } else if event.has(IN_DELETE, IN_MOVED_FROM) {
             batch.removed(path, at: now)
         } else if event.has(IN_CREATE) {
@@ -249,6 +250,12 @@ extension FileWatcher {
         } else if event.has(IN_MODIFY) {
             batch.writing(path, at: now)
         }
+    }
+
+    private func isEmptied(_ path: String) -> Bool {
+        var status = stat()
+        guard let known = known[path], known.stamp.size > 0 else { return false }
+        return stat(path, &status) == 0 && status.st_size == 0
     }
 
     /// A directory that was made or moved here. Files may have come into it before it was watched.

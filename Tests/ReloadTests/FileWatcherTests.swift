@@ -131,6 +131,26 @@ private final class Tree {
         #expect(try tree.changes() == ["modified B.swift"])
     }
 
+    /// What is emptied is waited for as what is removed; a file that was empty before, or is new, is not.
+    @Test func emptied() throws {
+        var options = FileWatcher.Options()
+        options.reportsFirstAtOnce = true
+        options.quietMillisecondsAfterRemoval = 600_000
+        options.longestMilliseconds = 600_000
+        let tree = try Tree(["a.swift": "1\n", "b.swift": ""], options: options)
+        try tree.write("a.swift", "")
+        #expect(try tree.changes(within: 300) == nil)
+        try tree.write("a.swift", "2\n")
+        #expect(try tree.changes() == ["modified a.swift"])
+        try tree.write("c.swift", "")
+        #expect(try tree.changes() == ["created c.swift"])
+        // One that stays empty is told in the end.
+        options.quietMillisecondsAfterRemoval = 50
+        try tree.watcher.watch(directories: [tree.root], options: options)
+        try tree.write("a.swift", "")
+        #expect(try tree.changes() == ["modified a.swift"])
+    }
+
     @Test func savedTogether() throws {
         let tree = try Tree(["A.swift": "a", "B.swift": "b", "C.swift": "c"])
         try tree.write("B.swift", "b2")
