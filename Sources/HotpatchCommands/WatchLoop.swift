@@ -329,6 +329,7 @@ final class WatchLoop {
         var sources: Set<String> = []
         var removed: Set<String> = []
         var reasons: [String] = []
+        var new: [(path: String, module: String)] = []
         let files = unfinished.union(dirty.keys)
         for path in files.sorted() {
             switch program.recipe.role(of: path) {
@@ -347,8 +348,7 @@ final class WatchLoop {
                 for user in users { sources.insert(user) }
             case .newSwift(let module), .newClang(let module):
                 guard isWanted(module), access(path, F_OK) == 0 else { break }
-                program.takeIn(path, into: module)
-                sources.insert(path)
+                new.append((path, module))
             case .resource(let copies):
                 dirty[path] = nil
                 unfinished.remove(path)
@@ -358,6 +358,19 @@ final class WatchLoop {
                 reasons.append("\(name(path)) belongs to \(module), which other files are compiled with")
             case .none: break
             }
+        }
+        for (old, name) in program.renamed(new, from: removed) {
+            do throws(CommandError) {
+                if let reason = try program.rename(old, to: name) {
+                    reasons.append(reason)
+                } else {
+                    removed.remove(old)
+                }
+            } catch { return fail(error.description) }
+        }
+        for (path, module) in new {
+            if program.recipe.source(path) == nil { program.takeIn(path, into: module) }
+            sources.insert(path)
         }
         guard reasons.isEmpty else {
             guard isSettled else { return }

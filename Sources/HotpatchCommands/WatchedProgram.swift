@@ -29,6 +29,8 @@ final class WatchedProgram: @unchecked Sendable {
     private var adopted: [String: String] = [:]
     /// By source.
     private var images: [String: String] = [:]
+    /// How files were called when the program was built, by what they are called now.
+    private var origins: [String: String] = [:]
     private var transactions = 0
     /// So many patches can be taken back to what was before them. What the build made is kept for all.
     private static let patchesTakenBack = 16
@@ -71,6 +73,65 @@ final class WatchedProgram: @unchecked Sendable {
     /// A file that the build did not have belongs to the program from now on.
     func takeIn(_ path: String, into module: String) {
         recipe = recipe.changing(adding: [(path, module)], removing: [])
+    }
+
+    /// Which of the program's files that have gone new ones of the same module are, each with its new name.
+    func renamed(_ new: [(path: String, module: String)], from gone: Set<String>) -> [(old: String, new: String)] {
+        var names: [(old: String, new: String)] = []
+        for (path, module) in new {
+            let candidates = gone.filter { old in
+                recipe.source(old)?.module.name == module && !names.contains { $0.old == old }
+            }
+            let mates = candidates.filter { Self.name($0) == Self.name(path) }
+            if mates.count == 1, let mate = mates.first {
+                names.append((mate, path))
+                continue
+            }
+            let known = Dictionary(candidates.map { (origins[$0] ?? $0, $0) }, uniquingKeysWith: { first, _ in first })
+            guard let found = snapshot.source(like: path, among: known.keys.sorted()), let old = known[found] else {
+                continue
+            }
+            names.append((old, path))
+        }
+        return names
+    }
+
+    /// A file is called otherwise from now on; what runs of it is what ran.
+    /// - Returns: why that cannot be.
+    func rename(_ old: String, to new: String) throws(CommandError) -> String? {
+        let base = try base(of: old)
+        if Self.name(old) != Self.name(new), Self.hasPrivateNames(base) {
+            return
+                "\(Self.name(old)) is called \(Self.name(new)) now: what is private in it, or a key of Codable, is another "
+                + "thing by that"
+        }
+        recipe = recipe.renaming(old, to: new)
+        sideTables.rename(old, to: new)
+        origins[new] = origins.removeValue(forKey: old) ?? old
+        running[old] = nil
+        running[new] = base
+        latent[new] = latent.removeValue(forKey: old)
+        adopted[new] = adopted.removeValue(forKey: old)
+        images[new] = images.removeValue(forKey: old)
+        for index in history.indices { history[index].before[new] = history[index].before.removeValue(forKey: old) }
+        return nil
+    }
+
+    private static func name(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
+
+    /// Private declarations have a number in their names that is made of their file's: `33_` and 32 hexadecimal digits.
+    private static func hasPrivateNames(_ object: String) -> Bool {
+        guard let file = try? ObjectFile(ElfImage(path: object)) else { return true }
+        return file.symbols.contains { symbol in
+            let name = Array(symbol.name.utf8)
+            guard name.count > 35 else { return false }
+            return (0..<name.count - 35).contains { start in
+                name[start...].starts(with: "33_".utf8)
+                    && name[(start + 3)..<(start + 35)].allSatisfy {
+                        (0x30...0x39).contains($0) || (0x41...0x46).contains($0)
+                    }
+            }
+        }
     }
 
     /// A file that was taken in has gone before anything of it ran: it is as if it had never been.

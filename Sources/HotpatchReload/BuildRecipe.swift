@@ -253,18 +253,34 @@ public final class BuildRecipe: Sendable {
                         path: path, object: BuildFiles.join(folder, file + ".o"), isNew: true, command: like?.words))
             }
         }
+        let recipe = changing(modules)
+        // Others must not see what is gone.
+        let changed = removed.filter { !interfaceChange(removing: $0).isEmpty }.compactMap { source($0)?.module }
+        recipe.outdated.withLock { $0.formUnion(changed.filter { $0.language == .swift }.map(\.name)) }
+        let touched = Set(added.map(\.module) + removed.compactMap { source($0)?.module.name })
+        recipe.jobs.withLock { jobs in jobs = jobs.filter { !touched.contains($0.key) } }
+        return recipe
+    }
+
+    /// The same build with a file of another name, whose object goes on being called as it was.
+    public func renaming(_ old: String, to new: String) -> BuildRecipe {
+        guard let place = places[old] else { return self }
+        var modules = modules
+        modules[place.module].sources[place.source].path = new
+        let recipe = changing(modules)
+        recipe.latest.withLock { $0[new] = $0.removeValue(forKey: old) }
+        recipe.jobs.withLock { $0[modules[place.module].name] = nil }
+        return recipe
+    }
+
+    private func changing(_ modules: [BuildModule]) -> BuildRecipe {
         let recipe = BuildRecipe(
             system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
             manifests: manifests, toolFiles: toolFiles)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
-        // Others must not see what is gone.
-        let changed = removed.filter { !interfaceChange(removing: $0).isEmpty }.compactMap { source($0)?.module }
-        recipe.outdated.withLock { [outdated] new in
-            new = outdated.withLock { $0 }.union(changed.filter { $0.language == .swift }.map(\.name))
-        }
+        recipe.outdated.withLock { [outdated] new in new = outdated.withLock { $0 } }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }
-        let touched = Set(added.map(\.module) + removed.compactMap { source($0)?.module.name })
-        recipe.jobs.withLock { [jobs] new in new = jobs.withLock { $0.filter { !touched.contains($0.key) } } }
+        recipe.jobs.withLock { [jobs] new in new = jobs.withLock { $0 } }
         return recipe
     }
 

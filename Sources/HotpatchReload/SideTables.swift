@@ -110,6 +110,12 @@ public struct SideTables: Sendable {
         return transaction
     }
 
+    /// A file is called otherwise.
+    public mutating func rename(_ old: String, to new: String) {
+        kept[new] = kept.removeValue(forKey: old)
+        contents[new] = contents.removeValue(forKey: old)
+    }
+
     private mutating func forget(_ source: String) { (kept[source], contents[source]) = (nil, nil) }
 
     private func run(

@@ -169,6 +169,53 @@ extension CommandTests {
             #expect(watched.finish() == -SIGTERM)
         }
 
+        /// A file or a folder gets another name: the program goes on, but for what is private in a file, which has its name in its own.
+        @Test func renamedFiles() throws {
+            let folder = try Self.kiosk.get().path
+            try Self.restore(folder)
+            try runTool("mkdir", "\(folder)/Sources/Kiosk/Signs")
+            for (file, text) in [
+                ("Open", "func open() -> String { \"open\" }\nstruct Sign { var text = \"sign\" }\n"),
+                ("Closed", "private func text() -> String { \"closed\" }\nfunc closed() -> String { text() }\n"),
+            ] {
+                try runTool(
+                    "sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(folder)/Sources/Kiosk/Signs/\(file).swift", text)
+            }
+            try runTool(
+                "sed", "-i", "s/{ \"hello\" }/{ \"\\\\(open()), \\\\(Sign().text), \\\\(closed())\" }/",
+                "\(folder)/Sources/Kiosk/Routes.swift")
+            let watched = try Watched(folder, command: ["swift", "run", "Kiosk"])
+            _ = try watched.event("ready", seconds: 300)
+            #expect(try watched.ask("hello") == "open, sign, closed")
+            func move(_ old: String, _ new: String) {
+                rename("\(folder)/Sources/Kiosk/\(old)", "\(folder)/Sources/Kiosk/\(new)")
+            }
+            for (number, (old, new, edited, text)) in [
+                ("Signs", "Boards", "Boards/Closed.swift", "closed"),
+                ("Boards/Open.swift", "Boards/Welcome.swift", "Boards/Welcome.swift", "open"),
+                ("Boards/Welcome.swift", "Boards/Open.swift", "Boards/Open.swift", "OPEN!"),
+            ].enumerated() {
+                #expect(try watched.ask("count") == "count \(number + 1)")
+                move(old, new)
+                let renamed = try watched.event("unchanged", "applied", "restarting", "refused", "compile-failed")
+                #expect(["unchanged", "applied"].contains(renamed["event"].string), "\(renamed)")
+                try watched.save("Sources/Kiosk/\(edited)", ("\"\(text)\"", "\"\(text.uppercased())!\""))
+                let applied = try watched.event("applied", "unchanged", "restarting", "refused", "compile-failed")
+                #expect(applied["event"] == .string("applied"), "\(applied)")
+            }
+            #expect(try watched.ask("hello") == "OPEN!!, sign, CLOSED!")
+            move("Boards/Closed.swift", "Boards/Shut.swift")
+            let restarting = try watched.event("restarting", "applied", "unchanged")
+            #expect(
+                restarting["reason"].string?.hasPrefix("Closed.swift is called Shut.swift now: what is private in it")
+                    == true,
+                "\(restarting)")
+            _ = try watched.event("restarted")
+            #expect(try watched.ask("hello") == "OPEN!!, sign, CLOSED!")
+            #expect(try watched.ask("count") == "count 1")
+            #expect(watched.finish() == -SIGTERM)
+        }
+
         /// What cannot go into the process is not left out of what is compiled next: that would reckon with it.
         @Test func whatIsLeftOutStaysOut() throws {
             let folder = try Self.kiosk.get().path

@@ -39,6 +39,25 @@ import Testing
         #expect(access(snapshot.folder, F_OK) != 0)
     }
 
+    /// A file with another name has half of its lines at least.
+    @Test func renamed() throws {
+        let parent = try TemporaryDirectory("snapshot")
+        let snapshot = try Snapshot(of: BuildPackage.recipe(), in: parent.path)
+        let (shop, sum) = (try BuildPackage.source("Core/Shop.swift"), try BuildPackage.source("CSum/sum.c"))
+        let lines = try String(readingFile: shop).split(separator: "\n", omittingEmptySubsequences: false)
+        let new = parent.path + "/New.swift"
+        func found(_ text: String, among sources: [String] = [sum, shop]) throws -> String? {
+            try BuildPackage.write(text, to: new)
+            return snapshot.source(like: new, among: sources)
+        }
+        #expect(try found(lines.joined(separator: "\n")) == shop)
+        #expect(try found((lines + ["// One more"]).joined(separator: "\n\n")) == shop)
+        #expect(try found(lines.joined(separator: "\n"), among: [sum, "/none"]) == nil)
+        #expect(try found((lines + lines + ["// One more"]).joined(separator: "\n")) == nil)
+        for text in ["", "\n \n", "// One more\n"] { #expect(try found(text) == nil) }
+        #expect(snapshot.source(like: parent.path + "/none", among: [shop]) == nil)
+    }
+
     /// The files as they were are compiled again, whatever they are by now.
     @Test func originals() throws {
         let package = try TemporaryDirectory("database")
