@@ -383,7 +383,8 @@ public struct ObjectEdit: Sendable {
         if kind.isPart || kind.isUnstable { return .take }
         let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
         guard let partner = oldNames[name], let place = baseline.places[partner] else {
-            if ClosureMatch.isFresh(name) || isWeak { return isWeak ? .take : .add }
+            if isWeak { return decideInline(index) }
+            if ClosureMatch.isFresh(name) { return .add }
             // Another file's static function has nothing to do with it.
             if isOwnStatic(index) { return .add }
             try checkKnown(name)
@@ -408,6 +409,20 @@ public struct ObjectEdit: Sendable {
         if place.isInImage { return .patch(place.address) }
         guard let slot = live.identity(EntryStub.slotName(place.address)) else { return .take }
         return .repoint(entry: place.address, slot: slot)
+    }
+
+    /// A function that every file has which uses it (`inline` of C++, templates, what a class defines in itself), and this one has not had:
+    /// where an edit after this one changes it, those who call it now are to find that. Nobody edits the standard library's.
+    private func decideInline(_ index: Int) -> LinkDecision {
+        let name = name(of: index)
+        let isOfLibrary = ["_ZNSt", "_ZNKSt", "_ZSt", "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx"].contains(where: name.hasPrefix)
+        guard !name.hasPrefix("$"), !isOfLibrary, live.symbol(name, file: nil) == nil else { return .take }
+        guard let entry = live.identity(name) else { return .add }
+        // An edit before has removed it from this file, or another file has it.
+        guard live.identity(Baseline.removed(name)) != nil, let slot = live.identity(EntryStub.slotName(entry)) else {
+            return .take
+        }
+        return .repoint(entry: entry, slot: slot)
     }
 
     /// Whether it is a static function or variable of C that the edit has added to this file: others have static things of the same name.

@@ -267,7 +267,13 @@ public struct ObjectLinker: Sendable {
     /// What a reference of an edit leads to: something of these objects, or a name that only the process may have.
     func definition(of target: ObjectGraph.Target, in edit: Int) -> Definition {
         switch target {
-        case .piece(let piece, _): return .piece(Place(edit: edit, piece: piece))
+        case .piece(let piece, let offset):
+            let place = Place(edit: edit, piece: piece)
+            // Of what several of these files have, the process gets one.
+            guard decision(place) == .add, offset == 0, let other = definitions[self.piece(place).name],
+                decision(other) == .add
+            else { return .piece(place) }
+            return .piece(other)
         case .symbol(let index):
             let symbol = edits[edit].new.object.symbols[index]
             if let place = definitions[symbol.name] { return .piece(place) }

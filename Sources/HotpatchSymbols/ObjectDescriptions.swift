@@ -61,19 +61,23 @@ public struct ObjectDescriptions: Sendable {
     /// Depth first with a stack of its own: the nesting comes from the file.
     private mutating func read(unit: inout Dwarf_Die, _ time: ReadingTime, _ subject: String) {
         let isSwift = libdw.dwarf_srclang(&unit) == DW_LANG_Swift
-        var stack: [Dwarf_Die] = []
+        // What types of C and C++ are declared in, each with what that is in; the unit is the first.
+        var scopes: [(name: String, outer: Int)] = [("", 0)]
+        var stack: [(die: Dwarf_Die, scope: Int)] = []
         var child = Dwarf_Die()
         guard libdw.dwarf_child(&unit, &child) == 0 else { return }
-        stack.append(child)
+        stack.append((child, 0))
         var row = 0
-        while !time.isOver(at: row, subject), var die = stack.popLast() {
+        while !time.isOver(at: row, subject), var (die, scope) = stack.popLast() {
             row &+= 1
             var sibling = Dwarf_Die()
-            if libdw.dwarf_siblingof(&die, &sibling) == 0 { stack.append(sibling) }
+            if libdw.dwarf_siblingof(&die, &sibling) == 0 { stack.append((sibling, scope)) }
+            var inside: String?
             switch Int(libdw.dwarf_tag(&die)) {
             case DW_TAG_subprogram:
                 // Functions inside others are described inside them.
                 if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = Self.symbol(&die) {
+                    inside = name
                     functions[name] = Self.function(&die, name, isSwift)
                     if let line = Self.number(&die, DW_AT_decl_line), line > 0 { lines[name] = Int(clamping: line) }
                 }
@@ -85,20 +89,37 @@ public struct ObjectDescriptions: Sendable {
             case DW_TAG_structure_type where !isSwift, DW_TAG_class_type where !isSwift,
                 DW_TAG_union_type where !isSwift,
                 DW_TAG_enumeration_type where !isSwift:
-                if let name = Self.text(&die, DW_AT_linkage_name) ?? Self.text(&die, DW_AT_name),
+                inside = Self.text(&die, DW_AT_name)
+                if let own = Self.text(&die, DW_AT_linkage_name) ?? inside,
                     let size = Self.number(&die, DW_AT_byte_size)
                 {
                     let facts = ["\(size) bytes"] + Self.members(of: &die)
-                    // Two namespaces may have a type of one name each.
+                    let name = Self.name(own, in: scope, of: scopes)
+                    // Two functions may have a type of one name each.
                     if types[name].map({ $0 != facts }) ?? false { types[name]! += facts } else { types[name] = facts }
                 }
+            case DW_TAG_namespace where !isSwift: inside = Self.text(&die, DW_AT_name)
             default: break
             }
             var inner = Dwarf_Die()
             if stack.count < 4096, libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &inner) == 0 {
-                stack.append(inner)
+                if !isSwift, let inside {
+                    scopes.append((inside, scope))
+                    scope = scopes.count - 1
+                }
+                stack.append((inner, scope))
             }
         }
+    }
+
+    /// A type's name with those of what it is declared in: templates have types of one name in each of their instances.
+    private static func name(_ own: String, in scope: Int, of scopes: [(name: String, outer: Int)]) -> String {
+        var (name, scope) = (own, scope)
+        while scope != 0 {
+            name = scopes[scope].name + "::" + name
+            scope = scopes[scope].outer
+        }
+        return name
     }
 
     private static func function(_ die: inout Dwarf_Die, _ name: String, _ isSwift: Bool) -> Function {

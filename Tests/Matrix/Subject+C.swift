@@ -213,6 +213,8 @@ extension Subject {
         source: #"""
             #include <cstdio>
             #include <cstring>
+            #include <functional>
+            #include <map>
             #include <stdexcept>
             #include <string>
             #include <vector>
@@ -252,6 +254,7 @@ extension Subject {
                 else if (q == "lambda") { int k = 2; auto f = [k](int n) { return n * k; }; text = std::to_string(f(4)) + std::to_string(apply([](int n) { return n - 1; }, 4)); }
                 else if (q == "operator") text = std::to_string((Number{2} + Number{3}).n);
                 else if (q == "overload") text = std::to_string(overloaded(1));
+                else if (q == "map") { std::map<int, int> m = {{1, 2}, {2, 3}}; text = std::to_string(m.begin()->first); }
                 else if (q == "vector") { std::vector<int> v = {3, 4}; text = std::to_string(v.size()); }
                 else text = "?";
                 return text.c_str();
@@ -260,7 +263,7 @@ extension Subject {
         questions: [
             "method", "static", "virtual", "template", "exception", "inline", "namespace", "lambda", "operator",
             "overload",
-            "vector",
+            "map", "vector",
         ],
         cells: [
             Cell("C++: method", "its body", [("return side * n", "return side * n + 1")], .applied, ["method": "16"]),
@@ -316,5 +319,48 @@ extension Subject {
                 "C++: global", "one with a constructor is added",
                 [("static std::string text;", "static std::string text;\nstatic std::vector<int> more = {1, 2};")],
                 .refused("initialised when the program")),
+            Cell(
+                "C++: container of the standard library", "another comparison",
+                [("std::map<int, int> m", "std::map<int, int, std::greater<>> m")], .applied, ["map": "2"]),
+        ],
+        sequences: [
+            EditSequence(
+                name: "what classes and headers define is added, edited, removed and comes back",
+                steps: [
+                    (
+                        [
+                            (
+                                "struct Square : Shape {",
+                                """
+                                struct Odd : Shape {
+                                    int area() const override { return 77; }
+                                    int plain(int n) const { return n + 1; }
+                                };
+                                inline int fresh() { return 5; }
+                                template <class T> T thrice(T x) { return x + 3; }
+                                struct Square : Shape {
+                                """
+                            ),
+                            (
+                                "text = std::to_string(Square::corners());",
+                                """
+                                {
+                                    static Odd odd;
+                                    Shape *s = &odd;
+                                    text = std::to_string(s->area()) + s->name() + std::to_string(odd.plain(1) + fresh() + thrice(1));
+                                }
+                                """
+                            ),
+                        ], ["static": "77shape11"]
+                    ),
+                    ([("return n + 1; }\n};", "return n + 2; }\n};")], ["static": "77shape12"]),
+                    ([("return 77;", "return 78;")], ["static": "78shape12"]),
+                    ([("return 5;", "return 15;"), ("x + 3", "x * 3")], ["static": "78shape21"]),
+                    ([("fresh() + ", "")], ["static": "78shape6"]),
+                    (
+                        [("thrice(1));", "thrice(1) + fresh());"), ("return 15;", "return 16;")],
+                        ["static": "78shape22"]
+                    ),
+                ])
         ])
 }
