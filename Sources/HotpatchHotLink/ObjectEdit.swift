@@ -34,13 +34,15 @@ public struct ObjectEdit: Sendable {
 
     private let baseline: Baseline
     private let live: LiveProgram
+    private let moved: MovedFunctions
     private let oldNames: [String: Int]
 
     /// - Parameters:
     ///   - before: the object that runs.
     ///   - after: the new one.
+    ///   - moved: functions that come from other files that are edited with this one.
     /// - Throws: `ReadError`, `LinkError`, `FixupError`.
-    public init(before: ElfImage, after: ElfImage, live: LiveProgram) throws {
+    public init(before: ElfImage, after: ElfImage, live: LiveProgram, moved: MovedFunctions = MovedFunctions()) throws {
         let (old, new) = (try ObjectFile(before), try ObjectFile(after))
         digest = after.contentsDigest
         for object in [old, new] where object.architecture != live.architecture {
@@ -50,6 +52,7 @@ public struct ObjectEdit: Sendable {
         self.old = try ObjectGraph(old)
         self.new = try ObjectGraph(new)
         self.live = live
+        self.moved = moved
         let former = before.contentsDigest
         baseline = try Baseline(self.old, digest: former, live: live)
         oldNames = self.old.named()
@@ -389,7 +392,7 @@ public struct ObjectEdit: Sendable {
             if isOwnStatic(index) { return .add }
             try checkKnown(name)
             // Where an edit before has removed it, what waits or is stored may refer to it yet.
-            let isBack = live.identity(Baseline.removed(name)) != nil
+            let isBack = live.identity(Baseline.removed(name)) != nil || moved.names.contains(name)
             if let symbol = live.symbol(name, file: new.object.fileName) {
                 if isBack, symbol.isFunction { return .patch(symbol.address) }
                 throw LinkError.unsupported(

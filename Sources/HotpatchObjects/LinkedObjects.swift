@@ -70,9 +70,10 @@ public struct LinkedObjects: Sendable {
         }
         let usual = images.compactMap { $0 }.first ?? index.images.first(where: \.isMainProgram)
         var edits: [ObjectEdit] = []
+        let moved = try MovedFunctions(files)
         for ((after, before), image) in zip(files, images) {
             guard let image = image ?? usual else { throw LinkError.notInProcess(path: before.path) }
-            edits.append(try ObjectEdit(before: before, after: after, live: live(image)))
+            edits.append(try ObjectEdit(before: before, after: after, live: live(image), moved: moved))
         }
         guard let image = edits.first?.image else { throw ObjectsError.none }
         guard edits.allSatisfy({ $0.image == image }) else {

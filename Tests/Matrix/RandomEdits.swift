@@ -22,7 +22,7 @@ struct RandomEdits {
         let build = try Build(.swift, text.source, main: EditedText.main, in: directory.path)
         let victim = try Conversation(build.program)
         let pid = "\(victim.pid)"
-        var base = build.object
+        var base = build.objects
         var asked = 0
         var (calls, sum) = (0, 0)
 
@@ -47,12 +47,12 @@ struct RandomEdits {
         let first = text
         for number in 1...count {
             let changes = text.change(&generator)
-            let object = try build.compile(text.source, as: "\(number)")
-            let result = try hotpatch("apply", object, "--base", base, "--pid", pid)
+            let objects = try build.compile(text.source, as: "\(number)")
+            let result = try apply(objects, base: base, victim.pid)
             let moment = "after edit \(number) (\(changes)): \(result)"
             guard result.status == 0 else { throw TestFailure("it is refused, \(moment)") }
             // What changes nothing is not what runs.
-            if result.output.hasPrefix("patch ") { base = object }
+            if result.output.hasPrefix("patch ") { base = objects }
             try check(moment)
         }
         let reverted = try hotpatch("revert", "--all", "--pid", pid)

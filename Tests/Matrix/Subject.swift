@@ -1,7 +1,7 @@
 import Glibc
 import HotpatchTestSupport
 
-/// A small program of two files, of which one is edited. It answers questions, each with what one of its declarations does.
+/// A small program. A file of it, or several, are edited; one asks. It answers questions, each with what one of its declarations does.
 struct Subject: Sendable {
     enum Language: Sendable {
         case swift
@@ -122,9 +122,9 @@ struct Subject: Sendable {
 
         mutating func check(_ cell: Cell) throws -> (verdict: String, behaviour: String, state: String) {
             edits += 1
-            let object = try build.compile(Self.edit(subject.source, cell.changes), as: "\(edits)")
+            let objects = try build.compile(Self.edit(subject.source, cell.changes), as: "\(edits)")
             let pid = "\(victim.pid)"
-            let result = try hotpatch("apply", object, "--base", build.object, "--pid", pid)
+            let result = try apply(objects, base: build.objects, victim.pid)
             let verdict = try verdict(result, cell)
             let isApplied = result.status == 0 && result.output.hasPrefix("patch ")
             let before = ordinary
@@ -143,13 +143,13 @@ struct Subject: Sendable {
         }
 
         mutating func check(_ sequence: EditSequence) throws {
-            var (text, base, expected) = (subject.source, build.object, ordinary)
+            var (text, base, expected) = (subject.source, build.objects, ordinary)
             for (number, step) in sequence.steps.enumerated() {
                 text = try Self.edit(text, step.changes)
-                let object = try build.compile(text, as: "step\(number)")
-                let result = try hotpatch("apply", object, "--base", base, "--pid", "\(victim.pid)")
+                let objects = try build.compile(text, as: "step\(number)")
+                let result = try apply(objects, base: base, victim.pid)
                 guard result.status == 0 else { throw TestFailure("step \(number + 1): \(result)") }
-                if result.output.hasPrefix("patch ") { base = object }
+                if result.output.hasPrefix("patch ") { base = objects }
                 expected.merge(step.answers) { $1 }
                 try checkAnswers(expected, "after step \(number + 1): \(result)")
             }

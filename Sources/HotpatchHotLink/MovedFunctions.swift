@@ -1,0 +1,45 @@
+import HotpatchELF
+import HotpatchSymbols
+
+/// Functions that some of several files no longer define, and others do now: one that has moved to another file is the one that runs.
+///
+/// Closures are none of them: those that are stored are the former file's, and their numbers say nothing in another.
+public struct MovedFunctions: Sendable {
+    public private(set) var names: Set<String> = []
+
+    public init() {}
+
+    /// - Parameter files: the objects of each file before and after its edit.
+    /// - Throws: `ReadError`, `LinkError`.
+    public init(_ files: [(after: ElfImage, before: ElfImage)]) throws {
+        guard files.count > 1 else { return }
+        var (gone, new): ([String: ElfImage], [String: ElfImage]) = ([:], [:])
+        for (after, before) in files {
+            let (former, now) = (try Self.functions(of: before), try Self.functions(of: after))
+            for name in former.subtracting(now) { gone[name] = before }
+            for name in now.subtracting(former) { new[name] = after }
+        }
+        let candidates = Set(gone.keys).intersection(new.keys)
+        if candidates.isEmpty { return }
+        var known: [String: DescribedFunctions] = [:]
+        func fingerprint(_ name: String, in file: ElfImage) -> Fingerprint? {
+            let found = known[file.path] ?? ObjectDescriptions(of: file).map { DescribedFunctions(of: file, $0) }
+            known[file.path] = found
+            return found?.fingerprint(of: name)
+        }
+        names = candidates.filter { name in
+            // Called otherwise, it is another one.
+            guard let former = fingerprint(name, in: gone[name]!), let now = fingerprint(name, in: new[name]!) else {
+                return false
+            }
+            return now.difference(from: former) == nil
+        }
+    }
+
+    /// That other files can name.
+    private static func functions(of file: ElfImage) throws -> Set<String> {
+        let object = try ObjectFile(file)
+        return Set(
+            object.symbols.lazy.filter { $0.isFunction && $0.section != nil && $0.binding == .global }.map(\.name))
+    }
+}
