@@ -16,6 +16,8 @@ let capstone = Context.environment["HOTPATCH_STATIC"] == nil ? "capstone" : ":li
 // compiler may crash where it optimises some files of one beside others.
 let readerSettings =
     swiftSettings + (strict ? [.unsafeFlags(["-O", "-whole-module-optimization"], .when(configuration: .debug))] : [])
+// Release builds for tests are those for arm64. There it takes longer to optimise this than to emulate what was not.
+let restSettings = swiftSettings + (strict ? [.unsafeFlags(["-Onone"], .when(configuration: .release))] : [])
 
 func module(
     _ name: String, _ dependencies: [Target.Dependency], libraries: [String] = [],
@@ -96,7 +98,8 @@ let package = Package(
         // Object files to plans, beside the planner of detours.
         module(
             "HotpatchHotLink",
-            ["HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchElf"]),
+            ["HotpatchMemory", "HotpatchELF", "HotpatchSymbols", "HotpatchPlan", "CPatchCore", "CHotpatchElf"],
+            settings: restSettings),
         module(
             "HotpatchEngine",
             [
@@ -109,7 +112,7 @@ let package = Package(
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchHotLink",
                 "HotpatchEngine", "CHotpatchLinux",
-            ]),
+            ], settings: restSettings),
         module(
             "HotpatchLocalTarget",
             [
@@ -127,7 +130,7 @@ let package = Package(
                 "CHotpatchLinux", "CHotpatchDw",
             ], libraries: ["dw", "elf"]),
         // How a Swift function is called: its symbol's signature; a type's metadata, to plan, to adapter.
-        module("HotpatchSwiftCall", ["CPatchCall", "HotpatchDemangle"]),
+        module("HotpatchSwiftCall", ["CPatchCall", "HotpatchDemangle"], settings: restSettings),
         module(
             "Hotpatch",
             [
@@ -135,11 +138,13 @@ let package = Package(
                 "HotpatchObjects", "HotpatchLocalTarget",
                 "HotpatchSwiftCall", "CHotpatchLinux", "CPatch",
             ]),
-        module("HotpatchTesting", ["Hotpatch", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall"]),
+        module(
+            "HotpatchTesting", ["Hotpatch", "HotpatchMemory", "HotpatchSwiftCall", "CPatchCall"], settings: restSettings
+        ),
         // What watches sources and knows how they are compiled. It patches nothing.
         module(
             "HotpatchReload",
-            ["HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "CHotpatchLinux"]),
+            ["HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "CHotpatchLinux"], settings: restSettings),
         module(
             "HotpatchCommands",
             [
@@ -147,7 +152,7 @@ let package = Package(
                 "HotpatchHotLink", "HotpatchObjects", "HotpatchRemoteTarget", "HotpatchReload",
                 "CHotpatchLinux",
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ], settings: restSettings),
 
         .executableTarget(
             name: "swift-hotpatch",
@@ -226,7 +231,7 @@ let package = Package(
                 "HotpatchMemory", "HotpatchProcFS", "HotpatchSymbols",
                 "HotpatchTestSupport",
             ],
-            path: "Tests/SwiftCallTests/Checks", swiftSettings: swiftSettings),
+            path: "Tests/SwiftCallTests/Checks", swiftSettings: restSettings),
         .testTarget(
             name: "SwiftCallTests",
             dependencies: [

@@ -11,9 +11,13 @@ export PKG_CONFIG_PATH="$sdk/root/usr/lib/aarch64-linux-gnu/pkgconfig"
 export PKG_CONFIG_LIBDIR=$PKG_CONFIG_PATH
 export PKG_CONFIG_SYSROOT_DIR="$sdk/root"
 
-# Optimised: an emulator takes twenty times as long for the rest. Without DWARF, which would be left out there (boot.sh).
+# Optimised, for an emulator takes twenty times as long for the rest: all of it at length, and else what does the work (Package.swift).
+# Without DWARF, which would be left out there (boot.sh).
 build_arm64() {
-    swift build -c release -Xswiftc -enable-testing -Xswiftc -gnone --swift-sdks-path "$sdk/sdks" --swift-sdk arm64 --static-swift-stdlib --scratch-path "$scratch" "$@"
+    local strictness=(HOTPATCH_STRICT=1)
+    [ -z "${LONG:-}" ] || strictness=(-u HOTPATCH_STRICT)
+    env "${strictness[@]}" swift build -c release -Xswiftc -enable-testing -Xswiftc -gnone -Xswiftc -no-emit-module-separately-wmo \
+        --swift-sdks-path "$sdk/sdks" --swift-sdk arm64 --static-swift-stdlib --scratch-path "$scratch" "$@"
 }
 
 # Swift for programs that have its runtime linked in.
