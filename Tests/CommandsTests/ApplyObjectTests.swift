@@ -64,7 +64,7 @@ struct Desk {
             + others.map { "\(Workshop.sources)/\(name.lowercased())/\($0).swift" }
         let result = try run([
             "sh", "-c",
-            "cd \(directory) && exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name \(name) "
+            "cd \(directory) && exec swiftc -c -g -Onone -enable-batch-mode -enable-testing -swift-version 6 -module-name \(name) "
                 + files.joined(separator: " "),
         ])
         guard result.status == 0 else { throw TestFailure("cannot compile: \(result.errors)\(result.output)") }

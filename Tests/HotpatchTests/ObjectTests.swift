@@ -35,7 +35,7 @@ enum Client {
             for m in \(products)/CPatch*.build/module.modulemap \(package)/Sources/CHotpatch*/module.modulemap; do
                 set -- "$@" -Xcc -fmodule-map-file=$m
             done
-            exec swiftc -c -g -Onone -enable-testing -swift-version 6 -module-name \(module) -I \(products)/Modules "$@" \
+            exec swiftc -c -g -Onone -enable-batch-mode -enable-testing -swift-version 6 -module-name \(module) -I \(products)/Modules "$@" \
                 \(options.joined(separator: " ")) \(files.joined(separator: " "))
             """
         let result = try run(["sh", "-c", command])
