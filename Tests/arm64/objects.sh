@@ -26,7 +26,7 @@ edit() {
 }
 
 # As SwiftPM compiles a target in debug mode. Usage: objects MODULE FILE…
-objects() { compile_swift -c -g -Onone -enable-testing -swift-version 6 -module-name "$@"; }
+objects() { compile_swift -c -g -Onone -enable-batch-mode -enable-testing -swift-version 6 -module-name "$@"; }
 
 # Usage: keep GENERATION FILE…
 keep() {
