@@ -67,7 +67,8 @@ struct CodeFates {
     /// For a look, not for a proof: the process runs.
     private static let milliseconds = 500
 
-    init(_ inspection: Inspection) {
+    /// - Parameter longest: nanoseconds for which threads may be held to search for it.
+    init(_ inspection: Inspection, longest: UInt64 = HoldBudget.firstHold) {
         ledger = inspection.ledger
         let dead = ledger.deadCode
         guard !dead.isEmpty else { return }
@@ -75,8 +76,10 @@ struct CodeFates {
         do {
             var search = try MemorySearch(
                 for: dead.map(\.searched), of: inspection.pid, memory: inspection.memory)
+            let started = Deadline.now
             try search.run(inspection.map, until: .after(milliseconds: Self.milliseconds))
             for (index, what) in search.found { reached[dead[index].owner] = what }
+            if Deadline.now &- started > longest { failure = "\(SearchIsImpossible.tooLong) (--max-pause)" }
         } catch { failure = "\(error)" }
     }
 
@@ -119,7 +122,7 @@ struct CodeFates {
         guard let record = ledger.disposal(of: patch) else { return .entered }
         if record.isDisposedOf { return .freed }
         if let reached = reached[patch] {
-            if let why = failure ?? reached { return .waits(why) }
+            if let why = reached ?? failure { return .waits(why) }
             return .free
         }
         let known = ledger.patch(patch)

@@ -31,6 +31,9 @@ public struct SearchIsImpossible: Error, CustomStringConvertible {
     public var description: String
 
     public init(_ description: String) { self.description = description }
+
+    /// To hold all threads until it is done would be a pause that is felt.
+    public static let tooLong = SearchIsImpossible("searching its memory takes longer than its threads may be held")
 }
 
 extension Target {

@@ -30,7 +30,7 @@ public final class HoldBudget {
 
     private static let millisecond: UInt64 = 1_000_000
     /// The first hold that is given up is one that a user hardly feels; the last, what a loaded machine needs for a thousand threads.
-    private static let firstHold = 50 * millisecond
+    public static let firstHold = 50 * millisecond
     private static let lastHold = 400 * millisecond
     /// Of all stops together.
     private static let limit = 2000 * millisecond

@@ -249,10 +249,7 @@ extension StoppedProcess {
                 var search = search
                 try search.lookAtRegisters(of: session.tracees)
                 try search.run(ProcessMap(pid: process.pid)) {
-                    if session.excess != nil {
-                        throw SearchIsImpossible(
-                            "searching its memory takes longer than its threads may be held")
-                    }
+                    if session.excess != nil { throw SearchIsImpossible.tooLong }
                 }
                 return search.found
             }

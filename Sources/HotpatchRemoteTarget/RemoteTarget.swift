@@ -283,7 +283,7 @@ public final class RemoteTarget: Target {
         let found = try reached(search)
         guard found.isEmpty else { throw CodeIsReached(found) }
         guard Deadline.now &- started < holds.allowance else {
-            throw SearchIsImpossible("searching its memory takes longer than its threads may be held")
+            throw SearchIsImpossible.tooLong
         }
         return try commit(block, searching: search)
     }

@@ -169,6 +169,13 @@ extension CommandTests {
             let start = try #require(code["address"].string).dropFirst(2)
             #expect(try aging.victim.maps().contains("\(start)-"), "\(code)")
             #expect(try aging.victim.ask("drop") == "1")
+            // Nothing does any more, but for a process whose memory takes too long to search.
+            let inspection = try Inspection(pid: aging.victim.pid)
+            guard case .waits(let why) = CodeFates(inspection, longest: 0).fate(of: 1) else {
+                Issue.record("it does not wait")
+                return
+            }
+            #expect(why == "searching its memory takes longer than its threads may be held (--max-pause)")
             try aging.expectFreed(1)
             #expect(aging.victim.finish() == 0)
         }
