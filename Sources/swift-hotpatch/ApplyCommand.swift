@@ -4,7 +4,7 @@ import HotpatchObjects
 
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "apply",
+        commandName: "apply", _superCommandName: SwiftHotpatch.name,
         abstract:
             "Load a library into a process, or link objects into it, and let their functions replace the process's own."
     )

@@ -3,7 +3,8 @@ import HotpatchCommands
 
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Show what is patched in a process, from outside and from code.")
+        commandName: "list", _superCommandName: SwiftHotpatch.name,
+        abstract: "Show what is patched in a process, from outside and from code.")
 
     @Flag(name: .long, help: "Show the patches that were reverted too, as far back as the process keeps them.")
     var all = false

@@ -3,7 +3,8 @@ import HotpatchCommands
 
 struct RevertCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revert", abstract: "Put the process's own functions back.")
+        commandName: "revert", _superCommandName: SwiftHotpatch.name,
+        abstract: "Put the process's own functions back.")
 
     @Argument(help: ArgumentHelp("Patches to revert, as list numbers them.", valueName: "patch-id"))
     var patches: [UInt32] = []

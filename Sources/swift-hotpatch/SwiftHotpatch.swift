@@ -8,8 +8,12 @@ import HotpatchReload
 
 @main
 struct SwiftHotpatch: ParsableCommand {
+    /// For subcommands, which are parsed apart: one that has a command above it is not searched for requests of completion scripts, and
+    /// that search takes as long as the rest.
+    static let name = "swift-hotpatch"
+
     static let configuration = CommandConfiguration(
-        commandName: "swift-hotpatch",
+        commandName: name,
         abstract: "Changes the functions of a running process, without restarting it.",
         discussion: """
             Exit codes: 0 done, 2 refused and the target untouched, 3 failed and rolled back, \
@@ -41,7 +45,9 @@ extension SwiftHotpatch {
         let arguments = CommandLine.arguments.dropFirst()
         if let name = arguments.first,
             let subcommand = configuration.subcommands.first(where: { $0.configuration.commandName == name }),
-            let command = try? subcommand.parseAsRoot(Array(arguments.dropFirst()))
+            let command = try? subcommand.parseAsRoot(Array(arguments.dropFirst())),
+            // Help is a command of its own.
+            type(of: command) == subcommand
         {
             return command
         }
