@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture fuzz matrix prove-watch sdk-arm64 sanitize format lint resilient-types bench docs install clean
 
-PACKAGES := libelf-dev libdw-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
+PACKAGES := libelf-dev libdw-dev libbz2-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,8 +75,8 @@ format: ## Put the sources in shape
 resilient-types: ## List the toolchain's resilient types anew (Sources/HotpatchSwiftCall/ResilientTypes.swift)
 	@Tests/resilient-types.sh
 
-bench: setup ## Measure; ratios in one run
-	Benchmarks/run.sh
+bench: setup ## Measure; ratios in one run: BASE=commit beside it, STEP=build, STEP=measure
+	@BASE="$(BASE)" STEP="$(STEP)" Benchmarks/run.sh
 
 docs: setup ## Build the documentation, into .build/docs
 	swift build --target HotpatchTesting
@@ -85,8 +85,7 @@ docs: setup ## Build the documentation, into .build/docs
 PREFIX ?= /usr/local
 to := $(DESTDIR)$(PREFIX)
 install: setup ## Install the command, its manual page and completions below PREFIX (/usr/local)
-	swift build -c release --static-swift-stdlib --product swift-hotpatch
-	@built=$$(swift build -c release --show-bin-path)/swift-hotpatch && install -D "$$built" "$(to)/bin/swift-hotpatch" && \
+	@built=$$(Sources/swift-hotpatch/build.sh) && install -D "$$built" "$(to)/bin/swift-hotpatch" && \
 	install -D -m 644 CPatch/hotpatch.h "$(to)/include/hotpatch.h" && \
 	install -d "$(to)/share/man/man1" "$(to)/share/bash-completion/completions" "$(to)/share/zsh/site-functions" \
 	    "$(to)/share/fish/vendor_completions.d" && \

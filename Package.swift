@@ -162,7 +162,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
-            exclude: ["manual.sh"], swiftSettings: swiftSettings),
+            exclude: ["build.sh", "manual.sh"], swiftSettings: swiftSettings),
         // What the tests share: programs, temporary directories, random numbers.
         .target(name: "HotpatchTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
         tests(

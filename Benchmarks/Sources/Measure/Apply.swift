@@ -8,18 +8,18 @@ enum Apply {
     static func measure(_ table: inout Table, command: String, targets: String, python: String?) throws {
         try measure(
             &table, command: command, what: "idle C process", state: "1 thread", library: "\(targets)/idle_patch.so",
-            program: "\(targets)/idle", arguments: [])
+            program: "\(targets)/idle", arguments: [], goal: 10)
         if let python, !python.isEmpty {
             try measure(
                 &table, command: command, what: "idle python3", state: "1 thread, stripped",
                 library: "\(targets)/python_patch.so", program: python,
-                arguments: ["-c", "import time\nwhile True: time.sleep(1000)"])
+                arguments: ["-c", "import time\nwhile True: time.sleep(1000)"], goal: 50)
         }
     }
 
     private static func measure(
         _ table: inout Table, command: String, what: String, state: String, library: String, program: String,
-        arguments: [String]
+        arguments: [String], goal: Double
     ) throws {
         let target = try start(program, arguments)
         defer {
@@ -50,7 +50,7 @@ enum Apply {
             revertPause.add(heldAgain)
         }
         let state = "\(what), \(state), files cached"
-        table.add("apply, start to exit", state, apply, unit: "ms", goal: 50)
+        table.add("apply, start to exit", state, apply, unit: "ms", goal: goal)
         table.add("apply, threads stopped", state, applyPause, unit: "ms", goal: 1)
         table.add("revert, start to exit", state, revert, unit: "ms")
         table.add("revert, threads stopped", state, revertPause, unit: "ms", goal: 1)

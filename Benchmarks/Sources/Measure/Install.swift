@@ -17,15 +17,15 @@ enum Install {
         func add(_ what: String, _ name: String, _ state: String, unit: String, goal: Double? = nil) {
             table.add(what, state, figures[name] ?? Sample(), unit: unit, goal: goal)
         }
-        add("install, look-up excluded, first time", "first", state + ", stubs made", unit: "µs each", goal: 10)
-        add("install, look-up excluded, second time", "second", state + ", stubs reused", unit: "µs each", goal: 10)
+        add("install, look-up excluded, first time", "first", state + ", stubs made", unit: "µs each", goal: 3)
+        add("install, look-up excluded, second time", "second", state + ", stubs reused", unit: "µs each", goal: 3)
         add("install, look-up included, first time", "named-first", state + ", stubs made", unit: "µs each", goal: 10)
         add(
             "install, look-up included, second time", "named-second", state + ", stubs reused", unit: "µs each",
             goal: 10)
         add("revert of the 2,000", "revert", state, unit: "µs each")
-        add("pause of that install, first time", "pause-first", state, unit: "ms")
-        add("pause of that install, second time", "pause-second", state, unit: "ms")
+        add("pause of that install, first time", "pause-first", state, unit: "ms", goal: 1.4)
+        add("pause of that install, second time", "pause-second", state, unit: "ms", goal: 1.4)
         add("pause of that revert", "pause-revert", state, unit: "ms")
     }
 
