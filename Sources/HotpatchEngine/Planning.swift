@@ -114,8 +114,8 @@ struct Planning {
 
     private mutating func place(_ wanted: SegmentRequest, size: Int, reach: UInt64) -> Address? {
         if let found = lanes.place(wanted.kind, size: size, near: wanted.near, reach: reach) { return found }
-        if SegmentLanes.fits(size), let room = place(near: wanted.near, size: SegmentLanes.room, reach: reach) {
-            lanes.addBlock(of: wanted.kind, in: room)
+        if SegmentLanes.fits(size), let free = place(near: wanted.near, size: SegmentLanes.blockReserve, reach: reach) {
+            lanes.addBlock(of: wanted.kind, in: free)
             if let found = lanes.place(wanted.kind, size: size, near: wanted.near, reach: reach) { return found }
         }
         guard let found = place(near: wanted.near, size: size, reach: reach) else { return nil }

@@ -42,10 +42,10 @@ struct ReferenceCheck {
             refusal.place = (Demangling.demangle(label.name) ?? label.name, "")
             return refusal
         }
-        var wanted = WantedPlaces(in: places)
-        wanted.add(jumpsTo: function)
-        wanted.add(jumpsTo: patchAddress)
-        wanted.add(allTo: inside)
+        var targets = ReferenceTargets(in: places)
+        targets.add(jumpsTo: function)
+        targets.add(jumpsTo: patchAddress)
+        targets.add(allTo: inside)
         func first(of references: some Sequence<Reference>) throws(MemoryError) -> Refusal? {
             for reference in references {
                 if let refusal = try refusal(for: reference), branches || refusal.reason != .foreignBranch {
@@ -55,16 +55,16 @@ struct ReferenceCheck {
             return nil
         }
         if let refusal = try first(of: near) { return refusal }
-        return try first(of: short(to: wanted))
+        return try first(of: short(to: targets))
     }
 
     /// Whether code elsewhere leads to any of some places in the function, or anything names them or holds their address.
     /// - Parameter near: what may refer to them with more than 8 bits.
     func isReached(_ places: Range<Address>, near: [Reference]) throws(MemoryError) -> Bool {
         if image.label(in: places) != nil { return true }
-        var wanted = WantedPlaces(in: places)
-        wanted.add(allTo: places)
-        for reference in try near + short(to: wanted) {
+        var targets = ReferenceTargets(in: places)
+        targets.add(allTo: places)
+        for reference in try near + short(to: targets) {
             if reference.kind != .address, own.contains(reference.field) { continue }
             if reference.kind == .word { return true }
             if try instruction(of: reference, in: image.code(containing: reference.field)) != nil { return true }
@@ -73,14 +73,14 @@ struct ReferenceCheck {
     }
 
     /// What lies so near that 8 bits reach.
-    private func short(to wanted: WantedPlaces) throws(MemoryError) -> [Reference] {
-        let places = wanted.range
+    private func short(to targets: ReferenceTargets) throws(MemoryError) -> [Reference] {
+        let places = targets.range
         let range = mapping(of: places.lowerBound)
-        let start = max(range.lowerBound, places.lowerBound - WantedPlaces.shortReach)
-        let end = min(range.upperBound, places.upperBound + WantedPlaces.shortReach)
+        let start = max(range.lowerBound, places.lowerBound - ReferenceTargets.shortReach)
+        let end = min(range.upperBound, places.upperBound + ReferenceTargets.shortReach)
         guard start < end else { return [] }
         let bytes = try code.bytes(at: start, count: end - start)
-        return wanted.references(architecture, in: bytes, at: start, reach: .short)
+        return targets.references(architecture, in: bytes, at: start, reach: .short)
     }
 
     private func refusal(for reference: Reference) throws(MemoryError) -> Refusal? {
@@ -126,9 +126,9 @@ struct ReferenceCheck {
         let bytes = try code.bytes(at: previous, count: start - previous)
         let padding = architecture.freePadding(in: bytes, behind: piece.range.upperBound - previous)
         guard piece.range.upperBound + padding == start else { return false }
-        var wanted = WantedPlaces(in: hop)
-        wanted.add(allTo: hop)
-        for reference in try near(hop) + short(to: wanted) where hop.contains(reference.target) {
+        var targets = ReferenceTargets(in: hop)
+        targets.add(allTo: hop)
+        for reference in try near(hop) + short(to: targets) where hop.contains(reference.target) {
             if reference.kind == .word { return false }
             if hop.contains(reference.field) { continue }
             if try instruction(of: reference, in: image.code(containing: reference.field)) != nil { return false }
@@ -179,11 +179,11 @@ struct ReferenceCheck {
         // No name, so it may be a part; it is where the function jumps there.
         let range = piece?.range ?? address - 4096..<address + 4096
         guard range.upperBound - range.lowerBound <= Self.longestPiece else { return true }
-        var wanted = WantedPlaces(in: range)
-        for place in 0..<range.upperBound - range.lowerBound { wanted.add(jumpsTo: range.lowerBound + place) }
+        var targets = ReferenceTargets(in: range)
+        for place in 0..<range.upperBound - range.lowerBound { targets.add(jumpsTo: range.lowerBound + place) }
         let body = try code.bytes(at: function, count: extent.length > 0 ? extent.length : extent.available)
-        for reach in [WantedPlaces.Reach.near, .short] {
-            for reference in wanted.references(architecture, in: body, at: function, reach: reach)
+        for reach in [ReferenceTargets.Reach.near, .short] {
+            for reference in targets.references(architecture, in: body, at: function, reach: reach)
             where reference.verdict(architecture, in: body, at: function) != .none { return true }
         }
         return false

@@ -84,9 +84,9 @@ public final class ReferenceIndex {
     func search(
         for places: Range<Address>, in image: LoadedImage, _ architecture: Architecture, _ memory: some MemoryReader
     ) throws(PatchError) -> [Reference] {
-        var wanted = WantedPlaces(in: places)
-        wanted.add(allTo: places)
-        return try Self.references(to: wanted, image, architecture, memory)
+        var targets = ReferenceTargets(in: places)
+        targets.add(allTo: places)
+        return try Self.references(to: targets, image, architecture, memory)
     }
 
     private static func references(
@@ -99,18 +99,18 @@ public final class ReferenceIndex {
                 "cannot patch \(image.path): \((last.upperBound - first.lowerBound) >> 20) MiB of it are executable, and only "
                     + "\(limit >> 20) MiB are searched for what leads into an entry. Patch what calls it.")
         }
-        var wanted = WantedPlaces(in: first.lowerBound..<last.upperBound)
+        var targets = ReferenceTargets(in: first.lowerBound..<last.upperBound)
         for (row, start) in starts.enumerated() {
             if row & 4095 == 0, image.isOutOfTime { return [] }
-            wanted.add(jumpsTo: start)
-            wanted.add(allTo: start + 1..<start + architecture.entrySpan)
-            wanted.add(allTo: start - architecture.hopLength..<start)
+            targets.add(jumpsTo: start)
+            targets.add(allTo: start + 1..<start + architecture.entrySpan)
+            targets.add(allTo: start - architecture.hopLength..<start)
         }
-        return try references(to: wanted, image, architecture, memory)
+        return try references(to: targets, image, architecture, memory)
     }
 
     private static func references(
-        to wanted: WantedPlaces, _ image: LoadedImage, _ architecture: Architecture, _ memory: some MemoryReader
+        to targets: ReferenceTargets, _ image: LoadedImage, _ architecture: Architecture, _ memory: some MemoryReader
     ) throws(PatchError) -> [Reference] {
         var found: [Reference] = []
         func read(_ range: Range<Address>, _ body: (_ bytes: [UInt8], _ address: Address) -> Void) throws(PatchError) {
@@ -129,9 +129,9 @@ public final class ReferenceIndex {
             }
         }
         for range in image.executableRanges {
-            try read(range) { found += wanted.references(architecture, in: $0, at: $1, reach: .near) }
+            try read(range) { found += targets.references(architecture, in: $0, at: $1, reach: .near) }
         }
-        for range in image.initializedData { try read(range) { found += wanted.words(in: $0, at: $1) } }
+        for range in image.initializedData { try read(range) { found += targets.words(in: $0, at: $1) } }
         found.sort { ($0.target, $0.field) < ($1.target, $1.field) }
         return found
     }

@@ -82,12 +82,12 @@ struct SegmentLanes {
     static func fits(_ size: Int) -> Bool { size <= blockSize / 4 }
 
     /// So many free addresses have a block among them.
-    static let room = 2 * blockSize
+    static let blockReserve = 2 * blockSize
 
     /// Begins a block.
-    /// - Parameter room: where so many addresses are free.
-    mutating func addBlock(of kind: MemoryKind, in room: Address) {
-        let start = room.roundedUp(to: Self.blockSize)
+    /// - Parameter free: where so many addresses are free.
+    mutating func addBlock(of kind: MemoryKind, in free: Address) {
+        let start = free.roundedUp(to: Self.blockSize)
         blocks[kind, default: []].append(start..<start + Self.blockSize)
     }
 }

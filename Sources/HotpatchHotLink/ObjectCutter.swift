@@ -281,14 +281,14 @@ struct ObjectCutter {
         let (architecture, section) = (object.architecture, object.sections[number])
         // Any address that is not null: only distances count.
         let base = Address(1 << 32)
-        var wanted = WantedPlaces(in: base..<base + section.bytes.count)
-        wanted.add(allTo: base..<base + section.bytes.count)
+        var targets = ReferenceTargets(in: base..<base + section.bytes.count)
+        targets.add(allTo: base..<base + section.bytes.count)
         for index in functions {
             let piece = pieces[index]
             let code = Array(section.bytes[piece.range])
             let start = base + piece.range.lowerBound
-            for reach in [WantedPlaces.Reach.near, .short] {
-                for found in wanted.references(architecture, in: code, at: start, reach: reach) {
+            for reach in [ReferenceTargets.Reach.near, .short] {
+                for found in targets.references(architecture, in: code, at: start, reach: reach) {
                     let (field, target) = (found.field - start, found.target - base)
                     // Behind a call that does not return, clang jumps to the very end of a function.
                     let isEnd = target == piece.range.upperBound

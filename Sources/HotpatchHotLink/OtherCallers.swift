@@ -123,14 +123,14 @@ struct OtherCallers {
     }
 
     private func references(to address: Address, in range: Range<Address>) -> [Reference] {
-        var wanted = WantedPlaces(in: address..<address + 1)
-        wanted.add(allTo: address..<address + 1)
+        var targets = ReferenceTargets(in: address..<address + 1)
+        targets.add(allTo: address..<address + 1)
         var result: [Reference] = []
         var start = range.lowerBound
         while start < range.upperBound {
             let count = min(Self.chunk + Self.overlap, range.upperBound - start)
             if let bytes = try? live.memory.bytes(at: start, count: count) {
-                result += wanted.references(live.architecture, in: bytes, at: start, reach: .near)
+                result += targets.references(live.architecture, in: bytes, at: start, reach: .near)
             }
             start += Self.chunk
         }

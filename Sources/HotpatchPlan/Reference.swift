@@ -57,7 +57,7 @@ public struct Reference: Hashable, Sendable {
 }
 
 /// Places that references are looked for to: of some, only jumps count, of the others all that refers to them.
-public struct WantedPlaces: Sendable {
+public struct ReferenceTargets: Sendable {
     public let range: Range<Address>
     private var entries: [UInt8]
     private var insides: [UInt8]
@@ -91,22 +91,22 @@ public struct WantedPlaces: Sendable {
     }
     public static let shortReach = 130
 
-    /// What in `code`, which runs at `address`, may refer to a wanted place. Nothing is left out; data, and the middle of
+    /// What in `code`, which runs at `address`, may refer to a target. Nothing is left out; data, and the middle of
     /// instructions, may be reported.
     public func references(
         _ architecture: Architecture, in code: [UInt8], at address: Address, reach: Reach
     ) -> [Reference] {
         let reach = reach == .near ? HP_REACH_NEAR : HP_REACH_SHORT
-        return collect(code) { wanted, from, found, capacity in
+        return collect(code) { targets, from, found, capacity in
             hp_find_references(
-                architecture.core, code, code.count, address.rawValue, wanted, reach, from, found, capacity)
+                architecture.core, code, code.count, address.rawValue, targets, reach, from, found, capacity)
         }
     }
 
-    /// The words of 8 bytes in `data`, which lies at `address`, that hold a wanted address.
+    /// The words of 8 bytes in `data`, which lies at `address`, that hold the address of a target.
     public func words(in data: [UInt8], at address: Address) -> [Reference] {
-        collect(data) { wanted, from, found, capacity in
-            hp_find_words(data, data.count, address.rawValue, wanted, from, found, capacity)
+        collect(data) { targets, from, found, capacity in
+            hp_find_words(data, data.count, address.rawValue, targets, from, found, capacity)
         }
     }
 
@@ -119,13 +119,13 @@ public struct WantedPlaces: Sendable {
         var result: [Reference] = []
         entries.withUnsafeBufferPointer { entries in
             insides.withUnsafeBufferPointer { insides in
-                var wanted = hp_reference_targets(
+                var targets = hp_reference_targets(
                     start: range.lowerBound.rawValue, length: range.upperBound - range.lowerBound,
                     entries: entries.baseAddress, insides: insides.baseAddress)
                 var from = 0
                 withUnsafeTemporaryAllocation(of: hp_reference.self, capacity: 256) { found in
                     while from < bytes.count {
-                        let count = next(&wanted, &from, found.baseAddress!, found.count)
+                        let count = next(&targets, &from, found.baseAddress!, found.count)
                         result += found[..<count].compactMap(Reference.init)
                     }
                 }
