@@ -17,10 +17,10 @@ public struct ClosureMatch: Sendable {
     public private(set) var unmatchedNew: [String] = []
 
     /// What stands behind the name of one that is new, though another closure had its number.
-    static let fresh = "\u{0}"
+    static let unmatchedMark = "\u{0}"
 
     /// Whether a name is that of something new, whoever had its number before.
-    static func isFresh(_ name: String) -> Bool { name.utf8.contains(0) }
+    static func isUnmatched(_ name: String) -> Bool { name.utf8.contains(0) }
 
     init() {}
 
@@ -72,7 +72,7 @@ public struct ClosureMatch: Sendable {
     mutating func forget(where isAbsent: (String) -> Bool) -> Bool {
         let absent = Set(names.values.filter(isAbsent))
         for (name, former) in names where absent.contains(former) {
-            names[name] = name + Self.fresh
+            names[name] = name + Self.unmatchedMark
             unmatchedNew.append(name)
         }
         unmatchedOld.removeAll(where: isAbsent)
@@ -129,7 +129,7 @@ public struct ClosureMatch: Sendable {
             } else {
                 unmatchedNew.append(after[right])
                 // Its number is another closure's.
-                names[after[right]] = after[right] + Self.fresh
+                names[after[right]] = after[right] + Self.unmatchedMark
             }
         }
         unmatchedOld += before.indices.filter { !isTaken[$0] }.map { before[$0] }

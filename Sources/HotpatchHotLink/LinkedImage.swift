@@ -435,7 +435,7 @@ struct LinkedImage {
     private func identity(_ place: ObjectLinker.Place) -> String {
         let edit = linker.edits[place.edit]
         let name = edit.name(of: place.piece)
-        return ClosureMatch.isFresh(name) ? Baseline.alias(linker.piece(place).name, edit.digest) : name
+        return ClosureMatch.isUnmatched(name) ? Baseline.alias(linker.piece(place).name, edit.digest) : name
     }
 
     /// The bytes of the context that an async function's callers are to allocate; nil of another function.

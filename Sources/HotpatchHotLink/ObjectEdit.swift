@@ -387,7 +387,7 @@ public struct ObjectEdit: Sendable {
         let isWeak = new.pieces[index].symbols.allSatisfy { new.object.symbols[$0].binding == .weak }
         guard let partner = oldNames[name], let place = baseline.places[partner] else {
             if isWeak { return decideInline(index) }
-            if ClosureMatch.isFresh(name) { return .add }
+            if ClosureMatch.isUnmatched(name) { return .add }
             // Another file's static function has nothing to do with it.
             if isOwnStatic(index) { return .add }
             try checkKnown(name)
@@ -462,7 +462,7 @@ public struct ObjectEdit: Sendable {
         // The record of a function that is taken anew wherever it is used.
         if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
         if let partner = oldNames[name], let place = baseline.places[partner] { return .bind(place.address) }
-        if ClosureMatch.isFresh(name) || isOwnStatic(index) { return .take }
+        if ClosureMatch.isUnmatched(name) || isOwnStatic(index) { return .take }
         if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction {
             return .bind(symbol.address)
         }

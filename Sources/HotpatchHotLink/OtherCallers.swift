@@ -161,9 +161,9 @@ struct NewEntries: Sendable {
     /// The name that something of the new object goes by in the process.
     func renamed(_ name: String) -> String {
         if isEmpty { return name }
-        if functions.contains(name) || variables.contains(name) { return name + ClosureMatch.fresh }
+        if functions.contains(name) || variables.contains(name) { return name + ClosureMatch.unmatchedMark }
         guard let (function, rest) = Self.derived(name), functions.contains(function) else { return name }
-        return function + ClosureMatch.fresh + rest
+        return function + ClosureMatch.unmatchedMark + rest
     }
 
     /// What the identity map calls one that other files can name: objects that are linked later call it as their compiler knows it.

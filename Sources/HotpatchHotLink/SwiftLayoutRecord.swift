@@ -46,20 +46,20 @@ struct SwiftLayoutRecord {
     private static func name(of reference: ObjectGraph.Reference, _ graph: ObjectGraph) -> String {
         switch reference.target {
         case .symbol(let index):
-            return meant(graph.object.symbols[index].name)
+            return referent(graph.object.symbols[index].name)
         case .piece(let piece, let offset):
             let name = graph.pieces[piece].name
-            if !name.isEmpty, !name.hasPrefix(".L"), !name.hasPrefix("l_") { return meant(name) }
+            if !name.isEmpty, !name.hasPrefix(".L"), !name.hasPrefix("l_") { return referent(name) }
             // A word without a name that holds an address; the lowest bit says that it is one.
             let word = graph.pieces[piece].references.first { $0.offset == offset & ~1 && $0.row.byteCount == 8 }
-            if let word, case .symbol(let index) = word.target { return meant(graph.object.symbols[index].name) }
-            if let word, case .piece(let other, 0) = word.target { return meant(graph.pieces[other].name) }
+            if let word, case .symbol(let index) = word.target { return referent(graph.object.symbols[index].name) }
+            if let word, case .piece(let other, 0) = word.target { return referent(graph.pieces[other].name) }
             return "=" + String(decoding: graph.bytes(of: piece).dropFirst(offset).prefix { $0 != 0 }, as: UTF8.self)
         }
     }
 
     /// Of a word that holds an address, its name; and without the number that tells helpers of one name apart.
-    private static func meant(_ name: String) -> String {
+    private static func referent(_ name: String) -> String {
         SymbolKind.withoutNumber(name.hasPrefix("got.") ? String(name.dropFirst(4)) : name)
     }
 
