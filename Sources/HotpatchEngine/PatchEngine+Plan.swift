@@ -18,6 +18,7 @@ extension PatchEngine {
         if linked == nil { linked = try planning.link(request) }
         planning.plan.segments = linked?.segments ?? []
         let replacements = request.replacements + (linked?.contents.replacements ?? [])
+        planning.reserve(replacements.count)
         for (index, replacement) in replacements.enumerated() {
             try planning.add(replacement, index: index, isOptional: request.leavesOutRefused)
         }

@@ -173,6 +173,13 @@ struct Planning {
         }
     }
 
+    /// Makes room for so many functions, whose records are large to be moved again and again.
+    mutating func reserve(_ count: Int) {
+        asked.reserveCapacity(count)
+        sites.reserveCapacity(count)
+        members.reserveCapacity(count)
+    }
+
     private struct Mark {
         var plan: PatchPlan.Mark
         var pools: [Pool]
