@@ -92,7 +92,7 @@ extension FixupError: CustomStringConvertible {
                 + " \(signed(range.lowerBound)) to \(signed(range.upperBound))."
                 + (row?.isCall == true
                     ? " Lead the call through an entry of the PLT."
-                    : " Place the object nearer to what it refers to, or compile it with a larger code model (-mcmodel).")
+                    : " Place the object nearer to what it refers to, or compile it with -fPIC or a larger code model (-mcmodel).")
         case .problem(.misaligned(let value, let alignment)):
             return
                 "\(what) does not fit. Its value is \(signed(value)), and the instruction counts in units of \(alignment) bytes."

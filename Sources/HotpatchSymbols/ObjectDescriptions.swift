@@ -62,7 +62,7 @@ public struct ObjectDescriptions: Sendable {
     private mutating func read(unit: inout Dwarf_Die, _ time: ReadingTime, _ subject: String) {
         let isSwift = libdw.dwarf_srclang(&unit) == DW_LANG_Swift
         // What types of C and C++ are declared in, each with what that is in; the unit is the first.
-        var scopes: [(name: String, outer: Int)] = [("", 0)]
+        var scopes = [Scope()]
         var stack: [(die: Dwarf_Die, scope: Int)] = []
         var child = Dwarf_Die()
         guard libdw.dwarf_child(&unit, &child) == 0 else { return }
@@ -103,8 +103,8 @@ public struct ObjectDescriptions: Sendable {
             }
             var inner = Dwarf_Die()
             if stack.count < 4096, libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &inner) == 0 {
-                if !isSwift, let inside {
-                    scopes.append((inside, scope))
+                if !isSwift, let inside, scopes[scope].depth < Scope.deepest {
+                    scopes.append(Scope(name: inside, outer: scope, depth: scopes[scope].depth + 1))
                     scope = scopes.count - 1
                 }
                 stack.append((inner, scope))
@@ -112,8 +112,19 @@ public struct ObjectDescriptions: Sendable {
         }
     }
 
+    /// A namespace, a type or a function that types are declared in.
+    private struct Scope {
+        var name = ""
+        /// What that is declared in.
+        var outer = 0
+        var depth = 0
+
+        /// No source nests types so deeply, but a file can say that it does: each name has all of these in it.
+        static let deepest = 32
+    }
+
     /// A type's name with those of what it is declared in: templates have types of one name in each of their instances.
-    private static func name(_ own: String, in scope: Int, of scopes: [(name: String, outer: Int)]) -> String {
+    private static func name(_ own: String, in scope: Int, of scopes: [Scope]) -> String {
         var (name, scope) = (own, scope)
         while scope != 0 {
             name = scopes[scope].name + "::" + name
