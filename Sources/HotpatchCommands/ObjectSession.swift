@@ -5,6 +5,7 @@ import HotpatchEngine
 import HotpatchMemory
 import HotpatchObjects
 import HotpatchPlan
+import HotpatchProcFS
 import HotpatchReload
 import HotpatchRemoteTarget
 import Logging
@@ -112,6 +113,10 @@ public final class ObjectSession {
                     applied.note(receipt)
                     clock.done("committed")
                     log.debug("committed: \(receipt.summary)")
+                    if !linked.formerResumptions.isEmpty {
+                        applied.notes += suspendedCalls(at: linked.formerResumptions, session.inspection.memory)
+                        clock.done("counted suspended calls")
+                    }
                     if receipt.id % Self.patchesBetweenDisposals == 0 {
                         disposed = try session.disposeOfDeadCode()
                         clock.done("looked for dead code")
@@ -121,6 +126,16 @@ public final class ObjectSession {
             applied.steps = clock.steps
             return (applied, disposed)
         } catch { throw session.explained(error) }
+    }
+
+    /// How many calls finish in the code that has just been replaced. Nothing, where that takes long: it changes nothing.
+    private func suspendedCalls(at resumptions: Set<Address>, _ memory: ProcMemory) -> [String] {
+        let deadline = Deadline.after(milliseconds: 50)
+        guard let map = try? ProcessMap(pid: pid),
+            let count = try? MemorySearch.count(of: resumptions, in: map, of: pid, memory: memory, until: deadline),
+            count > 0
+        else { return [] }
+        return ["up to \(count) suspended \(count == 1 ? "call finishes" : "calls finish") in the former code"]
     }
 
     /// Takes patches out of force, in one transaction.

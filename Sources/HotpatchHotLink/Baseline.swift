@@ -44,6 +44,22 @@ struct Baseline: Sendable {
         try verify()
     }
 
+    /// Compares pieces that the process has from other files.
+    private init(comparing graph: ObjectGraph, _ live: LiveProgram) {
+        self.graph = graph
+        self.live = live
+        file = graph.object.fileName
+        places = [Place?](repeating: nil, count: graph.pieces.count)
+        isVerified = [Bool](repeating: false, count: graph.pieces.count)
+    }
+
+    /// Whether an object's function is what runs behind an entry, which another file has brought.
+    static func isSame(_ piece: Int, of graph: ObjectGraph, asWhatRunsAt entry: Address, _ live: LiveProgram) -> Bool {
+        var comparison = Baseline(comparing: graph, live)
+        let place = Place(address: entry, isInImage: live.image.range.contains(entry), isFunction: true)
+        return comparison.runs(piece, at: comparison.code(at: place))
+    }
+
     private func place(of piece: ObjectGraph.Piece, digest: String) -> Place? {
         // What was linked under this name by an object of another numbering.
         if let known = live.identity(Self.alias(piece.name, digest)) {
@@ -115,6 +131,9 @@ struct Baseline: Sendable {
         guard !place.isInImage else { return place.address }
         return EntryStub.destination(of: place.address, live) ?? place.address
     }
+
+    /// Where a part of a function lies, as far as is known.
+    func part(_ index: Int) -> Address? { found[index] ?? places[index]?.address }
 
     /// Whether the code that runs is the object's.
     private mutating func runs(_ index: Int, at start: Address) -> Bool {

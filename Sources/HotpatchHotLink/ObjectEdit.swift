@@ -128,6 +128,26 @@ public struct ObjectEdit: Sendable {
         live.symbol(name, file: new.object.fileName)?.address ?? live.identity(name)
     }
 
+    /// Where what is suspended in functions that the edit replaces goes on: in their former code.
+    var formerResumptions: [Address] {
+        let replaced = Set(
+            decisions.indices.compactMap { index -> String? in
+                // Where only lines have other numbers, the former code does the same.
+                if movedFunctions.contains(name(of: index)) { return nil }
+                return switch decisions[index] {
+                case .patch, .repoint: oldNames[name(of: index)].map { old.pieces[$0].name }
+                default: nil
+                }
+            })
+        return old.pieces.indices.compactMap { index in
+            let piece = old.pieces[index]
+            guard piece.kind.isPart, SymbolKind.owner(of: piece.name).map(replaced.contains) ?? false else {
+                return nil
+            }
+            return baseline.part(index)
+        }
+    }
+
     // MARK: Decisions
 
     private mutating func decide(_ comparison: inout GraphComparison, _ shift: LineShift) throws -> [LinkDecision] {
@@ -419,11 +439,18 @@ public struct ObjectEdit: Sendable {
     private func decideInline(_ index: Int) -> LinkDecision {
         let name = name(of: index)
         let isOfLibrary = ["_ZNSt", "_ZNKSt", "_ZSt", "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx"].contains(where: name.hasPrefix)
-        guard !name.hasPrefix("$"), !isOfLibrary, live.symbol(name, file: nil) == nil else { return .take }
+        guard !name.hasPrefix("$"), !isOfLibrary else { return .take }
+        let isBack = live.identity(Baseline.removed(name)) != nil
+        if let symbol = live.symbol(name, file: nil) {
+            guard symbol.isFunction, !symbol.isIndirect, symbol.binding != .local else { return .take }
+            if isBack { return .patch(symbol.address) }
+            // The one that the other files call: a later edit of it is to reach this file, too.
+            return Baseline.isSame(index, of: new, asWhatRunsAt: symbol.address, live) ? .bind(symbol.address) : .take
+        }
         guard let entry = live.identity(name) else { return .add }
         // An edit before has removed it from this file, or another file has it.
-        guard live.identity(Baseline.removed(name)) != nil, let slot = live.identity(EntryStub.slotName(entry)) else {
-            return .take
+        guard isBack, let slot = live.identity(EntryStub.slotName(entry)) else {
+            return Baseline.isSame(index, of: new, asWhatRunsAt: entry, live) ? .bind(entry) : .take
         }
         return .repoint(entry: entry, slot: slot)
     }

@@ -1,3 +1,4 @@
+import HotpatchMemory
 import HotpatchSymbols
 
 extension ObjectLinker {
@@ -10,6 +11,9 @@ extension ObjectLinker {
             }
         }.filter { name in !edits.contains { $0.movedFunctions.contains(name) } }
     }
+
+    /// Where calls go on that are suspended in functions which run new code: in the former code.
+    public var formerResumptions: Set<Address> { Set(edits.flatMap(\.formerResumptions)) }
 
     /// What becomes of each symbol: a line each, of what is taken or patched and of what that binds to.
     public var table: [String] {

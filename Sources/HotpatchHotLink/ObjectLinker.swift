@@ -80,7 +80,9 @@ public struct ObjectLinker: Sendable {
         for (number, edit) in edits.enumerated() {
             for (index, decision) in edit.decisions.enumerated() {
                 switch decision {
-                case .patch, .repoint: mark(Place(edit: number, piece: index))
+                case .patch, .repoint:
+                    let place = Place(edit: number, piece: index)
+                    if !isOnceMore(place) { mark(place) }
                 default: break
                 }
             }
@@ -135,6 +137,15 @@ public struct ObjectLinker: Sendable {
         }
         reached.sort { ($0.edit, $0.piece) < ($1.edit, $1.piece) }
         sections.sort { ($0.edit, $0.section) < ($1.edit, $1.section) }
+    }
+
+    /// Whether another of these files has a function, too, that the process has once: each that uses it has it (`inline` of C++).
+    private func isOnceMore(_ place: Place) -> Bool {
+        let object = edits[place.edit].new.object
+        guard piece(place).symbols.allSatisfy({ object.symbols[$0].binding == .weak }),
+            let other = definitions[piece(place).name], other != place
+        else { return false }
+        return decision(other) == decision(place)
     }
 
     private mutating func mark(_ place: Place) {

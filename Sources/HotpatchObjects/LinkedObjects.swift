@@ -15,6 +15,8 @@ public struct LinkedObjects: Sendable {
     public let table: [String]
     /// What the user should know.
     public let notes: [String]
+    /// Where calls go on that are suspended in what would run new code.
+    public let formerResumptions: Set<Address>
     /// For a log.
     public let summary: String
     /// Whether the process would stay as it is.
@@ -84,6 +86,7 @@ public struct LinkedObjects: Sendable {
         self.index = index
         functions = linker.changedFunctions
         table = linker.table
+        formerResumptions = linker.formerResumptions
         summary = linker.summary
         changesNothing = linker.changesNothing
         plan = try linker.plan()

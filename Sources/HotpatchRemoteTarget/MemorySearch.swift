@@ -44,6 +44,45 @@ public struct MemorySearch {
         }
     }
 
+    /// How many words that were written to are one of some addresses: of each call that is suspended, one says where it goes on. More words
+    /// than calls, perhaps: what was freed, and not used again, counts.
+    /// - Throws: `MemoryError`, `SearchIsImpossible`.
+    public static func count(
+        of addresses: Set<Address>, in map: ProcessMap, of pid: Int32, memory: ProcMemory, until deadline: Deadline
+    ) throws -> Int {
+        let ranges = addresses.sorted().map { hp_word_range(start: $0.rawValue, end: $0.rawValue + 1) }
+        let pages = try PageTable("/proc/\(pid)")
+        let words = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: chunk / 8)
+        defer { words.deallocate() }
+        var result = 0
+        func search(_ run: Range<Address>) throws {
+            var address = run.lowerBound
+            while address < run.upperBound {
+                if deadline.hasPassed { throw SearchIsImpossible("searching its memory takes too long") }
+                let size = min(chunk, run.upperBound - address)
+                let bytes = UnsafeMutableRawBufferPointer(start: words.baseAddress, count: size)
+                let count = memory.prefix(at: address, into: bytes) / 8
+                var (index, which) = (0, 0)
+                while true {
+                    index = hp_find_pointer(words.baseAddress, count, index, 0, ranges, ranges.count, &which)
+                    guard index < count else { break }
+                    result += 1
+                    index += 1
+                }
+                address += size
+            }
+        }
+        for region in map.regions where region.permissions.contains([.read, .write]) {
+            var start = region.range.lowerBound
+            while start < region.range.upperBound {
+                let end = min(region.range.upperBound, start + PageTable.most * MemoryPage.size)
+                for run in try pages.written(start..<end, of: region) { try search(run) }
+                start = end
+            }
+        }
+        return result
+    }
+
     private var isDone: Bool { found.count == code.count }
 
     /// Searches what is mapped, while the process runs.

@@ -311,5 +311,25 @@ extension CommandTests {
                 result.errors.contains("main, which is not in the object, calls total: restart needed"), "\(result)")
             #expect(victim.finish() == 0)
         }
+
+        /// Calls that are suspended in what is replaced finish as they have begun, and are counted; those that are not, are not.
+        @Test func suspendedCallsAreCounted() throws {
+            var waiter = try Desk("Waiter", editing: ["Waiter"])
+            func said(_ result: RunResult) -> Int? {
+                let words = result.output.split(whereSeparator: \.isWhitespace)
+                guard let place = words.firstIndex(of: "suspended"), place > 0 else { return nil }
+                return Int(words[place - 1])
+            }
+            let idle = try waiter.apply(("return n", "return n * 2"))
+            #expect(said(idle) == nil, "\(idle)")
+            try waiter.expect(["300 wait"], ["300"])
+            // A word or two may be left of what was there before.
+            let busy = try waiter.apply(("return n * 2", "return n * 3"))
+            let count = try #require(said(busy), "\(busy)")
+            #expect((300..<600).contains(count), "\(busy)")
+            try waiter.expect(["450 wait"], ["150"])
+            try waiter.expect(["\(300 * 2 + 150 * 3)"], ["open"])
+            #expect(waiter.victim.finish() == 0)
+        }
     }
 }

@@ -11,7 +11,7 @@ import HotpatchTestSupport
 @main
 struct Matrix {
     static let subjects: [Subject] =
-        [.functions, .methods, .closures, .values, .types, .conformances, .files, .c, .cFiles, .cxx]
+        [.functions, .methods, .closures, .values, .types, .conformances, .files, .c, .cFiles, .cxxFiles, .cxx]
 
     static func main() {
         var arguments = CommandLine.arguments.dropFirst()

@@ -217,4 +217,63 @@ extension Subject {
                 "C, two files: constant", "its value, and a reader's body",
                 [("limit = 20", "limit = 30"), ("limit * 2", "limit * 3")], .applied, ["constants": "30 90"]),
         ])
+
+    static let cxxFiles = Subject(
+        name: "several files in C++", language: .cxx,
+        source: #"""
+            #include <cstdio>
+            #include <cstring>
+            int state;
+            int helper(int);
+            static char text[200];
+            extern "C" const char *answer(const char *question) {
+                state++;
+                if (!strcmp(question, "helper")) sprintf(text, "helper %d", helper(4));
+                else sprintf(text, "?");
+                return text;
+            }
+
+            // The next file
+            struct Till { int rate = 3; int tax(int n) const { return n * rate; } };
+            inline int doubled(int n) { return n * 2; }
+            int helper(int n) { return doubled(n) + Till().tax(1); }
+            """#,
+        questions: ["helper"],
+        cells: [],
+        sequences: [
+            EditSequence(
+                name: "a file begins to use what another one has of a header, and both are edited",
+                steps: [
+                    (
+                        [
+                            (
+                                "int helper(int);",
+                                """
+                                int helper(int);
+                                struct Till{ int rate = 3; int tax(int n) const { return n * rate; } };
+                                inline int doubled(int n){ return n * 2; }
+                                """
+                            ), ("helper(4)", "helper(4) * 1000 + doubled(1) * 10 + Till().tax(1)"),
+                        ], ["helper": "helper 11023"]
+                    ),
+                    (
+                        [
+                            ("(int n) { return n * 2; }", "(int n) { return n * 4; }"),
+                            ("(int n){ return n * 2; }", "(int n){ return n * 4; }"),
+                        ], ["helper": "helper 19043"]
+                    ),
+                    (
+                        [
+                            (
+                                "Till { int rate = 3; int tax(int n) const { return n * rate;",
+                                "Till { int rate = 3; int tax(int n) const { return n + rate;"
+                            ),
+                            (
+                                "Till{ int rate = 3; int tax(int n) const { return n * rate;",
+                                "Till{ int rate = 3; int tax(int n) const { return n + rate;"
+                            ),
+                        ], ["helper": "helper 20044"]
+                    ),
+                ])
+        ])
 }
