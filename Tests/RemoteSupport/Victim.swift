@@ -216,7 +216,7 @@ public final class Victim {
     }
 
     public func startAgent(
-        deadline: Int = 10_000, holds: HoldBudget = HoldBudget(), idle: UInt64 = 2_000_000_000,
+        deadline: Int = 10_000, holds: HoldBudget = HoldBudget(), idle: UInt64 = 10_000_000_000,
         phase: @escaping (AgentPhase) -> Void = { _ in }
     ) throws -> Agent {
         let process = try process()
@@ -228,12 +228,20 @@ public final class Victim {
 }
 
 extension Victim {
+    /// An agent that leaves soon: beside other work it may have left before it was asked anything.
+    private func startBriefAgent() throws -> Agent {
+        for idle: UInt64 in [100_000_000, 1_000_000_000] {
+            do { return try startAgent(idle: idle) } catch AgentError.left {}
+        }
+        return try startAgent(idle: 10_000_000_000)
+    }
+
     /// Leaves the stub of an agent that has gone behind, and a thread in it that runs in a circle there.
     /// - Parameter circle: an instruction that jumps to itself.
     public func leaveAThreadInAStub(circle: [UInt8]) throws -> Int32 {
         let process = try process()
         let memory = try process.memory()
-        let agent = try startAgent(idle: 100_000_000)
+        let agent = try startBriefAgent()
         let place = agent.place.range.lowerBound + Int(HP_STUB_ENTRY)
         while agent.thread?.isThere == true { usleep(1000) }
         try memory.write(circle, at: place)

@@ -140,7 +140,7 @@ extension RemoteTargetTests {
 
         @Test func leavesByItselfWhenNobodyAsks() throws {
             let victim = try Victim("n")
-            let agent = try victim.startAgent()
+            let agent = try victim.startAgent(idle: 2_000_000_000)
             usleep(2_600_000)
             #expect(agent.thread?.isThere == false)
             #expect(throws: AgentError.left(pid: victim.pid)) {
