@@ -28,7 +28,8 @@ extension CommandTests {
                 #expect(applied.patch == UInt32(number - 1))
                 #expect(applied.functions.count == 1)
                 #expect(applied.functions.first?.contains("closure #1") == true, "\(applied.functions)")
-                #expect(applied.steps.map(\.name) == ["read the process", "linked", "committed"])
+                #expect(
+                    applied.steps.map(\.name) == ["read the process", "linked", "committed", "counted suspended calls"])
                 #expect((applied.summary?.heldThreads ?? 0) >= 1)
                 try desk.expect(["hello v\(number)"])
             }
