@@ -77,6 +77,14 @@ processor_seconds() {
     awk 'NR == 2 { gsub(/s/, ""); split($1, a, "m"); split($2, b, "m"); printf "%.0f", (a[1] + b[1]) * 60 + a[2] + b[2] }' "$1"
 }
 
+# Whether a run of Swift Testing tells of as many tests as it says that it has run.
+told() {
+    awk '
+        / Test run with [0-9]+ tests? in / { for (i = 1; i < NF; i++) if ($i == "with") { all = $(i + 1); break }; next }
+        /^[^ ]+ Test .* (passed after|failed after|skipped)/ { told++ }
+        END { exit !(all > 0 && told == all) }' "$1"
+}
+
 # Ends all with what failed, the seconds of each stage, and the totals.
 summarise() {
     local log=$logs/all stage passed failed skipped
@@ -88,6 +96,10 @@ summarise() {
     # "Test run with N tests … passed" is a line of the same shape.
     passed=$((passed - $(grep -cE '^[^ ]+ Test run with .* passed after' "$log")))
     failed=$((failed - $(grep -cE '^[^ ]+ Test run with .* failed after' "$log")))
+    # Each run says how many it had: a run that was cut short, or of which lines are missing, did not pass.
+    for stage in suites commands; do
+        [ ! -e "$logs/$stage.log" ] || told "$logs/$stage.log" || { status=1 && echo "error: the stage $stage does not tell of each of its tests" | tee -a "$log"; }
+    done
     if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
     if [ "$passed" -eq 0 ]; then
         echo "error: no test ran"
@@ -147,9 +159,10 @@ done
 go_on_with_arm64 waiting
 
 # What waits. A process of tests has as many threads for them as there are processors, and the tests of the commands, of which most
-# wait, run one after the other: they have a process of their own. Not by `swift test`, which waits for the other.
+# wait, run one after the other: they have a process of their own. Neither by `swift test`, which waits for the other, and whose pipe
+# may lose lines where many come at once.
 tests=$(swift build --show-bin-path)/swift-hotpatchPackageTests.xctest
-begin suites swift test --skip-build --skip '^CommandsTests\.'
+begin suites "$tests" --testing-library swift-testing --skip '^CommandsTests\.'
 begin commands "$tests" --testing-library swift-testing --filter '^CommandsTests\.'
 take suites
 take commands

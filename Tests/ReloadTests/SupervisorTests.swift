@@ -182,13 +182,14 @@ private let shell: String = {
         #expect(try supervised.line("the command") == "the command was killed by SIGKILL")
     }
 
-    /// A daemon has left on purpose.
+    /// A daemon has left on purpose. It executes another program than the one that is looked for, which would be ended wherever it runs.
     @Test func leavesDaemonsAlone() throws {
-        let supervised = try Supervised("sh", "-c", "setsid sh -c 'echo daemon $$; exec sleep 1002' & exec sleep 1000")
+        let supervised = try Supervised(
+            "sh", "-c", "setsid sh -c 'echo daemon $$; exec tail -f /dev/null' & exec sleep 1000")
         let daemon = try supervised.pid("daemon ")
         defer { kill(daemon, SIGKILL) }
         try supervised.line("found ")
-        try eventually("exec") { (try? String(readingFile: "/proc/\(daemon)/cmdline"))?.hasPrefix("sleep") == true }
+        try eventually("exec") { (try? String(readingFile: "/proc/\(daemon)/cmdline"))?.hasPrefix("tail") == true }
         supervised.signal(SIGUSR1)
         try supervised.line("restarted")
         #expect(!isGone(daemon))

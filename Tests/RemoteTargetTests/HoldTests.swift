@@ -145,6 +145,8 @@ extension RemoteTargetTests {
         /// machine is busy, and the thread is met on its way into its wait.
         @Test func leavesATickAlone() throws {
             let victim = try Victim("", main: "E")
+            // On its way to its first tick it may be borrowed.
+            try victim.await { victim.shared.rounds(0) > 0 }
             victim.shared.forgetGap()
             let holds = HoldBudget()
             #expect(throws: AgentError.self) { try victim.startAgent(deadline: 1500, holds: holds) }
