@@ -1,0 +1,84 @@
+import CHotpatchLinux
+import HotpatchEngine
+import HotpatchObjects
+import HotpatchPlan
+import HotpatchReload
+
+extension WatchLoop {
+    func apply(
+        _ compiled: WatchedCompiler.Compiled, _ files: Set<String>, savedAt: UInt64, compiledIn nanoseconds: UInt64
+    ) {
+        guard let program else { return }
+        // It may have executed another program meanwhile.
+        for event in supervisor.events() { handle(event) }
+        guard self.program === program else { return }
+        let started = linux_monotonic_time()
+        do throws(CommandError) {
+            report(
+                try program.apply(compiled), files, savedAt: savedAt, compiled: nanoseconds, linkedFrom: started)
+            for note in compiled.notes { report.write(.notice(note)) }
+        } catch {
+            let said = program.aboutSources(error.description)
+            let reasons = error.isLasting ? [briefly(said)] : error.restartReasons.map(program.aboutSources)
+            if !reasons.isEmpty {
+                restart(files, because: reasons.joined(separator: "\n"))
+            } else {
+                // The next save may find the process in a better state.
+                unfinished.formUnion(files)
+                report.write(.refused(files: files.sorted(), reason: said))
+            }
+        }
+    }
+
+    private func report(
+        _ outcome: WatchedProgram.Outcome, _ files: Set<String>, savedAt: UInt64, compiled: UInt64,
+        linkedFrom started: UInt64
+    ) {
+        let now = linux_monotonic_time()
+        func times(_ summary: CommitSummary?) -> TerminalTimes {
+            var parts = [
+                TerminalTimes.Part("compile", nanoseconds: compiled),
+                TerminalTimes.Part("link", nanoseconds: now - started),
+            ]
+            if let summary { parts.append(TerminalTimes.Part("held", nanoseconds: summary.totalNanoseconds)) }
+            return TerminalTimes(nanoseconds: now - savedAt, parts: parts)
+        }
+        let saved = files.sorted()
+        var notes: [String] = []
+        var summary: CommitSummary?
+        switch outcome {
+        case .nothing(let said):
+            report.write(.unchanged(files: saved, times(nil)))
+            notes = said
+        case .reverted(_, let summary):
+            report.write(.restored(TerminalReload(files: saved, functions: [], times: times(summary))))
+        case .applied(let applied):
+            var reload = TerminalReload(files: saved, functions: applied.functions, times: times(applied.summary))
+            reload.keptOld = applied.kept.filter { !WatchNotes.isDetail($0, applied.summary) }
+            let once = applied.functions.filter(Self.runsOnce)
+            reload.notReached = once.map { "\($0): it runs, and is not called again" }
+            report.write(.applied(reload))
+            notes = applied.notes.filter { !reload.keptOld.contains($0) }
+            summary = applied.summary
+        }
+        for note in notes { report.write(WatchNotes.isDetail(note, summary) ? .detail(note) : .notice(note)) }
+        if case .applied = outcome, !saidForks, let program {
+            let forks = supervisor.forks.map(String.init)
+            guard let first = forks.first else { return }
+            saidForks = true
+            let others = forks.count == 1 ? "process \(first) was" : "processes \(forks.joined(separator: ", ")) were"
+            report.write(
+                .notice(
+                    "\(others) forked by the program and \(forks.count == 1 ? "goes" : "go") on with the old code: "
+                        + "only process \(program.process.pid) gets the new one"))
+        }
+    }
+
+    /// A program's first function, by its readable name: of C, of top-level code, or of what is marked with @main.
+    static func runsOnce(_ function: String) -> Bool {
+        let name = function.prefix { $0 != "(" }
+        return function == "main"
+            || function.hasPrefix("static ") && function.hasSuffix("-> ()")
+                && (name.hasSuffix(".main") || name.hasSuffix(".$main"))
+    }
+}

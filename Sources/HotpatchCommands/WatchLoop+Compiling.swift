@@ -1,0 +1,159 @@
+import Glibc
+import CHotpatchLinux
+import HotpatchObjects
+import HotpatchReload
+
+extension WatchLoop {
+    func compile() {
+        guard let program else { return }
+        var sources: Set<String> = []
+        var removed: Set<String> = []
+        var reasons: [String] = []
+        var new: [(path: String, module: String)] = []
+        let files = unfinished.union(dirty.keys)
+        for path in files.sorted() {
+            switch program.recipe.role(of: path) {
+            case .swift(let module), .clang(let module):
+                guard isWanted(module) else { break }
+                if access(path, F_OK) == 0 {
+                    sources.insert(path)
+                } else if program.leaveOut(path) {
+                    unfinished.remove(path)
+                } else if let source = program.recipe.source(path), source.module.language == .swift {
+                    removed.insert(source.source.path)
+                } else {
+                    reasons.append("\(Self.name(of: path)) was removed")
+                }
+            case .included(let users):
+                for user in users { sources.insert(user) }
+            case .newSwift(let module), .newClang(let module):
+                guard isWanted(module), access(path, F_OK) == 0 else { break }
+                new.append((path, module))
+            case .resource(let copies):
+                dirty[path] = nil
+                unfinished.remove(path)
+                copy(path, to: copies)
+            case .manifest: reasons.append("\(Self.name(of: path)) says how the program is built")
+            case .tool(let module):
+                reasons.append("\(Self.name(of: path)) belongs to \(module), which other files are compiled with")
+            case .none: break
+            }
+        }
+        for (old, name) in program.renamed(new, from: removed) {
+            do throws(CommandError) {
+                if let reason = try program.rename(old, to: name) {
+                    reasons.append(reason)
+                } else {
+                    removed.remove(old)
+                }
+            } catch { return fail(error.description) }
+        }
+        for (path, module) in new {
+            if program.recipe.source(path) == nil { program.takeIn(path, into: module) }
+            sources.insert(path)
+        }
+        guard reasons.isEmpty else {
+            guard isSettled else { return }
+            report.write(.saved(files: files.sorted()))
+            return restart(files, because: reasons.joined(separator: "\n"))
+        }
+        var recipe = program.recipe
+        if !removed.isEmpty {
+            // Whoever uses what they declared must do without it, or with what others declare instead.
+            for path in removed {
+                guard let module = recipe.source(path)?.module.name else { continue }
+                sources.formUnion(recipe.dependents(of: recipe.interfaceChange(removing: path), in: module))
+            }
+            recipe = recipe.changing(adding: [], removing: removed)
+            sources.subtract(removed)
+        }
+        guard !sources.isEmpty else {
+            if !removed.isEmpty {
+                program.leaveOut(removed, by: recipe)
+                report.write(.unchanged(files: removed.sorted(), TerminalTimes(nanoseconds: 0)))
+            }
+            unfinished.subtract(removed)
+            dirty = [:]
+            return
+        }
+        let process = CompilerProcess()
+        let folder: String
+        do { folder = try program.newFolder() } catch { return fail("\(error)") }
+        var options = CompileOptions()
+        options.isColored = report.hasColors
+        let compiler = program.compiler(of: recipe, options, process)
+        let work = WatchWork<Compiled> { [sources] in
+            do { return .success(try compiler.compile(sources.sorted(), into: folder)) } catch {
+                return .failure(WatchFailure(error))
+            }
+        }
+        guard let work else { return fail("no thread could be started. Save again.") }
+        report.write(.saved(files: files.sorted()))
+        let now = linux_monotonic_time()
+        compiling = Compiling(
+            work: work, process: process, files: files, removed: removed, recipe: recipe,
+            savedAt: dirty.values.min() ?? now, since: now,
+            isSettled: isSettled)
+    }
+
+    func isBelowDirectories(_ path: String) -> Bool {
+        watch.directories.isEmpty
+            || watch.directories.contains { directory in
+                let folder = fullPath(directory)
+                return path == folder || path.hasPrefix(folder == "/" ? folder : folder + "/")
+            }
+    }
+
+    private func isWanted(_ module: String) -> Bool { watch.targets.isEmpty || watch.targets.contains(module) }
+
+    private func copy(_ path: String, to copies: [String]) {
+        do {
+            for copy in copies { try program?.recipe.copyResource(path, to: copy) }
+            report.write(.copied(files: [path]))
+        } catch { fail("\(error)") }
+    }
+
+    func finishCompiling() {
+        guard let finished = compiling, finished.isSettled, let outcome = finished.work.outcome else { return }
+        compiling = nil
+        let (files, savedAt, since) = (finished.files, finished.savedAt, finished.since)
+        switch outcome {
+        case .failure(let failure):
+            fail(failure.description)
+            unfinished.formUnion(files)
+        case .success(let compiled):
+            let transaction = compiled.transaction
+            if transaction.isCancelled { return }
+            if !transaction.refused.isEmpty {
+                report.write(
+                    .compileFailed(
+                        files: transaction.refused.map(\.source),
+                        output: transaction.refused.map { String(decoding: $0.printed, as: UTF8.self) }.joined(),
+                        TerminalTimes(nanoseconds: linux_monotonic_time() - savedAt)))
+                // It is compiled again with the next file that is saved: they may belong together.
+                unfinished.formUnion(files)
+            } else {
+                unfinished = []
+                if !finished.removed.isEmpty { program?.leaveOut(finished.removed, by: finished.recipe) }
+                apply(compiled, files, savedAt: savedAt, compiledIn: linux_monotonic_time() - since)
+                reportWarnings(of: transaction)
+            }
+        }
+        for file in files { dirty[file] = nil }
+        program?.removeOldFolders()
+    }
+
+    /// What the compilers have said of files that compile, each time that they say something else.
+    private func reportWarnings(of transaction: CompileTransaction) {
+        var files: [String] = []
+        var texts: [String] = []
+        for file in transaction.files {
+            let text = String(decoding: file.warnings, as: UTF8.self)
+            guard saidWarnings.updateValue(text, forKey: file.source) != text, !text.isEmpty else { continue }
+            files.append(file.source)
+            // A header's are those of each file that includes it.
+            if !texts.contains(text) { texts.append(text) }
+        }
+        if !files.isEmpty { report.write(.warnings(files: files, output: texts.joined())) }
+    }
+}

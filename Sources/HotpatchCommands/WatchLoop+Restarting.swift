@@ -1,0 +1,78 @@
+import CHotpatchLinux
+import Glibc
+import HotpatchReload
+
+extension WatchLoop {
+    /// The command has ended, and what was saved since it began may be what lets it run.
+    func launchAgain() {
+        guard hasNews, !dirty.isEmpty, isSettled, program == nil, building == nil, !supervisor.isRunning else { return }
+        dirty = [:]
+        unfinished = []
+        restartedAt = nil
+        isRestarted = false
+        supervisor.command = watch.command
+        do { try launch() } catch {
+            hasNews = false
+            fail("\(error)")
+        }
+    }
+
+    func restart(_ changed: Set<String>, because reasons: String) {
+        let files = changed.sorted()
+        for file in files { dirty[file] = nil }
+        unfinished = []
+        // What a restart has not mended, another one would not either.
+        guard !watch.keep, hasNews || !isRestarted else {
+            // Others are compiled with what these say, too: not without them, as long as they are not what runs.
+            unfinished = changed.filter { program?.recipe.source($0) != nil && access($0, F_OK) == 0 }
+            return report.write(.refused(files: files, reason: reasons))
+        }
+        report.write(.restarting(reason: reasons))
+        restartedAt = linux_monotonic_time()
+        let recipe = program?.recipe ?? (try? BuildRecipe.find(directory: folder, command: watch.command))
+        let build = recipe?.buildCommand(for: watch.command) ?? BuildInvocation(watch.command)?.build
+        guard let command = build else {
+            // What starts the program builds it, too.
+            return startAgain(isBuilt: false)
+        }
+        let process = CompilerProcess()
+        let work = WatchWork<Built> { [folder] in
+            do { return .success(try process.run(.init(command, in: folder), seconds: 3600)) } catch {
+                return .failure(WatchFailure(error))
+            }
+        }
+        guard let work else { return fail("no thread could be started. Save again.") }
+        building = (work, process, files)
+    }
+
+    func finishBuilding() {
+        guard let (work, _, files) = building, let outcome = work.outcome else { return }
+        building = nil
+        switch outcome {
+        case .failure(let failure):
+            restartedAt = nil
+            fail(failure.description)
+            unfinished.formUnion(files)
+        case .success(let result) where result.isCancelled: break
+        case .success(let result) where result.status != 0:
+            restartedAt = nil
+            let output = BuildOutput(result.text)
+            report.write(
+                .compileFailed(
+                    files: output.files, output: output.text, TerminalTimes(nanoseconds: result.nanoseconds)))
+            // The program that runs is as it was; what is saved next is built anew with all.
+            unfinished.formUnion(files)
+        case .success: startAgain(isBuilt: true)
+        }
+    }
+
+    private func startAgain(isBuilt: Bool) {
+        forgetProgram()
+        isRestarted = true
+        supervisor.command = isBuilt ? BuildInvocation.withoutBuilding(watch.command) : watch.command
+        do {
+            try supervisor.stop(signals: signals)
+            try launch()
+        } catch { fail("\(error)") }
+    }
+}
