@@ -129,7 +129,7 @@ struct Baseline: Sendable {
     func code(at place: Place) -> Address {
         if let replacement = live.replacement(place.address) { return replacement }
         guard !place.isInImage else { return place.address }
-        return EntryStub.destination(of: place.address, live) ?? place.address
+        return EntryStub.code(behind: place.address, live) ?? place.address
     }
 
     /// Where a part of a function lies, as far as is known.

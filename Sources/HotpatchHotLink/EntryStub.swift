@@ -12,4 +12,11 @@ enum EntryStub {
         guard let slot = live.identity(slotName(entry)) else { return nil }
         return (try? live.memory.value(UInt64.self, at: slot)).map { Address($0) }
     }
+
+    /// The code that runs behind an entry: where that leads, or what is entered there with a larger context.
+    static func code(behind entry: Address, _ live: LiveProgram) -> Address? {
+        destination(of: entry, live).map {
+            AsyncThunk.replacement(at: $0, live.architecture, in: live.memory) ?? $0
+        }
+    }
 }

@@ -13,6 +13,8 @@ struct LinkLayout: Sendable {
     private(set) var sections: [ObjectLinker.SectionPlace: Spot] = [:]
     /// Of functions that the process did not have: the entry, and the word that it jumps through.
     private(set) var entries: [ObjectLinker.Place: (entry: Int, slot: Int)] = [:]
+    /// Of async functions that need larger contexts than those whose entries they get: what allocates these.
+    private(set) var thunks: [ObjectLinker.Place: (offset: Int, context: LargerContext)] = [:]
     /// Words that hold an address.
     private(set) var slots: [Slot: Int] = [:]
     /// Entries of the PLT, for what may be too far away to be called.
@@ -52,6 +54,9 @@ struct LinkLayout: Sendable {
             let section = linker.edits[place.edit].new.object.sections[piece.section]
             guard section.isExecutable else { continue }
             code[place] = take(.text, piece.range.count, alignment: max(16, min(section.alignment, 64)))
+            if let context = try linker.largerContext(of: place) {
+                thunks[place] = (take(.text, AsyncThunk.capacity, alignment: 16), context)
+            }
             for reference in piece.references where reference.row.isShortJump {
                 // A hop leads to where a function starts.
                 if case .piece(_, let offset) = reference.target, offset != 0 {

@@ -95,6 +95,13 @@ struct LinkedImage {
             try jump(at: entry.entry, through: address(.data, entry.slot))
             write(placed(place)!.rawValue, .data, entry.slot)
         }
+        for (place, thunk) in layout.thunks {
+            let bytes = AsyncThunk(
+                linker.live.architecture, at: address(.text, thunk.offset), replacement: placed(place)!,
+                contextSize: thunk.context.size, allocate: thunk.context.allocate, deallocate: thunk.context.deallocate
+            ).bytes
+            contents[.text]!.replaceSubrange(thunk.offset..<thunk.offset + bytes.count, with: bytes)
+        }
         for (hop, offset) in layout.hops {
             guard let slot = layout.slots[LinkLayout.Slot(definition: hop.definition, addend: 0)] else { continue }
             try jump(at: offset, through: address(.constant, slot))
@@ -276,7 +283,6 @@ struct LinkedImage {
 
     // MARK: What else changes
 
-    /// - Throws: `LinkError` where a function's context would have to grow that callers allocate.
     func linked() throws -> LinkPlan.Linked {
         var result = LinkPlan.Linked()
         for place in linker.reached {
@@ -288,7 +294,7 @@ struct LinkedImage {
                 result.redirects.append(
                     .init(
                         function: function, address: placed(place)!, name: linker.piece(place).name,
-                        contextSize: contextSize(of: place)))
+                        contextSize: linker.contextSize(of: place)))
             case .repoint(let entry, let slot):
                 guard let before = EntryStub.destination(of: entry, linker.live) else {
                     throw LinkError.unsupported(
@@ -296,11 +302,11 @@ struct LinkedImage {
                         what: "the word at \(slot), through which \(name) is entered, cannot be read",
                         remedy: "Restart.")
                 }
-                try checkContext(of: place)
+                let start = layout.thunks[place].map { address(.text, $0.offset) } ?? placed(place)!
                 result.stores.append(
                     .init(
-                        address: slot, expected: GotSlot.bytes(before.rawValue),
-                        bytes: GotSlot.bytes(placed(place)!.rawValue), name: Demangling.demangle(name) ?? name))
+                        address: slot, expected: GotSlot.bytes(before.rawValue), bytes: GotSlot.bytes(start.rawValue),
+                        name: Demangling.demangle(name) ?? name))
             case .add:
                 guard let known = layout.entries[place] else { break }
                 let entry = address(.text, known.entry)
@@ -370,30 +376,6 @@ struct LinkedImage {
         let edit = linker.edits[place.edit]
         let name = edit.name(of: place.piece)
         return ClosureMatch.isUnmatched(name) ? Baseline.alias(linker.piece(place).name, edit.digest) : name
-    }
-
-    /// The bytes of the context that an async function's callers are to allocate; nil of another function.
-    private func contextSize(of place: ObjectLinker.Place) -> Int? {
-        let graph = linker.edits[place.edit].new
-        let name = linker.piece(place).name + "Tu"
-        guard let record = graph.pieces.firstIndex(where: { $0.name == name }), graph.pieces[record].range.count >= 8
-        else { return nil }
-        return graph.bytes(of: record).dropFirst(4).prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
-    }
-
-    private func checkContext(of place: ObjectLinker.Place) throws {
-        guard let size = contextSize(of: place) else { return }
-        let edit = linker.edits[place.edit]
-        let name = edit.name(of: place.piece)
-        guard let record = edit.formerAddress(of: name + "Tu"),
-            let allocated = try? linker.live.memory.value(UInt32.self, at: record + 4), size <= Int(allocated)
-        else {
-            throw LinkError.unsupported(
-                path: edit.new.object.path,
-                what:
-                    "\(Demangling.demangle(name) ?? name), which an earlier object has added, needs a larger context than its callers "
-                    + "allocate", remedy: "Give it another name, or restart.")
-        }
     }
 
     private func registrations() throws -> [Call] {

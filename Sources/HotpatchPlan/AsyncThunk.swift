@@ -30,6 +30,18 @@ public struct AsyncThunk: Hashable, Sendable {
         self.contextSize = contextSize
     }
 
+    /// Where what enters a thunk at an address gets to; nil where none is there.
+    public static func replacement(
+        at address: Address, _ architecture: Architecture, in memory: some MemoryReader
+    ) -> Address? {
+        let any = AsyncThunk(
+            architecture, at: address, replacement: .null, contextSize: 0, allocate: .null, deallocate: .null)
+        guard !any.code.isEmpty, let found = try? memory.bytes(at: address, count: any.code.count), found == any.code
+        else { return nil }
+        // The first of the words behind the code: `hp_async_thunk`.
+        return (try? memory.value(UInt64.self, at: address + any.code.count)).map { Address($0) }
+    }
+
     /// The most bytes one takes.
     public static let capacity = Int(HP_ASYNC_THUNK_CAPACITY)
 

@@ -235,6 +235,43 @@ extension Subject {
                     ), ([("n * 20", "n * 30")], ["helper": "helper 60"]),
                 ]),
             EditSequence(
+                name: "an async function is added, and keeps more over its awaits with each edit",
+                steps: [
+                    (
+                        [
+                            (
+                                "return \"later \\(one) \\(await second())\"",
+                                "return \"later \\(one) \\(await added(one))\""
+                            ), ("struct Wrong", "func added(_ n: Int) async -> Int { n + 1 }\nstruct Wrong"),
+                        ], [:]
+                    ),
+                    (
+                        [
+                            (
+                                "{ n + 1 }",
+                                "{\n    let two = await second(), three = await first() + two\n    return await first() + n + two + three\n}"
+                            )
+                        ], ["async": "later 1 7"]
+                    ),
+                    (
+                        [
+                            (
+                                "return await first() + n + two + three",
+                                "let all = [n, two, three, await first()], sum = all.reduce(0, +)\n    return await second() + sum + all.count"
+                            )
+                        ], ["async": "later 1 13"]
+                    ),
+                    ([("+ all.count", "- all.count")], ["async": "later 1 5"]),
+                    (
+                        [
+                            (
+                                "let two = await second(), three = await first() + two\n    let all = [n, two, three, await first()], sum = all.reduce(0, +)\n    return await second() + sum - all.count",
+                                "n"
+                            )
+                        ], ["async": "later 1 1"]
+                    ),
+                ]),
+            EditSequence(
                 name: "a function is added, removed, comes back without a caller, and gets one",
                 steps: [
                     (
