@@ -5,7 +5,8 @@ import HotpatchSymbols
 /// Compilers number the closures of a function, so that one that is inserted renames all behind it. Where the function itself is what it
 /// was, each of its closures is passed to what it was passed to before, whatever it does now. Where it is not, closures are matched by what
 /// they are: of those of one function and one type, equal code first, wherever it stands; then what is left alone of its type between two
-/// matches. What a closure captures must be the same. What is derived of a closure, nested closures too, goes with it.
+/// matches. What a closure captures must be the same: of the same types and, where its code is not what it was, by the same names. What is
+/// derived of a closure, nested closures too, goes with it.
 public struct ClosureMatch: Sendable {
     /// Of each closure of the new object that is matched under another name: that name. A closure's symbol is what the names of all that is
     /// derived of it begin with.
@@ -24,7 +25,11 @@ public struct ClosureMatch: Sendable {
 
     init() {}
 
-    init(_ comparison: inout GraphComparison) {
+    /// - Parameter described: what is known of the captures of a closure of the baseline and a new one.
+    init(
+        _ comparison: inout GraphComparison,
+        described: (_ old: String, _ new: String) -> InterfaceComparison.Captures = { _, _ in .same }
+    ) {
         let old = Families(comparison.old)
         let new = Families(comparison.new)
         guard !old.closures.isEmpty || !new.closures.isEmpty else { return }
@@ -50,7 +55,7 @@ public struct ClosureMatch: Sendable {
                 let parent = parents[key]!
                 match(
                     parent.old.sorted(by: Self.isBefore), parent.new.sorted(by: Self.isBefore), parent.same, old, new,
-                    &comparison)
+                    &comparison, described)
             }
         }
         let taken = self
@@ -82,23 +87,28 @@ public struct ClosureMatch: Sendable {
     /// - Parameter isParentSame: the function that all of these are of is what it was.
     private mutating func match(
         _ before: [String], _ after: [String], _ isParentSame: Bool, _ old: Families, _ new: Families,
-        _ comparison: inout GraphComparison
+        _ comparison: inout GraphComparison,
+        _ described: (_ old: String, _ new: String) -> InterfaceComparison.Captures
     ) {
         var partners = [Int?](repeating: nil, count: after.count)
         var isTaken = [Bool](repeating: false, count: before.count)
         let types = (before.map(Self.group), after.map { Self.group(of: renamed($0)) })
         func areEqual(_ left: Int, _ right: Int) -> Bool {
             types.0[left] == types.1[right]
+                && described(before[left], after[right]) != .others
                 && old.isEqual(before[left], to: after[right], of: new, &comparison, ignoring: Self.maskedOrdinals)
         }
         func pair(_ left: Int, _ right: Int) { (partners[right], isTaken[left]) = (left, true) }
-        func haveSameCaptures(_ left: Int, _ right: Int) -> Bool {
-            old.hasSameCaptures(before[left], as: after[right], of: new, &comparison)
+        /// One that is not stored, but only called by who makes it, has nothing that forwards its captures.
+        func haveSameCaptures(_ left: Int, _ right: Int, named: Bool) -> Bool {
+            let found = described(before[left], after[right])
+            return (found == .same || found == .renamed && !named)
+                && old.hasSameCaptures(before[left], as: after[right], of: new, &comparison)
         }
         // The very same place first: of several equal ones none is moved then.
         for right in after.indices {
             guard let left = before.firstIndex(of: renamed(after[right])), !isTaken[left] else { continue }
-            if isParentSame ? haveSameCaptures(left, right) : areEqual(left, right) { pair(left, right) }
+            if isParentSame ? haveSameCaptures(left, right, named: false) : areEqual(left, right) { pair(left, right) }
         }
         for right in after.indices where partners[right] == nil && !isParentSame {
             if let left = before.indices.first(where: { !isTaken[$0] && areEqual($0, right) }) { pair(left, right) }
@@ -119,7 +129,7 @@ public struct ClosureMatch: Sendable {
             for place in start..<right {
                 let alike = free.filter { types.0[$0] == types.1[place] }
                 let rivals = (start..<right).count { types.1[$0] == types.1[place] }
-                guard alike.count == 1, rivals == 1, haveSameCaptures(alike[0], place) else { continue }
+                guard alike.count == 1, rivals == 1, haveSameCaptures(alike[0], place, named: true) else { continue }
                 pair(alike[0], place)
             }
         }

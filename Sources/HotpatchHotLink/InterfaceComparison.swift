@@ -28,6 +28,26 @@ struct InterfaceComparison {
         types = (old.types, new.types)
     }
 
+    /// What two closures capture.
+    enum Captures {
+        case same
+        /// Something else of the same types, or the same under other names.
+        case renamed
+        case others
+    }
+
+    /// Of a closure of the baseline and a new one. What nobody knows of counts as the same: their code is compared, too.
+    func captures(_ old: String, _ new: String) -> Captures {
+        guard let before = functions.old.fingerprint(of: old)?.captures,
+            let after = functions.new.fingerprint(of: new)?.captures
+        else { return .same }
+        if before == after { return .same }
+        let isAlike =
+            before.count == after.count
+            && zip(before, after).allSatisfy { $0.type == $1.type && $0.isByReference == $1.isByReference }
+        return isAlike ? .renamed : .others
+    }
+
     /// What becomes of a closure of the baseline that has no successor.
     func kept(_ closure: String) -> KeptClosure {
         KeptClosure(
@@ -38,16 +58,19 @@ struct InterfaceComparison {
     /// The functions that are called otherwise, and a sentence for each, without its full stop.
     /// - Parameters:
     ///   - opaque: functions of which is known already that they return another type.
-    ///   - renamed: the name that something of the new object has in the old one.
+    ///   - renamed: the name that something of the new object has in the old one. Closures are matched by what they capture.
     func functionChanges(
         opaque: Set<String>, renamed: (String) -> String
     ) -> [(function: String, reason: String)] {
         functions.new.names.compactMap { name -> (function: String, reason: String)? in
+            // Where a task goes on is part of a function, of which it is told.
+            if SymbolKind.owner(of: name) != nil { return nil }
             let former = renamed(name)
             if former == name, functions.new.describes(name, like: functions.old) { return nil }
             guard let before = functions.old.fingerprint(of: former), var after = functions.new.fingerprint(of: name)
             else { return nil }
             if opaque.contains(name) { after.result = before.result }
+            if ClosureMatch.closureEnds(in: name).last == name.utf8.count { after.captures = before.captures }
             guard let what = after.difference(from: before) else { return nil }
             return (name, "\(Demangling.demangle(name) ?? name) \(what)")
         }.sorted { $0.function < $1.function }

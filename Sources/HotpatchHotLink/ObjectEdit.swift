@@ -58,13 +58,13 @@ public struct ObjectEdit: Sendable {
         oldNames = self.old.named()
         try Self.checkOneFile(old, new)
         var comparison = GraphComparison(self.old, self.new)
-        var closures = ClosureMatch(&comparison)
+        let interfaces = try InterfaceComparison(before, after)
+        var closures = ClosureMatch(&comparison, described: interfaces.captures)
         if closures.forget(where: { live.identity(Baseline.alias($0, former)) == .null }) {
             comparison.rename { [closures] in closures.renamed($0) }
         }
         self.closures = closures
         decisions = []
-        let interfaces = try InterfaceComparison(before, after)
         try checkInterfaces(interfaces)
         let changes = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants)
         makeAnew(changes, interfaces.constants)
@@ -276,13 +276,25 @@ public struct ObjectEdit: Sendable {
         reasons += interfaces.typeChanges()
         if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
-        notes += closures.unmatchedOld.map { interfaces.kept($0).description }
+        notes += closures.unmatchedOld.filter(mayBeStored).map { interfaces.kept($0).description }
         guard !overrides.isEmpty else { return }
         let found = try VtableSlot.all(overrides, in: new, live) { name in
             formerAddress(of: name) ?? live.address(ofUndefined: name)
         }
         slots = found.slots
         notes += found.notes
+    }
+
+    /// Whether anything of the old object has a closure's address to give away. One that only who makes it calls, nobody stores.
+    private func mayBeStored(_ closure: String) -> Bool {
+        guard let index = oldNames[closure] else { return true }
+        return old.pieces.contains { piece in
+            !Self.isLeft(old.object.sections[piece.section].name)
+                && piece.references.contains { reference in
+                    guard case .piece(index, offset: 0) = reference.target else { return false }
+                    return !reference.row.isCall || piece.kind.isUnstable
+                }
+        }
     }
 
     /// Gives functions entries of their own that are called otherwise, where all who call them are in the object.

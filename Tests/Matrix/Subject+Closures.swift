@@ -25,6 +25,7 @@ extension Subject {
                 case "escaping": return run { n in "escaping v1 \(n)" }
                 case "autoclosure": return lazily("auto" + "closure")
                 case "captures": return captures()
+                case "inner": return inner()
                 default: return "?"
                 }
             }
@@ -43,6 +44,11 @@ extension Subject {
             func deep() -> (Int) -> String { { n in { m in "deep \(m * n)" }(n + 1) } }
             func run(_ body: @escaping (Int) -> String) -> String { body(3) }
             func lazily(_ text: @autoclosure () -> String) -> String { "[" + text() + "]" }
+            func inner() -> String {
+                let (one, two) = (1, 20)
+                let adding = { (n: Int) -> () -> Int in { n + one } }
+                return "inner \(adding(5)()) \(two)"
+            }
             func captures() -> String {
                 var count = 0
                 let step = { count += 1 }
@@ -53,6 +59,7 @@ extension Subject {
             """#,
         questions: [
             "hello", "count", "page", "hooks", "adder", "passed", "deep", "escaping", "autoclosure", "captures",
+            "inner",
         ],
         cells: [
             Cell("stored closure", "its body", [("hello v1", "hello v2")], .applied, ["hello": "hello v2"]),
@@ -107,6 +114,13 @@ extension Subject {
             Cell(
                 "closure in a closure", "its body", [("\"deep \\(m * n)\"", "\"deeper \\(m * n)\"")], .applied,
                 ["deep": "deeper 6"]),
+            Cell(
+                "closure in a closure that is called where it is made", "it captures more",
+                [("{ n + one }", "{ n + one + two }")],
+                .applied, ["inner": "inner 26 20"], note: "closure #1 in closure #1 in inner now captures two"),
+            Cell(
+                "closure in a closure that is called where it is made", "what is captured has another name",
+                [("let (one, two)", "let (first, two)"), ("{ n + one }", "{ n + first }")], .nothing),
             Cell(
                 "escaping closure", "its body", [("escaping v1", "escaping v2")], .applied,
                 ["escaping": "escaping v2 3"]),
