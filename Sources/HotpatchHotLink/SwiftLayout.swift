@@ -138,10 +138,11 @@ struct SwiftLayout {
             }
         }
         for (name, interface) in interfaces {
-            let known = conformances.values.filter { $0.interface == name }.first {
-                $0.witnesses.count == interface.requirements.count
+            let known = conformances.filter {
+                $0.value.interface == name && $0.value.witnesses.count == interface.requirements.count
             }
-            interfaces[name]?.names = known.map { Self.names(of: $0, name, interface) }
+            // The same one each time, as long as it is there.
+            interfaces[name]?.names = known.min { $0.key < $1.key }.map { Self.names(of: $0.value, name, interface) }
         }
     }
 
@@ -282,7 +283,8 @@ struct SwiftLayout {
             case 7: return associated.popFirst().map { "associated type '\($0)'" } ?? "associated type"
             case 8: return "constraint of an associated type"
             default:
-                var text = SwiftLayoutNames.text(witness, without: "protocol witness for ")
+                // Of another module's type, too, it is called as the protocol's module calls it.
+                var text = SwiftLayoutNames.text(witness, without: "protocol witness for ", in: interface)
                 if let end = SwiftLayoutNames.firstRange(of: " in conformance ", in: text) {
                     text = String(text[..<end])
                 }

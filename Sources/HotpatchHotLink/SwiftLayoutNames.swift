@@ -3,11 +3,12 @@ import HotpatchSymbols
 /// Names as they stand in the source: without the module that they are in, and the standard library's.
 enum SwiftLayoutNames {
     /// What a mangled name means, without a description in front of it.
-    static func text(_ mangled: String, without description: String = "") -> String {
+    /// - Parameter other: a name of a module that is left out, too.
+    static func text(_ mangled: String, without description: String = "", in other: String = "") -> String {
         let text = Demangling.demangle(mangled) ?? mangled
         return tidy(
             text.hasPrefix(description) ? String(text.dropFirst(description.count)) : text,
-            modules: Set([module(mangled)].compactMap(\.self)))
+            modules: Set([module(mangled), module(other)].compactMap(\.self)))
     }
 
     /// A type, by the name of its descriptor (`…Mn`), or of what else belongs to it.

@@ -18,6 +18,8 @@ import Testing
         func shape() -> some Shape { Square() }
         actor Teller { var n = 0; func tell() -> Int { n } }
         struct Pair<A: Shape> { var a: A }
+        protocol Sized { var size: Int { get }; static func make() -> Self }
+        extension Int: Sized { var size: Int { 8 }; static func make() -> Int { 0 } }
         """
 
     private static let new = """
@@ -42,6 +44,9 @@ import Testing
         actor Teller { var n = 0; func tell() -> Int { n + 1 }; final func both() -> Int { n } }
         struct Pair<A: Shape> { var a: A; func area() -> Int { a.area() } }
         class Sub: Counter { override func next() -> Int { 3 } }
+        protocol Sized { var size: Int { get }; static func make() -> Self }
+        extension Int: Sized { var size: Int { 4 }; static func make() -> Int { 1 } }
+        extension Point: Sized { var size: Int { 16 }; static func make() -> Point { Point() } }
         """
 
     @Test func whatKeepsTheLayoutIsNoReason() throws {
