@@ -50,7 +50,7 @@ public struct Fingerprint: Hashable, Sendable {
         guard text.hasPrefix("closure #") || text.hasPrefix("implicit closure #") || text.contains(" #") else {
             selfUse = function.facts.selfUse
             let accessor = SymbolKind.owner(of: name) ?? name
-            isAccessor = ["vg", "vs", "vM", "vr"].contains { accessor.hasSuffix($0) }
+            isAccessor = ["vg", "vs", "vM", "vr", "ig", "is", "iM", "ir"].contains { accessor.hasSuffix($0) }
             return
         }
         let arguments = Self.arguments(in: text)

@@ -87,6 +87,8 @@ struct OtherCallers {
         let name = old.pieces[index].name
         var result: [String] = []
         for piece in old.pieces where !piece.isFunction && !isOwnRecord(piece.name, of: name) {
+            // A property's descriptor, of which other modules make key paths: they go on with the accessors that they know.
+            if piece.name.hasSuffix("MV") { continue }
             if ObjectEdit.isLeft(old.object.sections[piece.section].name) { continue }
             let leads = piece.references.contains { reference in
                 guard case .piece(let target, _) = reference.target else { return false }
@@ -169,9 +171,19 @@ struct NewEntries: Sendable {
     /// What the identity map calls one that other files can name: objects that are linked later call it as their compiler knows it.
     static func identity(_ name: String) -> String { "newest " + name }
 
+    /// What gets a property or a subscript, of its name; any other name as it is.
+    static func getter(of name: String) -> String {
+        for (end, getter) in [("vp", "vg"), ("vpZ", "vgZ"), ("ip", "ig"), ("ipZ", "igZ")] where name.hasSuffix(end) {
+            return name.dropLast(end.count) + getter
+        }
+        return name
+    }
+
     /// The function that a record or a part belongs to, and the rest of the name: of an async function, and of an opaque result.
     static func derived(_ name: String) -> (function: String, rest: String)? {
-        for end in ["Tu", "QOMQ", "MXX"] where name.hasSuffix(end) { return (String(name.dropLast(end.count)), end) }
+        for end in ["Tu", "QOMQ", "MXX"] where name.hasSuffix(end) {
+            return (getter(of: String(name.dropLast(end.count))), end)
+        }
         return SymbolKind.owner(of: name).map { ($0, String(name.dropFirst($0.count))) }
     }
 }

@@ -275,6 +275,7 @@ struct LayoutComparison {
 
     private mutating func compare(_ name: String, _ before: SwiftLayout.Opaque, _ after: SwiftLayout.Opaque) {
         let mangled = name.hasSuffix("QO") ? String(name.dropLast(2)) : name
+        let function = NewEntries.getter(of: mangled)
         var subject = SwiftLayoutNames.text(mangled)
         if let arrow = SwiftLayoutNames.firstRange(of: " -> ", in: subject, outsideOfBrackets: true) {
             subject = String(subject[..<arrow])
@@ -282,9 +283,9 @@ struct LayoutComparison {
         if before.underlying != after.underlying {
             let changes = zip(before.underlying, after.underlying).filter { $0 != $1 }
             let change = changes.first.map { Self.change($0.0, $0.1) } ?? ""
-            add(subject, "underlying type of its opaque result changed\(change)", .opaqueResult(function: mangled))
+            add(subject, "underlying type of its opaque result changed\(change)", .opaqueResult(function: function))
         } else if before.constraints != after.constraints {
-            add(subject, "constraints of its opaque result changed", .opaqueResult(function: mangled))
+            add(subject, "constraints of its opaque result changed", .opaqueResult(function: function))
         }
     }
 

@@ -46,6 +46,11 @@ extension Subject {
                     copy.halves = 8
                     return "\(copy.x)"
                 case "final": return Tool().use()
+                case "in place":
+                    var row = Row()
+                    row[0] += 5
+                    row.last += 1
+                    return "\(row.cells)"
                 default: return "?"
                 }
             }
@@ -70,6 +75,17 @@ extension Subject {
                 var halves: Int {
                     get { x / 2 }
                     set { x = newValue * 2 }
+                }
+            }
+            struct Row {
+                var cells = [1, 2]
+                subscript(index: Int) -> Int {
+                    _read { yield cells[index] }
+                    _modify { yield &cells[index] }
+                }
+                var last: Int {
+                    _read { yield cells[1] }
+                    _modify { yield &cells[1] }
                 }
             }
             final class Resource { deinit { gone = "gone v1" } }
@@ -105,6 +121,7 @@ extension Subject {
         questions: [
             "method", "mutating", "static", "private", "computed", "observed", "subscript", "init", "deinit", "lazy",
             "actor", "virtual", "inherited", "class func", "wrapped", "extension", "keypath", "setter", "final",
+            "in place",
         ],
         cells: [
             Cell("method of a struct", "its body", [("{ x * 10 }", "{ x * 11 }")], .applied, ["method": "22"]),
@@ -145,6 +162,27 @@ extension Subject {
                 "property with a setter", "its setter", [("x = newValue * 2", "x = newValue * 3")], .applied,
                 ["setter": "24"]),
             Cell("subscript", "its body", [("{ x + index }", "{ x * index }")], .applied, ["subscript": "6"]),
+            Cell(
+                "subscript that is changed in place", "its body",
+                [
+                    (
+                        "_modify { yield &cells[index] }",
+                        "_modify {\n            yield &cells[index]\n            cells[index] *= 2\n        }"
+                    )
+                ],
+                .applied, ["in place": "[12, 3]"]),
+            Cell(
+                "subscript that is changed in place", "a getter and a setter instead",
+                [
+                    ("_read { yield cells[index] }", "get { cells[index] }"),
+                    ("_modify { yield &cells[index] }", "set { cells[index] = newValue * 3 }"),
+                ], .applied, ["in place": "[18, 3]"]),
+            Cell(
+                "property that is changed in place", "a getter and a setter instead",
+                [
+                    ("_read { yield cells[1] }", "get { cells[1] }"),
+                    ("_modify { yield &cells[1] }", "set { cells[1] = newValue * 3 }"),
+                ], .applied, ["in place": "[6, 9]"]),
             Cell("init", "its body", [("x = place }", "x = place * 3 }")], .applied, ["init": "12"]),
             Cell("deinit", "its body", [("gone v1", "gone v2")], .applied, ["deinit": "gone v2"]),
             Cell(

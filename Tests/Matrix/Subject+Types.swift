@@ -17,6 +17,8 @@ extension Subject {
                 case "mirror": return Mirror(reflecting: point).children.compactMap(\.label).joined(separator: ",")
                 case "generic": return "\(Box(value: 1).described) \(Box(value: "a").described)"
                 case "opaque": return "\(shape())"
+                case "opaque property": return "\(Point().shown) \(Point()[2])"
+                case "opaque witness": return text(of: Page())
                 case "new": return extra()
                 case "private": return "\(Secret(key: 3).open())"
                 case "is": return "\(point is any Marked)"
@@ -48,13 +50,26 @@ extension Subject {
                 var described: String { "box \(value)" }
             }
             func shape() -> some CustomStringConvertible { 42 }
+            extension Point {
+                var shown: some CustomStringConvertible { x }
+                subscript(place: Int) -> some CustomStringConvertible { place }
+            }
+            protocol Shown {
+                associatedtype Content: CustomStringConvertible
+                var content: Content { get }
+            }
+            struct Page: Shown { var content: some CustomStringConvertible { 5 } }
+            func text<S: Shown>(of shown: S) -> String { "\(shown.content)" }
             func extra() -> String { "nothing" }
             private struct Secret {
                 var key: Int
                 func open() -> Int { key + 1 }
             }
             """#,
-        questions: ["struct", "class", "enum", "payload", "mirror", "generic", "opaque", "new", "private", "is"],
+        questions: [
+            "struct", "class", "enum", "payload", "mirror", "generic", "opaque", "opaque property", "opaque witness",
+            "new", "private", "is",
+        ],
         cells: [
             Cell(
                 "struct", "a stored property is added", [("var y = 2", "var y = 2\n    var z = 3")],
@@ -118,6 +133,21 @@ extension Subject {
                 [("CustomStringConvertible { 42 }", "CustomStringConvertible { \"a text\" }")],
                 .applied, ["opaque": "a text"],
                 note: "shape(): underlying type of its opaque result changed from 'Int' to 'String'"),
+            Cell(
+                "opaque property", "another type",
+                [("CustomStringConvertible { x }", "CustomStringConvertible { \"x is \\(x)\" }")],
+                .applied, ["opaque property": "x is 1 2"],
+                note: "underlying type of its opaque result changed from 'Int' to 'String'"),
+            Cell(
+                "opaque subscript", "another type",
+                [("CustomStringConvertible { place }", "CustomStringConvertible { [place] }")],
+                .applied, ["opaque property": "1 [2]"],
+                note: "underlying type of its opaque result changed from 'Int' to 'Array<Int>'"
+            ),
+            Cell(
+                "opaque property that is a witness", "another type",
+                [("CustomStringConvertible { 5 }", "CustomStringConvertible { \"five\" }")],
+                .refused("Page: associated type 'Content' of its conformance to Shown changed from 'Int' to 'String'")),
             Cell(
                 "struct", "a new one, used",
                 [("{ \"nothing\" }", "{ \"\\(Fresh(a: 1, b: \"x\"))\" }\nstruct Fresh { var a: Int, b: String }")],
