@@ -56,16 +56,19 @@ struct ObjectCutter {
         var named = 0
         var free = Set<Int>()
         var end = 0
+        var extent = Extent()
         for place in places.sorted() {
             while named < symbols.count, object.symbols[symbols[named]].value <= place {
                 let symbol = object.symbols[symbols[named]]
                 named += 1
-                end = max(end, symbol.value + symbol.size)
+                extent.add(symbol)
+                end = max(end, extent.end)
                 guard isCode, symbol.size == 0 else { continue }
                 end = max(end, named < symbols.count ? object.symbols[symbols[named]].value : count)
             }
             if place >= end { free.insert(place) }
         }
+        if !isCode { free.formUnion(unnamed(number, behind: symbols)) }
         let starts = free.union(symbols.map { object.symbols[$0].value }).union([0])
         let ordered = starts.filter { $0 < count || $0 == 0 }.sorted()
         var next = 0
@@ -82,7 +85,7 @@ struct ObjectCutter {
             let size = named.map { object.symbols[$0].size }.max() ?? 0
             if isFunction, size > 0 { last = min(last, start + size) }
             let continues = !isFunction && start < end
-            end = max(end, start + size)
+            if !continues { end = max(end, start + size) }
             for symbol in named { pieceOfSymbol[symbol] = pieces.count }
             let best = named.min { rank(object.symbols[$0]) < rank(object.symbols[$1]) }
             let name = best.map { object.symbols[$0].name } ?? ""
@@ -91,6 +94,52 @@ struct ObjectCutter {
                     section: number, range: start..<last, symbols: named, name: name, kind: SymbolKind(name),
                     isFunction: isFunction, continues: continues))
         }
+    }
+
+    /// Where data without a name begins behind data that has one, and holds addresses: what the process has of the named says nothing of it.
+    private func unnamed(_ number: Int, behind symbols: [Int]) -> [Int] {
+        var result: [Int] = []
+        var extent = Extent()
+        for (position, index) in symbols.enumerated() {
+            let symbol = object.symbols[index]
+            let isLast = position + 1 == symbols.count
+            let next = isLast ? object.sections[number].bytes.count : object.symbols[symbols[position + 1]].value
+            extent.add(symbol)
+            // Where the size is not told, it is all that follows.
+            if symbol.size > 0, extent.end < next, holdsAddress(extent.end..<next, in: number) {
+                result.append(extent.end)
+            }
+        }
+        return result
+    }
+
+    /// How far what has a name reaches. What names a place inside of something reaches no further than that, whatever its size says: that
+    /// of the address of a type's metadata is the size of the whole.
+    private struct Extent {
+        private var start = 0
+        private(set) var end = 0
+
+        /// - Parameter symbol: that does not begin before the last one.
+        mutating func add(_ symbol: ObjectFile.Symbol) {
+            if symbol.value > start, symbol.value < end { return }
+            start = symbol.value
+            end = max(end, symbol.value + symbol.size)
+        }
+    }
+
+    private func holdsAddress(_ range: Range<Int>, in number: Int) -> Bool {
+        relocation(from: range.lowerBound, in: number).map { $0.offset < range.upperBound } ?? false
+    }
+
+    /// The first at an offset or behind it.
+    private func relocation(from offset: Int, in number: Int) -> ObjectFile.Relocation? {
+        let relocations = object.sections[number].relocations
+        var (low, high) = (0, relocations.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if relocations[middle].offset < offset { low = middle + 1 } else { high = middle }
+        }
+        return low < relocations.count ? relocations[low] : nil
     }
 
     /// A global name before a local one.
@@ -123,7 +172,8 @@ struct ObjectCutter {
                 guard let target = object.symbols[relocation.symbol].section else { continue }
                 let offset = relocation.addend &+ (try distance(relocation, in: number))
                 if let offset = Int(exactly: offset), object.sections[target].bytes.indices.contains(offset) {
-                    places[target].insert(isIndirect(offset, in: target, from: section) ? offset - 1 : offset)
+                    let place = isIndirect(offset, in: target, from: section) ? offset - 1 : offset
+                    places[target].insert(place - (isBox(place, in: target) ? Self.boxHeader : 0))
                 }
             }
         }
@@ -133,13 +183,23 @@ struct ObjectCutter {
     /// Whether data refers to a word that holds an address, and says so by the lowest bit of the distance (swift/Basic/RelativePointer.h).
     private func isIndirect(_ offset: Int, in target: Int, from section: ObjectFile.Section) -> Bool {
         guard offset & 1 != 0, !section.isExecutable, object.sections[target].alignment >= 8 else { return false }
-        let relocations = object.sections[target].relocations
-        var (low, high) = (0, relocations.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if relocations[middle].offset < offset - 1 { low = middle + 1 } else { high = middle }
-        }
-        return low < relocations.count && relocations[low].offset == offset - 1
+        return relocation(from: offset - 1, in: target)?.offset == offset - 1
+    }
+
+    /// In bytes: what destroys a box, and what would tell of its value.
+    private static let boxHeader = 16
+
+    /// Whether a place is the address of the metadata of a closure's context, which has no name: what destroys it stands before
+    /// (swift/include/swift/ABI/Metadata.h, HeapMetadataHeader; MetadataKind.def, HeapLocalVariable).
+    private func isBox(_ place: Int, in number: Int) -> Bool {
+        let section = object.sections[number]
+        let start = place - Self.boxHeader
+        guard !section.isExecutable, start >= 0, place + 8 <= section.bytes.count,
+            let first = relocation(from: start, in: number), first.offset == start,
+            !holdsAddress(start + 1..<place + 8, in: number)
+        else { return false }
+        return section.bytes[start + 8..<place].allSatisfy { $0 == 0 }
+            && section.bytes[place..<place + 8].elementsEqual([0, 4, 0, 0, 0, 0, 0, 0])
     }
 
     // MARK: References

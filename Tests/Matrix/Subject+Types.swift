@@ -178,6 +178,11 @@ extension Subject {
                     ),
                 ], .applied, ["new": "next 2"]),
             Cell(
+                "file of types", "a task is begun in it",
+                [("return extra()", "return await Task.detached { [node] in \"\\(extra()) \\(node.value)\" }.value")],
+                .applied,
+                ["new": "nothing 4"]),
+            Cell(
                 "protocol", "a conformance is added",
                 [("protocol Marked {}", "protocol Marked {}\nextension Point: Marked {}")], .applied, ["is": "true"],
                 remains: true),
