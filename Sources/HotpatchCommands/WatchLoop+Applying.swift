@@ -62,15 +62,30 @@ extension WatchLoop {
             summary = applied.summary
         }
         for note in notes { report.write(WatchNotes.isDetail(note, summary) ? .detail(note) : .notice(note)) }
-        if case .applied = outcome, !saidForks, let program {
-            let forks = supervisor.forks.map(String.init)
-            guard let first = forks.first else { return }
-            saidForks = true
-            let others = forks.count == 1 ? "process \(first) was" : "processes \(forks.joined(separator: ", ")) were"
+        if case .applied = outcome, !saidForks { sayOthers() }
+    }
+
+    /// Which processes get nothing of what is saved.
+    private func sayOthers() {
+        guard let program else { return }
+        let forks = supervisor.forks.map(String.init)
+        let others = supervisor.otherPrograms.map { "\(Self.name(of: $0.executable)) (process \($0.pid))" }
+        guard !forks.isEmpty || !others.isEmpty else { return }
+        saidForks = true
+        let only = "only process \(program.process.pid) gets the new one"
+        if !forks.isEmpty {
+            let processes =
+                forks.count == 1 ? "process \(forks[0]) was" : "processes \(forks.joined(separator: ", ")) were"
             report.write(
                 .notice(
-                    "\(others) forked by the program and \(forks.count == 1 ? "goes" : "go") on with the old code: "
-                        + "only process \(program.process.pid) gets the new one"))
+                    "\(processes) forked by the program and \(forks.count == 1 ? "goes" : "go") on with the old code: \(only)"
+                ))
+        }
+        if !others.isEmpty {
+            report.write(
+                .notice(
+                    "the command has started \(others.joined(separator: ", ")), too, which \(others.count == 1 ? "goes" : "go") on with "
+                        + "the old code: \(only)"))
         }
     }
 

@@ -6,6 +6,12 @@ import HotpatchReload
 extension WatchLoop {
     func compile() {
         guard let program else { return }
+        guard program.hasItsFiles else {
+            guard isSettled else { return }
+            let files = unfinished.union(dirty.keys)
+            report.write(.saved(files: files.sorted()))
+            return restart(files, because: "what was kept of the program in \(program.snapshot.folder) is gone")
+        }
         var sources: Set<String> = []
         var removed: Set<String> = []
         var reasons: [String] = []
@@ -36,7 +42,16 @@ extension WatchLoop {
             case .manifest: reasons.append("\(Self.name(of: path)) says how the program is built")
             case .tool(let module):
                 reasons.append("\(Self.name(of: path)) belongs to \(module), which other files are compiled with")
-            case .none: break
+            case .input(let module): reasons.append("sources of \(module) are made of \(Self.name(of: path))")
+            case .none:
+                guard let module = program.recipe.otherModule(of: path), let other = supervisor.otherPrograms.first
+                else {
+                    break
+                }
+                let process = program.process
+                reasons.append(
+                    "\(module) is not part of \(Self.name(of: process.executable)) (process \(process.pid)): "
+                        + "\(Self.name(of: other.executable)) (process \(other.pid)) runs, too")
             }
         }
         for (old, name) in program.renamed(new, from: removed) {
@@ -46,7 +61,7 @@ extension WatchLoop {
                 } else {
                     removed.remove(old)
                 }
-            } catch { return fail(error.description) }
+            } catch { return putOff(error.description) }
         }
         for (path, module) in new {
             if program.recipe.source(path) == nil { program.takeIn(path, into: module) }
@@ -78,7 +93,7 @@ extension WatchLoop {
         }
         let process = CompilerProcess()
         let folder: String
-        do { folder = try program.newFolder() } catch { return fail("\(error)") }
+        do { folder = try program.newFolder() } catch { return putOff("\(error)") }
         var options = CompileOptions()
         options.isColored = report.hasColors
         let compiler = program.compiler(of: recipe, options, process)
@@ -87,13 +102,20 @@ extension WatchLoop {
                 return .failure(WatchFailure(error))
             }
         }
-        guard let work else { return fail("no thread could be started. Save again.") }
+        guard let work else { return putOff("no thread could be started. Save again.") }
         report.write(.saved(files: files.sorted()))
         let now = linux_monotonic_time()
         compiling = Compiling(
             work: work, process: process, files: files, removed: removed, recipe: recipe,
             savedAt: dirty.values.min() ?? now, since: now,
             isSettled: isSettled)
+    }
+
+    /// What could not even be begun comes along with what is saved next.
+    private func putOff(_ text: String) {
+        unfinished.formUnion(dirty.keys)
+        dirty = [:]
+        fail(text)
     }
 
     func isBelowDirectories(_ path: String) -> Bool {

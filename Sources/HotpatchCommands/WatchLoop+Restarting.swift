@@ -6,15 +6,26 @@ extension WatchLoop {
     /// The command has ended, and what was saved since it began may be what lets it run.
     func launchAgain() {
         guard hasNews, !dirty.isEmpty, isSettled, program == nil, building == nil, !supervisor.isRunning else { return }
+        let files = dirty.keys.sorted()
         dirty = [:]
         unfinished = []
         restartedAt = nil
         isRestarted = false
-        supervisor.command = watch.command
-        do { try launch() } catch {
-            hasNews = false
-            fail("\(error)")
+        hasNews = false
+        // A command that builds nothing would start what has ended just now.
+        if BuildInvocation(watch.command) == nil, let build = recipeOfTheEnded?.buildCommand() {
+            report.write(.notice("it had ended: it is built and started again"))
+            return self.build(build, for: files)
         }
+        supervisor.command = watch.command
+        do { try launch() } catch { fail("\(error)") }
+    }
+
+    /// How a program is built that ran once, or that the command names.
+    private var recipeOfTheEnded: BuildRecipe? {
+        if let lastRecipe { return lastRecipe }
+        guard watch.command[0].contains("/") else { return nil }
+        return try? BuildRecipe.find(directory: folder, command: watch.command)
     }
 
     func restart(_ changed: Set<String>, because reasons: String) {
@@ -30,11 +41,14 @@ extension WatchLoop {
         report.write(.restarting(reason: reasons))
         restartedAt = linux_monotonic_time()
         let recipe = program?.recipe ?? (try? BuildRecipe.find(directory: folder, command: watch.command))
-        let build = recipe?.buildCommand(for: watch.command) ?? BuildInvocation(watch.command)?.build
-        guard let command = build else {
+        guard let command = recipe?.buildCommand(for: watch.command) ?? BuildInvocation(watch.command)?.build else {
             // What starts the program builds it, too.
             return startAgain(isBuilt: false)
         }
+        build(command, for: files)
+    }
+
+    private func build(_ command: [String], for files: [String]) {
         let process = CompilerProcess()
         let work = WatchWork<Built> { [folder] in
             do { return .success(try process.run(.init(command, in: folder), seconds: 3600)) } catch {

@@ -1,7 +1,6 @@
 import CHotpatchLinux
 import Glibc
 import HotpatchMemory
-import HotpatchEngine
 import HotpatchObjects
 import HotpatchReload
 import HotpatchRemoteTarget
@@ -25,9 +24,10 @@ final class WatchLoop {
     var isRestarted = false
     /// Why nothing that is saved goes into the program that runs: it is optimised, for instance.
     private var obstacle: String?
-    private var saidObstacle: String?
     /// What keeps each edit out of the processes, without their numbers, and was said in full.
     private var saidLasting: Set<String> = []
+    /// Of the program that ran last.
+    private(set) var lastRecipe: BuildRecipe?
     /// It was said which processes an edit does not reach.
     var saidForks = false
     private var launchedAt: UInt64 = 0
@@ -72,6 +72,13 @@ final class WatchLoop {
         report = try WatchReports(watch)
         signals = try SupervisorSignals()
         supervisor = try Supervisor(command: watch.command)
+        supervisor.isSlow = { [report] pids, seconds in
+            let names = pids.map(String.init).joined(separator: ", ")
+            report.write(
+                .notice(
+                    "process \(names) has not ended yet: it is killed in \(seconds) s, or a second after another Ctrl-C"
+                ))
+        }
     }
 
     /// Runs until a signal ends this process.
@@ -151,6 +158,7 @@ final class WatchLoop {
                 directory: folder, command: watch.command, executable: process.executable)
             let program = try WatchedProgram(process, recipe: recipe, options: watch.options)
             self.program = program
+            lastRecipe = recipe
             // CMake and others write it with each build: it has just been read.
             for path in dirty.keys where recipe.system == .database && Self.name(of: path) == "compile_commands.json" {
                 dirty[path] = nil
@@ -165,9 +173,10 @@ final class WatchLoop {
                 program.prepare()
             }
         } catch {
-            if saidObstacle != "\(error)" { fail("\(error)") }
-            obstacle = "\(error)"
-            saidObstacle = obstacle
+            let reason = "\(error)"
+            // With what can be done about it only once.
+            if saidLasting.insert(Self.withoutNumbers(reason)).inserted { fail(reason) }
+            obstacle = reason
             _ = sayRestarted(process)
         }
     }
@@ -182,8 +191,8 @@ final class WatchLoop {
 
     /// Something was saved, and there is no program that it could go into.
     private func leaveAsItIs() {
-        if let obstacle = obstacle ?? closedProcess().map(briefly) {
-            restart(Set(dirty.keys), because: obstacle)
+        if let obstacle = obstacle ?? closedProcess() {
+            restart(Set(dirty.keys), because: briefly(obstacle))
         } else if !isFound, !saidMissing, BuildInvocation(watch.command) == nil,
             linux_monotonic_time() > launchedAt + 20_000_000_000
         {
@@ -212,10 +221,12 @@ final class WatchLoop {
     /// What keeps every edit out of a process is said in full once, with what can be done about it; then only what it is.
     /// - Parameter reason: `what. why. try this.`
     func briefly(_ reason: String) -> String {
-        if saidLasting.insert(reason.filter { !$0.isNumber }).inserted { report.write(.notice(reason)) }
+        if saidLasting.insert(Self.withoutNumbers(reason)).inserted { report.write(.notice(reason)) }
         let end = reason.indices.first { reason[$0...].hasPrefix(". ") }
         return end.map { String(reason[..<$0]) } ?? reason
     }
+
+    private static func withoutNumbers(_ reason: String) -> String { reason.filter { !$0.isNumber } }
 
     /// What is built goes on: it is to be started though nothing runs any more.
     func forgetProgram() {
@@ -243,14 +254,13 @@ final class WatchLoop {
         options.reportsFirstAtOnce = true
         // One that has gone means a restart, if it does not come back.
         options.quietMillisecondsAfterRemoval = 400
-        let resources = Set(recipe?.resources.map(\.source) ?? [])
-        options.includes = { FileWatcher.isSource($0) || resources.contains($0) }
+        if let recipe { options.includes = recipe.isWatched }
         // What a build before has left may tell of folders that are gone.
         var directories = (recipe?.watchedDirectories ?? []).filter { access($0, F_OK) == 0 }
         if directories.isEmpty { directories = [folder] }
         if recipe == nil, !watch.directories.isEmpty { directories = [] }
         directories += watch.directories
-        let files = (recipe?.manifests ?? []).filter { access($0, F_OK) == 0 }
+        let files = (recipe?.watchedFiles ?? []).filter { access($0, F_OK) == 0 }
         do {
             if let watcher {
                 try watcher.watch(directories: directories, files: files, options: options)
@@ -287,6 +297,8 @@ final class WatchLoop {
     var isSettled: Bool { watcher?.isSettled != false }
 
     private func noteSaved(_ path: String) {
+        // Of a test, for instance: only where another program runs it may be somebody's.
+        if lastRecipe?.otherModule(of: path) != nil, program == nil || supervisor.otherPrograms.isEmpty { return }
         if isBelowDirectories(path) || program?.recipe.role(of: path) == .manifest {
             dirty[path] = linux_monotonic_time()
         } else if let module = program?.recipe.source(path)?.module, module.language == .swift {

@@ -26,7 +26,8 @@ enum WatchNotes {
         var rest = Substring(text)
         while let start = rest.indices.first(where: { rest[$0...].hasPrefix(folder + "/") }) {
             result += rest[..<start]
-            let path = rest[start...].prefix { !" ,:;\n".contains($0) }
+            let inside = rest[start...].dropFirst(folder.count).prefix { !" ,:;\n".contains($0) }
+            let path = rest[start..<inside.endIndex]
             guard let name = path.split(separator: "/").last, name.hasSuffix(".o") else {
                 result += path
                 rest = rest[path.endIndex...]
@@ -35,6 +36,10 @@ enum WatchNotes {
             result += name.dropLast(".o".count)
             rest = rest[path.endIndex...]
         }
-        return result + rest
+        // Who edits has no objects to give.
+        return (result + rest).split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            let end = line.indices.first { line[$0...].hasPrefix(" Give the object that the program was linked from") }
+            return end.map { line[..<$0] } ?? line
+        }.joined(separator: "\n")
     }
 }

@@ -52,6 +52,11 @@ final class WatchedProgram: @unchecked Sendable {
     /// Removes the files that it has made. Nothing is compiled or applied after that.
     func removeFiles() { snapshot.remove() }
 
+    /// Whether all is there that it has kept aside: whoever cleans up temporary files may have taken it for one of them.
+    var hasItsFiles: Bool {
+        snapshot.isWhole && (Array(running.values) + latent.values).allSatisfy { access($0, F_OK) == 0 }
+    }
+
     /// What is said of objects, of which only the sources are known to whoever edits.
     func aboutSources(_ text: String) -> String { WatchNotes.aboutSources(text, folder: snapshot.folder) }
 

@@ -22,10 +22,17 @@ public struct BuildInvocation: Sendable, Hashable {
         "--build-system", "--netrc-file", "--traits", "-debug-info-format", "--debug-info-format",
         "--explicit-target-dependency-import-check", "--default-registry-url", "--manifest-cache",
         "--resolver-fingerprint-checking", "--resolver-signing-entity-checking", "--product", "--target",
-        "--experimental-lto-mode", "--destination", "--experimental-destinations-path",
+        "--experimental-lto-mode", "--destination", "--experimental-destinations-path", "--filter", "--skip",
+        "--specifier", "-s", "--num-workers", "--xunit-output", "--test-product", "--attachments-path",
+        "--event-stream-output-path", "--event-stream-version", "--configuration-path",
     ]
-    /// Options of `swift run` that `swift build` does not take.
-    private static let runOnly: Set = ["--skip-build", "--repl", "--debugger", "--run"]
+    /// Options of `swift run` and `swift test` that `swift build` does not take.
+    private static let runOnly: Set = [
+        "--skip-build", "--repl", "--debugger", "--run", "--parallel", "--no-parallel", "--list-tests", "-l",
+        "--show-codecov-path", "--show-code-coverage-path", "--enable-testable-imports", "--disable-testable-imports",
+        "--filter", "--skip", "--specifier", "-s", "--num-workers", "--xunit-output", "--test-product",
+        "--attachments-path", "--event-stream-output-path", "--event-stream-version", "--configuration-path",
+    ]
 
     /// Nil where the words are no call of SwiftPM.
     public init?(_ words: [String]) {
@@ -44,7 +51,6 @@ public struct BuildInvocation: Sendable, Hashable {
                 break
             }
             if word == "--" { break }
-            if Self.runOnly.contains(word) { continue }
             var name = word
             var value: String?
             if word.hasPrefix("--"), let equals = word.firstIndex(of: "=") {
@@ -62,7 +68,7 @@ public struct BuildInvocation: Sendable, Hashable {
             case "--product": product = value
             default: break
             }
-            if name == "--product" { continue }
+            if name == "--product" || Self.runOnly.contains(name) { continue }
             options.append(word)
             if let value, !word.contains("=") || !word.hasPrefix("--") { options.append(value) }
         }
@@ -70,7 +76,8 @@ public struct BuildInvocation: Sendable, Hashable {
 
     /// `swift build` with the same options, and for the same program.
     public var build: [String] {
-        [program, "build"] + options + (product.map { ["--product", $0] } ?? [])
+        [program, "build"] + options + (verb == "test" ? ["--build-tests"] : [])
+            + (product.map { ["--product", $0] } ?? [])
     }
 
     /// The words of a command without the build that it begins with: what it built before is started.

@@ -68,8 +68,10 @@ public enum FileRole: Sendable, Hashable {
     case resource(copies: [String])
     /// How the program is built: it must be built again, and started again.
     case manifest
-    /// Of a macro, a plugin or a build tool, or what one makes sources of: what is compiled with it must be built again.
+    /// Of a macro, a plugin or a build tool: what is compiled with it must be built again.
     case tool(module: String)
+    /// A plugin makes sources of it, for this module.
+    case input(module: String)
     /// Nothing of the program is made of it.
     case none
 }

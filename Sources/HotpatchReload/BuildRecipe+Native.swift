@@ -54,7 +54,7 @@ extension BuildRecipe {
         return BuildRecipe(
             system: .native, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
             manifests: manifests(root: root, modules: modules),
-            toolFiles: toolFiles(description, others, scratch: scratch))
+            toolFiles: toolFiles(description, scratch: scratch), inputs: inputs(others, scratch: scratch))
     }
 
     /// The objects of each program.
@@ -96,7 +96,7 @@ extension BuildRecipe {
             workingDirectory: root)
         module.driver =
             [compiler, "-module-name", name] + (command["isLibrary"]?.bool == true ? ["-parse-as-library"] : [])
-            + ["-I", imports] + others
+            + aliases(command) + ["-I", imports] + others
         module.moduleFile = command["moduleOutputPath"]?.string
         module.directories = folders(of: module.name, own)
         // Only there the object of each source is said. Where it cannot be read, the order of both lists is the same.
@@ -113,6 +113,13 @@ extension BuildRecipe {
                     referenceFile: entry?["swift-dependencies"]?.string))
         }
         return module
+    }
+
+    /// Other names that a module knows others by: two packages may have targets of one name. SwiftPM has them apart from the other arguments.
+    private static func aliases(_ command: JSON) -> [String] {
+        (command["moduleAliases"]?.members ?? []).flatMap { alias in
+            alias.value.string.map { ["-module-alias", "\(alias.name)=\($0)"] } ?? []
+        }
     }
 
     /// Where a module's sources lie: `Sources/NAME` where they are all below.
@@ -170,10 +177,8 @@ extension BuildRecipe {
         return withFolders(modules, root: root, scratch: scratch)
     }
 
-    /// The files that plugins are made of, and those that they make sources of, each with the plugin or the target.
-    private static func toolFiles(_ description: JSON, _ commands: [ManifestCommand], scratch: String) -> [String:
-        String]
-    {
+    /// The files that plugins are made of, each with the plugin.
+    private static func toolFiles(_ description: JSON, scratch: String) -> [String: String] {
         var files: [String: String] = [:]
         for plugin in description["pluginDescriptions"]?.array ?? [] {
             guard let name = plugin["moduleName"]?.string, let root = plugin["sources"]?["root"]?.string,
@@ -181,12 +186,18 @@ extension BuildRecipe {
             else { continue }
             for path in plugin["sources"]?["relativePaths"]?.strings ?? [] { files[BuildFiles.join(root, path)] = name }
         }
+        return files
+    }
+
+    /// What plugins make sources of, each with the target that has them.
+    private static func inputs(_ commands: [ManifestCommand], scratch: String) -> [String: String] {
+        var files: [String: String] = [:]
         for command in commands where command.arguments == nil {
             // plugins/outputs/PACKAGE/TARGET/…
             let parts = command.outputs.first?.dropFirst(scratch.count).split(separator: "/") ?? []
             for input in command.inputs
             where parts.count > 4 && input.hasPrefix("/") && !BuildFiles.isBelow(input, scratch) {
-                files[input] = String(parts[3])
+                files[BuildFiles.canonical(input)] = String(parts[3])
             }
         }
         return files

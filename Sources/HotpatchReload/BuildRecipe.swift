@@ -28,8 +28,12 @@ public final class BuildRecipe: Sendable {
     /// Files that say how the program is built.
     public let manifests: [String]
 
-    /// Files of plugins, and those that they make sources of, each with the plugin or the target.
+    /// Files of plugins, each with the plugin.
     let toolFiles: [String: String]
+    /// What plugins make sources of, files or folders, each with the target that has the sources.
+    let inputs: [String: String]
+    /// Folders whose files are all copied beside one another, each with where to.
+    private let flatResources: [String: String]
 
     /// By source.
     private let places: [String: (module: Int, source: Int)]
@@ -49,7 +53,7 @@ public final class BuildRecipe: Sendable {
     init(
         system: System, root: String, scratch: String? = nil, product: String?, modules: [BuildModule],
         resources: [BuildResource],
-        manifests: [String], toolFiles: [String: String] = [:]
+        manifests: [String], toolFiles: [String: String] = [:], inputs: [String: String] = [:]
     ) {
         self.system = system
         self.root = root
@@ -59,6 +63,8 @@ public final class BuildRecipe: Sendable {
         self.resources = resources
         self.manifests = manifests
         self.toolFiles = toolFiles
+        self.inputs = inputs
+        flatResources = Self.flatResources(resources)
         var places: [String: (module: Int, source: Int)] = [:]
         for (module, value) in modules.enumerated() {
             for (source, file) in value.sources.enumerated() where places[file.path] == nil || value.isInProgram {
@@ -88,15 +94,78 @@ public final class BuildRecipe: Sendable {
 
     /// The folders below which files of the program lie; none lies below another.
     public var watchedDirectories: [String] {
-        var folders = Set(edited.flatMap { $0.directories + $0.headerDirectories })
+        // Also those of other programs: the command may have started them, too.
+        var folders = Set(modules.filter(\.isLocal).flatMap { $0.directories + $0.headerDirectories })
         for resource in resources {
             folders.insert(
                 BuildFiles.isDirectory(resource.source) ? resource.source : BuildFiles.split(resource.source).folder)
         }
         for path in toolFiles.keys { folders.insert(BuildFiles.split(path).folder) }
+        folders.formUnion(inputs.keys.filter(BuildFiles.isDirectory))
+        // The headers of a system library lie beside its map.
+        folders.formUnion(
+            readFiles { BuildFiles.split($0).name == "module.modulemap" }.map { BuildFiles.split($0).folder })
         return folders.sorted().reduce(into: []) { result, folder in
             if !result.contains(where: { $0 == folder || BuildFiles.isBelow(folder, $0) }) { result.append(folder) }
         }
+    }
+
+    /// Files that are watched beside those folders.
+    public var watchedFiles: [String] {
+        let folders = watchedDirectories
+        let others = readFiles { path in
+            FileWatcher.isSource(path) && !folders.contains { BuildFiles.isBelow(path, $0) }
+        }
+        return manifests + (inputs.keys.filter { !BuildFiles.isDirectory($0) } + others).sorted()
+    }
+
+    /// What files of the program have read of its packages, and no build has written.
+    private func readFiles(where isWanted: (String) -> Bool) -> Set<String> {
+        let roots = Set(manifests.map { BuildFiles.split($0).folder })
+        var files: Set<String> = []
+        for module in edited where module.isInProgram {
+            for source in module.sources {
+                guard let rule = source.dependencyFile, let text = try? BuildFiles.read(rule) else { continue }
+                for path in BuildFiles.prerequisites(text) {
+                    let path = BuildFiles.join(module.workingDirectory, path)
+                    guard roots.contains(where: { BuildFiles.isBelow(path, $0) }), !files.contains(path),
+                        scratch.map({ BuildFiles.isBelow(path, $0) }) != true, isWanted(path)
+                    else { continue }
+                    files.insert(path)
+                }
+            }
+        }
+        return files
+    }
+
+    /// Which files of the folders are watched, told by their paths.
+    public var isWatched: @Sendable (String) -> Bool {
+        let files = Set(resources.map(\.source))
+        let folders = (files.union(inputs.keys)).filter(BuildFiles.isDirectory) + flatResources.keys
+        return { path in
+            FileWatcher.isSource(path) || files.contains(path) || folders.contains { BuildFiles.isBelow(path, $0) }
+        }
+    }
+
+    /// Of each folder with no sources in it, all files of which are resources that are copied to one folder, as those of `.process` are.
+    /// What comes into it is copied there too.
+    private static func flatResources(_ resources: [BuildResource]) -> [String: String] {
+        var folders: [String: String] = [:]
+        for (folder, known) in Dictionary(grouping: resources, by: { BuildFiles.split($0.source).folder }) {
+            let copies = Set(known.map { BuildFiles.split($0.copy).folder })
+            let names = Set(known.map { BuildFiles.split($0.source).name })
+            guard copies.count == 1,
+                known.allSatisfy({
+                    BuildFiles.isFile($0.source) && BuildFiles.split($0.copy).name == BuildFiles.split($0.source).name
+                }),
+                BuildFiles.list(folder).allSatisfy({ name in
+                    names.contains(name) || FileWatcherRules.ignoresFile(name)
+                        || BuildFiles.isDirectory(BuildFiles.join(folder, name))
+                })
+            else { continue }
+            folders[folder] = copies.first
+        }
+        return folders
     }
 
     /// What a file is. A path as the watcher has it.
@@ -112,6 +181,9 @@ public final class BuildRecipe: Sendable {
             return module.language == .swift ? .swift(module: module.name) : .clang(module: module.name)
         }
         if let module = toolFiles[path] { return .tool(module: module) }
+        if let input = inputs.first(where: { $0.key == path || BuildFiles.isBelow(path, $0.key) }) {
+            return .input(module: input.value)
+        }
         let copies = resources.compactMap { resource -> String? in
             if resource.source == path { return resource.copy }
             // A folder is copied with all that is in it.
@@ -119,6 +191,8 @@ public final class BuildRecipe: Sendable {
             return resource.copy + path.dropFirst(resource.source.count)
         }
         if !copies.isEmpty { return .resource(copies: copies) }
+        let (folder, name) = BuildFiles.split(path)
+        if let copy = flatResources[folder] { return .resource(copies: [BuildFiles.join(copy, name)]) }
         guard path.hasSuffix(".swift") else {
             let users = users(of: path)
             if !users.isEmpty { return .included(by: users) }
@@ -135,10 +209,23 @@ public final class BuildRecipe: Sendable {
 
     /// The module whose sources lie most closely around a file.
     private func owner(of path: String, _ language: BuildModule.Language) -> BuildModule? {
-        let owners = edited.filter { $0.language == language }.compactMap { module in
+        owner(of: path, among: edited.filter { $0.language == language })
+    }
+
+    private func owner(of path: String, among modules: [BuildModule]) -> BuildModule? {
+        let owners = modules.compactMap { module in
             module.directories.filter { BuildFiles.isBelow(path, $0) }.map(\.utf8.count).max().map { ($0, module) }
         }
         return owners.max { $0.0 < $1.0 }?.1
+    }
+
+    /// The module that a file belongs to, where nothing of that is in the program: another program's, or a test's.
+    public func otherModule(of path: String) -> String? {
+        let path = BuildFiles.canonical(path)
+        guard role(of: path) == .none else { return nil }
+        let module =
+            places[path].map { modules[$0.module] } ?? owner(of: path, among: modules.filter { $0.isLocal })
+        return module.flatMap { $0.isInProgram || $0.isTool ? nil : $0.name }
     }
 
     /// The command of a C or C++ file that the build does not know, as another one of the same kind has it; nil where there is none.
@@ -153,11 +240,20 @@ public final class BuildRecipe: Sendable {
 
     /// The files that read another one when they were compiled last: of the modules that a user edits.
     func users(of path: String) -> [String] {
+        let users = users { $0 == path }
+        guard users.isEmpty, FileWatcherRules.isHeader(path) else { return users }
+        // Of a module that is the system's (`systemLibrary`) the compiler names the map alone.
+        return self.users {
+            BuildFiles.split($0).name == "module.modulemap" && BuildFiles.isBelow(path, BuildFiles.split($0).folder)
+        }
+    }
+
+    private func users(reading isRead: (String) -> Bool) -> [String] {
         var users: [String] = []
         for module in edited where module.isInProgram {
             for source in module.sources {
                 let read = prerequisites(of: source, module).contains {
-                    BuildFiles.canonical(BuildFiles.join(module.workingDirectory, $0)) == path
+                    isRead(BuildFiles.canonical(BuildFiles.join(module.workingDirectory, $0)))
                 }
                 if read { users.append(source.path) }
             }
@@ -276,7 +372,7 @@ public final class BuildRecipe: Sendable {
     private func changing(_ modules: [BuildModule]) -> BuildRecipe {
         let recipe = BuildRecipe(
             system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
-            manifests: manifests, toolFiles: toolFiles)
+            manifests: manifests, toolFiles: toolFiles, inputs: inputs)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
         recipe.outdated.withLock { [outdated] new in new = outdated.withLock { $0 } }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }

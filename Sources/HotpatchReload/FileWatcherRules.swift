@@ -6,6 +6,10 @@ enum FileWatcherRules {
         "S", "apinotes",
     ]
 
+    static func isHeader(_ path: String) -> Bool {
+        ["h", "hh", "hpp", "hxx", "inc", "def"].contains(fileExtension(of: path))
+    }
+
     /// The part behind the last dot; empty where there is none, or nothing before it.
     static func fileExtension(of path: String) -> Substring {
         let name = path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...]

@@ -25,11 +25,7 @@ public final class Snapshot: Sendable {
     /// - Parameter parent: nil for `$TMPDIR` or `/tmp`.
     /// - Throws: `BuildError`. An object that does not exist is left out.
     public init(of recipe: BuildRecipe, in parent: String? = nil) throws(BuildError) {
-        let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        Self.removeLeftovers(in: parent)
-        var template = Array("\(parent)/\(Self.prefix)\(getpid())-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw .file(path: parent, doing: "make a folder in", code: errno) }
-        let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let folder = try Self.makeFolder(in: parent)
         self.folder = folder
         var kept: [String: Kept] = [:]
         var edited: [String] = []
@@ -121,6 +117,27 @@ public final class Snapshot: Sendable {
     /// The same command for the files as they were: it makes the objects of the program again, with other options for instance.
     public func original(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
         try command.replacing(kept.compactMapValues(\.source), overlay: folder + "/sources.yaml")
+    }
+
+    /// Whether all that was kept is there.
+    public var isWhole: Bool {
+        BuildFiles.isDirectory(folder)
+            && kept.values.allSatisfy { [$0.object, $0.source].allSatisfy { $0.map(BuildFiles.isFile) ?? true } }
+    }
+
+    /// Where `TMPDIR` leads nowhere, as for other programs, in `/tmp`.
+    private static func makeFolder(in parent: String?) throws(BuildError) -> String {
+        let parents = parent.map { [$0] } ?? (getenv("TMPDIR").map { [String(cString: $0)] } ?? []) + ["/tmp"]
+        var failure: BuildError?
+        for parent in parents {
+            removeLeftovers(in: parent)
+            var template = Array("\(parent)/\(prefix)\(getpid())-XXXXXX".utf8CString)
+            guard mkdtemp(&template) == nil else {
+                return String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+            }
+            failure = failure ?? .file(path: parent, doing: "make a folder in", code: errno)
+        }
+        throw failure!
     }
 
     private static func removeLeftovers(in parent: String) {

@@ -76,6 +76,9 @@ public final class Supervisor {
     /// A program that has ended, and how its parent must tell.
     private var ending: (process: SupervisedProcess, handle: ChildHandle, deadline: UInt64)?
 
+    /// Called where what is ended takes longer than a second: with the processes that are left, and the seconds after which they are killed.
+    public var isSlow: (([Int32], Int) -> Void)?
+
     private var isWanted: ((SupervisedProcess) -> Bool)?
     /// Processes that were asked about.
     private var verdicts: [SupervisedProcess: (isWanted: Bool, until: UInt64)] = [:]
@@ -128,6 +131,18 @@ public final class Supervisor {
     public var forks: [Int32] {
         guard let program else { return [] }
         return family().map(\.pid).filter { $0 != program.pid && executable(of: $0) == program.executable }
+    }
+
+    /// Other processes of the command that execute what is looked for, but another file than the program does.
+    public var otherPrograms: [SupervisedProcess] {
+        guard let program, let isWanted else { return [] }
+        return family().compactMap { entry in
+            guard entry.pid != program.pid, let path = executable(of: entry.pid), path != program.executable else {
+                return nil
+            }
+            let process = SupervisedProcess(pid: entry.pid, executable: path, startTime: entry.startTime)
+            return isWanted(process) ? process : nil
+        }
     }
 
     /// Processes of the command that this one may not look into: the program is perhaps among them.
@@ -306,6 +321,21 @@ public final class Supervisor {
 
     /// The processes of the command that live, parents first.
     func family() -> [ChildTable.Entry] {
+        let before = known
+        for _ in 0..<Self.looks {
+            let living = livingFamily()
+            if !living.isEmpty || before.isEmpty { return living }
+            // While the processes were listed, the last of them may have left one behind that was not listed yet.
+            known = before
+        }
+        known = root.map { [$0.pid: $0.startTime] } ?? [:]
+        return []
+    }
+
+    /// Before it is believed that none is left.
+    private static let looks = 3
+
+    private func livingFamily() -> [ChildTable.Entry] {
         guard !known.isEmpty else { return [] }
         let table = ChildTable.now()
         let own = ProcStat.ownID() ?? getpid()
@@ -426,9 +456,11 @@ public final class Supervisor {
             // A process that is stopped takes no other signal.
             send(SIGCONT)
         }
-        var deadline = linux_monotonic_time() + UInt64(max(0, graceMilliseconds)) * 1_000_000
+        let start = linux_monotonic_time()
+        var deadline = start + UInt64(max(0, graceMilliseconds)) * 1_000_000
         var isKilled = false
         var isHurried = false
+        var isTold = false
         while true {
             if let root, let known = root.end() ?? (root.hasEnded && isForeign(root) ? .unknown : nil) {
                 end = known
@@ -438,6 +470,10 @@ public final class Supervisor {
             let rest = victims()
             if rest.isEmpty && root == nil { break }
             let now = linux_monotonic_time()
+            if !isTold, !isHurried, !rest.isEmpty, now >= start + 1_000_000_000, now + 1_000_000_000 < deadline {
+                isTold = true
+                isSlow?(rest.map(\.pid), Int((deadline - now + 500_000_000) / 1_000_000_000))
+            }
             if now >= deadline {
                 if isKilled { throw .notEnded(pids: rest.map(\.pid)) }
                 isKilled = true

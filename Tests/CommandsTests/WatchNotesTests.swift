@@ -35,6 +35,11 @@ extension CommandTests {
             #expect(
                 said == "core.cpp cannot be linked into a process: main.swift, /tmp/w-2/words.c.o, "
                     + "/tmp/w-1/modules/App.swiftmodule. Restart.")
+            #expect(WatchNotes.aboutSources("/tmp/my w/0/a.c.o is bad", folder: "/tmp/my w") == "a.c is bad")
+            let other = "It was compiled with other options."
+            let advice =
+                "Give the object that the program was linked from, or of a later one the object that was applied last."
+            #expect(WatchNotes.aboutSources("\(other) \(advice)\nx", folder: "/tmp/w") == "\(other)\nx")
         }
     }
 }

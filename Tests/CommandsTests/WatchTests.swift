@@ -416,7 +416,9 @@ extension CommandTests {
             usleep(300_000)
             try watched.save("stubborn.c", ("int width;", "int width, height;"))
             _ = try watched.event("restarting")
-            usleep(300_000)
+            // It is said what is waited for.
+            let notice = try watched.event("notice")["message"].string ?? ""
+            #expect(notice.contains("has not ended yet"), "\(notice)")
             kill(watched.conversation.pid, SIGINT)
             #expect((try? watched.event("launched", seconds: 30)) == nil)
             #expect(watched.conversation.finish(seconds: 20) == -SIGINT)

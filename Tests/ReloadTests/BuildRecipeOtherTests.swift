@@ -219,6 +219,10 @@ import Testing
             ),
             ("swift run -Xswiftc -DX -Xcc -O1 -- App", "swift build -Xswiftc -DX -Xcc -O1", nil),
             ("/opt/swift/usr/bin/swift build --product P -v", "/opt/swift/usr/bin/swift build -v --product P", "P"),
+            (
+                "swift test --filter a.* --parallel --num-workers 2 -Xswiftc -DX",
+                "swift build -Xswiftc -DX --build-tests", nil
+            ),
             ("./App run", nil, nil), ("swift", nil, nil), ("swift package resolve", nil, nil),
         ] as [(String, String?, String?)])
     func invocations(_ words: String, _ build: String?, _ product: String?) {

@@ -92,6 +92,24 @@ import Testing
         #expect(access(command.outputs(in: snapshot.folder + "/baseline").object, R_OK) == 0)
     }
 
+    /// Whoever cleans up temporary files may take some of it, or the folder.
+    @Test func whatIsMissing() throws {
+        let parent = try TemporaryDirectory("snapshot")
+        let snapshot = try Snapshot(of: BuildPackage.recipe(), in: parent.path)
+        #expect(snapshot.isWhole)
+        let object = try #require(snapshot.object(of: BuildPackage.source("CSum/sum.c")))
+        #expect(rename(object, object + "~") == 0)
+        #expect(!snapshot.isWhole)
+        #expect(rename(object + "~", object) == 0)
+        #expect(snapshot.isWhole)
+        snapshot.remove()
+        #expect(!snapshot.isWhole)
+        do {
+            _ = try Snapshot(of: BuildPackage.recipe(), in: parent.path + "/none")
+            Issue.record("no error")
+        } catch { #expect("\(error)".contains("/none"), "\(error)") }
+    }
+
     /// A watcher that was killed leaves its folder; the next one removes it, and what a link in it leads to stays.
     @Test func leftovers() throws {
         let parent = try TemporaryDirectory("leftovers")
