@@ -200,7 +200,7 @@ let package = Package(
                 "CPatchAgent",
                 "HotpatchTestSupport",
             ],
-            path: "Tests/RemoteSupport", swiftSettings: swiftSettings),
+            path: "Tests/RemoteSupport", swiftSettings: restSettings),
         tests(
             "RemoteTargetTests",
             [
@@ -259,7 +259,7 @@ let package = Package(
                 "CPatch", "CHotpatchLinux", "CHotpatchVictims", "HotpatchCallChecks", "HotpatchRemoteSupport",
                 "HotpatchTestSupport",
             ],
-            path: "Tests/SelfTest", swiftSettings: swiftSettings),
+            path: "Tests/SelfTest", swiftSettings: restSettings),
 
         // Does to processes what a patcher must not be hurt by: Tests/torture.sh.
         .executableTarget(
@@ -295,7 +295,7 @@ let package = Package(
                 "HotpatchSymbols", "HotpatchMemory", "HotpatchObjects", "CPatchCore", "CPatch", "CHotpatchLinux",
                 "CHotpatchVictims", "HotpatchCalls",
             ],
-            path: "Tests/Victims/Scenarios", swiftSettings: swiftSettings),
+            path: "Tests/Victims/Scenarios", swiftSettings: restSettings),
         // A program that patches itself when told to, which CommandsTests looks at from outside.
         .executableTarget(
             name: "HotpatchFromCode", dependencies: ["Hotpatch", "CHotpatchVictims"], path: "Tests/Victims/FromCode",

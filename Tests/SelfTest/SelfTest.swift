@@ -12,7 +12,7 @@ struct SelfTest {
         ("core", coreChecks), ("remote", remoteChecks), ("commands", commandChecks),
         ("objects", objectChecks), ("scenarios", scenarioChecks),
         ("other-scenarios", otherScenarioChecks), ("brief-scenarios", briefScenarioChecks),
-        ("calls", callingChecks),
+        ("calls", callingChecks), ("async-calls", asyncCallingChecks),
     ]
 
     static func main() {

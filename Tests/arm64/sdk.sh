@@ -45,7 +45,9 @@ for deb in *.deb; do
 done
 [ -e "$out/root/lib" ] || ln -s usr/lib "$out/root/lib"
 for kernel in $real; do
-    dpkg-deb --fsys-tarfile "$kernel"_*.deb | tar -x -C "$out/emulator" --strip-components=2 --wildcards './boot/vmlinuz-*'
+    # Not read to its end, which is modules.
+    dpkg-deb --fsys-tarfile "$kernel"_*.deb 2>/dev/null \
+        | tar -x -C "$out/emulator" --occurrence=1 --strip-components=2 --wildcards './boot/vmlinuz-*' || [ "${PIPESTATUS[1]}" = 0 ]
 done
 dpkg-deb --fsys-tarfile swiftlang_*.deb | tar -x -C "$out/swift" --strip-components=5 \
     --exclude='*Foundation*.a' --exclude='*.abi.json' --exclude='*.swiftdoc' --exclude='*private.swiftinterface' \

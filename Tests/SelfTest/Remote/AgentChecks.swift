@@ -29,7 +29,7 @@ let agentChecks: [Check] =
         },
         Check(name: "an agent's thread is found in another pid namespace") {
             let victim = try Victim("nr", isolated: true)
-            for _ in 0..<5 {
+            for _ in 0..<times(5, brief: 2) {
                 let agent = try victim.startAgent(idle: longIdle)
                 let deadline = Deadline.after(milliseconds: 20_000)
                 try expect(try agent.call(victim.libc("getpid"), deadline: deadline) == 1, "getpid")
@@ -42,9 +42,9 @@ let agentChecks: [Check] =
             try victim.mustGoOn()
         },
         Check(name: "registers, flags and vectors survive being borrowed") {
-            let victim = try Victim("rr", main: "r")
-            for _ in 0..<12 { try victim.startAgent(idle: longIdle).finish() }
-            try victim.mustGoOn(counting: [0, 1, 2])
+            let victim = try Victim("r", main: "r")
+            for _ in 0..<times(12, brief: 4) { try victim.startAgent(idle: longIdle).finish() }
+            try victim.mustGoOn(counting: [0, 1])
         },
     ]
     // Blocked in calls that restart in different ways; y and g check how long they wait.
@@ -52,7 +52,7 @@ let agentChecks: [Check] =
         Check(name: "a thread is borrowed from its call, and goes back into it: \(mode)") {
             let victim = try Victim("", main: mode)
             var nanoseconds: [UInt64] = []
-            for _ in 0..<10 {
+            for _ in 0..<times(10, brief: 3) {
                 let agent = try victim.startAgent(idle: longIdle)
                 try expect(agent.borrowed.task.tid == victim.pid, "borrowed another thread")
                 try expect(agent.interruptedCalls == 0, "\(agent.interruptedCalls) calls are said to have failed")
@@ -60,8 +60,7 @@ let agentChecks: [Check] =
                 try agent.finish()
                 usleep(20_000)
             }
-            nanoseconds.sort()
-            say("    stopped for \(nanoseconds[5] / 1000) µs, median; \(nanoseconds[9] / 1000) µs, worst")
+            say("    stopped for \(medianAndWorst(of: nanoseconds))")
             if ["k", "f"].contains(mode) { try victim.mustBeUnharmed() } else { try victim.mustGoOn(counting: [0]) }
             try expect(victim.shared.interrupted == 0, "\(victim.shared.interrupted) calls have failed")
         }
@@ -70,7 +69,7 @@ let agentChecks: [Check] =
     + [("P", 1), ("N", 1), ("F", 1), ("R", 0), ("L", 1)].map { mode, interruptions in
         Check(name: "a signal finds what the stub has interrupted: \(mode)") {
             let victim = try Victim("", main: mode)
-            for round in 1...5 {
+            for round in 1...times(5, brief: 2) {
                 let agent = try victim.startAgent { phase in
                     if phase == .redirected { Calls.tgkill(victim.pid, victim.pid, SIGUSR1) }
                 }
@@ -99,7 +98,7 @@ let agentChecks: [Check] =
         },
         Check(name: "setuid in another thread reaches a borrowed one") {
             let victim = try Victim("Ukk")
-            for _ in 0..<8 { try victim.startAgent(idle: longIdle).finish() }
+            for _ in 0..<times(8, brief: 3) { try victim.startAgent(idle: longIdle).finish() }
             try victim.mustGoOn(counting: [1])
         },
     ]
@@ -132,6 +131,7 @@ let agentChecks: [Check] =
         },
         Check(name: "a thread in a handler is borrowed, where it interrupted what may be") {
             let victim = try Victim("", main: "d")
+            try victim.await { victim.shared.rounds(0) == 1 }
             Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
             for _ in 0..<500 where victim.shared.inHandler == 0 { usleep(10_000) }
             let agent = try victim.startAgent()
@@ -158,10 +158,10 @@ let agentChecks: [Check] =
             }
         },
         Check(name: "libraries load into threads that allocate all the time") {
-            for threads in ["mmsen", "mmmmsserp"] {
+            for threads in isLong ? ["mmsen", "mmmmsserp"] : ["mser"] {
                 let victim = try Victim(threads, main: "m")
                 var nanoseconds: [UInt64] = []
-                for index in 1...3 {
+                for index in 1...times(3, brief: 2) {
                     let library = try Victim.copy("counted.so", as: "counted-\(threads)-\(index)")
                     let agent = try victim.startAgent(idle: longIdle)
                     nanoseconds.append(agent.borrowedNanoseconds)
@@ -175,8 +175,7 @@ let agentChecks: [Check] =
                     try expect(try agent.call(Address(function), deadline: deadline) == 42, "replacement")
                     try agent.finish()
                 }
-                nanoseconds.sort()
-                say("    stopped for \(nanoseconds[1] / 1000) µs, median; \(nanoseconds[2] / 1000) µs, worst")
+                say("    stopped for \(medianAndWorst(of: nanoseconds))")
                 try victim.mustGoOn()
             }
         },
@@ -224,8 +223,7 @@ let agentChecks: [Check] =
         Check(name: "an agent that is asked nothing leaves by itself") {
             let victim = try Victim("n")
             let agent = try victim.startAgent(idle: 1_500_000_000)
-            usleep(2_500_000)
-            try expect(agent.thread?.isThere == false, "it is still there")
+            try victim.await { agent.thread?.isThere == false }
             do {
                 _ = try agent.call(victim.beta, deadline: .after(milliseconds: 1000))
                 throw TestFailure("it answers")

@@ -13,7 +13,7 @@ let commitChecks: [Check] = [
     Check(name: "a branch is written while threads call the function, and taken back") {
         let victim = try Victim("aa")
         let detour = try Array(jump(from: victim.alpha, to: victim.beta))
-        for round in 0..<20 {
+        for round in 0..<times(20, brief: 4) {
             try commit(victim, [text(victim.alpha, nop, detour)])
             try victim.mustGoOn(after: "in round \(round)")
             try expect(victim.shared.value == 2, "round \(round): the branch is not taken: \(victim.shared.value)")
@@ -93,7 +93,7 @@ let commitChecks: [Check] = [
         let victim = try Victim("i")
         var moved = 0
         var tries = 0
-        while moved < 10, tries < 3000 {
+        while moved < times(10, brief: 3), tries < 3000 {
             tries += 1
             let move = hp_pc_move(from: victim.pad.rawValue, to: victim.padCopy.rawValue)
             moved += try commit(victim, [], moves: [move]).movedThreads

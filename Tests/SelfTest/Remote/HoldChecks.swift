@@ -15,17 +15,23 @@ let holdChecks: [Check] = [
     Check(name: "nobody is held for a parent in vfork") {
         let victim = try Victim("HV")
         let process = try victim.process()
-        let round = victim.shared.rounds(2)
-        for _ in 0..<30_000 where victim.shared.rounds(2) == round { usleep(1000) }
-        usleep(50_000)
-        victim.shared.forgetGap()
-        let holds = HoldBudget()
-        do {
-            try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in }
-            throw TestFailure("stopped")
-        } catch let refusal as RemoteRefusal {
-            try expect("\(refusal)".contains("vfork"), "\(refusal)")
+        var holds = HoldBudget()
+        var text = "it was always held in time"
+        // On a busy machine the child may have ended in time, and the next one not have begun.
+        for _ in 0..<20 {
+            let round = victim.shared.rounds(2)
+            try victim.await { victim.shared.rounds(2) != round }
+            usleep(50_000)
+            victim.shared.forgetGap()
+            holds = HoldBudget()
+            do {
+                try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in }
+            } catch let refusal as RemoteRefusal {
+                text = "\(refusal)"
+                break
+            }
         }
+        try expect(text.contains("vfork"), text)
         try expect(victim.shared.gap < generous, "the heart stood still for \(victim.shared.gap) µs")
         try holds.hold(process, deadline: .after(milliseconds: 60_000)) { stopped in
             try expect(stopped.threadCount == 3, "\(stopped.threadCount) threads")

@@ -10,14 +10,13 @@ let stopChecks: [Check] = [
         for (threads, count) in [("", 1), ("n", 2), ("bnnnkkkkkkkkbpn", 16)] {
             let victim = try Victim(threads)
             var pauses: [UInt64] = []
-            for _ in 0..<20 {
+            for _ in 0..<times(20, brief: 6) {
                 let report = try stop(victim)
                 try expect(report.threads == count, "stopped \(report.threads) of \(count)")
                 pauses.append(report.nanoseconds)
                 usleep(3000)
             }
-            pauses.sort()
-            say("    \(count) threads stopped for \(pauses[10] / 1000) µs, median; \(pauses[19] / 1000) µs, worst")
+            say("    \(count) threads stopped for \(medianAndWorst(of: pauses))")
             let counting = Set(threads.enumerated().filter { $0.element != "k" }.map { $0.offset + 1 })
             try victim.mustGoOn(counting: counting)
         }
@@ -33,7 +32,7 @@ let stopChecks: [Check] = [
     },
     Check(name: "threads born during a stop are caught") {
         let victim = try Victim("cccc")
-        for _ in 0..<20 {
+        for _ in 0..<times(20, brief: 5) {
             let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 10_000))
             let births = victim.shared.births
             let tasks = try victim.tasks.filter { TaskGlance(pid: victim.pid, tid: $0).stat?.state != "Z" }
@@ -59,7 +58,7 @@ let stopChecks: [Check] = [
     Check(name: "a stop fails no call that the kernel restarts, and lengthens no wait") {
         let victim = try Victim("npkfyg")
         var interrupted = 0
-        for _ in 0..<20 {
+        for _ in 0..<times(20, brief: 8) {
             interrupted += try stop(victim).interruptedCalls
             usleep(100_000)
         }
@@ -71,24 +70,26 @@ let stopChecks: [Check] = [
     Check(name: "a call that a stop makes fail is counted") {
         let victim = try Victim("ewou")
         var counted = 0
-        for _ in 0..<40 {
+        let rounds = times(40, brief: 15)
+        for _ in 0..<rounds {
             counted += try stop(victim).interruptedCalls
             usleep(15_000)
         }
         try victim.mustGoOn()
         let seen = victim.shared.interrupted
-        try expect(counted == seen && seen > 20, "counted \(counted), the program saw \(seen)")
+        try expect(counted == seen && seen > rounds / 2, "counted \(counted), the program saw \(seen)")
     },
     Check(name: "so is one that a stop for a signal nobody handles makes fail") {
         let victim = try Victim("I", main: "e")
         var counted = 0
-        for _ in 0..<40 {
+        let rounds = times(40, brief: 15)
+        for _ in 0..<rounds {
             counted += try stop(victim).interruptedCalls
             usleep(15_000)
         }
         try victim.mustGoOn(counting: [0, 1])
         let seen = victim.shared.interrupted
-        try expect(counted == seen && seen > 10, "counted \(counted), the program saw \(seen)")
+        try expect(counted == seen && seen > rounds / 4, "counted \(counted), the program saw \(seen)")
     },
 ]
 
