@@ -16,7 +16,7 @@ extension BuildRecipe {
         let programs = tasks.links.filter { !$0.output.hasSuffix(".o") && !$0.output.hasSuffix(".so") }
         let program =
             product.flatMap { product in programs.first { BuildFiles.split($0.output).name == product } }
-            ?? (programs.count == 1 ? programs[0] : nil)
+            ?? only(programs.filter { !tasks.tools.contains($0.output) })
         var linked: Set<String>?
         if let program {
             var objects = Set(lines(program.list))
@@ -24,23 +24,64 @@ extension BuildRecipe {
             linked = objects
         }
 
+        // What runs while others are compiled: macros, and what plugins start.
+        var tools: Set<String> = []
+        for link in programs where link.output != program?.output && tasks.tools.contains(link.output) {
+            tools.formUnion(lines(link.list))
+        }
+        for link in tasks.links where tools.contains(link.output) { tools.formUnion(lines(link.list)) }
+
         var modules: [BuildModule] = []
         var maps: Set<String> = []
         for words in tasks.drivers {
             // Each stands there twice, for what it makes early and for the rest.
-            guard let module = try swiftModule(words, scratch: scratch, linked: linked),
+            guard var module = try swiftModule(words, scratch: scratch, linked: linked),
                 maps.insert(module.sources[0].object).inserted
             else { continue }
+            if !module.isInProgram || linked == nil {
+                module.isTool = module.sources.contains { tools.contains($0.object) }
+                if module.isTool { module.isInProgram = false }
+            }
             if module.isInProgram, module.isLocal { try checkDebug(module) }
             modules.append(module)
         }
         modules += clangModules(tasks.compilations, root: root, scratch: scratch, linked: linked)
+        let manifests = manifests(root: root, modules: modules)
+        let inputs = inputs(tasks, scratch: scratch).filter { input in
+            manifests.contains { BuildFiles.isBelow(input.key, BuildFiles.split($0).folder) }
+        }
         return BuildRecipe(
             system: .swiftBuild, root: root, scratch: scratch,
             product: program.map { BuildFiles.split($0.output).name },
             modules: modules,
             resources: tasks.copies.filter { !BuildFiles.isBelow($0.source, scratch) },
-            manifests: manifests(root: root, modules: modules))
+            manifests: manifests, toolFiles: pluginFiles(root), inputs: inputs)
+    }
+
+    private static func only<Value>(_ values: [Value]) -> Value? { values.count == 1 ? values[0] : nil }
+
+    /// What plugins make sources of, each with the target that has them.
+    private static func inputs(_ tasks: BuildTasks, scratch: String) -> [String: String] {
+        let outputs = scratch + "/plugins/outputs/"
+        var files: [String: String] = [:]
+        for (input, output) in tasks.inputs where output.hasPrefix(outputs) && !BuildFiles.isBelow(input, scratch) {
+            // PACKAGE/TARGET/…
+            let parts = output.dropFirst(outputs.count).split(separator: "/")
+            if parts.count > 2 { files[BuildFiles.canonical(input)] = String(parts[1]) }
+        }
+        return files
+    }
+
+    /// The files of a package's plugins, each with the plugin, where SwiftPM expects them: no task says.
+    private static func pluginFiles(_ root: String) -> [String: String] {
+        var files: [String: String] = [:]
+        for name in BuildFiles.list(root + "/Plugins") {
+            let folder = root + "/Plugins/" + name
+            for file in BuildFiles.list(folder) where file.hasSuffix(".swift") {
+                files[BuildFiles.join(folder, file)] = name
+            }
+        }
+        return files
     }
 
     /// The description that was made last: there is one for each set of options.
@@ -147,8 +188,12 @@ struct BuildTasks {
     /// What is linked, and the file that lists of what.
     var links: [(output: String, list: String)] = []
     var copies: [BuildResource] = []
+    /// What other tasks make files of, and one of these.
+    var inputs: [(input: String, output: String)] = []
+    /// The programs of such tasks, and of macros.
+    var tools: Set<String> = []
 
-    private enum Token {
+    private enum Token: Equatable {
         case string(String)
         case binary(String)
         case number
@@ -168,7 +213,17 @@ struct BuildTasks {
             guard case .string(let word) = tokens[index] else { continue }
             switch word {
             case "builtin-SwiftDriver" where string(index + 1) == "--":
-                drivers.append(tokens[(index + 2)...].prefix { $0.string != nil }.compactMap(\.string))
+                let words = tokens[(index + 2)...].prefix { $0.string != nil }.compactMap(\.string)
+                for (place, word) in words.enumerated() where word == "-load-plugin-executable" {
+                    // Each word may be behind an -Xfrontend. Behind the path stand the modules.
+                    guard let value = words[(place + 1)...].first(where: { $0 != "-Xfrontend" }) else { continue }
+                    tools.insert(String(value.prefix { $0 != "#" }))
+                }
+                drivers.append(words)
+            case "CustomTask":
+                if let (words, _) = Self.command(tokens, from: index), let program = words.first {
+                    tools.insert(program)
+                }
             case "CompileC":
                 guard let object = string(index + 1), let source = string(index + 2), object.hasPrefix("/"),
                     source.hasPrefix("/"), let (words, end) = Self.command(tokens, from: index)
@@ -192,6 +247,13 @@ struct BuildTasks {
                     continue
                 }
                 copies.append(BuildResource(source: source, copy: copy))
+            case let output where output.contains("/plugins/outputs/"):
+                // Behind the list of what it is made of.
+                guard index > 1, tokens[index - 1] == .collection else { continue }
+                for token in tokens[..<(index - 1)].reversed() {
+                    guard let input = token.string, input.hasPrefix("/") else { break }
+                    inputs.append((input, output))
+                }
             default: break
             }
         }

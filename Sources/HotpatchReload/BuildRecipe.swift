@@ -241,7 +241,8 @@ public final class BuildRecipe: Sendable {
     /// The files that read another one when they were compiled last: of the modules that a user edits.
     func users(of path: String) -> [String] {
         let users = users { $0 == path }
-        guard users.isEmpty, FileWatcherRules.isHeader(path) else { return users }
+        // SwiftPM's newer build keeps what it has read of them, and compilers refuse what is newer.
+        guard users.isEmpty, FileWatcherRules.isHeader(path), system != .swiftBuild else { return users }
         // Of a module that is the system's (`systemLibrary`) the compiler names the map alone.
         return self.users {
             BuildFiles.split($0).name == "module.modulemap" && BuildFiles.isBelow(path, BuildFiles.split($0).folder)

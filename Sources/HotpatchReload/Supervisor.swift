@@ -432,7 +432,7 @@ public final class Supervisor {
     public func stop(
         graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
     ) throws(SupervisorError) -> ChildEnd? {
-        try finish(SIGTERM, graceMilliseconds, signals)
+        try finish(SIGTERM, isSent: false, graceMilliseconds, signals)
     }
 
     /// Ends the command as if it had got a signal that this process has got: it does get it, unless the terminal has sent it to both.
@@ -443,15 +443,17 @@ public final class Supervisor {
     ) throws(SupervisorError) -> ChildEnd? {
         // A terminal that closes tells the leader of the session first, and no other.
         let hasReached = signal.isFromTerminal && !hasOwnGroup && signal.number != SIGHUP
-        return try finish(hasReached ? nil : signal.number, graceMilliseconds, signals)
+        return try finish(signal.number, isSent: hasReached, graceMilliseconds, signals)
     }
 
     private func finish(
-        _ signal: Int32?, _ graceMilliseconds: Int, _ signals: SupervisorSignals?
+        _ signal: Int32, isSent: Bool, _ graceMilliseconds: Int, _ signals: SupervisorSignals?
     ) throws(SupervisorError) -> ChildEnd? {
         defer { terminal.restore() }
         var end = rootEnd
-        if let signal {
+        var reached: [Int32: String] = [:]
+        for victim in victims() { reached[victim.pid] = executable(of: victim.pid) }
+        if !isSent {
             send(signal)
             // A process that is stopped takes no other signal.
             send(SIGCONT)
@@ -469,6 +471,12 @@ public final class Supervisor {
             }
             let rest = victims()
             if rest.isEmpty && root == nil { break }
+            // What a process executes after it has got the signal has not got it: `swift run` loses one that comes while it reads the package.
+            for victim in rest {
+                guard let old = reached[victim.pid], let new = executable(of: victim.pid), new != old else { continue }
+                reached[victim.pid] = new
+                ChildHandle(pid: victim.pid, startTime: victim.startTime)?.send(signal)
+            }
             let now = linux_monotonic_time()
             if !isTold, !isHurried, !rest.isEmpty, now >= start + 1_000_000_000, now + 1_000_000_000 < deadline {
                 isTold = true

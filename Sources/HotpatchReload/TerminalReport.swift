@@ -140,12 +140,21 @@ struct TerminalLines {
 
     // MARK: Words
 
-    /// Without their folders; three of them where there are many.
+    /// Without their folders, where these do not tell them apart; three of them where there are many.
     private func names(_ files: [String]) -> String {
-        let names = files.map(Self.lastPart)
-        let shown = verbose ? names.count : 3
-        if names.count <= shown + 1 { return names.joined(separator: ", ") }
-        return names.prefix(shown).joined(separator: ", ") + " and \(names.count - shown) more"
+        let shown = verbose || files.count <= 4 ? files.count : 3
+        let names = files.prefix(shown).map { Self.shortest($0, among: files) }.joined(separator: ", ")
+        return shown == files.count ? names : names + " and \(files.count - shown) more"
+    }
+
+    /// The end of a path that no other one has.
+    private static func shortest(_ path: String, among paths: [String]) -> String {
+        let parts = path.split(separator: "/")
+        for count in 1...max(1, parts.count - 1) {
+            let end = parts.suffix(count).joined(separator: "/")
+            if !paths.contains(where: { $0 != path && $0.hasSuffix("/" + end) }) { return end }
+        }
+        return path
     }
 
     private static func name(_ process: SupervisedProcess) -> String { lastPart(process.executable) }

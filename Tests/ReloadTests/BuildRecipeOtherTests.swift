@@ -45,7 +45,8 @@ import Testing
         stream.bytes = [0xdc, 0x01, 0x39, 0xcb, 0, 0, 0, 0, 0, 0, 0, 0]
         for (target, module, sources) in [
             ("App", "App", ["App/main.swift", "App/Line.swift"]), ("Core", "Core", ["Core/Shop.swift"]),
-            ("App-1DA2DD44-testable", "App", ["App/main.swift", "App/Line.swift"]),
+            ("App-1DA2DD44-testable", "App", ["App/main.swift", "App/Line.swift"]), ("gen", "gen", ["gen/main.swift"]),
+            ("Macros", "Macros", ["Macros/Number.swift"]),
         ] {
             let map = folder(target) + "/\(target)-OutputFileMap.json"
             let list = folder(target) + "/\(target).SwiftFileList"
@@ -64,13 +65,14 @@ import Testing
                 to: folder(target) + "/\(target).LinkFileList")
             for _ in 0..<2 {
                 stream.bytes.append(0xdc)
-                stream.bytes += [0, 73]
+                stream.bytes += [0, 77]
                 for word in [
                     "builtin-SwiftDriver", "--", "swiftc", "-module-name", module, "-Onone", "@" + list, "-c", "-j2",
                     "-enable-batch-mode", "-incremental", "-output-file-map", map, "-use-frontend-parseable-output",
                     "-save-temps", "-emit-module", "-emit-module-path",
                     folder(target) + "/Modules/\(module).swiftmodule",
-                    "-emit-const-values", "-working-directory", "/tmp",
+                    "-emit-const-values", "-Xfrontend", "-load-plugin-executable", "-Xfrontend",
+                    out + "/Products/Debug-linux/Macros#Macros", "-working-directory", "/tmp",
                 ] { stream.string(word) }
                 stream.bytes.append(0xc2)
             }
@@ -85,13 +87,26 @@ import Testing
                 folder("CSum") + "/sum.d",
                 "--serialize-diagnostics", folder("CSum") + "/sum.dia", "-c", source, "-o", object,
             ], in: "/tmp")
-        for (output, target) in [("App", "App"), ("Core.o", "Core"), ("CSum.o", "CSum")] {
+        for (output, target) in [
+            ("App", "App"), ("Core.o", "Core"), ("CSum.o", "CSum"), ("gen", "gen"), ("Macros", "Macros"),
+        ] {
             stream.task(
                 ["Ld", out + "/Products/Debug-linux/" + output, "normal"],
                 ["clang", "-target", "x", "@" + folder(target) + "/\(target).LinkFileList"])
         }
         let copy = out + "/Products/Debug-linux/Two_Core.bundle/greeting.txt"
         stream.task(["CpResource", copy, root + "/Sources/Core/greeting.txt"], ["builtin-copy"])
+        // What a plugin has a program of the package make.
+        let tool = out + "/Products/Debug-linux/gen"
+        let words = root + "/Sources/App/words.txt"
+        let made = root + "/.build/plugins/outputs/two/App/destination/Gen/Generated.swift"
+        stream.task(["CustomTask", "gen"], [tool, words, made])
+        stream.bytes.append(0x93)
+        for input in [tool, tool, words] { stream.string(input) }
+        stream.bytes.append(0x91)
+        stream.string(made)
+        try BuildPackage.write("", to: root + "/Plugins/Gen/plugin.swift")
+        try BuildPackage.write("", to: words)
         try BuildPackage.write("", to: root + "/Package.swift")
         let store = out + "/Intermediates.noindex/XCBuildData/1.xcbuilddata/task-store.msgpack"
         try BuildPackage.write("", to: store)
@@ -102,6 +117,12 @@ import Testing
         #expect(recipe.system == .swiftBuild)
         #expect(recipe.product == "App")
         #expect(recipe.modules.filter(\.isInProgram).map(\.name) == ["App", "Core"])
+        #expect(recipe.role(of: words) == .input(module: "App"))
+        #expect(recipe.watchedFiles == [root + "/Package.swift", words])
+        for (path, tool) in [
+            ("Plugins/Gen/plugin.swift", "Gen"), ("Sources/gen/main.swift", "gen"),
+            ("Sources/Macros/Number.swift", "Macros"),
+        ] { #expect(recipe.role(of: "\(root)/\(path)") == .tool(module: tool), "\(path)") }
         #expect(recipe.role(of: root + "/Sources/Core/greeting.txt") == .resource(copies: [copy]))
         let line = root + "/Sources/App/Line.swift"
         #expect(recipe.source(line)?.source.object == folder("App") + "/Line.o")

@@ -171,6 +171,19 @@ private let shell: String = {
         #expect(!supervised.hasSaid("no"))
     }
 
+    /// A signal that is lost before the program is executed, as `swift run` loses it, reaches the program. What a handler starts does not get it.
+    @Test func becomesTheProgramWhileItEnds() throws {
+        let supervised = try Supervised(
+            grace: 600_000, "sh", "-c",
+            "trap 'sh -c \"trap exit TERM; sleep 0.2; echo cleaned\"; exec sleep 1000' TERM; echo up; while :; do sleep 0.02; done"
+        )
+        try supervised.line("up")
+        supervised.signal(SIGTERM)
+        try supervised.line("cleaned")
+        #expect(try supervised.line("the command") == "the command was killed by SIGTERM")
+        #expect(supervised.finish() == -SIGTERM)
+    }
+
     /// Who is in a hurry says so twice.
     @Test func secondSignal() throws {
         let supervised = try Supervised(

@@ -37,6 +37,13 @@ import Testing
         #expect(
             text(.unchanged(files: reload.files, times)).hasPrefix("Routes.swift, Model.swift  nothing changed  412 ms")
         )
+        // Folders where names are the same.
+        #expect(
+            text(.copied(files: ["/app/Sources/A/Names.swift", "/app/Sources/B/Names.swift", "/x/Lib.swift"]))
+                == "A/Names.swift, B/Names.swift, Lib.swift  copied\n")
+        #expect(
+            text(.copied(files: ["/w/app/B/Names.swift", "/w/lib/B/Names.swift"]))
+                == "app/B/Names.swift, lib/B/Names.swift  copied\n")
         #expect(text(.saved(files: reload.files)) == "")
         #expect(text(.saved(files: reload.files), verbose: true) == "Routes.swift, Model.swift  saved\n")
         #expect(text(.detail("a")) == "")
