@@ -98,11 +98,11 @@ extension CommandTests {
         @Test func slowToAgree() throws {
             var shop = try Shop()
             let slow = try Workshop.library("slow.c")
-            let result = try hotpatch("apply", slow, "--pid", shop.id, "--timeout", "1")
+            let result = try hotpatch("apply", slow, "--pid", shop.id, "--timeout", "3")
             #expect(result.status == 4, "\(result)")
             #expect(result.errors.contains("has not answered"), "\(result)")
             try shop.expect()
-            usleep(1_500_000)
+            usleep(2_500_000)
             try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=1000"]), "--pid", shop.id)
             try shop.expect(price: 1007)
         }

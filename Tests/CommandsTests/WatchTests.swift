@@ -413,7 +413,14 @@ extension CommandTests {
             try runTool("sh", "-c", build, folder)
             let watched = try Watched(folder, command: ["./stubborn"])
             let ready = try watched.event("ready")
-            usleep(300_000)
+            guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
+            // Not before it ignores SIGTERM, the fifteenth.
+            func ignored() throws -> UInt64 {
+                let status = String(decoding: try Workshop.bytes(of: "/proc/\(pid)/status"), as: UTF8.self)
+                let line = status.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }
+                return line.flatMap { UInt64($0.dropFirst(8), radix: 16) } ?? 0
+            }
+            for _ in 0..<3000 where try ignored() & 1 << 14 == 0 { usleep(10_000) }
             try watched.save("stubborn.c", ("int width;", "int width, height;"))
             _ = try watched.event("restarting")
             // It is said what is waited for.
@@ -422,7 +429,6 @@ extension CommandTests {
             kill(watched.conversation.pid, SIGINT)
             #expect((try? watched.event("launched", seconds: 30)) == nil)
             #expect(watched.conversation.finish(seconds: 20) == -SIGINT)
-            guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
             #expect(kill(pid_t(pid), 0) != 0)
         }
 

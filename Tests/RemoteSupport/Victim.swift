@@ -72,6 +72,12 @@ public final class Victim {
         unlink(file)
         shared = Shared(words: memory.bindMemory(to: Int.self, capacity: 512))
         usleep(50_000)
+        // A busy machine may not have run all of them yet.
+        var late = try tasks.filter { !isUnderWay($0) }
+        for _ in 0..<200 where !late.isEmpty {
+            usleep(5000)
+            late.removeAll(where: isUnderWay)
+        }
         for (index, letter) in threads.utf8.enumerated() where letter == UInt8(ascii: "h") {
             try awaitProcessorTime(of: index + 1)
         }
@@ -80,13 +86,24 @@ public final class Victim {
     /// Waits until a thread that spins does so: it has used the processor.
     private func awaitProcessorTime(of thread: Int) throws {
         try self.await {
-            guard let tid = try? tasks.dropFirst(thread).first,
-                let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/stat")
-            else { return false }
-            // Behind the name: fields 3 and up; utime is the 14th, in ticks (proc_pid_stat(5)).
-            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ").dropFirst()
-            return fields.dropFirst(11).first.flatMap { Int($0) } ?? 0 >= 2
+            (try? tasks.dropFirst(thread).first).map { (state(of: $0)?.ticks ?? 0) >= 2 } ?? false
         }
+    }
+
+    /// Whether a thread waits, has ended, or has used the processor.
+    private func isUnderWay(_ tid: Int32) -> Bool {
+        guard let (letter, ticks) = state(of: tid) else { return true }
+        return letter != "R" || ticks > 0
+    }
+
+    /// The letter of a thread's state, and the time it has used the processor, in ticks: behind the name, fields 3, 14 and 15
+    /// (proc_pid_stat(5)).
+    private func state(of tid: Int32) -> (letter: Substring, ticks: Int)? {
+        guard let text = try? ProcText.readString("/proc/\(pid)/task/\(tid)/stat"), let end = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[end...].split(separator: " ").dropFirst()
+        guard let letter = fields.first else { return nil }
+        return (letter, fields.dropFirst(11).prefix(2).compactMap { Int($0) }.reduce(0, +))
     }
 
     deinit {

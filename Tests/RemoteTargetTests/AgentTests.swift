@@ -121,6 +121,7 @@ extension RemoteTargetTests {
         /// A thread that waits in a signal handler is borrowed where it interrupted what may be interrupted.
         @Test func borrowsAThreadInAHandler() throws {
             let victim = try Victim("", main: "d")
+            try victim.await { victim.shared.rounds(0) == 1 }
             Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
             try victim.awaitHandler()
             let agent = try victim.startAgent()
@@ -134,15 +135,14 @@ extension RemoteTargetTests {
         @Test(arguments: ["q", "x"]) func refusesAHandlerThatInterruptedTheAllocator(mode: String) throws {
             let victim = try Victim("", main: mode)
             try victim.awaitHandler()
-            let error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 300) }
+            let error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 2000) }
             #expect("\(String(describing: error))".contains("in a signal handler"), "\(error!)")
         }
 
         @Test func leavesByItselfWhenNobodyAsks() throws {
             let victim = try Victim("n")
             let agent = try victim.startAgent(idle: 2_000_000_000)
-            usleep(2_600_000)
-            #expect(agent.thread?.isThere == false)
+            try victim.await { agent.thread?.isThere == false }
             #expect(throws: AgentError.left(pid: victim.pid)) {
                 try agent.call(victim.beta, deadline: .after(milliseconds: 100))
             }
@@ -209,11 +209,11 @@ extension RemoteTargetTests {
             kill(victim.pid, SIGSTOP)
             let waker = Calls.fork()
             if waker == 0 {
-                usleep(500_000)
+                usleep(600_000)
                 kill(victim.pid, SIGCONT)
                 _exit(0)
             }
-            target.deadline = .after(milliseconds: 200)
+            target.deadline = .after(milliseconds: 300)
             let ledger = Result { try target.mapLedger(size: 4096, at: nil) }
             waitpid(waker, nil, 0)
             #expect(throws: Never.self) { try ledger.get() }
@@ -308,7 +308,7 @@ extension RemoteTargetTests {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
             let error = #expect(throws: AgentError.self) {
-                try agent.call(victim.libc("sleep"), 1, deadline: .after(milliseconds: 50))
+                try agent.call(victim.libc("sleep"), 60, deadline: .after(milliseconds: 500))
             }
             guard case .callTimedOut? = error else {
                 Issue.record("\(String(describing: error))")
@@ -324,8 +324,8 @@ extension RemoteTargetTests {
         @Test func saysWhyNoThreadCouldBeBorrowed() throws {
             let victim = try Victim("", main: "h")
             Calls.tgkill(victim.pid, victim.pid, SIGSTOP)
-            usleep(20_000)
-            let error = #expect(throws: (any Error).self) { try victim.startAgent(deadline: 200) }
+            try victim.await { TaskGlance(pid: victim.pid, tid: victim.pid).stat?.state == "T" }
+            let error = #expect(throws: (any Error).self) { try victim.startAgent(deadline: 1000) }
             #expect("\(error!)".contains("stopped by job control"), "\(error!)")
             kill(victim.pid, SIGCONT)
         }

