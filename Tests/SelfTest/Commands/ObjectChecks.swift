@@ -92,8 +92,14 @@ private struct Edited {
 
     /// Bytes of code that no file has.
     func placedCode() throws -> UInt {
-        try maps(of: program.pid).map { $0.split(separator: " ") }.filter { $0.count == 5 && $0[1] == "r-xp" }
-            .map { $0[0].split(separator: "-").compactMap { UInt($0, radix: 16) } }.reduce(0) { $0 + $1[1] - $1[0] }
+        var count: UInt = 0
+        for line in try maps(of: program.pid) {
+            let fields = line.split(separator: " ")
+            guard fields.count == 5, fields[1] == "r-xp" else { continue }
+            let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+            count += ends[1] - ends[0]
+        }
+        return count
     }
 
     /// What the program executes of its own file, and the places of all that is mapped.
