@@ -77,13 +77,14 @@ public final class ElfImage: Sendable {
         try self.init(file, path: path) { () throws(ReadError) in try OpenFile(path: path) }
     }
 
-    /// Reads a file that is open. The descriptor stays the caller's, and is not needed afterwards.
+    /// Reads a file that is open. The descriptor stays the caller's, and is not needed afterwards: the image keeps one of its own, for by
+    /// the time that more is asked for, the path may be another file's.
     public convenience init(descriptor: Int32, path: String) throws(ReadError) {
-        let name = "/proc/self/fd/\(descriptor)"
-        let file = try OpenFile(path: name)
-        try self.init(file, path: path) { () throws(ReadError) in throw .unreadable(path: path, code: EBADF) }
-        // By the time that more of it is asked for, the number may be another file's.
-        _ = bytes.whole()
+        let file = try OpenFile(path: "/proc/self/fd/\(descriptor)")
+        let contents = try FileContents(file, path: path) { () throws(ReadError) in
+            throw .unreadable(path: path, code: EBADF)
+        }
+        try self.init(ElfLayout(contents, path: path), path: path)
     }
 
     /// A file by what it holds. The path is for whoever is told of it.
