@@ -57,7 +57,7 @@ public struct Apply: Sendable {
         do {
             let patch = try PatchLibrary(
                 image: ElfImage(descriptor: descriptor, path: library), path: library,
-                architecture: session.target.architecture)
+                architecture: session.target.architecture, time: session.index.time)
             try checkTrusted(status, descriptor: descriptor, session: session)
             try session.target.requireLoader()
             try checkUnwritten(patch.image, status, session: session)

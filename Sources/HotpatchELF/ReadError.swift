@@ -6,6 +6,8 @@ public enum ReadError: Error, Hashable, Sendable {
     case malformed(path: String, offset: UInt64, what: String)
     /// An ELF file of a class, byte order or machine that is not supported.
     case unsupported(path: String, what: String)
+    /// A library that a process would take, and not be what it was: `remedy` says how to link it.
+    case unloadable(path: String, what: String, remedy: String)
     /// A file that cannot be opened or read; `code` is errno.
     case unreadable(path: String, code: Int32)
     /// The file on disk is no longer the one the process has mapped.
@@ -24,6 +26,8 @@ extension ReadError: CustomStringConvertible {
                 + " Rebuild or reinstall the file."
         case .unsupported(let path, let what):
             return "\(path) is not supported: \(what). Only 64-bit little-endian ELF files for x86_64 and arm64 are."
+        case .unloadable(let path, let what, let remedy):
+            return "\(path) is not loaded into a process: \(what). \(remedy)."
         case .unreadable(let path, let code):
             return "cannot read \(path): \(String(cString: strerror(code)))."
                 + (code == EACCES || code == EPERM ? " " + mendForRights(path) : "")

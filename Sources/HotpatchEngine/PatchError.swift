@@ -127,7 +127,8 @@ extension PatchError {
         case .noFunctionAt: return failure(.functionNotFound)
         case .ambiguous: return failure(.functionAmbiguous)
         case .indirectUnresolved(_, let image, _): return failure(.unresolvedFunction, image: image)
-        case .unread(.malformed(let path, _, _)), .unread(.unsupported(let path, _)):
+        case .unread(.malformed(let path, _, _)), .unread(.unsupported(let path, _)),
+            .unread(.unloadable(let path, _, _)):
             return failure(.unreadableFile, image: path)
         case .unread(.unreadable(let path, let code)): return failure(.unreadableFile, image: path, errno: code)
         case .unread(.replaced(let path, _)): return failure(.replacedFile, image: path)

@@ -27,8 +27,11 @@ public struct PatchLibrary: Sendable {
     private static let spellings = [(".hotpatch.in.", "@"), (".hotpatch.at.", "+")]
     private static let reserved: Set<String> = ["hotpatch_on_apply", "hotpatch_on_revert", "_init", "_fini"]
 
-    /// - Throws: `PatchError` where it is not a shared library for this architecture.
-    public init(image: ElfImage, path: String, architecture: Architecture) throws(PatchError) {
+    /// - Parameter time: for reading what the dynamic linker will read.
+    /// - Throws: `PatchError` where it is not a shared library for this architecture, or one that the dynamic linker would trip over.
+    public init(
+        image: ElfImage, path: String, architecture: Architecture, time: ReadingTime = ReadingTime()
+    ) throws(PatchError) {
         guard image.fileType == 3 else {  // ET_DYN
             let kinds: [UInt16: String] = [1: "an object file", 2: "an executable", 4: "a core file"]
             throw .target(
@@ -46,6 +49,7 @@ public struct PatchLibrary: Sendable {
                 "\(path) is built for \(theirs), the process runs on \(architecture.name). Build it for \(architecture.name)."
             )
         }
+        do throws(ReadError) { try image.vetForLoading(time) } catch { throw .symbol(SymbolError(error)) }
         self.path = path
         self.image = image
         digest = image.buildID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()

@@ -106,6 +106,29 @@ extension CommandTests {
             #expect(result.output.contains("note: an image was left out") && result.output.contains(file), "\(result)")
         }
 
+        /// The loader of the process would follow what the file says of its tables, and end the process.
+        @Test func mangledLibraries() throws {
+            let victim = try mapper()
+            let library = try patch()
+            let bytes = try Workshop.bytes(of: library)
+            func number(_ offset: Int) -> Int { (0..<8).reduce(0) { $0 | Int(bytes[offset + $1]) << ($1 * 8) } }
+            // SHT_DYNAMIC, 6; entries of DT_SYMTAB, DT_RELA and DT_INIT_ARRAY.
+            let header = try #require((0..<Int(bytes[60])).map { number(40) + $0 * 64 }.first { bytes[$0 + 4] == 6 })
+            let entries = stride(from: number(header + 24), to: number(header + 24) + number(header + 32), by: 16)
+            for tag in [6, 7, 25] {
+                var mangled = bytes
+                let entry = try #require(entries.first { number($0) == tag })
+                for index in 8..<16 { mangled[entry + index] = 0x77 }
+                let file = try Workshop.file("mangled-\(tag).so", mangled)
+                try expectRefused(
+                    ["apply", file, "--pid", victim.id], "malformed at file offset 0x\(String(entry, radix: 16))",
+                    "where nothing of the file is loaded", "Rebuild or reinstall the file", maps: victim.maps)
+            }
+            #expect(try victim.ask() == "price 70 rate 0")
+            try expectDone("apply", library, "--pid", victim.id)
+            #expect(try victim.ask() == "price 1007 rate 0")
+        }
+
         // MARK: Budgets
 
         @Test func symbolsOfEnormousSize() throws {

@@ -81,6 +81,8 @@ import Testing
     private static let readErrors: [ReadError] = [
         .malformed(path: "/srv/shop", offset: 64, what: "the program headers reach beyond the end of the file"),
         .unsupported(path: "/srv/shop", what: "it is a 32-bit ELF file"),
+        .unloadable(
+            path: "/srv/shop", what: "it has relocations in its code", remedy: "Compile it with -fPIC"),
         .unreadable(path: "/srv/shop", code: EACCES), .unreadable(path: "/proc/42/maps", code: EPERM),
         .unreadable(path: "/srv/shop", code: ENOENT), .replaced(path: "/srv/shop", what: "the build-ids differ"),
         .noProcess(pid: 42),
@@ -97,7 +99,7 @@ import Testing
         let declared = try Set(Self.declaredCodes())
         #expect(codes == declared)
         #expect(Set(Self.symbolErrors.map(Self.name)).count == 5)
-        #expect(Set(Self.readErrors.map(Self.name)).count == 6)
+        #expect(Set(Self.readErrors.map(Self.name)).count == 7)
     }
 
     /// As its source has them; each value is its name.
@@ -146,7 +148,7 @@ import Testing
 
     private static func name(_ error: ReadError) -> String {
         switch error {
-        case .malformed, .unsupported, .unreadable, .replaced, .noProcess, .outOfTime:
+        case .malformed, .unsupported, .unloadable, .unreadable, .replaced, .noProcess, .outOfTime:
             return String("\(Mirror(reflecting: error).children.first?.label ?? "\(error)")")
         }
     }

@@ -7,12 +7,16 @@ import HotpatchTestSupport
 /// `Fuzz [--seed N] [--seconds N] [--workers N] [--inputs A-B] [--keep DIRECTORY]` makes objects, changes them, and hands them to workers:
 /// processes that may die. It prints each that did, and a line in the shape of Swift Testing's. The same seed makes the same inputs.
 ///
+/// `Fuzz libraries [--seed N] [--seconds N] [--inputs A-B] [--keep DIRECTORY]` changes shared libraries instead: see `LibraryFuzz`.
+///
 /// `Fuzz work DIRECTORY SEED FIRST STEP COUNT` is a worker: see `Worker`.
 @main
 struct Fuzz {
     static func main() throws {
         var arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "work" { try Worker.serve(Array(arguments.dropFirst())) }
+        let isOfLibraries = arguments.first == "libraries"
+        if isOfLibraries { arguments.removeFirst() }
         var options = Supervisor.Options()
         func number(_ option: String) -> UInt64 {
             guard let value = arguments.popFirst().flatMap({ UInt64($0) }) else { usage("\(option) takes a number") }
@@ -33,12 +37,13 @@ struct Fuzz {
             default: usage("there is no option \(argument)")
             }
         }
-        let failures = try Supervisor(options).run()
+        let failures = try isOfLibraries ? LibraryFuzz(options).run() : Supervisor(options).run()
         exit(failures == 0 ? 0 : 1)
     }
 
     private static func usage(_ what: String) -> Never {
-        print("\(what). usage: Fuzz [--seed N] [--seconds N] [--workers N] [--inputs A-B] [--keep DIRECTORY]")
+        print(
+            "\(what). usage: Fuzz [libraries] [--seed N] [--seconds N] [--workers N] [--inputs A-B] [--keep DIRECTORY]")
         exit(64)
     }
 }
