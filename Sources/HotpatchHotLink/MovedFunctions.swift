@@ -6,6 +6,8 @@ import HotpatchSymbols
 /// Closures are none of them: those that are stored are the former file's, and their numbers say nothing in another.
 public struct MovedFunctions: Sendable {
     public private(set) var names: Set<String> = []
+    /// Conformances of Swift that the files have now.
+    private(set) var conformances: Set<String> = []
 
     public init() {}
 
@@ -14,11 +16,14 @@ public struct MovedFunctions: Sendable {
     public init(_ files: [(after: ElfImage, before: ElfImage)]) throws {
         guard files.count > 1 else { return }
         var (gone, new): ([String: ElfImage], [String: ElfImage]) = ([:], [:])
+        var all: Set<String> = []
         for (after, before) in files {
+            all.formUnion(try Self.conformances(of: after))
             let (former, now) = (try Self.functions(of: before), try Self.functions(of: after))
             for name in former.subtracting(now) { gone[name] = before }
             for name in now.subtracting(former) { new[name] = after }
         }
+        conformances = all
         let candidates = Set(gone.keys).intersection(new.keys)
         if candidates.isEmpty { return }
         var known: [String: DescribedFunctions] = [:]
@@ -34,6 +39,11 @@ public struct MovedFunctions: Sendable {
             }
             return now.difference(from: former) == nil
         }
+    }
+
+    private static func conformances(of file: ElfImage) throws -> Set<String> {
+        let object = try ObjectFile(file)
+        return Set(object.symbols.lazy.filter { $0.section != nil && $0.name.hasSuffix("Mc") }.map(\.name))
     }
 
     /// That other files can name.

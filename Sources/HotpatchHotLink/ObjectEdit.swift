@@ -74,6 +74,7 @@ public struct ObjectEdit: Sendable {
         decisions = try decide(
             &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
         try compareValues(changes)
+        noteRemovedConformances()
         for case (let piece, .patch(let entry)) in decisions.enumerated() {
             let name = name(of: piece)
             let callee = live.callee(name, at: entry)
@@ -360,6 +361,10 @@ public struct ObjectEdit: Sendable {
                     .init(address: place.address, expected: was, bytes: bytes, name: display(name), isConstant: true))
             }
         }
+        for index in newVariablesOfTopLevelCode() {
+            reasons.append(
+                "\(display(new.pieces[index].name)): it is new, and the top-level code that initialises it has begun")
+        }
         for (name, index) in named where !new.pieces[index].isFunction && !new.pieces[index].kind.isAnonymous {
             guard let partner = oldNames[renamed(name)] else { continue }
             if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
@@ -370,6 +375,36 @@ public struct ObjectEdit: Sendable {
             }
         }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons.sorted()) }
+    }
+
+    /// The runtime has no way to forget them.
+    private mutating func noteRemovedConformances() {
+        func records(_ graph: ObjectGraph, _ ending: String) -> Set<String> {
+            Set(graph.pieces.lazy.map(\.name).filter { $0.hasPrefix("$s") && $0.hasSuffix(ending) })
+        }
+        let gone = records(old, "Mc").subtracting(records(new, "Mc")).subtracting(moved.conformances)
+        if gone.isEmpty { return }
+        // With its type, nobody asks for it any more.
+        let types = records(old, "Mn").subtracting(records(new, "Mn")).map { $0.dropLast(2) }
+        for name in gone.sorted() where !types.contains(where: name.hasPrefix) {
+            let text = SwiftLayoutNames.text(name, without: "protocol conformance descriptor for ")
+            notes.append("\(text): the conformance is gone, and the process has it until it is started anew")
+        }
+    }
+
+    /// Variables of Swift that the edit has added to a file of top-level code. That runs once: whoever else used them would find zeros.
+    private func newVariablesOfTopLevelCode() -> [Int] {
+        var result: Set<Int> = []
+        for piece in new.pieces where piece.isFunction {
+            guard ["main", "async_Main"].contains(SymbolKind.owner(of: piece.name) ?? piece.name) else { continue }
+            for case .piece(let target, _) in piece.references.map(\.target)
+            where decisions[target] == .take && new.pieces[target].name.hasSuffix("vp")
+                && new.object.sections[new.pieces[target].section].isWritable
+            {
+                result.insert(target)
+            }
+        }
+        return result.sorted()
     }
 
     private func display(_ name: String) -> String { Demangling.demangle(name) ?? name }

@@ -181,6 +181,27 @@ extension CommandTests {
             #expect(scale.victim.finish() == 0)
         }
 
+        /// Variables of top-level code are initialised where it runs, which it does once.
+        @Test func variablesOfTopLevelCode() throws {
+            var script = try Desk("Script", editing: ["Script", "main"], beside: [])
+            try script.expect(["script 5"], [""])
+            let edit = try script.edited(
+                [],
+                shelf: [("let limit = 5", "let limit = 5\nlet more = [6]"), ("named(limit)", "named(limit + more[0])")])
+            let refused = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", script.victim.id)
+            #expect(refused.status == 2, "\(refused)")
+            #expect(
+                refused.errors.contains(
+                    "Script.more : Swift.Array<Swift.Int>: it is new, and the top-level code that initialises it has begun: restart needed"
+                ), "\(refused)")
+            try script.expect(["script 5"], [""])
+            try script.apply(("script", "text"), shelf: [("named(limit)", "named(limit * 2)")])
+            try script.expect(["text 10"], [""])
+            try expectDone("revert", "--all", "--pid", script.victim.id)
+            try script.expect(["script 5"], [""])
+            #expect(script.victim.finish() == 0)
+        }
+
         /// Where others call it, each of them is named.
         @Test func calledOtherwiseByOthers() throws {
             var scale = try Desk("Scale", editing: ["Scale", "Shelf"])

@@ -15,6 +15,8 @@ struct Desk {
     /// Of the program, its module and the file that most edits are of; in small letters, of the folder of its sources.
     private let name: String
     private let others: [String]
+    /// The other file that is edited.
+    private let shelf: String
 
     var object: String { objects[name]! }
 
@@ -27,6 +29,7 @@ struct Desk {
         linking options: [String] = []
     ) throws {
         (self.name, self.others) = (name, others)
+        shelf = files.first { $0 != name } ?? "Shelf"
         directory = try Workshop.directory + "/\(name.lowercased())-\(Desk.number.next())"
         guard mkdir(directory, 0o755) == 0 else { throw TestFailure("cannot make \(directory)") }
         for file in files {
@@ -83,7 +86,7 @@ struct Desk {
 
     func edited(_ edits: Edits, shelf: Edits = []) throws -> Edited {
         var texts = texts
-        let edits = [(name, edits), ("Shelf", shelf)].filter { !$0.1.isEmpty }
+        let edits = [(name, edits), (self.shelf, shelf)].filter { !$0.1.isEmpty }
         for (file, edits) in edits { texts[file] = try edit(texts[file]!, edits) }
         let place = directory + "/\(Desk.number.next() + 1000)"
         try Desk.compile(name, texts, beside: others, into: place)

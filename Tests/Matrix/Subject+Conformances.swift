@@ -125,6 +125,10 @@ extension Subject {
                 "Sequence", "its iterator's body", [("return from\n", "return from * 2\n")], .applied,
                 ["sequence": "[4, 2, 0]"]),
             Cell(
+                "conformance", "removed",
+                [("struct Square: Shape, CustomStringConvertible {", "struct Square: Shape {")], .applied,
+                note: "the conformance is gone"),
+            Cell(
                 "private conformance", "its witness's body", [("{ \"plain\" }", "{ \"plainer\" }")], .applied,
                 ["cast": "plainer"]),
             Cell(

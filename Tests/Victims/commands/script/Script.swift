@@ -1,0 +1,1 @@
+func named(_ number: Int) -> String { "script \(number)" }
