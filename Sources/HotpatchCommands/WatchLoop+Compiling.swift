@@ -22,7 +22,8 @@ extension WatchLoop {
             case .swift(let module), .clang(let module):
                 guard isWanted(module) else { break }
                 if access(path, F_OK) == 0 {
-                    sources.insert(path)
+                    // By the path that the build has it by.
+                    sources.insert(program.recipe.source(path)?.source.path ?? path)
                 } else if program.leaveOut(path) {
                     unfinished.remove(path)
                 } else if let source = program.recipe.source(path), source.module.language == .swift {
@@ -62,6 +63,13 @@ extension WatchLoop {
                     removed.remove(old)
                 }
             } catch { return putOff(error.description) }
+        }
+        for path in removed {
+            guard let module = program.recipe.source(path)?.module,
+                module.sources.allSatisfy({ $0.isGenerated || removed.contains($0.path) }),
+                !new.contains(where: { $0.module == module.name })
+            else { continue }
+            reasons.append("\(Self.name(of: path)) was removed, and \(module.name) has no other file")
         }
         for (path, module) in new {
             if program.recipe.source(path) == nil { program.takeIn(path, into: module) }

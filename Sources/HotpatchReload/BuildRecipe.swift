@@ -60,11 +60,12 @@ public final class BuildRecipe: Sendable {
         self.scratch = scratch
         self.product = product
         self.modules = modules
-        self.resources = resources
+        // As the watcher has them.
+        self.resources = resources.map { BuildResource(source: BuildFiles.canonical($0.source), copy: $0.copy) }
         self.manifests = manifests
         self.toolFiles = toolFiles
         self.inputs = inputs
-        flatResources = Self.flatResources(resources)
+        flatResources = Self.flatResources(self.resources)
         var places: [String: (module: Int, source: Int)] = [:]
         for (module, value) in modules.enumerated() {
             for (source, file) in value.sources.enumerated() where places[file.path] == nil || value.isInProgram {
@@ -87,7 +88,9 @@ public final class BuildRecipe: Sendable {
 
     /// The module and the entry of a file that the build compiles. Its path there may have links in it that `path` has not.
     public func source(_ path: String) -> (module: BuildModule, source: BuildSource)? {
-        places[path].map { (modules[$0.module], modules[$0.module].sources[$0.source]) }
+        (places[path] ?? places[BuildFiles.canonical(path)]).map {
+            (modules[$0.module], modules[$0.module].sources[$0.source])
+        }
     }
 
     // MARK: What is watched
@@ -169,8 +172,8 @@ public final class BuildRecipe: Sendable {
     }
 
     /// What a file is. A path as the watcher has it.
-    public func role(of path: String) -> FileRole {
-        let path = BuildFiles.canonical(path)
+    public func role(of watched: String) -> FileRole {
+        let path = BuildFiles.canonical(watched)
         if manifests.contains(path) || system == .database && Self.isManifest(BuildFiles.split(path).name) {
             return .manifest
         }
@@ -197,13 +200,14 @@ public final class BuildRecipe: Sendable {
             let users = users(of: path)
             if !users.isEmpty { return .included(by: users) }
             // Other builds name their files, and are told of a new one.
-            guard system != .database, let owner = owner(of: path, .clang), command(forNew: path, in: owner) != nil
+            guard system != .database, let owner = owner(of: watched, .clang),
+                command(forNew: watched, in: owner) != nil
             else {
                 return .none
             }
             return owner.isTool ? .tool(module: owner.name) : .newClang(module: owner.name)
         }
-        guard let owner = owner(of: path, .swift) else { return .none }
+        guard let owner = owner(of: watched, .swift) else { return .none }
         return owner.isTool ? .tool(module: owner.name) : .newSwift(module: owner.name)
     }
 
@@ -214,17 +218,19 @@ public final class BuildRecipe: Sendable {
 
     private func owner(of path: String, among modules: [BuildModule]) -> BuildModule? {
         let owners = modules.compactMap { module in
-            module.directories.filter { BuildFiles.isBelow(path, $0) }.map(\.utf8.count).max().map { ($0, module) }
+            // The folder of the sources may be reached by a link, and so may one in it.
+            module.directories.filter {
+                BuildFiles.isBelow(path, $0) || BuildFiles.isBelow(path, BuildFiles.canonical($0))
+            }
+            .map(\.utf8.count).max().map { ($0, module) }
         }
         return owners.max { $0.0 < $1.0 }?.1
     }
 
     /// The module that a file belongs to, where nothing of that is in the program: another program's, or a test's.
     public func otherModule(of path: String) -> String? {
-        let path = BuildFiles.canonical(path)
         guard role(of: path) == .none else { return nil }
-        let module =
-            places[path].map { modules[$0.module] } ?? owner(of: path, among: modules.filter { $0.isLocal })
+        let module = source(path)?.module ?? owner(of: path, among: modules.filter { $0.isLocal })
         return module.flatMap { $0.isInProgram || $0.isTool ? nil : $0.name }
     }
 

@@ -144,6 +144,9 @@ extension CommandTests {
         @Test func editsAtBadMoments() throws {
             let folder = try Self.kiosk.get().path
             try Self.restore(folder)
+            try runTool("rm", "-rf", "\(folder)/Core")
+            try runTool("mv", "\(folder)/Sources/KioskCore", "\(folder)/Core")
+            symlink("../Core", "\(folder)/Sources/KioskCore")
             // The first build fails, and what mends it was saved meanwhile.
             let routes = "Sources/Kiosk/Routes.swift"
             try runTool("sed", "-i", "s/\"hello\" }/5 }/", "\(folder)/\(routes)")
@@ -156,6 +159,10 @@ extension CommandTests {
             try watched.conversation.say("go on")
             let ready = try watched.event("ready", seconds: 300)
             #expect(try watched.ask("hello") == "hello")
+            // Of the folder that a link leads to.
+            try watched.save("Sources/KioskCore/Counter.swift", ("pageSize = 20", "pageSize = 50"))
+            #expect(try watched.event("applied", "unchanged", "restarting")["event"] == .string("applied"))
+            #expect(try watched.ask("price") == "price 20, 50 a page")
             // It dies while it is built anew.
             try watched.save(
                 "Sources/KioskCore/Counter.swift",

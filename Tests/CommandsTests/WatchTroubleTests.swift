@@ -260,7 +260,8 @@ extension CommandTests {
             _ = try watched.event("ready")
             try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
             _ = try watched.event("applied")
-            try runTool("rm", "-r", temporary)
+            // The watcher may be about to remove some of it, too.
+            try runTool("rm", "-rf", temporary)
             try watched.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 2;"))
             let restarting = try watched.event("restarting", "error")
             #expect(restarting["reason"].string?.hasSuffix("is gone") == true, "\(restarting)")

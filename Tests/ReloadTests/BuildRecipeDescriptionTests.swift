@@ -23,8 +23,12 @@ import Testing
             Module(name: "App", sources: ["Sources/App/main.swift"]),
             Module(name: "Kit", sources: ["Sources/Kit/Names.swift"]),
             Module(name: "OtherUtil", sources: ["Sources/Util/Names.swift"], aliases: ["Util": "OtherUtil"]),
+            Module(name: "Linked", sources: ["Sources/Linked/Names.swift"]),
             Module(name: "Second", sources: ["Sources/Second/main.swift"], program: "Second"),
         ]
+        try BuildPackage.write("", to: "\(root)/Elsewhere/Texts/a.txt")
+        try BuildPackage.write("", to: "\(root)/Sources/App/main.swift")
+        symlink("../Elsewhere", "\(root)/Sources/Linked")
         var commands: [JSON.Member] = []
         var linked: [String: [JSON]] = [:]
         for module in modules {
@@ -60,7 +64,7 @@ import Testing
         }
         let bundle = folder + "/App_App.resources"
         let copies = [
-            ("Sources/App/Strings/a.txt", "a.txt"), ("Sources/App/Data", "Data"),
+            ("Sources/App/Strings/a.txt", "a.txt"), ("Sources/Linked/Texts", "Texts"), ("Sources/App/Data", "Data"),
             ("Sources/App/alone.txt", "alone.txt"),
         ].map { source, copy in
             JSON.Member(
@@ -118,15 +122,22 @@ import Testing
             ("Sources/CZ/cz.h", .included(by: recipe.edited.flatMap { $0.sources.map(\.path) }), #line),
             ("Shared/shared.h", .included(by: recipe.edited.flatMap { $0.sources.map(\.path) }), #line),
             ("Shared/other.h", .none, #line),
+            // The watcher has no links in its paths; the build has.
+            ("Elsewhere/Names.swift", .swift(module: "Linked"), #line),
+            ("Elsewhere/New.swift", .newSwift(module: "Linked"), #line),
+            ("Sources/Linked/New.swift", .newSwift(module: "Linked"), #line),
+            ("Elsewhere/Texts/a.txt", .resource(copies: [bundle + "/Texts/a.txt"]), #line),
             ("Sources/Second/main.swift", .none, #line),
         ] as [(String, FileRole, Int)] {
             #expect(
                 role(path) == expected, "\(path)",
                 sourceLocation: SourceLocation(fileID: #fileID, filePath: #filePath, line: line, column: 1))
         }
+        #expect(recipe.source("\(root)/Elsewhere/Names.swift")?.source.path == "\(root)/Sources/Linked/Names.swift")
         for (path, module) in [
             ("Sources/Second/main.swift", "Second"), ("Sources/Second/New.swift", "Second"),
-            ("Sources/App/main.swift", nil), ("Sources/App/New.swift", nil), ("Elsewhere/New.swift", nil),
+            ("Sources/App/main.swift", nil), ("Sources/App/New.swift", nil), ("Nowhere/New.swift", nil),
+            ("Elsewhere/New.swift", nil),
         ] { #expect(recipe.otherModule(of: "\(root)/\(path)") == module, "\(path)") }
     }
 
@@ -135,13 +146,17 @@ import Testing
         let (root, recipe) = try package(directory)
         #expect(
             recipe.watchedDirectories
-                == ["Sources/App", "Sources/CZ", "Sources/Kit", "Sources/Second", "Sources/Util", "Words"].map {
+                == [
+                    "Elsewhere/Texts", "Sources/App", "Sources/CZ", "Sources/Kit", "Sources/Linked", "Sources/Second",
+                    "Sources/Util", "Words",
+                ].map {
                     "\(root)/\($0)"
                 })
         #expect(recipe.watchedFiles == ["Package.swift", "Shared/shared.h", "words.txt"].map { "\(root)/\($0)" })
         for (path, isWatched) in [
             ("Sources/App/main.swift", true), ("Sources/App/Strings/new.txt", true), ("Sources/App/Data/x/y", true),
             ("Words/z", true), ("Sources/App/notes.txt", false), ("Sources/App/alone.txt", true),
+            ("Elsewhere/Texts/b.txt", true),
         ] { #expect(recipe.isWatched("\(root)/\(path)") == isWatched, "\(path)") }
     }
 }
