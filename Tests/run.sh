@@ -152,7 +152,7 @@ finish build || {
     summarise
 }
 for stage in "consumer Tests/consumer.sh" "signatures env SEED=1 SIGNATURES=40 BATCH=20 Tests/calls/test.sh" \
-    "edits Tests/matrix.sh --sample 3 --edits 20 --seed 1" "checks Tests/checks.sh" "proof Tests/Prove/test.sh" \
+    "edits Tests/matrix.sh --sample 4 --edits 12 --seed 1" "checks Tests/checks.sh" "proof Tests/Prove/test.sh" \
     "fuzz Tests/fuzz.sh --seed 1 --seconds 10"; do
     # shellcheck disable=SC2086
     begin $stage
