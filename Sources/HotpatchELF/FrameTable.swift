@@ -26,8 +26,10 @@ public final class FrameTable: Sendable {
             return nil
         }
         let start = 2 * Self.segmentSize + Self.headerSize
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: start + source.bytes.count, alignment: 16)
-        UnsafeMutableRawBufferPointer(rebasing: buffer[start...]).copyBytes(from: source.bytes)
+        let end = start + source.front.count
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: end + source.bytes.count, alignment: 16)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[start...]).copyBytes(from: source.front)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[end...]).copyBytes(from: source.bytes)
 
         var header = Elf64_Ehdr()
         withUnsafeMutableBytes(of: &header.e_ident) { identity in
@@ -91,7 +93,10 @@ public final class FrameTable: Sendable {
         var address: UInt64
         /// Of the header with its table.
         var tableSize: Int
-        var bytes: [UInt8]
+        /// The header and the table, where they are not the file's.
+        var front: [UInt8] = []
+        /// The rest, in the file's bytes: of libc a quarter of a megabyte.
+        var bytes: UnsafeRawBufferPointer
     }
 
     private static func frames(of file: ElfLayout) -> Source? {
@@ -127,7 +132,7 @@ public final class FrameTable: Sendable {
             let end = frameEnd(from: start, file),
             let bytes = file.slice(linked: segment.address, count: distance &+ (end &- start))
         else { return withoutTable(start, file) }
-        return Source(address: segment.address, tableSize: 12 + Int(count) * 8, bytes: Array(bytes))
+        return Source(address: segment.address, tableSize: 12 + Int(count) * 8, bytes: bytes)
     }
 
     /// Where the linker (gold) has put the table behind what it leads into, it is moved to where libdw looks for it: in front, as if it
@@ -141,7 +146,7 @@ public final class FrameTable: Sendable {
             let end = frameEnd(from: start, file), let frames = file.slice(linked: start, count: end &- start)
         else { return nil }
         var bytes: [UInt8] = [1, 0x1B, 0x03, 0x3B]
-        bytes.reserveCapacity(Int(size) + frames.count)
+        bytes.reserveCapacity(Int(size))
         func append(_ value: UInt32) { withUnsafeBytes(of: value.littleEndian) { bytes += $0 } }
         append(UInt32(size - 4))
         append(UInt32(count))
@@ -151,7 +156,7 @@ public final class FrameTable: Sendable {
             if overflow { return nil }
             append(UInt32(bitPattern: moved))
         }
-        return Source(address: start - size, tableSize: Int(size), bytes: bytes + frames)
+        return Source(address: start - size, tableSize: Int(size), front: bytes, bytes: frames)
     }
 
     private static func withoutTable(_ start: UInt64, _ file: ElfLayout) -> Source? {
@@ -160,7 +165,7 @@ public final class FrameTable: Sendable {
         guard start >= UInt64(header.count), let end = frameEnd(from: start, file),
             let bytes = file.slice(linked: start, count: end &- start)
         else { return nil }
-        return Source(address: start &- UInt64(header.count), tableSize: header.count, bytes: header + bytes)
+        return Source(address: start &- UInt64(header.count), tableSize: header.count, front: header, bytes: bytes)
     }
 
     /// Where the frame information that starts at a link-time address ends: with its section, or else with its segment's bytes.

@@ -1,4 +1,5 @@
 import CPatchMachine
+import HotpatchELF
 import HotpatchMemory
 import HotpatchSymbols
 import Synchronization
@@ -223,11 +224,16 @@ struct FrameMap {
         var name: String
         /// Ascending: exported functions of libc; of other images, allocator functions only.
         var symbols: [Symbol] = []
+        /// What the symbols' names lie in.
+        var file: ElfImage?
     }
 
-    struct Symbol {
+    /// A function, with its name where the file's is: of libc's three thousand hardly one is asked for.
+    struct Symbol: @unchecked Sendable {
         var range: Range<UInt64>
-        var name: String
+        let bytes: UnsafeRawBufferPointer
+
+        var name: String { String(decoding: bytes, as: UTF8.self) }
     }
 
     private let images: [Image]
@@ -281,12 +287,12 @@ struct FrameMap {
         return low == 0 ? nil : low - 1
     }
 
-    /// The name of a function outside libc, where it belongs to an allocator. Programs have a hundred thousand others, whose first byte
-    /// tells most of the time.
-    static func allocator(_ bytes: UnsafeRawBufferPointer) -> String? {
-        guard let first = bytes.first, isFirst[Int(first)] else { return nil }
+    /// Whether a function outside libc belongs to an allocator, by its name. Programs have a hundred thousand others, whose first byte tells
+    /// most of the time.
+    static func isAllocator(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let first = bytes.first, isFirst[Int(first)] else { return false }
         let name = String(decoding: bytes, as: UTF8.self)
-        return allocatorFunctions.contains(name) || allocatorPrefixes.contains { name.hasPrefix($0) } ? name : nil
+        return allocatorFunctions.contains(name) || allocatorPrefixes.contains { name.hasPrefix($0) }
     }
 
     /// Of each byte, whether a name of an allocator begins with it.

@@ -106,7 +106,8 @@ final class StackUnwinder {
     private static func describe(_ image: LoadedImage) -> FrameMap.Image {
         let file = image.name
         var result = FrameMap.Image(
-            range: image.range.lowerBound.rawValue..<image.range.upperBound.rawValue, kind: .other, name: file)
+            range: image.range.lowerBound.rawValue..<image.range.upperBound.rawValue, kind: .other, name: file,
+            file: image.elf)
         if isMusl(file) || file.hasPrefix("ld-linux") || file.hasPrefix("ld-2") || file.hasPrefix("ld.so")
             || file.hasPrefix("ld64.so")
         {
@@ -120,9 +121,10 @@ final class StackUnwinder {
             let (end, overflow) = start.addingReportingOverflow(max(size, 1))
             if overflow { return }
             let isLibc = result.kind == .libc
-            guard let name = isLibc ? String(decoding: bytes, as: UTF8.self) : FrameMap.allocator(bytes) else { return }
-            if !isLibc, name == "malloc", binding != .local { exportsMalloc = true }
-            result.symbols.append(FrameMap.Symbol(range: start..<end, name: name))
+            guard isLibc || FrameMap.isAllocator(bytes) else { return }
+            let symbol = FrameMap.Symbol(range: start..<end, bytes: bytes)
+            if !isLibc, binding != .local, symbol.name == "malloc" { exportsMalloc = true }
+            result.symbols.append(symbol)
         }
         if exportsMalloc, result.kind == .other, file.contains(".so") { result.kind = .allocator }
         return result

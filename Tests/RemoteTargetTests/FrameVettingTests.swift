@@ -112,18 +112,22 @@ extension RemoteTargetTests {
             #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 
+        private func symbol(_ range: Range<UInt64>, _ name: StaticString) -> FrameMap.Symbol {
+            .init(range: range, bytes: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        }
+
         @Test func findsNamesByAddress() {
             let map = FrameMap(images: [
                 .init(range: 0x5000..<0x6000, kind: .loader, name: "ld.so"),
                 .init(
                     range: 0x1000..<0x2000, kind: .libc, name: "libc",
                     symbols: [
-                        .init(range: 0x1100..<0x1120, name: "read"), .init(range: 0x1100..<0x1120, name: "__read"),
-                        .init(range: 0x1040..<0x1050, name: "abs"),
+                        symbol(0x1100..<0x1120, "read"), symbol(0x1100..<0x1120, "__read"),
+                        symbol(0x1040..<0x1050, "abs"),
                     ]),
                 .init(
                     range: 0x3000..<0x4000, kind: .other, name: "main",
-                    symbols: [.init(range: 0x3100..<0x3200, name: "malloc")]),
+                    symbols: [symbol(0x3100..<0x3200, "malloc")]),
                 .init(range: 0x7000..<0x8000, kind: .allocator, name: "libjemalloc.so.2"),
             ])
             #expect(map.kind(at: 0x1100) == .libc(["read", "__read"]))
