@@ -39,8 +39,9 @@ test-arm64: sdk-arm64 ## Run the arm64 tests under emulation
 prove-arm64: sdk-arm64 ## The same at length: 20,000 programs, all scenarios, more kernels and processors
 	@LONG=yes PROGRAMS=20000 Tests/arm64/test.sh
 
-prove: setup ## Move every function of a corpus, x86_64 and arm64, and run it against the original: SEED=1 LIMIT=0 ARCH= FILES=
+prove: setup ## Move every function of a corpus, x86_64 and arm64, and run it against the original; try the command as it is installed: SEED=1 LIMIT=0 ARCH= FILES=
 	@Tests/Prove/prove.sh
+	@Tests/installed.sh
 
 prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5000 SEED=1, in every combination of -Onone and -O
 	@LONG=yes SIGNATURES=$(or $(SIGNATURES),5000) SEED=$(or $(SEED),1) Tests/calls/test.sh
@@ -48,8 +49,8 @@ prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5
 torture: setup ## Do to patched processes what they must not be harmed by, at length: ROWS="31 lies" SEED=1
 	@Tests/torture.sh $(if $(SEED),--seed $(SEED)) $(if $(TABLE),--table) $(ROWS)
 
-fuzz: setup ## Link objects that no compiler has made: SEED= SECONDS=60 INPUTS=A-B KEEP=
-	@Tests/fuzz.sh $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(KEEP),--keep $(KEEP))
+fuzz: setup ## Link objects that no compiler has made, or load libraries that no linker has: WHAT=libraries SEED= SECONDS=60 INPUTS=A-B KEEP=
+	@Tests/fuzz.sh $(WHAT) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(KEEP),--keep $(KEEP))
 
 matrix: setup ## Try every edit and every way to hold threads and to write text: SEED= EDITS=100 TABLE=yes ROWS="closures"
 	@Tests/matrix.sh $(if $(SEED),--seed $(SEED)) $(if $(EDITS),--edits $(EDITS)) $(if $(TABLE),--table) $(ROWS)
