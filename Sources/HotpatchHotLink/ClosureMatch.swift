@@ -230,8 +230,10 @@ public struct ClosureMatch: Sendable {
                 depths[closure] = inside.count
                 depth = max(depth, inside.count)
             }
+            let unnamed = unnamedParents(in: pieces, of: known)
             for closure in closures {
-                parents[closure] = parent(of: closure, in: pieces) ?? ClosureMatch.group(of: closure)
+                parents[closure] =
+                    parent(of: closure, in: pieces) ?? unnamed[closure] ?? ClosureMatch.group(of: closure)
             }
             let functions = Set(parents.values)
             for (name, piece) in pieces {
@@ -261,6 +263,21 @@ public struct ClosureMatch: Sendable {
                 end -= 1
             }
             return nil
+        }
+
+        /// Of closures whose names say nothing of who makes them: what initialises a global at its first use, and top-level code.
+        private func unnamedParents(in pieces: [String: Int], of closures: Set<String>) -> [String: String] {
+            var result: [String: String] = [:]
+            for (name, piece) in pieces where graph.pieces[piece].isFunction {
+                let function = SymbolKind.owner(of: name) ?? name
+                guard function.hasSuffix("_WZ") || function == "main" || function == "async_Main" else { continue }
+                for case .piece(let target, _) in graph.pieces[piece].references.map(\.target) {
+                    let found = graph.pieces[target].name
+                    let closure = found.hasSuffix("Tu") ? String(found.dropLast(2)) : found
+                    if closures.contains(closure) { result[closure] = function }
+                }
+            }
+            return result
         }
 
         /// Functions, static ones, initialisers, deinitialisers, accessors, default arguments, initialisers of variables, closures.

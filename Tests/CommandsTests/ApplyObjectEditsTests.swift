@@ -181,10 +181,10 @@ extension CommandTests {
             #expect(scale.victim.finish() == 0)
         }
 
-        /// Variables of top-level code are initialised where it runs, which it does once.
-        @Test func variablesOfTopLevelCode() throws {
+        /// Top-level code runs once, and initialises its variables; the closures that it has stored are edited as any.
+        @Test func topLevelCode() throws {
             var script = try Desk("Script", editing: ["Script", "main"], beside: [])
-            try script.expect(["script 5"], [""])
+            try script.expect(["(script 5!"], [""])
             let edit = try script.edited(
                 [],
                 shelf: [("let limit = 5", "let limit = 5\nlet more = [6]"), ("named(limit)", "named(limit + more[0])")])
@@ -194,11 +194,14 @@ extension CommandTests {
                 refused.errors.contains(
                     "Script.more : Swift.Array<Swift.Int>: it is new, and the top-level code that initialises it has begun: restart needed"
                 ), "\(refused)")
-            try script.expect(["script 5"], [""])
+            try script.expect(["(script 5!"], [""])
             try script.apply(("script", "text"), shelf: [("named(limit)", "named(limit * 2)")])
-            try script.expect(["text 10"], [""])
+            try script.expect(["(text 10!"], [""])
+            // Of closures that such code has stored, two are edited at once.
+            try script.apply(shelf: [("$0 + \"!\"", "$0 + \"?\""), ("\"(\" + $0", "\"[\" + $0")])
+            try script.expect(["[text 10?"], [""])
             try expectDone("revert", "--all", "--pid", script.victim.id)
-            try script.expect(["script 5"], [""])
+            try script.expect(["(script 5!"], [""])
             #expect(script.victim.finish() == 0)
         }
 

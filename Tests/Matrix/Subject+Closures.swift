@@ -109,6 +109,9 @@ extension Subject {
                 "stored closure in the initialiser of a global", "its body", [("{ $0 * 2 }", "{ $0 * 3 }")], .applied,
                 ["hooks": "11 30"]),
             Cell(
+                "stored closures in the initialiser of a global", "the bodies of two",
+                [("{ $0 + 1 }", "{ $0 + 4 }"), ("{ $0 * 2 }", "{ $0 * 4 }")], .applied, ["hooks": "14 40"]),
+            Cell(
                 "closure that is passed", "its body", [("{ $0 * 3 }", "{ $0 * 4 }")], .applied, ["passed": "[4, 8, 12]"]
             ),
             Cell(

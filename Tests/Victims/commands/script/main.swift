@@ -3,7 +3,8 @@
 #endif
 
 let limit = 5
-func told() -> String { named(limit) }
+let marks: [@Sendable (String) -> String] = [{ $0 + "!" }, { "(" + $0 }]
+func told() -> String { marks.reduce(named(limit)) { $1($0) } }
 print("ready")
 fflush(nil)
 while readLine() != nil {
