@@ -94,7 +94,10 @@ enum DebugSections {
         return result
     }
 
-    /// Writes into the sections of an object what a linker would if each section were at address 0: libdw reads numbers as they stand.
+    /// Where an object's code lies for libdw: of each section elsewhere, so that an address tells which function it is of.
+    static func address(ofSection index: Int) -> UInt64 { UInt64(index) << 40 }
+
+    /// Writes into the sections of an object what a linker would if all but its code were at address 0: libdw reads numbers as they stand.
     ///
     /// - Returns: false where an object is malformed, or compresses what is to be changed.
     private static func relocate(
@@ -117,7 +120,11 @@ enum DebugSections {
                 guard let symbol = symbols.value(Elf64_Sym.self, at: entry), raw.r_offset <= header.sh_size,
                     header.sh_size &- raw.r_offset >= UInt64(width)
                 else { return false }
-                let value = symbol.st_value &+ UInt64(bitPattern: raw.r_addend)
+                var value = symbol.st_value &+ UInt64(bitPattern: raw.r_addend)
+                let owner = Int(symbol.st_shndx)
+                if width == 8, file.sections.indices.contains(owner), file.sections[owner].isExecutable {
+                    value &+= address(ofSection: owner)
+                }
                 let place = Int(header.sh_offset &+ raw.r_offset)
                 if width == 8 {
                     copy.storeBytes(of: value, toByteOffset: place, as: UInt64.self)

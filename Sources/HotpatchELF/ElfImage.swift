@@ -158,6 +158,11 @@ public final class ElfImage: Sendable {
         sections.contains { ($0.name == ".debug_info" || $0.name == ".zdebug_info") && $0.type != UInt32(SHT_NOBITS) }
     }
 
+    /// Where the description (DWARF) of an object says that code lies, of which each section is at address 0.
+    package func codeAddress(inSection index: Int, _ offset: UInt64) -> UInt64 {
+        DebugSections.address(ofSection: index) &+ offset
+    }
+
     public func section(named name: String) -> ElfSection? { sections.first { $0.name == name } }
 
     /// Tells files of other contents apart, as hexadecimal digits: FNV-1a over 64 bits, which keeps nobody from making two of one digest.

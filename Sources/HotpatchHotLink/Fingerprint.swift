@@ -144,6 +144,9 @@ struct DescribedFunctions: Sendable {
         functions[name].map { Fingerprint(name, $0, isAsync: asyncs.contains(name)) }
     }
 
+    /// The type of what a function is given first: of a lambda, a pointer to what it captures.
+    func firstParameter(of name: String) -> String? { functions[name]?.parameters.first?.type }
+
     /// Whether an object describes a function as another does, so that its fingerprint is the same.
     func describes(_ name: String, like other: DescribedFunctions) -> Bool {
         functions[name] == other.functions[name] && asyncs.contains(name) == other.asyncs.contains(name)

@@ -6,6 +6,10 @@ import HotpatchSymbols
 public enum ConstantChange: Hashable, Sendable {
     /// A constant that lies in the program as it is, without references: these bytes in the living process make it new.
     case store(name: String, old: [UInt8], new: [UInt8])
+    /// Likewise a constant of C or C++ with references: tables of texts, of functions.
+    case relink(name: String)
+    /// A constant that only its file can name is larger or smaller: who uses it gets another one.
+    case resized(name: String)
     /// It keeps the value that it has in the process.
     case kept(name: String, reason: String)
     /// What initialises it at its first use has changed. Only a `let` may be given the new value; nil where that is not known.
@@ -13,9 +17,14 @@ public enum ConstantChange: Hashable, Sendable {
     /// New code cannot use what the process has.
     case impossible(name: String, reason: String)
 
-    /// - Parameter constants: the `let`s of both objects, as DWARF tells; nil where nothing is known of them.
-    public static func all(old: ObjectGraph, new: ObjectGraph, constants: Set<String>?) -> [ConstantChange] {
-        var reader = ConstantReader(old, new, constants)
+    /// - Parameters:
+    ///   - constants: the `let`s of both objects, as DWARF tells; nil where nothing is known of them.
+    ///   - renamed: the name that something of the new object has in the old one.
+    public static func all(
+        old: ObjectGraph, new: ObjectGraph, constants: Set<String>?,
+        renamed: @escaping (String) -> String = { $0 }
+    ) -> [ConstantChange] {
+        var reader = ConstantReader(old, new, constants, renamed)
         return reader.changes()
     }
 }
@@ -26,11 +35,14 @@ private struct ConstantReader {
     let constants: Set<String>?
     private var comparison: GraphComparison
 
-    init(_ old: ObjectGraph, _ new: ObjectGraph, _ constants: Set<String>?) {
+    init(
+        _ old: ObjectGraph, _ new: ObjectGraph, _ constants: Set<String>?, _ renamed: @escaping (String) -> String
+    ) {
         self.old = old
         self.new = new
         self.constants = constants
         comparison = GraphComparison(old, new)
+        comparison.rename(renamed)
     }
 
     mutating func changes() -> [ConstantChange] {
@@ -66,8 +78,11 @@ private struct ConstantReader {
             return .impossible(
                 name: name, reason: "it was a constant, which lies where nothing can be written, and is a variable now")
         }
-        let bytes = (Array(old.bytes(of: before)), Array(new.bytes(of: after)))
+        // Without what lies between it and the next.
+        let bytes = (Self.contents(of: before, in: old), Self.contents(of: after, in: new))
         let references = (old.pieces[before].references, new.pieces[after].references)
+        let isConstant = Self.isConstant(sections.0) && Self.isConstant(sections.1)
+        if isConstant, bytes.0.count != bytes.1.count, isOwn(after) { return .resized(name: name) }
         if references.0.isEmpty, references.1.isEmpty {
             if bytes.0 == bytes.1 { return nil }
             if sections.0.isWritable || sections.1.isWritable { return .kept(name: name, reason: "it is a variable") }
@@ -75,7 +90,30 @@ private struct ConstantReader {
             return .store(name: name, old: bytes.0, new: bytes.1)
         }
         var comparison = comparison
-        return comparison.areEqual(before, after) ? nil : .kept(name: name, reason: "it holds references")
+        if comparison.areEqual(before, after) { return nil }
+        let isTable = isConstant && !name.hasPrefix("$") && bytes.0.count == bytes.1.count
+        let isSimple = new.pieces[after].references.allSatisfy {
+            $0.row.subject == .symbol && $0.row.expression == .absolute && $0.row.byteCount == GotSlot.size
+        }
+        return isTable && isSimple ? .relink(name: name) : .kept(name: name, reason: "it holds references")
+    }
+
+    /// What the loader writes into and nobody after it is a constant, too.
+    private static func isConstant(_ section: ObjectFile.Section) -> Bool {
+        !section.isThreadLocal && (!section.isWritable || section.name.hasPrefix(".data.rel.ro"))
+    }
+
+    /// Whether it is one of C or C++ that no other file can name.
+    private func isOwn(_ piece: Int) -> Bool {
+        new.pieces[piece].symbols.allSatisfy {
+            let symbol = new.object.symbols[$0]
+            return symbol.binding == .local && !symbol.name.hasPrefix("$")
+        }
+    }
+
+    private static func contents(of piece: Int, in graph: ObjectGraph) -> [UInt8] {
+        let size = graph.size(of: piece)
+        return Array(graph.bytes(of: piece).prefix(size > 0 ? size : Int.max))
     }
 
     /// Variables by their symbols, and the pieces that they are.

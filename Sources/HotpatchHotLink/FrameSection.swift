@@ -104,3 +104,27 @@ struct FrameSection: Sendable {
         return (bytes, references)
     }
 }
+
+/// Which table says what functions do with exceptions (`.gcc_except_table`): what they catch may change, and their code not.
+struct ExceptionTables {
+    private var tables: [Int: (piece: Int, offset: Int)] = [:]
+
+    init(_ graph: ObjectGraph) throws {
+        let isTable = graph.object.sections.map { $0.name.hasPrefix(".gcc_except_table") }
+        guard isTable.contains(true) else { return }
+        let frames = try FrameSection(graph)
+        for (index, piece) in graph.pieces.enumerated() where piece.isFunction {
+            for case .piece(let target, let offset) in frames.references(of: index).lazy.map(\.target)
+            where isTable[graph.pieces[target].section] { tables[index] = (target, offset) }
+        }
+    }
+
+    /// Whether two functions, of the old and the new object, have equal ones, or none.
+    func isEqual(_ old: Int, _ other: ExceptionTables, _ new: Int, _ comparison: inout GraphComparison) -> Bool {
+        switch (tables[old], other.tables[new]) {
+        case (nil, nil): true
+        case (let left?, let right?): left.offset == right.offset && comparison.areEqual(left.piece, right.piece)
+        default: false
+        }
+    }
+}

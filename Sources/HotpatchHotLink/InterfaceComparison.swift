@@ -8,8 +8,9 @@ struct InterfaceComparison {
     let constants: Set<String>
     /// Where functions are declared.
     let lines: (old: [String: Int], new: [String: Int])
-    private let functions: (old: DescribedFunctions, new: DescribedFunctions)
+    let functions: (old: DescribedFunctions, new: DescribedFunctions)
     private let types: (old: [String: [String]], new: [String: [String]])
+    private let variables: (old: [String: ObjectDescriptions.Variable], new: [String: ObjectDescriptions.Variable])
 
     /// - Throws: `LinkError` where an object does not say.
     init(_ before: ElfImage, _ after: ElfImage) throws {
@@ -26,6 +27,7 @@ struct InterfaceComparison {
         lines = (old.lines, new.lines)
         constants = old.constants.intersection(new.constants)
         types = (old.types, new.types)
+        variables = (old.variables, new.variables)
     }
 
     /// What two closures capture.
@@ -79,9 +81,28 @@ struct InterfaceComparison {
     /// One sentence for each type that is laid out otherwise, without its full stop.
     func typeChanges() -> [String] {
         types.old.sorted { $0.key < $1.key }.compactMap { name, before in
-            guard let after = types.new[name], after != before else { return nil }
+            // What is made for lambdas has one name for several: `LambdaMatch` compares what those capture.
+            if name.contains("<lambda") || name.contains("(lambda") { return nil }
+            guard let after = types.new[name], after != before, !isExtended(before, after) else { return nil }
             return "\(Demangling.demangle(name) ?? name): \(change(before, after))"
         }
+    }
+
+    /// The variables of C and C++ that are of another type, and a sentence for each, likewise.
+    func variableChanges() -> [(name: String, reason: String)] {
+        variables.old.sorted { $0.key < $1.key }.compactMap { name, before in
+            guard let after = variables.new[name], after.type != before.type, !(after.isInteger && before.isInteger)
+            else { return nil }
+            let types = "its type is '\(after.type)' instead of '\(before.type)'"
+            return (name, "\(Demangling.demangle(name) ?? name): \(types)")
+        }
+    }
+
+    /// Whether an enumeration has got more constants, and nothing else has changed: what there was means what it meant.
+    private func isExtended(_ before: [String], _ after: [String]) -> Bool {
+        let constants = after.dropFirst()
+        return before.first == after.first && before.allSatisfy(after.contains)
+            && constants.allSatisfy { $0.contains(" = ") && !$0.contains(":") }
     }
 
     private func change(_ before: [String], _ after: [String]) -> String {

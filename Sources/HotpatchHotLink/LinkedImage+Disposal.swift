@@ -24,7 +24,11 @@ extension LinkedImage {
         } else if !layout.blocks.isEmpty || !layout.routines.isEmpty {
             disposal.obstacle = "it has thread-local variables"
         } else {
-            for place in linker.reached {
+            // Constants of the process that lead to it are as data of its own.
+            let tables = linker.edits.enumerated().flatMap { number, edit in
+                edit.tables.map { ObjectLinker.Place(edit: number, piece: $0.piece) }
+            }
+            for place in linker.reached + tables {
                 if let obstacle = obstacle(in: place, &disposal) {
                     disposal.obstacle = obstacle
                     break

@@ -340,23 +340,29 @@ struct LinkedImage {
             }
         }
         // Closures and others that the process has under other names, or not at all: for the object that comes after this one.
+        let reached = Set(linker.reached)
         for (number, edit) in linker.edits.enumerated() {
             for function in edit.removedFunctions {
                 result.identities.append((Baseline.removed(function.name), function.entry))
             }
-            for (index, piece) in edit.new.pieces.enumerated()
-            where !ClosureMatch.closureEnds(in: piece.name).isEmpty || edit.isAliased(index) {
+            for (index, piece) in edit.new.pieces.enumerated() where edit.isAliased(index) {
                 let ordinary = edit.ordinaryAddress(of: piece.name)
+                let place = ObjectLinker.Place(edit: number, piece: index)
                 switch edit.decisions[index].entry {
                 case .bind(let entry) where entry != ordinary:
                     result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
-                case .add where ordinary != nil && layout.entries[.init(edit: number, piece: index)] == nil:
+                case .add where ordinary != nil && layout.entries[place] == nil:
+                    result.identities.append((Baseline.alias(piece.name, edit.digest), .null))
+                case .take where ordinary != nil && !piece.isFunction && !reached.contains(place):
                     result.identities.append((Baseline.alias(piece.name, edit.digest), .null))
                 default: break
                 }
             }
         }
         result.stores += linker.edits.flatMap(\.stores)
+        for (number, edit) in linker.edits.enumerated() {
+            result.stores += try edit.tables.map { try store($0, of: number) }
+        }
         for (number, edit) in linker.edits.enumerated() {
             for slot in edit.slots {
                 let function = try address(of: slot.target, in: number, isFrame: false)
@@ -369,6 +375,25 @@ struct LinkedImage {
         result.calls = try registrations()
         result.disposal = disposal(of: result)
         return result
+    }
+
+    private func store(_ table: ObjectEdit.Table, of edit: Int) throws -> LinkPlan.Store {
+        let graph = linker.edits[edit].new
+        var bytes = Array(graph.bytes(of: table.piece).prefix(table.expected.count))
+        for reference in graph.pieces[table.piece].references {
+            let target = try address(of: reference.target, in: edit, isFrame: false)
+            let place = table.address + reference.offset
+            let value = reference.row.value(
+                subject: target.rawValue, addend: reference.addend, place: place, got: .null)
+            do throws(FixupProblem) { try reference.row.write(value, into: &bytes, at: reference.offset) } catch {
+                throw Fixup(
+                    row: reference.row, section: table.name, offset: UInt64(reference.offset),
+                    addend: reference.addend, symbol: graph.name(of: reference.target)
+                ).error(error)
+            }
+        }
+        return .init(
+            address: table.address, expected: table.expected, bytes: bytes, name: table.name, isConstant: true)
     }
 
     /// What later objects find something by: what has another name in the process than in its object is found by that of the object.

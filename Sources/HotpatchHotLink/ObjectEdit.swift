@@ -11,12 +11,15 @@ public struct ObjectEdit: Sendable {
     /// Of the new object.
     public let digest: String
     public let closures: ClosureMatch
+    private let numbered: NumberedNames
     /// Parallel to the new object's pieces.
     public private(set) var decisions: [LinkDecision]
     /// Of pieces that are patched: the baseline's.
     private(set) var partners: [Int: Int] = [:]
     /// Constants whose values the edit has changed.
     private(set) var stores: [LinkPlan.Store] = []
+    /// Constants that hold references, likewise.
+    private(set) var tables: [Table] = []
     /// Words of vtables that the edit gives another function to.
     private(set) var slots: [VtableSlot] = []
     /// Where the process has thread-locals of the new object, by their pieces.
@@ -36,6 +39,14 @@ public struct ObjectEdit: Sendable {
     private let live: LiveProgram
     private let moved: MovedFunctions
     private let oldNames: [String: Int]
+
+    /// A constant of the process, and the piece of the new object that tells what it is to hold.
+    struct Table: Sendable {
+        var piece: Int
+        var address: Address
+        var expected: [UInt8]
+        var name: String
+    }
 
     /// - Parameters:
     ///   - before: the object that runs.
@@ -57,6 +68,7 @@ public struct ObjectEdit: Sendable {
         baseline = try Baseline(self.old, digest: former, live: live)
         oldNames = self.old.named()
         try Self.checkOneFile(old, new)
+        try Self.checkStack(old, new)
         var comparison = GraphComparison(self.old, self.new)
         let interfaces = try InterfaceComparison(before, after)
         var closures = ClosureMatch(&comparison, described: interfaces.captures)
@@ -64,17 +76,26 @@ public struct ObjectEdit: Sendable {
             comparison.rename { [closures] in closures.renamed($0) }
         }
         self.closures = closures
+        numbered = try NumberedNames(&comparison, interfaces) {
+            live.identity(Baseline.alias($0, former)) == .null
+        }
+        comparison.rename { [closures, numbered] in numbered.renamed(closures.renamed($0)) }
         decisions = []
         try checkInterfaces(interfaces)
-        let changes = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants)
+        let changes = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants) {
+            [closures, numbered] in numbered.renamed(closures.renamed($0))
+        }
         makeAnew(changes, interfaces.constants)
         if !entries.isEmpty {
-            comparison.rename { [closures, entries] in entries.renamed(closures.renamed($0)) }
+            comparison.rename { [closures, numbered, entries] in
+                entries.renamed(numbered.renamed(closures.renamed($0)))
+            }
         }
         decisions = try decide(
             &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
         try compareValues(changes)
         noteRemovedConformances()
+        noteCalledOnce()
         for case (let piece, .patch(let entry)) in decisions.enumerated() {
             let name = name(of: piece)
             let callee = live.callee(name, at: entry)
@@ -101,13 +122,22 @@ public struct ObjectEdit: Sendable {
         }
     }
 
+    /// Stacks are made executable when the program, or a thread, starts.
+    private static func checkStack(_ old: ObjectFile, _ new: ObjectFile) throws {
+        guard new.needsExecutableStack, !old.needsExecutableStack else { return }
+        throw LinkError.unsupported(
+            path: new.path,
+            what: "it takes the address of a function inside a function, which needs a stack that can be executed",
+            remedy: "Pass what that function uses as an argument, or restart.")
+    }
+
     /// What the objects are part of.
     public var image: LoadedImage { live.image }
 
     /// The name that a piece of the new object goes by in the process.
     func name(of piece: Int) -> String { renamed(new.pieces[piece].name) }
 
-    private func renamed(_ name: String) -> String { entries.renamed(closures.renamed(name)) }
+    private func renamed(_ name: String) -> String { entries.renamed(numbered.renamed(closures.renamed(name))) }
 
     /// Whether others that are compiled anew are to find a function, or its record, where it was not: it is called otherwise.
     func isCalledOtherwiseByAll(_ piece: Int) -> Bool {
@@ -119,9 +149,11 @@ public struct ObjectEdit: Sendable {
     /// Where the process has what the old object defines under a name.
     func formerAddress(of name: String) -> Address? { oldNames[name].flatMap { baseline.places[$0]?.address } }
 
-    /// Whether something that is bound to the process has another name there.
+    /// Whether the process has, or may have, something under another name than this object: the name does not tell the next one.
     func isAliased(_ piece: Int) -> Bool {
-        oldNames[name(of: piece)].flatMap { baseline.places[$0]?.isAliased } ?? false
+        let own = new.pieces[piece].name
+        return !ClosureMatch.closureEnds(in: own).isEmpty || numbered.names[own] != nil
+            || oldNames[name(of: piece)].flatMap { baseline.places[$0]?.isAliased } ?? false
     }
 
     /// Where a name leads in the process, as long as no object says otherwise.
@@ -152,7 +184,6 @@ public struct ObjectEdit: Sendable {
     // MARK: Decisions
 
     private mutating func decide(_ comparison: inout GraphComparison, _ shift: LineShift) throws -> [LinkDecision] {
-        try checkNumberedVariables()
         let changed = try changedFunctions(&comparison, shift)
         try checkInitialisers(changed)
         try findThreadLocals()
@@ -234,14 +265,17 @@ public struct ObjectEdit: Sendable {
         }
         var (changed, edited): (Set<String>, Set<String>) = ([], [])
         var newParts: [String: Set<String>] = [:]
+        let tables = (try ExceptionTables(old), try ExceptionTables(new))
         for (index, piece) in new.pieces.enumerated() where piece.isFunction && !piece.name.isEmpty {
             let name = name(of: index)
             let owner = SymbolKind.owner(of: name)
             if let owner { newParts[owner, default: []].insert(name) }
-            guard let partner = oldNames[name], old.pieces[partner].isFunction, comparison.areEqual(partner, index)
+            guard let partner = oldNames[name], old.pieces[partner].isFunction, comparison.areEqual(partner, index),
+                tables.0.isEqual(partner, tables.1, index, &comparison)
             else {
                 changed.insert(owner ?? name)
                 if let partner = oldNames[name], comparison.haveEqualReferences(partner, index),
+                    tables.0.isEqual(partner, tables.1, index, &comparison),
                     shift.explains(
                         Array(old.bytes(of: partner)), Array(new.bytes(of: index)),
                         of: SymbolKind.owner(of: piece.name) ?? piece.name)
@@ -273,11 +307,20 @@ public struct ObjectEdit: Sendable {
             }
         }
         let told = Set(called.map(\.function))
-        called += interfaces.functionChanges(opaque: told) { closures.renamed($0) }
-        reasons += interfaces.typeChanges()
+        called += interfaces.functionChanges(opaque: told) { numbered.renamed(closures.renamed($0)) }
+        let named = new.named()
+        let variables = interfaces.variableChanges().filter { name, _ in
+            // Of another size, it is told by that.
+            guard let before = oldNames[name], let after = named[name] else { return true }
+            return old.size(of: before) == new.size(of: after)
+        }
+        reasons += interfaces.typeChanges() + variables.map(\.reason) + sharedNameChanges()
         if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
         notes += closures.unmatchedOld.filter(mayBeStored).map { interfaces.kept($0).description }
+        notes += numbered.unmatchedLambdas.map {
+            "\($0): it is gone, or captures otherwise than before: where it is stored, it stays as it is"
+        }
         guard !overrides.isEmpty else { return }
         let found = try VtableSlot.all(overrides, in: new, live) { name in
             formerAddress(of: name) ?? live.address(ofUndefined: name)
@@ -296,6 +339,37 @@ public struct ObjectEdit: Sendable {
                     return !reference.row.isCall || piece.kind.isUnstable
                 }
         }
+    }
+
+    /// Names of C and C++ that are another's, too (`alias`), in only one of the objects: what uses the one uses the other in the process.
+    private func sharedNameChanges() -> [String] {
+        func places(_ graph: ObjectGraph) -> [String: Int] {
+            var result: [String: Int] = [:]
+            for (index, piece) in graph.pieces.enumerated() where !piece.range.isEmpty {
+                for symbol in piece.symbols where !graph.object.symbols[symbol].name.hasPrefix("$") {
+                    result[graph.object.symbols[symbol].name] = index
+                }
+            }
+            return result
+        }
+        let (before, after) = (places(old), places(new))
+        func other(_ name: String, _ here: (graph: ObjectGraph, names: [String: Int]), _ there: [String: Int])
+            -> String?
+        {
+            guard let piece = here.names[name], let place = there[name] else { return nil }
+            return here.graph.pieces[piece].symbols.lazy.map { here.graph.object.symbols[$0].name }.first {
+                $0 != name && there[$0].map { $0 != place } ?? false
+            }
+        }
+        var reasons: [String] = []
+        for name in before.keys.sorted() {
+            if let former = other(name, (old, before), after) {
+                reasons.append("\(display(name)): it was another name of \(display(former)), and is not any more")
+            } else if let now = other(name, (new, after), before) {
+                reasons.append("\(display(name)): it is another name of \(display(now)) now")
+            }
+        }
+        return reasons
     }
 
     /// Gives functions entries of their own that are called otherwise, where all who call them are in the object.
@@ -329,6 +403,10 @@ public struct ObjectEdit: Sendable {
 
     /// Lets constants that are initialised at their first use be so once more, where what initialises them has changed.
     private mutating func makeAnew(_ changes: [ConstantChange], _ constants: Set<String>) {
+        for case .resized(let name) in changes {
+            entries.variables.insert(name)
+            notes.append("\(display(name)): it has another size: what holds its address goes on with the former one")
+        }
         for case .lazy(let name, _, _) in changes {
             let constant = LazyConstant(name, old: old, new: new, constants: constants)
             if let constant, constant.obstacle == nil,
@@ -353,7 +431,12 @@ public struct ObjectEdit: Sendable {
             case .kept(let name, _) where isTaken(name): break
             case .kept(let name, let reason): notes.append("\(display(name)): its value is kept: \(reason)")
             // Made anew, or told of.
-            case .lazy: break
+            case .lazy, .resized: break
+            case .relink(let name):
+                guard let place = oldNames[name].flatMap({ baseline.places[$0] }), let piece = named[name],
+                    let was = try? live.memory.bytes(at: place.address, count: new.size(of: piece))
+                else { continue }
+                tables.append(Table(piece: piece, address: place.address, expected: was, name: display(name)))
             case .impossible(let name, let reason): reasons.append("\(display(name)): \(reason)")
             case .store(let name, let was, let bytes):
                 guard let place = oldNames[name].flatMap({ baseline.places[$0] }) else { continue }
@@ -370,6 +453,8 @@ public struct ObjectEdit: Sendable {
             if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
             let sizes = (old.size(of: partner), new.size(of: index))
             // What is larger would reach into what lies behind it. Of Swift's records, each has been compared.
+            // Of lambdas, the text has their numbers in it.
+            if name.hasPrefix("_ZTS") { continue }
             if sizes.0 != sizes.1, !name.hasPrefix("$s") || name.hasSuffix("vp") || name.hasSuffix("vpZ") {
                 reasons.append("\(display(name)): it had \(sizes.0) bytes, and has \(sizes.1) now")
             }
@@ -409,34 +494,49 @@ public struct ObjectEdit: Sendable {
 
     private func display(_ name: String) -> String { Demangling.demangle(name) ?? name }
 
-    /// gcc numbers the static variables of functions: where one comes or goes, the numbers of the others say nothing.
-    private func checkNumberedVariables() throws {
-        func counts(_ graph: ObjectGraph) -> [String: Int] {
-            var result: [String: Int] = [:]
-            for piece in graph.pieces
-            where !piece.isFunction && !piece.kind.isAnonymous && !piece.name.hasPrefix("$") {
-                let base = SymbolKind.withoutNumber(piece.name)
-                if base != piece.name, graph.object.sections[piece.section].isWritable { result[base, default: 0] += 1 }
+    /// What runs when the program starts or ends, and has run, or is not known to who runs it.
+    private mutating func noteCalledOnce() {
+        func functions(_ graph: ObjectGraph, _ sections: [String]) -> Set<Int> {
+            var result: Set<Int> = []
+            for piece in graph.pieces {
+                let name = graph.object.sections[piece.section].name
+                guard sections.contains(where: name.hasPrefix) else { continue }
+                for case .piece(let target, _) in piece.references.lazy.map(\.target)
+                where graph.pieces[target].isFunction && !graph.pieces[target].name.isEmpty {
+                    result.insert(target)
+                }
             }
             return result
         }
-        let (before, after) = (counts(old), counts(new))
-        guard
-            let name = before.keys.sorted().first(where: {
-                before[$0] != after[$0] && (before[$0]! > 1 || (after[$0] ?? 0) > 1)
-            })
-        else { return }
-        throw LinkError.unsupported(
-            path: new.object.path,
-            what:
-                "it had \(before[name]!) static variables called \(name) in its functions, and has \(after[name] ?? 0) now, which "
-                + "only their order tells apart", remedy: "Give them different names, or restart.")
+        func names(_ sections: [String]) -> (old: Set<String>, new: [(name: String, piece: Int)]) {
+            // Those of C++ globals are told of already.
+            let now = functions(new, sections).map { (name(of: $0), $0) }.filter { !$0.0.hasPrefix("_GLOBAL__sub_") }
+            return (Set(functions(old, sections).map { old.pieces[$0].name }), now.sorted { $0.0 < $1.0 })
+        }
+        let starting = names([".init_array", ".preinit_array", ".ctors"])
+        for (name, piece) in starting.new {
+            if !starting.old.contains(name) {
+                notes.append("\(display(name)): it runs when the program starts, and was not run")
+            } else {
+                switch decisions[piece] {
+                case .patch, .repoint:
+                    notes.append("\(display(name)): it has run when the program started, and was not run again")
+                default: break
+                }
+            }
+        }
+        let ending = names([".fini_array", ".dtors"])
+        for (name, _) in ending.new where !ending.old.contains(name) {
+            notes.append(
+                "\(display(name)): it runs when the program ends, and will not: the process does not know of it")
+        }
     }
 
     /// What initialises the globals of a C++ file has run when the program started.
     private func checkInitialisers(_ changed: Set<String>) throws {
         let names = [
             "_GLOBAL__sub_I_", "__cxx_global_var_init", "_Z41__static_initialization_and_destruction_0", "__tls_init",
+            "_ZTH",
         ]
         guard changed.contains(where: { name in names.contains { name.hasPrefix($0) } }) else { return }
         throw LinkError.unsupported(

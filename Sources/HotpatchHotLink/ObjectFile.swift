@@ -14,6 +14,9 @@ public struct ObjectFile: Sendable {
     /// In file order; a symbol's index is its place. The first is the null symbol.
     public let symbols: [Symbol]
 
+    /// Its code builds code on the stack: functions inside functions whose addresses are taken.
+    var needsExecutableStack: Bool { sections.contains { $0.name == ".note.GNU-stack" && $0.isExecutable } }
+
     /// Nothing of it runs: an object of a source that says nothing.
     public var definesNoFunction: Bool {
         !symbols.contains { $0.isFunction && $0.section != nil && $0.binding != .weak }
@@ -134,7 +137,8 @@ public struct ObjectFile: Sendable {
                     name: section.name, type: section.type, flags: section.flags, alignment: Int(alignment),
                     bytes: bytes))
         }
-        let symbols = try Self.symbols(of: elf, read)
+        var symbols = try Self.symbols(of: elf, read)
+        let common = try Self.commonSection(&symbols, at: read.count, elf.path)
         for section in sections where section.type == UInt32(SHT_RELA) || section.type == UInt32(SHT_REL) {
             guard let target = Int(exactly: section.info), read.indices.contains(target) else {
                 throw malformed("\(section.name) changes section \(section.info), which does not exist")
@@ -168,8 +172,30 @@ public struct ObjectFile: Sendable {
                 ($0.element.offset, $0.offset) < ($1.element.offset, $1.offset)
             }.map(\.element)
         }
-        self.sections = read
+        self.sections = read + common
         self.symbols = symbols
+    }
+
+    /// Gives variables that no file initialises a section of their own, as a linker does: nothing else tells them from others.
+    private static func commonSection(_ symbols: inout [Symbol], at section: Int, _ path: String) throws -> [Section] {
+        var (size, alignment) = (0, 1)
+        for index in symbols.indices {
+            guard case .common(let own) = symbols[index].place else { continue }
+            size = (size + own - 1) & ~(own - 1)
+            alignment = max(alignment, own)
+            symbols[index].place = .section(section)
+            symbols[index].value = size
+            size += symbols[index].size
+            guard size <= largestSection else {
+                throw LinkError.malformed(path: path, what: "its common variables have more than \(size) bytes")
+            }
+        }
+        guard alignment > 1 || size > 0 else { return [] }
+        return [
+            Section(
+                name: "COMMON", type: UInt32(SHT_NOBITS), flags: UInt64(SHF_ALLOC | SHF_WRITE), alignment: alignment,
+                bytes: [UInt8](repeating: 0, count: size))
+        ]
     }
 
     private static func symbols(of elf: ElfImage, _ sections: [Section]) throws -> [Symbol] {

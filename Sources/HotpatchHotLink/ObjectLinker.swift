@@ -68,7 +68,8 @@ public struct ObjectLinker: Sendable {
 
     /// Whether the process would be changed.
     public var changesNothing: Bool {
-        reached.isEmpty && records.isEmpty && edits.allSatisfy { $0.stores.isEmpty && $0.slots.isEmpty }
+        reached.isEmpty && records.isEmpty
+            && edits.allSatisfy { $0.stores.isEmpty && $0.tables.isEmpty && $0.slots.isEmpty }
     }
 
     func piece(_ place: Place) -> ObjectGraph.Piece { edits[place.edit].new.pieces[place.piece] }
@@ -99,6 +100,11 @@ public struct ObjectLinker: Sendable {
         }
         for edit in edits { frames.append(try FrameSection(edit.new)) }
         var missing: Set<String> = []
+        for (number, edit) in edits.enumerated() {
+            for reference in edit.tables.flatMap({ edit.new.pieces[$0.piece].references }) {
+                try follow(reference, in: number, &missing)
+            }
+        }
         var next = 0
         while next < reached.count {
             let place = reached[next]
@@ -106,22 +112,7 @@ public struct ObjectLinker: Sendable {
             let piece = piece(place)
             var references = piece.references
             if piece.isFunction { references += frames[place.edit].references(of: place.piece) }
-            for reference in references {
-                switch definition(of: reference.target, in: place.edit) {
-                case .piece(let target):
-                    if decision(target).isTaken { mark(target) }
-                    try check(reference, leadsTo: target)
-                case .symbol(let name, let isWeak):
-                    if reference.row.isThreadLocal {
-                        otherThreadLocals[name] = try live.threadLocal(
-                            name, file: nil, isElsewhere: true, for: edits[place.edit].new.object.path)
-                        if otherThreadLocals[name] == nil { missing.insert(name) }
-                    } else if !isWeak, live.address(ofUndefined: name) == nil {
-                        try checkIndirect(reference.target, in: place.edit)
-                        missing.insert(name)
-                    }
-                }
-            }
+            for reference in references { try follow(reference, in: place.edit, &missing) }
             guard missing.isEmpty else { continue }
             if try checkThreadLocals(place) {
                 missing.formUnion(
@@ -137,6 +128,26 @@ public struct ObjectLinker: Sendable {
         }
         reached.sort { ($0.edit, $0.piece) < ($1.edit, $1.piece) }
         sections.sort { ($0.edit, $0.section) < ($1.edit, $1.section) }
+    }
+
+    /// Takes what a reference leads to, where the process does not have it.
+    private mutating func follow(
+        _ reference: ObjectGraph.Reference, in edit: Int, _ missing: inout Set<String>
+    ) throws {
+        switch definition(of: reference.target, in: edit) {
+        case .piece(let target):
+            if decision(target).isTaken { mark(target) }
+            try check(reference, leadsTo: target)
+        case .symbol(let name, let isWeak):
+            if reference.row.isThreadLocal {
+                otherThreadLocals[name] = try live.threadLocal(
+                    name, file: nil, isElsewhere: true, for: edits[edit].new.object.path)
+                if otherThreadLocals[name] == nil { missing.insert(name) }
+            } else if !isWeak, live.address(ofUndefined: name) == nil {
+                try checkIndirect(reference.target, in: edit)
+                missing.insert(name)
+            }
+        }
     }
 
     /// Whether another of these files has a function, too, that the process has once: each that uses it has it (`inline` of C++).

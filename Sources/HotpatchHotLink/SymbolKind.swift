@@ -31,9 +31,10 @@ struct SymbolKind: Hashable, Sendable {
 
     private static let anonymous: [StaticString] = [
         ".L", "symbolic ", "got.", "get_", "associated conformance ", "keypath", "l__swift5_reflection_descriptor",
+        "GCC_except_table",
     ]
 
-    private static let unstableHelpers: [StaticString] = ["__swift_", "GCC_except_table", "__clang_"]
+    private static let unstableHelpers: [StaticString] = ["__swift_", "__clang_"]
 
     /// Partial applications, reabstraction thunks, once-functions, lazy accessors, key-path accessors and helpers, merged functions, and
     /// records of the first two (swift/docs/ABI/Mangling.rst).

@@ -29,12 +29,21 @@ public struct ObjectDescriptions: Sendable {
 
     /// Of structures, classes, unions and enumerations of C and C++: a line for each fact that code relies on.
     public private(set) var types: [String: [String]] = [:]
+    /// Of variables of C and C++ that no function has for itself. Of an array the first dimension is left out, which its size tells.
+    public private(set) var variables: [String: Variable] = [:]
+
+    public struct Variable: Hashable, Sendable {
+        public var type: String
+        /// Its bits mean a number to whoever reads as many of them.
+        public var isInteger: Bool
+    }
 
     /// Nil where the file has no DWARF, or there is nothing to read it with.
     public init?(of file: ElfImage, time: ReadingTime = ReadingTime()) {
         guard file.hasDebugInfo else { return nil }
         let read = file.debugging.withDwarf { dwarf in
             var result = ObjectDescriptions()
+            result.symbols = Self.symbols(of: file)
             result.read(dwarf, time, "the descriptions (DWARF) of \(file.path)")
             return result
         }
@@ -43,6 +52,20 @@ public struct ObjectDescriptions: Sendable {
     }
 
     private init() {}
+
+    /// Of an object, the names of its functions by where `DebugSections` puts them.
+    private var symbols: [UInt64: [String]] = [:]
+
+    private static func symbols(of file: ElfImage) -> [UInt64: [String]] {
+        guard file.fileType == UInt16(ET_REL), let table = file.staticTable else { return [:] }
+        var result: [UInt64: [String]] = [:]
+        for index in 0..<table.count where table[index].type == UInt8(STT_FUNC) {
+            guard let name = table.rawName(table[index]), table[index].st_shndx != 0 else { continue }
+            let address = file.codeAddress(inSection: Int(table[index].st_shndx), table[index].st_value)
+            result[address, default: []].append(String(decoding: name, as: UTF8.self))
+        }
+        return result
+    }
 
     private mutating func read(_ dwarf: OpaquePointer, _ time: ReadingTime, _ subject: String) {
         var offset: Dwarf_Off = 0
@@ -61,6 +84,7 @@ public struct ObjectDescriptions: Sendable {
     /// Depth first with a stack of its own: the nesting comes from the file.
     private mutating func read(unit: inout Dwarf_Die, _ time: ReadingTime, _ subject: String) {
         let isSwift = libdw.dwarf_srclang(&unit) == DW_LANG_Swift
+        let isCxx = Self.cxx.contains(Int(libdw.dwarf_srclang(&unit)))
         // What types of C and C++ are declared in, each with what that is in; the unit is the first.
         var scopes = [Scope()]
         var stack: [(die: Dwarf_Die, scope: Int)] = []
@@ -76,27 +100,35 @@ public struct ObjectDescriptions: Sendable {
             switch Int(libdw.dwarf_tag(&die)) {
             case DW_TAG_subprogram:
                 // Functions inside others are described inside them.
-                if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = Self.symbol(&die) {
-                    inside = name
+                inside = Self.symbol(&die) ?? ""
+                if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = symbol(ofCode: &die, isCxx) {
                     functions[name] = Self.function(&die, name, isSwift)
-                    if let line = Self.number(&die, DW_AT_decl_line), line > 0 { lines[name] = Int(clamping: line) }
+                    // Of what a class declares, the declaration tells.
+                    let line = Self.number(&die, DW_AT_decl_line, isInherited: isCxx)
+                    if let line, line > 0 { lines[name] = Int(clamping: line) }
                 }
             case DW_TAG_variable:
+                guard isSwift else {
+                    read(variable: &die, in: scope, of: scopes)
+                    continue
+                }
                 // Only what has storage of its own has a linkage name.
-                guard isSwift, let name = Self.text(&die, DW_AT_linkage_name) else { continue }
+                guard let name = Self.text(&die, DW_AT_linkage_name) else { continue }
                 if DebugFacts.isConstant(&die) == true { constants.insert(name) }
                 continue
             case DW_TAG_structure_type where !isSwift, DW_TAG_class_type where !isSwift,
                 DW_TAG_union_type where !isSwift,
                 DW_TAG_enumeration_type where !isSwift:
                 inside = Self.text(&die, DW_AT_name)
-                if let own = Self.text(&die, DW_AT_linkage_name) ?? inside,
-                    let size = Self.number(&die, DW_AT_byte_size)
+                if let own = Self.text(&die, DW_AT_linkage_name) ?? inside {
+                    add(type: &die, Self.name(own, in: scope, of: scopes))
+                }
+            case DW_TAG_typedef where !isSwift:
+                // C has no other name for most of its types: `typedef struct { … } point`.
+                if var type = Self.referred(from: &die), Self.isAggregate(&type), Self.text(&type, DW_AT_name) == nil,
+                    Self.text(&type, DW_AT_linkage_name) == nil, let own = Self.text(&die, DW_AT_name)
                 {
-                    let facts = ["\(size) bytes"] + Self.members(of: &die)
-                    let name = Self.name(own, in: scope, of: scopes)
-                    // Two functions may have a type of one name each.
-                    if types[name].map({ $0 != facts }) ?? false { types[name]! += facts } else { types[name] = facts }
+                    add(type: &type, Self.name(own, in: scope, of: scopes))
                 }
             case DW_TAG_namespace where !isSwift: inside = Self.text(&die, DW_AT_name)
             default: break
@@ -104,12 +136,46 @@ public struct ObjectDescriptions: Sendable {
             var inner = Dwarf_Die()
             if stack.count < 4096, libdw.dwarf_haschildren(&die) > 0, libdw.dwarf_child(&die, &inner) == 0 {
                 if !isSwift, let inside, scopes[scope].depth < Scope.deepest {
-                    scopes.append(Scope(name: inside, outer: scope, depth: scopes[scope].depth + 1))
+                    let isFunction = scopes[scope].isFunction || libdw.dwarf_tag(&die) == DW_TAG_subprogram
+                    scopes.append(
+                        Scope(name: inside, outer: scope, depth: scopes[scope].depth + 1, isFunction: isFunction))
                     scope = scopes.count - 1
                 }
                 stack.append((inner, scope))
             }
         }
+    }
+
+    private static let cxx = [
+        DW_LANG_C_plus_plus, DW_LANG_C_plus_plus_03, DW_LANG_C_plus_plus_11, DW_LANG_C_plus_plus_14,
+        // Of C++17 and C++20, which older headers do not name.
+        0x2a, 0x2b,
+    ]
+
+    /// As linkers know it. C has no mangled names; g++ tells none of lambdas, and of templates that are made for them.
+    private func symbol(ofCode die: inout Dwarf_Die, _ isCxx: Bool) -> String? {
+        if let name = Self.text(&die, DW_AT_linkage_name) { return name }
+        let name = Self.text(&die, DW_AT_name)
+        var low: Dwarf_Addr = 0
+        let found = libdw.dwarf_lowpc(&die, &low) == 0 ? symbols[UInt64(low)] : nil
+        if let name, found?.contains(name) ?? !isCxx { return name }
+        return found?.first
+    }
+
+    private mutating func add(type die: inout Dwarf_Die, _ name: String) {
+        guard let size = Self.number(&die, DW_AT_byte_size) else { return }
+        let facts = ["\(size) bytes"] + Self.members(of: &die)
+        // Two functions may have a type of one name each.
+        if types[name].map({ $0 != facts }) ?? false { types[name]! += facts } else { types[name] = facts }
+    }
+
+    private mutating func read(variable die: inout Dwarf_Die, in scope: Int, of scopes: [Scope]) {
+        // What a function has for itself may be no variable at all in the next object: an optimiser's choice.
+        guard !scopes[scope].isFunction, libdw.dwarf_hasattr(&die, UInt32(DW_AT_declaration)) != 1,
+            let own = Self.text(&die, DW_AT_linkage_name) ?? Self.text(&die, DW_AT_name),
+            let type = Self.type(of: &die, isSwift: false, isVariable: true)
+        else { return }
+        variables[Self.name(own, in: scope, of: scopes)] = Variable(type: type, isInteger: Self.isInteger(&die))
     }
 
     /// A namespace, a type or a function that types are declared in.
@@ -118,6 +184,7 @@ public struct ObjectDescriptions: Sendable {
         /// What that is declared in.
         var outer = 0
         var depth = 0
+        var isFunction = false
 
         /// No source nests types so deeply, but a file can say that it does: each name has all of these in it.
         static let deepest = 32
@@ -149,7 +216,7 @@ public struct ObjectDescriptions: Sendable {
     }
 
     /// Members, bases and virtual functions, each with where it is; constants with their values.
-    private static func members(of die: inout Dwarf_Die) -> [String] {
+    private static func members(of die: inout Dwarf_Die, depth: Int = 0) -> [String] {
         var facts: [String] = []
         DebugFacts.forEachChild(of: &die) { child in
             let name = text(&child, DW_AT_name) ?? ""
@@ -160,7 +227,8 @@ public struct ObjectDescriptions: Sendable {
                 let place = number(&child, DW_AT_data_member_location) ?? 0
                 let bits = number(&child, DW_AT_data_bit_offset).map { " bit \($0)" } ?? ""
                 let width = number(&child, DW_AT_bit_size).map { " of \($0) bits" } ?? ""
-                facts.append("\(name): \(type(of: &child, isSwift: false) ?? "") at \(place)\(bits)\(width)")
+                let type = type(of: &child, isSwift: false, depth: depth) ?? ""
+                facts.append("\(name): \(type) at \(place)\(bits)\(width)")
             case DW_TAG_enumerator: facts.append("\(name) = \(number(&child, DW_AT_const_value) ?? 0)")
             case DW_TAG_subprogram:
                 guard libdw.dwarf_hasattr(&child, UInt32(DW_AT_virtuality)) == 1 else { return }
@@ -171,16 +239,21 @@ public struct ObjectDescriptions: Sendable {
         return facts
     }
 
-    private static func number(_ die: inout Dwarf_Die, _ key: Int) -> UInt64? {
+    /// - Parameter isInherited: also where something else says it, which this is the definition of.
+    private static func number(_ die: inout Dwarf_Die, _ key: Int, isInherited: Bool = false) -> UInt64? {
         var attribute = Dwarf_Attribute()
         var value: Dwarf_Word = 0
-        guard libdw.dwarf_attr(&die, UInt32(key), &attribute) != nil,
+        let found =
+            isInherited
+            ? libdw.dwarf_attr_integrate(&die, UInt32(key), &attribute)
+            : libdw.dwarf_attr(&die, UInt32(key), &attribute)
+        guard found != nil,
             libdw.dwarf_formudata(&attribute, &value) == 0
         else { return nil }
         return UInt64(value)
     }
 
-    /// As linkers know it: C has no mangled names.
+    /// The name that other names may begin with.
     private static func symbol(_ die: inout Dwarf_Die) -> String? {
         text(&die, DW_AT_linkage_name) ?? text(&die, DW_AT_name)
     }
@@ -190,28 +263,101 @@ public struct ObjectDescriptions: Sendable {
         guard libdw.dwarf_attr_integrate(&die, UInt32(key), &attribute) != nil,
             let text = libdw.dwarf_formstring(&attribute)
         else { return nil }
-        return String(cString: text)
+        let name = String(cString: text)
+        return key == DW_AT_name && name.utf8.count < 8192 && name.utf8.contains(UInt8(ascii: ":"))
+            ? withoutPlaces(name) : name
     }
 
-    /// The name of something's type. A value of a generic Swift type is described as the one member of a structure without a name.
-    private static func type(of die: inout Dwarf_Die, isSwift: Bool) -> String? {
-        var (die, modifiers) = (die, "")
+    /// A name without the lines of what has none in it, which clang tells: `_Head_base<0UL, (lambda at main.cpp:97:36), false>`.
+    private static func withoutPlaces(_ name: String) -> String {
+        let bytes = Array(name.utf8)
+        var result: [UInt8] = []
+        var position = 0
+        func isNumber(endingAt end: Int) -> Int? {
+            var start = end
+            while start > 0, bytes[start - 1] >= UInt8(ascii: "0"), bytes[start - 1] <= UInt8(ascii: "9") { start -= 1 }
+            return start < end && start > 0 && bytes[start - 1] == UInt8(ascii: ":") ? start - 1 : nil
+        }
+        while position < bytes.count {
+            if bytes[position...].starts(with: " at ".utf8),
+                let end = bytes[position...].indices.first(where: { index in
+                    bytes[index] == UInt8(ascii: ")")
+                        && isNumber(endingAt: index).flatMap { isNumber(endingAt: $0) }.map { $0 > position } ?? false
+                })
+            {
+                position = end
+            }
+            result.append(bytes[position])
+            position += 1
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    /// What DW_AT_type leads to.
+    private static func referred(from die: inout Dwarf_Die) -> Dwarf_Die? {
+        var attribute = Dwarf_Attribute()
+        var type = Dwarf_Die()
+        guard libdw.dwarf_attr_integrate(&die, UInt32(DW_AT_type), &attribute) != nil,
+            libdw.dwarf_formref_die(&attribute, &type) != nil
+        else { return nil }
+        return type
+    }
+
+    /// Whether something is a plain number, of whatever width.
+    private static func isInteger(_ die: inout Dwarf_Die) -> Bool {
+        var current: Dwarf_Die? = referred(from: &die)
         for _ in 0..<16 {
-            var attribute = Dwarf_Attribute()
-            var type = Dwarf_Die()
-            guard libdw.dwarf_attr_integrate(&die, UInt32(DW_AT_type), &attribute) != nil,
-                libdw.dwarf_formref_die(&attribute, &type) != nil
-            else { return modifiers.isEmpty ? nil : "void" + modifiers }
-            if isSwift, let name = text(&type, DW_AT_linkage_name) { return name + modifiers }
+            guard var type = current else { return false }
             switch Int(libdw.dwarf_tag(&type)) {
-            case DW_TAG_const_type: if !isSwift { modifiers = " const" + modifiers }
-            case DW_TAG_volatile_type, DW_TAG_restrict_type, DW_TAG_atomic_type: break
+            case DW_TAG_const_type, DW_TAG_volatile_type, DW_TAG_atomic_type, DW_TAG_typedef:
+                current = referred(from: &type)
+            case DW_TAG_base_type:
+                let encodings = [DW_ATE_signed, DW_ATE_unsigned, DW_ATE_signed_char, DW_ATE_unsigned_char]
+                return number(&type, DW_AT_encoding).map { encodings.contains(Int($0)) } ?? false
+            default: return false
+            }
+        }
+        return false
+    }
+
+    private static func isAggregate(_ die: inout Dwarf_Die) -> Bool {
+        [DW_TAG_structure_type, DW_TAG_class_type, DW_TAG_union_type, DW_TAG_enumeration_type].contains(
+            Int(libdw.dwarf_tag(&die)))
+    }
+
+    /// How deep what has no name lies in what has none: such types are told by their members.
+    private static let deepest = 4
+
+    /// The name of something's type. A value of a generic Swift type is described as the one member of a structure without a name. Of C and
+    /// C++ it is what code relies on: what a `typedef` stands for, without `const`.
+    /// - Parameter isVariable: it is that of a variable, which has the first dimension of an array for itself.
+    private static func type(
+        of die: inout Dwarf_Die, isSwift: Bool, isVariable: Bool = false, depth: Int = 0
+    ) -> String? {
+        var (die, modifiers, isFirst) = (die, "", isVariable)
+        var alias: String?
+        for _ in 0..<32 {
+            guard var type = referred(from: &die) else { return modifiers.isEmpty ? nil : "void" + modifiers }
+            if isSwift, let name = text(&type, DW_AT_linkage_name) { return name + modifiers }
+            let tag = Int(libdw.dwarf_tag(&type))
+            switch tag {
+            case DW_TAG_const_type, DW_TAG_volatile_type, DW_TAG_restrict_type, DW_TAG_atomic_type: break
             case DW_TAG_pointer_type: modifiers = "*" + modifiers
             case DW_TAG_reference_type: modifiers = "&" + modifiers
             case DW_TAG_rvalue_reference_type: modifiers = "&&" + modifiers
-            case DW_TAG_subroutine_type: return "function" + modifiers
+            case DW_TAG_array_type where !isSwift: modifiers = dimensions(of: &type, isFirst: isFirst) + modifiers
+            case DW_TAG_typedef where !isSwift: alias = text(&type, DW_AT_name)
+            case DW_TAG_subroutine_type:
+                guard !isSwift, depth < deepest else { return "function" + modifiers }
+                return signature(of: &type, depth + 1) + modifiers
             default:
                 if let name = text(&type, DW_AT_name) { return name + modifiers }
+                if !isSwift {
+                    guard isAggregate(&type), depth < deepest else { return (alias ?? "") + modifiers }
+                    if let name = alias ?? text(&type, DW_AT_linkage_name) { return name + modifiers }
+                    let members = members(of: &type, depth: depth + 1).joined(separator: "; ")
+                    return "{ \(members) }" + modifiers
+                }
                 var member: Dwarf_Die?
                 DebugFacts.forEachChild(of: &type) { child in
                     if member == nil, libdw.dwarf_tag(&child) == DW_TAG_member { member = child }
@@ -219,8 +365,38 @@ public struct ObjectDescriptions: Sendable {
                 guard let member else { return "" + modifiers }
                 type = member
             }
+            if tag != DW_TAG_typedef { alias = nil }
+            if ![DW_TAG_typedef, DW_TAG_const_type, DW_TAG_volatile_type, DW_TAG_atomic_type].contains(tag) {
+                isFirst = false
+            }
             die = type
         }
         return nil
+    }
+
+    /// Of an array: `[2][3]`.
+    private static func dimensions(of array: inout Dwarf_Die, isFirst: Bool) -> String {
+        var result = ""
+        DebugFacts.forEachChild(of: &array) { child in
+            guard libdw.dwarf_tag(&child) == DW_TAG_subrange_type else { return }
+            let count = number(&child, DW_AT_count) ?? number(&child, DW_AT_upper_bound).map { $0 &+ 1 }
+            result += isFirst && result.isEmpty ? "[]" : "[\(count.map(String.init) ?? "")]"
+        }
+        return result
+    }
+
+    /// Of what a pointer to a function leads to: `int(char, void*)`.
+    private static func signature(of type: inout Dwarf_Die, _ depth: Int) -> String {
+        var parameters: [String] = []
+        DebugFacts.forEachChild(of: &type) { child in
+            switch Int(libdw.dwarf_tag(&child)) {
+            case DW_TAG_formal_parameter:
+                parameters.append(self.type(of: &child, isSwift: false, depth: depth) ?? "")
+            case DW_TAG_unspecified_parameters: parameters.append("...")
+            default: break
+            }
+        }
+        let result = self.type(of: &type, isSwift: false, depth: depth) ?? "void"
+        return "\(result)(\(parameters.joined(separator: ", ")))"
     }
 }

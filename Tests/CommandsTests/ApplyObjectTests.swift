@@ -472,7 +472,10 @@ extension CommandTests {
 
         @Test func refusesVariablesThatOnlyNumbersTellApart() throws {
             let said = try refusal([
-                ("int count(void) { return hits; }", "int count(void) { static int calls; return ++calls; }")
+                (
+                    "static int calls;\n    calls++;",
+                    "{ static int calls; calls += 2; }\n    static int calls;\n    calls++;"
+                )
             ])
             #expect(said.contains("it had 1 static variables called calls"), "\(said)")
         }

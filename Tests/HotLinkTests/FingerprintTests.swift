@@ -236,7 +236,9 @@ import Testing
 
     private static func name(of change: ConstantChange) -> String {
         switch change {
-        case .store(let name, _, _), .kept(let name, _), .lazy(let name, _, _), .impossible(let name, _): name
+        case .store(let name, _, _), .kept(let name, _), .lazy(let name, _, _), .impossible(let name, _),
+            .relink(let name), .resized(let name):
+            name
         }
     }
 }

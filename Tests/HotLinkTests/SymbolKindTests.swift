@@ -14,7 +14,7 @@ import Testing
         let table = [
             "": "anonymous", ".L.str.3.abc": "anonymous", "symbolic _____ 4Shop4CartV": "anonymous",
             "got.swift_once": "anonymous", "$s4Shop4pageyyF": "", "main": "", "_ZN4Shop4pageEv": "",
-            "__swift_memcpy16_8": "unstable", "GCC_except_table3": "unstable", "$s4Shop4pageyyFU_": "",
+            "__swift_memcpy16_8": "unstable", "GCC_except_table3": "anonymous", "$s4Shop4pageyyFU_": "",
             "$s4Shop4pageyyFU_TA": "unstable", "$s4Shop4pageyyFU_TA.5": "unstable", "$s4Shop4pageyyFU_TATu": "unstable",
             "$s4Shop4pageyyFU_TA.5Tu": "unstable", "$s4Shop4name_WZ": "unstable", "$s4Shop4name_Wz": "",
             "$s4Shop4CartVWOh": "unstable", "$s4Shop4CartVWO": "", "$s4Shop4CartVwst": "unstable", "wst": "",
