@@ -101,11 +101,14 @@ extension Subject {
                 "C: static function in a table", "its body", [("{ return a - b; }", "{ return a - b - 1; }")], .applied,
                 ["table": "8 1"]),
             Cell(
-                "C: table of functions", "its order", [("{add, sub}", "{sub, add}")], .nothing,
-                note: "its value is kept"),
+                "C: table of functions", "its order", [("{add, sub}", "{sub, add}")], .applied, ["table": "2 8"]),
             Cell(
-                "C: table of texts", "a text", [("\"one\", \"two\"}", "\"one\", \"TWO\"}")], .nothing,
-                note: "its value is kept"),
+                "C: table of texts", "a text", [("\"one\", \"two\"}", "\"one\", \"TWO\"}")], .applied,
+                ["names": "TWO"]),
+            Cell(
+                "C: table of texts", "one more",
+                [("\"one\", \"two\"}", "\"one\", \"two\", \"three\"}"), ("names[one + 1]", "names[one + 2]")], .applied,
+                ["names": "three"]),
             Cell(
                 "C: static variable", "what it begins with", [("hits = 5", "hits = 6")], .nothing,
                 note: "its value is kept"),
@@ -130,6 +133,9 @@ extension Subject {
                 "C: switch with a table of jumps", "a case more",
                 [("default: return \"many\"", "case 9: return \"nine\";\n    default: return \"many\"")], .applied,
                 ["switch": "three nine"]),
+            Cell(
+                "C: enum", "one more value", [("some = 7", "some = 7, more"), ("scaled(2)", "scaled(more)")], .applied,
+                ["function": "function v1 24"]),
             Cell("C: enum", "a value of it", [("some = 7", "some = 8")], .refused("kind: 'some = 8' changed")),
             Cell(
                 "C: computed goto", "code behind a label",
