@@ -63,9 +63,11 @@ prove-watch: setup ## Watch real programs being edited, and measure: LONG=yes WO
 # functions are left out: the sanitizers have their own of those. So are stacks that are unwound at every instruction: the
 # sanitizers' code cannot be.
 PURE := CPatchCoreTests|PatchPlanTests|EngineTests|SymbolsTests|SwiftCallTests
-sanitize: setup ## Run what parses and computes under AddressSanitizer, with traps for undefined behaviour in C
-	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=undefined \
-	    --scratch-path .build-asan --filter "$(PURE)" --skip LookupTests --skip CallTests/unwinding
+SANITIZED := --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=undefined --scratch-path .build-asan
+sanitize: setup ## Run what parses and computes under AddressSanitizer, with traps for undefined behaviour in C, and the fuzzer: SECONDS=60
+	ASAN_OPTIONS=detect_leaks=0 swift test $(SANITIZED) --filter "$(PURE)" --skip LookupTests --skip CallTests/unwinding
+	swift build $(SANITIZED) --product HotpatchFuzz
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 .build-asan/debug/HotpatchFuzz --seconds $(or $(SECONDS),60)
 
 lint: ## Check the format
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests $(wildcard Benchmarks)
