@@ -176,7 +176,12 @@ extension LibraryVetting {
             guard isElsewhere || threadLocal != nil else {
                 throw malformed(place, "a relocation is of thread-local memory, and the library has none")
             }
-        case .nothing, .relative, .size: break
+        case .size:
+            // The loader looks at the definition, and whether there is one it does not ask.
+            guard symbol?.isDefined != false || symbol?.binding != .weak else {
+                throw malformed(place, "a relocation is of the size of what may be nowhere")
+            }
+        case .nothing, .relative: break
         }
     }
 

@@ -109,6 +109,9 @@ struct LibraryVetting {
         guard let load = loads.first(where: { $0.contains(address) && address &- $0.address < $0.fileSize }) else {
             throw malformed(offset, "\(what) is at \(hex(address)), where nothing of the file is loaded")
         }
+        guard load.permissions.contains(.read) else {
+            throw malformed(offset, "\(what) is at \(hex(address)), in memory that cannot be read")
+        }
         let inside = address &- load.address
         let rest = load.fileSize &- inside
         guard size ?? 0 <= rest else {
@@ -165,7 +168,8 @@ struct LibraryVetting {
         // The loader looks at them in memory once more, and so does who unwinds.
         let size = UInt64(header.e_phnum) * UInt64(MemoryLayout<Elf64_Phdr>.size)
         let isLoaded = loads.contains {
-            $0.fileOffset <= header.e_phoff && header.e_phoff &- $0.fileOffset <= $0.fileSize
+            $0.permissions.contains(.read) && $0.fileOffset <= header.e_phoff
+                && header.e_phoff &- $0.fileOffset <= $0.fileSize
                 && size <= $0.fileSize &- (header.e_phoff &- $0.fileOffset)
         }
         guard isLoaded else { throw malformed(32, "no segment loads its program headers") }

@@ -236,6 +236,7 @@ import Testing
             editor.set(7, at: place + 4, 4)
         },
         Case("it has relocations in its code") { $0.set(22, at: try $0.entry(0x6FFF_FFF9)) },
+        Case("no segment loads its program headers") { $0.set(0, at: try $0.segment(1) + 4, 4) },
         Case("it is an auxiliary filter") { $0.set(0x7FFF_FFFD, at: try $0.entry(0x6FFF_FFF9)) },
         Case("relocations of a kind that glibc does not know") { $0.set(17, at: try $0.entry(0x6FFF_FFF9)) },
     ]
