@@ -216,9 +216,10 @@ public struct ObjectDescriptions: Sendable {
     }
 
     /// Members, bases and virtual functions, each with where it is; constants with their values.
-    private static func members(of die: inout Dwarf_Die, depth: Int = 0) -> [String] {
+    private static func members(of die: inout Dwarf_Die, _ nesting: Nesting = Nesting()) -> [String] {
         var facts: [String] = []
         DebugFacts.forEachChild(of: &die) { child in
+            guard nesting.next() else { return }
             let name = text(&child, DW_AT_name) ?? ""
             switch Int(libdw.dwarf_tag(&child)) {
             case DW_TAG_member, DW_TAG_inheritance:
@@ -227,7 +228,7 @@ public struct ObjectDescriptions: Sendable {
                 let place = number(&child, DW_AT_data_member_location) ?? 0
                 let bits = number(&child, DW_AT_data_bit_offset).map { " bit \($0)" } ?? ""
                 let width = number(&child, DW_AT_bit_size).map { " of \($0) bits" } ?? ""
-                let type = type(of: &child, isSwift: false, depth: depth) ?? ""
+                let type = type(of: &child, isSwift: false, nesting: nesting) ?? ""
                 facts.append("\(name): \(type) at \(place)\(bits)\(width)")
             case DW_TAG_enumerator: facts.append("\(name) = \(number(&child, DW_AT_const_value) ?? 0)")
             case DW_TAG_subprogram:
@@ -325,14 +326,33 @@ public struct ObjectDescriptions: Sendable {
             Int(libdw.dwarf_tag(&die)))
     }
 
-    /// How deep what has no name lies in what has none: such types are told by their members.
-    private static let deepest = 4
+    /// How deep what has no name lies in what has none, whose members tell what it is. No source nests them deeply, or has many, but a file
+    /// can say that one holds itself, a thousand times.
+    private final class Nesting {
+        var depth = 0
+        private var left = 4096
+
+        /// Goes one deeper; nil where that is enough.
+        func inside<R>(_ body: () -> R) -> R? {
+            guard depth < 4, left > 0 else { return nil }
+            depth += 1
+            defer { depth -= 1 }
+            return body()
+        }
+
+        /// Whether one member more is looked at.
+        func next() -> Bool {
+            guard depth > 0 else { return true }
+            left -= 1
+            return left > 0
+        }
+    }
 
     /// The name of something's type. A value of a generic Swift type is described as the one member of a structure without a name. Of C and
     /// C++ it is what code relies on: what a `typedef` stands for, without `const`.
     /// - Parameter isVariable: it is that of a variable, which has the first dimension of an array for itself.
     private static func type(
-        of die: inout Dwarf_Die, isSwift: Bool, isVariable: Bool = false, depth: Int = 0
+        of die: inout Dwarf_Die, isSwift: Bool, isVariable: Bool = false, nesting: Nesting = Nesting()
     ) -> String? {
         var (die, modifiers, isFirst) = (die, "", isVariable)
         var alias: String?
@@ -348,15 +368,15 @@ public struct ObjectDescriptions: Sendable {
             case DW_TAG_array_type where !isSwift: modifiers = dimensions(of: &type, isFirst: isFirst) + modifiers
             case DW_TAG_typedef where !isSwift: alias = text(&type, DW_AT_name)
             case DW_TAG_subroutine_type:
-                guard !isSwift, depth < deepest else { return "function" + modifiers }
-                return signature(of: &type, depth + 1) + modifiers
+                guard !isSwift else { return "function" + modifiers }
+                return (nesting.inside { signature(of: &type, nesting) } ?? "function") + modifiers
             default:
                 if let name = text(&type, DW_AT_name) { return name + modifiers }
                 if !isSwift {
-                    guard isAggregate(&type), depth < deepest else { return (alias ?? "") + modifiers }
+                    guard isAggregate(&type) else { return (alias ?? "") + modifiers }
                     if let name = alias ?? text(&type, DW_AT_linkage_name) { return name + modifiers }
-                    let members = members(of: &type, depth: depth + 1).joined(separator: "; ")
-                    return "{ \(members) }" + modifiers
+                    let members = nesting.inside { Self.members(of: &type, nesting) } ?? []
+                    return "{ \(members.joined(separator: "; ")) }" + modifiers
                 }
                 var member: Dwarf_Die?
                 DebugFacts.forEachChild(of: &type) { child in
@@ -386,17 +406,18 @@ public struct ObjectDescriptions: Sendable {
     }
 
     /// Of what a pointer to a function leads to: `int(char, void*)`.
-    private static func signature(of type: inout Dwarf_Die, _ depth: Int) -> String {
+    private static func signature(of type: inout Dwarf_Die, _ nesting: Nesting) -> String {
         var parameters: [String] = []
         DebugFacts.forEachChild(of: &type) { child in
+            guard nesting.next() else { return }
             switch Int(libdw.dwarf_tag(&child)) {
             case DW_TAG_formal_parameter:
-                parameters.append(self.type(of: &child, isSwift: false, depth: depth) ?? "")
+                parameters.append(self.type(of: &child, isSwift: false, nesting: nesting) ?? "")
             case DW_TAG_unspecified_parameters: parameters.append("...")
             default: break
             }
         }
-        let result = self.type(of: &type, isSwift: false, depth: depth) ?? "void"
+        let result = self.type(of: &type, isSwift: false, nesting: nesting) ?? "void"
         return "\(result)(\(parameters.joined(separator: ", ")))"
     }
 }
