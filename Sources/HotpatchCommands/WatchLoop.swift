@@ -278,7 +278,8 @@ final class WatchLoop {
     private func takeChanges() {
         do {
             let changes = try watcher?.changes() ?? []
-            for change in changes {
+            var othersRun: Bool?
+            for change in changes where !isOthers(change.path, &othersRun) {
                 noteSaved(change.path)
                 if dirty[change.path] != nil { hasNews = true }
             }
@@ -296,9 +297,15 @@ final class WatchLoop {
     /// All is known that was saved together.
     var isSettled: Bool { watcher?.isSettled != false }
 
+    /// A file of a test, for instance: it is nobody's but where another program runs.
+    private func isOthers(_ path: String, _ othersRun: inout Bool?) -> Bool {
+        guard lastRecipe?.otherModule(of: path) != nil else { return false }
+        let run = othersRun ?? (program != nil && !supervisor.otherPrograms.isEmpty)
+        othersRun = run
+        return !run
+    }
+
     private func noteSaved(_ path: String) {
-        // Of a test, for instance: only where another program runs it may be somebody's.
-        if lastRecipe?.otherModule(of: path) != nil, program == nil || supervisor.otherPrograms.isEmpty { return }
         if isBelowDirectories(path) || program?.recipe.role(of: path) == .manifest {
             dirty[path] = linux_monotonic_time()
         } else if let module = program?.recipe.source(path)?.module, module.language == .swift {

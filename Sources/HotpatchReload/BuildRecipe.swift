@@ -44,6 +44,8 @@ public final class BuildRecipe: Sendable {
     let outdated = Locked<Set<String>>([])
     /// What the compiler said that it reads for a source, and when that was written.
     private let rules = Locked<[String: (time: Int, prerequisites: [String])]>([:])
+    /// What was read of the packages when the program was built.
+    private let packageFiles = Locked<Set<String>?>(nil)
     /// What was read of files, and when these were written.
     private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
@@ -122,8 +124,17 @@ public final class BuildRecipe: Sendable {
         return manifests + (inputs.keys.filter { !BuildFiles.isDirectory($0) } + others).sorted()
     }
 
-    /// What files of the program have read of its packages, and no build has written.
-    private func readFiles(where isWanted: (String) -> Bool) -> Set<String> {
+    /// What files of the program have read of its packages, and no build has written. Of a large module it takes a while.
+    private func readFiles(where isWanted: (String) -> Bool) -> [String] {
+        let files = packageFiles.withLock { known in
+            let files = known ?? findPackageFiles()
+            known = files
+            return files
+        }
+        return files.filter(isWanted)
+    }
+
+    private func findPackageFiles() -> Set<String> {
         let roots = Set(manifests.map { BuildFiles.split($0).folder })
         var files: Set<String> = []
         for module in edited where module.isInProgram {
@@ -131,8 +142,8 @@ public final class BuildRecipe: Sendable {
                 guard let rule = source.dependencyFile, let text = try? BuildFiles.read(rule) else { continue }
                 for path in BuildFiles.prerequisites(text) {
                     let path = BuildFiles.join(module.workingDirectory, path)
-                    guard roots.contains(where: { BuildFiles.isBelow(path, $0) }), !files.contains(path),
-                        scratch.map({ BuildFiles.isBelow(path, $0) }) != true, isWanted(path)
+                    guard !files.contains(path), roots.contains(where: { BuildFiles.isBelow(path, $0) }),
+                        scratch.map({ BuildFiles.isBelow(path, $0) }) != true
                     else { continue }
                     files.insert(path)
                 }
