@@ -2,7 +2,7 @@
 # Builds with warnings as errors and undeclared imports as errors, runs the tests, and ends with the seconds of each stage and the
 # totals.
 #
-# Two stages run side by side where one of them waits a lot. What measures how long threads of this machine are held runs beside no build.
+# Two stages run side by side where one of them waits a lot. What measures how long threads are held runs beside no build.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=whole-modules.sh
@@ -143,14 +143,14 @@ go_on_with_arm64() {
 # Plans for arm64 are compared with what its compiler makes. Where there can be no SDK, Tests/arm64/test.sh says why.
 begin sdk Tests/arm64/sdk.sh "${HOTPATCH_ARM64_SDK:-$PWD/.sdk-arm64}"
 begin build swift build --build-tests --explicit-target-dependency-import-check error "${whole_modules[@]}"
-finish sdk
-
-# What computes. The tests for arm64 are built meanwhile, and run as soon as they are.
-begin arm64-build Tests/arm64/test.sh build
 finish build || {
     status=1
     summarise
 }
+finish sdk
+
+# What computes. The tests for arm64 are built meanwhile.
+begin arm64-build Tests/arm64/test.sh build
 for stage in "consumer Tests/consumer.sh" "signatures env SEED=1 SIGNATURES=40 BATCH=20 Tests/calls/test.sh" \
     "edits Tests/matrix.sh --sample 4 --edits 12 --seed 1" "checks Tests/checks.sh" "proof Tests/Prove/test.sh" \
     "fuzz Tests/fuzz.sh --seed 1 --seconds 10"; do
