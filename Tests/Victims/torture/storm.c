@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 DEFINE_PRICE
 
 static atomic_long rounds, harmed, sent, taken;
+static atomic_bool has_begun;
 
 static void *waits(void *argument) {
     (void)argument;
@@ -37,7 +39,7 @@ static void *sends_ignored(void *argument) {
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, 0);
     // Not while the main thread is in pthread_create(3), which blocks all signals: what is blocked is not ignored.
-    usleep(20000);
+    while (!has_begun) usleep(1000);
     for (;; usleep(50)) {
         kill(getpid(), SIGURG);
         kill(getpid(), SIGCHLD);
@@ -113,6 +115,7 @@ static void *converses(void *kind) {
     sigemptyset(&alarms);
     sigaddset(&alarms, SIGALRM);
     pthread_sigmask(SIG_BLOCK, &alarms, 0);
+    has_begun = true;
     answer("ready");
     for (long last = 0; asked();) {
         char text[64];
