@@ -259,23 +259,25 @@ class Frontend(Compiler):
 
     def __init__(self, folder, build, module, file):
         self.file = os.path.join(folder, file)
-        os.utime(self.file)
-        printed = run(build + ["-v"], folder)[1]
-        drivers = [line for line in printed.splitlines() if f"-module-name {module} " in line and "swiftc" in line]
-        if not drivers:
-            raise Failure(f"the build names no command for {module}")
-        for line in drivers:
-            words = shlex.split(line)
-            words = words[next(i for i, word in enumerate(words) if word.endswith("swiftc")):]
-            try:
-                jobs = run(self._driver(words) + ["-driver-print-jobs"], folder)[1]
-            except Failure:
-                continue  # Where lines of a build are mixed.
-            for job in map(shlex.split, jobs.splitlines()):
-                primary = job[job.index("-primary-file") + 1] if "-primary-file" in job else ""
-                if primary and os.path.realpath(primary) == os.path.realpath(self.file):
+        for _ in range(5):
+            os.utime(self.file)
+            printed = run(build + ["-v"], folder)[1]
+            drivers = [line for line in printed.splitlines() if f"-module-name {module} " in line and "swiftc" in line]
+            for line in drivers:
+                words = shlex.split(line)
+                words = words[next(i for i, word in enumerate(words) if word.endswith("swiftc")):]
+                try:
+                    jobs = run(self._driver(words) + ["-driver-print-jobs"], folder)[1]
+                except Failure:
+                    continue
+                for job in map(shlex.split, jobs.splitlines()):
+                    primary = job[job.index("-primary-file") + 1] if "-primary-file" in job else ""
+                    if not primary or os.path.realpath(primary) != os.path.realpath(self.file):
+                        continue
                     self.words = self._aside(job)
-                    return
+                    # The newer build system mixes the lines of what it runs at once: part of one may have been cut off.
+                    if subprocess.run(self.words, cwd=folder, capture_output=True).returncode == 0:
+                        return
         raise Failure(f"the driver names no command for {file}")
 
     @staticmethod
