@@ -76,11 +76,29 @@ int new_price(int item) { return old_price(item) * 2; }'
 # Types that are passed by address though nothing in the process says so: the list is the installed toolchain's.
 resilient_types() { Tests/resilient-types.sh --check; }
 
+# The newest version of the changelog is the command's, and a tag of this commit names it. What follows a tag is another version.
+versions_agree() {
+    local version newest tag tagged
+    version=$("$(swift build --show-bin-path)/swift-hotpatch" --version) || return 1
+    newest=$(sed -n 's/^## //p' Sources/Hotpatch/Hotpatch.docc/Changelog.md | head -1)
+    echo "swift-hotpatch --version: $version; the changelog's newest: $newest"
+    grep -qxE '[0-9]+\.[0-9]+\.[0-9]+' <<<"$version" && [ "$version" = "$newest" ] || return 1
+    tagged=$(git tag --points-at HEAD | grep -E '^v?[0-9]+[.]')
+    for tag in $tagged; do
+        [ "$tag" = "$version" ] || { echo "this commit's tag $tag is not $version"; return 1; }
+    done
+    if [ -z "$tagged" ] && git rev-parse --quiet --verify "refs/tags/$version" >/dev/null; then
+        echo "$version is the tag of $(git rev-parse --short "refs/tags/$version^{commit}"): what comes after it needs another version"
+        return 1
+    fi
+}
+
 check "the library is free of Foundation" free_of_foundation
 check "the commit calls nothing of libc" calls_nothing_of_libc
 check "an application links nothing of the agent" links_no_agent
 check "C and assembly compile for arm64" compiles_for_arm64
 check "hotpatch.h compiles as C and C++" header_compiles
 check "the list of resilient types is this toolchain's" resilient_types
+check "tags, --version and the changelog agree" versions_agree
 check "the articles' examples work, and nothing public is undocumented" Tests/docs.sh
 exit $status
