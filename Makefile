@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture fuzz matrix prove-watch sdk-arm64 sanitize format lint resilient-types bench docs install clean
+.PHONY: help setup build demo test test-arm64 prove-arm64 prove prove-calls torture fuzz matrix prove-watch prove-hotlink sdk-arm64 sanitize format lint resilient-types bench docs install clean
 
 PACKAGES := libelf-dev libdw-dev libbz2-dev libcapstone-dev libunicorn-dev pkg-config gcc g++ binutils curl musl-tools libc6-dev-arm64-cross cpio
 
@@ -39,9 +39,10 @@ test-arm64: sdk-arm64 ## Run the arm64 tests under emulation
 prove-arm64: sdk-arm64 ## The same at length: 20,000 programs, all scenarios, more kernels and processors
 	@LONG=yes PROGRAMS=20000 Tests/arm64/test.sh
 
-prove: setup ## Move every function of a corpus, x86_64 and arm64, and run it against the original; try the command as it is installed: SEED=1 LIMIT=0 ARCH= FILES=
+prove: setup ## Move every function of a corpus, x86_64 and arm64, and run it against the original; scenarios in every way; the installed command: SEED=1 LIMIT=0 ARCH= FILES=
 	@Tests/Prove/prove.sh
 	@Tests/installed.sh
+	HOTPATCH_MATRIX=yes swift test --filter ScenarioTests
 
 prove-calls: setup ## Call random Swift functions through adapters: SIGNATURES=5000 SEED=1, in every combination of -Onone and -O
 	@LONG=yes SIGNATURES=$(or $(SIGNATURES),5000) SEED=$(or $(SEED),1) Tests/calls/test.sh
@@ -52,12 +53,14 @@ torture: setup ## Do to patched processes what they must not be harmed by, at le
 fuzz: setup ## Link objects that no compiler has made, or load libraries that no linker has: WHAT=libraries SEED= SECONDS=60 INPUTS=A-B KEEP=
 	@Tests/fuzz.sh $(WHAT) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(KEEP),--keep $(KEEP))
 
-matrix: setup ## Try every edit and every way to hold threads and to write text: SEED= EDITS=100 TABLE=yes ROWS="closures"
+matrix: setup ## Try every edit: SEED= EDITS=100 TABLE=yes ROWS="closures"
 	@Tests/matrix.sh $(if $(SEED),--seed $(SEED)) $(if $(EDITS),--edits $(EDITS)) $(if $(TABLE),--table) $(ROWS)
-	$(if $(TABLE)$(ROWS),,HOTPATCH_MATRIX=yes swift test --filter ScenarioTests)
 
 prove-watch: setup ## Watch real programs being edited, and measure: LONG=yes WORK=folder PROGRAMS='"makefile c"' SEED=1 EDITS=9
 	@SEED=$(SEED) EDITS=$(EDITS) LONG=$(LONG) WORK=$(WORK) Tests/watch.sh $(PROGRAMS)
+
+prove-hotlink: setup ## Apply the objects of edited sources to real programs by hand: WORK=folder PROGRAMS='"hotlink nio"' SEED=1
+	@SEED=$(SEED) WORK=$(WORK) Tests/watch.sh --hotlink $(PROGRAMS)
 
 # Undefined behaviour in C traps: the Swift compiler knows no such sanitizer here. The suites that patch or look up libc's
 # functions are left out: the sanitizers have their own of those. So are stacks that are unwound at every instruction: the

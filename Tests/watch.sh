@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs `swift-hotpatch watch` over real programs, and writes Tests/Watch/RESULTS.md. Arguments: which of them; all without.
+# --hotlink applies the objects of such edits by hand, and writes Tests/Watch/HOTLINK.md.
 # WORK: where they are built (kept, if given). LONG=yes: 1,000 saves too. EDITS, REBUILDS, SEED, RANDOM_EDITS: see Tests/Watch/watching.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,13 +17,22 @@ fi
 mkdir -p "$WORK"
 export SWIFT_HOTPATCH WORK
 rm -rf "$WORK/results"
-programs=("$@")
-[ $# -gt 0 ] || programs=("hummingbird native" "hummingbird swiftbuild" "liveserver native" "nio native" "grdb native" "makefile c" "makefile cpp" "makefile cmake")
+title="make prove-watch"
+results=Tests/Watch/RESULTS.md
+if [ "${1:-}" = --hotlink ]; then
+    shift
+    title="make prove-hotlink"
+    results=Tests/Watch/HOTLINK.md
+    programs=("hotlink hummingbird" "hotlink nio" "hotlink grdb")
+else
+    programs=("hummingbird native" "hummingbird swiftbuild" "liveserver native" "nio native" "grdb native" "makefile c" "makefile cpp" "makefile cmake")
+fi
+[ $# -eq 0 ] || programs=("$@")
 status=0
 for program in "${programs[@]}"; do
     read -r name variant <<<"$program"
     python3 "Tests/Watch/$name.py" "$variant" || { status=1; echo "failed: $program" >&2; }
 done
 # A part of it is only printed.
-if [ $# -gt 0 ]; then python3 Tests/Watch/results.py; else python3 Tests/Watch/results.py >Tests/Watch/RESULTS.md && cat Tests/Watch/RESULTS.md; fi
+if [ $# -gt 0 ]; then python3 Tests/Watch/results.py "$title"; else python3 Tests/Watch/results.py "$title" >"$results" && cat "$results"; fi
 exit $status

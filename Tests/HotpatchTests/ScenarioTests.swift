@@ -5,7 +5,7 @@ import Testing
 /// Programs that patch themselves under circumstances that could end them. See Tests/Victims/Scenarios.
 @Suite struct ScenarioTests {
     /// With every way to hold threads and every way to write text. Each of one with each of the other in two scenarios of four, and in
-    /// all of them where HOTPATCH_MATRIX is set (`make matrix`).
+    /// all of them where HOTPATCH_MATRIX is set (`make prove`).
     @Test(
         arguments: [
             "libc", "hammer", "sleepers", "births", "vfork", "signals", "fork", "heap", "mapped", "reloaded", "stub",

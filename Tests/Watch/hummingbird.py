@@ -179,21 +179,21 @@ def scenarios(server, report):
         answers=[("describe", "service 1[5-9],")]))
 
 
-def random_edits(server, count=100):
+def random_edits(server, count=100, places=PLACES):
     """Bodies edited at random while others ask; each is seen on a connection that stays."""
     chance = random.Random(SEED)
     load = Load(server.port, ["hello", "describe", "page", "waited"])
     resources, client = [], server.client
     for number in range(101, 101 + count):
-        place = chance.choice(PLACES)
+        place = chance.choice(places)
         mark = server.watch.mark
         place.write(server.folder, number)
+        server.watch.expect("applied", "restored", "copied", since=mark)
         wait_until(lambda: place.is_live(client, number), f"edit {number - 100} ({place.before}{number}) is not live", 60)
         if place.path == "count":
             server.count = int(re.search(r"is (\d+)", client.get("count")).group(1))
         else:
             server.counted()
-        server.watch.expect("applied", "restored", "copied", since=mark)
     answered, failed, first = load.end()
     if failed:
         raise Failure(f"{failed} of {answered + failed} requests failed, the first: {first}")

@@ -274,7 +274,7 @@ class Frontend(Compiler):
                     primary = job[job.index("-primary-file") + 1] if "-primary-file" in job else ""
                     if not primary or os.path.realpath(primary) != os.path.realpath(self.file):
                         continue
-                    self.words = self._aside(job)
+                    self.words, self.output = self._aside(job), job[job.index("-o") + 1]
                     # The newer build system mixes the lines of what it runs at once: part of one may have been cut off.
                     if subprocess.run(self.words, cwd=folder, capture_output=True).returncode == 0:
                         return
