@@ -42,6 +42,7 @@ if [ "$step" != measure ]; then
     fi
     mkdir -p "$targets"
     cc -O2 -rdynamic -o "$targets/idle" Targets/idle.c
+    cc -O2 -pthread -rdynamic -o "$targets/blocked" Targets/blocked.c
     cc -O2 -shared -fPIC -o "$targets/idle_patch.so" Targets/idle_patch.c
     cc -O2 -shared -fPIC -o "$targets/python_patch.so" Targets/python_patch.c
 fi

@@ -21,33 +21,24 @@ enum Apply {
         _ table: inout Table, command: String, what: String, state: String, library: String, program: String,
         arguments: [String], goal: Double
     ) throws {
-        let target = try start(program, arguments)
-        defer {
-            kill(target, SIGTERM)
-            waitpid(target, nil, 0)
-        }
-        usleep(300_000)
-        let pid = String(target)
         var apply = Sample()
         var revert = Sample()
         var applyPause = Sample()
         var revertPause = Sample()
-        for round in -2..<rounds {
-            var text = ""
-            let applied = try nanoseconds {
-                text = try output(of: command, ["apply", library, "--pid", pid, "--json"])
+        try with(program, arguments) { target in
+            for round in -2..<rounds {
+                var text = ""
+                let applied = try nanoseconds { text = try output(of: command, self.apply(library, target)) }
+                let held = try pause(text)
+                let reverted = try nanoseconds { text = try output(of: command, self.revert(target)) }
+                let heldAgain = try pause(text)
+                // The first rounds read the files.
+                guard round >= 0 else { continue }
+                apply.add(applied / 1e6)
+                applyPause.add(held)
+                revert.add(reverted / 1e6)
+                revertPause.add(heldAgain)
             }
-            let held = try pause(text)
-            let reverted = try nanoseconds {
-                text = try output(of: command, ["revert", "--pid", pid, "--all", "--json"])
-            }
-            let heldAgain = try pause(text)
-            // The first rounds read the files.
-            guard round >= 0 else { continue }
-            apply.add(applied / 1e6)
-            applyPause.add(held)
-            revert.add(reverted / 1e6)
-            revertPause.add(heldAgain)
         }
         let state = "\(what), \(state), files cached"
         table.add("apply, start to exit", state, apply, unit: "ms", goal: goal)
@@ -56,8 +47,27 @@ enum Apply {
         table.add("revert, threads stopped", state, revertPause, unit: "ms", goal: 1)
     }
 
-    /// Milliseconds.
-    private static func pause(_ json: String) throws -> Double {
+    /// A program that runs as long as `body` does.
+    static func with(_ program: String, _ arguments: [String], _ body: (pid_t) throws -> Void) throws {
+        let target = try start(program, arguments)
+        defer {
+            kill(target, SIGTERM)
+            waitpid(target, nil, 0)
+        }
+        usleep(300_000)
+        try body(target)
+    }
+
+    /// The command's arguments that apply a library to a process.
+    static func apply(_ library: String, _ target: pid_t) -> [String] {
+        ["apply", library, "--pid", String(target), "--json"]
+    }
+
+    /// The command's arguments that revert all patches of a process.
+    static func revert(_ target: pid_t) -> [String] { ["revert", "--pid", String(target), "--all", "--json"] }
+
+    /// Milliseconds for which threads were held, as the command says it.
+    static func pause(_ json: String) throws -> Double {
         struct Answer: Decodable {
             enum CodingKeys: String, CodingKey { case pause = "pause_ns" }
             /// Nanoseconds.

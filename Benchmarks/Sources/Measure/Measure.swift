@@ -10,6 +10,7 @@ struct Measure {
         if arguments.first == "install" { return try Install.printSample() }
         if arguments.first == "footprint" { return try Footprint.printSample() }
         if arguments.first == "rounds" { return try Rounds.printSample() }
+        if arguments.first == "hold" { return try Hold.printSample(Array(arguments.dropFirst())) }
         if arguments.first == "calls" {
             var table = Table()
             try Calls.measure(&table)
@@ -29,9 +30,11 @@ struct Measure {
         try Install.measure(&table)
         try Rounds.measure(&table)
         try Footprint.measure(&table)
+        try Hold.measure(&table)
         try Names.measure(&table, harness: options["--harness"])
         if let command = options["--command"], let targets = options["--targets"] {
             try Apply.measure(&table, command: command, targets: targets, python: options["--python"])
+            try Hold.measure(&table, command: command, targets: targets)
         }
         table.print()
     }

@@ -1,4 +1,5 @@
 import Glibc
+import Workload
 
 /// Starts a program, with a descriptor as its standard output. Foundation's `Process` would look for its end 20 times a second.
 func start(_ program: String, _ arguments: [String], output: Int32 = 1) throws -> pid_t {
@@ -38,14 +39,19 @@ func output(of program: String, _ arguments: [String]) throws -> String {
     return text
 }
 
-/// Figures that this program prints about itself when started anew, by name: `name value` lines.
-func freshProcess(_ verb: String) throws -> [String: Double] {
-    var figures: [String: Double] = [:]
-    for line in try output(of: CommandLine.arguments[0], [verb]).split(separator: "\n") {
+/// Figures that this program prints about itself when started anew, by name: `name value` lines, as many of a name as there are.
+func freshSamples(_ arguments: [String]) throws -> [String: Sample] {
+    var figures: [String: Sample] = [:]
+    for line in try output(of: CommandLine.arguments[0], arguments).split(separator: "\n") {
         let words = line.split(separator: " ")
-        if words.count == 2, let value = Double(words[1]) { figures[String(words[0])] = value }
+        if words.count == 2, let value = Double(words[1]) { figures[String(words[0]), default: Sample()].add(value) }
     }
     return figures
+}
+
+/// The same, of names that stand in one line each.
+func freshProcess(_ verb: String) throws -> [String: Double] {
+    try freshSamples([verb]).compactMapValues(\.values.last)
 }
 
 struct Failure: Error, CustomStringConvertible {
