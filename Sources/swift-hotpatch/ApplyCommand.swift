@@ -95,14 +95,14 @@ struct ApplyCommand: ParsableCommand {
         if !objects.isEmpty {
             let command = ApplyObject(objects: objects, pid: process.pid, dryRun: dryRun, options: change.target)
             log.start()
-            change.raise_priority()
+            change.raisePriority()
             return try perform(json: process.json) { () throws(CommandError) in try command.run() }
         }
         let command = Apply(
             library: patches[0], pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
             allowUnsafeOwner: allowUnsafeOwner, options: change.target)
         log.start()
-        change.raise_priority()
+        change.raisePriority()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }
 }

@@ -26,7 +26,7 @@ struct RevertCommand: ParsableCommand {
     func run() throws {
         let command = Revert(pid: process.pid, choice: all ? .all : .patches(patches), options: change.target)
         log.start()
-        change.raise_priority()
+        change.raisePriority()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }
     }
 }

@@ -128,9 +128,9 @@ struct ChangeOptions: ParsableArguments {
         }
     }
 
-    /// A busy target, and whoever else wants the processor, would keep a command of some tenths of a second waiting for minutes.
-    /// Without the right to raise_priority it waits.
-    func raise_priority() {
+    /// A busy machine would keep a command of some tenths of a second waiting for minutes. Without the right to raise its priority,
+    /// the command waits.
+    func raisePriority() {
         if nice(0) >= 0 { _ = nice(-10) }
     }
 
