@@ -81,7 +81,7 @@ public enum HotReload {
                 // Inside, so that changes are told in their order.
                 subscribers.withLock {
                     $0.tell(
-                        patch?.id ?? 0, patch?.source.split(separator: "\n").map(String.init) ?? [],
+                        patch?.id ?? 0, patch?.objects ?? [],
                         names.map { Demangling.demangle($0) ?? $0 })
                 }
             }

@@ -43,36 +43,54 @@ struct Inspection {
         var bytes: [UInt8]
         var slot: Address?
         var isJump: Bool
-        /// What is to be said of a patch that another one hides.
-        var below: String
+        /// The replacement that hides another patch's, as it is to be printed.
+        var newest: String
     }
 
-    /// The status of what is the newest of all patches of it, and does what it says.
-    static let inForce = "in force"
+    /// What became of a function or a value that a patch has replaced.
+    enum Status: Equatable {
+        /// The newest of all patches of it, and it does what it says.
+        case inForce
+        case notInForce
+        /// Another patch hides it: which one, as it is to be printed.
+        case below(String)
+        case overwritten
+        case notLoaded
+
+        var text: String {
+            switch self {
+            case .inForce: "in force"
+            case .notInForce: "not in force"
+            case .below(let other): "below \(other)"
+            case .overwritten: "overwritten by somebody else"
+            case .notLoaded: "no longer loaded"
+            }
+        }
+    }
 
     /// Nil where the code is gone.
     func found(at site: SiteRecord) -> Found? {
         guard let bytes = try? memory.bytes(at: site.patchAddress, count: site.detour.count) else { return nil }
         let slot = (try? memory.value(UInt64.self, at: site.slot)).map { Address($0) }
-        let newer = ledger.replacement(for: site.entry).map { "below \(displayName($0.name))" }
+        let newest = ledger.replacement(for: site.entry).map { displayName($0.name) }
         return Found(
-            bytes: bytes, slot: slot, isJump: ledger.isJump(bytes, of: site), below: newer ?? "below another patch")
+            bytes: bytes, slot: slot, isJump: ledger.isJump(bytes, of: site), newest: newest ?? "another patch")
     }
 
-    func status(of site: SiteRecord, _ found: Found?, patch: PatchRecord, member: PatchRecord.Member) -> String {
-        guard let found else { return "no longer loaded" }
-        if patch.state == .reverted { return "not in force" }
-        if ledger.leads(found.bytes, slot: found.slot, of: site, to: member.replacement) { return Self.inForce }
-        if found.isJump { return found.below }
-        return found.bytes == site.original ? "not in force" : "overwritten by somebody else"
+    func status(of site: SiteRecord, _ found: Found?, patch: PatchRecord, member: PatchRecord.Member) -> Status {
+        guard let found else { return .notLoaded }
+        if patch.state == .reverted { return .notInForce }
+        if ledger.leads(found.bytes, slot: found.slot, of: site, to: member.replacement) { return .inForce }
+        if found.isJump { return .below(found.newest) }
+        return found.bytes == site.original ? .notInForce : .overwritten
     }
-    func status(of location: DataRecord, patch: PatchRecord, store: PatchRecord.Store) -> String {
+    func status(of location: DataRecord, patch: PatchRecord, store: PatchRecord.Store) -> Status {
         guard let bytes = try? memory.bytes(at: location.address, count: location.original.count) else {
-            return "no longer loaded"
+            return .notLoaded
         }
-        if patch.state == .reverted { return "not in force" }
-        if bytes == store.bytes { return Self.inForce }
-        if ledger.isStored(bytes, at: location) { return "below another patch" }
-        return bytes == location.original ? "not in force" : "overwritten by somebody else"
+        if patch.state == .reverted { return .notInForce }
+        if bytes == store.bytes { return .inForce }
+        if ledger.isStored(bytes, at: location) { return .below("another patch") }
+        return bytes == location.original ? .notInForce : .overwritten
     }
 }

@@ -70,18 +70,18 @@ public struct List: Sendable {
             known.updateValue(found, forKey: site.id)
             let status = inspection.status(of: site, found, patch: patch, member: member)
             let name = displayName(site.name)
-            if status == Inspection.inForce { functionsInForce += 1 }
+            if status == .inForce { functionsInForce += 1 }
             details += "\n  \(name) at \(site.entry) in \(site.imagePath)"
             let code = inspection.ledger.code(of: member)
             let through = code == member.replacement ? "" : " through \(member.replacement)"
-            details += "\n    → \(displayName(member.replacementName)) at \(code)\(through)  \(status)"
+            details += "\n    → \(displayName(member.replacementName)) at \(code)\(through)  \(status.text)"
             functions.append(
                 .object([
                     "symbol": .string(site.name), "name": .string(name), "image": .string(site.imagePath),
                     "address": .string(site.entry.description), "replacement": .string(member.replacementName),
                     "replacement_address": .string(code.description),
                     "thunk": code == member.replacement ? .null : .string(member.replacement.description),
-                    "original_address": .string(site.originalAddress.description), "status": .string(status),
+                    "original_address": .string(site.originalAddress.description), "status": .string(status.text),
                 ]))
         }
         var data: [JSON] = []
@@ -89,16 +89,16 @@ public struct List: Sendable {
             let location = inspection.ledger.data(store.location)
             let status = inspection.status(of: location, patch: patch, store: store)
             if location.kind == .value {
-                if status == Inspection.inForce { valuesInForce += 1 }
+                if status == .inForce { valuesInForce += 1 }
                 details += "\n  \(displayName(location.name)), \(store.bytes.count) bytes at \(location.address)"
-                details += (location.imagePath.isEmpty ? "" : " in \(location.imagePath)") + "  \(status)"
+                details += (location.imagePath.isEmpty ? "" : " in \(location.imagePath)") + "  \(status.text)"
             }
             data.append(
                 .object([
                     "kind": .string(location.kind == .value ? "value" : "original-pointer"),
                     "symbol": .string(location.name), "image": .string(location.imagePath),
                     "address": .string(location.address.description), "size": .number(store.bytes.count),
-                    "status": .string(status),
+                    "status": .string(status.text),
                 ]))
         }
         let memory = LinkedMemory(inspection.ledger, of: patch.id)
@@ -133,12 +133,6 @@ public struct List: Sendable {
 }
 
 extension PatchRecord {
-    /// The objects that it was linked from; none where it is a library that was loaded, or was made of what the process has.
-    var objects: [String] {
-        // What was loaded has a handle.
-        handle == 0 ? source.split(separator: "\n").map(String.init) : []
-    }
-
     /// A state that a command can only see in the ledger once the patcher that set it is dead is told as that.
     var stateText: String {
         switch state {

@@ -105,10 +105,10 @@ public struct LinkedObjects: Sendable {
     /// Full paths of the new objects, in order.
     public var paths: [String] { objects.map { fullPath($0.new) } }
 
-    /// What the engine is asked for. Its record names the new objects as its source, one a line.
+    /// What the engine is asked for. Its record names the new objects as its source.
     public func request(origin: PatchRecord.Origin) -> PatchRequest {
         var request = PatchRequest(
-            replacements: [], origin: origin, source: paths.joined(separator: "\n"), notes: notes)
+            replacements: [], origin: origin, source: PatchRecord.source(objects: paths), notes: notes)
         if origin.fromOutside, let told {
             // The program makes again what has run once.
             request.callsAfter = [Call(told, name: Self.toldFunction)]
