@@ -123,25 +123,21 @@ bool hp_is_open_signal_handled(const hp_commit_job *job, int directory) {
 }
 
 hp_commit_status hp_look(hp_commit_job *job, hp_view *view) {
-    char buffer[4096] __attribute__((aligned(8)));
+    hp_task_walk walk;
     hp_clear(view, sizeof *view);
     long directory = HP_SYSCALL4(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (directory < 0) return hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, (int)-directory);
-    for (long count; (count = HP_SYSCALL3(SYS_getdents64, directory, buffer, sizeof buffer)) > 0;) {
-        for (long at = 0; at < count;) {
-            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
-            at += entry->length;
-            int32_t tid = hp_parse_decimal(entry->name);
-            if (!hp_is_to_be_held(job, tid)) continue;
-            hp_task_call call;
-            long error = hp_read_task_call((int)directory, tid, &call);
-            if (error == -ENOENT || error == -ESRCH) continue;
-            // Of one that nothing is known of, the worst is believed.
-            if (error) view->is_better_traced = true;
-            else if (call.number < 0) view->is_running = true;
-            else if (hp_call_starts_process(call.number)) view->starting = tid;
-            else if (!view->is_better_traced) view->is_better_traced = is_better_traced(&call);
-        }
+    hp_begin_tasks(&walk, (int)directory);
+    for (int32_t tid; (tid = hp_next_task(&walk)) > 0;) {
+        if (!hp_is_to_be_held(job, tid)) continue;
+        hp_task_call call;
+        long error = hp_read_task_call((int)directory, tid, &call);
+        if (error == -ENOENT || error == -ESRCH) continue;
+        // Where nothing is known of a thread, the worst is assumed.
+        if (error) view->is_better_traced = true;
+        else if (call.number < 0) view->is_running = true;
+        else if (hp_call_starts_process(call.number)) view->starting = tid;
+        else if (!view->is_better_traced) view->is_better_traced = is_better_traced(&call);
     }
     HP_SYSCALL1(SYS_close, directory);
     return HP_COMMIT_DONE;

@@ -118,27 +118,21 @@ static int send(parking *parking, int32_t tid) {
 
 // Sends the signal to every thread not yet listed. Returns how many were new, or a negative errno (-E2BIG: the table is full).
 static long signal_new_threads(parking *parking) {
-    char buffer[4096] __attribute__((aligned(8)));
+    hp_task_walk walk;
+    hp_begin_tasks(&walk, parking->directory);
     long found = 0;
     uint32_t position = 0;
-    HP_SYSCALL3(SYS_lseek, parking->directory, 0, 0);
-    for (;;) {
-        long count = HP_SYSCALL3(SYS_getdents64, parking->directory, buffer, sizeof buffer);
-        if (count < 0) return count;
-        if (count == 0) return found;
-        for (long at = 0; at < count;) {
-            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
-            at += entry->length;
-            int32_t tid = hp_parse_decimal(entry->name);
-            if (!hp_is_to_be_held(parking->job, tid)) continue;
-            if (listed(parking, tid, position++)) continue;
-            if (parking->count == hp_parking_table.capacity) return -E2BIG;
-            int error = send(parking, tid);
-            if (error == ESRCH) continue;
-            if (error) return -error;
-            found++;
-        }
+    int32_t tid;
+    while ((tid = hp_next_task(&walk)) > 0) {
+        if (!hp_is_to_be_held(parking->job, tid)) continue;
+        if (listed(parking, tid, position++)) continue;
+        if (parking->count == hp_parking_table.capacity) return -E2BIG;
+        int error = send(parking, tid);
+        if (error == ESRCH) continue;
+        if (error) return -error;
+        found++;
     }
+    return tid < 0 ? tid : found;
 }
 
 // Strikes off a thread that has not taken the signal; false where it has.
@@ -326,18 +320,11 @@ static bool keeps_blocking(const parking *parking, int32_t tid) {
 
 // A thread that blocks the signal, which can only be traced; 0 if there is none. Asked before anybody is disturbed.
 static int32_t thread_blocking_signal(const parking *parking) {
-    char buffer[4096] __attribute__((aligned(8)));
-    HP_SYSCALL3(SYS_lseek, parking->directory, 0, 0);
-    for (;;) {
-        long count = HP_SYSCALL3(SYS_getdents64, parking->directory, buffer, sizeof buffer);
-        if (count <= 0) return 0;
-        for (long at = 0; at < count;) {
-            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
-            at += entry->length;
-            int32_t tid = hp_parse_decimal(entry->name);
-            if (hp_is_to_be_held(parking->job, tid) && keeps_blocking(parking, tid)) return tid;
-        }
-    }
+    hp_task_walk walk;
+    hp_begin_tasks(&walk, parking->directory);
+    for (int32_t tid; (tid = hp_next_task(&walk)) > 0;)
+        if (hp_is_to_be_held(parking->job, tid) && keeps_blocking(parking, tid)) return tid;
+    return 0;
 }
 
 hp_commit_status hp_commit_parked(hp_commit_job *job) {

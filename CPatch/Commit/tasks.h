@@ -29,6 +29,36 @@ HP_INLINE size_t hp_append_decimal(char *text, size_t at, uint32_t value) {
     return at;
 }
 
+// A walk through the threads of an open /proc/PID/task.
+typedef struct hp_task_walk {
+    int directory;
+    long at, count;  // in the entries at hand
+    char entries[4096] __attribute__((aligned(8)));
+} hp_task_walk;
+
+// From the first thread on, whatever was read of the directory before.
+HP_INLINE void hp_begin_tasks(hp_task_walk *walk, int directory) {
+    walk->directory = directory;
+    walk->at = walk->count = 0;
+    HP_SYSCALL3(SYS_lseek, directory, 0, 0);
+}
+
+// The next thread's id; 0 behind the last one, or a negative errno.
+HP_INLINE int32_t hp_next_task(hp_task_walk *walk) {
+    for (;;) {
+        if (walk->at >= walk->count) {
+            walk->at = 0;
+            walk->count = HP_SYSCALL3(SYS_getdents64, walk->directory, walk->entries, sizeof walk->entries);
+            if (walk->count <= 0) return (int32_t)walk->count;
+        }
+        const hp_dirent64 *entry = (const hp_dirent64 *)(walk->entries + walk->at);
+        walk->at += entry->length;
+        // Neither the directory itself nor the one above it.
+        int32_t tid = hp_parse_decimal(entry->name);
+        if (tid > 0) return tid;
+    }
+}
+
 // Opens TID/`leaf` in `directory`, a /proc/PID/task. Never by way of /proc/self: the tracing helper is another process.
 HP_INLINE long hp_open_task_file(int directory, int32_t tid, const char *leaf) {
     char path[64];

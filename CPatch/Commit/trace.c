@@ -93,30 +93,25 @@ static int seize(tracing *tracing, int32_t tid) {
 // The main thread comes last. The kernel drops a signal for the process that nobody handles, but not while that thread is traced:
 // another one, not traced yet, would take it, and its call would fail with EINTR unseen.
 static long seize_new(tracing *tracing) {
-    char buffer[4096] __attribute__((aligned(8)));
+    hp_task_walk walk;
+    hp_begin_tasks(&walk, tracing->directory);
     long found = 0;
     uint32_t position = 0;
-    int32_t last = 0;
-    HP_SYSCALL3(SYS_lseek, tracing->directory, 0, 0);
-    for (long count; (count = HP_SYSCALL3(SYS_getdents64, tracing->directory, buffer, sizeof buffer)) != 0;) {
-        if (count < 0) {
-            tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, (int)-count);
-            return -1;
+    int32_t last = 0, tid;
+    while ((tid = hp_next_task(&walk)) > 0) {
+        if (!hp_is_to_be_held(tracing->job, tid)) continue;
+        if (tid == tracing->job->pid) {
+            last = tid;
+            continue;
         }
-        for (long at = 0; at < count;) {
-            hp_dirent64 *entry = (hp_dirent64 *)(buffer + at);
-            at += entry->length;
-            int32_t tid = hp_parse_decimal(entry->name);
-            if (!hp_is_to_be_held(tracing->job, tid)) continue;
-            if (tid == tracing->job->pid) {
-                last = tid;
-                continue;
-            }
-            if (known(tracing, tid, position++)) continue;
-            int more = seize(tracing, tid);
-            if (more < 0) return -1;
-            found += more;
-        }
+        if (known(tracing, tid, position++)) continue;
+        int more = seize(tracing, tid);
+        if (more < 0) return -1;
+        found += more;
+    }
+    if (tid < 0) {
+        tracing->status = hp_fail(tracing->job, HP_COMMIT_SYSTEM, 0, 0, -tid);
+        return -1;
     }
     if (!last || known(tracing, last, position)) return found;
     int more = seize(tracing, last);
