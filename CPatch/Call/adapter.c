@@ -1,16 +1,11 @@
 // Adapters: objects that the Swift runtime counts, so that a function value can have one as its context.
 
-#include <stdatomic.h>
-
 #include "call.h"
-
-static _Atomic int64_t living;
 
 // The runtime calls it when the last reference is gone, with the object as self.
 static __attribute__((swiftcall)) void destroy_adapter(__attribute__((swift_context)) hp_call_adapter *adapter) {
     if (adapter->owned) swift_release(adapter->owned);
     if (adapter->observer) swift_release(adapter->observer);
-    atomic_fetch_sub_explicit(&living, 1, memory_order_relaxed);
     swift_deallocObject(adapter, sizeof *adapter, 15);
 }
 
@@ -31,7 +26,6 @@ hp_call_adapter *hp_call_make_adapter(
     adapter->owned = owned;
     adapter->async_context_size = async_context_size;
     adapter->observer = NULL;
-    atomic_fetch_add_explicit(&living, 1, memory_order_relaxed);
     return adapter;
 }
 
@@ -59,5 +53,3 @@ hp_call_destination hp_call_adapter_destination(const hp_call_adapter *adapter) 
     return (hp_call_destination){
         (const void *)(uintptr_t)(adapter->program->is_async ? hp_call_async_entry : hp_call_entry), adapter};
 }
-
-int64_t hp_call_living_adapters(void) { return atomic_load_explicit(&living, memory_order_relaxed); }

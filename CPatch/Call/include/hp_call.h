@@ -38,11 +38,11 @@
 #define HP_CALL_FRAME_CALL (HP_CALL_FRAME_ADAPTER + 16)  // an observer's own
 #define HP_CALL_FRAME_SIZE (HP_CALL_FRAME_ADAPTER + 32)
 
-// Of an async function the entries save the registers on the stack; the frame is elsewhere. So far before the context of the
-// target it says where.
+// The entries of an async function save the registers on the stack, and behind them a pointer to the frame, which lies elsewhere.
 #define HP_CALL_ASYNC_FRAME HP_CALL_REGISTERS_SIZE
 #define HP_CALL_ASYNC_FLAGS (HP_CALL_ASYNC_FRAME + 8)
 #define HP_CALL_ASYNC_SIZE (HP_CALL_ASYNC_FRAME + 16)
+// A pointer to the frame is stored this many bytes before the target's context, too.
 #define HP_CALL_ASYNC_LINK 16
 #define HP_CALL_ASYNC_RESUME 8
 // The sizes of context that callers may be told to allocate: those of hp_call_async_functions in call.h, but the first.
@@ -207,9 +207,6 @@ typedef struct hp_call_dispatcher {
 // arguments in is kept, whole. Not for arm64's two variants, whose callers rely on more (STO_AARCH64_VARIANT_PCS). The dispatcher must stay,
 // as does the code. NULL where there is no memory: errno says why.
 const void *_Nullable hp_call_make_dispatch_thunk(const hp_call_dispatcher *_Nonnull dispatcher);
-
-// Adapters that are alive. For tests.
-int64_t hp_call_living_adapters(void);
 
 #endif
 #endif
