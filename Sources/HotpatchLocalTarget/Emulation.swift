@@ -32,14 +32,7 @@ enum Emulation {
 
     /// All mappings of the process, the emulator's too. Where it keeps the program's memory at other addresses than the program
     /// sees, these are shifted: then a place is avoided for nothing.
-    static func wholeMap() -> ProcessMap? {
-        guard let text = try? ProcText.read("/proc/thread-self/maps") else { return nil }
-        // Nobody maps anything in the kernel's half, where it shows a page of its own (vsyscall).
-        let lines = text.split(separator: UInt8(ascii: "\n")).filter {
-            $0.prefix { $0 != UInt8(ascii: "-") }.count <= 12
-        }
-        return try? ProcessMap(parsing: lines.flatMap { $0 + [UInt8(ascii: "\n")] }, pid: linux_getpid())
-    }
+    static func wholeMap() -> ProcessMap? { try? ProcessMap(pid: linux_getpid(), directory: "/proc/thread-self") }
 
     private struct Task {
         var tid: Int32

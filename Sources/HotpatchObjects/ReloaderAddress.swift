@@ -90,22 +90,5 @@ package struct ReloaderDirectory: ~Copyable {
     package func remove(_ name: String) { _ = linux_remove_in(descriptor, name) }
 
     /// The names in it.
-    package func names() -> [String] {
-        var names: [String] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 14)
-        _ = linux_rewind(descriptor)
-        while true {
-            let count = buffer.withUnsafeMutableBytes { linux_getdents(descriptor, $0.baseAddress, $0.count) }
-            guard count > 0 else { return names }
-            // struct linux_dirent64 (getdents(2)): inode 8, offset 8, record length 2, type 1, name.
-            var offset = 0
-            while offset + 19 <= count {
-                let length = Int(buffer[offset + 16]) | Int(buffer[offset + 17]) << 8
-                guard length >= 19, offset + length <= count else { return names }
-                names.append(
-                    String(decoding: buffer[offset + 19..<offset + length].prefix { $0 != 0 }, as: UTF8.self))
-                offset += length
-            }
-        }
-    }
+    package func names() -> [String] { DirectoryList.entries(in: descriptor).map(\.name) }
 }

@@ -67,7 +67,10 @@ public struct ProcessMap: Sendable {
 
     /// This map with what another view of the same memory shows beside it: taken, but not accessible.
     public func occupied(by other: ProcessMap) -> ProcessMap {
-        let added = other.regions.flatMap { gaps(within: $0.range) }.map { Region(range: $0, permissions: []) }
+        // Nobody maps anything in the kernel's half, where it shows a page of its own (vsyscall).
+        let added = other.regions.filter { $0.range.upperBound.rawValue <= Int64.max }.flatMap {
+            gaps(within: $0.range)
+        }.map { Region(range: $0, permissions: []) }
         return ProcessMap(
             regions: (regions + added).sorted { $0.range.lowerBound < $1.range.lowerBound }, pid: pid)
     }

@@ -23,29 +23,15 @@ package final class TaskList {
     /// The thread ids, ascending as the kernel gives them; empty once the process is gone.
     package func scan() -> [Int32] {
         var tids: [Int32] = []
-        _ = linux_rewind(descriptor)
-        while true {
-            let count = buffer.withUnsafeMutableBytes { linux_getdents(descriptor, $0.baseAddress, $0.count) }
-            guard count > 0 else { return tids }
-            buffer.withUnsafeBytes { Self.parse($0, count: count, into: &tids) }
-        }
-    }
-
-    /// struct linux_dirent64 (getdents(2)): inode 8, offset 8, record length 2, type 1, name.
-    private static func parse(_ bytes: UnsafeRawBufferPointer, count: Int, into tids: inout [Int32]) {
-        var offset = 0
-        while offset + 19 <= count {
-            let length = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt16.self))
-            guard length >= 19, offset + length <= count else { return }
+        DirectoryList.forEach(in: descriptor, buffer: &buffer) { name, _ in
             var tid: Int32 = 0
-            var index = offset + 19
-            while index < offset + length, bytes[index] >= 0x30, bytes[index] <= 0x39, tid < 100_000_000 {
-                tid = tid * 10 + Int32(bytes[index] - 0x30)
-                index += 1
+            for byte in name {
+                guard (0x30...0x39).contains(byte), tid < 100_000_000 else { break }
+                tid = tid * 10 + Int32(byte - 0x30)
             }
             if tid > 0 { tids.append(tid) }
-            offset += length
         }
+        return tids
     }
 }
 

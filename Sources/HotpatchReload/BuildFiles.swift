@@ -1,6 +1,7 @@
 import CHotpatchLinux
 import Glibc
 import HotpatchELF
+import HotpatchProcFS
 
 /// Files of builds, and their paths.
 enum BuildFiles {
@@ -116,20 +117,7 @@ enum BuildFiles {
     }
 
     /// What a folder holds, by name; nothing where it cannot be read.
-    static func list(_ folder: String) -> [String] {
-        guard let stream = opendir(folder) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: name.pointee)) {
-                    String(cString: $0)
-                }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
+    static func list(_ folder: String) -> [String] { DirectoryList.entries(of: folder).map(\.name).sorted() }
 
     /// The folder that all of these files lie below.
     static func commonFolder(_ paths: [String]) -> String? {

@@ -17,16 +17,9 @@ struct ChildTable {
 
     /// Of all processes, as /proc shows them now.
     static func now() -> ChildTable {
-        guard let stream = opendir("/proc") else { return ChildTable([]) }
-        defer { closedir(stream) }
         var entries: [Entry] = []
-        while let entry = readdir(stream) {
-            let pid = withUnsafeBytes(of: &entry.pointee.d_name) { name -> Int32? in
-                let digits = name.prefix { $0 != 0 }
-                guard digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-                return Int32(String(decoding: digits, as: UTF8.self))
-            }
-            guard let pid, let stat = try? ProcStat(ofProcess: pid) else { continue }
+        for name in DirectoryList.entries(of: "/proc").map(\.name) {
+            guard let pid = Int32(name), let stat = try? ProcStat(ofProcess: pid) else { continue }
             entries.append(
                 Entry(pid: pid, parent: stat.parent, startTime: stat.startTime, isZombie: "ZX".contains(stat.state)))
         }

@@ -180,17 +180,10 @@ extension FileWatcher {
     }
 
     static func entries(of folder: String) -> [(name: String, kind: Entry)] {
-        guard let stream = opendir(folder) else { return [] }
-        defer { closedir(stream) }
         var entries: [(String, Entry)] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: $0.pointee)) {
-                    String(cString: $0)
-                }
-            }
-            guard name != "." && name != ".." else { continue }
-            switch Int(entry.pointee.d_type) {
+        for entry in DirectoryList.entries(of: folder) {
+            let name = entry.name
+            switch entry.type {
             case Int(DT_DIR): entries.append((name, .directory))
             case Int(DT_REG): entries.append((name, .file(isLink: false)))
             default:
