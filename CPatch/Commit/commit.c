@@ -12,7 +12,6 @@
 #endif
 
 enum {
-    FIFO_PRIORITY = 10,
     FIRST_RETRY_NS = 200000,
     LAST_RETRY_NS = 20000000,
     FIRST_PATIENCE_NS = 50000000,
@@ -20,12 +19,11 @@ enum {
     HOLD_NS = 1000000000,
     // Threads that are held in vain run for so many times as long afterwards.
     RESPITE = 4,
-    // For which threads that somebody else traces are waited for, before they are parked by signal: another patcher is soon done.
+    // How long to wait for a thread that another process traces before parking by signal: another patcher is soon done.
     TRACER_NS = 20000000,
-    // For which a thread that runs may be on its way back into the call that the last commit found it in.
+    // How long after the last commit a running thread may still be returning to the call it was found in.
     RETURN_NS = 1000000000,
-    // For which a thread that blocks signals may be one that begins, on a machine with more to do than it can: where none can be traced,
-    // it is waited for.
+    // How long to wait for a thread that blocks signals, where none can be traced: it may be just starting.
     BEGINNING_NS = 1000000000,
 };
 
@@ -34,12 +32,11 @@ typedef struct scheduling {
     int priority;
 } scheduling;
 
-// With normal priority the threads just released run before the rest are; restored by `restore_priority`.
+// Undone by `restore_priority`.
 static scheduling raise_priority(void) {
-    scheduling before = {-1, 0}, fifo = {0, FIFO_PRIORITY};
+    scheduling before = {-1, 0};
     int policy = (int)HP_SYSCALL1(SYS_sched_getscheduler, 0);
-    if (policy != SCHED_OTHER) return before;
-    if (HP_SYSCALL3(SYS_sched_setscheduler, 0, SCHED_FIFO, &fifo.priority) == 0) before.policy = policy;
+    if (policy == SCHED_OTHER && hp_raise_priority()) before.policy = policy;
     return before;
 }
 
@@ -82,8 +79,8 @@ static hp_commit_status attempt_firmly(hp_commit_job *job) {
     for (uint64_t end = hp_now_ns() + BEGINNING_NS;;) {
         hp_commit_status status = hp_commit_parked(job);
         if (status != HP_COMMIT_NO_SIGNAL || job->options->parking != HP_PARKING_AUTOMATIC) return status;
-        bool is_deaf = job->report->thread != 0;
-        if (is_traced(job, &status) || !is_deaf) return status;
+        bool blocks_signal = job->report->thread != 0;
+        if (is_traced(job, &status) || !blocks_signal) return status;
         uint64_t now = hp_now_ns();
         if (now >= end || now >= job->deadline_ns) return status;
         hp_sleep_ns(FIRST_RETRY_NS * 5);

@@ -26,9 +26,9 @@ typedef struct hp_commit_job {
     uint64_t open_signals;      // that the committing thread does not block, for nobody handles them
 } hp_commit_job;
 
-// Whether a thread, or what the name of a directory of threads stands for, is one to hold.
+// Whether a thread is to be held.
 HP_INLINE bool hp_is_to_be_held(const hp_commit_job *job, int32_t tid) {
-    return tid > 0 && tid != job->caller && tid != job->options->ignored_thread;
+    return tid != job->caller && tid != job->options->ignored_thread;
 }
 
 HP_INLINE hp_commit_status hp_fail(
@@ -40,7 +40,7 @@ HP_INLINE hp_commit_status hp_fail(
     return status;
 }
 
-// Of a page, at every moment at which threads run.
+// The protection of a page of this kind whenever threads run.
 HP_INLINE long hp_protection(hp_write_kind kind) {
     return kind == HP_WRITE_TEXT ? PROT_READ | PROT_EXEC : kind == HP_WRITE_DATA ? PROT_READ | PROT_WRITE : PROT_READ;
 }
@@ -59,6 +59,12 @@ HP_INLINE void hp_end_hold(hp_commit_job *job) {
     job->report->holds++;
     job->report->held_ns += pause;
     if (pause > job->report->pause_ns) job->report->pause_ns = pause;
+}
+
+// Gives the calling thread a real-time priority: with a normal one, threads just released run before the rest are released.
+HP_INLINE bool hp_raise_priority(void) {
+    int priority = 10;
+    return HP_SYSCALL3(SYS_sched_setscheduler, 0, 1 /* SCHED_FIFO */, &priority) == 0;
 }
 
 // When to give up unless another thread is held by then.

@@ -18,13 +18,6 @@ static _Atomic uint32_t operation;
 static atomic_bool is_attending;
 static _Thread_local bool is_held;  // by a thread that forks
 
-// Nanoseconds on the monotonic clock.
-static uint64_t now(void) {
-    struct timespec time = {0, 0};
-    HP_SYSCALL2(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 // Returns whether it was had before `deadline`, which is 0 for none.
 static bool hold(uint64_t deadline) {
     uint32_t found = FREE;
@@ -32,7 +25,7 @@ static bool hold(uint64_t deadline) {
     while (atomic_exchange(&operation, AWAITED) != FREE) {
         struct timespec left = {1, 0};
         if (deadline != 0) {
-            uint64_t time = now();
+            uint64_t time = hp_now_ns();
             if (time >= deadline) return false;
             left.tv_sec = (time_t)((deadline - time) / 1000000000u);
             left.tv_nsec = (long)((deadline - time) % 1000000000u);
@@ -46,7 +39,7 @@ static void release(void) {
     if (atomic_exchange(&operation, FREE) == AWAITED) HP_SYSCALL3(SYS_futex, &operation, FUTEX_WAKE_PRIVATE, 1);
 }
 
-static void before_fork(void) { is_held = hold(now() + LONGEST_WAIT * UINT64_C(1000000000)); }
+static void before_fork(void) { is_held = hold(hp_now_ns() + LONGEST_WAIT * UINT64_C(1000000000)); }
 
 static void in_parent(void) {
     if (is_held) release();

@@ -201,7 +201,7 @@ static void count_failed_calls(const parking *parking) {
     for (uint32_t i = 0; i < parking->count; i++) {
         const hp_parked *entry = &hp_parking_table.threads[i];
         if ((__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) & 3) != HP_PHASE_PARKED) continue;
-        // Of one that was moved too: where it went on, the same instruction stands before.
+        // This holds for a moved thread too: the same instruction stands before its new PC.
         if (hp_context_failed(entry->context) && hp_is_behind_call(job, hp_context_pc(entry->context)))
             job->report->interrupted_calls++;
     }

@@ -26,7 +26,6 @@
 enum {
     STACK_BYTES = 256 * 1024,
     FIRST_TRACEES = 4096,
-    FIFO_PRIORITY = 10,
     GRACE_NS = 1000000000,
 };
 
@@ -334,11 +333,7 @@ static int helper(void *argument) {
         hp_futex_wait(&tracing->go, 0, 10000000);
         if (hp_now_ns() >= tracing->job->deadline_ns) return 0;  // the process was killed meanwhile
     }
-    // Otherwise released threads run before the rest are released.
-    struct {
-        int priority;
-    } fifo = {FIFO_PRIORITY};
-    HP_SYSCALL3(SYS_sched_setscheduler, 0, 1 /* SCHED_FIFO */, &fifo);
+    hp_raise_priority();
     if (hold_everyone(tracing)) tracing->status = check_and_write(tracing);
     let_go(tracing);
     __atomic_store_n(&tracing->finished, 1, __ATOMIC_RELEASE);
