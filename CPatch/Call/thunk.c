@@ -18,17 +18,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t *page;  // the newest
 static size_t used;    // thunks of it
 
-#if defined(__x86_64__)
-static const hp_arch machine = HP_ARCH_X86_64;
-#elif defined(__aarch64__)
-static const hp_arch machine = HP_ARCH_ARM64;
-#endif
-
 static uint8_t *make_page(size_t size) {
     if (!page) hp_call_prepare_vectors();
     uint8_t *code = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (code == MAP_FAILED) return NULL;
-    hp_encode_thunks(machine, code, size);
+    hp_encode_thunks(HP_MACHINE_ARCH, code, size);
     if (mprotect(code, size, PROT_READ | PROT_EXEC) != 0) {
         int error = errno;
         munmap(code, 2 * size);

@@ -16,34 +16,35 @@ long hp_read_memory(const hp_commit_job *job, uint64_t address, void *buffer, si
 // Whether the instruction before a PC makes a system call. The page before may not be there.
 bool hp_is_behind_call(const hp_commit_job *job, uint64_t pc) {
     uint32_t instruction = 0;
-    const long length = HP_MACHINE_CALL_LENGTH;
-    return hp_read_memory(job, pc - (uint64_t)length, &instruction, (size_t)length) == length && hp_is_system_call(instruction);
+    const long length = (long)hp_system_call_length(HP_MACHINE_ARCH);
+    return hp_read_memory(job, pc - (uint64_t)length, &instruction, (size_t)length) == length
+        && hp_is_system_call(HP_MACHINE_ARCH, instruction);
 }
 
 // The last bytes read: entries of one library lie side by side, and a read costs the same for one as for a hundred.
-enum { WINDOW = 4096 };
-typedef struct window {
+enum { READ_CACHE_BYTES = 4096 };
+typedef struct read_cache {
     uint64_t start, end;
-    uint8_t bytes[WINDOW];
-} window;
+    uint8_t bytes[READ_CACHE_BYTES];
+} read_cache;
 
 // Some bytes; a negative errno, or fewer than asked for, where they cannot be read.
-static long read_bytes(const hp_commit_job *job, window *window, uint64_t start, size_t wanted, uint8_t *found) {
+static long read_bytes(const hp_commit_job *job, read_cache *cache, uint64_t start, size_t count, uint8_t *found) {
     enum { SMALLEST_PAGE = 4096 };
-    uint64_t end = start + wanted;
-    if (start < window->start || end > window->end) {
-        window->start = window->end = start;
+    uint64_t end = start + count;
+    if (start < cache->start || end > cache->end) {
+        cache->start = cache->end = start;
         // Not beyond the page, which may be the last.
         uint64_t length = SMALLEST_PAGE - start % SMALLEST_PAGE;
-        if (length > WINDOW) length = WINDOW;
-        if (length < wanted) return hp_read_memory(job, start, found, wanted);
-        long count = hp_read_memory(job, start, window->bytes, length);
-        if (count < 0) return count;
-        window->end = start + (uint64_t)count;
-        if (window->end < end) return count;
+        if (length > READ_CACHE_BYTES) length = READ_CACHE_BYTES;
+        if (length < count) return hp_read_memory(job, start, found, count);
+        long read = hp_read_memory(job, start, cache->bytes, length);
+        if (read < 0) return read;
+        cache->end = start + (uint64_t)read;
+        if (cache->end < end) return read;
     }
-    hp_copy(found, window->bytes + (start - window->start), wanted);
-    return (long)wanted;
+    hp_copy(found, cache->bytes + (start - cache->start), count);
+    return (long)count;
 }
 
 // The number at `*text` in hexadecimal, which is moved behind it.
@@ -106,12 +107,12 @@ void hp_learn_guards(hp_commit_job *job) {
     HP_SYSCALL1(SYS_close, file);
 }
 
-static hp_commit_status check_write(hp_commit_job *job, window *window, const hp_write *write) {
+static hp_commit_status check_write(hp_commit_job *job, read_cache *cache, const hp_write *write) {
     for (size_t offset = 0; offset < write->length; offset += HP_FOUND_CAPACITY) {
         size_t left = write->length - offset, length = left < HP_FOUND_CAPACITY ? left : HP_FOUND_CAPACITY;
         uint8_t found[HP_FOUND_CAPACITY];
         hp_clear(found, sizeof found);
-        long count = read_bytes(job, window, write->address + offset, length, found);
+        long count = read_bytes(job, cache, write->address + offset, length, found);
         if (count != (long)length)
             return hp_fail(job, HP_COMMIT_MISMATCH, 0, write->address, count < 0 ? (int)-count : EFAULT);
         if (!write->compared) {
@@ -127,10 +128,10 @@ static hp_commit_status check_write(hp_commit_job *job, window *window, const hp
 
 hp_commit_status hp_check_expected(hp_commit_job *job) {
     const hp_commit_block *block = job->block;
-    window window;
-    window.start = window.end = 0;
+    read_cache cache;
+    cache.start = cache.end = 0;
     for (size_t i = 0; i < block->write_count; i++) {
-        hp_commit_status status = check_write(job, &window, &block->writes[i]);
+        hp_commit_status status = check_write(job, &cache, &block->writes[i]);
         if (status != HP_COMMIT_DONE) return status;
     }
     return HP_COMMIT_DONE;

@@ -49,6 +49,11 @@ static inline bool hp_is_reference_target(const hp_reference_targets *wanted, ui
     /* frame.c */                                                                                                      \
     bool hp_##arch##_is_saved_pc(const uint64_t neighbours[HP_NEIGHBOURS]);                                            \
                                                                                                                        \
+    /* system_call.c */                                                                                                \
+    size_t hp_##arch##_system_call_length(void);                                                                       \
+    bool hp_##arch##_is_system_call(uint32_t instruction);                                                             \
+    bool hp_##arch##_is_signal_return(const uint32_t instructions[2]);                                                 \
+                                                                                                                       \
     /* encode.c: each writes at `out` what shall run at `from`, and returns its length; 0: out of reach */             \
     size_t hp_##arch##_encode_jump(uint8_t *out, uint64_t from, uint64_t to);                                          \
     size_t hp_##arch##_encode_island(uint8_t *out, uint64_t from, uint64_t slot);                                      \

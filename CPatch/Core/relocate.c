@@ -1,13 +1,9 @@
-// Which architecture answers. Nothing here, and nothing outside x86_64/ and arm64/, knows an instruction.
+// Which architecture answers. Within Core only x86_64/ and arm64/ know instructions.
 #include "arch.h"
 
 #include <string.h>
 
-bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal) {
-    return hp_relocate_through(arch, request, 0, out, refusal);
-}
-
-bool hp_relocate_through(
+bool hp_relocate(
     hp_arch arch, const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal
 ) {
     memset(out, 0, sizeof *out);
@@ -97,10 +93,4 @@ size_t hp_encode_island(hp_arch arch, uint64_t from, uint64_t slot, uint8_t out[
     case HP_ARCH_ARM64: return hp_arm64_encode_island(out, from, slot);
     }
     return 0;
-}
-
-// The same for every architecture: stubs begin on 16 bytes, as functions do.
-size_t hp_stub_stride(hp_arch arch, size_t stub_length) {
-    (void)arch;
-    return (stub_length + 15) & ~(size_t)15;
 }

@@ -178,7 +178,9 @@ public final class ObjectSession {
     ) throws(CommandError) -> Result {
         if prefersAsking, let process = ReloaderClient(pid: pid, options: options) { return try asking(process) }
         do throws(CommandError) { return try tracing() } catch {
-            guard error.exitCode == .refused, error.restartReasons.isEmpty, !mayTrace(pid) else { throw error }
+            guard error.exitCode == .refused, error.restartReasons.isEmpty, !RemoteProcess.mayTrace(pid) else {
+                throw error
+            }
             if let process = ReloaderClient(pid: pid, options: options) { return try asking(process) }
             var error = error
             error.description += " " + Self.askingIsPossible

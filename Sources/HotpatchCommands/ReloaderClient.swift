@@ -132,14 +132,3 @@ struct ReloaderClient {
                 + "See what list shows of it.", exitCode: .inconsistent)
     }
 }
-
-/// Whether this process may trace another one, as far as that can be told without doing so.
-func mayTrace(_ pid: Int32) -> Bool {
-    // Asked in the same way as for tracing, a security module too (proc_pid_mem(5)).
-    do throws(MemoryError) { _ = try ProcMemory(pid: pid, writable: false) } catch {
-        if error.code == EACCES || error.code == EPERM { return false }
-    }
-    // A filter of system calls answers for a process that there is none of, too.
-    if linux_ptrace_seize(0) != 0, errno != ESRCH { return false }
-    return (try? ProcStatus(ofProcess: pid))?.number("TracerPid") ?? 0 == 0
-}

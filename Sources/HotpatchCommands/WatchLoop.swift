@@ -215,7 +215,7 @@ final class WatchLoop {
                 pid: pid, allowSeccomp: watch.options.allowSeccomp,
                 deadline: .after(milliseconds: watch.options.timeout))
             return nil
-        } catch { return "\(error)" + (mayTrace(pid) ? "" : " " + ObjectSession.askingIsPossible) }
+        } catch { return "\(error)" + (RemoteProcess.mayTrace(pid) ? "" : " " + ObjectSession.askingIsPossible) }
     }
 
     /// What keeps every edit out of a process is said in full once, with what can be done about it; then only what it is.

@@ -85,7 +85,7 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
         }
     }
 
-    var core: hp_arch {
+    package var core: hp_arch {
         switch self {
         case .x86_64: HP_ARCH_X86_64
         case .arm64: HP_ARCH_ARM64

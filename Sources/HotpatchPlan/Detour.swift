@@ -75,7 +75,7 @@ public struct Detour: Hashable, Sendable {
             var request = hp_relocation_request(
                 code: buffer.baseAddress, code_length: buffer.count, function_length: max(0, functionLength),
                 entry: entry.rawValue, stub: stub.rawValue, slot: slot.rawValue)
-            return hp_relocate_through(
+            return hp_relocate(
                 architecture.core, &request, hop?.rawValue ?? 0, &relocation, &refusal)
         }
         guard moved else { throw Refusal(refusal) }

@@ -184,7 +184,7 @@ extension AgentStarter {
         if hasPendingSignal(status) { return .late("about to receive a signal") }
         if let excess = session.excess { return .late("it was held for \(excess / 1_000_000) ms to be looked at") }
         var mask: UInt64 = 0
-        guard linux_ptrace_get_signal_mask(tracee.tid, &mask) == 0 else { return .unsafe("it ended") }
+        guard hp_ptrace_get_signal_mask(tracee.tid, &mask) == 0 else { return .unsafe("it ended") }
         let back = AgentStub.Return(
             registers: tracee.registers, call: call, mask: mask,
             blocked: AgentStub.blocked(mask: mask, status: status),
@@ -210,7 +210,7 @@ extension AgentStarter {
             }
             // The stub does that too, but a signal that has come since could be faster. Last: if we die before this, the thread
             // gets its own mask back from the stub all the same.
-            _ = linux_ptrace_set_signal_mask(tracee.tid, back.blocked)
+            _ = hp_ptrace_set_signal_mask(tracee.tid, back.blocked)
             phase(.redirected)
             return .made(place)
         }
@@ -240,7 +240,7 @@ extension AgentStarter {
     /// The kernel aborts a restartable sequence (rseq(2)) that is left by preemption, by looking at the PC. It would look
     /// at the stub's, and let the sequence go on later as if nothing had happened.
     private func isInRestartableSequence(_ tracee: Tracees.Tracee) -> Bool {
-        let address = linux_ptrace_rseq_address(tracee.tid)
+        let address = hp_ptrace_rseq_address(tracee.tid)
         // struct rseq: rseq_cs at 8. struct rseq_cs: version, flags, start_ip at 8, post_commit_offset at 16.
         guard address != 0, let sequence = try? memory.value(UInt64.self, at: Address(address) + 8), sequence != 0
         else { return false }

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import CPatchAgent
 import Glibc
 import HotpatchMemory
 import HotpatchPlan
@@ -21,8 +22,8 @@ extension RemoteProcess {
     /// - Parameters:
     ///   - pid: of the process, not of one of its threads.
     ///   - allowSeccomp: go on although the process filters its system calls.
+    ///   - deadline: how long to wait for another patcher that holds the process at the moment.
     /// - Throws: `RemoteRefusal` with the reason and the mend.
-    ///   - deadline: until which another patcher is waited for that holds the process at the moment.
     public static func examine(
         pid: Int32, allowSeccomp: Bool = false, deadline: Deadline
     ) throws(RemoteRefusal) -> RemoteProcess {
@@ -80,6 +81,17 @@ extension RemoteProcess {
         return RemoteProcess(
             pid: pid, stat: stat, status: status, executable: executable, machine: machine, livingThread: living,
             pidDescriptor: pidDescriptor)
+    }
+
+    /// Whether this process may trace another one, as far as that can be told without doing so.
+    package static func mayTrace(_ pid: Int32) -> Bool {
+        // The kernel asks the same for this as for tracing, a security module too (proc_pid_mem(5)).
+        do throws(MemoryError) { _ = try ProcMemory(pid: pid, writable: false) } catch {
+            if error.code == EACCES || error.code == EPERM { return false }
+        }
+        // A filter of system calls forbids tracing a process that does not exist, too.
+        if hp_ptrace_seize(0) != 0, errno != ESRCH { return false }
+        return (try? ProcStatus(ofProcess: pid))?.number("TracerPid") ?? 0 == 0
     }
 
     private static func readStat(_ pid: Int32) throws(RemoteRefusal) -> ProcStat {

@@ -204,7 +204,8 @@ final class StackUnwinder {
             var instructions: (UInt32, UInt32) = (0, 0)
             guard read(&instructions, at: address) else { return false }
             return withUnsafeBytes(of: instructions) {
-                hp_is_signal_return($0.baseAddress!.assumingMemoryBound(to: UInt32.self))
+                hp_is_signal_return(
+                    Architecture.current.core, $0.baseAddress!.assumingMemoryBound(to: UInt32.self))
             }
         }
 

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import CPatchAgent
 import CPatchMachine
 import CPatchCore
 import Glibc
@@ -319,7 +320,7 @@ private struct RemoteCommit {
         words.replaceSubrange((address - first)..<(address - first + bytes.count), with: bytes)
         for offset in stride(from: 0, to: words.count, by: 8) {
             let word = words.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
-            if linux_ptrace_poke_word(thread, (first + offset).rawValue, word) != 0 { return false }
+            if hp_ptrace_poke_word(thread, (first + offset).rawValue, word) != 0 { return false }
         }
         return true
     }

@@ -22,7 +22,7 @@ enum TargetClaim {
             TaskGlance(pid: process.pid, tid: tid).stat.map { !"ZX".contains($0.state) } ?? false
         }
         guard let first else { return false }
-        return held.contains(first) || linux_ptrace_seize(first) == 0
+        return held.contains(first) || hp_ptrace_seize(first) == 0
     }
 
     /// Does something, quickly, while the process is claimed.

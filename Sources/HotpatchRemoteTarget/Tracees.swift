@@ -1,7 +1,10 @@
 import CHotpatchLinux
+import CPatchAgent
+import CPatchCore
 import CPatchMachine
 import Glibc
 import HotpatchMemory
+import HotpatchPlan
 import HotpatchProcFS
 
 /// The attached threads of one process. Everything here runs on a `TracerThread`.
@@ -154,7 +157,7 @@ final class Tracees {
     private static let many = 500
 
     private func interrupt(_ index: Int) {
-        _ = linux_ptrace_interrupt(tracees[index].tid)
+        _ = hp_ptrace_interrupt(tracees[index].tid)
         tracees[index].isInterrupted = true
     }
 
@@ -177,7 +180,7 @@ final class Tracees {
     /// - Returns: false where the thread has ended, or is a zombie leader.
     private func seize(_ tid: Int32) throws(Failure) -> Bool {
         var attempts = 3
-        while linux_ptrace_seize(tid) != 0 {
+        while hp_ptrace_seize(tid) != 0 {
             let code = errno
             if code == ESRCH { return false }
             guard let stat = TaskGlance(pid: pid, tid: tid).stat, !"ZX".contains(stat.state) else { return false }
@@ -242,11 +245,11 @@ final class Tracees {
     /// What has become of a thread by now; nil where it has not stopped yet.
     private func stop(of tid: Int32) -> Stop? {
         var status: Int32 = 0
-        let result = linux_ptrace_wait(tid, &status)
-        if result == tid, linux_status_stopped(status) != 0 {
-            if linux_status_stop_event(status) != 0 { return .event }
-            let signal = linux_status_stop_signal(status)
-            return signal == SIGTRAP | Int32(LINUX_STOP_AT_CALL) ? .systemCall : .signal(signal)
+        let result = hp_ptrace_wait(tid, &status)
+        if result == tid, hp_status_stopped(status) != 0 {
+            if hp_status_stop_event(status) != 0 { return .event }
+            let signal = hp_status_stop_signal(status)
+            return signal == SIGTRAP | Int32(HP_STOP_AT_CALL) ? .systemCall : .signal(signal)
         }
         // The kernel tells of the main thread's end last, and how the process ended (ptrace(2), "Death under ptrace").
         if result == tid, tid == pid { process.statusAtEnd.withLock { $0 = status } }
@@ -261,7 +264,7 @@ final class Tracees {
 
     private func readRegisters(_ index: Int) {
         guard tracees[index].isStopped else { return }
-        if linux_ptrace_get_registers(tracees[index].tid, &tracees[index].registers) != 0 {
+        if hp_ptrace_get_registers(tracees[index].tid, &tracees[index].registers) != 0 {
             tracees[index].isStopped = false  // killed meanwhile: SIGKILL ends any stop
             known.remove(tracees[index].tid)
             return
@@ -277,7 +280,7 @@ final class Tracees {
     private func mend(_ index: Int) {
         let timeout = timeout(of: &tracees[index].registers)
         if hp_mend(&tracees[index].registers, timeout, false) {
-            if linux_ptrace_set_registers(tracees[index].tid, &tracees[index].registers) == 0 { mendedCalls += 1 }
+            if hp_ptrace_set_registers(tracees[index].tid, &tracees[index].registers) == 0 { mendedCalls += 1 }
         } else if hasFailedCall(index) {
             interruptedCalls += 1
         }
@@ -300,7 +303,7 @@ final class Tracees {
     func hasFailedCall(_ index: Int) -> Bool {
         var registers = tracees[index].registers
         return hp_registers_failed(&registers) && !isHandled(tracees[index].signal)
-            && hp_is_system_call(instruction(at: hp_registers_pc(&registers) &- 4))
+            && isBehindSystemCall(hp_registers_pc(&registers))
     }
 
     private func isHandled(_ signal: Int32) -> Bool {
@@ -310,6 +313,14 @@ final class Tracees {
     /// SigCgt of /proc/PID/status; all signals where it cannot be read.
     private func readHandledSignals() -> UInt64 {
         (try? ProcStatus(ofProcess: pid))?.mask("SigCgt") ?? .max
+    }
+
+    private func isSystemCall(at address: UInt64) -> Bool {
+        hp_is_system_call(Architecture.current.core, instruction(at: address))
+    }
+
+    private func isBehindSystemCall(_ pc: UInt64) -> Bool {
+        isSystemCall(at: pc &- UInt64(hp_system_call_length(Architecture.current.core)))
     }
 
     /// Four bytes of code; 0, which is no instruction of use here, where they cannot be read.
@@ -338,12 +349,12 @@ final class Tracees {
         var registers = tracees[index].registers
         let tid = tracees[index].tid
         let pc = hp_registers_pc(&registers)
-        let state = hp_registers_call(&registers, instruction(at: pc), instruction(at: pc &- 4))
+        let state = hp_registers_call(&registers, isSystemCall(at: pc), isBehindSystemCall(pc))
         guard state == HP_CALL_UNCERTAIN else { return .known(state) }
         // 2.
-        guard linux_ptrace_system_call(tid) == 0 else { return .unsafe("it ended") }
+        guard hp_ptrace_system_call(tid) == 0 else { return .unsafe("it ended") }
         guard try restStops(index, until: deadline) == .systemCall,
-            linux_ptrace_get_registers(tid, &registers) == 0
+            hp_ptrace_get_registers(tid, &registers) == 0
         else { return .unsafe("interrupted on its way into a system call") }
         let number = hp_registers_call_number(&registers)
         if SystemCall.failsWhenStopped(number) || SystemCall.startsProcess(number) {
@@ -351,11 +362,11 @@ final class Tracees {
         }
         // 3.
         interrupt(index)
-        guard linux_ptrace_continue(tid, 0) == 0 else { return .unsafe("it ended") }
+        guard hp_ptrace_continue(tid, 0) == 0 else { return .unsafe("it ended") }
         guard try restStops(index, until: deadline) == .event else {
             return .unsafe("interrupted in " + SystemCall.name(number))
         }
-        guard linux_ptrace_get_registers(tid, &tracees[index].registers) == 0 else { return .unsafe("it ended") }
+        guard hp_ptrace_get_registers(tid, &tracees[index].registers) == 0 else { return .unsafe("it ended") }
         registers = tracees[index].registers
         let isThere = hp_registers_pc(&registers) == pc && hp_registers_call_number(&registers) == number
         return isThere ? .known(HP_CALL_RESTARTS) : .unsafe("leaving " + SystemCall.name(number))
@@ -374,7 +385,7 @@ final class Tracees {
     /// Sets the registers of a stopped thread; false where it has been killed.
     func setRegisters(_ index: Int, _ registers: hp_registers) -> Bool {
         var registers = registers
-        guard linux_ptrace_set_registers(tracees[index].tid, &registers) == 0 else { return false }
+        guard hp_ptrace_set_registers(tracees[index].tid, &registers) == 0 else { return false }
         tracees[index].registers = registers
         return true
     }
@@ -406,7 +417,7 @@ final class Tracees {
 
     private func detach(_ index: Int) {
         guard tracees[index].isStopped, tracees[index].tid != 0 else { return }
-        _ = linux_ptrace_detach(tracees[index].tid, tracees[index].signal)
+        _ = hp_ptrace_detach(tracees[index].tid, tracees[index].signal)
         tracees[index].tid = 0
     }
 

@@ -161,7 +161,7 @@
                 code: (memory + Self.entry).assumingMemoryBound(to: UInt8.self), code_length: program.code.count,
                 function_length: program.code.count, entry: UInt64(UInt(bitPattern: memory + Self.entry)),
                 stub: UInt64(UInt(bitPattern: memory + Self.stub)), slot: UInt64(UInt(bitPattern: memory + Self.slot)))
-            guard hp_relocate(HP_ARCH_X86_64, &request, &out, &refusal) else { return nil }
+            guard hp_relocate(HP_ARCH_X86_64, &request, 0, &out, &refusal) else { return nil }
             put([UInt8](repeating: 0xcc, count: 256), at: Self.stub)
             put(withUnsafeBytes(of: out.stub) { Array($0.prefix(Int(out.stub_length))) }, at: Self.stub)
             let detour = withUnsafeBytes(of: out.detour) { Array($0.prefix(Int(out.detour_length))) }

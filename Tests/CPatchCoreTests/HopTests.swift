@@ -13,7 +13,7 @@ import Testing
             request.entry = Relocation.entry
             request.stub = Relocation.stub
             request.slot = Relocation.slot
-            return hp_relocate_through(arch, &request, hop, &relocation.raw, &relocation.refusal)
+            return hp_relocate(arch, &request, hop, &relocation.raw, &relocation.refusal)
         }
         return relocation.succeeded ? relocation : nil
     }

@@ -50,7 +50,6 @@ import Testing
         // The longest prologue of ordinary instructions, and the most a call can need.
         #expect(Relocation(hex("f3 0f 1e fa 55 48 89 e5 41 57")).raw.stub_length <= 48)
         #expect(Relocation(hex("f3 0f 1e fa 48 83 ec 08 e8 00 10 00 00")).raw.stub_length <= 48)
-        #expect([0, 1, 16, 17, 48].map { hp_stub_stride(HP_ARCH_X86_64, $0) } == [0, 16, 16, 32, 48])
     }
 
     @Test func writesNothingBeyondTheOutput() {
@@ -67,7 +66,7 @@ import Testing
                 var request = hp_relocation_request(
                     code: buffer.baseAddress, code_length: buffer.count, function_length: buffer.count,
                     entry: Relocation.entry, stub: Relocation.stub, slot: Relocation.slot)
-                return hp_relocate(HP_ARCH_X86_64, &request, out, refusal)
+                return hp_relocate(HP_ARCH_X86_64, &request, 0, out, refusal)
             }
             let bytes = UnsafeRawBufferPointer(start: memory, count: 64 + size + 64 + refusalSize + 64)
             #expect(bytes[..<64].allSatisfy { $0 == 0xa5 })
@@ -98,7 +97,7 @@ import Testing
             var request = hp_relocation_request(
                 code: code, code_length: count, function_length: Bool.random(using: &generator) ? 0 : count,
                 entry: Relocation.entry, stub: Relocation.stub, slot: Relocation.slot)
-            if hp_relocate(HP_ARCH_X86_64, &request, &out, &refusal) {
+            if hp_relocate(HP_ARCH_X86_64, &request, 0, &out, &refusal) {
                 moved += 1
                 #expect(out.prologue_length >= out.detour_length && out.pc_count > 0)
             } else {

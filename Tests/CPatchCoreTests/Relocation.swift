@@ -29,7 +29,7 @@ struct Relocation {
         request.slot = slot
         succeeded = code.withUnsafeBufferPointer { buffer in
             request.code = buffer.baseAddress
-            return hp_relocate(arch, &request, &raw, &refusal)
+            return hp_relocate(arch, &request, 0, &raw, &refusal)
         }
         self.raw = raw
         self.refusal = refusal

@@ -62,7 +62,7 @@ static void move_all(prover *prover) {
             .function_length = function->length, .entry = function->address + prover->space.bias,
             .stub = pool, .slot = pool + POOL_STUBS,
         };
-        if (!hp_relocate(image->arch, &request, &moved, &refusal)) continue;
+        if (!hp_relocate(image->arch, &request, 0, &moved, &refusal)) continue;
         function->patch_offset = (uint8_t)moved.patch_offset;
         function->detour_length = (uint8_t)moved.detour_length;
     }

@@ -55,9 +55,9 @@ static uint64_t hop_behind(const hp_relocation_request *request, hp_arch arch) {
 static bool move(trial *trial, hp_refusal *refusal) {
     hp_arch arch = trial->prover->image.arch;
     const hp_relocation_request *request = &trial->request;
-    if (!trial->place->through_hop) return hp_relocate(arch, request, &trial->relocation, refusal);
+    if (!trial->place->through_hop) return hp_relocate(arch, request, 0, &trial->relocation, refusal);
     trial->hop = hop_behind(request, arch);
-    if (trial->hop == 0 || !hp_relocate_through(arch, request, trial->hop, &trial->relocation, refusal)) return false;
+    if (trial->hop == 0 || !hp_relocate(arch, request, trial->hop, &trial->relocation, refusal)) return false;
     uint32_t end = trial->relocation.patch_offset + trial->relocation.prologue_length;
     return trial->hop >= request->entry + end;
 }

@@ -1,5 +1,5 @@
 // CPatch: the half of the patcher that has effects. In this process: park every thread, check, write, release, as one
-// call. The ptrace shims for another process are in hp_agent.h.
+// call. The ptrace shims for another process are in the Agent's hp_ptrace.h.
 #pragma once
 
 #include <stdbool.h>

@@ -16,6 +16,13 @@ typedef enum hp_arch {
     HP_ARCH_ARM64 = 2,
 } hp_arch;
 
+// The one that this is compiled for.
+#if defined(__x86_64__)
+#define HP_MACHINE_ARCH HP_ARCH_X86_64
+#elif defined(__aarch64__)
+#define HP_MACHINE_ARCH HP_ARCH_ARM64
+#endif
+
 enum {
     HP_PROLOGUE_CAPACITY = 32,   // bytes of a function's entry that can be moved, at most
     HP_DETOUR_CAPACITY = 16,   // bytes a detour occupies, at most
@@ -109,11 +116,9 @@ typedef struct hp_relocation {
 } hp_relocation;
 
 // Plans the detour of one function. Returns true and fills `out`, or false and fills `refusal`.
-bool hp_relocate(hp_arch arch, const hp_relocation_request *request, hp_relocation *out, hp_refusal *refusal);
-
-// The same with a shorter detour, for an entry of which fewer bytes may be overwritten: a jump to `hop`, `hp_hop_length` free
-// bytes near by, where the caller writes a jump to the stub.
-bool hp_relocate_through(
+//   hop  0; or, for an entry of which fewer bytes may be overwritten, where `hp_hop_length` bytes near by are free. The detour is then a
+//        shorter jump there, and the caller writes a jump to the stub in that place.
+bool hp_relocate(
     hp_arch arch, const hp_relocation_request *request, uint64_t hop, hp_relocation *out, hp_refusal *refusal);
 
 // One sentence for a reason, without the instruction: "the function is shorter than the jump that would replace its entry".
@@ -128,9 +133,6 @@ uint64_t hp_far_detour_reach(hp_arch arch);
 
 // Whether an entry may jump straight to a replacement (hp_encode_jump), past its island.
 bool hp_may_skip_island(hp_arch arch);
-
-// Bytes that a stub needs at most for the planner to reserve before relocation: a multiple of 16.
-size_t hp_stub_stride(hp_arch arch, size_t stub_length);
 
 // Decodes one instruction into `text` ("mov rax, rbx"); returns its length in bytes, 0 if it is undecodable. Where lengths do
 // not depend on the decoder (arm64), what it does not know is ".word 0x00000000".
@@ -193,8 +195,8 @@ typedef struct hp_reference {
 typedef struct hp_reference_targets {
     uint64_t start;
     size_t length;             // bits
-    const uint8_t *entries;    // jumps there are wanted; NULL for none
-    const uint8_t *insides;    // everything is wanted that refers there; NULL for none
+    const uint8_t *entries;    // where jumps are looked for; NULL for none
+    const uint8_t *insides;    // where any reference is looked for; NULL for none
 } hp_reference_targets;
 
 typedef enum hp_reach {
@@ -321,6 +323,18 @@ enum { HP_NEIGHBOURS = 4, HP_NEIGHBOURS_BELOW = 1 };
 // Whether the word between such neighbours is a PC that the kernel has saved in a signal frame, and not data that looks like
 // one: dead words in the frames of whoever computed with addresses of code.
 bool hp_is_saved_pc(hp_arch arch, const uint64_t neighbours[HP_NEIGHBOURS]);
+
+// ---------------------------------------------------------------------------------------------------------
+// The kernel's door: what the code around a PC says of the system call that a thread is in.
+
+// Bytes of the instruction that makes a system call.
+size_t hp_system_call_length(hp_arch arch);
+
+// Whether an instruction makes a system call. On x86_64 the first two bytes decide.
+bool hp_is_system_call(hp_arch arch, uint32_t instruction);
+
+// Whether two instructions return from a signal handler in a way that unwinders do not see through: see hp_signal_frames_are_ours.
+bool hp_is_signal_return(hp_arch arch, const uint32_t instructions[2]);
 
 #ifdef __cplusplus
 }

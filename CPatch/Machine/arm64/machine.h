@@ -10,7 +10,6 @@
 
 #include "registers.h"
 
-#define HP_MACHINE_ARCH HP_ARCH_ARM64
 #define HP_MACHINE_PAGE_ALIGN 65536
 
 // Number in x8, arguments in x0 to x5, result in x0 (kernel: arch/arm64/kernel/entry.S).
@@ -39,9 +38,6 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
 static inline bool hp_context_failed(const ucontext_t *context) {
     return (long)context->uc_mcontext.regs[0] == -EINTR;
 }
-
-// Bytes of the instruction that makes a system call.
-enum { HP_MACHINE_CALL_LENGTH = 4 };
 
 // Protections that mprotect takes away unless it is given them again, by their names among the VmFlags of /proc/PID/smaps
 // (proc_pid_smaps(5)); /proc/PID/maps does not show them.

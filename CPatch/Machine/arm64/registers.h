@@ -101,10 +101,8 @@ static inline bool hp_registers_failed(const hp_registers *registers) {
     return (long)registers->regs[0] == -EINTR && hp_call_is_mendable(hp_registers_call_number(registers));
 }
 
-// Whether an instruction makes a system call: svc #0.
-static inline bool hp_is_system_call(uint32_t instruction) { return instruction == 0xd4000001; }
-
-// How a stopped thread stands to a system call. `at` and `before` are the instruction at its PC and the four bytes before it.
+// How a stopped thread stands to a system call. `is_at` and `is_behind` say
+// whether the instruction at its PC, and the one before it, makes a system call.
 typedef enum hp_call_state {
     HP_CALL_NONE = 0,       // in none
     HP_CALL_RESTARTS = 1,   // in one that the kernel will enter again
@@ -112,10 +110,10 @@ typedef enum hp_call_state {
     HP_CALL_UNCERTAIN = 3,  // about to make one, or in one
 } hp_call_state;
 
-static inline hp_call_state hp_registers_call(const hp_registers *registers, uint32_t at, uint32_t before) {
+static inline hp_call_state hp_registers_call(const hp_registers *registers, bool is_at, bool is_behind) {
     (void)registers;
-    if (hp_is_system_call(at)) return HP_CALL_UNCERTAIN;
-    return hp_is_system_call(before) ? HP_CALL_LEAVING : HP_CALL_NONE;
+    if (is_at) return HP_CALL_UNCERTAIN;
+    return is_behind ? HP_CALL_LEAVING : HP_CALL_NONE;
 }
 
 // Reads the beginning of a set of registers; returns how many bytes there were, 0 where the machine does not have them.
@@ -160,6 +158,3 @@ enum {
     HP_SIGNAL_FRAME_REGISTERS = sizeof(siginfo_t) + offsetof(ucontext_t, uc_mcontext) + offsetof(mcontext_t, regs),
     HP_SIGNAL_FRAME_PC = HP_SIGNAL_FRAME_REGISTERS + offsetof(hp_registers, pc),
 };
-static inline bool hp_is_signal_return(const uint32_t instructions[2]) {
-    return instructions[0] == 0xd2801168 /* mov x8, #139: rt_sigreturn */ && hp_is_system_call(instructions[1]);
-}

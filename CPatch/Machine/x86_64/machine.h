@@ -10,7 +10,6 @@
 
 #include "registers.h"
 
-#define HP_MACHINE_ARCH HP_ARCH_X86_64
 #define HP_MACHINE_PAGE_ALIGN 4096
 
 // System V psABI for x86-64, A.2.1: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9; rcx and r11 are lost.
@@ -41,9 +40,6 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
 static inline bool hp_context_failed(const ucontext_t *context) {
     return (long)context->uc_mcontext.gregs[REG_RAX] == -EINTR;
 }
-
-// Bytes of the instruction that makes a system call.
-enum { HP_MACHINE_CALL_LENGTH = 2 };
 
 // Protections that mprotect takes away unless it is given them again: none.
 enum { HP_MACHINE_HAS_GUARDS = 0 };

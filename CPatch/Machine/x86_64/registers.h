@@ -90,10 +90,8 @@ static inline bool hp_registers_failed(const hp_registers *registers) {
     return false;
 }
 
-// Whether an instruction makes a system call.
-static inline bool hp_is_system_call(uint32_t instruction) { return (instruction & 0xffff) == 0x050f; }
-
-// How a stopped thread stands to a system call. `at` and `before` are the instruction at its PC and the four bytes before it.
+// How a stopped thread stands to a system call. `is_at` and `is_behind` say
+// whether the instruction at its PC, and the one before it, makes a system call.
 typedef enum hp_call_state {
     HP_CALL_NONE = 0,       // in none
     HP_CALL_RESTARTS = 1,   // in one that the kernel will enter again
@@ -101,9 +99,9 @@ typedef enum hp_call_state {
     HP_CALL_UNCERTAIN = 3,  // about to make one, or in one
 } hp_call_state;
 
-static inline hp_call_state hp_registers_call(const hp_registers *registers, uint32_t at, uint32_t before) {
-    (void)at;
-    (void)before;
+static inline hp_call_state hp_registers_call(const hp_registers *registers, bool is_at, bool is_behind) {
+    (void)is_at;
+    (void)is_behind;
     if (hp_registers_call_number(registers) < 0) return HP_CALL_NONE;
     return hp_registers_restart(registers) ? HP_CALL_RESTARTS : HP_CALL_LEAVING;
 }
@@ -136,7 +134,3 @@ static inline void hp_registers_to_dwarf(const hp_registers *r, uint64_t out[HP_
 // Signal frames have call frame information, and are crossed like any other.
 static inline bool hp_signal_frames_are_ours(void) { return false; }
 enum { HP_SIGNAL_FRAME_REGISTERS = 0, HP_SIGNAL_FRAME_PC = 0 };
-static inline bool hp_is_signal_return(const uint32_t instructions[2]) {
-    (void)instructions;
-    return false;
-}

@@ -32,7 +32,7 @@
             var request = hp_relocation_request(
                 code: UnsafePointer(code.assumingMemoryBound(to: UInt8.self)), code_length: 8, function_length: 8,
                 entry: entry, stub: entry + UInt64(Self.stub), slot: entry + UInt64(Self.slot))
-            try expect(hp_relocate(HP_ARCH_ARM64, &request, &out, &refusal), "\(refusal.reason)")
+            try expect(hp_relocate(HP_ARCH_ARM64, &request, 0, &out, &refusal), "\(refusal.reason)")
             return out
         }
 

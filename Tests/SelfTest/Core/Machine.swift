@@ -100,7 +100,7 @@
                 code: (base + Self.entry).assumingMemoryBound(to: UInt8.self), code_length: code.count * 4,
                 function_length: code.count * 4, entry: address(Self.entry), stub: address(place.stub),
                 slot: address(slot(of: place)))
-            return hp_relocate(HP_ARCH_ARM64, &request, &out, &refusal) ? out : nil
+            return hp_relocate(HP_ARCH_ARM64, &request, 0, &out, &refusal) ? out : nil
         }
 
         private func slot(of place: Place) -> Int { (place.stub | 0xffff) + 1 }
