@@ -27,7 +27,7 @@ public final class LocalTarget: Target {
         package var writer = Writer.automatic
         package var parking = Parking.automatic
         /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
-        package var stackBytes = 64 << 10
+        package var stackBytes = Int(HP_OWN_STACK_SEARCH_BYTES)
         /// In bytes, a power of two. Tests pretend that it is more than the kernel's.
         package var pageSize = sysconf(Int32(_SC_PAGESIZE))
 
@@ -122,10 +122,10 @@ public final class LocalTarget: Target {
         return unsafeBitCast(code, to: Function.self)(words[0], words[1], words[2], words[3], words[4], words[5])
     }
 
-    public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
+    public func mapLedger(size: Int, at requested: Address?) throws -> Address {
         var code: Int32 = 0
-        let address = hp_map_ledger(wanted?.rawValue ?? 0, size, &code)
-        if let wanted, address == 0, code == EEXIST { throw PatchError.addressTaken(wanted) }
+        let address = hp_map_ledger(requested?.rawValue ?? 0, size, &code)
+        if let requested, address == 0, code == EEXIST { throw PatchError.addressTaken(requested) }
         guard address != 0 else {
             throw PatchError.system(
                 what: "cannot map the patch ledger (memfd_create, mmap)", code: code,
@@ -154,18 +154,18 @@ public final class LocalTarget: Target {
         defer { endOperation() }
         // Whoever has planned for so long is given the time for a commit all the same.
         if isOutOfTime { restartTime() }
-        var wanted = hp_commit_options()
-        wanted.timeout_ns = end - min(end, linux_monotonic_time())
-        wanted.hold_ns = UInt64(options.longestPause.nanoseconds)
-        wanted.writer = options.writer.rawValue
-        wanted.parking = options.parking.rawValue
-        wanted.stack_bytes = options.stackBytes
-        wanted.page_size = pageSize
+        var commitOptions = hp_commit_options()
+        commitOptions.timeout_ns = end - min(end, linux_monotonic_time())
+        commitOptions.hold_ns = UInt64(options.longestPause.nanoseconds)
+        commitOptions.writer = options.writer.rawValue
+        commitOptions.parking = options.parking.rawValue
+        commitOptions.stack_bytes = options.stackBytes
+        commitOptions.page_size = pageSize
         let underway = block.underway.prefix(2).map(\.rawValue)
-        wanted.underway = (underway.first ?? 0, underway.dropFirst().first ?? 0)
-        wanted.ignored_thread = Emulation.ownThread() ?? 0
+        commitOptions.underway = (underway.first ?? 0, underway.dropFirst().first ?? 0)
+        commitOptions.ignored_thread = Emulation.ownThread() ?? 0
         var report = hp_commit_report()
-        block.withUnsafeBlock { hp_commit($0, &wanted, &report) }
+        block.withUnsafeBlock { hp_commit($0, &commitOptions, &report) }
         if let error = failure(report, block: block) { throw error }
         return CommitSummary(
             heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),

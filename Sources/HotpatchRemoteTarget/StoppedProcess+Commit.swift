@@ -8,8 +8,7 @@ import HotpatchPlan
 
 extension StoppedProcess {
     /// Makes all changes of a commit block, or none, in the order of every commit (`hp_commit_block`):
-    /// 1. check: besides what that says, a write lies inside one page, where that is not writable. A stack is searched from 128 bytes below SP (the red
-    ///    zone of the x86-64 psABI, 3.2.2) upwards;
+    /// 1. check: besides what that says, a write lies inside one page, where that is not writable. A stack is searched as `StackScan` says;
     /// 2. copies;
     /// 3. moves;
     /// 4. writes, each one pwrite.
@@ -19,16 +18,15 @@ extension StoppedProcess {
     /// - Parameters:
     ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
     ///   - memory: of this process, opened before the stop; writable where that is permitted.
-    ///   - stackBytes: how much of each stack is searched, at most.
     /// - Throws: `CommitError`; the process stays stopped in every case.
     public borrowing func commit(
-        _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory, stackBytes: Int = 1 << 18
+        _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory
     ) throws(CommitError) -> CommitReport {
         let session = session
         let result: Result<CommitReport, CommitError> = session.tracer.run {
             do throws(CommitError) {
                 var commit = RemoteCommit(session: session, block: block, memory: memory)
-                return .success(try commit.run(stackBytes: stackBytes))
+                return .success(try commit.run())
             } catch { return .failure(error) }
         }
         return try result.get()
@@ -36,15 +34,12 @@ extension StoppedProcess {
 
     /// The first thread whose PC lies in `range`, or whose stack holds a word that points into it; nil where none is there.
     /// - Throws: `CommitError.pauseExceeded` where looking takes longer than threads may be held.
-    public borrowing func firstThread(
-        in range: Range<Address>, stackBytes: Int = 1 << 18
-    ) throws(CommitError) -> Int32? {
+    public borrowing func firstThread(in range: Range<Address>) throws(CommitError) -> Int32? {
         let tracees = session.tracees
         for tracee in tracees.tracees {
             var registers = tracee.registers
             if range.contains(Address(hp_registers_pc(&registers))) { return tracee.tid }
-            let limit = StackScan.limit(of: registers, atMost: stackBytes)
-            var scan = StackScan(memory: tracees.memory, limit: limit, signatureBits: tracees.signatureBits)
+            var scan = StackScan(of: registers, memory: tracees.memory, signatureBits: tracees.signatureBits)
             let words = range.lowerBound.rawValue..<range.upperBound.rawValue
             if scan.first(from: hp_registers_sp(&registers), in: words, where: { _, _ in true }) != nil {
                 return tracee.tid
@@ -62,92 +57,6 @@ extension StopSession {
     }
 }
 
-/// A conservative search of a stack, in chunks, up to the first page that cannot be read.
-struct StackScan {
-    let memory: ProcMemory
-    let limit: Int
-    /// Left out of the comparison: the bits that sign a return address. A PC that the kernel has saved is not signed.
-    let signatureBits: UInt64
-    private(set) var scannedBytes = 0
-
-    init(memory: ProcMemory, limit: Int, signatureBits: UInt64 = 0) {
-        self.memory = memory
-        self.limit = limit
-        self.signatureBits = signatureBits
-    }
-
-    /// How many bytes of a thread's stack are to be searched. glibc keeps a thread's control block at the top of its stack, and no
-    /// stack reaches across it. The libraries may be mapped right above, and reading on through them takes most of a millisecond.
-    static func limit(of registers: hp_registers, atMost limit: Int) -> Int {
-        var registers = registers
-        let (sp, tp) = (hp_registers_sp(&registers), hp_registers_tp(&registers))
-        // The search begins 128 bytes below SP.
-        return tp > sp && tp - sp < UInt64(max(0, limit)) ? min(limit, Int(tp - sp) + 128) : limit
-    }
-
-    /// The first 8-byte word of a range that matches, with its address. The range comes first: nearly no word lies in it.
-    mutating func first(
-        from stackPointer: UInt64, in range: Range<UInt64>, where matches: (_ word: UInt64, _ address: UInt64) -> Bool
-    ) -> (word: UInt64, address: UInt64)? {
-        var address = (stackPointer &- 128) & ~7
-        let (end, overflow) = address.addingReportingOverflow(UInt64(clamping: max(0, limit)))
-        if overflow { return nil }
-        var chunk = [UInt64](repeating: 0, count: 2048)
-        while address < end {
-            // To the end of a page, so that an unreadable page costs no readable words.
-            let page = UInt64(MemoryPage.size)
-            let size = min(UInt64(chunk.count * 8), end - address, 2 * page - address % page)
-            let count = chunk.withUnsafeMutableBytes {
-                memory.prefix(at: Address(address), into: .init(rebasing: $0[..<Int(size)]))
-            }
-            guard count >= 8 else { return nil }
-            let significant = ~signatureBits
-            let found = chunk.withUnsafeBufferPointer { words in
-                (0..<count / 8).first {
-                    (words[$0] & significant) &- range.lowerBound < UInt64(range.count)
-                        && matches(words[$0], address &+ UInt64($0 * 8))
-                }
-            }
-            if let found { return (chunk[found], address &+ UInt64(found * 8)) }
-            scannedBytes += count
-            address &+= UInt64(count & ~7)
-        }
-        return nil
-    }
-}
-
-extension StackScan {
-    /// Whether the stack of a stopped thread holds what looks like the kernel's signal frame.
-    static func holdsSignalFrame(_ tracee: Tracees.Tracee, in memory: ProcMemory) -> Bool {
-        var registers = tracee.registers
-        let sp = hp_registers_sp(&registers) & ~7
-        let page = UInt64(MemoryPage.size)
-        var words: [UInt64] = []
-        // Page by page: what lies above the stack may not be readable.
-        while words.count < 1 << 15 {
-            let address = sp &+ UInt64(words.count * 8)
-            var chunk = [UInt64](repeating: 0, count: Int((page - address % page) / 8))
-            let size = chunk.count * 8
-            let count = chunk.withUnsafeMutableBytes { memory.prefix(at: Address(address), into: $0) }
-            if count != size { break }
-            words += chunk
-        }
-        let (below, count) = (Int(HP_NEIGHBOURS_BELOW), Int(HP_NEIGHBOURS))
-        guard words.count >= count else { return true }
-        return words.withUnsafeBufferPointer { words in
-            (0...words.count - count).contains { start in
-                // Of user code, and in no page that is never mapped.
-                (1 << 16..<1 << 56).contains(words[start + below])
-                    && Architecture.current.isSavedPC(between: words.baseAddress! + start)
-            }
-        }
-    }
-}
-
-enum MemoryPage {
-    static let size = max(4096, Int(sysconf(Int32(_SC_PAGESIZE))))
-}
-
 private struct RemoteCommit {
     let session: StopSession
     let block: UnsafePointer<hp_commit_block>
@@ -160,10 +69,10 @@ private struct RemoteCommit {
         self.memory = memory
     }
 
-    mutating func run(stackBytes: Int) throws(CommitError) -> CommitReport {
+    mutating func run() throws(CommitError) -> CommitReport {
         let writes = UnsafeMutableBufferPointer(start: block.pointee.writes, count: block.pointee.write_count)
         try check(writes)
-        let scanned = try searchStacks(limit: stackBytes)
+        let scanned = try searchStacks()
         let moves = try planMoves()
         try session.checkPause()
         // 2.
@@ -210,15 +119,14 @@ private struct RemoteCommit {
     }
 
     /// 1: the stacks.
-    private func searchStacks(limit: Int) throws(CommitError) -> Int {
+    private func searchStacks() throws(CommitError) -> Int {
         guard block.pointee.hazard_count > 0 else { return 0 }
         // Ascending and disjoint.
         let hazards = block.pointee.hazards[0].start..<block.pointee.hazards[block.pointee.hazard_count - 1].end
         var scanned = 0
         for tracee in session.tracees.tracees {
             var registers = tracee.registers
-            var scan = StackScan(
-                memory: session.tracees.memory, limit: StackScan.limit(of: registers, atMost: limit))
+            var scan = StackScan(of: registers, memory: session.tracees.memory)
             if let (word, address) = scan.first(
                 from: hp_registers_sp(&registers), in: hazards, where: { hp_is_hazard(block, $0) && isSavedPC(at: $1) })
             {
