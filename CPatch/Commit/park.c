@@ -344,14 +344,14 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
         status = hp_fail(job, HP_COMMIT_NO_SIGNAL, blocking, 0, 0);
     } else {
         uint64_t before = hp_block_signals(job);
-        uint32_t wanted = FIRST_CAPACITY;
+        uint32_t capacity = FIRST_CAPACITY;
         bool again;
         long stack = 0;
         if (job->memory < 0)
             stack = HP_SYSCALL6(
                 SYS_mmap, 0, READER_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         do {
-            int error = stack < 0 || !reserve_table(wanted) ? ENOMEM : stack ? start_reader(&parking, stack) : 0;
+            int error = stack < 0 || !reserve_table(capacity) ? ENOMEM : stack ? start_reader(&parking, stack) : 0;
             if (error) {
                 status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, error);
                 break;
@@ -367,7 +367,7 @@ hp_commit_status hp_commit_parked(hp_commit_job *job) {
             release_everyone(&parking);
             hp_end_hold(job);
             end_reader(&parking, ORDER_LEAVE, job->deadline_ns);
-            wanted = hp_parking_table.capacity * 2;
+            capacity = hp_parking_table.capacity * 2;
             again = status == HP_COMMIT_SYSTEM && job->report->error == E2BIG;
             if (status == HP_COMMIT_SYSTEM && job->report->error == EINVAL && parking.count == 0) {
                 give_up_signal(parking.number);

@@ -44,9 +44,9 @@ public enum PoolPlacement {
             best = candidate
         }
         var free = lowest
-        var room = 0
+        var kept = 0  // for the heap to grow into
         for region in regions + [Region(range: limit..<limit, permissions: [])] {
-            var start = free + room
+            var start = free + kept
             var end = region.range.lowerBound
             if region.path.hasPrefix("[stack"), end - start >= 0 { end = end - min(stackRoom, end - start) }
             // A page on either side stays free: an overrun of a neighbour must not run into code.
@@ -60,7 +60,7 @@ public enum PoolPlacement {
             let adjoins = region.path.isEmpty && region.range.lowerBound == free
             free = max(free, region.range.upperBound)
             if !adjoins {
-                room = region.path == "[heap]" || (region.path == program && !program.isEmpty) ? heapRoom : 0
+                kept = region.path == "[heap]" || (region.path == program && !program.isEmpty) ? heapRoom : 0
             }
         }
         return best

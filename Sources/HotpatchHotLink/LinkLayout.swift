@@ -123,7 +123,7 @@ struct LinkLayout: Sendable {
             // The pair that the descriptor leads to is given to it.
             if !isFixed(variable) { place(.address) }
         }
-        room(for: slot)
+        reserveSlot(for: slot)
     }
 
     private mutating func place(_ routine: ThreadLocalRoutine) {
@@ -131,13 +131,13 @@ struct LinkLayout: Sendable {
         routines[routine] = take(.text, code.count, alignment: 16)
     }
 
-    private mutating func room(for slot: ThreadLocalSlot) {
+    private mutating func reserveSlot(for slot: ThreadLocalSlot) {
         if threadLocals[slot] == nil {
             threadLocals[slot] = take(.constant, slot.words * GotSlot.size, alignment: GotSlot.size)
         }
         // A descriptor of a variable that has no place that is the same in each thread leads to a pair.
         guard slot.kind == .descriptor, !isFixed(slot.variable) else { return }
-        room(for: slot.pair)
+        reserveSlot(for: slot.pair)
     }
 
     private func isFixed(_ variable: ThreadLocal) -> Bool { linker.live.threadPointerOffset(of: variable) != nil }
@@ -155,7 +155,7 @@ struct LinkLayout: Sendable {
             guard linker.decision(place).isTaken,
                 let variable = linker.threadLocal(of: .piece(piece, offset: 0), in: section.edit)
             else { continue }
-            room(for: ThreadLocalSlot(pairOf: variable))
+            reserveSlot(for: ThreadLocalSlot(pairOf: variable))
         }
     }
 

@@ -46,7 +46,7 @@ public struct CompileCommand: Sendable, Hashable {
     ///
     /// An object of the same code that lies there already is left as it is: the Swift compiler writes it only where it differs.
     /// - Parameters:
-    ///   - folder: exists; one for each generation, for a file's objects all have one name.
+    ///   - folder: exists; one for each compilation, for a file's objects all have one name.
     ///   - process: through which another thread may end it.
     ///   - seconds: when they are over it is ended.
     /// - Returns: with a status other than 0 where the compiler has refused the file, or was cancelled; what it printed says why.

@@ -284,12 +284,12 @@ extension FileWatcher {
     private func watchAnew(found: inout [String]) -> FileWatcherError? {
         var failure: FileWatcherError?
         do throws(FileWatcherError) {
-            let fresh = try Inotify()
-            guard linux_epoll_add(descriptor, fresh.descriptor) == 0 else {
+            let reopened = try Inotify()
+            guard linux_epoll_add(descriptor, reopened.descriptor) == 0 else {
                 throw .cannotWatch(path: "files", code: errno)
             }
             // Closing the old instance takes it out of the epoll too.
-            inotify = fresh
+            inotify = reopened
         } catch {
             failure = error
         }

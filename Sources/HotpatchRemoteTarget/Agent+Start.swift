@@ -93,7 +93,7 @@ struct AgentStarter {
             throw RemoteRefusal.unsupportedLibrary(pid: process.pid, name: library)
         }
         let size = AgentArea(base: .null, vectorStateSize: vectorStateSize).count
-        guard let base = map.roomyAddress(count: size) else {
+        guard let base = map.freeAddress(count: size) else {
             throw RemoteRefusal.noRoomForStub(pid: process.pid, needed: size)
         }
         area = AgentArea(base: base, vectorStateSize: vectorStateSize)

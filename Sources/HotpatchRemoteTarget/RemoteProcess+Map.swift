@@ -19,7 +19,7 @@ extension RemoteProcess {
 extension ProcessMap {
     /// An address for `count` bytes in the middle of the widest gap: terabytes from the heap, the stacks and where mmap goes
     /// on, so that none of them will ever meet it.
-    func roomyAddress(count: Int) -> Address? {
+    func freeAddress(count: Int) -> Address? {
         var best: Range<UInt64>?
         var previous: UInt64 = 0x1_0000_0000
         // What the kernel shows in its own half of the addresses (vsyscall) ends no gap.

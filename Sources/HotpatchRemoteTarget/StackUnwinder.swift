@@ -187,8 +187,8 @@ final class StackUnwinder {
             let offset = address &- chunk.address
             if address % 8 == 0, offset / 8 < chunk.words.count { return chunk.words[Int(offset / 8)] & ~signatureBits }
             // To the end of a kibibyte, which no page boundary cuts.
-            let room = address % 8 == 0 ? 1024 - Int(address % 1024) : 8
-            var words = [UInt64](repeating: 0, count: room / 8)
+            let length = address % 8 == 0 ? 1024 - Int(address % 1024) : 8
+            var words = [UInt64](repeating: 0, count: length / 8)
             let count = words.withUnsafeMutableBytes { memory.prefix(at: Address(address), into: $0) }
             guard count >= 8 else {
                 hasFailed = true

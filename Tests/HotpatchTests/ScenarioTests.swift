@@ -55,7 +55,7 @@ import Testing
     /// Threads that block signals are traced, without being told to.
     @Test(arguments: ["procMem", "mprotect"])
     func threadsThatBlockSignals(writer: String) throws {
-        let result = try run(program: "HotpatchScenarios", ["deaf", "automatic", writer])
+        let result = try run(program: "HotpatchScenarios", ["blockers", "automatic", writer])
         #expect(result.status == 0, "\(result)")
     }
 

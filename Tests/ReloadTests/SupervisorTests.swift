@@ -244,13 +244,13 @@ private let shell: String = {
         let ignored = try run(["grep", "SigIgn", "/proc/self/status"]).output.split(separator: "\n").first ?? ""
         #expect(try usual.line("SigIgn") == ignored)
         // As after nohup(1).
-        let deaf = try Supervised(
+        let ignoring = try Supervised(
             by: ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"],
             "sh", "-c", "grep SigIgn /proc/self/status; sleep 1000")
-        #expect(try deaf.line("SigIgn").last.flatMap { $0.hexDigitValue }.map { $0 & 1 } == 1)
-        deaf.signal(SIGHUP)
-        deaf.signal(SIGTERM)
-        #expect(try deaf.line("got") == "got SIGTERM")
+        #expect(try ignoring.line("SigIgn").last.flatMap { $0.hexDigitValue }.map { $0 & 1 } == 1)
+        ignoring.signal(SIGHUP)
+        ignoring.signal(SIGTERM)
+        #expect(try ignoring.line("got") == "got SIGTERM")
     }
 
     @Test func environment() throws {

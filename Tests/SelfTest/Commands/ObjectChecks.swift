@@ -6,7 +6,7 @@ import HotpatchTestSupport
 
 /// Programs of which files are edited while they run. What is linked into them is compiled on another machine: Tests/arm64/objects.sh.
 let objectChecks: [Check] = [
-    Check(name: "Swift files edited in several generations", run: editsSwift),
+    Check(name: "Swift files edited several times over", run: editsSwift),
     Check(name: "a program edits itself", run: editsItself),
     Check(name: "a C file", run: { try editsC("work-plain") }),
     Check(name: "a C file, out of a branch's reach", run: { try editsC("work-plain", "crowded") }),
@@ -211,7 +211,7 @@ private func editsItself() throws {
     try expect(status == 0, "it ended with \(status)")
 }
 
-/// Tests/Victims/commands/objects/work.c. In its last generation, a vector is loaded by 16 bytes; a variable of the C library is found
+/// Tests/Victims/commands/objects/work.c. In its last edition, a vector is loaded by 16 bytes; a variable of the C library is found
 /// through the GOT. Where the program is crowded, nothing is free within the reach of a branch: entries take longer detours, and calls are led
 /// through the PLT.
 private func editsC(_ name: String, _ options: String...) throws {

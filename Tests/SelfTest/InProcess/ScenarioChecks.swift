@@ -15,7 +15,7 @@ private let ways = [["signal", "procMem"], ["ptrace", "mprotect"], ["signal", "m
 let scenarioChecks: [Check] =
     scenarios.enumerated().map { scenario([$1] + ways[$0 % ways.count]) } + [
         scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
-        scenario(["forks", "signal", "procMem"]), scenario(["deaf", "automatic", "procMem"]),
+        scenario(["forks", "signal", "procMem"]), scenario(["blockers", "automatic", "procMem"]),
         scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
         scenario(["held"]), scenario(["reading"]), scenario(["names"]), scenario(["timeouts"]), scenario(["storm"]),
         scenario(["forgotten"]), scenario(["missing"]), scenario(["order"]), scenario(["files"]),
@@ -28,7 +28,7 @@ let otherScenarioChecks: [Check] =
     scenarios.enumerated().flatMap { index, name in
         ways.indices.filter { $0 != index % ways.count }.map { scenario([name] + ways[$0]) }
     } + longScenarios.flatMap { name in ways.map { scenario([name] + $0) } }
-    + [scenario(["deaf", "automatic", "mprotect"])]
+    + [scenario(["blockers", "automatic", "mprotect"])]
 
 /// With pages larger than the kernel's. Those stay as they are, so writes go without mprotect.
 private let largerPages = ["libc", "mapped", "stub", "pages"].map { scenario([$0, "signal", "procMem", "65536"]) }

@@ -9,7 +9,8 @@ import HotpatchLocalTarget
 struct Scenarios {
     static let all: [(name: String, run: @Sendable () throws -> Void)] = [
         ("libc", patchLibc), ("hammer", hammer), ("sleepers", sleepers), ("interrupted", interrupted),
-        ("vfork", patchDuringVfork), ("signals", signalsDuringVfork), ("fork", patchAfterFork), ("deaf", deafThreads),
+        ("vfork", patchDuringVfork), ("signals", signalsDuringVfork), ("fork", patchAfterFork),
+        ("blockers", threadsThatBlockSignals),
         ("births", births),
         ("heap", growHeap),
         ("mapped", noPageLeftOpen), ("reloaded", reloaded), ("traced", tracedByAnother), ("stub", revertInsideOriginal),

@@ -85,7 +85,7 @@ func births() throws {
 }
 
 /// Threads that block every signal, as libdispatch's workers do.
-func deafThreads() throws {
+func threadsThatBlockSignals() throws {
     let calls = Counter()
     let wrong = Counter()
     for _ in 0..<3 {
