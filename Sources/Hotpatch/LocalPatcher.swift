@@ -220,7 +220,7 @@ struct LocalPatcher: ~Copyable {
             defer { current.user.store(0, ordering: .relaxed) }
             let options = options ?? Self.options.value
             patcher.target.options = options
-            patcher.time.begin(milliseconds: options.readingTimeout.nanoseconds / 1_000_000)
+            patcher.time.begin(options.readingTimeout)
             let result: Result<T, PatchError>
             do throws(PatchError) { result = .success(try body(&patcher)) } catch { result = .failure(error) }
             patcher.time.finish()

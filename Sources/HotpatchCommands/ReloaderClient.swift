@@ -19,11 +19,12 @@ struct ReloaderClient {
     init?(pid: Int32, options: TargetOptions) {
         self.pid = pid
         self.options = options
-        let end = linux_monotonic_time() + UInt64(max(0, options.timeout)) * 1_000_000
+        let patience = options.timeout.milliseconds
+        let end = linux_monotonic_time() + UInt64(options.timeout.nanoseconds)
         for address in ReloaderAddress.candidates(ofProcess: pid) {
             guard let descriptor = Self.connect(to: address, of: pid, until: end) else { continue }
             connection = ReloaderConnection(
-                descriptor: descriptor, patience: options.timeout, longestWait: options.timeout + Self.reading)
+                descriptor: descriptor, patience: patience, longestWait: patience + Self.reading)
             return
         }
         return nil
@@ -102,10 +103,10 @@ struct ReloaderClient {
         do throws(ReloaderError) {
             let (kind, payload) = request.message
             try connection.send(kind: kind, payload)
-            var received = try receive(patience: options.timeout)
+            var received = try receive(patience: options.timeout.milliseconds)
             if case .begun = received {
                 hasBegun = true
-                received = try receive(patience: options.timeout + Self.reading)
+                received = try receive(patience: options.timeout.milliseconds + Self.reading)
             }
             reply = received
         } catch { throw lost(error, hasBegun: hasBegun) }

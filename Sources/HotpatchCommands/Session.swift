@@ -19,7 +19,7 @@ struct Session {
     /// - Parameter known: of the same process, before: what it has read is used where that has not changed.
     init(pid: Int32, options: TargetOptions, after known: Session? = nil) throws(CommandError) {
         // Reading a large process, on a busy machine, takes its time too.
-        let deadline = Deadline.after(milliseconds: options.timeout)
+        let deadline = Deadline.after(options.timeout)
         do {
             process = try RemoteProcess.examine(pid: pid, allowSeccomp: options.allowSeccomp, deadline: deadline)
             inspection = try Inspection(pid: pid)
@@ -31,13 +31,13 @@ struct Session {
             let (index, before): (SymbolIndex, RemoteTarget?)
             // Once it executes another program, its former memory is gone.
             if let known, !known.inspection.memory.isGone, known.index.time.failure == nil {
-                known.index.time.begin(milliseconds: options.timeout)
+                known.index.time.begin(options.timeout)
                 (index, before) = (try known.index(for: inspection.map), known.target)
                 references = known.references
                 references.keep(index.images)
             } else {
                 (index, before) = (
-                    try inspection.symbols(within: ReadingTime(milliseconds: options.timeout)), nil
+                    try inspection.symbols(within: ReadingTime(options.timeout)), nil
                 )
                 references = ReferenceIndex()
             }

@@ -213,7 +213,7 @@ final class WatchLoop {
         do {
             _ = try RemoteProcess.examine(
                 pid: pid, allowSeccomp: watch.options.allowSeccomp,
-                deadline: .after(milliseconds: watch.options.timeout))
+                deadline: .after(watch.options.timeout))
             return nil
         } catch { return "\(error)" + (RemoteProcess.mayTrace(pid) ? "" : " " + ObjectSession.askingIsPossible) }
     }

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import HotpatchMemory
 import Synchronization
 
 /// The time that reading a process and its files may take. Every loop over what they hold asks it now and then.
@@ -19,18 +20,17 @@ public final class ReadingTime: Sendable {
     /// Without a limit.
     public init() {}
 
-    /// From now on, so many milliseconds.
-    public convenience init(milliseconds: Int) {
+    /// So long from now on.
+    public convenience init(_ limit: Duration) {
         self.init()
-        begin(milliseconds: milliseconds)
+        begin(limit)
     }
 
-    /// Lets what is read from now on take so many milliseconds, all together.
-    public func begin(milliseconds: Int) {
-        let (nanoseconds, overflow) = UInt64(max(milliseconds, 0)).multipliedReportingOverflow(by: 1_000_000)
-        let (sum, isLater) = linux_monotonic_time().addingReportingOverflow(nanoseconds)
-        self.milliseconds.store(milliseconds, ordering: .relaxed)
-        end.store(overflow || isLater ? Self.unlimited : sum, ordering: .relaxed)
+    /// Lets what is read from now on take so long, all together.
+    public func begin(_ limit: Duration) {
+        let (sum, isLater) = linux_monotonic_time().addingReportingOverflow(UInt64(limit.nanoseconds))
+        milliseconds.store(limit.milliseconds, ordering: .relaxed)
+        end.store(isLater ? Self.unlimited : sum, ordering: .relaxed)
     }
 
     /// Lets it take as long as it does.

@@ -115,14 +115,19 @@ public struct CommitSummary: Sendable, Hashable {
     /// System calls that have failed with EINTR although no signal was meant for the program, where the kernel lets nobody mend
     /// them (arm64).
     public var interruptedCalls: Int
-    /// From the first thread disturbed to the last released, in nanoseconds: the longest time in one piece.
-    public var pauseNanoseconds: UInt64
+    /// In nanoseconds.
+    package var pauseNanoseconds: UInt64
     /// How often all threads were held: more than once where not all could be held in time, or one was in the way.
     public var holds: Int
-    /// For how long in all, in nanoseconds.
-    public var totalNanoseconds: UInt64
+    /// In nanoseconds.
+    package var totalNanoseconds: UInt64
 
-    public init(
+    /// From the first thread disturbed to the last released: the longest time in one piece.
+    public var pause: Duration { .nanoseconds(Int64(clamping: pauseNanoseconds)) }
+    /// For how long threads were held in all.
+    public var total: Duration { .nanoseconds(Int64(clamping: totalNanoseconds)) }
+
+    package init(
         heldThreads: Int = 0, movedThreads: Int = 0, restartedCalls: Int = 0, interruptedCalls: Int = 0,
         pauseNanoseconds: UInt64 = 0, holds: Int = 1, totalNanoseconds: UInt64? = nil
     ) {

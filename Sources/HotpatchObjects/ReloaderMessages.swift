@@ -1,6 +1,7 @@
 import HotpatchELF
 import HotpatchEngine
 import HotpatchHotLink
+import HotpatchMemory
 import HotpatchSymbols
 
 /// An edited object and what it is an edit of, with what the files hold: the process that links them opens nothing for whoever asks it
@@ -36,9 +37,9 @@ package struct ReloaderLimits: Hashable, Sendable {
     /// For which threads may be held; 0 for as long as the process allows.
     package var longestPause: UInt32
 
-    package init(timeout: Int, longestPause: Int?) {
-        self.timeout = UInt32(clamping: timeout)
-        self.longestPause = UInt32(clamping: longestPause ?? 0)
+    package init(timeout: Duration, longestPause: Duration?) {
+        self.timeout = UInt32(clamping: timeout.milliseconds)
+        self.longestPause = UInt32(clamping: longestPause?.milliseconds ?? 0)
     }
 }
 
@@ -317,7 +318,7 @@ extension ReloaderWriter {
 
 extension ReloaderReader {
     fileprivate mutating func limits() throws(ReloaderError) -> ReloaderLimits {
-        var limits = ReloaderLimits(timeout: 0, longestPause: nil)
+        var limits = ReloaderLimits(timeout: .zero, longestPause: nil)
         limits.timeout = try number()
         limits.longestPause = try number()
         return limits

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 
 /// A moment by which something must have happened, on the monotonic clock (clock_gettime(2), CLOCK_MONOTONIC).
 public struct Deadline: Hashable, Comparable, Sendable {
@@ -11,6 +12,9 @@ public struct Deadline: Hashable, Comparable, Sendable {
     public static func after(milliseconds: Int) -> Deadline {
         .after(nanoseconds: UInt64(clamping: milliseconds).multipliedSaturating(by: 1_000_000))
     }
+
+    /// So long from now.
+    public static func after(_ duration: Duration) -> Deadline { .after(nanoseconds: UInt64(duration.nanoseconds)) }
 
     static func after(nanoseconds: UInt64) -> Deadline { Deadline(nanoseconds: now.addingSaturating(nanoseconds)) }
 

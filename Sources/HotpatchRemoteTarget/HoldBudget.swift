@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 
 /// How long one operation may hold the threads of its target, and how often; and what it has held.
 ///
@@ -45,15 +46,13 @@ public final class HoldBudget {
     private var pause = millisecond
     private var lastHeld: UInt64 = 0
 
-    /// - Parameter maximumPause: nanoseconds that no hold exceeds.
-    public init(maximumPause: UInt64? = nil) {
-        self.maximumPause = maximumPause
-        allowance = min(maximumPause ?? .max, Self.firstHold)
+    /// - Parameter maximumPause: what no hold exceeds.
+    public init(maximumPause: Duration? = nil) {
+        self.maximumPause = maximumPause.map { UInt64($0.nanoseconds) }
+        allowance = min(self.maximumPause ?? .max, Self.firstHold)
     }
 
-    convenience init(_ options: TargetOptions) {
-        self.init(maximumPause: options.maximumPause.map { UInt64(clamping: $0).multipliedSaturating(by: 1_000_000) })
-    }
+    convenience init(_ options: TargetOptions) { self.init(maximumPause: options.maximumPause) }
 
     /// For stops of one thread: so many milliseconds, or fewer where no hold may last so long.
     func bound(milliseconds: UInt64) -> UInt64 { min(milliseconds * Self.millisecond, maximumPause ?? .max) }

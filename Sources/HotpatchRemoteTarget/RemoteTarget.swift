@@ -62,7 +62,7 @@ public final class RemoteTarget: Target {
     /// Its time, and that for which it may hold threads, begin anew.
     public func beginOperation() {
         if operations == 0 {
-            deadline = .after(milliseconds: options.timeout)
+            deadline = .after(options.timeout)
             holds = HoldBudget(options)
         }
         operations += 1

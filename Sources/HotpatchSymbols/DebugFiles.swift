@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchMemory
 import HotpatchProcFS
 
 /// Finds separate debug files in the places that gdb and libdwfl look in: by build-id under the debug directories, and by

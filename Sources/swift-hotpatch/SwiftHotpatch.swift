@@ -135,7 +135,9 @@ struct ChangeOptions: ParsableArguments {
     }
 
     var target: TargetOptions {
-        TargetOptions(timeout: Int(timeout * 1000), maximumPause: maxPause, allowSeccomp: allowSeccomp)
+        TargetOptions(
+            timeout: .milliseconds(Int(timeout * 1000)), maximumPause: maxPause.map { .milliseconds($0) },
+            allowSeccomp: allowSeccomp)
     }
 }
 

@@ -72,7 +72,7 @@ extension RemoteTargetTests {
         /// The report is the sum of what was held, in attempts that failed too.
         @Test func addsUpWhatWasHeld() throws {
             let victim = try Victim("H")
-            let holds = HoldBudget(maximumPause: 20_000_000)
+            let holds = HoldBudget(maximumPause: .milliseconds(20))
             var attempts = 0
             victim.shared.forgetGap()
             try holds.hold(try victim.process(), deadline: .after(milliseconds: 20_000)) { stopped in
@@ -111,13 +111,15 @@ extension RemoteTargetTests {
         }
 
         /// A counter that grows with each attempt has an end, whatever is allowed.
-        @Test(arguments: [nil, 1_000_000, UInt64.max]) func growsWithoutOverflow(maximumPause: UInt64?) {
+        @Test(arguments: [nil, .milliseconds(1), .seconds(Int64.max)]) func growsWithoutOverflow(
+            maximumPause: Duration?
+        ) {
             let holds = HoldBudget(maximumPause: maximumPause)
             for _ in 0..<200 {
                 holds.grow()
                 #expect(!holds.rest(until: Deadline(nanoseconds: 0)))
             }
-            #expect(holds.allowance <= maximumPause ?? 1_000_000_000)
+            #expect(Duration.nanoseconds(Int64(holds.allowance)) <= maximumPause ?? .seconds(1))
             #expect(Deadline.after(milliseconds: .max).remainingNanoseconds > 1 << 62)
             #expect(!Deadline.after(milliseconds: .max).hasPassed)
         }

@@ -20,7 +20,7 @@ extension RemoteTargetTests {
             let index = try SymbolIndex(
                 map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
             let target = try RemoteTarget(
-                process: process, symbols: index, options: TargetOptions(timeout: 30_000),
+                process: process, symbols: index, options: TargetOptions(timeout: .seconds(30)),
                 deadline: .after(milliseconds: 30_000))
             target.agentIdle = 50_000_000
             let engine = PatchEngine(target: target, program: process.executable)

@@ -20,7 +20,7 @@ import Testing
     @Test func namesWhatWasRead() throws {
         let error = symbolError {
             try SymbolIndex(
-                map: ProcessMap(pid: getpid()), memory: LocalMemory(), time: ReadingTime(milliseconds: 0))
+                map: ProcessMap(pid: getpid()), memory: LocalMemory(), time: ReadingTime(.zero))
         }
         guard case .unread(.outOfTime(let what, 0))? = error else {
             Issue.record("\(String(describing: error))")
@@ -56,7 +56,7 @@ import Testing
         let index = try victim.index()
         let function = try index.function(named: "twice", in: path)
         let query = try #require(Self.queries.first { $0.name == name })
-        index.time.begin(milliseconds: 0)
+        index.time.begin(.zero)
         try query.run(index, function, library)
         #expect(isOutOfTime(index.time.failure.map(SymbolError.init)), "\(name)")
         index.time.finish()
@@ -65,14 +65,14 @@ import Testing
         #expect(isOutOfTime(symbolError { try index.function(named: "twice") }))
         // With time enough, nothing.
         let fresh = try victim.index()
-        fresh.time.begin(milliseconds: 600_000)
+        fresh.time.begin(.seconds(600))
         try query.run(fresh, fresh.function(named: "twice", in: path), library)
         try fresh.time.check()
     }
 
     @Test func sortsOrKeepsEverything() {
         let numbers = (0..<20_000).map { $0 &* 7919 % 20_011 }
-        for time in [ReadingTime(), ReadingTime(milliseconds: 0)] {
+        for time in [ReadingTime(), ReadingTime(.zero)] {
             var sorted = numbers
             sorted.sort(within: time, "numbers", by: <)
             #expect(sorted.sorted() == numbers.sorted())

@@ -81,7 +81,9 @@ enum Patcher {
             }
         }
         let pid = Int32(numbers["--pid"] ?? 0)
-        let options = TargetOptions(timeout: numbers["--timeout"] ?? 10_000, maximumPause: numbers["--max-pause"])
+        let options = TargetOptions(
+            timeout: .milliseconds(numbers["--timeout"] ?? 10_000),
+            maximumPause: numbers["--max-pause"].map { .milliseconds($0) })
         do throws(CommandError) {
             let report: Report
             switch words.first {

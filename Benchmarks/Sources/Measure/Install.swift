@@ -35,7 +35,7 @@ enum Install {
         let engine = Workload.engine(index)
         let replacements = try Workload.replacements(from: 0, in: index)
         func report(_ name: String, _ nanoseconds: Double) { print(name, nanoseconds / 1000 / Double(Workload.batch)) }
-        func pause(_ name: String, _ summary: CommitSummary) { print(name, Double(summary.pauseNanoseconds) / 1e6) }
+        func pause(_ name: String, _ summary: CommitSummary) { print(name, summary.pause / .milliseconds(1)) }
 
         // The code and the ledger of a process that has been patched before.
         try Patch.replace(symbol: "subject_plain", withSymbol: "subject_replacement").revert()

@@ -23,7 +23,7 @@ let commandChecks: [Check] = [
 ]
 
 /// An emulated machine takes its time.
-let patient = TargetOptions(timeout: 60_000)
+let patient = TargetOptions(timeout: .seconds(60))
 
 private func appliesAndReverts() throws { try applyAndRevert(program: "shop") }
 
@@ -182,7 +182,7 @@ private func borrowsWhoWaits() throws {
     let busy = try Conversation(victim("allocator"))
     do {
         var options = TargetOptions()
-        options.timeout = 2000
+        options.timeout = .seconds(2)
         _ = try Apply(library: victim("price-3000.so"), pid: busy.pid, options: options).run()
         throw TestFailure("applied")
     } catch let error as CommandError {
@@ -225,7 +225,7 @@ private func staysLoaded() throws {
 private func tellsEnds() throws {
     func mustFail(_ library: String, _ pid: Int32, _ code: ExitCode, _ reason: String, line: Int = #line) throws {
         do {
-            let options = TargetOptions(timeout: 60_000, allowSeccomp: true)
+            let options = TargetOptions(timeout: .seconds(60), allowSeccomp: true)
             _ = try Apply(library: victim(library), pid: pid, options: options).run()
             throw TestFailure("line \(line): applied")
         } catch let error as CommandError {

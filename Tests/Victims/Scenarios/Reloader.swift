@@ -178,7 +178,7 @@ private func requests(_ path: String) throws {
         let listed = patches.first(where: { $0.id == patch.id })
     else { throw Unexpected(description: "no list") }
     try expect(listed.isInForce && listed.functions == ["victim_add"], "\(listed)")
-    let limits = ReloaderLimits(timeout: 20_000, longestPause: nil)
+    let limits = ReloaderLimits(timeout: .seconds(20), longestPause: nil)
     guard case .reverted(let summary) = try ask(.revert([patch.id], limits), connection) else {
         throw Unexpected(description: "not reverted")
     }

@@ -1,4 +1,7 @@
 extension Duration {
+    /// In whole milliseconds: 292 years at most.
+    package var milliseconds: Int { nanoseconds / 1_000_000 }
+
     /// In nanoseconds, at least one: 292 years at most.
     package var nanoseconds: Int {
         let (seconds, attoseconds) = components
