@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 import HotpatchReload
 
 /// Where `watch` says what happens: to a person, to a program, or to both.
@@ -35,7 +36,7 @@ struct WatchReports {
         let file = Glibc.open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard file >= 0 else {
             throw CommandError(
-                "cannot write events to \(place). \(String(cString: strerror(errno))). Name a file or a FIFO.")
+                "cannot write events to \(place). \(errorText(errno)). Name a file or a FIFO.")
         }
         return file
     }

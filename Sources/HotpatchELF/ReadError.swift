@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 
 /// Why a process, or a file, could not be read.
 public enum ReadError: Error, Hashable, Sendable {
@@ -29,7 +30,7 @@ extension ReadError: CustomStringConvertible {
         case .unloadable(let path, let what, let remedy):
             return "\(path) is not loaded into a process: \(what). \(remedy)."
         case .unreadable(let path, let code):
-            return "cannot read \(path): \(String(cString: strerror(code)))."
+            return "cannot read \(path): \(errorText(code))."
                 + (code == EACCES || code == EPERM ? " " + mendForRights(path) : "")
         case .replaced(let path, let what):
             return "\(path) is not the file the process has mapped: \(what)."

@@ -302,7 +302,7 @@ extension PatchEngine {
         }
     }
 
-    func word(_ value: UInt64) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+    func word(_ value: UInt64) -> [UInt8] { littleEndian(value) }
 
     func displayName(_ mangled: String) -> String { Demangling.demangle(mangled) ?? mangled }
 }

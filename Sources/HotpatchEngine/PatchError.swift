@@ -178,7 +178,7 @@ extension PatchError {
     ) -> PatchError {
         PatchError(
             .entryChanged,
-            "cannot touch \(function): the bytes at \(address) are \(hex(found)), not \(hex(expected)). "
+            "cannot touch \(function): the bytes at \(address) are \(found.hexadecimal()), not \(expected.hexadecimal()). "
                 + "Another patcher or a debugger has written there. Undo that first.", function: function,
             address: address)
     }
@@ -343,8 +343,4 @@ extension PatchError {
     }
 
     private static func reason(_ code: Int32) -> String { HotpatchEngine.systemError(code) }
-
-    private static func hex(_ bytes: [UInt8]) -> String {
-        bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined(separator: " ")
-    }
 }

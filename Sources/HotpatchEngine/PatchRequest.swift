@@ -155,12 +155,10 @@ extension PlannedPatch: CustomStringConvertible {
     public var description: String {
         let bytes = LedgerEncoder(records, behind: texts).bytes
         let rows = stride(from: 0, to: bytes.count, by: 16).map {
-            "\n    \(bytes[$0..<min($0 + 16, bytes.count)].map(twoDigits).joined(separator: " "))"
+            "\n    \(bytes[$0..<min($0 + 16, bytes.count)].hexadecimal())"
         }
         return plan.description + "\nrecords, \(bytes.count) bytes" + rows.joined()
     }
-
-    private func twoDigits(_ byte: UInt8) -> String { (byte < 16 ? "0" : "") + String(byte, radix: 16) }
 }
 
 /// A patch that has been committed: undoes it, lists it, calls the original.

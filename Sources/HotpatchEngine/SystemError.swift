@@ -1,6 +1,7 @@
 import Glibc
+import HotpatchMemory
 
 /// The text of an errno, with its number.
 public func systemError(_ code: Int32) -> String {
-    code == 0 ? "no reason given" : "\(String(cString: strerror(code))) (errno \(code))"
+    code == 0 ? "no reason given" : "\(errorText(code)) (errno \(code))"
 }

@@ -39,7 +39,7 @@ public struct MemoryError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String {
-        let why = code == 0 ? "the memory ends" : String(cString: strerror(code))
+        let why = code == 0 ? "the memory ends" : errorText(code)
         return "\(count) bytes at \(address) cannot be accessed (\(why))"
     }
 }

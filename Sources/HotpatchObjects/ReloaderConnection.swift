@@ -1,5 +1,6 @@
 import CHotpatchLinux
 import Glibc
+import HotpatchMemory
 
 /// Why two processes do not understand each other.
 package enum ReloaderError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -20,7 +21,7 @@ package enum ReloaderError: Error, Hashable, Sendable, CustomStringConvertible {
         case .malformed(let what): "what came is no message: \(what)"
         case .version(let version):
             "the other side speaks version \(version) of the protocol, and this one \(ReloaderConnection.version)"
-        case .system(let code): String(cString: strerror(code))
+        case .system(let code): errorText(code)
         }
     }
 }

@@ -40,8 +40,3 @@ extension Architecture {
         return (instructions.map(\.text) + (whole ? [] : ["…"])).joined(separator: "; ")
     }
 }
-
-/// "55 48 89 e5".
-func hex(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
-}

@@ -51,7 +51,7 @@ extension PatchPlan: CustomStringConvertible {
 
     private func rows(_ bytes: [UInt8], at address: Address) -> [String] {
         stride(from: 0, to: bytes.count, by: 16).map {
-            "    \(address + $0)  \(hex(Array(bytes[$0..<min($0 + 16, bytes.count)])))"
+            "    \(address + $0)  \(bytes[$0..<min($0 + 16, bytes.count)].hexadecimal())"
         }
     }
 
@@ -74,7 +74,7 @@ extension PatchPlan: CustomStringConvertible {
     }
 
     private func line(_ instruction: Instruction) -> String {
-        "    \(instruction.address)  \(padded(hex(instruction.bytes), 30))  \(instruction.text)"
+        "    \(instruction.address)  \(padded(instruction.bytes.hexadecimal(), 30))  \(instruction.text)"
     }
 
     private func text(of write: Write) -> [String] {
@@ -85,10 +85,10 @@ extension PatchPlan: CustomStringConvertible {
 
     private func line(_ bytes: [UInt8], of write: Write) -> String {
         switch write.kind {
-        case .text: "\(padded(hex(bytes), 30))  \(architecture.text(bytes, at: write.address))"
+        case .text: "\(padded(bytes.hexadecimal(), 30))  \(architecture.text(bytes, at: write.address))"
         case .data where bytes.count == 8, .constant where bytes.count == 8:
-            "\(padded(hex(bytes), 30))  \(Address(bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }))"
-        case .data, .constant: hex(bytes)
+            "\(padded(bytes.hexadecimal(), 30))  \(Address(bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }))"
+        case .data, .constant: bytes.hexadecimal()
         }
     }
 

@@ -113,7 +113,8 @@ extension Refusal: CustomStringConvertible {
     private var culprit: String? {
         if reason == .nameInside { return source.isEmpty ? nil : "\(source) at \(address)" }
         if bytes.isEmpty, instruction.isEmpty { return nil }
-        var text = instruction.isEmpty ? "the bytes \(hex(bytes))" : "`\(instruction)` (\(hex(bytes)))"
+        var text =
+            instruction.isEmpty ? "the bytes \(bytes.hexadecimal())" : "`\(instruction)` (\(bytes.hexadecimal()))"
         text += " at \(address)"
         if let place { return text + " (\(place.source)), which refers to \(place.target)" }
         // A branch's text names its operand; that of `[rip + 0x10]` does not.

@@ -52,4 +52,5 @@ public struct Write: Hashable, Sendable {
     }
 }
 
-func littleEndian(_ word: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+/// The bytes of a word in memory.
+package func littleEndian(_ word: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }

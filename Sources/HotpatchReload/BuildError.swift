@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 
 /// Why it is not known how a file is compiled, or why a compiler could not be run.
 public enum BuildError: Error, Hashable, Sendable {
@@ -37,12 +38,12 @@ extension BuildError: CustomStringConvertible {
         case .noJobs(let module, let printed):
             return "the compiler does not say how it compiles \(module). \(printed). Build again (swift build)."
         case .notStarted(let program, let code):
-            return "cannot run \(program). \(String(cString: strerror(code))). Check that it is installed."
+            return "cannot run \(program). \(errorText(code)). Check that it is installed."
         case .outOfTime(let program, let seconds):
             return "\(program) took longer than \(seconds) s. It was ended. Try again, or build by hand to see why."
         case .file(let path, let doing, let code):
             return
-                "cannot \(doing) \(path). \(String(cString: strerror(code))). Check its rights, and the room on the disk."
+                "cannot \(doing) \(path). \(errorText(code)). Check its rights, and the room on the disk."
         }
     }
 }

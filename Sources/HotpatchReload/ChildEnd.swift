@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchProcFS
 
 /// How a process has ended.
 public enum ChildEnd: Hashable, Sendable {
@@ -10,8 +11,10 @@ public enum ChildEnd: Hashable, Sendable {
 
     /// - Parameter status: as wait(2) gives it.
     init(waitStatus status: Int32) {
-        let signal = status & 0x7f
-        self = signal == 0 ? .exited(code: status >> 8 & 0xff) : .killed(signal: signal, core: status & 0x80 != 0)
+        switch WaitStatus(status) {
+        case .exited(let code): self = .exited(code: code)
+        case .killed(let signal, let core): self = .killed(signal: signal, core: core)
+        }
     }
 
     /// It was ended by a fault of its own, or ended itself with one.
@@ -27,7 +30,7 @@ extension ChildEnd: CustomStringConvertible {
         switch self {
         case .exited(let code):
             // A shell and others say so of a child of theirs (sh(1)).
-            let signal = code > 128 ? Self.names[code - 128].map { ", as after \($0)" } : nil
+            let signal = code > 128 ? WaitStatus.name(of: code - 128).map { ", as after \($0)" } : nil
             return "exited with code \(code)" + (signal ?? "")
         case .killed(let signal, let core):
             return (isCrash ? "crashed with " : "was killed by ") + Self.name(of: signal)
@@ -37,12 +40,5 @@ extension ChildEnd: CustomStringConvertible {
     }
 
     /// "SIGTERM"; "signal 40" where it has no name.
-    public static func name(of signal: Int32) -> String { names[signal] ?? "signal \(signal)" }
-
-    private static let names: [Int32: String] = [
-        SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
-        SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGUSR1: "SIGUSR1",
-        SIGSEGV: "SIGSEGV", SIGUSR2: "SIGUSR2", SIGPIPE: "SIGPIPE", SIGALRM: "SIGALRM", SIGTERM: "SIGTERM",
-        SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ", SIGSYS: "SIGSYS",
-    ]
+    public static func name(of signal: Int32) -> String { WaitStatus.name(of: signal) ?? "signal \(signal)" }
 }

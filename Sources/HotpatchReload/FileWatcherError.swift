@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 
 /// Why files cannot be watched.
 public enum FileWatcherError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -25,7 +26,7 @@ public enum FileWatcherError: Error, Hashable, Sendable, CustomStringConvertible
             return "cannot watch \(path). There is no such directory. Name one that exists."
         case .cannotWatch(let path, let code):
             return
-                "cannot watch \(path). \(String(cString: strerror(code))). Check that it can be read, and that descriptors are left "
+                "cannot watch \(path). \(errorText(code)). Check that it can be read, and that descriptors are left "
                 + "(ulimit -n)."
         }
     }

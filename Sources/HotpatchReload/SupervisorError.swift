@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 
 /// Why a command is not started, or not ended.
 public enum SupervisorError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -13,10 +14,10 @@ public enum SupervisorError: Error, Hashable, Sendable, CustomStringConvertible 
         case .notStarted(let program, ENOENT):
             "cannot start '\(program)'. There is no such program. Give its path, or check PATH."
         case .notStarted(let program, let code):
-            "cannot start '\(program)'. \(String(cString: strerror(code))). Check that it can be executed."
+            "cannot start '\(program)'. \(errorText(code)). Check that it can be executed."
         case .alreadyRuns(let pid): "the command runs already. It is process \(pid). Stop it first."
         case .cannotSupervise(let code):
-            "cannot supervise processes. \(String(cString: strerror(code))). Linux 5.3 or later is needed, and descriptors "
+            "cannot supervise processes. \(errorText(code)). Linux 5.3 or later is needed, and descriptors "
                 + "(ulimit -n)."
         case .notEnded(let pids):
             "\(pids.count == 1 ? "process" : "processes") \(pids.map { "\($0)" }.joined(separator: ", ")) did not end. "

@@ -58,7 +58,7 @@ extension AgentError: CustomStringConvertible {
         case .invalidSymbols:
             "the agent was not given all of libc's functions. It needs pthread_create, pthread_detach and __errno_location. Report this as a bug."
         case .threadNotCreated(let pid, let code):
-            "process \(pid) could not create a thread. Its pthread_create says: \(String(cString: strerror(code))). "
+            "process \(pid) could not create a thread. Its pthread_create says: \(errorText(code)). "
                 + (code == EAGAIN ? Self.threadLimits : "\(Self.limits(code)).")
         case .notStarted(let pid, let thread):
             "the agent did not start in process \(pid). Thread \(thread), which was to create it, has not got that far. "
@@ -68,10 +68,10 @@ extension AgentError: CustomStringConvertible {
         case .left(let pid):
             "the agent in process \(pid) has left. It was asked nothing for too long. Try again: an agent starts anew."
         case .systemCallFailed(let pid, let name, let code):
-            "\(name) failed in process \(pid). \(String(cString: strerror(code))). "
+            "\(name) failed in process \(pid). \(errorText(code)). "
                 + (code == ENOMEM ? "\(Self.memoryLimits)." : "\(Self.limits(code)).")
         case .systemCallFailedHere(let name, let code):
-            "\(name) failed. \(String(cString: strerror(code))). Check this process's limits and rights."
+            "\(name) failed. \(errorText(code)). Check this process's limits and rights."
         case .libraryNotLoaded(let pid, let reason):
             "process \(pid) could not load the library. Its loader says: \(reason). \(Self.mend(forLoader: reason))."
         case .otherLibraryLoaded(let pid, let path):

@@ -42,7 +42,7 @@ extension CommitError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .mismatch(let address, let expected, let found):
-            "the code at \(address) is not what was planned for. Expected \(hexadecimal(expected)), found \(hexadecimal(found)). "
+            "the code at \(address) is not what was planned for. Expected \(expected.hexadecimal()), found \(found.hexadecimal()). "
                 + "Another tool has patched it, or set a breakpoint there: undo that, then plan again."
         case .crossesPage(let address, let length):
             "the \(length) bytes at \(address) cross a page. A patcher that dies between the two halves would leave a torn instruction. "
@@ -65,11 +65,6 @@ extension CommitError: CustomStringConvertible {
             "a write failed and the earlier ones could not be undone. \(error); then \(undo). Restart the process."
         }
     }
-}
-
-/// "e9 00 10"
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
 }
 
 /// What a commit did.

@@ -15,8 +15,10 @@ public enum ProcessEnd: Hashable, Sendable {
 
     /// - Parameter status: as wait(2) gives it.
     init(waitStatus status: Int32) {
-        let signal = status & 0x7f
-        self = signal == 0 ? .exited(code: status >> 8 & 0xff) : .killed(signal: signal)
+        switch WaitStatus(status) {
+        case .exited(let code): self = .exited(code: code)
+        case .killed(let signal, _): self = .killed(signal: signal)
+        }
     }
 
     /// What the target is for whoever had begun to change it.
@@ -37,11 +39,7 @@ extension ProcessEnd: CustomStringConvertible {
     }
 
     private static func name(of signal: Int32) -> String {
-        let names: [Int32: String] = [
-            SIGILL: "SIGILL", SIGTRAP: "SIGTRAP", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE",
-            SIGKILL: "SIGKILL", SIGSEGV: "SIGSEGV", SIGTERM: "SIGTERM", SIGSYS: "SIGSYS",
-        ]
-        return names[signal] ?? String(cString: strsignal(signal))
+        WaitStatus.name(of: signal) ?? String(cString: strsignal(signal))
     }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchMemory
 import HotpatchProcFS
 
 /// Why a process is not touched. Its description reads `what. why. try this.`
@@ -129,7 +130,7 @@ extension RemoteRefusal: CustomStringConvertible {
         case .stubInUse(let pid, let thread):
             "thread \(thread) of process \(pid) is still in the stub of an earlier patcher. Overwriting it would crash the process. Try again later."
         case .procUnreadable(let pid, let path, let code):
-            "\(path) cannot be read. \(String(cString: strerror(code))). Check that /proc is mounted and shows process \(pid)."
+            "\(path) cannot be read. \(errorText(code)). Check that /proc is mounted and shows process \(pid)."
         case .outOfTime(let pid):
             "the time was over before process \(pid) could be changed. Reading it took too long: it is large, or the machine is busy. "
                 + "Try again with a longer timeout, or with more of the processor (nice)."
@@ -153,7 +154,7 @@ extension RemoteRefusal.PermissionHint {
         }
         if targetInOtherUserNamespace { return "it lives in another user namespace" }
         return
-            "the kernel says: \(String(cString: strerror(code))) (it may be set-uid or not dumpable, or a security module forbids it)"
+            "the kernel says: \(errorText(code)) (it may be set-uid or not dumpable, or a security module forbids it)"
     }
 
     var mend: String {

@@ -15,12 +15,9 @@ struct DebugFiles: Sendable {
 
     func debugFile(of elf: ElfImage, imagePath: String) -> ElfImage? {
         if elf.buildID.count >= 2 {
-            let hex = elf.buildID.map { byte in
-                let digits = String(byte, radix: 16)
-                return digits.count == 1 ? "0" + digits : digits
-            }
+            let digits = elf.buildID.hexadecimal(separator: "")
             for directory in directories {
-                let path = "\(directory)/.build-id/\(hex[0])/\(hex[1...].joined()).debug"
+                let path = "\(directory)/.build-id/\(digits.prefix(2))/\(digits.dropFirst(2)).debug"
                 if let found = try? files.image(path), found.buildID == elf.buildID { return found }
             }
         }

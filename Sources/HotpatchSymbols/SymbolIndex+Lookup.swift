@@ -59,11 +59,11 @@ extension SymbolIndex {
         let image = images.first { image in spec.map(image.matches) ?? image.isMainProgram }
         guard let image, image.symbols.tables.staticTable == nil else { return nil }
         var text = "\(image.path) is stripped: of its functions only those that it exports are known."
-        let digits = image.elf.buildID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-        if digits.count > 1 {
+        let digits = image.elf.buildID.hexadecimal(separator: "")
+        if digits.count > 2 {
             text +=
-                " Install its debug file (\(debugDirectories.first ?? "/usr/lib/debug")/.build-id/\(digits[0])/"
-                + digits.dropFirst().joined() + ".debug), or run one that is not stripped."
+                " Install its debug file (\(debugDirectories.first ?? "/usr/lib/debug")/.build-id/\(digits.prefix(2))/"
+                + digits.dropFirst(2) + ".debug), or run one that is not stripped."
         } else {
             text += " Run one that is not stripped."
         }
