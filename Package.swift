@@ -69,7 +69,7 @@ let package = Package(
         // Effects in this process: parking, tracing, the writes to its text.
         .target(
             name: "CPatch", dependencies: ["CPatchCore", "CPatchMachine"], path: "CPatch/Commit", cSettings: cSettings),
-        // What is put into another process: the injector's assembly. No application that patches itself links it.
+        // For another process: the injector's assembly, which is put into it, and ptrace. No application that patches itself links it.
         .target(
             name: "CPatchAgent", dependencies: ["CPatchCore", "CPatchMachine"], path: "CPatch/Agent",
             cSettings: cSettings),
@@ -164,7 +164,9 @@ let package = Package(
             ],
             exclude: ["build.sh", "manual.sh"], swiftSettings: swiftSettings),
         // What the tests share: programs, temporary directories, random numbers.
-        .target(name: "HotpatchTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        .target(
+            name: "HotpatchTestSupport", dependencies: ["HotpatchMemory"], path: "Tests/Support",
+            swiftSettings: swiftSettings),
         tests(
             "EngineTests",
             [
@@ -174,12 +176,13 @@ let package = Package(
         tests(
             "CommandsTests",
             [
-                "HotpatchCommands", "HotpatchObjects", "HotpatchEngine", "swift-hotpatch", "HotpatchFromCode",
-                "HotpatchTestSupport",
+                "HotpatchCommands", "HotpatchObjects", "HotpatchEngine", "HotpatchPlan", "HotpatchELF",
+                "swift-hotpatch",
+                "HotpatchFromCode", "HotpatchTestSupport",
             ]),
         tests("ReloadTests", ["HotpatchReload", "HotpatchSupervise", "HotpatchTestSupport"]),
         tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
-        tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore"]),
+        tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore", "HotpatchTestSupport"]),
         tests(
             "HotLinkTests",
             [

@@ -1,4 +1,5 @@
 import HotpatchELF
+import HotpatchEngine
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
@@ -52,7 +53,7 @@ public struct PatchLibrary: Sendable {
         do throws(ReadError) { try image.vetForLoading(time) } catch { throw .symbol(SymbolError(error)) }
         self.path = path
         self.image = image
-        digest = image.buildID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        digest = image.buildID.hexadecimal(separator: "")
         let exported = image.dynamicSymbols.filter {
             $0.isDefined && $0.binding != .local && ($0.visibility == .default || $0.visibility == .protected)
         }

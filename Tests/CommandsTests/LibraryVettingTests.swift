@@ -1,6 +1,6 @@
 import Glibc
+import HotpatchCommands
 import HotpatchELF
-import HotpatchEngine
 import HotpatchPlan
 import HotpatchTestSupport
 import Testing
