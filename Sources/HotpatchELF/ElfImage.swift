@@ -49,8 +49,6 @@ public final class ElfImage: Sendable {
     public var fileType: UInt16 { layout.fileType }
     /// EM_X86_64 or EM_AARCH64.
     public var machine: UInt16 { layout.machine }
-    public var is64Bit: Bool { true }
-    public var isLittleEndian: Bool { true }
     /// All program headers, in file order.
     public var segments: [ElfSegment] { layout.segments }
     /// All section headers, in file order; empty where the file has none.
@@ -182,17 +180,6 @@ public final class ElfImage: Sendable {
                 what: "section \(section.name) reaches beyond the end of the file")
         }
         return Array(slice)
-    }
-
-    /// Link-time addresses of `.text`, or of the first executable segment where there are no sections.
-    public var textRange: Range<UInt64>? {
-        if let text = section(named: ".text") {
-            let end = text.address.addingReportingOverflow(text.size)
-            return end.overflow ? nil : text.address..<end.partialValue
-        }
-        guard let segment = loadSegments.first(where: { $0.permissions.contains(.execute) }) else { return nil }
-        let end = segment.address.addingReportingOverflow(segment.memorySize)
-        return end.overflow ? nil : segment.address..<end.partialValue
     }
 
     /// The file's bytes for a range of link-time addresses: what the memory held before anything wrote to it.

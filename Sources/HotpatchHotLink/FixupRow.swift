@@ -65,8 +65,6 @@ public struct FixupRow: @unchecked Sendable {
     }
     public var expression: Expression { Expression(rawValue: raw.pointee.expression) ?? .unsupported }
 
-    public var isSupported: Bool { expression != .unsupported }
-
     /// The slot holds S + A, and `value` reads no addend: so it is on arm64.
     public var addendInSlot: Bool { raw.pointee.addend_in_slot }
 

@@ -1,6 +1,7 @@
 import HotpatchMemory
 import HotpatchProcFS
 import Testing
+import HotpatchTestSupport
 
 @testable import HotpatchEngine
 

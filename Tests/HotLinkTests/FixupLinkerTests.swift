@@ -402,7 +402,7 @@ struct FixupLink {
 
     /// The bits that hold a value, told by what writing changes.
     static func fieldMask(_ row: FixupRow) -> [UInt8] {
-        guard row.isSupported, row.byteCount > 0, row.expression != .none else { return [] }
+        guard row.expression != .unsupported, row.byteCount > 0, row.expression != .none else { return [] }
         let unit = Int64(row.alignment)
         var (mask, base) = ([UInt8](repeating: 0, count: row.byteCount), [UInt8](repeating: 0, count: row.byteCount))
         let range = row.range ?? Int64.min...Int64.max

@@ -1,6 +1,7 @@
 import HotpatchMemory
 import HotpatchPlan
 import Testing
+import HotpatchTestSupport
 
 /// A switch of position-independent code, at 0x401000, with its table at 0x402000.
 @Suite struct JumpTableTests {

@@ -1,5 +1,6 @@
 import HotpatchMemory
 import HotpatchPlan
+import HotpatchTestSupport
 
 /// "55 48 89 e5" → bytes.
 func hex(_ text: String) -> [UInt8] { text.split(separator: " ").map { UInt8($0, radix: 16)! } }
