@@ -69,7 +69,8 @@ let package = Package(
         // Effects in this process: parking, tracing, the writes to its text.
         .target(
             name: "CPatch", dependencies: ["CPatchCore", "CPatchMachine"], path: "CPatch/Commit", cSettings: cSettings),
-        // For another process: the injector's assembly, which is put into it, and ptrace. No application that patches itself links it.
+        // For another process: the injector's assembly, which is put into it, and ptrace. No application that patches itself
+        // links it.
         .target(
             name: "CPatchAgent", dependencies: ["CPatchCore", "CPatchMachine"], path: "CPatch/Agent",
             cSettings: cSettings),
@@ -199,9 +200,8 @@ let package = Package(
         .target(
             name: "HotpatchRemoteSupport",
             dependencies: [
-                "HotpatchRemoteTarget", "HotpatchSymbols", "HotpatchMemory", "HotpatchProcFS", "CPatchCore",
-                "CPatchAgent",
-                "HotpatchTestSupport",
+                "HotpatchRemoteTarget", "HotpatchEngine", "HotpatchPlan", "HotpatchSymbols", "HotpatchMemory",
+                "HotpatchProcFS", "CPatchCore", "CPatchAgent", "HotpatchTestSupport",
             ],
             path: "Tests/RemoteSupport", swiftSettings: restSettings),
         tests(

@@ -292,6 +292,37 @@ extension Victim {
         return write
     }
 
+    /// Commits a block of these in one stop.
+    /// - Parameters:
+    ///   - maximumPause: nanoseconds.
+    ///   - delay: microseconds for which the threads are held before.
+    ///   - memory: of the process; nil for one that is opened for this.
+    @discardableResult
+    public func commit(
+        _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [], copies: [hp_copy_item] = [],
+        maximumPause: UInt64? = nil, delay: UInt32 = 0, memory: ProcMemory? = nil
+    ) throws -> CommitReport {
+        let process = try process()
+        let memory = try memory ?? process.memory()
+        var writes = writes
+        return try writes.withUnsafeMutableBufferPointer { writes in
+            try moves.withUnsafeBufferPointer { moves in
+                try hazards.withUnsafeBufferPointer { hazards in
+                    try copies.withUnsafeBufferPointer { copies in
+                        var block = hp_commit_block(
+                            copies: copies.baseAddress, copy_count: copies.count, writes: writes.baseAddress,
+                            write_count: writes.count, moves: moves.baseAddress, move_count: moves.count,
+                            hazards: hazards.baseAddress, hazard_count: hazards.count)
+                        let stopped = try StoppedProcess(
+                            process, deadline: .after(milliseconds: 20_000), maximumPause: maximumPause)
+                        if delay > 0 { usleep(delay) }
+                        return try stopped.commit(&block, memory: memory)
+                    }
+                }
+            }
+        }
+    }
+
     /// Has a forked patcher commit, which dies while it lays down copies: a million of them, which take several times as long as it is
     /// given, all the bytes that stand at `beta` anyway. Whoever was inside an entry was to go on at `copy`, where nothing is.
     public func losePatcherAmongCopies(move place: Address, to copy: Address) throws {

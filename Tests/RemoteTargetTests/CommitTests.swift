@@ -25,25 +25,8 @@ extension RemoteTargetTests {
             _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
             copies: [hp_copy_item] = [], maximumPause: UInt64? = nil, delay: UInt32 = 0
         ) throws -> CommitReport {
-            let process = try victim.process()
-            let memory = try process.memory()
-            var writes = writes
-            return try writes.withUnsafeMutableBufferPointer { writes in
-                try moves.withUnsafeBufferPointer { moves in
-                    try hazards.withUnsafeBufferPointer { hazards in
-                        try copies.withUnsafeBufferPointer { copies in
-                            var block = hp_commit_block(
-                                copies: copies.baseAddress, copy_count: copies.count,
-                                writes: writes.baseAddress, write_count: writes.count, moves: moves.baseAddress,
-                                move_count: moves.count, hazards: hazards.baseAddress, hazard_count: hazards.count)
-                            let stopped = try StoppedProcess(
-                                process, deadline: .after(milliseconds: 20_000), maximumPause: maximumPause)
-                            if delay > 0 { usleep(delay) }
-                            return try stopped.commit(&block, memory: memory)
-                        }
-                    }
-                }
-            }
+            try victim.commit(
+                writes, moves: moves, hazards: hazards, copies: copies, maximumPause: maximumPause, delay: delay)
         }
 
         @Test func writesADetourAndTakesItBack() throws {

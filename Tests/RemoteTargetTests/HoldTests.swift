@@ -1,11 +1,7 @@
 import CPatchMachine
 import Glibc
-import HotpatchEngine
 import HotpatchMemory
-import HotpatchPlan
-import HotpatchProcFS
 import HotpatchRemoteSupport
-import HotpatchSymbols
 import Testing
 
 @testable import HotpatchRemoteTarget
@@ -13,61 +9,9 @@ import Testing
 extension RemoteTargetTests {
     /// How long threads are held, and how often: as the budget says, and no longer, whoever is in the way.
     @Suite struct HoldTests {
-        /// Ten times what the first hold may last: a heart on a busy machine stands still for some of it without us.
-        static let generous = 500_000
+        @Test func holdsNobodyForAParentInVfork() throws { _ = try HoldChecks.parentInVfork(Victim("HV")) }
 
-        /// The parent in vfork cannot stop; nobody is held for it meanwhile.
-        @Test func holdsNobodyForAParentInVfork() throws {
-            let victim = try Victim("HV")
-            let process = try victim.process()
-            var holds = HoldBudget()
-            var refusal: RemoteRefusal?
-            // On a busy machine the child may have ended in time, and the next one not have begun.
-            for _ in 0..<20 where refusal == nil {
-                let round = victim.shared.rounds(2)
-                try victim.await { victim.shared.rounds(2) != round }
-                usleep(50_000)
-                victim.shared.forgetGap()
-                holds = HoldBudget()
-                do { try holds.hold(process, deadline: .after(milliseconds: 500)) { _ in } } catch {
-                    refusal = error as? RemoteRefusal
-                }
-            }
-            let text = refusal.map { "\($0)" } ?? "it was always held in time"
-            #expect(text.contains("vfork"), "\(text)")
-            #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
-            #expect(holds.report.total < 300_000_000, "\(holds.report)")
-            // With more time it is waited for, and the others hardly notice.
-            victim.shared.forgetGap()
-            try holds.hold(process, deadline: .after(milliseconds: 20_000)) { #expect($0.threadCount == 3) }
-            #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
-            #expect(victim.makesProgress(counting: [1]))
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
-        }
-
-        /// Who waits for a commit learns of a thread that does not stop as from inside, and which it is.
-        @Test func aThreadThatDoesNotStopIsADeadline() throws {
-            let victim = try Victim("HV")
-            let process = try victim.process()
-            let index = try SymbolIndex(map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "")
-            let target = try RemoteTarget(
-                process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 0))
-            // Between two of its children it stops.
-            for _ in 0..<100 {
-                target.deadline = .after(milliseconds: 300)
-                do { _ = try target.commit(CommitBlock(PatchPlan(architecture: .current))) } catch {
-                    guard let error = error as? PatchError, error.code == .deadline, error.process == victim.pid,
-                        let thread = error.thread
-                    else { throw error }
-                    let text = error.message
-                    #expect(try victim.tasks.contains(thread))
-                    #expect(text.contains("vfork"), "\(text)")
-                    #expect(victim.makesProgress(counting: [1]))
-                    return
-                }
-            }
-            Issue.record("it was always held in time")
-        }
+        @Test func aThreadThatDoesNotStopIsADeadline() throws { try HoldChecks.threadThatDoesNotStop(Victim("HV")) }
 
         /// The report is the sum of what was held, in attempts that failed too.
         @Test func addsUpWhatWasHeld() throws {
@@ -135,23 +79,8 @@ extension RemoteTargetTests {
             #expect(!holds.rest(until: .after(milliseconds: 1_000_000)))
         }
 
-        /// A thread that stays in the stub of a predecessor: refused in time, and the others run.
         @Test func leavesAPredecessorsStubThatIsInUse() throws {
-            let victim = try Victim("kH", main: "n")
-            let thread = try victim.leaveAThreadInAStub(circle: [0xeb, 0xfe])
-            victim.shared.forgetGap()
-            var holds = HoldBudget()
-            var error: AgentError?
-            let inUse = AgentError.refused(.stubInUse(pid: victim.pid, thread: thread))
-            // Beside other work the last look may find that a thread has not stopped when the time is over.
-            for _ in 0..<5 where error != inUse {
-                holds = HoldBudget()
-                error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 1000, holds: holds) }
-            }
-            #expect(error == inUse)
-            #expect(victim.shared.gap < Self.generous, "the heart stood still for \(victim.shared.gap) µs")
-            #expect((1...25).contains(holds.report.stops), "\(holds.report)")
-            #expect(victim.makesProgress(counting: [2]))
+            try HoldChecks.stubInUse(Victim("kH", main: "n"), circle: [0xeb, 0xfe], deadline: 1000)
         }
 
         /// A search for a thread to borrow that finds none stops a thread a handful of times, so that its tick goes on: a few more where the

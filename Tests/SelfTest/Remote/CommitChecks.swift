@@ -133,23 +133,7 @@ func commit(
     _ victim: Victim, _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [],
     copies: [hp_copy_item] = [], memory: ProcMemory? = nil
 ) throws -> CommitReport {
-    let process = try victim.process()
-    let memory = try memory ?? process.memory()
-    var writes = writes
-    return try writes.withUnsafeMutableBufferPointer { writes in
-        try moves.withUnsafeBufferPointer { moves in
-            try hazards.withUnsafeBufferPointer { hazards in
-                try copies.withUnsafeBufferPointer { copies in
-                    var block = hp_commit_block(
-                        copies: copies.baseAddress, copy_count: copies.count, writes: writes.baseAddress,
-                        write_count: writes.count, moves: moves.baseAddress, move_count: moves.count,
-                        hazards: hazards.baseAddress, hazard_count: hazards.count)
-                    let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 10_000))
-                    return try stopped.commit(&block, memory: memory)
-                }
-            }
-        }
-    }
+    try victim.commit(writes, moves: moves, hazards: hazards, copies: copies, memory: memory)
 }
 
 private func refused(_ expected: CommitError, _ body: () throws -> Void) throws {
