@@ -11,7 +11,7 @@ public struct AddedMethod: Hashable, Sendable {
         let added = after.methods.subtracting(before.methods)
         guard !added.isEmpty else { return [] }
         return added.sorted().compactMap { function in
-            // Of types in types it is the innermost.
+            // Among nested types it is the innermost.
             let type = after.types.filter(function.hasPrefix).max { $0.utf8.count < $1.utf8.count }
             return type.flatMap { before.types.contains($0) ? AddedMethod(type: $0, function: function) : nil }
         }

@@ -22,7 +22,7 @@ public struct AddedProperty: Hashable, Sendable {
         }
     }
 
-    /// Of each class's field descriptor (`…CMF`).
+    /// The size of each class's field descriptor (`…CMF`).
     private static func sizes(_ object: ObjectFile) -> [String: Int] {
         var sizes: [String: Int] = [:]
         for symbol in object.symbols where symbol.section != nil && symbol.name.hasSuffix("CMF") {

@@ -9,7 +9,7 @@ import HotpatchSymbols
 /// other options.
 struct Baseline: Sendable {
     let graph: ObjectGraph
-    /// Of each piece, where it lies in the process; nil where it does not, or where several do.
+    /// Where each piece lies in the process; nil where it does not, or where several do.
     private(set) var places: [Place?]
     /// Pieces whose code, or contents, in the process are the object's.
     private(set) var isVerified: [Bool]
@@ -25,7 +25,7 @@ struct Baseline: Sendable {
 
     /// Where parts of functions are, as the code says that goes on there.
     private var found: [Int: Address] = [:]
-    /// Of numbered things, where they were found, whatever their numbers there.
+    /// Where numbered things were found, whatever their numbers there.
     private var compared: [Int: Set<Address>] = [:]
     private let live: LiveProgram
     private let file: String?

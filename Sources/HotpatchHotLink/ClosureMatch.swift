@@ -8,8 +8,8 @@ import HotpatchSymbols
 /// matches. What a closure captures must be the same: of the same types and, where its code is not what it was, by the same names. What is
 /// derived of a closure, nested closures too, goes with it.
 public struct ClosureMatch: Sendable {
-    /// Of each closure of the new object that is matched under another name: that name. A closure's symbol is what the names of all that is
-    /// derived of it begin with.
+    /// Maps the name of each new closure that was matched under another name to that name. A closure's symbol is the prefix of the names derived
+    /// from it.
     public private(set) var names: [String: String] = [:]
     /// Closures of the baseline that the new object does not have any more, or has with other captures. Where one is stored, it stays as
     /// it is.
@@ -265,7 +265,7 @@ public struct ClosureMatch: Sendable {
             return nil
         }
 
-        /// Of closures whose names say nothing of who makes them: what initialises a global at its first use, and top-level code.
+        /// Parents of closures whose names do not say who makes them: what initialises a global at its first use, and top-level code.
         private func unnamedParents(in pieces: [String: Int], of closures: Set<String>) -> [String: String] {
             var result: [String: String] = [:]
             for (name, piece) in pieces where graph.pieces[piece].isFunction {

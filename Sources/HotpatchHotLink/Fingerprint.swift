@@ -18,7 +18,7 @@ public struct Fingerprint: Hashable, Sendable {
     public var parameters: [String]?
     /// The type of the result where the name does not tell it: what an opaque result really is, and what a function of C returns.
     public var result: String?
-    /// Of a closure or a function inside another: its arguments and, behind them, what it captures.
+    /// The arguments of a closure or a function inside another and, behind them, what it captures.
     public var captures: [Capture]?
 
     public struct Capture: Hashable, Sendable {

@@ -137,7 +137,7 @@ private struct ConstantReader {
             && !name.hasPrefix("l_") && !SymbolKind.hasNumber(name) && !name.contains(" ")
     }
 
-    /// Of variables that are initialised at their first use, the function that does it: their addressor (`vau`) asks for it with a token
+    /// The functions that initialise variables at their first use: a variable's addressor (`vau`) asks for its function with a token
     /// (`Wz`).
     private static func initialisers(_ graph: ObjectGraph) -> [String: Int] {
         var result: [String: Int] = [:]

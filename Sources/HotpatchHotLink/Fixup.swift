@@ -62,7 +62,7 @@ public struct FixupError: Error, Hashable, Sendable {
     public var symbol: String
     public var kind: Kind
 
-    /// Of a type that is in no table.
+    /// An error for a type that is in no table.
     public static func unknown(
         architecture: Architecture, type: UInt32, section: String, offset: UInt64, symbol: String
     ) -> FixupError {

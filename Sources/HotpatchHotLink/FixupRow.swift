@@ -205,7 +205,7 @@ public struct FixupMask: Hashable, Sendable {
 public struct LinkedPlace: Hashable, Sendable {
     /// Whose field it is: that of another type where the linker relaxed the code.
     public var row: FixupRow
-    /// Of the field.
+    /// The field's offset.
     public var offset: Int
     /// What the object's addend is raised by.
     public var addendChange: Int64

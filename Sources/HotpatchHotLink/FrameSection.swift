@@ -5,7 +5,7 @@ import HotpatchPlan
 /// are.
 struct FrameSection: Sendable {
     private let graph: ObjectGraph
-    /// Of each function's piece, its description.
+    /// The description of each function's piece.
     private var descriptions: [Int: Record] = [:]
     private var commons: [Int: Record] = [:]
 
@@ -13,7 +13,7 @@ struct FrameSection: Sendable {
     private struct Record: Sendable {
         var bytes: [UInt8]
         var references: [ObjectGraph.Reference]
-        /// Of a function's: where its common record starts.
+        /// Where a function's description has its common record.
         var common = 0
     }
 

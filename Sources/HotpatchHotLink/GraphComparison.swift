@@ -77,7 +77,7 @@ struct GraphComparison {
             let kinds = (old.pieces[left].kind, new.pieces[right].kind)
             if kinds.0.isAnonymous, kinds.1.isAnonymous { return areEqual(left, right) }
             let (own, name) = (masked(old.pieces[left].name), masked(renamed(new.pieces[right].name)))
-            // Of what the compiler numbers, the number says nothing.
+            // What the compiler numbers is not told apart by its number.
             if kinds.0.isUnstable, kinds.1.isUnstable, SymbolKind.hasNumber(own) || SymbolKind.hasNumber(name) {
                 return SymbolKind.withoutNumber(own) == SymbolKind.withoutNumber(name) && areEqual(left, right)
             }

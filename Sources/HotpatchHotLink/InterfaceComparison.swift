@@ -38,7 +38,7 @@ struct InterfaceComparison {
         case others
     }
 
-    /// Of a closure of the baseline and a new one. What nobody knows of counts as the same: their code is compared, too.
+    /// Compares what a closure of the baseline and a new one capture. What is not known counts as the same: their code is compared, too.
     func captures(_ old: String, _ new: String) -> Captures {
         guard let before = functions.old.fingerprint(of: old)?.captures,
             let after = functions.new.fingerprint(of: new)?.captures

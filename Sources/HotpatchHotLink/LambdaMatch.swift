@@ -7,11 +7,11 @@ import HotpatchSymbols
 /// (`ClosureMatch`): equal code first, wherever it stands; then, between two matches, as many as there were of a kind, in their order. What a lambda
 /// captures must be the same: it lies in each that is stored.
 struct LambdaMatch {
-    /// Of each name of the new object that is another in the process, or of something new: that name.
+    /// Maps a name of the new object to its name in the process, where they differ or it is new.
     private(set) var names: [String: String] = [:]
     /// Lambdas of the baseline that the new object does not have any more, or has with other captures, as people read them.
     private(set) var unmatchedOld: [String] = []
-    /// By a lambda of the new object: the one that it is in the baseline; nil of a new one.
+    /// Maps each lambda of the new object to its counterpart in the baseline; nil if it is new.
     private var partners: [String: String?] = [:]
     /// Those of their texts, in bytes, descending.
     private var lengths: [Int] = []
@@ -84,7 +84,7 @@ struct LambdaMatch {
             let high = right == after.count ? before.count : found[right]!
             guard low < high else { continue }
             var free = (low + 1..<high).filter { !isTaken[$0] }
-            // Of those that capture the same, as many as there were are those, in their order.
+            // Among lambdas with equal captures, the first n, in order, are matched to the n that existed.
             for place in start..<right where found[place] == nil {
                 let alike = free.filter { before[$0].isLike(after[place]) }
                 let rivals = (place..<right).filter { found[$0] == nil && after[place].isLike(after[$0]) }
@@ -152,7 +152,7 @@ struct LambdaMatch {
         /// Without its own number.
         var group: String
         var number: Int
-        /// Of the source; 0 where it is not described. clang numbers lambdas in the order in which it comes upon them.
+        /// The line of the source; 0 where it is not described. clang numbers lambdas in the order in which it comes upon them.
         var line = 0
         /// How many others it is inside of.
         var depth: Int
@@ -170,7 +170,7 @@ struct LambdaMatch {
 
     private struct Lambdas {
         var all: [Lambda] = []
-        /// Of symbols that have lambdas in their names: what people read.
+        /// What people read for symbols that have lambdas in their names.
         var texts: [String: String] = [:]
 
         init(

@@ -110,7 +110,7 @@ struct LazyConstant {
             }
     }
 
-    /// Of the standard library, and without what asks the world outside, chance or the clock.
+    /// Whether a name belongs to the standard library, and not to what asks the world outside, chance or the clock.
     private static func isPure(_ name: String) -> Bool {
         name.withBytes { name in
             guard !runtime.contains(where: { name.starts(with: $0) }) else { return true }
@@ -169,7 +169,7 @@ struct LazyConstant {
         return isValue(text[text.index(colon, offsetBy: 3)...], 0)
     }
 
-    /// Of a tuple, without their labels.
+    /// The elements of a tuple, without their labels.
     private static func elements(of list: Substring) -> [Substring] {
         var (result, start, depth) = ([Substring](), list.startIndex, 0)
         for index in list.indices {

@@ -5,7 +5,7 @@ struct LineShift {
     private let field: FixupRow?
     /// By the new object's names: the numbers of the line that a function is declared in, before and after.
     private var declared: [String: (old: Int, new: Int)] = [:]
-    /// Of functions in both objects, ascending by line.
+    /// The functions in both objects, ascending by line.
     private var order: [String] = []
 
     /// - Parameter renamed: the name that something of the new object has in the old one.

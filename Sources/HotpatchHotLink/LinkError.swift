@@ -1,7 +1,7 @@
 /// Why an object cannot be linked into a process. Nothing was touched.
 public enum LinkError: Error, Hashable, Sendable {
     case notAnObject(path: String)
-    /// Of link-time optimisation: it holds no machine code.
+    /// The object was made for link-time optimisation: it holds no machine code.
     case bitcode(path: String)
     case malformed(path: String, what: String)
     /// The object is for another machine than the process.

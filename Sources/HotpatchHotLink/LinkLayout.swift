@@ -8,12 +8,12 @@ struct LinkLayout: Sendable {
     let linker: ObjectLinker
     /// In bytes, by kind.
     private(set) var sizes: [MemoryKind: Int] = [.text: 0, .constant: 0, .data: 0]
-    /// Of functions, and other pieces of code.
+    /// Where functions, and other pieces of code, lie.
     private(set) var code: [ObjectLinker.Place: Int] = [:]
     private(set) var sections: [ObjectLinker.SectionPlace: Spot] = [:]
-    /// Of functions that the process did not have: the entry, and the word that it jumps through.
+    /// For functions that the process did not have: the entry, and the word that it jumps through.
     private(set) var entries: [ObjectLinker.Place: (entry: Int, slot: Int)] = [:]
-    /// Of async functions that need larger contexts than those whose entries they get: what allocates these.
+    /// For async functions that need larger contexts than those whose entries they get: what allocates these.
     private(set) var thunks: [ObjectLinker.Place: (offset: Int, context: LargerContext)] = [:]
     /// Words that hold an address.
     private(set) var slots: [Slot: Int] = [:]
@@ -21,7 +21,7 @@ struct LinkLayout: Sendable {
     private(set) var plt: [ObjectLinker.Definition: Int] = [:]
     /// Behind a function whose jumps to another one have displacements of one byte, a jump that reaches it.
     private(set) var hops: [Hop: Int] = [:]
-    /// Of sections of new thread-locals: their block's words, and its key.
+    /// For sections of new thread-locals: their block's words, and its key.
     private(set) var blocks: [ObjectLinker.SectionPlace: (words: Int, key: Int)] = [:]
     private(set) var threadLocals: [ThreadLocalSlot: Int] = [:]
     private(set) var routines: [ThreadLocalRoutine: Int] = [:]
@@ -34,7 +34,7 @@ struct LinkLayout: Sendable {
         var offset: Int
     }
 
-    /// Of a function, what it jumps to.
+    /// A function, and what it jumps to.
     struct Hop: Hashable, Sendable {
         var place: ObjectLinker.Place
         var definition: ObjectLinker.Definition

@@ -17,7 +17,7 @@ public struct LinkPlan: Sendable {
         public var address: Address
         /// The new function's name.
         public var name: String
-        /// Of an async function: the bytes of the context that the new code needs.
+        /// The bytes of the context that the new code of an async function needs.
         public var contextSize: Int?
     }
 

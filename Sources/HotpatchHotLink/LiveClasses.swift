@@ -94,7 +94,7 @@ struct LiveClasses {
                 next.append(found)
             }
         }
-        // Of a class there is one, and of a generic one as many as it has arguments.
+        // A class has one, and a generic one has as many as it has arguments.
         var contents: Set<[UInt8]> = []
         for found in result {
             // Without the first word: this is no copy of a class.

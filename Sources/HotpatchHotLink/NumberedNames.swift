@@ -7,7 +7,7 @@ import HotpatchSymbols
 /// gives its number to another. Who uses it tells them apart: the function that it is of. Where a function has several of one name, their
 /// order does, as long as none comes or goes.
 struct NumberedNames: Sendable {
-    /// Of each of the new object that has another name in the process, or is new: that name.
+    /// Maps a name of the new object to its name in the process, where they differ or it is new.
     private(set) var names: [String: String]
     /// Lambdas of the baseline that none of the new object is, as people read them.
     let unmatchedLambdas: [String]

@@ -7,7 +7,7 @@ import HotpatchPlan
 struct ObjectCutter {
     let object: ObjectFile
     private let table: FixupTable
-    /// Of each section, where its functions start, ascending.
+    /// Where the functions of each section start, ascending.
     private let functionStarts: [[Int]]
     private(set) var pieces: [ObjectGraph.Piece] = []
     private(set) var piecesOfSection: [Range<Int>] = []
@@ -164,7 +164,7 @@ struct ObjectCutter {
         }
     }
 
-    /// Of each section, the places in it that others refer to as an offset from its start.
+    /// The places in each section that others refer to as an offset from its start.
     private func placesReferredTo() throws -> [Set<Int>] {
         var places = [Set<Int>](repeating: [], count: object.sections.count)
         for (number, section) in object.sections.enumerated() where section.isAllocated {

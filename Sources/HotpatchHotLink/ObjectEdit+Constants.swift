@@ -55,7 +55,7 @@ extension ObjectEdit {
             if case .bind = decisions[index] {} else if threadLocals[index] == nil { continue }
             let sizes = (old.size(of: partner), new.size(of: index))
             // What is larger would reach into what lies behind it. Of Swift's records, each has been compared.
-            // Of lambdas, the text has their numbers in it.
+            // The text of a lambda's type has the lambda's number in it.
             if name.hasPrefix("_ZTS") { continue }
             if sizes.0 != sizes.1, !name.hasPrefix("$s") || name.hasSuffix("vp") || name.hasSuffix("vpZ") {
                 reasons.append("\(display(name)): it had \(sizes.0) bytes, and has \(sizes.1) now")

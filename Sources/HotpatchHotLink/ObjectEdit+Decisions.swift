@@ -188,7 +188,7 @@ extension ObjectEdit {
         }
     }
 
-    /// Of several static things of one name nobody takes any, and none gets another copy.
+    /// Where several static things have one name, nobody takes any, and none gets another copy.
     private func checkKnown(_ name: String) throws {
         guard live.isAmbiguous(name, file: new.object.fileName) else { return }
         throw LinkError.unsupported(

@@ -21,7 +21,7 @@ extension ObjectEdit {
         called += interfaces.functionChanges(opaque: told) { numbered.renamed(closures.renamed($0)) }
         let named = new.named()
         let variables = interfaces.variableChanges().filter { name, _ in
-            // Of another size, it is told by that.
+            // A change of size is told by the size.
             guard let before = oldNames[name], let after = named[name] else { return true }
             return old.size(of: before) == new.size(of: after)
         }

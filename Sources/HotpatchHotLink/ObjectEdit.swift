@@ -8,13 +8,13 @@ import HotpatchSymbols
 public struct ObjectEdit: Sendable {
     public let old: ObjectGraph
     public let new: ObjectGraph
-    /// Of the new object.
+    /// The digest of the new object.
     public let digest: String
     public let closures: ClosureMatch
     let numbered: NumberedNames
     /// Parallel to the new object's pieces.
     public private(set) var decisions: [LinkDecision]
-    /// Of pieces that are patched: the baseline's.
+    /// The baseline's pieces for those that are patched.
     var partners: [Int: Int] = [:]
     /// Constants whose values the edit has changed.
     var stores: [LinkPlan.Store] = []

@@ -26,7 +26,7 @@ public struct ObjectFile: Sendable {
         public var name: String
         public var type: UInt32
         public var flags: UInt64
-        /// Of its address, in bytes: a power of two.
+        /// The alignment of its address, in bytes: a power of two.
         public var alignment: Int
         /// Zeros where the file has none (SHT_NOBITS).
         public var bytes: [UInt8]
@@ -42,7 +42,7 @@ public struct ObjectFile: Sendable {
     }
 
     public struct Relocation: Hashable, Sendable {
-        /// Of the section.
+        /// The offset in the section.
         public var offset: Int
         public var type: UInt32
         /// Its index.

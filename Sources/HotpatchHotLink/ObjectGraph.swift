@@ -11,9 +11,9 @@ public struct ObjectGraph: Sendable {
     public let object: ObjectFile
     /// Those of one section lie side by side, ascending.
     public let pieces: [Piece]
-    /// Of each section, its pieces.
+    /// The pieces of each section.
     let piecesOfSection: [Range<Int>]
-    /// Of each symbol that is defined in a section that is part of the program, its piece.
+    /// The piece of each symbol that is defined in a section that is part of the program.
     let pieceOfSymbol: [Int?]
 
     /// From one symbol to the next: a function, a variable, a constant, or what lies between such and has no name.
@@ -36,7 +36,7 @@ public struct ObjectGraph: Sendable {
 
     /// A field of a piece, and what its value is made of.
     public struct Reference: Hashable, Sendable {
-        /// Of the piece, in bytes.
+        /// The offset in the piece, in bytes.
         public var offset: Int
         public var row: FixupRow
         public var target: Target

@@ -291,7 +291,7 @@ public struct ObjectLinker: Sendable {
         switch target {
         case .piece(let piece, let offset):
             let place = Place(edit: edit, piece: piece)
-            // Of what several of these files have, the process gets one.
+            // Where several of these files have the same thing, the process gets one.
             guard decision(place) == .add, offset == 0, let other = definitions[self.piece(place).name],
                 decision(other) == .add
             else { return .piece(place) }

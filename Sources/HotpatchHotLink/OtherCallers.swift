@@ -100,7 +100,7 @@ struct OtherCallers {
         return Array(result.prefix(3))
     }
 
-    /// Functions of the image, of other files, that lead to an address.
+    /// Functions from other files of the image that call or jump to an address.
     private func callers(of address: Address) -> [(entry: Address, name: String)] {
         var result: [(entry: Address, name: String)] = []
         for segment in live.image.elf.segments

@@ -1,7 +1,7 @@
 /// What of an edit cannot go into a living process, named as a compiler would.
 public struct RestartReason: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
-        /// Of what exists in the process, or of what its code relies on.
+        /// The layout changes of what exists in the process, or of what its code relies on.
         case layout
         /// Another function stands in slots of the vtable that are there already: stores do it, and nothing has to be restarted.
         case override([Slot])

@@ -31,7 +31,7 @@ struct SwiftLayout {
         /// A structure or an enumeration.
         var isValue: Bool
         var isGeneric: Bool
-        /// Of its generic parameters and what is asked of them.
+        /// Its generic parameters and what is asked of them.
         var generics: [String]
         var superclass: String
         var isActor: Bool
@@ -93,7 +93,7 @@ struct SwiftLayout {
     private(set) var interfaces: [String: Interface] = [:]
     private(set) var conformances: [String: Conformance] = [:]
     private(set) var opaques: [String: Opaque] = [:]
-    /// Of C++: what the words of each `_ZTV` and `_ZTI` refer to.
+    /// What the words of each `_ZTV` and `_ZTI` of C++ refer to.
     private(set) var cxxTables: [String: [String]] = [:]
 
     init(_ graph: ObjectGraph) {
@@ -283,7 +283,7 @@ struct SwiftLayout {
             case 7: return associated.popFirst().map { "associated type '\($0)'" } ?? "associated type"
             case 8: return "constraint of an associated type"
             default:
-                // Of another module's type, too, it is called as the protocol's module calls it.
+                // A conformance of another module's type, too, is named as the protocol's module names it.
                 var text = SwiftLayoutNames.text(witness, without: "protocol witness for ", in: interface)
                 if let end = SwiftLayoutNames.firstRange(of: " in conformance ", in: text) {
                     text = String(text[..<end])

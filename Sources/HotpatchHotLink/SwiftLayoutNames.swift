@@ -77,7 +77,7 @@ enum SwiftLayoutNames {
         (".modify2 : ", "modify accessor"), (".read2 : ", "read accessor"),
     ]
 
-    /// Of a lazy property, the property.
+    /// A field's name; for the storage of a lazy property, the property's.
     static func field(_ name: String) -> String {
         name.hasPrefix("$__lazy_storage_$_") ? String(name.dropFirst("$__lazy_storage_$_".count)) : name
     }

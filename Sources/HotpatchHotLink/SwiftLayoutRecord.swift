@@ -58,7 +58,7 @@ struct SwiftLayoutRecord {
         }
     }
 
-    /// Of a word that holds an address, its name; and without the number that tells helpers of one name apart.
+    /// The name of the address that a word holds, without the number that tells helpers of one name apart.
     private static func referent(_ name: String) -> String {
         SymbolKind.withoutNumber(name.hasPrefix("got.") ? String(name.dropFirst(4)) : name)
     }
