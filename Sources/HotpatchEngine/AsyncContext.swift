@@ -3,9 +3,9 @@ import HotpatchSymbols
 /// Whether callers of one function can be led to another, as far as async functions are concerned: they allocate the context that the
 /// function they name needs, whatever runs in its place. What needs more is entered through a thunk, which allocates it.
 public struct AsyncContext: Sendable, Hashable {
-    /// Of the function, in bytes; nil where it has no record, as a function that is not async.
+    /// The size of the function's own, in bytes; nil where it has no record, as a function that is not async.
     public var own: Int?
-    /// Of what replaces it.
+    /// The size of the one that its replacement needs.
     public var replacement: Int?
 
     public init(own: Int?, replacement: Int?) {

@@ -8,7 +8,7 @@ struct DataStores {
     /// New ones. They are numbered behind those of the ledger.
     private(set) var locations: [DataRecord] = []
     private(set) var stores: [PatchRecord.Store] = []
-    /// Of each address, where in `stores` what is written there stands.
+    /// The index in `stores` of what is written at each address.
     private var known: [Address: Int] = [:]
 
     init(state: LedgerState) { self.state = state }

@@ -49,10 +49,10 @@ enum Ledger {
     static let segmentSize = 1 << 20
     /// More than any set of patches takes, in all segments: the numbers are the target's, and it may wish to see us allocate.
     static let largestSize = 64 << 20
-    /// Of locations, and of what one patch changes.
+    /// How many locations there are at most, and how much one patch changes.
     static let mostRecords = 1 << 20
     static let mostTexts = 1 << 22
-    /// Of ids and of the generation: what is counted up must not overflow.
+    /// The largest id and generation: what is counted up must not overflow.
     static let largestNumber = 1 << 31
 
     /// Where segment 0 lies: the first of these that is free or has one. Two patchers that start at the same moment, one from
@@ -95,7 +95,7 @@ enum Ledger {
         var committer: UInt64 = 0
         var major = Ledger.major
         var minor = Ledger.minor
-        /// Of editions before, which a patcher that died has not retired.
+        /// Earlier editions, which a patcher that died has not retired.
         var superseded: [Segment] = []
         /// Retired: with the bytes that fit.
         var spare: [(address: Address, size: Int)] = []

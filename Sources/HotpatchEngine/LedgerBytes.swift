@@ -79,7 +79,7 @@ struct LedgerReader {
         return Int(value)
     }
 
-    /// Of user space, on any machine.
+    /// An address of user space, on any machine.
     mutating func address() throws(LedgerError) -> Address { try Self.checked(Address(try number())) }
 
     mutating func address(from base: Address) throws(LedgerError) -> Address {

@@ -12,7 +12,7 @@ import HotpatchPlan
 /// of the same record count from its first. Texts are laid down once, before what mentions them, by their number.
 enum LedgerCoding {
     static let headerSize = 16
-    /// Of a kind.
+    /// A bit of a kind: the first word of such a record is a state that changes, and the checksum leaves it out.
     static let changes: UInt32 = 1 << 31
 
     enum Kind: UInt32 {
@@ -47,7 +47,7 @@ enum LedgerCoding {
 /// Records as the bytes of a ledger.
 struct LedgerEncoder {
     private(set) var bytes: [UInt8] = []
-    /// Of the state word of the last patch among them.
+    /// The offset of the state word of the last patch among them.
     private(set) var stateOffset: Int?
     private var numbers: [String: UInt32] = [:]
     /// The last texts asked for, of which most come again at once: of sites their image's path, of members the replacement's name.
@@ -101,7 +101,7 @@ struct LedgerEncoder {
         bytes += payload
     }
 
-    /// Of records of one kind.
+    /// The payload of records of one kind.
     private mutating func payload(_ records: ArraySlice<LedgerRecord>) -> [UInt8] {
         var writer = LedgerWriter(capacity: 64 * records.count + 64)
         if case .patch(let patch)? = records.first {

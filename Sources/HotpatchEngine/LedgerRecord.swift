@@ -9,7 +9,7 @@ public struct SegmentRecord: Hashable, Sendable {
     public var codeSize: Int
     public var constantsSize: Int
     public var dataSize: Int
-    /// Of the ledger, with the commit that has made it reachable.
+    /// The ledger's generation after the commit that made the segment reachable.
     public var generation: UInt64
     /// The number of the patch it was made for; 0 where it serves all.
     public var owner: UInt32

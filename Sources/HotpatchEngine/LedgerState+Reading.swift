@@ -198,7 +198,7 @@ extension LedgerState {
                     data(store.location).original.count == store.bytes.count
                 else { throw .malformed("patch \(patch.id) names a location of data that is not there") }
             }
-            // Of two of one number, which no patcher makes, the first.
+            // Where two have one number, which no patcher makes, the first counts.
             if patchIndex[patch.id] == nil { patchIndex[patch.id] = patches.count }
             patches.append(Entry(record: patch, stateAddress: stateAddress))
             pileUp(patch)

@@ -29,7 +29,7 @@ public struct LedgerState: Sendable {
     /// It has read the records so far, and goes on behind them.
     var decoder = LedgerDecoder(isNewer: false)
     var texts: [String] { decoder.texts }
-    /// Of each text, how many records mention it: all but those of patches that are reverted.
+    /// How many records mention each text: all but those of patches that are reverted.
     var mentions: [UInt32] = []
     /// Bytes of all records, and of those that a new edition would be without, identities apart.
     var used = 0
@@ -38,20 +38,20 @@ public struct LedgerState: Sendable {
     var extents: [Extent] = []
     /// What identities take, with the number of the patch that has placed them. Ascending by that.
     var identityExtents: [(owner: UInt32, extent: Extent)] = []
-    /// Of each patch, where it stands among them.
+    /// Where each patch stands among them.
     var patchIndex: [UInt32: Int] = [:]
     var siteByEntry: [Address: UInt32] = [:]
     /// The numbers of all sites, by the address that is patched.
     var sitesByAddress: [UInt32] = []
     var thunkByAddress: [Address: ThunkRecord] = [:]
-    /// Of each name, where it stands among the identities, oldest first.
+    /// Where each name stands among the identities, oldest first.
     var identitiesByName: [String: [Int]] = [:]
     var poolEnds: [Address: (text: Address, data: Address)] = [:]
     var siteLayers = LayerStacks<Layer>()
     var dataLayers = LayerStacks<DataLayer>()
-    /// Of each site, what has ever replaced it: what a member says is found without a walk over all of them.
+    /// What has ever replaced each site: what a member says is found without a walk over all of them.
     var replacements: [[Address]] = []
-    /// Of each location of data, what was ever written there.
+    /// What was ever written at each location of data.
     var stored: [[[UInt8]]] = []
     /// The numbers of the locations that a patch is in force on, by address.
     var dataByAddress: [UInt32] = []
@@ -219,7 +219,7 @@ protocol PatchLayer: Sendable {
 /// What patches in force have laid on each location, one on another.
 struct LayerStacks<Layer: PatchLayer>: Sendable {
     private var layers: [(layer: Layer, below: Int?)] = []
-    /// Of each location, where its newest layer is; nil where it has none.
+    /// Where each location's newest layer is; nil where it has none.
     private var newest: [Int?] = []
 
     mutating func addLocation() { newest.append(nil) }

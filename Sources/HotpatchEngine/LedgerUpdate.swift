@@ -10,9 +10,9 @@ struct LedgerUpdate {
     var publication: [Write]
     /// The first segments, of the ledger as it is and as it will be.
     var ledgers: [Ledger.Segment]
-    /// Of the state word of the patch that is among the records; nil where none is.
+    /// The address of the state word of the patch that is among the records; nil where none is.
     var stateAddress: Address?
-    /// Of editions before, which this one takes the place of.
+    /// The earlier editions, which this one takes the place of.
     var superseded: [Ledger.Segment]
 }
 

@@ -56,8 +56,7 @@ public struct DeadCode: Sendable {
 }
 
 extension LedgerState {
-    /// So many versions of everything are kept, with the one that runs, to be gone back to one after the other: the code of those before
-    /// can be disposed of.
+    /// How many versions of a function are kept, with the running one, so that one can go back step by step. Code of older ones may be freed.
     public static let versionsKept = 20
 
     /// Code that no call enters any more, and that may be taken away as soon as nothing else leads into it.
@@ -98,7 +97,7 @@ extension PatchEngine {
     public struct Disposed: Sendable {
         /// The numbers of the patches whose code is gone.
         public var patches: [UInt32] = []
-        /// Of code.
+        /// The size of the code.
         public var bytes = 0
         /// For how long threads were held; nil where none were.
         public var summary: CommitSummary?

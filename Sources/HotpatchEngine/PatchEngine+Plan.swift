@@ -32,9 +32,8 @@ extension PatchEngine {
         return try planning.finish(request, linked: linked)
     }
 
-    /// What would be made of the function now, where a site's stub is that; else nil. The few bytes at its entry are those of many
-    /// functions: where its image was unloaded, and another build loaded in its place, the stub would run the old build's
-    /// instructions.
+    /// The detour that would be made of the function now, if the site's stub matches it; else nil. The few bytes at its entry are those of many
+    /// functions: where its image was unloaded, and another build loaded in its place, the stub would run the old build's instructions.
     func fittingDetour(
         of site: SiteRecord, _ replacement: Replacement, memory: PageSnapshot
     ) throws(PatchError) -> Detour? {

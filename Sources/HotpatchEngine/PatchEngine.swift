@@ -265,7 +265,7 @@ extension PatchEngine {
         let words = ledgers.map { $0.address + Ledger.committerOffset }
         var plan = plan
         // From inside, the word is our own by the time it is compared; from outside, it must say what it said when this was planned.
-        // Of a new edition nobody knows yet, and what an old one has left there says nothing.
+        // Nobody knows a new edition yet, and what an old one has left in its place says nothing.
         let committer = target.committer
         plan.writes.insert(
             contentsOf: ledgers.map { ledger in

@@ -13,7 +13,7 @@ public struct Replacement: Sendable {
     public var name: String
     /// A variable of 8 bytes in the target that receives the address of the original, or nil.
     public var originalPointer: Address?
-    /// Of an async function that needs a larger one than callers allocate; else nil.
+    /// The context of an async function that needs a larger one than callers allocate; else nil.
     public var context: AsyncContext.Larger?
 
     public init(
@@ -34,7 +34,7 @@ public struct SegmentRequest: Hashable, Sendable {
     public var kind: MemoryKind
     /// In bytes; a segment takes whole pages.
     public var size: Int
-    /// Of the image that it is to lie near: branches of the architecture reach from there.
+    /// An address in the image that it is to lie near: branches of the architecture reach from there.
     public var near: Address
 
     public init(kind: MemoryKind, size: Int, near: Address) {
@@ -68,7 +68,7 @@ public struct DataStore: Hashable, Sendable {
 public struct PatchRequest: Sendable {
     /// What depends on where the segments lie.
     public struct Linked: Sendable {
-        /// Of each segment; zeros follow.
+        /// The contents of each segment; zeros follow.
         public var contents: [[UInt8]] = []
         public var replacements: [Replacement] = []
         public var stores: [DataStore] = []
@@ -125,7 +125,7 @@ public struct PlannedPatch: Sendable {
     public var plan: PatchPlan
     /// The new ones; their parts are segments of the plan.
     var pools: [SegmentRecord]
-    /// Of the request's segments; nil where it has none.
+    /// The request's segments; nil where it has none.
     var linked: LinkedSegments?
     /// The site of each replacement that is not refused, in the order of the request.
     public var sites: [SiteRecord]
@@ -137,7 +137,7 @@ public struct PlannedPatch: Sendable {
     public static let uncheckedJump =
         "has a computed jump that could not be checked: it must not lead into its first bytes"
     var stores: [DataStore]
-    /// Of the ledger so far.
+    /// The texts of the ledger so far.
     var texts: [String]
     var records: [LedgerRecord]
 }

@@ -19,7 +19,7 @@ struct Planning {
     var stores: [DataStore] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
-    /// Of sites that were there already, what their slots are to hold.
+    /// What the slots of sites are to hold that were there already.
     var slots: [Write] = []
     var notes: [String] = []
     var pools: [Pool] = []
@@ -56,7 +56,7 @@ struct Planning {
         }
     }
 
-    /// Of a pool: stubs, and the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
+    /// The size of a pool's stubs, and of the words they jump through. A stub takes 32 to 64 bytes, so slots get a quarter.
     static let textSize = 64 << 10
     static let dataSize = 16 << 10
     /// Reserved for a stub, or a thunk, before it is known how long it is.
@@ -245,7 +245,7 @@ struct Planning {
             bytes, at: pointer, kind: .originalPointer, name: site.name,
             imagePath: map.region(containing: pointer)?.path ?? ""
         ) {
-            // Of a library that is not loaded yet, there is nothing.
+            // A library that is not loaded yet has nothing there.
             (try? memory.bytes(at: pointer, count: bytes.count)) ?? [UInt8](repeating: 0, count: bytes.count)
         }
     }

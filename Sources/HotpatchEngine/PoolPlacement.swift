@@ -24,7 +24,7 @@ public enum PoolPlacement {
 
     /// The start of a free range of `size` bytes, every byte of it within `reach` of `entry`, or nil where there is none.
     ///
-    /// Of all free ranges the nearest to the entry is taken. Excluded: what lies above the heap, or above the last mapping
+    /// The free range nearest to the entry is taken. Excluded: what lies above the heap, or above the last mapping
     /// of the main program (where the heap will start), and what lies below the main stack.
     /// - Parameters:
     ///   - regions: the mappings, ascending.

@@ -84,7 +84,7 @@ struct ReferenceCheck {
     }
 
     private func refusal(for reference: Reference) throws(MemoryError) -> Refusal? {
-        // Of its own bytes only addresses are news, and none from those that are moved.
+        // In its own bytes only addresses are news, and none in those that are moved.
         if places.contains(reference.field) || reference.kind != .address && own.contains(reference.field) {
             return nil
         }

@@ -7,7 +7,7 @@ import HotpatchProcFS
 ///
 /// A block is known by what lies in it, and takes nothing but addresses: what is free in it is not mapped.
 struct SegmentLanes {
-    /// Of a block, which begins at a multiple of it, in bytes.
+    /// The size of a block, which begins at a multiple of it, in bytes.
     static let blockSize = 4 << 20
 
     private let map: ProcessMap
@@ -93,7 +93,7 @@ struct SegmentLanes {
 }
 
 extension SegmentRecord {
-    /// Of a segment of one kind.
+    /// The kind of memory that the segment is of; nil where it has several.
     fileprivate var memoryKind: MemoryKind? {
         switch (codeSize > 0, constantsSize > 0, dataSize > 0) {
         case (true, false, false): .text
@@ -105,7 +105,7 @@ extension SegmentRecord {
 }
 
 extension MemoryKind {
-    /// Of memory that is mapped for it.
+    /// The protection of memory that is mapped for it.
     fileprivate var permissions: Region.Permissions {
         switch self {
         case .text: [.read, .execute]

@@ -5,7 +5,7 @@ import HotpatchPlan
 /// plan, uses what was staged again: nothing is linked or called twice.
 struct StagedPatch: ~Copyable {
     var allocation: Allocation
-    /// Of them both parts are mapped.
+    /// Pools whose code and data are both mapped.
     private(set) var pools: [SegmentRecord] = []
     /// What the request's segments hold; nil before they are mapped.
     private(set) var linked: LinkedSegments?

@@ -75,7 +75,7 @@ public protocol Target: AnyObject {
 /// Other bytes stand there than a commit was planned for, and nothing was changed. What they mean the engine knows, which has planned it:
 /// the ledger has moved on, or somebody else has written into a function's entry.
 public struct CommitMismatch: Error, Hashable, Sendable {
-    /// Of the write.
+    /// The address of the write.
     public var address: Address
     /// Where in it the bytes below stand: of a long one they are what differs first.
     public var offset: Int
@@ -108,7 +108,7 @@ public struct CommitMismatch: Error, Hashable, Sendable {
 public struct CommitSummary: Sendable, Hashable {
     /// Threads parked or stopped.
     public var heldThreads: Int
-    /// Of them, those found inside an entry and moved to the same instruction in the stub.
+    /// Those of them that were found inside an entry and moved to the same instruction in the stub.
     public var movedThreads: Int
     /// System calls that would have failed with EINTR and were restarted.
     public var restartedCalls: Int
