@@ -5,13 +5,13 @@ import HotpatchMemory
 public struct FunctionSymbol: Sendable, Hashable {
     /// Mangled, without a version.
     public var name: String
-    /// Of the symbol, `GLIBC_2.2.5`; nil where it has none.
+    /// The symbol's version, `GLIBC_2.2.5`; nil where it has none.
     public var version: String?
     /// Where the code is in the process. For an indirect function, the implementation its resolver chose.
     public var address: Address
     /// Where the symbol is: for an indirect function, its resolver.
     public var symbolAddress: Address
-    /// Of the code at `address`, in bytes; 0 where no symbol says.
+    /// The size of the code at `address`, in bytes; 0 where no symbol says.
     public var size: Int
     /// The executable or library that defines it.
     public var image: LoadedImage

@@ -75,7 +75,7 @@ extension LoadedImage {
         return piece(nearest.start, next < functions.count ? functions[next].value : limit, nearest.symbol)
     }
 
-    /// Of the functions that start where the one before `next` does, the longest.
+    /// The longest of the functions that start where the one before `next` does.
     private func longest(endingAt next: Int) -> (start: UInt64, size: UInt64, symbol: SymbolReference) {
         let functions = symbols.functions
         var best = functions[next - 1].reference

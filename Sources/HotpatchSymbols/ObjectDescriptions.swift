@@ -27,9 +27,9 @@ public struct ObjectDescriptions: Sendable {
     /// Variables of Swift that are constant: each `let`.
     public private(set) var constants: Set<String> = []
 
-    /// Of structures, classes, unions and enumerations of C and C++: a line for each fact that code relies on.
+    /// Structures, classes, unions and enumerations of C and C++: a line for each fact that code relies on.
     public private(set) var types: [String: [String]] = [:]
-    /// Of variables of C and C++ that no function has for itself. Of an array the first dimension is left out, which its size tells.
+    /// Variables of C and C++ that no function has for itself. The first dimension of an array is left out, which its size tells.
     public private(set) var variables: [String: Variable] = [:]
 
     public struct Variable: Hashable, Sendable {
@@ -53,7 +53,7 @@ public struct ObjectDescriptions: Sendable {
 
     private init() {}
 
-    /// Of an object, the names of its functions by where `DebugSections` puts them.
+    /// The names of an object's functions by where `DebugSections` puts them.
     private var symbols: [UInt64: [String]] = [:]
 
     private static func symbols(of file: ElfImage) -> [UInt64: [String]] {
@@ -103,7 +103,7 @@ public struct ObjectDescriptions: Sendable {
                 inside = Self.symbol(&die) ?? ""
                 if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = symbol(ofCode: &die, isCxx) {
                     functions[name] = Self.function(&die, name, isSwift)
-                    // Of what a class declares, the declaration tells.
+                    // The line of what a class declares is that of the declaration.
                     let line = Self.number(&die, DW_AT_decl_line, isInherited: isCxx)
                     if let line, line > 0 { lines[name] = Int(clamping: line) }
                 }
@@ -148,7 +148,7 @@ public struct ObjectDescriptions: Sendable {
 
     private static let cxx = [
         DW_LANG_C_plus_plus, DW_LANG_C_plus_plus_03, DW_LANG_C_plus_plus_11, DW_LANG_C_plus_plus_14,
-        // Of C++17 and C++20, which older headers do not name.
+        // The languages C++17 and C++20, which older headers do not name.
         0x2a, 0x2b,
     ]
 
@@ -394,7 +394,7 @@ public struct ObjectDescriptions: Sendable {
         return nil
     }
 
-    /// Of an array: `[2][3]`.
+    /// The dimensions of an array: `[2][3]`.
     private static func dimensions(of array: inout Dwarf_Die, isFirst: Bool) -> String {
         var result = ""
         DebugFacts.forEachChild(of: &array) { child in
@@ -405,7 +405,7 @@ public struct ObjectDescriptions: Sendable {
         return result
     }
 
-    /// Of what a pointer to a function leads to: `int(char, void*)`.
+    /// The signature of what a pointer to a function leads to: `int(char, void*)`.
     private static func signature(of type: inout Dwarf_Die, _ nesting: Nesting) -> String {
         var parameters: [String] = []
         DebugFacts.forEachChild(of: &type) { child in

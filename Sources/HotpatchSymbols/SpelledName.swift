@@ -152,7 +152,7 @@ enum Module {
 /// What someone wrote for a Swift function, without what may stand before its path.
 struct WrittenName {
     let isStatic: Bool
-    /// Of `(extension in Shop):Swift.String.shout()`.
+    /// The module of `(extension in Shop):Swift.String.shout()`.
     let extensionModule: Substring?
     let rest: String
 

@@ -9,7 +9,7 @@ enum SwiftEntity {
         "vg", "vs", "vM", "vr", "vw", "vW",
         "ig", "is", "iM", "ir",
     ]
-    /// Of what ends like a written function: a distributed actor's accessor.
+    /// Endings of what ends like a written function: a distributed actor's accessor.
     private static let made = ["TF"]
 
     static func isWritten(_ mangled: String) -> Bool {
@@ -26,7 +26,7 @@ enum SwiftEntity {
         return isWritten(name) && !storage(ofAccessor: name).contains(where: defines)
     }
 
-    /// Of an accessor of a variable, what else there is of the variable where it is stored: its storage, and the function that
+    /// What else there is of a stored variable, by an accessor of it: its storage, and the function that
     /// returns the storage's address.
     static func storage(ofAccessor mangled: String) -> [String] {
         let isStatic = mangled.hasSuffix("Z")
@@ -70,7 +70,7 @@ extension SymbolIndex {
                 let symbol = table[index]
                 guard symbol.type == UInt8(STT_OBJECT), symbol.isDefined, let name = table.name(symbol),
                     name.count > 2, name.starts(with: "Mn", at: name.count - 2), Demangler.language(name) == .swift,
-                    // Of types that C declares each file that uses them has a descriptor.
+                    // Each file that uses a type of C has a descriptor of it.
                     !name.starts(with: "$sSo"), !name.starts(with: "$sSC"),
                     !definitions(named: name, nil, code: false).isEmpty
                 else { continue }

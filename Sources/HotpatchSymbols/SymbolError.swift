@@ -7,7 +7,7 @@ public enum SymbolError: Error, Sendable {
     public struct Candidate: Hashable, Sendable {
         /// The path of the executable or library that defines it.
         public var image: String
-        /// Of its first instruction.
+        /// The address of its first instruction.
         public var address: Address
         /// Mangled.
         public var name: String

@@ -79,7 +79,7 @@ extension SymbolIndex {
         return low
     }
 
-    /// Of the aliases at one address: sized before unsized, strong before weak before local, the shortest name.
+    /// The best alias at one address: sized before unsized, strong before weak before local, the shortest name.
     private func best(_ functions: [FunctionRecord], at start: UInt64, _ end: Int, _ number: Int) -> Definition {
         let symbols = images[number].symbols
         func rank(_ symbol: Elf64_Sym) -> Int {

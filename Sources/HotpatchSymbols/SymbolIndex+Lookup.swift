@@ -47,13 +47,13 @@ extension SymbolIndex {
                     image: images[definition.image].path,
                     address: images[definition.image].bias.address(ofLinked: definition.symbol.st_value),
                     name: self.name(of: definition),
-                    // Of hundreds, which no program has, it would take hours to find what tells each from all others.
+                    // With hundreds, which no program has, it would take hours to find what tells each from all others.
                     spelling: found.count <= 256
                         ? spelling(of: definition, among: found) : spelling(byAddressOf: definition))
             })
     }
 
-    /// Of an image, or of the program where it is nil, what cannot be seen for want of `.symtab`, and the way out. Nil where nothing
+    /// What cannot be seen of an image, or of the program where it is nil, for want of `.symtab`, and the way out. Nil where nothing
     /// is missing.
     public func whatIsStripped(_ spec: String?) -> String? {
         let image = images.first { image in spec.map(image.matches) ?? image.isMainProgram }

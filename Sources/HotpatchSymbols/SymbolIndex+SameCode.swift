@@ -30,7 +30,7 @@ extension SymbolIndex {
         return found.sorted { $0.name < $1.name }
     }
 
-    /// Of functions that the process does not have, the copies that the compiler left of them, by the function's mangled name.
+    /// The copies that the compiler left of functions that the process does not have, by the function's mangled name.
     public func copiesLeft(of names: Set<String>, in image: String? = nil) -> [String: [UnreachedCopy]] {
         let sorted = names.filter { !$0.isEmpty }.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) }
         guard !sorted.isEmpty else { return [:] }

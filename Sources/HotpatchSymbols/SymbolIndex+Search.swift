@@ -87,7 +87,7 @@ extension SymbolIndex {
 
     private struct Alike {
         var distance: Int
-        /// Of what the query says that it belongs to, how much this does not.
+        /// How many of the query's enclosing names this symbol lacks.
         var strangers: Int
         /// How much of the query is left where it begins to differ.
         var otherPath: Int

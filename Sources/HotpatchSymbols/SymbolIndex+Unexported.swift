@@ -7,7 +7,7 @@ import HotpatchMemory
 public struct UnexportedSymbols: Sendable, Hashable {
     /// Addresses in the process, by name.
     public var addresses: [String: Address] = [:]
-    /// Of them, functions that are static in a source file.
+    /// Those of them that are static in a source file.
     public var staticFunctions: [String] = []
     /// Variables of which each thread has its own: they have no address.
     public var threadLocal: [String] = []

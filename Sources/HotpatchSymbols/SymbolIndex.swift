@@ -13,7 +13,7 @@ import HotpatchProcFS
 /// 3. Either with the source file of a static function (`helper@main.c`); or an address at which a function begins, as it is in the
 ///    process (`0x401136`) or in an image (`libshop.so+0x1136`).
 ///
-/// Of the definitions of one name **inside an image**, one that other files can name hides the file-scoped ones, and a
+/// Among the definitions of one name **inside an image**, one that other files can name hides the file-scoped ones, and a
 /// strong one hides weak ones; several file-scoped ones are ambiguous. Definitions **in several images** are ambiguous, even
 /// where the dynamic linker binds them all to the first: calls inside the other images may not go through it. The
 /// exception is the dynamic linker itself: ld.so's own copies of malloc and the like do not count where another image

@@ -63,7 +63,7 @@ public struct WrittenFunctions: Sendable {
             }
     }
 
-    /// Of the objects that every program is linked with: crt1.o, crti.o, crtbegin.o, libc_nonshared.a, libgcc.a, swiftrt.o.
+    /// The objects that every program is linked with: crt1.o, crti.o, crtbegin.o, libc_nonshared.a, libgcc.a, swiftrt.o.
     private static let startFiles: Set<String> = [
         "_start", "_init", "_fini", "__libc_csu_init", "__libc_csu_fini", "_dl_relocate_static_pie", "call_weak_fn",
         "deregister_tm_clones", "register_tm_clones", "__do_global_dtors_aux", "frame_dummy",
