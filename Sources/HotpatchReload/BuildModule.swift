@@ -17,13 +17,13 @@ public struct BuildModule: Sendable {
     public var isTool = false
     /// Where its sources lie: a new file below belongs to it.
     public var directories: [String]
-    /// Of C: where others find its headers.
+    /// Where others find the headers of a C module.
     public var headerDirectories: [String] = []
-    /// Of Swift: what other modules read, as the build writes it.
+    /// What other modules read of a Swift module, as the build writes it.
     public var moduleFile: String?
     /// The modules of the build that this one may use.
     public var dependencies: [String] = []
-    /// Of Swift: the compiler driver's command, without the sources. The program first.
+    /// The compiler driver's command for a Swift module, without the sources. The program first.
     var driver: [String] = []
     /// Where the commands run.
     public var workingDirectory: String
@@ -40,9 +40,9 @@ public struct BuildSource: Sendable, Hashable {
     public var isNew = false
     /// What it read when it was compiled, as a rule of make.
     var dependencyFile: String?
-    /// Of Swift: what it declares and uses (`.swiftdeps`).
+    /// What a Swift file declares and uses (`.swiftdeps`).
     var referenceFile: String?
-    /// Of C: its command, without what it writes.
+    /// The command for a C file, without what it writes.
     var command: [String]?
 }
 
@@ -68,7 +68,7 @@ public enum FileRole: Sendable, Hashable {
     case resource(copies: [String])
     /// How the program is built: it must be built again, and started again.
     case manifest
-    /// Of a macro, a plugin or a build tool: what is compiled with it must be built again.
+    /// It belongs to a macro, a plugin or a build tool: what is compiled with it must be built again.
     case tool(module: String)
     /// A plugin makes sources of it, for this module.
     case input(module: String)

@@ -32,7 +32,7 @@ extension BuildRecipe {
                 ?? BuildModule(
                     name: name, language: .clang, sources: [], isLocal: true, isInProgram: true, directories: [],
                     workingDirectory: directory)
-            // Of several entries of a file the last is what its object is of, if both make the same.
+            // If a file has several entries, its object is of the last one, if both make the same.
             module.sources.removeAll { $0.path == source }
             module.sources.append(
                 BuildSource(

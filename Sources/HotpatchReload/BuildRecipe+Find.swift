@@ -26,7 +26,7 @@ extension BuildRecipe {
         let scratch = BuildFiles.join(directory, invocation?.scratchPath ?? ".build")
         let isNew = BuildFiles.isDirectory(scratch + "/out/Intermediates.noindex/XCBuildData")
         let isNative = BuildFiles.isFile(scratch + "/debug/description.json")
-        // Of both builds, where the command does not say which it means, the one that was made last.
+        // Where the command does not say which build it means, the one counts that was made last.
         let isNewer =
             BuildFiles.modified(scratch + "/out/Products") > BuildFiles.modified(scratch + "/debug/description.json")
         switch invocation?.buildSystem {

@@ -231,7 +231,7 @@ private struct ManifestCommand {
     var inputs: [String] = []
     var outputs: [String] = []
     var dependencies: String?
-    /// Of clang only.
+    /// Only clang's command has them.
     var arguments: [String]?
 
     /// - Parameter generated: where plugins have their sources written.

@@ -26,7 +26,7 @@ extension BuildRecipe {
     public func compileNothing(inPlaceOf source: String, into folder: String) throws(BuildError) -> String {
         let nothing = folder + "/nothing"
         var command = try command(for: source)
-        // Of a file that says nothing at all, clang writes no debugging information.
+        // For a file that says nothing at all, clang writes no debugging information.
         try BuildFiles.write(command.language == .clang ? Array("typedef int nothing;\n".utf8) : [], to: nothing)
         if command.language == .clang { command.arguments.append("-fno-eliminate-unused-debug-types") }
         command = try command.replacing([source: nothing], overlay: folder + "/contents.yaml")

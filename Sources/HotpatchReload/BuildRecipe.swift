@@ -49,7 +49,7 @@ public final class BuildRecipe: Sendable {
     /// What was read of files, and when these were written.
     private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
-    /// Of SwiftPM: where it builds.
+    /// Where SwiftPM builds.
     let scratch: String?
 
     init(
@@ -161,7 +161,7 @@ public final class BuildRecipe: Sendable {
         }
     }
 
-    /// Of each folder with no sources in it, all files of which are resources that are copied to one folder, as those of `.process` are.
+    /// The folders with no sources in them, all files of which are resources that are copied to one folder, as those of `.process` are.
     /// What comes into it is copied there too.
     private static func flatResources(_ resources: [BuildResource]) -> [String: String] {
         var folders: [String: String] = [:]
@@ -260,7 +260,7 @@ public final class BuildRecipe: Sendable {
         let users = users { $0 == path }
         // SwiftPM's newer build keeps what it has read of them, and compilers refuse what is newer.
         guard users.isEmpty, FileWatcherRules.isHeader(path), system != .swiftBuild else { return users }
-        // Of a module that is the system's (`systemLibrary`) the compiler names the map alone.
+        // For a module of the system (`systemLibrary`) the compiler names the map alone.
         return self.users {
             BuildFiles.split($0).name == "module.modulemap" && BuildFiles.isBelow(path, BuildFiles.split($0).folder)
         }

@@ -15,7 +15,7 @@ struct ChildTable {
 
     init(_ entries: [Entry]) { self.entries = Dictionary(entries.map { ($0.pid, $0) }) { first, _ in first } }
 
-    /// Of all processes, as /proc shows them now.
+    /// The table of all processes, as /proc shows them now.
     static func now() -> ChildTable {
         var entries: [Entry] = []
         for name in DirectoryList.entries(of: "/proc").map(\.name) {

@@ -17,7 +17,7 @@ public struct CompileCommand: Sendable, Hashable {
         public var object: String
         /// What was read, as a rule of make.
         public var dependencies: String
-        /// Of Swift: what the file declares and uses.
+        /// What a Swift file declares and uses.
         public var references: String?
     }
 

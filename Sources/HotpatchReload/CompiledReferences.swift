@@ -10,7 +10,7 @@ struct CompiledReferences: Equatable {
             case topLevel, nominal, potentialMember, member, dynamicLookup, externalDepend, sourceFile
         }
         var kind: Kind
-        /// Of what belongs to a type: the type, mangled.
+        /// The type that something belongs to, mangled.
         var context: String
         var name: String
     }
@@ -21,7 +21,7 @@ struct CompiledReferences: Equatable {
         var isInterface: Bool
         /// It is declared here; else it is only used.
         var isDeclared: Bool
-        /// Of what others see of a declaration, where the compiler makes one.
+        /// The fingerprint of what others see of a declaration, where the compiler makes one.
         var fingerprint: String?
         /// The nodes that it uses.
         var uses: [Int] = []

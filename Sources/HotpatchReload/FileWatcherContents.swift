@@ -2,7 +2,7 @@ import Glibc
 
 /// What a file held when it was read.
 struct FileWatcherContents {
-    /// Of stat(2), what changes when a file does.
+    /// What stat(2) says that changes when a file does.
     struct Stamp: Equatable {
         var device: UInt64
         var inode: UInt64
@@ -24,7 +24,7 @@ struct FileWatcherContents {
     }
 
     var stamp: Stamp
-    /// Of the bytes, of this process only.
+    /// A digest of the bytes, for this process only.
     var digest: Int
     /// It was changed so shortly before it was read that a further change may bear the same time.
     var isFresh: Bool

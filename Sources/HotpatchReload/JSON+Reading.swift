@@ -10,7 +10,7 @@ public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
 extension JSON {
     /// Reads one value, and nothing behind it (RFC 8259).
     ///
-    /// Of two members of one name, `subscript` gives the first. Half of a surrogate pair becomes U+FFFD.
+    /// Where two members have one name, `subscript` gives the first. Half of a surrogate pair becomes U+FFFD.
     /// - Parameter depth: how deeply arrays and objects may be nested.
     /// - Throws: `JSONError`.
     public init(reading text: [UInt8], depth: Int = 128) throws(JSONError) {

@@ -30,7 +30,7 @@ struct SideTableSource {
         outline.classes[type]?.stored.contains(Self.property(function)) ?? false
     }
 
-    /// Of an accessor's mangled name, the property's or the subscript's: `$s…vg` belongs to `$s…vp`, `$s…vgZ` to `$s…vpZ`.
+    /// The property or subscript of an accessor's mangled name: `$s…vg` belongs to `$s…vp`, `$s…vgZ` to `$s…vpZ`.
     private static func property(_ accessor: String) -> String {
         accessor.hasSuffix("Z") ? accessor.dropLast(2) + "pZ" : accessor.dropLast() + "p"
     }

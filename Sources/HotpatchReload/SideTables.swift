@@ -9,7 +9,7 @@ public struct SideTables: Sendable {
         /// The class, mangled: `$s…C`; and as it stands in the source.
         public var type: String
         public var typeText: String
-        /// Of a function, mangled.
+        /// A function's name, mangled.
         public var name: String
         public var isFunction: Bool
 

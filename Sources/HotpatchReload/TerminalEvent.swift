@@ -59,7 +59,7 @@ public enum TerminalEvent: Hashable, Sendable {
     case refused(files: [String], reason: String)
     /// - `files`: empty where a build does not say which. `output`: as the compiler, or the build, has printed it.
     case compileFailed(files: [String], output: String, TerminalTimes)
-    /// Of files that compile. `output`: as the compiler has printed it.
+    /// The compiler's warnings on files that compile. `output`: as the compiler has printed it.
     case warnings(files: [String], output: String)
     /// The command is ended and started again. The old program may serve meanwhile, until the build is done.
     case restarting(reason: String)
