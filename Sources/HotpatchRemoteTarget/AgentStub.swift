@@ -7,17 +7,17 @@ import HotpatchSymbols
 
 /// Where the agent finds what it needs in the target.
 public struct AgentSymbols: Sendable {
-    /// Of the target's libc: pthread_create(3), pthread_detach(3), `__errno_location` (LSB core, libc).
+    /// Functions of the target's libc: pthread_create(3), pthread_detach(3), `__errno_location` (LSB core, libc).
     public var pthreadCreate: Address
     public var pthreadDetach: Address
     public var errnoLocation: Address
     /// Executable memory that is unused, best first; nil for what `ExecutableSlack` finds when the agent is started.
     public var slack: [Range<Address>]?
-    /// Of all its images: where its threads are, and how their stacks are unwound.
+    /// The symbols of all its images: they tell where its threads are, and how their stacks are unwound.
     public var index: SymbolIndex
     /// What pthread_create calls for memory is not libc's: see `FrameVetting`.
     public var hasOwnAllocator: Bool
-    /// Of its images, for whoever starts several agents.
+    /// What is known of its images, for whoever starts several agents.
     var known = KnownImages()
 
     public init(
@@ -42,7 +42,7 @@ struct AgentArea {
     let vectorStateSize: Int
 
     var vectors: Address { field(HP_AREA_VECTORS) }
-    /// Of the stack that the borrowed thread has meanwhile. Above it lies what rt_sigreturn(2) takes: a signal that comes before that
+    /// The top of the stack that the borrowed thread has meanwhile. Above it lies what rt_sigreturn(2) takes: a signal that comes before that
     /// call has the whole stack.
     var stackTop: Address { vectors + (vectorStateSize + 64).roundedUp(to: 4096) + Self.stackSize }
     var scratch: Address { stackTop + Int(HP_AREA_FRAME_SIZE) }

@@ -55,7 +55,7 @@ enum FrameVetting {
         "__sched_yield",
     ]
 
-    /// Of these, those that free a thread's stack after they have waited, under a lock that pthread_create takes: a thread that
+    /// Those of them that free a thread's stack after they have waited, under a lock that pthread_create takes: a thread that
     /// is blocked in one has not got there, one that was interrupted in it may have.
     static let joins: Set<String> = [
         "pthread_join", "pthread_timedjoin_np", "pthread_clockjoin_np", "pthread_tryjoin_np",
@@ -145,7 +145,7 @@ enum FrameVetting {
                 helpers += 1
             }
             // A wrapper that ends in a jump to its helper leaves no frame: glibc 2.41 has such for calls that cancel a thread.
-            // Of what an allocator, the loader or a lock of theirs waits in, none is among them.
+            // None of these is a call in which an allocator, the loader or their locks wait.
             let hasVanished = helpers > 0 && call.map { hp_call_only_waits($0) } == true
             switch rest.first {
             case .libc(let names)? where !names.isDisjoint(with: wrappers): rest.removeFirst()
@@ -295,7 +295,7 @@ struct FrameMap {
         return allocatorFunctions.contains(name) || allocatorPrefixes.contains { name.hasPrefix($0) }
     }
 
-    /// Of each byte, whether a name of an allocator begins with it.
+    /// Whether a name of an allocator begins with a byte.
     private static let isFirst: [Bool] = {
         let bytes = Set((allocatorFunctions + allocatorPrefixes).compactMap(\.utf8.first))
         return (0...UInt8.max).map { bytes.contains($0) }

@@ -33,7 +33,7 @@ public final class HoldBudget {
     /// The first hold that is given up is one that a user hardly feels; the last, what a loaded machine needs for a thousand threads.
     public static let firstHold = 50 * millisecond
     private static let lastHold = 400 * millisecond
-    /// Of all stops together.
+    /// How long all stops together may hold threads.
     private static let limit = 2000 * millisecond
     /// The part of its time for which a target runs, to that for which it is held.
     private static let rest: UInt64 = 9

@@ -17,7 +17,7 @@ public struct MemorySearch {
     /// Ascending and disjoint; of each, whose it is.
     private var ranges: [hp_word_range] = []
     private var owners: [Int] = []
-    /// Of code addresses: `hp_signature_bits`.
+    /// The bits of code addresses that may hold a signature: `hp_signature_bits`.
     private var signatureBits: UInt64 = 0
     private var threads: Threads
     /// What leads into which code.

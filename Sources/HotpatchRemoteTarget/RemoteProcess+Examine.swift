@@ -73,7 +73,7 @@ extension RemoteProcess {
             throw refusal(pid: pid, path: "/proc/\(pid)/mem", code: error.code, status: status)
         }
 
-        // Of strict mode, 1, no call that is needed is allowed, whoever says so (seccomp(2)).
+        // In strict mode, 1, no call that is needed is allowed, whatever `allowSeccomp` says (seccomp(2)).
         if let mode = status.number("Seccomp"), mode == 1 || (mode != 0 && !allowSeccomp) {
             throw .seccomp(pid: pid, mode: mode)
         }

@@ -53,7 +53,7 @@ public enum RemoteRefusal: Error, Hashable, Sendable {
         public var state: Character
         /// The kernel function it sleeps in; empty where the kernel does not say.
         public var waitChannel: String
-        /// Of the system call it is in; nil where it runs.
+        /// The number of the system call it is in; nil where it runs.
         public var systemCall: Int?
 
         public init(tid: Int32, name: String, state: Character, waitChannel: String, systemCall: Int?) {

@@ -16,7 +16,7 @@ public final class RemoteTarget: Target {
     private let symbols: SymbolIndex
     private let knownImages: KnownImages
     private let mem: ProcMemory
-    /// Of the operation under way.
+    /// The deadline of the operation under way.
     package var deadline: Deadline
     private let options: TargetOptions
     /// Begun and not ended, one inside the other.
@@ -26,7 +26,7 @@ public final class RemoteTarget: Target {
     private var agent: Agent?
     /// Nanoseconds without a command after which an agent leaves.
     package var agentIdle: UInt64 = 2_000_000_000
-    /// Of all stops of the operation.
+    /// What all stops of the operation have held, and may.
     private var holds: HoldBudget
 
     /// - Parameters:

@@ -13,7 +13,7 @@ struct StackScan {
     let signatureBits: UInt64
     private(set) var scannedBytes = 0
 
-    /// Of a thread with these registers.
+    /// Searches the stack of a thread with these registers.
     init(of registers: hp_registers, memory: ProcMemory, signatureBits: UInt64 = 0) {
         self.init(memory: memory, limit: Self.limit(of: registers), signatureBits: signatureBits)
     }
@@ -85,7 +85,7 @@ extension StackScan {
         guard words.count >= count else { return true }
         return words.withUnsafeBufferPointer { words in
             (0...words.count - count).contains { start in
-                // Of user code, and in no page that is never mapped.
+                // An address of user code, and in no page that is never mapped.
                 (1 << 16..<1 << 56).contains(words[start + below])
                     && Architecture.current.isSavedPC(between: words.baseAddress! + start)
             }

@@ -164,7 +164,7 @@ final class StackUnwinder {
 
     /// What libdw unwinds: registers of a thread, or of what one of its signal handlers has interrupted, and memory.
     private final class Subject {
-        /// Of `/proc/PID/mem`, which does not wait for a page that a thread of the target would have to provide (userfaultfd(2)).
+        /// Reads `/proc/PID/mem`, which does not wait for a page that a thread of the target would have to provide (userfaultfd(2)).
         let memory: ProcMemory
         var registers = hp_registers()
         var signatureBits: UInt64 = 0
@@ -292,7 +292,7 @@ final class StackUnwinder {
             let isReturn = isActivation && !frames.isEmpty && frames.last != .signalReturn
             // A return with no interrupted frame behind it: the return itself was stopped or interrupted.
             if !isActivation, frames.last == .signalReturn { isAmbiguous = true }
-            // Of a caller, an address inside the call.
+            // In a caller, an address inside the call.
             let place = isActivation ? pc : pc &- 1
             frames.append(isReturn ? .signalReturn : map.kind(at: place))
             return hasFrameInformation(frame, at: place) ? 0 : 1

@@ -42,7 +42,7 @@ final class Tracees {
     private(set) var mendedCalls = 0
     /// Calls that the stop has made fail, and that cannot be mended.
     private(set) var interruptedCalls = 0
-    /// Of a code address, the bits that may hold a signature.
+    /// The bits of a code address that may hold a signature.
     private(set) var signatureBits: UInt64 = 0
     /// Threads that appeared while the stop was under way.
     private(set) var lateThreads = 0
@@ -53,7 +53,7 @@ final class Tracees {
     var heldNanoseconds: UInt64 { firstInterrupt == 0 ? 0 : max(lastDetach, firstInterrupt) - firstInterrupt }
     /// How many were held.
     private(set) var heldThreads = 0
-    /// Of those whose signal is at hand: which signals have a handler.
+    /// Which signals have a handler, for threads whose signal is at hand.
     private lazy var handledSignals = readHandledSignals()
 
     init(_ process: RemoteProcess) throws(RemoteRefusal) {
