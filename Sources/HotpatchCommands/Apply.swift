@@ -135,7 +135,7 @@ public struct Apply: Sendable {
                 "\(library) was written to after it was applied as patch \(patch.id). Process \(pid) has the very file mapped, and "
                     + remedy)
         }
-        // Of a small file the other segments begin in its first page too, and are mapped from there.
+        // The other segments of a small file begin in its first page too, and are mapped from there.
         let starts = image.loadSegments.filter { $0.fileOffset < UInt64(session.target.pageSize) }.map {
             $0.address &- $0.fileOffset
         }

@@ -13,7 +13,7 @@ struct LinkedMemory: CustomStringConvertible {
 
     private init() {}
 
-    /// Of all of these together.
+    /// What became of all of these together.
     init(_ ledger: LedgerState, of patches: [UInt32]) {
         self.init()
         for patch in patches { add(ledger, of: patch) }
@@ -134,7 +134,7 @@ struct CodeFates {
         return .waits("later code refers to it")
     }
 
-    /// Of objects that were reverted, or superseded for good, and that the ledger has forgotten.
+    /// What became of objects that were reverted, or superseded for good, and that the ledger has forgotten.
     var earlier: (text: String?, json: JSON) {
         let owners = ledger.linkedOwners.filter { ledger.patch($0) == nil }
         let memory = LinkedMemory(ledger, of: owners)

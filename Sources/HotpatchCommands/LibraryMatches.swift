@@ -26,7 +26,7 @@ struct LibraryEntry: Sendable {
     var replacement: ElfSymbol
     /// The variable that receives the original, or nil.
     var originalPointer: UInt64?
-    /// Of an async function that needs a larger one than callers allocate; else nil.
+    /// The context of an async function that needs a larger one than callers allocate; else nil.
     var context: AsyncContext.Larger?
 }
 

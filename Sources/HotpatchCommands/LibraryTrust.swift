@@ -7,7 +7,7 @@ import Glibc
 /// Asked of the file that is open and will be loaded; of its folders by way of their own entries, from the one that holds the very file
 /// up to the root directory.
 struct LibraryTrust {
-    /// Of the process: whoever owns it may do to it what he likes.
+    /// The owner of the process, who may do to it what he likes.
     let owner: uid_t
 
     /// - Returns: what is wrong, as a sentence; nil where nothing is.

@@ -51,7 +51,7 @@ public struct SymbolList: Sendable {
         case .file(let path): found = try functions(in: path)
         }
         var rows = found.rows.map { (row: $0, name: displayName($0.name)) }
-        // Of a program, to be read; of a process, in the order of addresses.
+        // A program's are sorted to be read; a process's are listed by address.
         if !all { rows.sort { ($0.name, $0.row.address, $0.row.name) < ($1.name, $1.row.address, $1.row.name) } }
         let lines = rows.map { row, demangled in
             let name = demangled == row.name ? row.versionedName : "\(demangled)  [\(row.versionedName)]"

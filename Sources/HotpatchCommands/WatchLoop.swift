@@ -26,7 +26,7 @@ final class WatchLoop {
     private var obstacle: String?
     /// What keeps each edit out of the processes, without their numbers, and was said in full.
     private var saidLasting: Set<String> = []
-    /// Of the program that ran last.
+    /// The recipe of the program that ran last.
     private(set) var lastRecipe: BuildRecipe?
     /// It was said which processes an edit does not reach.
     var saidForks = false

@@ -247,7 +247,7 @@ final class WatchedProgram: @unchecked Sendable {
         return .applied(all)
     }
 
-    /// Of what was saved together all images get theirs, or none.
+    /// Takes back the patches of one save: all images get their part of it, or none does.
     /// - Returns: what to throw.
     private func takeBack(behind count: Int, after error: CommandError) -> CommandError {
         let made = history[count...]
@@ -358,7 +358,7 @@ final class WatchedProgram: @unchecked Sendable {
         return isAll ? entries : nil
     }
 
-    /// Of what a program gets of an object. Objects are never written again.
+    /// The digest of what a program gets from an object. Objects are never written again.
     private func digest(_ path: String) -> String {
         if let known = digests[path] { return known }
         let made = (try? ObjectFile(ElfImage(path: path)))?.loadedDigest ?? path
