@@ -6,7 +6,7 @@ import CHotpatchElf
 package final class DebugReader: Sendable {
     /// Neither library is thread-safe.
     private struct Handles {
-        /// Of `DebugSections`: the file, and its DWARF.
+        /// What `DebugSections` has: the file, and its DWARF.
         var debugFile: UnsafeMutableRawBufferPointer?
         var elf: OpaquePointer?
         var dwarf: OpaquePointer?

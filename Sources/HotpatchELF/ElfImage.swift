@@ -30,7 +30,7 @@ public struct ElfSection: Hashable, Sendable {
     public var link: UInt32
     public var info: UInt32
     public var entrySize: UInt64
-    /// Of its address, in bytes; 0 and 1: any.
+    /// The alignment of its address, in bytes; 0 and 1: any.
     public var alignment: UInt64
 
     public var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }

@@ -12,7 +12,7 @@ struct ElfLayout: Sendable {
     /// In file order; empty where the file has none.
     let sections: [ElfSection]
     let bytes: FileContents
-    /// Of an image whose file cannot be read: what its program headers lead to is in the process's memory.
+    /// Whether the image's file cannot be read: what its program headers lead to is in the process's memory.
     let isFromMemory: Bool
 
     private static let segmentSize = UInt64(MemoryLayout<Elf64_Phdr>.size)

@@ -28,7 +28,7 @@ package final class FileContents: Sendable {
         var reopen: (@Sendable () throws(ReadError) -> OpenFile)?
         /// Instead of a file: what of it is mapped, and whose memory that is.
         var mapped: (regions: [Region], memory: any MemoryReader)?
-        /// Of the pieces.
+        /// Which of the pieces were read.
         var isRead: [Bool]
         var bytesRead = 0
 

@@ -5,7 +5,7 @@
 struct FrameDescriptions: Sendable {
     /// The header of the table, the table, then the frame information. Whoever has this value keeps them.
     nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
-    /// Of the first byte, link-time.
+    /// The link-time address of the first byte.
     private let address: UInt64
     /// Pairs of the table: from its start, the first address of an entry's code and the entry itself, ascending.
     private let tableCount: UInt64?
@@ -112,7 +112,7 @@ struct FrameDescriptions: Sendable {
             let augmentation = entry.terminated(at: 9)
         else { return nil }
         var cursor = Cursor(bytes: entry, offset: 9 &+ UInt64(augmentation.count) &+ 1)
-        // Of version 4, the sizes of addresses and of segment selectors.
+        // Version 4 has the sizes of addresses and of segment selectors.
         if version == 4 { guard cursor.skip(2) else { return nil } }
         // The alignments of code and data, and the register that holds the return address.
         guard cursor.skipNumber(), cursor.skipNumber(), version == 1 ? cursor.skip(1) : cursor.skipNumber() else {

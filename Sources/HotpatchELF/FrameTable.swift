@@ -91,7 +91,7 @@ public final class FrameTable: Sendable {
     private struct Source {
         /// Link-time address of the first byte.
         var address: UInt64
-        /// Of the header with its table.
+        /// The size of the header with its table.
         var tableSize: Int
         /// The header and the table, where they are not the file's.
         var front: [UInt8] = []

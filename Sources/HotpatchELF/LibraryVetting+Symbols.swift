@@ -213,7 +213,7 @@ extension LibraryVetting {
         highestVersion = max(highestVersion, number & 0x7FFF)
     }
 
-    /// Of names of versions, and of the older hash table (gABI, "Hash Table").
+    /// The hash of names of versions, and of the older hash table (gABI, "Hash Table").
     private static func hash(_ name: UnsafeRawBufferPointer) -> UInt32 {
         var hash: UInt32 = 0
         for byte in name {
