@@ -16,7 +16,7 @@ enum ObservedEvent: Int32 {
 /// An observer, and where the frame of an adapter has what it is told. An adapter holds it.
 final class Observation: Sendable {
     private let observer: any CallObserver
-    /// Of pointers, from the start of the frame.
+    /// Where pointers lie, from the start of the frame.
     private let arguments: [Int]
     private let result: Int
 

@@ -5,10 +5,10 @@ public struct CallShape: Hashable, Sendable {
         /// A parameter like the others: the function has no self.
         case none
         case borrowed
-        /// Of a mutating method or a setter.
+        /// The `self` of a mutating method or a setter.
         case `inout`
         case consuming
-        /// Of a static or class method, or of an initialiser.
+        /// The `self` of a static or class method, or of an initialiser.
         case metatype
         /// A method in a protocol extension borrows it. The closure takes an existential; the function takes the value in it, its type
         /// and its witness table.

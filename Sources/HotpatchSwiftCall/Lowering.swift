@@ -7,9 +7,9 @@ struct Lowering: Sendable {
         /// A Bool. In a register only its lowest bit is defined.
         case bit
         case float
-        /// Of 16 bytes.
+        /// A vector of 16 bytes.
         case vector
-        /// Of 8 bytes.
+        /// A vector of 8 bytes.
         case shortVector
 
         var isVector: Bool { self == .float || self == .vector || self == .shortVector }
@@ -69,7 +69,7 @@ struct Lowering: Sendable {
     }
 
     mutating func assume(_ type: TypeMetadata) { structs.insert(type) }
-    /// Of a payload, whose bytes are another's to add.
+    /// Takes over the structs of a payload, whose bytes are another's to add.
     mutating func assume(_ other: Lowering) { structs.formUnion(other.structs) }
 
     /// What goes into registers, each into one; `nil` where that is more than four.
@@ -96,7 +96,7 @@ struct Lowering: Sendable {
         }
         let count = components.reduce(0) { $0 + $1.registerCount }
         guard count <= Self.maximumRegisterCount else { return nil }
-        // Of what is not seen it depends which registers are used.
+        // Hidden fields decide which registers are used.
         if let type = hidesFields { throw .cType("\(type)") }
         // The integer that holds three bytes behind a Float16 holds its bytes too. Swift 6.3 puts either's there, or neither's.
         for (left, right) in zip(components, components.dropFirst()) where left.end > right.begin {

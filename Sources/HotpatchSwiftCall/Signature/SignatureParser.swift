@@ -185,7 +185,7 @@ struct SignatureParser {
             while let byte = peek, byte != UInt8(ascii: ")") { position += 1 }
             let address = slice(start)
             try expect(").")
-            // Of several, as around a local type, the innermost is enough: it is never compared.
+            // Where there are several, as around a local type, the innermost is enough: it is never compared.
             result = try component()
             result.discriminator = result.discriminator ?? address
             return result

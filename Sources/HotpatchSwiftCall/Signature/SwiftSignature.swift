@@ -9,7 +9,7 @@ public struct SwiftSignature: Hashable, Sendable {
         case function
         /// `infix`, `prefix` or `postfix`.
         case `operator`(fixity: String)
-        /// Of a struct or enum, or in an extension of one.
+        /// The initialiser of a struct or enum, or one in an extension of one.
         case initialiser
         /// `__allocating_init` of a class or actor.
         case allocatingInitialiser
@@ -58,7 +58,7 @@ public struct SwiftSignature: Hashable, Sendable {
     /// Parameters in the symbol's order, effects and result. Of a getter the indices and the value; of a setter the new
     /// value, then the indices.
     public var function: SwiftType.Function
-    /// Of its parameters.
+    /// The marks of its parameters.
     let escapeMarks: [EscapeMarks]
 
     /// - Parameter demangle: the runtime's demangler; nil for what is not mangled.

@@ -18,7 +18,7 @@ public indirect enum SwiftType: Hashable, Sendable {
     case number(String)
 
     public struct Nominal: Hashable, Sendable {
-        /// Of a type declared in an extension in another module than its own: `(extension in Shop):Swift.String.Line`.
+        /// The module of the extension that the type is declared in, if that is not its own: `(extension in Shop):Swift.String.Line`.
         public var extensionModule: String?
         public var components: [Component]
     }
