@@ -130,7 +130,7 @@ static int write_sealed(const hp_commit_job *job, size_t first, size_t *next, bo
     bool guarded = job->writer == HP_WRITER_MPROTECT;
     long error = guarded ? protect(write, start, end, true) : 0;
     if (error) {
-        // Of several mappings the first ones may have changed.
+        // The first of several mappings may have changed.
         *sealed = protect(write, start, end, false) == 0;
         return (int)-error;
     }

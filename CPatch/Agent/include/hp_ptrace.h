@@ -67,7 +67,7 @@ static inline pid_t hp_ptrace_wait(pid_t tid, int *status) {
     info.si_pid = 0;
     if (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | HP_WAIT_ALL) != 0) return -1;
     if (info.si_pid == 0) return 0;
-    // Of an event, what stands above the signal tells which.
+    // The bits above the signal tell which event it is.
     if (info.si_code == CLD_TRAPPED && info.si_status > 0 && info.si_status < HP_STOP_AT_CALL) {
         *status = info.si_status << 8 | 0x7f;
         return tid;

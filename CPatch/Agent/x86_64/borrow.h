@@ -30,7 +30,7 @@ static inline int hp_registers_leave(const hp_registers *registers, hp_call_stat
 }
 
 // Whether a thread whose call is entered again sleeps, and where it says for how long (struct timespec); null where that is not known.
-// Of a call that the kernel resumes, it is clock_nanosleep's argument, if that is the call.
+// For a call that the kernel resumes, it is clock_nanosleep's argument, if that is the call.
 static inline bool hp_registers_sleep(const hp_registers *registers, uint64_t *time) {
     enum { ABSOLUTE = 1 /* TIMER_ABSTIME */ };
     *time = 0;

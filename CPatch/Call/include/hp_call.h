@@ -16,7 +16,7 @@
 
 #if defined(__x86_64__)
 #define HP_CALL_GENERALS 6
-// Of XCR0 (Intel SDM vol. 1, 13.3).
+// Bits of XCR0 (Intel SDM vol. 1, 13.3).
 #define HP_CALL_UPPER_YMM_BIT 2
 #define HP_CALL_UPPER_ZMM_BIT 6
 #elif defined(__aarch64__)

@@ -372,7 +372,7 @@ static void add_table(const walk *walk, uint64_t table, const fact *chosen) {
         candidate.count = chosen->count;
         candidate.guard = walk->request->entry + chosen->guard;
     }
-    // Of jumps through one table, that counts of which least is known. Where several have a check, all the checks must hold.
+    // If several jumps use one table, keep the candidate of which least is known. If several have a check, all checks must hold.
     hp_table_candidate *same = NULL;
     for (uint32_t i = 0; i < out->table_count; i++) {
         if (out->tables[i].table == table) same = &out->tables[i];
