@@ -41,7 +41,7 @@ extension TypeTable {
     }
 
     func tuple(of elements: [ValueType], isLabelled: Bool = false) -> ValueType {
-        // Of several, one has no label.
+        // If there are several, one has no label.
         let spellings = elements.enumerated().map { isLabelled && $0 != 1 ? "p\($0): \($1.spelling)" : $1.spelling }
         return type(
             "(" + spellings.joined(separator: ", ") + ")", form: .tuple(elements),

@@ -29,7 +29,7 @@ extension TypeTable {
             make: "switch choose(n, 3) { case 0: return Token(n); case 1: return Word(n); default: return Wide(n) }",
             describe: "x.text")
     }
-    /// Of objects alone.
+    /// A protocol of objects alone.
     var anyCP: ValueType { type("any CP", make: "Token(n)", describe: "x.text") }
     var vault: ValueType { type("Vault", make: "Vault(n)", describe: "x.text") }
 

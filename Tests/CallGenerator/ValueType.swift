@@ -7,7 +7,7 @@ final class ValueType {
         case closure(Closure)
         case optional(ValueType)
         case tuple([ValueType])
-        /// Of a struct or enum: there is only one value.
+        /// The metatype of a struct or enum: there is only one value.
         case thinMetatype
     }
 

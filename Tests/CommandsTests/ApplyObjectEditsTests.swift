@@ -197,7 +197,7 @@ extension CommandTests {
             try script.expect(["(script 5!"], [""])
             try script.apply(("script", "text"), shelf: [("named(limit)", "named(limit * 2)")])
             try script.expect(["(text 10!"], [""])
-            // Of closures that such code has stored, two are edited at once.
+            // Two of the closures that such code has stored are edited at once.
             try script.apply(shelf: [("$0 + \"!\"", "$0 + \"?\""), ("\"(\" + $0", "\"[\" + $0")])
             try script.expect(["[text 10?"], [""])
             try expectDone("revert", "--all", "--pid", script.victim.id)

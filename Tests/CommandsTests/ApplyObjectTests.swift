@@ -143,7 +143,7 @@ extension CommandTests {
                 var inForce: Set<Int> = []
                 /// The third answer, and those of every seventh from there on, come from the function whose text is edited.
                 func check() throws {
-                    // Of two answers, one is that of a sum, and the other that of a difference.
+                    // One of two answers is that of a sum, and the other that of a difference.
                     for _ in 0..<7 {
                         let answer = try victim.ask().split(separator: " ")
                         let (result, hits) = (Int(answer[0])!, Int(answer[1])!)

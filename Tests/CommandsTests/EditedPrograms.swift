@@ -12,7 +12,7 @@ struct Desk {
     private var texts: [String: String] = [:]
     private var objects: [String: String] = [:]
 
-    /// Of the program, its module and the file that most edits are of; in small letters, of the folder of its sources.
+    /// The name of the program, its module and the file that most edits are of; in small letters, of the folder of its sources.
     private let name: String
     private let others: [String]
     /// The other file that is edited.
@@ -76,7 +76,7 @@ struct Desk {
     /// Edits of several files, compiled together, of what was applied last.
     struct Edited {
         var texts: [String: String]
-        /// Of each edited file.
+        /// The objects of each edited file.
         var objects: [(file: String, new: String, base: String)]
 
         var new: String { objects[0].new }

@@ -259,7 +259,7 @@ extension CommandTests {
         @Test func aFileOfSomebodyElse() throws {
             try check("belongs to user 12345") { _, library in chown(library, 12345, 0) }
             try check("belongs to user 12345", owner: 65534) { _, library in chown(library, 12345, 0) }
-            // Of the process's owner, who may do to the process what he likes.
+            // A file of the process's owner, who may do to the process what he likes.
             try check(owner: 65534) { _, library in chown(library, 65534, 0) }
         }
 

@@ -36,7 +36,7 @@ import Testing
         let seed = getenv("SEED").flatMap { UInt64(String(cString: $0)) } ?? 1
         let outcome = try trial.run(seed: seed, 0..<600) { try objection(to: $0) == nil }
         #expect(outcome.failures.isEmpty, "SEED=\(seed): \(outcome.failures.joined(separator: "\n"))")
-        // Of three changes two harm nothing: names that nobody asks for, sizes that nobody reads.
+        // Two of three changes harm nothing: names that nobody asks for, sizes that nobody reads.
         #expect(outcome.passed > 60 && outcome.passed < 500, "\(outcome)")
     }
 
@@ -55,7 +55,7 @@ import Testing
         let found = try run(["find", "-H", folder, "-name", "*.so*", "-type", "f"]).output
         var count = 0
         for path in found.split(separator: "\n").map(String.init) {
-            // Of the folder some are scripts of linkers.
+            // Some files of the folder are scripts of linkers.
             guard let bytes = try? [UInt8](readingFile: path), bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46]) else {
                 continue
             }
@@ -92,7 +92,7 @@ import Testing
             for index in 0..<size { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
         }
 
-        /// Of a section, its offset in the file.
+        /// A section's offset in the file.
         func section(_ name: String) throws -> Int { number(try header(of: name) + 24) }
         func sectionAddress(_ name: String) throws -> Int { number(try header(of: name) + 16) }
 
@@ -105,7 +105,7 @@ import Testing
             return try #require(found, "\(name)")
         }
 
-        /// Of the first program header of a type, its offset in the file.
+        /// The offset in the file of the first program header of a type.
         func segment(_ type: Int) throws -> Int {
             try #require((0..<number(56, 2)).map { number(32) + 56 * $0 }.first { number($0, 4) == type })
         }

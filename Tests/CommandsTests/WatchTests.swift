@@ -159,7 +159,7 @@ extension CommandTests {
             try watched.conversation.say("go on")
             let ready = try watched.event("ready", seconds: 300)
             #expect(try watched.ask("hello") == "hello")
-            // Of the folder that a link leads to.
+            // A file of the folder that a link leads to.
             try watched.save("Sources/KioskCore/Counter.swift", ("pageSize = 20", "pageSize = 50"))
             #expect(try watched.event("applied", "unchanged", "restarting")["event"] == .string("applied"))
             #expect(try watched.ask("price") == "price 20, 50 a page")
@@ -233,7 +233,7 @@ extension CommandTests {
             let watched = try Watched(
                 folder, ["--keep", "--dir", "Sources/Kiosk/Main"], command: ["swift", "run", "Kiosk"])
             _ = try watched.event("ready", seconds: 300)
-            // Of another folder than is watched.
+            // A file of another folder than is watched.
             try watched.save("Sources/Kiosk/Routes.swift", ("var name", "var extra = 5; var name"))
             for (old, new) in [("\"what?\"", "\"what else?\""), ("\"what else?\"", "\"what then?\"")] {
                 try watched.save(main, (old, new))

@@ -117,7 +117,7 @@ extension CommandTests {
                 "cd \"$0\" && new=$(\(change)) && : > kiosk.c && printf '%s\\n' \"$new\" > kiosk.c", folder,
                 "8")
             try watched.wait(for: "8", to: "number")
-            // Of quick saves the last one runs, whatever the compiler was about when it came.
+            // The last one of quick saves runs, whatever the compiler was about when it came.
             for (index, pause) in [0, 5, 15, 40, 60, 90].enumerated() {
                 try watched.save("kiosk.c", ("return \(index + 8);", "return 0;"))
                 usleep(UInt32(pause) * 1000)

@@ -27,7 +27,7 @@ final class FakeTarget: Target {
     let pageSize = 4096
     let hasShadowStack = false
     let index: SymbolIndex
-    /// Of this process, read once.
+    /// The symbols of this process, read once.
     private static let ownIndex = Result {
         try SymbolIndex(map: ProcessMap(pid: getpid()), memory: LocalMemory(), root: "")
     }
@@ -137,7 +137,7 @@ final class FakeTarget: Target {
     var givesMemoryBack = false
     private(set) var givenBack: [Range<Address>] = []
 
-    /// Of what was mapped: of the ledger, and of stubs.
+    /// How much was read of what was mapped: of the ledger, and of stubs.
     var mappedBytesRead: Int { overlay.mappedBytesRead }
 
     func giveBack(_ range: Range<Address>, then word: UInt64) {

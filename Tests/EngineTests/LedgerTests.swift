@@ -241,7 +241,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
             let range = word(1).address + start..<word(1).address + (start + count)
             #expect((state.dataInForce(overlapping: range) == word(1)) == isFound, "\(range)")
         }
-        // Of what nothing was written to any more, other bytes may stand there by now.
+        // Where nothing was written to any more, other bytes may stand by now.
         var stores = DataStores(state: state)
         func add(_ bytes: [UInt8], at address: Address) throws {
             try stores.add(bytes, at: address, kind: .value, name: "", imagePath: "") {

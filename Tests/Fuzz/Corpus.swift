@@ -17,7 +17,7 @@ enum Corpus {
 
     private struct Compiler {
         var name: String
-        /// Of the source's file.
+        /// The ending of the source's file name.
         var ending: String
         var command: [String]
         var emulation: String

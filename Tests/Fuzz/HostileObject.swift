@@ -12,7 +12,7 @@ struct HostileObject {
         var name: String
         var type: UInt64
         var flags: UInt64
-        /// Of its header, in the file.
+        /// Where its header lies in the file.
         var header: Int
         var offset: Int
         var size: Int

@@ -167,7 +167,7 @@ final class WorkerProcess {
         case "result": tally[words[1], default: 0] += 1
         case "complaint": complaints.append("input \(current) : \(words[1]), after: \(lastWords)")
         default:
-            // Of a backtrace, what it is of.
+            // Only the lines that say what a backtrace is of.
             guard ["rror", " in HotpatchFuzz at ", "free()", "malloc"].contains(where: line.contains) else { break }
             if lastWords.utf8.count < 3000 { lastWords += "\n        " + line.prefix(1400) }
         }

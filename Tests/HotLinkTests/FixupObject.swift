@@ -81,7 +81,7 @@ struct FixupObject {
         }
     }
 
-    /// Of SHT_RELA, ascending by offset.
+    /// The records of SHT_RELA, ascending by offset.
     func relocations(_ section: Section) -> [Relocation] {
         stride(from: section.offset, to: section.offset + section.size, by: 24).map { at in
             Relocation(

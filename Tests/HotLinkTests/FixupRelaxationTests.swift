@@ -7,7 +7,7 @@ import Testing
 @Suite struct FixupRelaxationTests {
     struct Case: Sendable {
         var type: UInt32
-        /// Of the field, in both.
+        /// The field's offset, in both.
         var offset: Int
         var code: [UInt8]
         var live: [UInt8]

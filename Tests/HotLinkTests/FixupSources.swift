@@ -1,6 +1,6 @@
 /// Programs whose objects have the relocations that compilers and assemblers write.
 enum FixupSources {
-    /// Of C and C++: statics, tables of functions, jump tables, thread-locals of every model.
+    /// C and C++: statics, tables of functions, jump tables, thread-locals of every model.
     static let c = """
         #ifdef __cplusplus
         struct shape { int sides; virtual int area(int); };

@@ -207,7 +207,7 @@ extension HotpatchTestingTests {
             #expect(getppid() != 42)
         }
 
-        /// Of two versions of a name, the one that was asked for.
+        /// If a name has two versions, the one is mocked that was asked for.
         @Test func ofAVersion() throws {
             let directory = try TemporaryDirectory("versions")
             let victims = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/Victims"

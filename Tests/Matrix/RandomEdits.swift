@@ -66,7 +66,7 @@ struct RandomEdits {
 /// The source that is edited: functions of several kinds, each of which adds a number to its argument. The numbers of each begin with its
 /// own thousand, so that what another has computed is known.
 private struct EditedText {
-    /// Of the functions that are called.
+    /// How many functions are called.
     static let count = 12
 
     private enum Kind: Int, CaseIterable {

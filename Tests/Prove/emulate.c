@@ -17,7 +17,7 @@ typedef struct emulator {
     uc_context *prepared[STATE_COUNT];
     const traits *traits;
     int ids[REGISTER_CAPACITY];
-    // Of the run under way:
+    // What belongs to the run under way:
     const territory *territory;
     run *run;
     unsigned steps, arrivals;

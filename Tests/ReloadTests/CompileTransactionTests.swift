@@ -279,7 +279,7 @@ import Testing
         #expect(throws: CompilerBitstream.Malformed.self) { try CompiledReferences(reading: Array("DEPS".utf8)) }
     }
 
-    /// Of a file whose references cannot be read, everything may have changed: all files of the module come along.
+    /// Everything may have changed in a file whose references cannot be read: all files of the module come along.
     @Test func unreadable() throws {
         let recipe = try BuildPackage.recipe()
         let path = try BuildPackage.source("Core/Alone.swift")

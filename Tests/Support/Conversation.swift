@@ -2,7 +2,7 @@ import Glibc
 
 /// A running program that says that it is ready and answers lines with lines; killed when it goes out of scope.
 public final class Conversation {
-    /// Of the program that was started.
+    /// The id of the program that was started.
     public let pid: pid_t
     private let name: String
     private let input: Int32

@@ -59,7 +59,7 @@ public struct HostileLibrary: Sendable {
     private static let headerFields = [
         ("type", 16, 2), ("program headers", 32, 8), ("size of a program header", 54, 2), ("program headers", 56, 2),
     ]
-    /// Of the dynamic section: those that loaders know.
+    /// The tags of the dynamic section that loaders know.
     private static let tags: [UInt64] =
         Array(0...37) + [
             0x6FFF_FEF5, 0x6FFF_FFF0, 0x6FFF_FFF9, 0x6FFF_FFFB, 0x6FFF_FFFC, 0x6FFF_FFFD, 0x6FFF_FFFE, 0x6FFF_FFFF,

@@ -15,7 +15,7 @@ public struct LibraryTrial: Sendable {
 
     public struct Outcome: Sendable {
         public var judged = 0
-        /// Of them, those that passed; and what became of them where they were opened.
+        /// Those of them that passed; and what became of them where they were opened.
         public var passed = 0
         public var fates: [String: Int] = [:]
         /// Mutants that a loader did not survive: `NUMBER of LIBRARY FATE, after: CHANGES`.

@@ -110,7 +110,7 @@ import Testing
                 var parser = SignatureParser(closure)
                 guard let function = try? parser.function(), parser.isAtEnd else { return }
                 read += 1
-                // Of these the address alone is kept.
+                // The address alone is kept of these.
                 guard !closure.contains("(unknown context at ") else { return }
                 // What was read says the same when it is written and read again, and is normal when it has been made so.
                 let text = DemanglerSpelling.text(function)

@@ -30,7 +30,7 @@ import Testing
         ]
 
         init(_ lines: ArraySlice<Substring>) {
-            // Of the function's own type.
+            // How deep it is in the function's own type.
             var typeDepth = 0
             var isInParameters = false
             for line in lines {

@@ -42,7 +42,7 @@ import Testing
         try expectEntries(of: path, atLeast: 1)
     }
 
-    /// Of two linkers, one puts the table behind what it leads into.
+    /// One of two linkers puts the table behind what it leads into.
     @Test(arguments: ["bfd", "gold"]) func tableOfLinker(name: String) throws {
         let workshop = try Workshop()
         let path = try workshop.library("frames-\(name).so", ["symbols_scopes.c"], ["-fuse-ld=\(name)"])
@@ -69,7 +69,7 @@ import Testing
     ]
 
     private func range(_ file: [UInt8], headerSize: Int, at address: UInt64) -> Range<UInt64>? {
-        // Of exactly this size, so that what reads beyond it is found out.
+        // It has exactly this size, so that what reads beyond it is found out.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: file.count, alignment: 1)
         defer { buffer.deallocate() }
         buffer.copyBytes(from: file)

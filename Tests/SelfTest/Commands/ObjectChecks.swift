@@ -40,7 +40,7 @@ private struct Edited {
         session = ObjectSession(pid: program.pid, options: patient)
     }
 
-    /// Of an edit, "NAME-3": its object, and that of the one before it.
+    /// The object of an edit, "NAME-3", and that of the one before it.
     static func paths(_ edit: String) throws -> ObjectPair {
         guard let dash = edit.lastIndex(of: "-"), let number = Int(edit[edit.index(after: dash)...]) else {
             throw TestFailure("\(edit) has no number")

@@ -5,7 +5,7 @@ let callingChecks: [Check] = (functionChecks + methodChecks + closureChecks + di
     Check(name: $0.description, run: $0.run)
 }
 
-/// Of async functions. Their patches hold threads, for which user-mode emulation has no ptrace.
+/// Checks of async functions. Their patches hold threads, for which user-mode emulation has no ptrace.
 let asyncCallingChecks: [Check] = (asyncChecks + asyncSymbolChecks + asyncUnwindChecks).map {
     Check(name: $0.description, run: $0.runAndWait)
 }

@@ -93,7 +93,7 @@ private func asyncContextSize(of name: String) throws -> Int {
     return Int(try memory.value(UInt32.self, at: record.address + 4))
 }
 
-/// Of this process.
+/// The symbols of this process.
 let symbols = Result { () throws -> SymbolIndex in
     try SymbolIndex(map: ProcessMap(pid: getpid()), memory: LocalMemory(), root: "")
 }

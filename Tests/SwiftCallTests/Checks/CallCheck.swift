@@ -44,7 +44,7 @@ func check<F>(
             try patch.revert()
             try equal(natural(), expected, "reverted")
 
-            // Of members, DWARF must tell what is known here.
+            // DWARF must tell what is known here of members.
             guard shape == .function else { return }
             try withMock(symbol: symbol, with: replacement()) {
                 try equal(natural(), replaced, "mocked")

@@ -151,7 +151,7 @@ extension Point {
 }
 @inline(never) public func callMoved() -> String { "\(Point(1, 2).moved(3, "four"))" }
 
-// Of protocols: the function takes the type of self and its witness table.
+// Methods of protocols: the function takes the type of self and its witness table.
 extension Named {
     @inline(never) @_optimize(none) public func greet(_ greeting: String, _ times: Int) throws -> String {
         if times < 0 { throw Failure(times) }

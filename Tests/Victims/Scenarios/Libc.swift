@@ -103,7 +103,7 @@ private func useLibc() {
 /// Functions that a test replaces by ones that fail: what patches and reverts does not depend on them.
 func mocksThatFail() throws {
     let own = getpid()
-    // Of the call before: behind the patches there is no mmap that would do it.
+    // Forgets the code of the call before: behind the patches there is no mmap that would do it.
     forgetStaleCode()
     let names = [
         "getpid", "getuid", "open", "openat", "close", "read", "write", "pread", "fstat", "stat", "lseek", "mmap",

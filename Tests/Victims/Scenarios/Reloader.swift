@@ -44,7 +44,7 @@ private func names(in folder: String) -> [String] {
     (try? ReloaderDirectory(folder, ofUser: geteuid()))?.names().filter { $0 != "." && $0 != ".." }.sorted() ?? []
 }
 
-/// Of the loop's thread.
+/// The signals that the loop's thread blocks.
 private func blockedSignals() throws -> UInt64 {
     // It names itself once it runs.
     for _ in 0..<5000 {
@@ -155,7 +155,7 @@ private func leftovers(_ folder: String) throws {
         try expect(linux_bind(socket, "\(folder)/\(name)", 0o600) == 0, "bind")
         sockets.append(socket)
     }
-    // Of another pid namespace, where that process may be any.
+    // This one is of another pid namespace, where that process may be any.
     linux_listen(sockets[1], 1)
     close(sockets[0])
     close(creat("\(folder)/\(file)", 0o600))
