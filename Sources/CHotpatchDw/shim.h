@@ -21,7 +21,7 @@ typedef struct hp_libdw {
 #undef HP_DECLARE
 } hp_libdw;
 
-// Of a program that unwinds other processes, and so has both linked in: HotpatchRemoteTarget defines it. Null elsewhere.
+// HotpatchRemoteTarget defines it, for a program that unwinds other processes and so has both linked in. It is null elsewhere.
 void hp_linked_libdw(hp_libdw *functions) __attribute__((weak));
 
 // For that definition alone: whoever calls it has to be linked with both.

@@ -257,7 +257,7 @@ static inline int64_t linux_file_system(const char *path) {
     return statfs(path, &status) == 0 ? (int64_t)status.f_type : -1;
 }
 
-// Of this process's descendants, those whose parents end become its children (PR_SET_CHILD_SUBREAPER).
+// Descendants of this process whose parents end become its children (PR_SET_CHILD_SUBREAPER).
 static inline int linux_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL); }
 
 // ---- A Unix socket (unix(7)) that a program which patches itself listens on: raw, as above ------------------------------------
@@ -274,7 +274,7 @@ static inline int linux_make_folder(const char *path, mode_t mode) {
 }
 static inline int linux_remove(const char *path) { return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0); }
 static inline int linux_remove_in(int folder, const char *name) { return (int)syscall(SYS_unlinkat, folder, name, 0); }
-// Of what a name in an open directory stands for, a link itself.
+// The status of what a name in an open directory stands for; of a link itself.
 static inline int linux_stat_in(int folder, const char *name, struct stat *status) {
     return (int)syscall(SYS_newfstatat, folder, name, status, AT_SYMLINK_NOFOLLOW);
 }
@@ -340,5 +340,5 @@ static inline int linux_wait_for(int fd, short events, uint64_t nanoseconds) {
     struct timespec span = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)};
     return (int)syscall(SYS_ppoll, &polled, 1UL, &span, (void *)0, 8UL);
 }
-// Of the calling thread, at most 15 bytes.
+// The name of the calling thread: at most 15 bytes.
 static inline void linux_name_thread(const char *name) { syscall(SYS_prctl, PR_SET_NAME, name, 0UL, 0UL, 0UL); }

@@ -118,9 +118,9 @@ struct LocalPatcher: ~Copyable {
         var address: Address
         var name: String
         var original: Address?
-        /// Of an async function that needs a larger one than callers allocate.
+        /// The context of an async function that needs a larger one than callers allocate.
         var context: AsyncContext.Larger?
-        /// Of a method that a closure replaces.
+        /// What a method that a closure replaces does with `self`.
         var selfUse: Patch.SelfUse?
         /// What could not be verified of it.
         var note: String?

@@ -6,7 +6,7 @@ import HotpatchSymbols
 extension Patch {
     /// What runs instead of a function.
     public struct ActiveReplacement: Sendable, Hashable {
-        /// Of its first instruction.
+        /// The address of its first instruction.
         public let address: Address
         /// Its symbol, or its address in hexadecimal.
         public let name: String

@@ -149,7 +149,7 @@ final class ReloaderServer: Sendable {
         } catch { return .failed(.init(error)) }
     }
 
-    /// Of the process, where whoever asks does not want more time, or a shorter pause.
+    /// The process's options, unless whoever asks wants more time or a shorter pause.
     private func options(_ limits: ReloaderLimits) -> LocalTarget.Options {
         var options = LocalPatcher.options.value
         let hour: UInt32 = 3_600_000

@@ -40,7 +40,7 @@ final class ReloaderSocket: Sendable {
     let path: String
     let user: UInt32
     private let pid = linux_getpid()
-    /// Of the file that stands for it.
+    /// The inode of the file that stands for it.
     private let inode: UInt64
 
     /// The one that is listened at, and a connection: what a forked child closes.
@@ -67,7 +67,7 @@ final class ReloaderSocket: Sendable {
             throw Self.refusal(path, error.code)
         }
         Self.removeLeftovers(in: directory)
-        // Of what this process executed before, if anybody's.
+        // Only what this process executed before can have left it.
         directory.remove(name)
         let descriptor = Self.aside(linux_stream_socket(true))
         guard descriptor >= 0 else { throw Self.refusal(self.path, errno) }
@@ -112,7 +112,7 @@ final class ReloaderSocket: Sendable {
             let probe = linux_stream_socket(false)
             guard probe >= 0 else { return }
             defer { _ = linux_close(probe) }
-            // Of another pid namespace, it may live all the same.
+            // A process of another pid namespace may live all the same.
             if linux_connect(probe, directory.path(of: name)) != 0, errno == ECONNREFUSED { directory.remove(name) }
         }
     }

@@ -32,7 +32,7 @@ public struct AppliedObjects: Hashable, Sendable {
     /// In order.
     public var steps: [Step] = []
 
-    /// Of what was linked, and not applied so far.
+    /// What was linked, and not applied so far.
     public init(_ linked: LinkedObjects) {
         paths = linked.paths
         functions = linked.functions

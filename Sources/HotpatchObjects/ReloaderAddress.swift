@@ -81,7 +81,7 @@ package struct ReloaderDirectory: ~Copyable {
     /// A path to a name in it that no rename of the directory changes, and that is short enough for a socket's address.
     package func path(of name: String) -> String { "/proc/self/fd/\(descriptor)/\(name)" }
 
-    /// Of what the name stands for; nil where there is nothing.
+    /// The status of what the name stands for; nil where there is nothing.
     package func status(of name: String) -> stat? {
         var status = stat()
         return linux_stat_in(descriptor, name, &status) == 0 ? status : nil

@@ -334,7 +334,7 @@ extension ReloaderReader {
 }
 
 extension ReloaderReply.Failure {
-    /// Of an operation of the library.
+    /// The failure of an operation of the library.
     package init(_ error: PatchError) {
         self.init(
             outcome: error.outcome, text: error.description,

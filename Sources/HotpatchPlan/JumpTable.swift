@@ -44,7 +44,7 @@ struct JumpTable {
                 } else if count == nil {
                     return
                 }
-                // Of a table whose length is known, entries may lead to parts of the function that lie elsewhere.
+                // Entries of a table whose length is known may lead to parts of the function that lie elsewhere.
             }
             at += bytes.count
         }

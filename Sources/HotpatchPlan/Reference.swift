@@ -12,7 +12,7 @@ public struct Reference: Hashable, Sendable {
     }
 
     public var kind: Kind
-    /// Of the displacement on x86_64, of the instruction on arm64; of the data.
+    /// The address of the displacement on x86_64, of the instruction on arm64; of the data.
     public var field: Address
     public var target: Address
     /// Bytes of the displacement.

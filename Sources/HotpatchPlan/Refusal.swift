@@ -63,7 +63,7 @@ public struct Refusal: Error, Hashable, Sendable {
     }
 
     public var reason: Reason
-    /// Of the instruction, or of the entry where no instruction is to blame.
+    /// The address of the instruction, or of the entry where no instruction is to blame.
     public var address: Address
     /// What the instruction refers to; nil if nothing.
     public var operand: Address?

@@ -29,7 +29,7 @@ package struct ProcStat: Hashable {
         exitStatus = fields.count > 49 ? Int32(fields[49]) : nil
     }
 
-    /// Of a process.
+    /// Reads a process's.
     /// - Throws: errno; EINVAL where the text is not of that form.
     package init(ofProcess pid: Int32) throws(Errno) {
         let text = try ProcText.readString(ProcDirectory.path(of: pid) + "/stat")
@@ -64,13 +64,13 @@ package struct ProcStatus {
         }
     }
 
-    /// Of a process.
+    /// Reads a process's.
     /// - Throws: errno.
     package init(ofProcess pid: Int32) throws(Errno) {
         self.init(parsing: try ProcText.readString(ProcDirectory.path(of: pid) + "/status"))
     }
 
-    /// Of a thread.
+    /// Reads a thread's.
     /// - Throws: errno.
     package init(of tid: Int32, in pid: Int32) throws(Errno) {
         self.init(parsing: try ProcText.readString(TaskList.directory(of: tid, in: pid) + "/status"))
