@@ -127,6 +127,24 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         #expect(try decoded(bytes) == records)
     }
 
+    /// Paths of objects may hold whatever a file's name may; a library that was loaded has none. What was recorded before is read too.
+    @Test func objectsAreTold() throws {
+        func objects(_ source: String, handle: UInt64 = 0) throws -> [String] {
+            var record = patch(1, .applied, sites: [])
+            (record.source, record.handle) = (source, handle)
+            guard case .patch(let read) = try decoded(LedgerEncoder([.patch(record)]).bytes).first else {
+                throw TestFailure("no patch")
+            }
+            return read.objects
+        }
+        let paths = ["/tmp/two\nlines.o", "/tmp/b.o"]
+        #expect(try objects(PatchRecord.source(objects: paths)) == paths)
+        #expect(try objects(PatchRecord.source(objects: ["/tmp/a.o"])) == ["/tmp/a.o"])
+        #expect(try objects("/tmp/fix\n.so", handle: 7) == [])
+        #expect(try objects("/tmp/a.o\n/tmp/b.o") == ["/tmp/a.o", "/tmp/b.o"])
+        #expect(try objects("") == [])
+    }
+
     /// A name takes its bytes once, whoever mentions it, also in what is written later.
     @Test func textsAreLaidDownOnce() throws {
         var other = site(0, at: 0x402000)
