@@ -1,3 +1,4 @@
+import CPatchCore
 import CPatchMachine
 import HotpatchMemory
 import HotpatchProcFS
@@ -34,7 +35,7 @@ struct BorrowedThread {
 
     private func isInside(pc: UInt64, sp: UInt64, signatureBits: UInt64 = 0) -> Bool {
         if stub.contains(Address(pc)) || area.contains(Address(sp)) { return true }
-        var scan = StackScan(memory: memory, limit: 1 << 18, signatureBits: signatureBits)
+        var scan = StackScan(memory: memory, limit: Int(HP_STACK_SEARCH_BYTES), signatureBits: signatureBits)
         let words = stub.lowerBound.rawValue..<stub.upperBound.rawValue
         return scan.first(from: sp, in: words, where: { _, _ in true }) != nil
     }
