@@ -55,7 +55,7 @@ extension RemoteTargetTests {
         }
 
         /// A counter that grows with each attempt has an end, whatever is allowed.
-        @Test(arguments: [nil, .milliseconds(1), .seconds(Int64.max)]) func growsWithoutOverflow(
+        @Test(arguments: [nil, Duration.milliseconds(1), .seconds(Int64.max)]) func growsWithoutOverflow(
             maximumPause: Duration?
         ) {
             let holds = HoldBudget(maximumPause: maximumPause)
