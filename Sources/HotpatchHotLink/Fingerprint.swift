@@ -7,7 +7,7 @@ import HotpatchSymbols
 /// From the object's DWARF, which swiftc and clang write with -g.
 public struct Fingerprint: Hashable, Sendable {
     /// What a method of a value does with `self`; nil where there is none, or the name tells.
-    public var selfUse: DebugFacts.SelfUse?
+    package var selfUse: DebugFacts.SelfUse?
     /// What gets, sets or changes a property in place. Where that is stored, and nobody observes it, the compiler writes these itself, and
     /// describes no `self`.
     var isAccessor = false

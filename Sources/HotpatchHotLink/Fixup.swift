@@ -54,7 +54,7 @@ public struct FixupError: Error, Hashable, Sendable {
         case unknown
     }
 
-    public var architecture: Architecture
+    package var architecture: Architecture
     public var type: UInt32
     public var section: String
     /// In the section, in bytes.
@@ -63,7 +63,7 @@ public struct FixupError: Error, Hashable, Sendable {
     public var kind: Kind
 
     /// An error for a type that is in no table.
-    public static func unknown(
+    package static func unknown(
         architecture: Architecture, type: UInt32, section: String, offset: UInt64, symbol: String
     ) -> FixupError {
         FixupError(

@@ -24,7 +24,7 @@ public enum PltEntry {
     ///   - slot: the address of the slot.
     ///   - landingPad: it can be jumped to from code that is checked for where indirect jumps land (`endbr64`, `bti c`).
     /// - Returns: nil where the slot is out of reach, or lies on no multiple of 8 that arm64 needs.
-    public static func bytes(
+    package static func bytes(
         _ architecture: Architecture, at address: Address, slot: Address, landingPad: Bool = false
     ) -> [UInt8]? {
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in

@@ -9,7 +9,7 @@ public struct FixupRow: @unchecked Sendable {
 
     init(_ raw: UnsafePointer<hp_fixup>) { self.raw = raw }
 
-    public var architecture: Architecture { Architecture(rawValue: raw.pointee.arch) ?? .x86_64 }
+    package var architecture: Architecture { Architecture(rawValue: raw.pointee.arch) ?? .x86_64 }
 
     /// Its number in the ELF file.
     public var type: UInt32 { raw.pointee.type }
@@ -162,9 +162,9 @@ extension FixupRow: Hashable, CustomStringConvertible {
 
 /// The relocation types of an architecture.
 public struct FixupTable: Hashable, Sendable {
-    public var architecture: Architecture
+    package var architecture: Architecture
 
-    public init(_ architecture: Architecture) { self.architecture = architecture }
+    package init(_ architecture: Architecture) { self.architecture = architecture }
 
     /// nil for a type that is unknown.
     public func row(_ type: UInt32) -> FixupRow? {

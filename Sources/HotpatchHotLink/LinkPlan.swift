@@ -6,7 +6,7 @@ import HotpatchSymbols
 public struct LinkPlan: Sendable {
     /// Memory to take, near the image.
     public struct Segment: Hashable, Sendable {
-        public var kind: MemoryKind
+        package var kind: MemoryKind
         /// In bytes.
         public var size: Int
     }
@@ -38,7 +38,7 @@ public struct LinkPlan: Sendable {
         /// Whether constants or data of the same object lead to it: whoever knows them may call it.
         public var isReachedByData = false
         /// What undoes the registration of its unwind tables; nil where none was made.
-        public var deregistration: Call?
+        package var deregistration: Call?
     }
 
     /// What depends on where the segments lie.
@@ -46,7 +46,7 @@ public struct LinkPlan: Sendable {
         public var contents: [[UInt8]] = []
         public var redirects: [Redirect] = []
         public var stores: [Store] = []
-        public var calls: [Call] = []
+        package var calls: [Call] = []
         /// Where something that later objects may refer to lies, by name.
         public var identities: [(name: String, address: Address)] = []
         /// Nil where no code was placed.

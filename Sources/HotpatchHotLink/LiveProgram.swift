@@ -4,7 +4,7 @@ import HotpatchSymbols
 
 /// The process that objects are linked into, as the linker sees it.
 public struct LiveProgram: Sendable {
-    public var architecture: Architecture
+    package var architecture: Architecture
     public var index: SymbolIndex
     /// The image that the objects are part of.
     public var image: LoadedImage
@@ -19,7 +19,7 @@ public struct LiveProgram: Sendable {
     /// What the image exports, and has from others; nil of a program.
     private let bindings: LibraryBindings?
 
-    public init(
+    package init(
         architecture: Architecture, index: SymbolIndex, image: LoadedImage, memory: any MemoryReader,
         identity: @escaping @Sendable (String) -> Address? = { _ in nil },
         replacement: @escaping @Sendable (Address) -> Address? = { _ in nil },

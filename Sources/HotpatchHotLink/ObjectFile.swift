@@ -8,7 +8,7 @@ import HotpatchPlan
 /// Its bytes are hostile. All that is kept of them is inside its bounds: sections and symbols that exist, places inside their section.
 public struct ObjectFile: Sendable {
     public let path: String
-    public let architecture: Architecture
+    package let architecture: Architecture
     /// In file order; a section's index is its place.
     public let sections: [Section]
     /// In file order; a symbol's index is its place. The first is the null symbol.

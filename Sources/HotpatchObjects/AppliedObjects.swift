@@ -41,7 +41,7 @@ public struct AppliedObjects: Hashable, Sendable {
         notes = linked.notes
     }
 
-    public mutating func note(_ planned: PlannedPatch) {
+    package mutating func note(_ planned: PlannedPatch) {
         notes = planned.notes
         plan = planned.description
     }

@@ -32,7 +32,7 @@ public struct LinkedObjects: Sendable {
     ///   - ledger: what is patched in it so far.
     ///   - memory: the process's.
     /// - Throws: `ObjectsError`, `LinkError`, `FixupError`, `ReadError`.
-    public init(
+    package init(
         _ objects: [ObjectPair], contents: [ObjectContents]? = nil, architecture: Architecture, index: SymbolIndex,
         map: ProcessMap,
         ledger: LedgerState, memory: any MemoryReader

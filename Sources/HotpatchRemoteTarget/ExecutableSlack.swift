@@ -7,7 +7,7 @@ public enum ExecutableSlack {
     /// The slack of each image of a process, libc's first, the executable's next.
     ///
     /// - Throws: `RemoteRefusal` where the maps cannot be read. An image whose header makes no sense is left out.
-    public static func find(in process: RemoteProcess, memory: ProcMemory) throws(RemoteRefusal) -> [Range<Address>] {
+    package static func find(in process: RemoteProcess, memory: ProcMemory) throws(RemoteRefusal) -> [Range<Address>] {
         find(in: try process.map(), of: process, memory: memory)
     }
 

@@ -28,7 +28,7 @@ public struct MemorySearch {
 
     /// - Parameter directory: of the process; by itself, /proc/PID.
     /// - Throws: `MemoryError` where `/proc/PID/pagemap` cannot be opened.
-    public init(for code: [SearchedCode], of pid: Int32, directory: String? = nil, memory: ProcMemory) throws {
+    package init(for code: [SearchedCode], of pid: Int32, directory: String? = nil, memory: ProcMemory) throws {
         threads = Threads(pid: pid)
         self.memory = memory
         self.code = code
@@ -47,7 +47,7 @@ public struct MemorySearch {
     /// How many words that were written to are one of some addresses: of each call that is suspended, one says where it goes on. More words
     /// than calls, perhaps: what was freed, and not used again, counts.
     /// - Throws: `MemoryError`, `SearchIsImpossible`.
-    public static func count(
+    package static func count(
         of addresses: Set<Address>, in map: ProcessMap, of pid: Int32, memory: ProcMemory, until deadline: Deadline
     ) throws -> Int {
         let ranges = addresses.sorted().map { hp_word_range(start: $0.rawValue, end: $0.rawValue + 1) }

@@ -77,7 +77,7 @@ public final class RemoteProcess: Sendable {
     }
 
     /// Its memory, readable and writable.
-    public func memory() throws(MemoryError) -> ProcMemory {
+    package func memory() throws(MemoryError) -> ProcMemory {
         try ProcMemory(path: "/proc/\(pid)/task/\(livingThread)/mem", writable: true)
     }
 

@@ -11,7 +11,7 @@ import HotpatchSymbols
 /// the process must do itself (map memory, load a library) an agent thread in it does.
 public final class RemoteTarget: Target {
     public let process: RemoteProcess
-    public let architecture: Architecture
+    package let architecture: Architecture
     public let pageSize = sysconf(Int32(_SC_PAGESIZE))
     private let symbols: SymbolIndex
     private let knownImages: KnownImages
@@ -170,7 +170,7 @@ public final class RemoteTarget: Target {
     }
 
     /// On the agent's thread.
-    public func call(_ call: Call, isCleanup: Bool = false) throws -> UInt64 {
+    package func call(_ call: Call, isCleanup: Bool = false) throws -> UInt64 {
         do {
             return try watching("\(call.name) ran") {
                 if !isCleanup { try checkTime() }
@@ -204,7 +204,7 @@ public final class RemoteTarget: Target {
     /// MFD_CLOEXEC (memfd_create(2)).
     private static let closeOnExec: UInt64 = 1
 
-    public func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
+    package func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
         let (address, size) = (range.lowerBound, range.upperBound - range.lowerBound)
         let protection =
             switch kind {
@@ -221,7 +221,7 @@ public final class RemoteTarget: Target {
     }
 
     /// Through `/proc/PID/mem`, which writes whatever the protection is, and has the caches of instructions agree.
-    public func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
+    package func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
         try mem.write(bytes, at: address)
     }
 
@@ -271,11 +271,11 @@ public final class RemoteTarget: Target {
 
     // MARK: Commit
 
-    public func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
+    package func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
 
     public var searchesMemory: Bool { true }
 
-    public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+    package func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
         let search = try MemorySearch(
             for: code, of: process.pid, directory: process.livingDirectory, memory: mem)
         // Threads are not held for what is known to take too long.

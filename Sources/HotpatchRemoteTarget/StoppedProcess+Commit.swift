@@ -19,7 +19,7 @@ extension StoppedProcess {
     ///   - block: the plan made flat. Where a write is not compared, its `expected` is filled in, for the undo.
     ///   - memory: of this process, opened before the stop; writable where that is permitted.
     /// - Throws: `CommitError`; the process stays stopped in every case.
-    public borrowing func commit(
+    package borrowing func commit(
         _ block: UnsafePointer<hp_commit_block>, memory: ProcMemory
     ) throws(CommitError) -> CommitReport {
         let session = session

@@ -181,7 +181,7 @@ public final class Victim {
         return code.range.lowerBound - Int(code.fileOffset)
     }
 
-    public func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
+    package func symbols(_ process: RemoteProcess, _ memory: ProcMemory) throws -> AgentSymbols {
         var symbols = AgentSymbols(
             pthreadCreate: try libc("pthread_create"), pthreadDetach: try libc("pthread_detach"),
             errnoLocation: try libc("__errno_location"),
@@ -232,7 +232,7 @@ public final class Victim {
         }
     }
 
-    public func startAgent(
+    package func startAgent(
         deadline: Int = 10_000, holds: HoldBudget = HoldBudget(), idle: UInt64 = 10_000_000_000,
         phase: @escaping (AgentPhase) -> Void = { _ in }
     ) throws -> Agent {
