@@ -14,17 +14,17 @@ public struct Adapter<F>: Sendable {
         programs = try Programs.of(TypeMetadata(type), shape: shape)
     }
 
-    public var plan: CallPlan { programs.plan }
+    package var plan: CallPlan { programs.plan }
 
     /// Code that callers of the symbol may jump to, and which calls `function`. The function value is kept for good, as is the code.
-    public func replacement(_ function: F) throws(CallRefusal) -> UnsafeRawPointer {
+    package func replacement(_ function: F) throws(CallRefusal) -> UnsafeRawPointer {
         guard let thunk = hp_call_make_thunk(adapter(function, programs.replacement)) else { throw .noMemory(errno) }
         return thunk
     }
 
     /// The same without code of its own: what a dispatcher may lead a call to. It lives as long as it is held.
     /// - Parameter observer: is told of each call.
-    public func replacementAdapter(_ function: F, observer: (any CallObserver)? = nil) -> CallAdapter {
+    package func replacementAdapter(_ function: F, observer: (any CallObserver)? = nil) -> CallAdapter {
         guard let observer else { return CallAdapter(adapter(function, programs.replacement)) }
         let adapter = adapter(function, programs.observed)
         hp_call_adapter_set_observer(adapter, Observation(observer, plan: plan).retained())
@@ -41,20 +41,20 @@ public struct Adapter<F>: Sendable {
 
     /// A function value that calls the code at an address. It may be called as long as that code is there.
     /// - Throws: `CallRefusal.asyncRecord` for an async function, of which more than the address must be known.
-    public func original(at code: UnsafeRawPointer) throws(CallRefusal) -> F {
+    package func original(at code: UnsafeRawPointer) throws(CallRefusal) -> F {
         guard !plan.isAsync else { throw .asyncRecord("\(F.self)") }
         return function(calling: code, asyncContextSize: 0)
     }
 
     /// The same for an async function, whose context has this size: the second word of its async record, the symbol that ends
     /// with `Tu`.
-    public func original(at code: UnsafeRawPointer, asyncContextSize: Int) throws(CallRefusal) -> F {
+    package func original(at code: UnsafeRawPointer, asyncContextSize: Int) throws(CallRefusal) -> F {
         guard plan.isAsync, asyncContextSize > 0 else { throw .asyncRecord("\(F.self)") }
         return function(calling: code, asyncContextSize: asyncContextSize)
     }
 
     /// A function value that calls the code whose address is written to `code` before the first call. That word stays allocated.
-    public func unboundOriginal(
+    package func unboundOriginal(
         asyncContextSize: Int
     ) throws(CallRefusal) -> (function: F, code: UnsafeMutablePointer<UnsafeRawPointer?>) {
         guard plan.isAsync == (asyncContextSize > 0) else { throw .asyncRecord("\(F.self)") }

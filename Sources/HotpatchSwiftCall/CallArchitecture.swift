@@ -1,12 +1,16 @@
 /// The registers of Swift's calling convention on a machine, in the order in which they are used. A plan for either machine can be
 /// computed on any.
 public enum CallArchitecture: String, Sendable, CaseIterable {
+    /// The System V psABI of x86-64, and what Swift adds to it.
     case x8664 = "x86_64"
+    /// AAPCS64, and what Swift adds to it.
     case arm64
 
     #if arch(x86_64)
+        /// That of this process.
         public static let current = x8664
     #else
+        /// That of this process.
         public static let current = arm64
     #endif
 

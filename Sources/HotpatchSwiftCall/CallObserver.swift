@@ -2,7 +2,7 @@ import CPatchCall
 
 /// Is told of the calls of an adapter, on the threads that make them. A call's arguments and its result lie at the addresses given,
 /// as values of the function type's parameters and of its result, while it is told of them.
-public protocol CallObserver: AnyObject, Sendable {
+package protocol CallObserver: AnyObject, Sendable {
     /// - Returns: what the call will be known by.
     func callBegan(_ arguments: [UnsafeRawPointer]) -> Int
     func call(_ call: Int, returned result: UnsafeRawPointer)
@@ -59,9 +59,9 @@ final class Observation: Sendable {
 }
 
 /// An adapter to a closure, without code of its own.
-public struct CallAdapter: @unchecked Sendable {
+package struct CallAdapter: @unchecked Sendable {
     /// What a call runs.
-    public let destination: hp_call_destination
+    package let destination: hp_call_destination
     private let object: AnyObject
 
     /// - Parameter adapter: its owner's reference is taken over.

@@ -5,9 +5,9 @@
 ///
 /// A plan is a value, computed from metadata alone; it changes nothing.
 public struct CallPlan: Sendable {
-    public let architecture: CallArchitecture
-    public let shape: CallShape
-    public let isAsync: Bool
+    package let architecture: CallArchitecture
+    package let shape: CallShape
+    package let isAsync: Bool
     let isThrowing: Bool
     let arguments: [Argument]
     let result: Result

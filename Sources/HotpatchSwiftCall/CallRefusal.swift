@@ -4,22 +4,35 @@
 /// program's getters.
 public enum CallRefusal: Error, Hashable, Sendable {
     // The function type itself.
+    /// The type is none of a function.
     case notAFunction(String)
+    /// A thin function, a C function or a block: what is called has no context.
     case convention(String)
+    /// `@differentiable`: the value is a bundle of several functions.
     case differentiable(String)
+    /// `throws(E)`: where the error is returned depends on its type, and the metadata does not tell that.
     case typedThrows(String)
+    /// `@isolated(any)`: the value carries an actor that the function's callers do not pass.
     case isolatedAny(String)
+    /// `nonisolated(nonsending)`: the function takes an actor that its type does not show.
     case nonsending(String)
+    /// The result is `sending`, which a symbol does not show.
     case sendingResult(String)
     /// A flag that is newer than this code.
     case unknownFlags(String)
+    /// The type, and how many parameters it has: more than 24.
     case tooManyParameters(String, Int)
 
     // Its parameters and its result.
+    /// A type that a parameter or the result has, or holds, is not copyable.
     case noncopyable(String)
+    /// An integer of more than 64 bits.
     case wideInteger(String)
+    /// A floating-point number of more than 64 bits.
     case wideFloat(String)
+    /// A SIMD vector of elements that are no whole bytes or wider than 64 bits, or of more than 16 bytes and no multiple of that.
     case unusualVector(String)
+    /// The type, and its alignment in bytes: more than the 16 that a stack has.
     case overAligned(String, Int)
     /// Small integers share eight bytes with a `Float16` so that the register they are passed in would hold its bytes too: the
     /// compiler, 6.3 at least, passes such values wrongly.
@@ -28,23 +41,35 @@ public enum CallRefusal: Error, Hashable, Sendable {
     case opaqueProperty(String, String)
     /// A C union, an opaque C struct, or another type with bytes that belong to no field that Swift sees.
     case cType(String)
+    /// A type whose fields are not known: it was compiled with `-disable-reflection-metadata`.
     case noReflectionMetadata(String)
+    /// A type whose metadata is of a kind that is newer than this code.
     case unknownKind(String)
+    /// A value that holds the metatype of a struct or an enum: a function that knows it is passed nothing for that.
     case metatypeInside(String)
+    /// The result is the metatype of a struct or an enum.
     case metatypeResult(String)
+    /// A closure inside an optional tuple or a nested optional.
     case closureInside(String)
+    /// An `inout` parameter that is, or holds, a closure or the metatype of a struct or an enum.
     case inoutClosure(String)
+    /// A member that only its own type can move, and the tuple that it is in.
     case tupleMember(String, of: String)
 
     // What is said of the first parameter.
+    /// A member takes self, and the type has no first parameter to stand for it.
     case noSelf(String)
+    /// The method is mutating, and the first parameter is not `inout`.
     case selfIsNotInout(String)
+    /// The method is not mutating, and the first parameter is `inout`.
     case selfIsInout(String)
+    /// The member is static, and the first parameter is not a metatype.
     case selfIsNotMetatype(String)
     /// The function is a protocol extension's, and what it takes for self cannot be made from the closure's first parameter.
     case existentialSelf(String)
 
     // Async functions.
+    /// An async function with vectors on the stack beside an odd number of words, which the compiler itself does not take off it.
     case asyncStackVector(String)
     /// The function is async and only its code is known, not the size of its context; or the other way round.
     case asyncRecord(String)
@@ -54,6 +79,7 @@ public enum CallRefusal: Error, Hashable, Sendable {
 }
 
 extension CallRefusal: CustomStringConvertible {
+    /// Why, and what to do instead: two sentences.
     public var description: String {
         "\(reason). \(wayOut)"
     }

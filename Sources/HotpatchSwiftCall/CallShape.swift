@@ -1,7 +1,7 @@
 /// What a function's symbol decides about a call, and its type does not.
 public struct CallShape: Hashable, Sendable {
     /// What the first parameter of the function type is to the function.
-    public enum SelfConvention: Hashable, Sendable {
+    package enum SelfConvention: Hashable, Sendable {
         /// A parameter like the others: the function has no self.
         case none
         case borrowed
@@ -15,18 +15,18 @@ public struct CallShape: Hashable, Sendable {
         case opened
     }
 
-    public var selfConvention: SelfConvention
+    package var selfConvention: SelfConvention
     /// Bit n: parameter n of the function type, self not among them, is handed over to the function, whatever the type says. So
     /// are all of initialisers and setters.
-    public var ownedParameters: UInt32
+    package var ownedParameters: UInt32
 
-    public init(self selfConvention: SelfConvention = .none, ownedParameters: UInt32) {
+    package init(self selfConvention: SelfConvention = .none, ownedParameters: UInt32) {
         self.selfConvention = selfConvention
         self.ownedParameters = ownedParameters
     }
 
     /// - Parameter ownsParameters: all of them, but not self.
-    public init(self selfConvention: SelfConvention = .none, ownsParameters: Bool = false) {
+    package init(self selfConvention: SelfConvention = .none, ownsParameters: Bool = false) {
         self.init(self: selfConvention, ownedParameters: ownsParameters ? .max : 0)
     }
 
@@ -35,5 +35,6 @@ public struct CallShape: Hashable, Sendable {
         return ownedParameters >> UInt32(parameter) & 1 != 0
     }
 
+    /// A function that has no self and takes its parameters as their types say.
     public static let function = CallShape()
 }

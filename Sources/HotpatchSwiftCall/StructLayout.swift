@@ -3,11 +3,11 @@
 /// Metadata is silent about one thing: of a stored property whose type is `some P` it names the type behind it. Callers do not
 /// know that type by convention, and pass the struct by address (swift/lib/SIL/IR/TypeLowering.cpp, minimal resilience
 /// expansion).
-public struct StructLayout: Hashable, Sendable {
+package struct StructLayout: Hashable, Sendable {
     /// With its module, `Shop.Cart`, and without generic arguments.
-    public let name: String
+    package let name: String
     /// The stored properties, in the order of declaration.
-    public let properties: [String]
+    package let properties: [String]
 
     init(_ type: TypeMetadata) {
         let nominal = NominalType(type)
@@ -18,7 +18,7 @@ public struct StructLayout: Hashable, Sendable {
 
 extension CallPlan {
     /// The structs that are passed by their fields, at any depth, but for Swift's own.
-    public var structLayouts: Set<StructLayout> {
+    package var structLayouts: Set<StructLayout> {
         var types: Set<TypeMetadata> = []
         collectStructs(into: &types)
         return Set(types.map(StructLayout.init))

@@ -11,13 +11,13 @@
 ///
 /// All three are of free functions. A method, static member, initialiser or operator of a type is wrapped in an implicit closure
 /// that calls it, and whose symbol does not say what: that cannot be resolved.
-public struct FunctionValue: Hashable, Sendable {
-    public var code: UInt
-    public var context: UInt
+package struct FunctionValue: Hashable, Sendable {
+    package var code: UInt
+    package var context: UInt
 
     /// The words of a value; nil where its type is not that of a Swift function value (kind 0x302, convention 0 of
     /// include/swift/ABI/MetadataValues.h).
-    public init?<F>(_ value: F) {
+    package init?<F>(_ value: F) {
         let metadata = unsafeBitCast(F.self as Any.Type, to: UnsafeRawPointer.self)
         guard MemoryLayout<F>.size == 16, metadata.load(as: UInt.self) == 0x302,
             metadata.load(fromByteOffset: 8, as: UInt.self) >> 16 & 0xFF == 0
@@ -27,21 +27,21 @@ public struct FunctionValue: Hashable, Sendable {
         }
     }
 
-    public init(code: UInt, context: UInt) {
+    package init(code: UInt, context: UInt) {
         self.code = code
         self.context = context
     }
 
     /// Where the code begins. The first word of an async value is the address of a record that holds it, relative to itself
     /// (`AsyncFunctionPointer`, include/swift/ABI/Task.h).
-    public func entry(isAsync: Bool) -> UInt {
+    package func entry(isAsync: Bool) -> UInt {
         guard isAsync, let record = UnsafeRawPointer(bitPattern: code) else { return code }
         return UInt(bitPattern: record + Int(record.load(as: Int32.self)))
     }
 
     /// The function value in the box of a partially applied reabstraction thunk (`FunctionValueOrigin.captured`). Nil where the
     /// context is no such box. The value it was read from must be alive.
-    public var captured: FunctionValue? {
+    package var captured: FunctionValue? {
         // Metadata of kind HeapLocalVariable, reference count, contents.
         guard let box = UnsafeRawPointer(bitPattern: context),
             let metadata = UnsafeRawPointer(bitPattern: box.load(as: UInt.self)), metadata.load(as: UInt.self) == 0x400
@@ -52,7 +52,7 @@ public struct FunctionValue: Hashable, Sendable {
 }
 
 /// What the symbol of a function value's code says about where the value comes from.
-public enum FunctionValueOrigin: Hashable, Sendable {
+package enum FunctionValueOrigin: Hashable, Sendable {
     /// The code is a function of the source, if the value has no context.
     case itself
     /// The function is that of `FunctionValue.captured`.
@@ -63,7 +63,7 @@ public enum FunctionValueOrigin: Hashable, Sendable {
     case unknown(String)
 
     /// - Parameter text: the demangled name of the symbol at `FunctionValue.entry(isAsync:)`; nil where there is none.
-    public init(entry text: String?) {
+    package init(entry text: String?) {
         guard let text = text?[...] else {
             self = .unknown("The value's code has no symbol: the program may be stripped. Pass the function's name.")
             return

@@ -10,17 +10,17 @@ public struct FunctionFacts: Hashable, Sendable {
         case consumed
     }
     /// From DWARF, or the caller's word. Nil: unknown.
-    public var selfUse: SelfUse?
+    package var selfUse: SelfUse?
     /// Whether a getter throws, from DWARF or by the caller's word. Nil: unknown.
-    public var throwsError: Bool?
+    package var throwsError: Bool?
     /// Whether a getter is async: whether the image defines the symbol with `Tu` behind it.
-    public var isAsync: Bool?
+    package var isAsync: Bool?
     /// Whether the function's compilation unit is optimised, from DWARF. Nil: unknown.
-    public var isOptimised: Bool?
+    package var isOptimised: Bool?
     /// `LOCAL DEFAULT` in `.symtab`: private code, of which LLVM may change the convention. `LOCAL HIDDEN` and `GLOBAL` keep it.
-    public var isFileLocal: Bool
+    package var isFileLocal: Bool
 
-    public init(
+    package init(
         selfUse: SelfUse? = nil, throwsError: Bool? = nil, isAsync: Bool? = nil, isOptimised: Bool? = nil,
         isFileLocal: Bool = false
     ) {
@@ -45,8 +45,8 @@ public struct FunctionFacts: Hashable, Sendable {
 /// - **Method in a protocol extension**: `any P`, then the parameters.
 ///
 /// The function itself takes its parameters in this order with `self` last (Swift's ABI, CallingConvention.rst).
-public struct SignatureMatch: Hashable, Sendable {
-    public enum SelfParameter: Hashable, Sendable {
+package struct SignatureMatch: Hashable, Sendable {
+    package enum SelfParameter: Hashable, Sendable {
         /// A free function, or a global's accessor.
         case none
         /// A static member or initialiser of a struct or enum, in a closure without `Self.Type`: nothing is passed either.
@@ -62,7 +62,7 @@ public struct SignatureMatch: Hashable, Sendable {
     }
 
     /// How the function itself takes a parameter, whatever the closure's type says.
-    public enum Ownership: Hashable, Sendable {
+    package enum Ownership: Hashable, Sendable {
         /// The caller keeps it (`@guaranteed`).
         case borrowed
         /// The function ends its life (`@owned`): `consuming`, and all parameters of initialisers and setters.
@@ -70,18 +70,18 @@ public struct SignatureMatch: Hashable, Sendable {
         case `inout`
     }
 
-    public var signature: SwiftSignature
-    public var selfParameter: SelfParameter
+    package var signature: SwiftSignature
+    package var selfParameter: SelfParameter
     /// For each parameter of the closure, `Self` included.
-    public var ownership: [Ownership]
-    public var isAsync: Bool
-    public var throwsError: Bool
+    package var ownership: [Ownership]
+    package var isAsync: Bool
+    package var throwsError: Bool
     /// Whether the function may throw although the closure does not: a getter of which nothing tells. Its callers find no error
     /// then; but it cannot be called as one that does not throw.
-    public var mayThrow: Bool
+    package var mayThrow: Bool
 
     /// Why the function cannot be called as the closure's type says, while the closure can replace it.
-    public var originalRefusal: SymbolRefusal? {
+    package var originalRefusal: SymbolRefusal? {
         mayThrow ? SymbolRefusal(reason: .unknownThrows, function: signature.text) : nil
     }
 
@@ -89,27 +89,27 @@ public struct SignatureMatch: Hashable, Sendable {
     /// nonisolated ones are in a module built with NonisolatedNonsendingByDefault (SE-0461). Neither the symbol nor DWARF says
     /// so. True of every async function without an `isolated` parameter: one that is isolated to an actor in another way takes
     /// no such parameter, but that cannot be seen either.
-    public var mayTakeHiddenActor: Bool {
+    package var mayTakeHiddenActor: Bool {
         isAsync && !signature.function.parameters.contains { $0.isIsolated }
     }
 }
 
 /// That a closure's type is not a function's.
-public struct SignatureMismatch: Error, Hashable, Sendable {
+package struct SignatureMismatch: Error, Hashable, Sendable {
     /// The function, `Shop.price(of: String) -> Int`.
-    public var function: String
+    package var function: String
     /// The type that a closure must have, `(String) -> Int`.
-    public var expected: String
+    package var expected: String
     /// The type that it has.
-    public var closure: String
+    package var closure: String
     /// What of `closure` differs first, in characters.
-    public var range: Range<Int>
+    package var range: Range<Int>
     /// Each difference, `result: Int, the closure has Int32`.
-    public var differences: [String]
+    package var differences: [String]
 }
 
 extension SignatureMismatch: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         let caret = String(repeating: " ", count: range.lowerBound) + String(repeating: "^", count: max(1, range.count))
         return """
             the closure's type is not that of \(function):
@@ -122,7 +122,7 @@ extension SignatureMismatch: CustomStringConvertible {
 }
 
 /// Why a closure cannot stand for a function.
-public enum SignatureError: Error, Hashable, Sendable {
+package enum SignatureError: Error, Hashable, Sendable {
     /// No closure can.
     case refused(SymbolRefusal)
     /// Another could.
@@ -132,7 +132,7 @@ public enum SignatureError: Error, Hashable, Sendable {
 }
 
 extension SignatureError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let refusal): refusal.description
         case .mismatch(let mismatch): mismatch.description
@@ -153,7 +153,7 @@ extension SwiftSignature {
     ///   - closure: the demangled text of `"$s" + _mangledTypeName(F.self)! + "D"`.
     ///   - isConcreteContext: whether the type that the function is a member of is known not to be generic, which no text says.
     ///     Only then may a closure leave out `Self.Type`.
-    public func match(
+    package func match(
         closure text: String, _ facts: FunctionFacts, isConcreteContext: Bool = false
     ) throws(SignatureError) -> SignatureMatch {
         func refused(_ reason: SymbolRefusal.Reason) -> SignatureError {

@@ -140,5 +140,5 @@ struct TypeSpelling {
 
 extension SwiftType: CustomStringConvertible {
     /// With every module: `Swift.Int`.
-    public var description: String { TypeSpelling.full.text(self) }
+    package var description: String { TypeSpelling.full.text(self) }
 }

@@ -3,8 +3,8 @@
 /// Read from the symbol and from what the runtime's demangler makes of it. The symbol leaves out: `mutating`, `consuming` and
 /// `nonmutating`; whether a getter throws or is async; the actor a function is isolated to; `nonisolated(nonsending)`,
 /// which adds a hidden parameter; and `sending`.
-public struct SwiftSignature: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+package struct SwiftSignature: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         /// A free function, or a method.
         case function
         /// `infix`, `prefix` or `postfix`.
@@ -21,18 +21,18 @@ public struct SwiftSignature: Hashable, Sendable {
     }
 
     /// The type that a function is a member of.
-    public struct Context: Hashable, Sendable {
-        public enum Kind: Hashable, Sendable {
+    package struct Context: Hashable, Sendable {
+        package enum Kind: Hashable, Sendable {
             case structure
             case enumeration
             /// Or an actor, which is one.
             case classType
             case protocolType
         }
-        public var type: SwiftType
-        public var kind: Kind
+        package var type: SwiftType
+        package var kind: Kind
         /// Mangled, without `$s` and without generic arguments: what `_typeByName` takes.
-        public var mangled: String
+        package var mangled: String
 
         /// - Returns: whether they are the type's: those of a protocol are its Self, those of a nested type may be the outer one's.
         fileprivate mutating func bind(_ arguments: [SwiftType]) -> Bool {
@@ -45,24 +45,24 @@ public struct SwiftSignature: Hashable, Sendable {
         }
     }
 
-    public var mangled: String
+    package var mangled: String
     /// The demangled text.
-    public var text: String
-    public var kind: Kind
-    public var isStatic: Bool
+    package var text: String
+    package var kind: Kind
+    package var isStatic: Bool
     /// Nil for free functions and globals.
-    public var context: Context?
-    public var module: String
+    package var context: Context?
+    package var module: String
     /// Without its module and type: `price`, `+`, `total`, `init`, `subscript`.
-    public var name: String
+    package var name: String
     /// Parameters in the symbol's order, effects and result. Of a getter the indices and the value; of a setter the new
     /// value, then the indices.
-    public var function: SwiftType.Function
+    package var function: SwiftType.Function
     /// The marks of its parameters.
     let escapeMarks: [EscapeMarks]
 
     /// - Parameter demangle: the runtime's demangler; nil for what is not mangled.
-    public init(mangled: String, demangle: (String) -> String?) throws(SymbolRefusal) {
+    package init(mangled: String, demangle: (String) -> String?) throws(SymbolRefusal) {
         guard let text = demangle(mangled) else {
             throw SymbolRefusal(reason: .notSwift, function: mangled)
         }

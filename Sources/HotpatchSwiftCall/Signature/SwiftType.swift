@@ -1,5 +1,5 @@
 /// A type as the demangler writes it. Sugar is gone: `[T]`, `[K : V]` and `T?` are `Array`, `Dictionary` and `Optional`.
-public indirect enum SwiftType: Hashable, Sendable {
+package indirect enum SwiftType: Hashable, Sendable {
     /// A struct, enum, class, protocol or imported type, with its module first: `Swift.Int`, `Shop.Box<Swift.Int>.Line`. Also
     /// what has no module: `Any`, `Self`, `some`, and the generic parameters `A`, `B1`.
     case nominal(Nominal)
@@ -17,35 +17,35 @@ public indirect enum SwiftType: Hashable, Sendable {
     /// A generic argument that is a number: `InlineArray<4, Int>`.
     case number(String)
 
-    public struct Nominal: Hashable, Sendable {
+    package struct Nominal: Hashable, Sendable {
         /// The module of the extension that the type is declared in, if that is not its own: `(extension in Shop):Swift.String.Line`.
-        public var extensionModule: String?
-        public var components: [Component]
+        package var extensionModule: String?
+        package var components: [Component]
     }
 
-    public struct Component: Hashable, Sendable {
-        public var name: String
+    package struct Component: Hashable, Sendable {
+        package var name: String
         /// The hash of the file of a private type; the address that the runtime gives instead, for a function type's.
-        public var discriminator: String?
-        public var arguments: [SwiftType] = []
+        package var discriminator: String?
+        package var arguments: [SwiftType] = []
     }
 
-    public struct Element: Hashable, Sendable {
-        public var label: String?
-        public var type: SwiftType
+    package struct Element: Hashable, Sendable {
+        package var label: String?
+        package var type: SwiftType
     }
 
-    public struct Function: Hashable, Sendable {
+    package struct Function: Hashable, Sendable {
         /// Without `@`: `Sendable`, `Swift.MainActor`, `convention(c)`; and `nonisolated(nonsending)`.
-        public var attributes: [String] = []
-        public var parameters: [Parameter]
-        public var isAsync = false
-        public var thrown: Thrown = .nothing
-        public var sendsResult = false
-        public var result: SwiftType
+        package var attributes: [String] = []
+        package var parameters: [Parameter]
+        package var isAsync = false
+        package var thrown: Thrown = .nothing
+        package var sendsResult = false
+        package var result: SwiftType
     }
 
-    public enum Thrown: Hashable, Sendable {
+    package enum Thrown: Hashable, Sendable {
         case nothing
         /// `throws`.
         case anyError
@@ -53,32 +53,32 @@ public indirect enum SwiftType: Hashable, Sendable {
         case typed(SwiftType)
     }
 
-    public struct Parameter: Hashable, Sendable {
-        public enum Ownership: String, Hashable, Sendable {
+    package struct Parameter: Hashable, Sendable {
+        package enum Ownership: String, Hashable, Sendable {
             case byConvention = ""
             case `inout` = "inout "
             case owned = "__owned "
             case shared = "__shared "
         }
 
-        public var label: String?
-        public var ownership = Ownership.byConvention
-        public var isIsolated = false
-        public var isSending = false
+        package var label: String?
+        package var ownership = Ownership.byConvention
+        package var isIsolated = false
+        package var isSending = false
         /// `T...`; the type is the `T`.
-        public var isVariadic = false
-        public var type: SwiftType
+        package var isVariadic = false
+        package var type: SwiftType
     }
 
-    public static func swift(_ name: String, _ arguments: [SwiftType] = []) -> SwiftType {
+    package static func swift(_ name: String, _ arguments: [SwiftType] = []) -> SwiftType {
         .nominal(Nominal(components: [Component(name: "Swift"), Component(name: name, arguments: arguments)]))
     }
 
-    public static let any = SwiftType.nominal(Nominal(components: [Component(name: "Any")]))
-    public static let void = SwiftType.tuple([])
+    package static let any = SwiftType.nominal(Nominal(components: [Component(name: "Any")]))
+    package static let void = SwiftType.tuple([])
 
     /// `Any`, `Self`, `some`, `A1`: what has no module.
-    public var bareName: String? {
+    package var bareName: String? {
         guard case .nominal(let nominal) = self, nominal.components.count == 1 else { return nil }
         return nominal.components[0].name
     }

@@ -1,6 +1,6 @@
 /// Why a closure cannot stand for a function, whatever the closure's type: what the symbol is.
-public struct SymbolRefusal: Error, Hashable, Sendable {
-    public enum Reason: Hashable, Sendable {
+package struct SymbolRefusal: Error, Hashable, Sendable {
+    package enum Reason: Hashable, Sendable {
         /// Not a Swift name, or one that this process's runtime, being older than the compiler, cannot read.
         case notSwift
         /// The demangled name says something that is not known here; the offset is in its bytes.
@@ -54,14 +54,14 @@ public struct SymbolRefusal: Error, Hashable, Sendable {
         case ambiguousMetatype
     }
 
-    public var reason: Reason
+    package var reason: Reason
     /// The symbol's readable name.
-    public var function: String
+    package var function: String
 }
 
 extension SymbolRefusal.Reason {
     /// What it is, as the end of "… cannot be replaced by a closure: ", without a full stop.
-    public var text: String {
+    package var text: String {
         switch self {
         case .notSwift: "its name is not a Swift name that this process's runtime can read"
         case .unreadable(let offset): "its readable name cannot be understood from byte \(offset) on"
@@ -109,7 +109,7 @@ extension SymbolRefusal.Reason {
     }
 
     /// What to do instead: one sentence.
-    public var advice: String {
+    package var advice: String {
         let symbols = "replace it by a function of the same signature: Patch.replace(symbol:withSymbol:)"
         switch self {
         case .notSwift: return "If it is a C function, pass a closure of @convention(c) type; or \(symbols)."
@@ -150,5 +150,5 @@ extension SymbolRefusal.Reason {
 }
 
 extension SymbolRefusal: CustomStringConvertible {
-    public var description: String { "\(function) cannot be replaced by a closure: \(reason.text). \(reason.advice)" }
+    package var description: String { "\(function) cannot be replaced by a closure: \(reason.text). \(reason.advice)" }
 }

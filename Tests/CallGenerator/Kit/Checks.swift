@@ -3,7 +3,6 @@
 import Glibc
 import Hotpatch
 import Malloc
-import HotpatchSwiftCall
 import Target
 
 /// What has been found of one signature; printed after it.
@@ -210,13 +209,8 @@ func kind(of error: any Error) -> String {
     }
     guard let error = error as? PatchError else { return name(error) }
     // What it tells of is no part of what clients see.
-    switch Mirror(reflecting: error).descendant("cause", "some") {
-    case let error as SignatureError:
-        guard case .refused(let refusal) = error else { return name(error) }
-        return name(refusal.reason)
-    case let reason?: return name(reason)
-    case nil: return error.code.rawValue
-    }
+    guard let cause = Mirror(reflecting: error).descendant("cause", "some") else { return error.code.rawValue }
+    return name(Mirror(reflecting: cause).descendant("refused", "reason") ?? cause)
 }
 
 /// Has the main thread run all tasks where `ONE_THREAD` is set: for an emulator on which libdispatch's threads, which block all signals,
