@@ -9,18 +9,18 @@ import HotpatchSymbols
 /// Its strong, default-visible functions that were written in its source replace the target's functions of the same mangled name. Weak
 /// definitions (inline functions, template instantiations), and what the Swift compiler makes of types, do so only when named. A symbol
 /// `hotpatch.replace.NAME` replaces NAME, and a variable `hotpatch.original.NAME` receives the original: see `hotpatch.h`.
-public struct PatchLibrary: Sendable {
-    public let path: String
-    public let image: ElfImage
+package struct PatchLibrary: Sendable {
+    package let path: String
+    package let image: ElfImage
     /// Build-id in hexadecimal, or empty where it has none.
-    public let digest: String
+    package let digest: String
     /// What it exports, but for the functions that the loader or a patcher runs.
     package let functions: [ElfSymbol]
     /// The variables that receive originals, by the names of the target's functions.
     package let originals: [String: ElfSymbol]
     /// Link-time addresses of `hotpatch_on_apply` and `hotpatch_on_revert`, or nil.
-    public let onApply: UInt64?
-    public let onRevert: UInt64?
+    package let onApply: UInt64?
+    package let onRevert: UInt64?
 
     private static let replacePrefix = "hotpatch.replace."
     private static let originalPrefix = "hotpatch.original."
@@ -30,7 +30,7 @@ public struct PatchLibrary: Sendable {
 
     /// - Parameter time: for reading what the dynamic linker will read.
     /// - Throws: `PatchError` where it is not a shared library for this architecture, or one that the dynamic linker would trip over.
-    public init(
+    package init(
         image: ElfImage, path: String, architecture: Architecture, time: ReadingTime = ReadingTime()
     ) throws(PatchError) {
         guard image.fileType == 3 else {  // ET_DYN
@@ -84,7 +84,7 @@ public struct PatchLibrary: Sendable {
     }
 
     /// What the user should know before it is loaded into a process.
-    public func notes(in index: SymbolIndex) -> [String] {
+    package func notes(in index: SymbolIndex) -> [String] {
         let runtime = "libswiftCore.so"
         let isLoaded = index.images.contains { $0.name == runtime }
         guard image.needed.contains(runtime), !isLoaded, index.exportedAddress(of: "swift_retain", in: nil) == nil,

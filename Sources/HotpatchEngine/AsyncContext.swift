@@ -4,11 +4,11 @@ import HotpatchSymbols
 /// function they name needs, whatever runs in its place. What needs more is entered through a thunk, which allocates it.
 public struct AsyncContext: Sendable, Hashable {
     /// The size of the function's own, in bytes; nil where it has no record, as a function that is not async.
-    public var own: Int?
+    package var own: Int?
     /// The size of the one that its replacement needs.
-    public var replacement: Int?
+    package var replacement: Int?
 
-    public init(own: Int?, replacement: Int?) {
+    package init(own: Int?, replacement: Int?) {
         self.own = own
         self.replacement = replacement
     }
@@ -16,8 +16,8 @@ public struct AsyncContext: Sendable, Hashable {
     /// More than callers allocate, and how to get it.
     public struct Larger: Sendable, Hashable {
         /// In bytes.
-        public var size: Int
-        public var allocator: TaskAllocator
+        package var size: Int
+        package var allocator: TaskAllocator
     }
 
     /// - Parameters:
@@ -26,7 +26,7 @@ public struct AsyncContext: Sendable, Hashable {
     /// - Returns: the context that a thunk allocates; nil where callers allocate enough, and for functions that are not async.
     /// - Throws: `PatchError` (`asyncContext`) where the replacement needs more and the process has no function known to allocate it, where
     ///   only one of the two is async, and where a name says so and no record tells the size.
-    public func larger(
+    package func larger(
         for function: FunctionSymbol, by name: String, in index: SymbolIndex
     ) throws(PatchError) -> Larger? {
         switch (own, replacement) {

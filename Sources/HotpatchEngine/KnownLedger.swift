@@ -7,11 +7,11 @@ import HotpatchProcFS
 /// Every commit compares the ledger's generation, and counts it up. So after a commit that was made from a state, the ledger is that state,
 /// with what the commit has appended and the patches that it has reverted, exactly if the generation is one more; without a commit, if it
 /// is the same. Where another patcher has committed, where a commit failed, and where a new edition was laid down, all is read anew.
-public final class KnownLedger {
+package final class KnownLedger {
     /// What was read, and the patches that a commit made from it has reverted; nil where none was made.
     private var known: (state: LedgerState, reverted: [UInt32]?)?
 
-    public init() {}
+    package init() {}
 
     func read(_ map: ProcessMap, memory: any MemoryReader) throws -> LedgerState {
         // Taken out, so that it is changed in place, and gone where that fails.

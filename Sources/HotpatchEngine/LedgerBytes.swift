@@ -114,11 +114,11 @@ struct LedgerReader {
 }
 
 /// A ledger that cannot be read.
-public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
     case malformed(String)
     case version(UInt32)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .malformed(let what):
             "the patch ledger is damaged: \(what). Nothing was changed. Restart the process to get rid of its patches."

@@ -15,7 +15,7 @@ extension LedgerState {
     ///   - state: reads the ledger that lies in such mappings.
     /// - Returns: the ledger, and the mappings that it was found in.
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read, and what `map` throws.
-    public static func read(
+    package static func read(
         of map: () throws -> ProcessMap, memory: any MemoryReader, until isOutOfTime: () -> Bool,
         _ state: (ProcessMap) throws -> LedgerState
     ) throws -> (map: ProcessMap, state: LedgerState) {
@@ -41,7 +41,7 @@ extension LedgerState {
 }
 
 extension LedgerState {
-    public static func read(
+    package static func read(
         of map: () throws -> ProcessMap, memory: any MemoryReader, until isOutOfTime: () -> Bool
     ) throws -> (map: ProcessMap, state: LedgerState) {
         try read(of: map, memory: memory, until: isOutOfTime) { try LedgerState(of: $0, memory: memory) }

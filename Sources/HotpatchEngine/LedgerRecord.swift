@@ -3,25 +3,25 @@ import HotpatchPlan
 
 /// Memory that was reserved for patches: r-x code, r-- constants and rw- data, one behind the other.
 public struct SegmentRecord: Hashable, Sendable {
-    public var kind: Kind
-    public var address: Address
+    package var kind: Kind
+    package var address: Address
     /// In bytes, multiples of the page size.
     public var codeSize: Int
-    public var constantsSize: Int
-    public var dataSize: Int
+    package var constantsSize: Int
+    package var dataSize: Int
     /// The ledger's generation after the commit that made the segment reachable.
-    public var generation: UInt64
+    package var generation: UInt64
     /// The number of the patch it was made for; 0 where it serves all.
-    public var owner: UInt32
+    package var owner: UInt32
 
-    public enum Kind: UInt8, Hashable, Sendable {
+    package enum Kind: UInt8, Hashable, Sendable {
         /// A pool of stubs and thunks, and of the words that stubs jump through.
         case stubs = 1
         /// Code that was linked into the process, and what belongs to it.
         case linked = 2
     }
 
-    public init(
+    package init(
         kind: Kind = .stubs, address: Address, codeSize: Int, constantsSize: Int = 0, dataSize: Int,
         generation: UInt64 = 0, owner: UInt32 = 0
     ) {
@@ -34,45 +34,48 @@ public struct SegmentRecord: Hashable, Sendable {
         self.owner = owner
     }
 
+    /// Where code lies, readable and executable.
     public var code: Range<Address> { address..<address + codeSize }
-    public var constants: Range<Address> { code.upperBound..<code.upperBound + constantsSize }
+    package var constants: Range<Address> { code.upperBound..<code.upperBound + constantsSize }
+    /// Where what code writes lies: its slots, and variables of objects.
     public var data: Range<Address> { constants.upperBound..<constants.upperBound + dataSize }
-    public var range: Range<Address> { address..<data.upperBound }
+    package var range: Range<Address> { address..<data.upperBound }
 }
 
 /// A function whose entry has been, or is, overwritten. Written once a function: its stub serves every later patch.
 public struct SiteRecord: Hashable, Sendable {
-    public var id: UInt32
-    public var machine: UInt16
-    public var entry: Address
-    public var patchAddress: Address
+    package var id: UInt32
+    package var machine: UInt16
+    package var entry: Address
+    package var patchAddress: Address
     /// The bytes of the function, and the detour; as many of either.
-    public var original: [UInt8]
-    public var detour: [UInt8]
+    package var original: [UInt8]
+    package var detour: [UInt8]
+    /// The moved prologue and the jump back.
     public var stub: Range<Address>
     /// What calling the original runs.
     public var originalAddress: Address
     /// The word that says where the detour leads.
-    public var slot: Address
+    package var slot: Address
     /// Offsets from the entry, and from the stub, of the same instructions.
-    public var moved: [PCPair]
+    package var moved: [PCPair]
     /// Mangled.
-    public var name: String
-    public var imagePath: String
+    package var name: String
+    package var imagePath: String
 }
 
 /// A word or a range of data that has been, or is, overwritten.
-public struct DataRecord: Hashable, Sendable {
-    public var id: UInt32
-    public var kind: Kind
-    public var address: Address
+package struct DataRecord: Hashable, Sendable {
+    package var id: UInt32
+    package var kind: Kind
+    package var address: Address
     /// The bytes that stood there before any patch in force, as many as each of these writes.
-    public var original: [UInt8]
+    package var original: [UInt8]
     /// Mangled: what lies there, or, of a pointer, the function that it leads to.
-    public var name: String
-    public var imagePath: String
+    package var name: String
+    package var imagePath: String
 
-    public enum Kind: UInt8, Hashable, Sendable {
+    package enum Kind: UInt8, Hashable, Sendable {
         /// Put back once no patch in force has written there.
         case value = 1
         /// A variable that holds the address of an original. It keeps that: a thread that is still inside a replacement may call
@@ -80,7 +83,7 @@ public struct DataRecord: Hashable, Sendable {
         case originalPointer = 2
     }
 
-    public var range: Range<Address> { address..<address + original.count }
+    package var range: Range<Address> { address..<address + original.count }
 
     /// More than a page has.
     static let largestSize = 1 << 16
@@ -88,12 +91,12 @@ public struct DataRecord: Hashable, Sendable {
 
 /// A thunk through which an async function is entered. Never taken back: a task may be suspended in what it has entered, and return
 /// through it at any time.
-public struct ThunkRecord: Hashable, Sendable {
-    public var range: Range<Address>
+package struct ThunkRecord: Hashable, Sendable {
+    package var range: Range<Address>
     /// Where it leads: what a member whose replacement is the thunk is about.
-    public var replacement: Address
+    package var replacement: Address
     /// In bytes.
-    public var contextSize: UInt32
+    package var contextSize: UInt32
 
     init(range: Range<Address>, replacement: Address, contextSize: UInt32) {
         self.range = range
@@ -108,14 +111,14 @@ public struct ThunkRecord: Hashable, Sendable {
 }
 
 /// Where something of a name lies that was placed in the process, for code that is placed later: there is one of each.
-public struct IdentityRecord: Hashable, Sendable {
+package struct IdentityRecord: Hashable, Sendable {
     /// Mangled.
-    public var name: String
-    public var address: Address
+    package var name: String
+    package var address: Address
     /// The number of the patch that has placed it.
-    public var owner: UInt32
+    package var owner: UInt32
 
-    public init(name: String, address: Address, owner: UInt32) {
+    package init(name: String, address: Address, owner: UInt32) {
         self.name = name
         self.address = address
         self.owner = owner
@@ -123,25 +126,25 @@ public struct IdentityRecord: Hashable, Sendable {
 }
 
 /// How code that was linked into the process can be taken away again.
-public struct DisposalRecord: Hashable, Sendable {
+package struct DisposalRecord: Hashable, Sendable {
     /// The number of the patch that has brought it.
-    public var owner: UInt32
+    package var owner: UInt32
     /// Nothing leads into it any more, and its segment may be gone.
-    public var isDisposedOf = false
-    public var disposal: Disposal
+    package var isDisposedOf = false
+    package var disposal: Disposal
 }
 
 /// How code can be taken away again that no function in force is part of.
-public struct Disposal: Hashable, Sendable {
+package struct Disposal: Hashable, Sendable {
     /// Why it has to stay for good; empty where it has not.
-    public var obstacle: String
+    package var obstacle: String
     /// Whether constants or data of the same patch lead to it.
-    public var isReachedByData: Bool
+    package var isReachedByData: Bool
     /// A function to call before, with one argument: it makes the unwinder forget the code's tables. Null where it does not know any.
-    public var deregister: Address
-    public var tables: Address
+    package var deregister: Address
+    package var tables: Address
 
-    public init(
+    package init(
         obstacle: String = "", isReachedByData: Bool = false, deregister: Address = .null, tables: Address = .null
     ) {
         self.obstacle = obstacle
@@ -153,35 +156,41 @@ public struct Disposal: Hashable, Sendable {
 
 /// A set of functions and data replaced together, and the state of that.
 public struct PatchRecord: Hashable, Sendable {
-    public var id: UInt32
-    public var state: State
-    public var origin: Origin
+    package var id: UInt32
+    package var state: State
+    package var origin: Origin
     /// Nanoseconds since 1970, UTC.
-    public var time: UInt64
+    package var time: UInt64
     /// The library or object, or empty.
-    public var source: String
+    package var source: String
     /// Build-id or digest of it, in hexadecimal, or empty.
-    public var digest: String
+    package var digest: String
     /// What dlopen returned for it in the target, 0 if nothing.
-    public var handle: UInt64
+    package var handle: UInt64
     /// A function of the library to run once it is reverted, or null.
-    public var onRevert: Address
-    public var members: [Member]
-    public var stores: [Store] = []
+    package var onRevert: Address
+    package var members: [Member]
+    package var stores: [Store] = []
 
-    public enum State: UInt64, Sendable {
+    package enum State: UInt64, Sendable {
         case applying = 1
         case applied = 2
         case reverting = 3
         case reverted = 4
     }
 
+    /// Who has made a patch.
     public struct Origin: Hashable, Sendable {
         /// From code, or by the command.
-        public var fromOutside: Bool
-        public var pid: Int32
-        public var uid: UInt32
+        package var fromOutside: Bool
+        package var pid: Int32
+        package var uid: UInt32
 
+        /// Makes the origin.
+        /// - Parameters:
+        ///   - fromOutside: made by another process.
+        ///   - pid: the number of the process that has made it.
+        ///   - uid: the user it ran for.
         public init(fromOutside: Bool, pid: Int32, uid: UInt32) {
             self.fromOutside = fromOutside
             self.pid = pid
@@ -189,19 +198,19 @@ public struct PatchRecord: Hashable, Sendable {
         }
     }
 
-    public struct Member: Hashable, Sendable {
-        public var site: UInt32
+    package struct Member: Hashable, Sendable {
+        package var site: UInt32
         /// Where the function's entry leads: the replacement, or the thunk through which it is entered.
-        public var replacement: Address
-        public var replacementName: String
+        package var replacement: Address
+        package var replacementName: String
     }
     /// What a patch has written to a location of data.
-    public struct Store: Hashable, Sendable {
+    package struct Store: Hashable, Sendable {
         /// The number of the location.
-        public var location: UInt32
-        public var bytes: [UInt8]
+        package var location: UInt32
+        package var bytes: [UInt8]
 
-        public init(location: UInt32, bytes: [UInt8]) {
+        package init(location: UInt32, bytes: [UInt8]) {
             self.location = location
             self.bytes = bytes
         }

@@ -4,7 +4,7 @@ import HotpatchProcFS
 extension LedgerState {
     /// Reads the ledger of a process; empty where it has none.
     /// - Throws: `LedgerError` where it is damaged, `MemoryError` where it cannot be read.
-    public init(of map: ProcessMap, memory: any MemoryReader) throws {
+    package init(of map: ProcessMap, memory: any MemoryReader) throws {
         try self.init(Ledger.layout(of: map, memory: memory), memory: memory)
     }
 

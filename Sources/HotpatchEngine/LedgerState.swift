@@ -5,16 +5,16 @@ import HotpatchSymbols
 /// The ledger, read: what is patched, and where there is room for more.
 public struct LedgerState: Sendable {
     /// A record's patch, and where its state word lies.
-    public struct Entry: Hashable, Sendable {
-        public var record: PatchRecord
+    package struct Entry: Hashable, Sendable {
+        package var record: PatchRecord
         var stateAddress: Address
     }
 
-    public internal(set) var segments: [SegmentRecord] = []
+    package internal(set) var segments: [SegmentRecord] = []
     /// Numbered 1, 2, … in this order.
     public internal(set) var sites: [SiteRecord] = []
     /// Likewise.
-    public internal(set) var data: [DataRecord] = []
+    package internal(set) var data: [DataRecord] = []
     var thunks: [ThunkRecord] = []
     var identities: [IdentityRecord] = []
     /// Numbers of patches that segments were made for.
@@ -22,9 +22,9 @@ public struct LedgerState: Sendable {
     /// By the number of the patch whose code they are about.
     var disposals: [UInt32: DisposalRecord] = [:]
     /// Oldest first.
-    public internal(set) var patches: [Entry] = []
+    package internal(set) var patches: [Entry] = []
     /// Records that only a newer version of the patcher knows.
-    public internal(set) var unknownRecords = 0
+    package internal(set) var unknownRecords = 0
     var layout = Ledger.Layout()
     /// It has read the records so far, and goes on behind them.
     var decoder = LedgerDecoder(isNewer: false)
@@ -75,29 +75,29 @@ public struct LedgerState: Sendable {
         var texts: [Int]
     }
 
-    public init() {}
+    package init() {}
 
     /// Whether a mapping holds the ledger, or a part of it.
-    public static func isLedger(_ region: Region) -> Bool { region.path.hasPrefix(Ledger.mappingName) }
+    package static func isLedger(_ region: Region) -> Bool { region.path.hasPrefix(Ledger.mappingName) }
 
     /// Patches that were made and reverted, and are no longer in the ledger.
-    public var forgotten: Int { Int(nextPatch) - 1 - patches.count }
+    package var forgotten: Int { Int(nextPatch) - 1 - patches.count }
 
     /// Pools of stubs.
     public var pools: [SegmentRecord] { segments.filter { $0.kind == .stubs } }
 
     /// The memory that was reserved for a patch alone: code that it linked into the process, and what belongs to that. It stays when the
     /// patch is reverted.
-    public func segments(of patch: UInt32) -> [SegmentRecord] { segments.filter { $0.owner == patch && patch != 0 } }
+    package func segments(of patch: UInt32) -> [SegmentRecord] { segments.filter { $0.owner == patch && patch != 0 } }
 
     /// The numbers of the patches that segments were made for, ascending.
-    public var linkedOwners: [UInt32] { owners.sorted() }
+    package var linkedOwners: [UInt32] { owners.sorted() }
 
     /// Whether a patch has linked something into the process.
     func hasLinked(_ patch: UInt32) -> Bool { owners.contains(patch) }
 
     /// What is known of how a patch's code can be taken away; nil where it has brought none, or an older version has placed it.
-    public func disposal(of patch: UInt32) -> DisposalRecord? { disposals[patch] }
+    package func disposal(of patch: UInt32) -> DisposalRecord? { disposals[patch] }
 
     /// Whether the next record may be of one: the ledger was begun by a version that knows them, or will be.
     var takesDisposals: Bool {
@@ -106,7 +106,7 @@ public struct LedgerState: Sendable {
 
     /// How many newer linked objects are in force on each function and each value that a patch in force changes, at the least. What else
     /// lies there does not count: it may go at any time, and what is below it is to be there then.
-    public func depth(of patch: PatchRecord) -> Int {
+    package func depth(of patch: PatchRecord) -> Int {
         let depths =
             patch.members.map { siteLayers.count(on: $0.site, above: patch.id, where: hasLinked) }
             + patch.stores.map { dataLayers.count(on: $0.location, above: patch.id, where: hasLinked) }
@@ -115,7 +115,7 @@ public struct LedgerState: Sendable {
 
     /// Where something of a name lies that was placed in the process: the newest of those whose patch is in force. Where there is none, the
     /// newest of a patch that is reverted, if a later one is in force: its code may refer there.
-    public func identity(_ name: String) -> Address? {
+    package func identity(_ name: String) -> Address? {
         guard let known = identitiesByName[name]?.map({ identities[$0] }) else { return nil }
         if let last = known.last(where: { $0.owner == 0 || isInForce($0.owner) }) { return last.address }
         let newest = patches.last { $0.record.isInForce }?.record.id ?? 0
@@ -125,7 +125,7 @@ public struct LedgerState: Sendable {
     private func isInForce(_ patch: UInt32) -> Bool { entry(patch)?.record.isInForce == true }
 
     /// - Parameter id: of a record of this ledger.
-    public func data(_ id: UInt32) -> DataRecord { data[Int(id) - 1] }
+    package func data(_ id: UInt32) -> DataRecord { data[Int(id) - 1] }
 
     /// The newest patch in force on a location of data, of those that satisfy `isWanted`.
     func layer(ofData id: UInt32, where isWanted: (DataLayer) -> Bool = { _ in true }) -> DataLayer? {
@@ -149,7 +149,7 @@ public struct LedgerState: Sendable {
     }
 
     /// Whether bytes found at a location of data were written there by a patch.
-    public func isStored(_ found: [UInt8], at location: DataRecord) -> Bool {
+    package func isStored(_ found: [UInt8], at location: DataRecord) -> Bool {
         // Also of a patch that is not in force: a patcher may have died halfway.
         stored[Int(location.id) - 1].contains(found)
     }
@@ -163,15 +163,15 @@ public struct LedgerState: Sendable {
     /// Whether a commit is under way, or was when its patcher died.
     var isUnfinished: Bool { patches.contains { $0.record.state == .applying || $0.record.state == .reverting } }
 
-    public func patch(_ id: UInt32) -> PatchRecord? { entry(id)?.record }
+    package func patch(_ id: UInt32) -> PatchRecord? { entry(id)?.record }
 
     func entry(_ id: UInt32) -> Entry? { patchIndex[id].map { patches[$0] } }
 
     /// The site of a function, if it was ever patched.
-    public func site(entry: Address) -> SiteRecord? { siteByEntry[entry].map { site($0) } }
+    package func site(entry: Address) -> SiteRecord? { siteByEntry[entry].map { site($0) } }
 
     /// - Parameter id: of a record of this ledger.
-    public func site(_ id: UInt32) -> SiteRecord { sites[Int(id) - 1] }
+    package func site(_ id: UInt32) -> SiteRecord { sites[Int(id) - 1] }
 
     /// The newest patch in force on a site, of those that satisfy `isWanted`; the newest of all is the one that runs.
     func layer(of site: UInt32, where isWanted: (Layer) -> Bool = { _ in true }) -> Layer? {
@@ -179,24 +179,24 @@ public struct LedgerState: Sendable {
     }
 
     /// Whether bytes found at a site's entry are a jump that this engine has written there.
-    public func isJump(_ found: [UInt8], of site: SiteRecord) -> Bool {
+    package func isJump(_ found: [UInt8], of site: SiteRecord) -> Bool {
         if found == site.detour { return true }
         // Also of a patch that is not in force: a patcher that died halfway has left its jump.
         return replacements[Int(site.id) - 1].contains { site.entry(for: $0) == found }
     }
 
     /// Whether bytes found at a site's entry, and the word found in its slot, lead to a replacement.
-    public func leads(_ found: [UInt8], slot: Address?, of site: SiteRecord, to replacement: Address) -> Bool {
+    package func leads(_ found: [UInt8], slot: Address?, of site: SiteRecord, to replacement: Address) -> Bool {
         found == site.entry(for: replacement) && (found != site.detour || slot == replacement)
     }
 
     /// What runs instead of a function, if anything does.
-    public func replacement(for entry: Address) -> (address: Address, name: String)? {
+    package func replacement(for entry: Address) -> (address: Address, name: String)? {
         site(entry: entry).flatMap { layer(of: $0.id) }.map { (destination(of: $0.replacement), $0.name) }
     }
 
     /// The code that replaces a member's function, also where a thunk leads to it.
-    public func code(of member: PatchRecord.Member) -> Address { destination(of: member.replacement) }
+    package func code(of member: PatchRecord.Member) -> Address { destination(of: member.replacement) }
 
     func destination(of address: Address) -> Address { thunkByAddress[address]?.replacement ?? address }
 
@@ -207,7 +207,7 @@ public struct LedgerState: Sendable {
 
     var nextSite: UInt32 { UInt32(sites.count) + 1 }
     var nextData: UInt32 { UInt32(data.count) + 1 }
-    public var nextPatch: UInt32 { (patches.last?.record.id ?? 0) + 1 }
+    package var nextPatch: UInt32 { (patches.last?.record.id ?? 0) + 1 }
 }
 
 /// What a patch has laid on a location.

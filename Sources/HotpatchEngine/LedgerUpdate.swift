@@ -19,9 +19,9 @@ struct LedgerUpdate {
 extension Target {
     /// From outside, pages could only be given back by the process itself, and whoever asks it for that may die before it has done so:
     /// when the next edition lies there, it would be emptied. So they wait for that edition.
-    public var givesMemoryBack: Bool { false }
+    package var givesMemoryBack: Bool { false }
 
-    public func giveBack(_: Range<Address>, then _: UInt64) {}
+    package func giveBack(_: Range<Address>, then _: UInt64) {}
 }
 
 extension PatchEngine {

@@ -1,7 +1,7 @@
 import HotpatchSymbols
 
 /// Tells the functions of this engine, which must not be patched while they patch.
-public struct OwnCode: Sendable {
+package struct OwnCode: Sendable {
     /// What the Swift modules' symbols begin with, and the C ones'.
     private static let prefixes = [
         "$s8Hotpatch", "$s19HotpatchLocalTarget", "$s14HotpatchEngine", "$s12HotpatchPlan", "$s15HotpatchSymbols",
@@ -12,13 +12,13 @@ public struct OwnCode: Sendable {
     private let images: Set<String>
 
     /// An image holds the engine where it defines `hp_commit`: a program may have modules of the same names.
-    public init(index: SymbolIndex) {
+    package init(index: SymbolIndex) {
         // By its very name: no others are demangled to find that there is none.
         images = Set(
             index.images.filter { !index.linkableSymbols(named: "hp_commit", in: $0).isEmpty }.map(\.path))
     }
 
-    public func contains(_ function: FunctionSymbol) -> Bool {
+    package func contains(_ function: FunctionSymbol) -> Bool {
         images.contains(function.image.path) && Self.prefixes.contains { function.name.hasPrefix($0) }
     }
 }

@@ -3,15 +3,15 @@ import HotpatchPlan
 import HotpatchProcFS
 
 /// Code to be searched for: whether any word of a process leads into it.
-public struct SearchedCode: Hashable, Sendable {
+package struct SearchedCode: Hashable, Sendable {
     /// What no word is to lead into.
-    public var ranges: [Range<Address>]
+    package var ranges: [Range<Address>]
     /// Memory whose words do not count: it is the code's own.
-    public var ignored: [Range<Address>]
+    package var ignored: [Range<Address>]
     /// Tables that the unwinder has of it, and that its own words about it are known by; null where it has none.
-    public var tables: Address
+    package var tables: Address
 
-    public init(ranges: [Range<Address>], ignored: [Range<Address>] = [], tables: Address = .null) {
+    package init(ranges: [Range<Address>], ignored: [Range<Address>] = [], tables: Address = .null) {
         self.ranges = ranges
         self.ignored = ignored
         self.tables = tables
@@ -19,37 +19,37 @@ public struct SearchedCode: Hashable, Sendable {
 }
 
 /// Some of the code that a commit was to dispose of is led into. Nothing was changed.
-public struct CodeIsReached: Error {
+package struct CodeIsReached: Error {
     /// By their places among what was searched for, what leads there.
-    public var found: [Int: String]
+    package var found: [Int: String]
 
-    public init(_ found: [Int: String]) { self.found = found }
+    package init(_ found: [Int: String]) { self.found = found }
 }
 
 /// Not all memory of the process could be searched, or not in the time that threads may be held. Nothing was changed.
-public struct SearchIsImpossible: Error, CustomStringConvertible {
-    public var description: String
+package struct SearchIsImpossible: Error, CustomStringConvertible {
+    package var description: String
 
-    public init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 
     /// To hold all threads until it is done would be a pause that is felt.
-    public static let tooLong = SearchIsImpossible("searching its memory takes longer than its threads may be held")
+    package static let tooLong = SearchIsImpossible("searching its memory takes longer than its threads may be held")
 }
 
 extension Target {
-    public var searchesMemory: Bool { false }
+    package var searchesMemory: Bool { false }
 
-    public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+    package func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
         throw SearchIsImpossible("a process cannot search its own memory")
     }
 }
 
 /// Code of a patch that nothing enters any more.
-public struct DeadCode: Sendable {
+package struct DeadCode: Sendable {
     /// The number of the patch.
-    public var owner: UInt32
-    public var code: [Range<Address>]
-    public var searched: SearchedCode
+    package var owner: UInt32
+    package var code: [Range<Address>]
+    package var searched: SearchedCode
     /// A patch in force, of which nothing is: it goes out of force with its code.
     var entry: LedgerState.Entry?
     var disposal: DisposalRecord
@@ -57,10 +57,10 @@ public struct DeadCode: Sendable {
 
 extension LedgerState {
     /// How many versions of a function are kept, with the running one, so that one can go back step by step. Code of older ones may be freed.
-    public static let versionsKept = 20
+    package static let versionsKept = 20
 
     /// Code that no call enters any more, and that may be taken away as soon as nothing else leads into it.
-    public var deadCode: [DeadCode] {
+    package var deadCode: [DeadCode] {
         let inForce = patches.lazy.map(\.record).filter { $0.state != .reverted }
         let entered = inForce.flatMap { patch in patch.members.map { (patch.id, self.code(of: $0)) } }
         return disposals.values.sorted { $0.owner < $1.owner }.compactMap { record in
@@ -94,17 +94,17 @@ extension SegmentRecord {
 
 extension PatchEngine {
     /// What was disposed of.
-    public struct Disposed: Sendable {
+    package struct Disposed: Sendable {
         /// The numbers of the patches whose code is gone.
-        public var patches: [UInt32] = []
+        package var patches: [UInt32] = []
         /// The size of the code.
-        public var bytes = 0
+        package var bytes = 0
         /// For how long threads were held; nil where none were.
-        public var summary: CommitSummary?
+        package var summary: CommitSummary?
         /// Why code waits that might have gone; nil where none does.
-        public var obstacle: String?
+        package var obstacle: String?
 
-        public init() {}
+        package init() {}
     }
 
     /// Takes away code that nothing enters and nothing leads into any more.
@@ -114,7 +114,7 @@ extension PatchEngine {
     /// first, then the unwinder forgets the code, and only then its memory is given back: whoever dies in between leaves code that takes
     /// memory, and nothing that leads nowhere.
     /// - Throws: only what leaves the process in doubt. Whatever else prevents it, the code waits.
-    public func disposeOfDeadCode() throws(PatchError) -> Disposed {
+    package func disposeOfDeadCode() throws(PatchError) -> Disposed {
         var result = Disposed()
         guard target.searchesMemory else { return result }
         target.beginOperation()

@@ -5,14 +5,15 @@ import HotpatchSymbols
 extension PatchEngine {
     /// What a revert did.
     public struct Reverted: Sendable {
-        public var patches: [PatchRecord]
+        package var patches: [PatchRecord]
+        /// What the commit did.
         public var summary: CommitSummary
         /// Functions that the patches wanted to be told by, and that could not be called.
-        public var problems: [String]
+        package var problems: [String]
         /// Functions whose image is gone, so that there was nothing to write.
-        public var vanished: [SiteRecord]
+        package var vanished: [SiteRecord]
         /// Likewise, locations of data.
-        public var vanishedData: [DataRecord]
+        package var vanishedData: [DataRecord]
     }
 
     /// Takes patches out of force, all or none. Where another patch of the same function remains, the newest one runs; where
@@ -38,7 +39,7 @@ extension PatchEngine {
     /// Reverts the patches that are not reverted yet and satisfy `isWanted`; nothing where there are none. Those that somebody else
     /// reverts meanwhile are none of them.
     @discardableResult
-    public func revert(
+    package func revert(
         callsBack: Bool = false, where isWanted: (PatchRecord, LedgerState) -> Bool
     ) throws(PatchError) -> Reverted? {
         try retryingOnConflict { (_, state) throws(PatchError) -> Reverted? in

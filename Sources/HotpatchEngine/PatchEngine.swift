@@ -9,7 +9,7 @@ import HotpatchSymbols
 ///
 /// Not safe for use by several threads at once; several engines, in several processes, may work on one target.
 public final class PatchEngine {
-    public let target: any Target
+    package let target: any Target
     /// The path of the target's main program: stubs keep clear of its heap.
     let program: String
     /// Whether a function is part of this engine and must not be patched.
@@ -19,7 +19,7 @@ public final class PatchEngine {
     /// What is known of the ledger, where the engine is inside the process. Likewise.
     private let knownLedger: KnownLedger
 
-    public init(
+    package init(
         target: any Target, program: String, references: ReferenceIndex = ReferenceIndex(),
         ledger: KnownLedger = KnownLedger(), isOwn: @escaping (FunctionSymbol) -> Bool = { _ in false }
     ) {
@@ -53,12 +53,12 @@ public final class PatchEngine {
     }
 
     /// Reads what the code of an image refers to, ahead of the first patch of it.
-    public func read(_ image: LoadedImage) throws(PatchError) {
+    package func read(_ image: LoadedImage) throws(PatchError) {
         try references.read(image, target.architecture, in: OriginalCode(target.memory, state: try state()))
     }
 
     /// Computes what `apply` would do. Changes nothing.
-    public func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
+    package func plan(_ request: PatchRequest) throws(PatchError) -> PlannedPatch {
         target.beginOperation()
         defer { target.endOperation() }
         let (map, state) = try look()

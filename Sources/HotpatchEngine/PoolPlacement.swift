@@ -2,7 +2,7 @@ import HotpatchMemory
 import HotpatchPlan
 
 /// Where a stub pool may lie: near the functions it serves, and where nothing else wants to grow.
-public enum PoolPlacement {
+package enum PoolPlacement {
     /// Room left for the heap above the break, and for the main stack below it, in bytes.
     static let heapRoom = 1 << 30
     static let stackRoom = 256 << 20
@@ -31,7 +31,7 @@ public enum PoolPlacement {
     ///   - program: the path of the main program.
     ///   - size: a multiple of `pageSize`.
     ///   - limit: where addresses end.
-    public static func address(
+    package static func address(
         near entry: Address, size: Int, reach: UInt64, regions: [Region], program: String, pageSize: Int,
         limit: Address
     ) -> Address? {

@@ -4,7 +4,7 @@ import HotpatchSymbols
 
 /// What the code of images says of the entries of their functions. An image is read once, however many of its functions are
 /// patched, and in however many transactions.
-public final class ReferenceIndex {
+package final class ReferenceIndex {
     private final class Entry {
         let starts: [Address]
         var added: Set<Address> = []
@@ -26,10 +26,10 @@ public final class ReferenceIndex {
     /// References to entries at most: the 118 MB of liblldb's code have 78,000 that may be some.
     private static let mostReferences = 1 << 22
 
-    public init() {}
+    package init() {}
 
     /// Forgets all other images.
-    public func keep(_ images: [LoadedImage]) {
+    package func keep(_ images: [LoadedImage]) {
         let kept = Set(images)
         entries = entries.filter { kept.contains($0.key) }
         latest = nil

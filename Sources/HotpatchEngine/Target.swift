@@ -6,7 +6,7 @@ import HotpatchSymbols
 /// The process whose functions are patched, as the engine sees it: this one (`LocalTarget`) or another (`RemoteTarget`).
 ///
 /// The engine computes; a target has the effects. Each call either does all it says or throws and leaves the process as it was.
-public protocol Target: AnyObject {
+package protocol Target: AnyObject {
     var pid: Int32 { get }
     var architecture: Architecture { get }
     /// In bytes.
@@ -74,15 +74,15 @@ public protocol Target: AnyObject {
 
 /// Other bytes stand there than a commit was planned for, and nothing was changed. What they mean the engine knows, which has planned it:
 /// the ledger has moved on, or somebody else has written into a function's entry.
-public struct CommitMismatch: Error, Hashable, Sendable {
+package struct CommitMismatch: Error, Hashable, Sendable {
     /// The address of the write.
-    public var address: Address
+    package var address: Address
     /// Where in it the bytes below stand: of a long one they are what differs first.
-    public var offset: Int
-    public var expected: [UInt8]
-    public var found: [UInt8]
+    package var offset: Int
+    package var expected: [UInt8]
+    package var found: [UInt8]
 
-    public init(address: Address, offset: Int, expected: [UInt8], found: [UInt8]) {
+    package init(address: Address, offset: Int, expected: [UInt8], found: [UInt8]) {
         self.address = address
         self.offset = offset
         self.expected = expected
@@ -93,7 +93,7 @@ public struct CommitMismatch: Error, Hashable, Sendable {
     ///   - write: its address.
     ///   - expected: all its bytes, and
     ///   - found: as many.
-    public init(write: Address, expected: [UInt8], found: [UInt8]) {
+    package init(write: Address, expected: [UInt8], found: [UInt8]) {
         let first = zip(expected, found).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
         let offset = first / Self.shown * Self.shown
         self.init(
@@ -107,18 +107,18 @@ public struct CommitMismatch: Error, Hashable, Sendable {
 /// What a commit did.
 public struct CommitSummary: Sendable, Hashable {
     /// Threads parked or stopped.
-    public var heldThreads: Int
+    package var heldThreads: Int
     /// Those of them that were found inside an entry and moved to the same instruction in the stub.
-    public var movedThreads: Int
+    package var movedThreads: Int
     /// System calls that would have failed with EINTR and were restarted.
-    public var restartedCalls: Int
+    package var restartedCalls: Int
     /// System calls that have failed with EINTR although no signal was meant for the program, where the kernel lets nobody mend
     /// them (arm64).
-    public var interruptedCalls: Int
+    package var interruptedCalls: Int
     /// In nanoseconds.
     package var pauseNanoseconds: UInt64
     /// How often all threads were held: more than once where not all could be held in time, or one was in the way.
-    public var holds: Int
+    package var holds: Int
     /// In nanoseconds.
     package var totalNanoseconds: UInt64
 

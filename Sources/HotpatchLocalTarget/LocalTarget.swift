@@ -46,21 +46,23 @@ public final class LocalTarget: Target {
         }
     }
 
-    public var options: Options
-    public let architecture: Architecture
-    public var pageSize: Int { options.pageSize }
+    package var options: Options
+    package let architecture: Architecture
+    package var pageSize: Int { options.pageSize }
     private let reader = LocalMemory()
 
+    /// Makes the target that this process is to its own engine.
+    /// - Parameter options: the times after which an operation gives up.
     public init(options: Options = Options()) {
         self.options = options
         architecture = .current
     }
 
     /// Asked anew each time: after fork it is another.
-    public var pid: Int32 { linux_getpid() }
-    public var memory: any MemoryReader { reader }
+    package var pid: Int32 { linux_getpid() }
+    package var memory: any MemoryReader { reader }
 
-    public var hasShadowStack: Bool {
+    package var hasShadowStack: Bool {
         (try? ProcStatus(ofProcess: pid))?.hasShadowStack ?? false
     }
 
@@ -69,27 +71,27 @@ public final class LocalTarget: Target {
     /// Begun and not ended, one inside the other.
     private var operations = 0
 
-    public func beginOperation() {
+    package func beginOperation() {
         if operations == 0 { restartTime() }
         operations += 1
     }
 
-    public func endOperation() { operations = max(0, operations - 1) }
+    package func endOperation() { operations = max(0, operations - 1) }
 
     private func restartTime() { end = linux_monotonic_time() + UInt64(options.timeout.nanoseconds) }
 
-    public var isOutOfTime: Bool { linux_monotonic_time() >= end }
-    public var committer: UInt64 { UInt64(linux_gettid()) }
-    public func hasThread(_ id: UInt64) -> Bool { id == committer }
+    package var isOutOfTime: Bool { linux_monotonic_time() >= end }
+    package var committer: UInt64 { UInt64(linux_gettid()) }
+    package func hasThread(_ id: UInt64) -> Bool { id == committer }
 
-    public func processMap() throws -> ProcessMap {
+    package func processMap() throws -> ProcessMap {
         let map = try ProcessMap(pid: pid)
         // What the emulator has mapped for itself is taken too, and not in the map that it shows.
         guard Emulation.isActive, let all = Emulation.wholeMap() else { return map }
         return map.occupied(by: all)
     }
 
-    public func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
+    package func map(_ range: Range<Address>, _ kind: MemoryKind) throws {
         let (address, size) = (range.lowerBound, range.upperBound - range.lowerBound)
         switch hp_map_at(address.rawValue, size, kind.flat) {
         case 0: return
@@ -101,13 +103,13 @@ public final class LocalTarget: Target {
         }
     }
 
-    public func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
+    package func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
         let code = hp_fill(address.rawValue, bytes, bytes.count, kind.flat, pageSize)
         guard code == 0 else { throw MemoryError(address: address, count: bytes.count, code: code) }
     }
 
     /// On the calling thread.
-    public func call(_ call: Call, isCleanup: Bool) throws -> UInt64 {
+    package func call(_ call: Call, isCleanup: Bool) throws -> UInt64 {
         beginOperation()
         defer { endOperation() }
         if !isCleanup, isOutOfTime {
@@ -122,7 +124,7 @@ public final class LocalTarget: Target {
         return unsafeBitCast(code, to: Function.self)(words[0], words[1], words[2], words[3], words[4], words[5])
     }
 
-    public func mapLedger(size: Int, at requested: Address?) throws -> Address {
+    package func mapLedger(size: Int, at requested: Address?) throws -> Address {
         var code: Int32 = 0
         let address = hp_map_ledger(requested?.rawValue ?? 0, size, &code)
         if let requested, address == 0, code == EEXIST { throw PatchError.addressTaken(requested) }
@@ -136,19 +138,19 @@ public final class LocalTarget: Target {
         return Address(address)
     }
 
-    public func unmap(_ range: Range<Address>) {
+    package func unmap(_ range: Range<Address>) {
         _ = linux_munmap(range.lowerBound.pointer, range.upperBound - range.lowerBound)
     }
 
-    public var givesMemoryBack: Bool { true }
+    package var givesMemoryBack: Bool { true }
 
-    public func giveBack(_ range: Range<Address>, then word: UInt64) {
+    package func giveBack(_ range: Range<Address>, then word: UInt64) {
         let rest = range.lowerBound + pageSize
         if rest < range.upperBound { _ = linux_give_back(rest.pointer, range.upperBound - rest) }
         range.lowerBound.pointer?.storeBytes(of: word.littleEndian, as: UInt64.self)
     }
 
-    public func commit(_ block: CommitBlock) throws -> CommitSummary {
+    package func commit(_ block: CommitBlock) throws -> CommitSummary {
         try requireOwnProc()
         beginOperation()
         defer { endOperation() }
@@ -247,4 +249,14 @@ public final class LocalTarget: Target {
 
 extension MemoryKind {
     fileprivate var flat: hp_write_kind { hp_write_kind(rawValue: UInt32(rawValue)) }
+}
+
+extension PatchEngine {
+    /// Makes an engine that patches this process. It shares the ledger with all others, and nothing else.
+    /// - Parameters:
+    ///   - target: this process.
+    ///   - program: the path of its main program: stubs keep clear of the heap behind it.
+    public convenience init(target: LocalTarget, program: String) {
+        self.init(target: target as any Target, program: program)
+    }
 }
