@@ -2,13 +2,13 @@ import CPatchCore
 import HotpatchMemory
 
 /// A machine whose code this engine knows.
-public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
+package enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case x86_64 = 1  // the name everyone knows it by
     case arm64 = 2
 
     /// The one this code was built for.
-    public static var current: Architecture {
+    package static var current: Architecture {
         #if arch(x86_64)
             .x86_64
         #elseif arch(arm64)
@@ -19,7 +19,7 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     }
 
     /// The architecture of an ELF file, by its header's `e_machine` (elf(5)); nil for all others.
-    public init?(elfMachine: UInt16) {
+    package init?(elfMachine: UInt16) {
         switch elfMachine {
         case 62: self = .x86_64
         case 183: self = .arm64
@@ -28,7 +28,7 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     }
 
     /// `EM_X86_64` or `EM_AARCH64`.
-    public var elfMachine: UInt16 {
+    package var elfMachine: UInt16 {
         switch self {
         case .x86_64: 62
         case .arm64: 183
@@ -36,14 +36,14 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     }
 
     /// How far the shortest detour's jump reaches, in bytes, either way from its own address.
-    public var detourReach: UInt64 { hp_detour_reach(core) }
+    package var detourReach: UInt64 { hp_detour_reach(core) }
 
     /// How far the longest detour reaches: `detourReach` where there is only one.
-    public var farDetourReach: UInt64 { hp_far_detour_reach(core) }
+    package var farDetourReach: UInt64 { hp_far_detour_reach(core) }
 
     /// The jump from an entry straight to its replacement, past the island; nil where it does not reach, and on arm64, where an
     /// island may have to undo what the entry did before.
-    public func jump(from: Address, to: Address) -> [UInt8]? {
+    package func jump(from: Address, to: Address) -> [UInt8]? {
         guard hp_may_skip_island(core) else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
         let length = hp_encode_jump(core, from.rawValue, to.rawValue, &bytes)
@@ -53,7 +53,7 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     /// The bytes at an entry that make a replacement run: a jump straight to it where it is within reach, else the one to the island, from
     /// where the slot leads on.
     /// - Parameter detour: the jump to the island.
-    public func jump(from: Address, to: Address, insteadOf detour: [UInt8]) -> [UInt8] {
+    package func jump(from: Address, to: Address, insteadOf detour: [UInt8]) -> [UInt8] {
         guard let jump = jump(from: from, to: to), jump.count == detour.count else { return detour }
         return jump
     }
@@ -61,7 +61,7 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     /// Where threads go that are found inside a jump which is to be overwritten: back to its start, which is then the start of
     /// what replaces it. Nothing for a jump of one instruction; a longer one has only changed a register that is dead there.
     /// - Parameter jump: a detour's bytes, at `address`.
-    public func restarts(of jump: [UInt8], at address: Address) -> [PCMove] {
+    package func restarts(of jump: [UInt8], at address: Address) -> [PCMove] {
         var moves: [PCMove] = []
         var offset = 0
         while offset < jump.count {
@@ -76,9 +76,9 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
 
     /// Whether a word of a stack is a PC that the kernel has saved in a signal frame.
     /// - Parameter neighbours: `HP_NEIGHBOURS` words, of which this one is number `HP_NEIGHBOURS_BELOW`.
-    public func isSavedPC(between neighbours: UnsafePointer<UInt64>) -> Bool { hp_is_saved_pc(core, neighbours) }
+    package func isSavedPC(between neighbours: UnsafePointer<UInt64>) -> Bool { hp_is_saved_pc(core, neighbours) }
 
-    public var name: String {
+    package var name: String {
         switch self {
         case .x86_64: "x86_64"
         case .arm64: "arm64"
@@ -94,5 +94,5 @@ public enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
 }
 
 extension Architecture: CustomStringConvertible {
-    public var description: String { name }
+    package var description: String { name }
 }

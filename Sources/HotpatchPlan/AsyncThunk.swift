@@ -3,18 +3,18 @@ import HotpatchMemory
 
 /// Code through which an async Swift function is entered that needs a larger context than callers allocate for the function that it
 /// replaces: it allocates one, and frees it when the function returns.
-public struct AsyncThunk: Hashable, Sendable {
+package struct AsyncThunk: Hashable, Sendable {
     /// Where it is, 16-byte aligned.
-    public var address: Address
-    public var bytes: [UInt8]
-    public var replacement: Address
+    package var address: Address
+    package var bytes: [UInt8]
+    package var replacement: Address
     /// In bytes.
-    public var contextSize: Int
+    package var contextSize: Int
 
     /// - Parameters:
     ///   - allocate: `swift_task_alloc` of the process, and
     ///   - deallocate: `swift_task_dealloc`.
-    public init(
+    package init(
         _ architecture: Architecture, at address: Address, replacement: Address, contextSize: Int, allocate: Address,
         deallocate: Address
     ) {
@@ -31,7 +31,7 @@ public struct AsyncThunk: Hashable, Sendable {
     }
 
     /// Where what enters a thunk at an address gets to; nil where none is there.
-    public static func replacement(
+    package static func replacement(
         at address: Address, _ architecture: Architecture, in memory: some MemoryReader
     ) -> Address? {
         let any = AsyncThunk(
@@ -43,10 +43,10 @@ public struct AsyncThunk: Hashable, Sendable {
     }
 
     /// The most bytes one takes.
-    public static let capacity = Int(HP_ASYNC_THUNK_CAPACITY)
+    package static let capacity = Int(HP_ASYNC_THUNK_CAPACITY)
 
     /// The addresses it occupies.
-    public var range: Range<Address> { address..<address + bytes.count }
+    package var range: Range<Address> { address..<address + bytes.count }
 
     /// Without the words that the code reads.
     var code: [UInt8] { bytes.dropLast(Int(HP_ASYNC_THUNK_DATA)) }

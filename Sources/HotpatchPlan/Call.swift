@@ -1,9 +1,9 @@
 import HotpatchMemory
 
 /// A function of the target that a transaction calls, on a thread of the target, while no thread is held.
-public struct Call: Hashable, Sendable {
+package struct Call: Hashable, Sendable {
     /// What is done with what the function returns.
-    public enum Answer: Hashable, Sendable {
+    package enum Answer: Hashable, Sendable {
         case ignored
         /// An `int`, which is 0: anything else refuses the transaction.
         case zero
@@ -12,7 +12,7 @@ public struct Call: Hashable, Sendable {
     }
 
     /// What undoes it where the transaction is not made.
-    public indirect enum Undo: Hashable, Sendable {
+    package indirect enum Undo: Hashable, Sendable {
         /// It has changed nothing but memory that goes with the transaction.
         case nothing
         case call(Call)
@@ -20,17 +20,17 @@ public struct Call: Hashable, Sendable {
         case impossible
     }
 
-    public var function: Address
+    package var function: Address
     /// At most six integers or pointers.
-    public var arguments: [UInt64]
+    package var arguments: [UInt64]
     /// For an error.
-    public var name: String
+    package var name: String
     /// What it belongs to, or empty.
-    public var library: String
-    public var answer: Answer
-    public var undo: Undo
+    package var library: String
+    package var answer: Answer
+    package var undo: Undo
 
-    public init(
+    package init(
         _ function: Address, _ arguments: [UInt64] = [], name: String, of library: String = "",
         answer: Answer = .ignored, undo: Undo = .nothing
     ) {

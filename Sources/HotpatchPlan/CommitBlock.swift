@@ -5,14 +5,14 @@ import HotpatchMemory
 ///
 /// Moves are sorted by their start, hazards sorted and merged. The writes keep the plan's order, and their bytes lie one behind the other.
 /// Stubs and thunks that lie side by side become one copy.
-public final class CommitBlock {
+package final class CommitBlock {
     private let storage: UnsafeMutableRawPointer
     private let block: UnsafeMutablePointer<hp_commit_block>
     /// Words that say that a commit is under way, at most two: whoever commits from inside the process sets them before it checks
     /// anything, and clears them at the end.
-    public let underway: [Address]
+    package let underway: [Address]
 
-    public init(_ plan: PatchPlan, underway: [Address] = []) {
+    package init(_ plan: PatchPlan, underway: [Address] = []) {
         self.underway = underway
         let items = Self.items(plan)
         let moves = plan.moves.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
@@ -73,7 +73,7 @@ public final class CommitBlock {
     deinit { storage.deallocate() }
 
     /// Lends the block, whose memory lives as long as this object.
-    public func withUnsafeBlock<Result, Failure: Error>(
+    package func withUnsafeBlock<Result, Failure: Error>(
         _ body: (UnsafeMutablePointer<hp_commit_block>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         defer { withExtendedLifetime(self) {} }
@@ -104,13 +104,13 @@ public final class CommitBlock {
     }
 
     /// What stands, or will stand, in the first compared write at an address; nil where none is.
-    public func expected(at address: Address) -> [UInt8]? {
+    package func expected(at address: Address) -> [UInt8]? {
         committedWrites.first { $0.address == address }?.expected
     }
 
     /// The writes as they were made: after a commit, also those that were not compared know what stood there before.
     /// Before a commit their expected bytes are zeros.
-    public var committedWrites: [Write] {
+    package var committedWrites: [Write] {
         defer { withExtendedLifetime(self) {} }
         return UnsafeBufferPointer(start: block.pointee.writes, count: block.pointee.write_count).map { write in
             let count = Int(write.length)

@@ -2,56 +2,56 @@ import CPatchCore
 import HotpatchMemory
 
 /// An instruction of an entry, and its copy in the stub: from the planner, which finds it (`hp_pc_pair`), to the ledger, which keeps it.
-public struct PCPair: Hashable, Sendable {
+package struct PCPair: Hashable, Sendable {
     /// In bytes, from the entry.
-    public var entryOffset: UInt32
+    package var entryOffset: UInt32
     /// In bytes, from the start of the stub.
-    public var stubOffset: UInt32
+    package var stubOffset: UInt32
 
-    public init(entryOffset: UInt32, stubOffset: UInt32) {
+    package init(entryOffset: UInt32, stubOffset: UInt32) {
         self.entryOffset = entryOffset
         self.stubOffset = stubOffset
     }
 
     /// From the instruction to its copy, of this entry and this stub.
-    public func move(entry: Address, stub: Address) -> PCMove {
+    package func move(entry: Address, stub: Address) -> PCMove {
         PCMove(from: entry + Int(entryOffset), to: stub + Int(stubOffset))
     }
 }
 
 /// A function's entry, overwritten by a jump to a stub.
-public struct Detour: Hashable, Sendable {
-    public var architecture: Architecture
-    public var entry: Address
+package struct Detour: Hashable, Sendable {
+    package var architecture: Architecture
+    package var entry: Address
     /// Where the jump is written: the entry, or behind its landing pad (`endbr64`, `bti`, `paciasp`).
-    public var patchAddress: Address
+    package var patchAddress: Address
     /// What stands there now.
-    public var expected: [UInt8]
+    package var expected: [UInt8]
     /// What will; as many bytes.
-    public var bytes: [UInt8]
-    public var stub: StubLayout
+    package var bytes: [UInt8]
+    package var stub: StubLayout
     /// The padding that the jump at the entry goes through; nil where it leads straight to the stub.
-    public var hop: Address?
+    package var hop: Address?
     /// Every instruction boundary of the moved bytes, ascending: the first, those inside, and the end where the stub has
     /// one (it has none after a return, a jump or a call).
     ///
     /// A copy may take several instructions. A thread between them has no counterpart in the entry: it must be left to
     /// finish, so a stub outlives its detour.
-    public var pcMap: [PCPair]
+    package var pcMap: [PCPair]
     /// The stub breaks the pairing of calls and returns, to which a shadow stack objects: the entry holds a call, re-made as a
     /// jump, or the stub lies so far away that it is left by a return (arm64).
-    public var movesCall: Bool
+    package var movesCall: Bool
     /// The body has a computed jump whose table could not be found or read. It most likely is a call in tail position.
-    public var hasUncheckedIndirectJump: Bool
+    package var hasUncheckedIndirectJump: Bool
     /// What must hold besides.
-    public var provisos: [Proviso] = []
+    package var provisos: [Proviso] = []
 
     /// The function is to be refused where code outside it leads to any of these places: between a computed jump and the check
     /// that keeps it in its table. Behind what the check allows the table has entries, most likely another table's, that lead
     /// into the overwritten bytes.
-    public struct Proviso: Hashable, Sendable {
-        public var places: Range<Address>
-        public var refusal: Refusal
+    package struct Proviso: Hashable, Sendable {
+        package var places: Range<Address>
+        package var refusal: Refusal
     }
 
     /// Plans the detour of one function.
@@ -65,7 +65,7 @@ public struct Detour: Hashable, Sendable {
     ///   - hop: where a short jump may go on to the stub, `architecture.hopLength` free bytes; nil for a jump that needs no hop.
     ///   - tables: the memory of the process or file that `code` is from, to read jump tables.
     /// - Throws: `Refusal` where the function cannot be patched.
-    public init(
+    package init(
         architecture: Architecture, code: [UInt8], functionLength: Int, entry: Address, stub: Address, slot: Address,
         hop: Address? = nil, tables: any MemoryReader
     ) throws(Refusal) {

@@ -2,16 +2,16 @@ import CPatchCore
 import HotpatchMemory
 
 /// One instruction as the decoder prints it.
-public struct Instruction: Hashable, Sendable {
-    public var address: Address
-    public var bytes: [UInt8]
+package struct Instruction: Hashable, Sendable {
+    package var address: Address
+    package var bytes: [UInt8]
     /// "mov rax, rbx".
-    public var text: String
+    package var text: String
 }
 
 extension Architecture {
     /// The instructions of `code`, which runs at `address`, up to the first that is unknown or cut off.
-    public func disassemble(_ code: [UInt8], at address: Address) -> [Instruction] {
+    package func disassemble(_ code: [UInt8], at address: Address) -> [Instruction] {
         var instructions: [Instruction] = []
         var offset = 0
         while offset < code.count {

@@ -2,7 +2,7 @@ import HotpatchMemory
 
 /// What `--dry-run` prints: every byte that would change, with its assembly before and after.
 extension PatchPlan: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         let rare = [
             (thunks.count, "thunk"), (segments.count, "segment"), (callsBefore.count + callsAfter.count, "call"),
         ]

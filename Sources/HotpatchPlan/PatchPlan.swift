@@ -1,11 +1,11 @@
 import HotpatchMemory
 
 /// A thread found at `from` continues at `to`; the two run the same instruction.
-public struct PCMove: Hashable, Sendable {
-    public var from: Address
-    public var to: Address
+package struct PCMove: Hashable, Sendable {
+    package var from: Address
+    package var to: Address
 
-    public init(from: Address, to: Address) {
+    package init(from: Address, to: Address) {
         self.from = from
         self.to = to
     }
@@ -15,34 +15,34 @@ public struct PCMove: Hashable, Sendable {
 ///
 /// It is carried out in this order: *staged* while the process runs (segments, calls before), *committed* while all its threads are held
 /// (copies, moves, writes: see `hp_commit_block`), and followed by the calls after.
-public struct PatchPlan: Hashable, Sendable {
-    public var architecture: Architecture
+package struct PatchPlan: Hashable, Sendable {
+    package var architecture: Architecture
     /// They stay when the plan is undone: a thread may still be in one.
-    public var segments: [Segment] = []
+    package var segments: [Segment] = []
     /// Made before anything is reachable, and once, however often the commit is tried.
-    public var callsBefore: [Call] = []
+    package var callsBefore: [Call] = []
     /// To be in place before the first write. They stay when the plan is undone, too.
-    public var stubs: [StubLayout] = []
+    package var stubs: [StubLayout] = []
     /// Likewise, and longer: a task may be suspended in what a thunk has entered, and return through it at any time.
-    public var thunks: [AsyncThunk] = []
-    public private(set) var copies: [Copy] = []
-    public private(set) var moves: [PCMove] = []
+    package var thunks: [AsyncThunk] = []
+    package private(set) var copies: [Copy] = []
+    package private(set) var moves: [PCMove] = []
     /// No return address and no saved PC may point into these while the plan is committed.
-    public private(set) var hazards: [Range<Address>] = []
+    package private(set) var hazards: [Range<Address>] = []
     /// In the order they are made.
-    public var writes: [Write] = []
+    package var writes: [Write] = []
     /// Made once everything is in force. One that fails undoes nothing.
-    public var callsAfter: [Call] = []
+    package var callsAfter: [Call] = []
 
-    public init(architecture: Architecture) { self.architecture = architecture }
+    package init(architecture: Architecture) { self.architecture = architecture }
 
-    public var isEmpty: Bool {
+    package var isEmpty: Bool {
         segments.isEmpty && callsBefore.isEmpty && stubs.isEmpty && thunks.isEmpty && copies.isEmpty && writes.isEmpty
             && callsAfter.isEmpty
     }
 
     /// Adds a copy. What lies right behind the last one, and serves the same, becomes one with it.
-    public mutating func append(_ copy: Copy) {
+    package mutating func append(_ copy: Copy) {
         if let last = copies.indices.last, copies[last].purpose == copy.purpose,
             copies[last].address + copies[last].bytes.count == copy.address
         {
@@ -55,11 +55,11 @@ public struct PatchPlan: Hashable, Sendable {
     /// Adds a write.
     /// - Parameter moves: where threads go on that are found inside the bytes, of those that begin one of their instructions. Where there
     ///   is one, no thread may be on its way back to any byte but the first.
-    public mutating func append(_ write: Write, moving moves: [PCMove] = []) { add(write, moving: moves) }
+    package mutating func append(_ write: Write, moving moves: [PCMove] = []) { add(write, moving: moves) }
 
     /// Adds the write that makes a jump of an entry.
     /// - Parameter pairs: its instructions, and their copies in the stub, where threads go on.
-    public mutating func append(_ write: Write, moving pairs: [PCPair], from entry: Address, to stub: Address) {
+    package mutating func append(_ write: Write, moving pairs: [PCPair], from entry: Address, to stub: Address) {
         add(write, moving: pairs.lazy.map { $0.move(entry: entry, stub: stub) })
     }
 
@@ -73,7 +73,7 @@ public struct PatchPlan: Hashable, Sendable {
 
     /// Adds a function's detour: its stub, the slot, which is new, and the jump.
     /// - Parameter replacement: where it leads.
-    public mutating func append(_ detour: Detour, leadingTo replacement: Address) {
+    package mutating func append(_ detour: Detour, leadingTo replacement: Address) {
         stubs.append(detour.stub)
         append(Copy(address: detour.stub.slot, bytes: littleEndian(replacement.rawValue), purpose: .slot))
         append(
@@ -88,7 +88,7 @@ public struct PatchPlan: Hashable, Sendable {
     ///
     /// A write without expected bytes is left out, for what stood there is not known. Threads in a stub run on and leave it; one that is
     /// found inside a jump of several instructions goes on in what the jump replaced.
-    public func reversed() -> PatchPlan {
+    package func reversed() -> PatchPlan {
         var plan = PatchPlan(architecture: architecture)
         for write in writes.reversed() {
             guard let undo = write.reversed else { continue }
@@ -102,13 +102,13 @@ public struct PatchPlan: Hashable, Sendable {
     }
 
     /// How much there is of everything, to go back to: see `rewind`.
-    public struct Mark: Sendable {
+    package struct Mark: Sendable {
         fileprivate var counts: (Int, Int, Int, Int, Int, Int, Int, Int)
         fileprivate var lastCopy: Copy?
         fileprivate var callsAfter: Int
     }
 
-    public var mark: Mark {
+    package var mark: Mark {
         Mark(
             counts: (
                 segments.count, callsBefore.count, stubs.count, thunks.count, copies.count, moves.count, hazards.count,
@@ -117,7 +117,7 @@ public struct PatchPlan: Hashable, Sendable {
     }
 
     /// Takes back what was added since.
-    public mutating func rewind(to mark: Mark) {
+    package mutating func rewind(to mark: Mark) {
         segments.removeSubrange(mark.counts.0...)
         callsBefore.removeSubrange(mark.counts.1...)
         stubs.removeSubrange(mark.counts.2...)

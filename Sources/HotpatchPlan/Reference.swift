@@ -2,8 +2,8 @@ import CPatchCore
 import HotpatchMemory
 
 /// Something in code that leads to a place, or takes its address.
-public struct Reference: Hashable, Sendable {
-    public enum Kind: UInt8, Hashable, Sendable {
+package struct Reference: Hashable, Sendable {
+    package enum Kind: UInt8, Hashable, Sendable {
         case jump = 1
         case call
         case address
@@ -11,15 +11,15 @@ public struct Reference: Hashable, Sendable {
         case word
     }
 
-    public var kind: Kind
+    package var kind: Kind
     /// The address of the displacement on x86_64, of the instruction on arm64; of the data.
-    public var field: Address
-    public var target: Address
+    package var field: Address
+    package var target: Address
     /// Bytes of the displacement.
     var width: UInt8
 
     /// Whether the displacement reaches as far as any of the architecture.
-    public var isWide: Bool { width >= 4 }
+    package var isWide: Bool { width >= 4 }
 
     init?(_ raw: hp_reference) {
         guard let kind = Kind(rawValue: raw.kind) else { return nil }
@@ -34,7 +34,7 @@ public struct Reference: Hashable, Sendable {
     }
 
     /// Whether there is an instruction that refers so, for whoever reads instructions from a known start.
-    public enum Verdict: Hashable, Sendable {
+    package enum Verdict: Hashable, Sendable {
         case real(address: Address, length: Int)
         case none
         /// Something unknown stands before it.
@@ -42,7 +42,7 @@ public struct Reference: Hashable, Sendable {
     }
 
     /// - Parameter code: from the start of an instruction, at `start`, to the end of the reference or beyond.
-    public func verdict(_ architecture: Architecture, in code: [UInt8], at start: Address) -> Verdict {
+    package func verdict(_ architecture: Architecture, in code: [UInt8], at start: Address) -> Verdict {
         var reference = raw
         var instruction = 0
         var size = 0
@@ -57,22 +57,22 @@ public struct Reference: Hashable, Sendable {
 }
 
 /// Places that references are looked for to: of some, only jumps count, of the others all that refers to them.
-public struct ReferenceTargets: Sendable {
-    public let range: Range<Address>
+package struct ReferenceTargets: Sendable {
+    package let range: Range<Address>
     private var entries: [UInt8]
     private var insides: [UInt8]
 
     /// - Parameter range: in which all places lie.
-    public init(in range: Range<Address>) {
+    package init(in range: Range<Address>) {
         self.range = range
         let count = (range.upperBound - range.lowerBound + 7) / 8
         entries = [UInt8](repeating: 0, count: count)
         insides = entries
     }
 
-    public mutating func add(jumpsTo place: Address) { Self.set(place - range.lowerBound, in: &entries, range) }
+    package mutating func add(jumpsTo place: Address) { Self.set(place - range.lowerBound, in: &entries, range) }
 
-    public mutating func add(allTo places: Range<Address>) {
+    package mutating func add(allTo places: Range<Address>) {
         for offset in places.lowerBound - range.lowerBound..<places.upperBound - range.lowerBound {
             Self.set(offset, in: &insides, range)
         }
@@ -84,16 +84,16 @@ public struct ReferenceTargets: Sendable {
     }
 
     /// How far away the reference may be from what it refers to.
-    public enum Reach: Sendable {
+    package enum Reach: Sendable {
         case near
         /// Displacements of 8 bits, which x86_64 alone has: `shortReach` bytes.
         case short
     }
-    public static let shortReach = 130
+    package static let shortReach = 130
 
     /// What in `code`, which runs at `address`, may refer to a target. Nothing is left out; data, and the middle of
     /// instructions, may be reported.
-    public func references(
+    package func references(
         _ architecture: Architecture, in code: [UInt8], at address: Address, reach: Reach
     ) -> [Reference] {
         let reach = reach == .near ? HP_REACH_NEAR : HP_REACH_SHORT
@@ -104,7 +104,7 @@ public struct ReferenceTargets: Sendable {
     }
 
     /// The words of 8 bytes in `data`, which lies at `address`, that hold the address of a target.
-    public func words(in data: [UInt8], at address: Address) -> [Reference] {
+    package func words(in data: [UInt8], at address: Address) -> [Reference] {
         collect(data) { targets, from, found, capacity in
             hp_find_words(data, data.count, address.rawValue, targets, from, found, capacity)
         }
@@ -137,31 +137,31 @@ public struct ReferenceTargets: Sendable {
 
 extension Architecture {
     /// Bytes from a function's entry within which a detour ends, whichever it is.
-    public var entrySpan: Int { hp_entry_span(core) }
+    package var entrySpan: Int { hp_entry_span(core) }
 
     /// Bytes that a hop takes: padding near an entry, through which a detour goes that may overwrite less. 0 where no entry needs
     /// one.
-    public var hopLength: Int { hp_hop_length(core) }
+    package var hopLength: Int { hp_hop_length(core) }
 
     /// How far from the entry the hop may be, in bytes, either way.
-    public static let hopReach = 120
+    package static let hopReach = 120
 
     /// The jump at a hop to a stub; nil out of reach.
-    public func jump(atHop hop: Address, to stub: Address) -> [UInt8]? {
+    package func jump(atHop hop: Address, to stub: Address) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
         let length = hp_encode_jump(core, hop.rawValue, stub.rawValue, &bytes)
         return length == hopLength ? Array(bytes.prefix(length)) : nil
     }
 
     /// Where a detour goes through, by its bytes at an entry; nil where it needs no hop.
-    public func hop(of detour: [UInt8], at address: Address) -> Address? {
+    package func hop(of detour: [UInt8], at address: Address) -> Address? {
         let hop = hp_hop_of(core, detour, detour.count, address.rawValue)
         return hop == 0 ? nil : Address(hop)
     }
 
     /// Bytes of padding right behind a piece of code that is not run on into.
     /// - Parameter code: the piece, `piece` bytes, and what follows it up to the next.
-    public func freePadding(in code: [UInt8], behind piece: Int) -> Int {
+    package func freePadding(in code: [UInt8], behind piece: Int) -> Int {
         hp_free_padding(core, code, code.count, piece)
     }
 }

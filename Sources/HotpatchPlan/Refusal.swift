@@ -2,8 +2,8 @@ import CPatchCore
 import HotpatchMemory
 
 /// Why a function cannot be patched, and the instruction that is to blame.
-public struct Refusal: Error, Hashable, Sendable {
-    public enum Reason: UInt32, Hashable, Sendable, CaseIterable {
+package struct Refusal: Error, Hashable, Sendable {
+    package enum Reason: UInt32, Hashable, Sendable, CaseIterable {
         /// This release has no encoder for the architecture.
         case unsupportedArchitecture = 1
         /// Fewer bytes were given than the detour needs.
@@ -44,10 +44,10 @@ public struct Refusal: Error, Hashable, Sendable {
         case noSize
 
         /// One sentence, without its full stop.
-        public var text: String { String(cString: hp_reason_text(hp_reason(rawValue: rawValue))) }
+        package var text: String { String(cString: hp_reason_text(hp_reason(rawValue: rawValue))) }
 
         /// What can be done about it; nil where nothing simple can.
-        public var advice: String? {
+        package var advice: String? {
             switch self {
             case .tooShort, .undecodable, .branchIntoPrologue, .branchToEntry, .returnIntoPrologue, .unmovable,
                 .addressIntoPrologue, .stubOverflow, .foreignBranch, .partToEntry:
@@ -62,24 +62,24 @@ public struct Refusal: Error, Hashable, Sendable {
         }
     }
 
-    public var reason: Reason
+    package var reason: Reason
     /// The address of the instruction, or of the entry where no instruction is to blame.
-    public var address: Address
+    package var address: Address
     /// What the instruction refers to; nil if nothing.
-    public var operand: Address?
+    package var operand: Address?
     /// The instruction's; empty where none is to blame.
-    public var bytes: [UInt8]
+    package var bytes: [UInt8]
     /// As the decoder prints it, "jne 0x401136"; empty if it is undecodable.
-    public var instruction: String
+    package var instruction: String
     /// Where that is, and where it leads, by name: "mempcpy+0x6", "memmove+0x3". Nil where it is in the function itself.
-    public var place: (source: String, target: String)? {
+    package var place: (source: String, target: String)? {
         get { source.isEmpty ? nil : (source, target) }
         set { (source, target) = newValue ?? ("", "") }
     }
     private var source = ""
     private var target = ""
 
-    public init(
+    package init(
         reason: Reason, address: Address, operand: Address? = nil, bytes: [UInt8] = [], instruction: String = ""
     ) {
         self.reason = reason
@@ -102,7 +102,7 @@ public struct Refusal: Error, Hashable, Sendable {
 
 extension Refusal: CustomStringConvertible {
     /// What stands behind "cannot patch price: ", without a full stop.
-    public var description: String {
+    package var description: String {
         var text = culprit.map { "\($0): " } ?? ""
         text += reason.text
         if let advice = reason.advice { text += "; \(advice)" }

@@ -2,7 +2,7 @@ import CPatchCore
 import HotpatchMemory
 
 /// What memory holds, and so the protection that it has whenever threads run.
-public enum MemoryKind: UInt8, Hashable, Sendable, CaseIterable {
+package enum MemoryKind: UInt8, Hashable, Sendable, CaseIterable {
     /// r-x: instructions.
     case text = 0
     /// rw-: a retarget slot, a pointer to an original, a variable.
@@ -12,17 +12,17 @@ public enum MemoryKind: UInt8, Hashable, Sendable, CaseIterable {
 }
 
 /// One change of memory.
-public struct Write: Hashable, Sendable {
-    public typealias Kind = MemoryKind
+package struct Write: Hashable, Sendable {
+    package typealias Kind = MemoryKind
 
-    public let address: Address
-    public let kind: Kind
+    package let address: Address
+    package let kind: Kind
     /// What must stand there, or the commit is refused; nil: not compared.
-    public let expected: [UInt8]?
-    public let bytes: [UInt8]
+    package let expected: [UInt8]?
+    package let bytes: [UInt8]
 
     /// - Precondition: one byte or more, and as many expected ones.
-    public init(address: Address, kind: Kind, expected: [UInt8]?, bytes: [UInt8]) {
+    package init(address: Address, kind: Kind, expected: [UInt8]?, bytes: [UInt8]) {
         precondition(!bytes.isEmpty && bytes.count <= Int32.max, "a write takes 1 to \(Int32.max) bytes")
         precondition(expected == nil || expected?.count == bytes.count, "a write replaces as many bytes as it writes")
         self.address = address
@@ -32,22 +32,22 @@ public struct Write: Hashable, Sendable {
     }
 
     /// A write of one 8-byte word, such as an address.
-    public init(word: UInt64, at address: Address, expected: UInt64? = nil) {
+    package init(word: UInt64, at address: Address, expected: UInt64? = nil) {
         self.init(
             address: address, kind: .data, expected: expected.map(littleEndian), bytes: littleEndian(word))
     }
 
     /// The addresses it changes.
-    public var range: Range<Address> { address..<max(address, address + bytes.count) }
+    package var range: Range<Address> { address..<max(address, address + bytes.count) }
 
     /// Whether its bytes lie on two pages. What lies inside one page is written whole or not at all.
     /// - Parameter pageSize: in bytes, a power of two; the target's own, which may be 4, 16 or 64 KiB.
-    public func crossesPage(pageSize: Int) -> Bool {
+    package func crossesPage(pageSize: Int) -> Bool {
         address.roundedDown(to: pageSize) != (address + (bytes.count - 1)).roundedDown(to: pageSize)
     }
 
     /// The write that undoes this one; nil where it is not known what stood there.
-    public var reversed: Write? {
+    package var reversed: Write? {
         expected.map { Write(address: address, kind: kind, expected: bytes, bytes: $0) }
     }
 }
