@@ -28,7 +28,7 @@ struct AsyncRecord {
 
 extension ElfImage {
     /// The bytes of the context that callers of an async function of the file allocate for it; nil where it has no record.
-    public func asyncContextSize(of function: ElfSymbol) -> Int? {
+    package func asyncContextSize(of function: ElfSymbol) -> Int? {
         guard !function.name.isEmpty else { return nil }
         return (function.name + "Tu").withBytes { name in
             for table in [dynamicTable, staticTable].compactMap(\.self) where table.count > 1 {
@@ -50,7 +50,7 @@ extension ElfImage {
 extension SymbolIndex {
     /// The bytes of the context that callers of an async function allocate for it, as its record in the process says; nil where it has
     /// none, as a function that is not async.
-    public func asyncContextSize(of function: FunctionSymbol) -> Int? {
+    package func asyncContextSize(of function: FunctionSymbol) -> Int? {
         guard let image = images.firstIndex(of: function.image) else { return nil }
         let bias = function.image.bias
         return (function.name + "Tu").withBytes { name in
@@ -69,13 +69,13 @@ extension SymbolIndex {
 }
 
 /// Functions of the Swift runtime: how an async function gets the memory of a context, and gives it back.
-public struct TaskAllocator: Sendable, Hashable {
+package struct TaskAllocator: Sendable, Hashable {
     /// `swift_task_alloc`.
-    public var allocate: Address
+    package var allocate: Address
     /// `swift_task_dealloc`.
-    public var deallocate: Address
+    package var deallocate: Address
 
-    public init(allocate: Address, deallocate: Address) {
+    package init(allocate: Address, deallocate: Address) {
         self.allocate = allocate
         self.deallocate = deallocate
     }
@@ -84,7 +84,7 @@ public struct TaskAllocator: Sendable, Hashable {
 extension SymbolIndex {
     /// The task allocator that a function uses: its own image's, where the runtime is linked statically, else the one that the
     /// dynamic linker would bind. Nil where there is none, or none that is known.
-    public func taskAllocator(of function: FunctionSymbol) -> TaskAllocator? {
+    package func taskAllocator(of function: FunctionSymbol) -> TaskAllocator? {
         func own(_ name: String) -> Address? {
             guard let image = images.firstIndex(of: function.image) else { return nil }
             let found = name.withBytes { definitions(named: $0, nil, only: image, code: true) }
@@ -100,7 +100,7 @@ extension SymbolIndex {
 
 extension Demangling {
     /// Whether a mangled name says that its function is async. The name of an accessor does not say.
-    public static func saysAsync(_ mangled: String) -> Bool {
+    package static func saysAsync(_ mangled: String) -> Bool {
         guard mangled.contains("Ya"), let text = demangle(mangled) else { return false }
         // The effects stand between the parameters and the result: `f(() async -> ()) async throws -> () -> ()`.
         var depth = 0

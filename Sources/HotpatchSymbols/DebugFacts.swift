@@ -4,8 +4,8 @@ import HotpatchELF
 import HotpatchMemory
 
 /// What DWARF says about a Swift function that its symbol leaves out. Measured with Swift 6.3.1, at -Onone and -O.
-public struct DebugFacts: Hashable, Sendable {
-    public enum SelfUse: Hashable, Sendable {
+package struct DebugFacts: Hashable, Sendable {
+    package enum SelfUse: Hashable, Sendable {
         case borrowed
         /// `mutating`.
         case mutated
@@ -21,22 +21,22 @@ public struct DebugFacts: Hashable, Sendable {
     /// initialiser or static member, whose `self` is another thing, this says nothing. The old `__consuming` reads like a borrow.
     ///
     /// Nil where `self` is not described.
-    public var selfUse: SelfUse?
+    package var selfUse: SelfUse?
 
     /// Whether the function throws: a `DW_TAG_thrown_type` in its description. Nil where its result is not described either, as
     /// with -gline-tables-only.
-    public var throwsError: Bool?
+    package var throwsError: Bool?
 
     /// Whether its compilation unit is optimised: `DW_AT_APPLE_optimized`, which every Swift unit has that was not compiled with
     /// -Onone. Nil for a unit in another language: other compilers do not say.
-    public var isOptimised: Bool?
+    package var isOptimised: Bool?
 }
 
 extension SymbolIndex {
     /// What DWARF says about a Swift function; nil where there is none that describes it.
     ///
     /// Reads the compilation unit that the function lies in, each time.
-    public func debugFacts(of function: FunctionSymbol) -> DebugFacts? {
+    package func debugFacts(of function: FunctionSymbol) -> DebugFacts? {
         let image = function.image
         let linked = image.bias.linked(function.address)
         let file = image.elf.hasDebugInfo ? image.elf : image.debugElf

@@ -4,9 +4,9 @@ import HotpatchDemangle
 import HotpatchELF
 
 /// Readable text for mangled names. Safe to use from any thread.
-public enum Demangling {
+package enum Demangling {
     /// The source form of a Swift, C++ or Rust name; nil for any other name.
-    public static func demangle(_ mangled: String) -> String? {
+    package static func demangle(_ mangled: String) -> String? {
         mangled.withBytes { name in
             // Most names of C need no buffers.
             guard Demangler.language(name) != nil else { return nil }

@@ -37,13 +37,13 @@ extension FunctionSymbol: CustomStringConvertible {
 }
 
 /// A variable, or another thing that is not code, of a process.
-public struct DataSymbol: Sendable, Hashable {
-    public var name: String
-    public var version: String?
-    public var address: Address
+package struct DataSymbol: Sendable, Hashable {
+    package var name: String
+    package var version: String?
+    package var address: Address
     /// In bytes; 0 where the file does not say.
-    public var size: Int
-    public var image: LoadedImage
-    public var binding: SymbolBinding
-    public var isExported: Bool
+    package var size: Int
+    package var image: LoadedImage
+    package var binding: SymbolBinding
+    package var isExported: Bool
 }

@@ -5,7 +5,7 @@ import HotpatchMemory
 /// What names that a library exports mean in the process: often not what the library defines. The dynamic linker binds a name to the first
 /// image that exports it, the program first, for the library's own code, too (gABI, "Shared Object Dependencies"): a program may define
 /// functions of a library once more, and it has the variables of libraries that it uses as copies (R_*_COPY).
-public struct LibraryBindings: Sendable {
+package struct LibraryBindings: Sendable {
     /// By addresses of the library's: where the words lead that its code finds them by, of those that lead elsewhere.
     private var taken: [Address: Address] = [:]
     /// Those of which a word leads to the library.
@@ -20,7 +20,7 @@ public struct LibraryBindings: Sendable {
     /// - Parameters:
     ///   - memory: the process's.
     /// - Returns: Nil for the program, whose own definitions everything uses.
-    public init?(of image: LoadedImage, in index: SymbolIndex, memory: any MemoryReader) {
+    package init?(of image: LoadedImage, in index: SymbolIndex, memory: any MemoryReader) {
         guard !image.isMainProgram, let table = image.symbols.tables.dynamicTable else { return nil }
         self.image = image
         before = Array(index.imagesFromTheStart.prefix { $0 != image })
@@ -94,7 +94,7 @@ extension SymbolIndex {
 
 extension LinkableSymbol {
     /// Where code of its image finds it.
-    public func address(by bindings: LibraryBindings?, named name: String, in index: SymbolIndex) -> Address {
+    package func address(by bindings: LibraryBindings?, named name: String, in index: SymbolIndex) -> Address {
         guard isExported, let bindings else { return address }
         return bindings.address(of: name, own: address, isFunction: isFunction, in: index)
     }

@@ -115,13 +115,13 @@ struct LibrarySearch {
 }
 
 /// What would keep a library from being loaded into a process.
-public struct UnresolvedSymbols: Hashable, Sendable {
+package struct UnresolvedSymbols: Hashable, Sendable {
     /// Strong undefined symbols that nothing defines, as `name` or `name@VERSION`, sorted.
-    public var symbols: [String]
+    package var symbols: [String]
     /// Needed libraries that are neither loaded nor found, as `name (needed by path)`, in the order of the search.
-    public var libraries: [String]
+    package var libraries: [String]
 
-    public var isEmpty: Bool { symbols.isEmpty && libraries.isEmpty }
+    package var isEmpty: Bool { symbols.isEmpty && libraries.isEmpty }
 }
 
 extension SymbolIndex {
@@ -129,7 +129,7 @@ extension SymbolIndex {
     /// that loading it would bring along (DT_NEEDED and what those need in turn, found on disk).
     ///
     /// Weak undefined symbols may stay undefined and do not count. Paths are taken below `root`, except the library's own.
-    public func unresolvedSymbols(of library: ElfImage, root: String? = nil) -> UnresolvedSymbols {
+    package func unresolvedSymbols(of library: ElfImage, root: String? = nil) -> UnresolvedSymbols {
         let files = root.map { TargetFiles(pid: map.pid, root: $0) } ?? self.files
         let search = LibrarySearch(files: files, machine: library.machine)
         var result = UnresolvedSymbols(symbols: [], libraries: [])

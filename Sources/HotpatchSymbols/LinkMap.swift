@@ -55,8 +55,8 @@ enum LinkMap {
 ///
 /// Such a library defines the names it replaces once more, and is none of the program's images. Its name tells it, whatever has
 /// become of its file since (rebuilt, renamed, deleted), and though no ledger mentions it (the patcher died before it was done).
-public enum PatchLibraryName {
-    public static let directory = "/proc/self/fd/"
+package enum PatchLibraryName {
+    package static let directory = "/proc/self/fd/"
     /// What no other name begins with: after the directory a redundant `./` follows.
     static let prefix = directory + "./"
 }

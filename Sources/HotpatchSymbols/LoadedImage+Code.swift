@@ -3,7 +3,7 @@ import HotpatchMemory
 
 extension LoadedImage {
     /// Where the process may run code of the image: its executable mappings.
-    public var executableRanges: [Range<Address>] {
+    package var executableRanges: [Range<Address>] {
         regions.filter { $0.permissions.contains(.execute) }.map { region in
             max(region.range.lowerBound, range.lowerBound)..<min(region.range.upperBound, range.upperBound)
         }.filter { !$0.isEmpty }
@@ -11,7 +11,7 @@ extension LoadedImage {
 
     /// Where the image keeps addresses that the linker, or the dynamic linker, has put there: what its file holds of the writable
     /// segments; of a program that is not position-independent, of all that are not code.
-    public var initializedData: [Range<Address>] {
+    package var initializedData: [Range<Address>] {
         elf.loadSegments.compactMap { segment in
             guard !segment.permissions.contains(.execute),
                 segment.permissions.contains(.write) || elf.fileType == UInt16(ET_EXEC)
@@ -23,7 +23,7 @@ extension LoadedImage {
     }
 
     /// Where pieces of code begin, ascending: functions by their symbols, and whatever has frame information of its own.
-    public func codeStarts() -> [Address] {
+    package func codeStarts() -> [Address] {
         var starts: [UInt64] = symbols.functions.map(\.value)
         elf.forEachFrameStart { start in
             starts.append(start)
@@ -39,20 +39,20 @@ extension LoadedImage {
     }
 
     /// The piece of code an address lies in.
-    public struct Code: Sendable {
+    package struct Code: Sendable {
         /// Its start is an instruction's; its end is that of the symbol or frame description, or the next start of another piece.
-        public var range: Range<Address>
+        package var range: Range<Address>
         fileprivate var symbol: (image: ImageSymbols, reference: SymbolReference)?
 
         /// Mangled; nil where no symbol names it.
-        public var name: String? {
+        package var name: String? {
             symbol.map { String(decoding: $0.image.name($0.reference), as: UTF8.self) }
         }
     }
 
     /// The function, or the part of one, that an address lies in. Nil where neither a symbol nor frame information covers the
     /// address.
-    public func code(containing address: Address) -> Code? {
+    package func code(containing address: Address) -> Code? {
         let linked = bias.linked(address)
         guard let segment = elf.executableSegment(containing: linked) else { return nil }
         let limit = segment.address &+ segment.memorySize
@@ -87,7 +87,7 @@ extension LoadedImage {
     }
 
     /// The names that functions have at an address, mangled.
-    public func names(at address: Address) -> [String] {
+    package func names(at address: Address) -> [String] {
         let linked = bias.linked(address)
         let next = SymbolIndex.upperBound(symbols.functions, linked)
         guard next > 0, symbols.functions[next - 1].value == linked else { return [] }
@@ -104,7 +104,7 @@ extension LoadedImage {
     }
 
     /// A symbol of code that names a byte in a range, also a local label of assembly; nil where none does.
-    public func label(in range: Range<Address>) -> (name: String, address: Address)? {
+    package func label(in range: Range<Address>) -> (name: String, address: Address)? {
         let labels = symbols.labels
         let index = SymbolIndex.upperBound(labels, bias.linked(range.lowerBound) &- 1)
         guard index < labels.count else { return nil }

@@ -8,17 +8,19 @@ public final class LoadedImage: Sendable {
     /// As the process maps it, without a root; ` (deleted)` is cut off.
     public let path: String
     /// The last component of the path.
-    public let name: String
+    package let name: String
+    /// It is the executable that the process runs, no library.
     public let isMainProgram: Bool
-    public let bias: LoadBias
+    package let bias: LoadBias
     /// The mappings from the first to the last byte of the image, those of other files and anonymous ones included.
-    public let regions: [Region]
+    package let regions: [Region]
     /// From the first to the last byte of the image.
-    public let range: Range<Address>
+    package let range: Range<Address>
+    /// The file, read: the one that is mapped, or what the process has in memory of it where that cannot be opened any more.
     public let elf: ElfImage
-    public var buildID: [UInt8] { elf.buildID }
+    package var buildID: [UInt8] { elf.buildID }
     /// Its file cannot be read, or is another by now: only what it exports is known.
-    public var isFromMemory: Bool { elf.isFromMemory }
+    package var isFromMemory: Bool { elf.isFromMemory }
 
     let symbols: ImageSymbols
     let copies: CopyFinder
@@ -42,16 +44,16 @@ public final class LoadedImage: Sendable {
     }
 
     /// - Throws: `ReadError.outOfTime` where what is known of it was cut short.
-    public func checkRead() throws(ReadError) { try symbols.time.check() }
+    package func checkRead() throws(ReadError) { try symbols.time.check() }
 
     /// Whether the time for reading the process is over: for whoever reads the image's code.
-    public var isOutOfTime: Bool { symbols.time.isOver("the branches of \(path)") }
+    package var isOutOfTime: Bool { symbols.time.isOver("the branches of \(path)") }
 
     /// The separate debug file, where one is installed. Looked for at the first use; never on the network.
-    public var debugElf: ElfImage? { lazyDebugElf.get() }
+    package var debugElf: ElfImage? { lazyDebugElf.get() }
 
     /// True of ld.so, whose own copies of libc's functions nothing else calls.
-    public var isDynamicLinker: Bool {
+    package var isDynamicLinker: Bool {
         let name = elf.soname ?? self.name
         return name.hasPrefix("ld-linux") || name.hasPrefix("ld64.") || name.hasPrefix("ld-musl")
             || name.hasPrefix("ld-2.")
@@ -59,7 +61,7 @@ public final class LoadedImage: Sendable {
 
     /// Whether `spec` names this image: its path, file name or soname, or one of the two up to the version: `libc` names
     /// `libc.so.6` and `libc-2.31.so`.
-    public func matches(_ spec: String) -> Bool {
+    package func matches(_ spec: String) -> Bool {
         if spec == path || spec == name || spec == elf.soname { return true }
         for name in [name, elf.soname ?? ""] where name.count > spec.count && name.hasPrefix(spec) {
             let rest = name.utf8.dropFirst(spec.utf8.count)
@@ -82,9 +84,12 @@ public final class LoadedImage: Sendable {
 }
 
 extension LoadedImage: Hashable {
+    /// Whether both are the same file at the same place.
     public static func == (left: LoadedImage, right: LoadedImage) -> Bool {
         left === right
             || (left.bias == right.bias && left.path == right.path && left.elf.identity == right.elf.identity)
     }
+    /// Feeds the place to a hasher.
+    /// - Parameter hasher: is fed.
     public func hash(into hasher: inout Hasher) { hasher.combine(bias) }
 }

@@ -3,43 +3,43 @@ import CHotpatchElf
 import HotpatchELF
 
 /// What DWARF says about the functions and variables that a file defines, by their symbols' names.
-public struct ObjectDescriptions: Sendable {
-    public struct Function: Hashable, Sendable {
-        public var facts: DebugFacts
+package struct ObjectDescriptions: Sendable {
+    package struct Function: Hashable, Sendable {
+        package var facts: DebugFacts
         /// Its arguments, and behind them what it captures, as they lie in its code.
-        public var parameters: [Parameter]
+        package var parameters: [Parameter]
         /// The name of its result's type, mangled where it is Swift's; nil where there is none.
-        public var result: String?
-        public var isSwift: Bool
+        package var result: String?
+        package var isSwift: Bool
     }
 
-    public struct Parameter: Hashable, Sendable {
-        public var name: String
+    package struct Parameter: Hashable, Sendable {
+        package var name: String
         /// The name of its type, mangled where it is Swift's.
-        public var type: String
+        package var type: String
         /// A `let`, which is held by value; a `var` that is captured is held by its address.
-        public var isConstant: Bool
+        package var isConstant: Bool
     }
 
-    public private(set) var functions: [String: Function] = [:]
+    package private(set) var functions: [String: Function] = [:]
     /// Where each of them is declared in its source.
-    public private(set) var lines: [String: Int] = [:]
+    package private(set) var lines: [String: Int] = [:]
     /// Variables of Swift that are constant: each `let`.
-    public private(set) var constants: Set<String> = []
+    package private(set) var constants: Set<String> = []
 
     /// Structures, classes, unions and enumerations of C and C++: a line for each fact that code relies on.
-    public private(set) var types: [String: [String]] = [:]
+    package private(set) var types: [String: [String]] = [:]
     /// Variables of C and C++ that no function has for itself. The first dimension of an array is left out, which its size tells.
-    public private(set) var variables: [String: Variable] = [:]
+    package private(set) var variables: [String: Variable] = [:]
 
-    public struct Variable: Hashable, Sendable {
-        public var type: String
+    package struct Variable: Hashable, Sendable {
+        package var type: String
         /// Its bits mean a number to whoever reads as many of them.
-        public var isInteger: Bool
+        package var isInteger: Bool
     }
 
     /// Nil where the file has no DWARF, or there is nothing to read it with.
-    public init?(of file: ElfImage, time: ReadingTime = ReadingTime()) {
+    package init?(of file: ElfImage, time: ReadingTime = ReadingTime()) {
         guard file.hasDebugInfo else { return nil }
         let read = file.debugging.withDwarf { dwarf in
             var result = ObjectDescriptions()

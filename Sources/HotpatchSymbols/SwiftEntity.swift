@@ -42,7 +42,7 @@ extension ElfImage {
     ///
     /// Not written are metadata accessors, deinitialisers (which destroy what the type stores), witnesses, thunks, closures, default
     /// arguments, addressors, outlined copies; and the accessors of a variable that the file itself has the storage of.
-    public func isWritten(_ function: ElfSymbol) -> Bool { SwiftEntity.isWritten(function.name, besides: defines) }
+    package func isWritten(_ function: ElfSymbol) -> Bool { SwiftEntity.isWritten(function.name, besides: defines) }
 
     /// Whether it has a definition of any kind by a mangled name, in `.dynsym` or `.symtab`.
     private func defines(_ name: String) -> Bool {
@@ -56,13 +56,13 @@ extension ElfImage {
 
 extension SymbolIndex {
     /// Whether an image has a function of exactly this mangled name.
-    public func hasFunction(mangled name: String, in image: String? = nil) -> Bool {
+    package func hasFunction(mangled name: String, in image: String? = nil) -> Bool {
         name.withBytes { !definitions(named: $0, allowedImages(image, []), code: true).isEmpty }
     }
 
     /// Swift types that a file declares, and an image of the process too: two types of one name, none of which is the other.
     /// Readable, sorted.
-    public func typesDeclaredTwice(by library: ElfImage) -> [String] {
+    package func typesDeclaredTwice(by library: ElfImage) -> [String] {
         let descriptor = "nominal type descriptor for "
         var types: Set<String> = []
         for table in [library.dynamicTable, library.staticTable].compactMap(\.self) {

@@ -27,10 +27,11 @@ public enum SymbolError: Error, Sendable {
     /// What the name should be looked up in could not be read.
     case unread(ReadError)
 
-    public init(_ error: ReadError) { self = .unread(error) }
+    package init(_ error: ReadError) { self = .unread(error) }
 }
 
 extension SymbolError: CustomStringConvertible {
+    /// What was not found, and what to ask for instead.
     public var description: String {
         switch self {
         case .notFound(let name, let image, let nearest, let stripped):

@@ -7,7 +7,7 @@ extension SymbolIndex {
     ///
     /// Nil outside any function: in the PLT, in a section or segment other than the symbol's, and in code that has frame
     /// information of its own but no symbol, as the local functions of a stripped file.
-    public func function(containing address: Address) -> (symbol: FunctionSymbol, offset: Int)? {
+    package func function(containing address: Address) -> (symbol: FunctionSymbol, offset: Int)? {
         guard let number = imageIndex(containing: address) else { return nil }
         let image = images[number]
         let linked = image.bias.linked(address)

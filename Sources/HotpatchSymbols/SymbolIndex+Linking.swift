@@ -4,37 +4,37 @@ import HotpatchMemory
 import HotpatchProcFS
 
 /// A function or a variable of an image, by its raw name: what a linker binds to.
-public struct LinkableSymbol: Sendable, Hashable {
-    public var address: Address
+package struct LinkableSymbol: Sendable, Hashable {
+    package var address: Address
     /// In bytes; 0 where the file does not say.
-    public var size: Int
-    public var isFunction: Bool
+    package var size: Int
+    package var isFunction: Bool
     /// STT_GNU_IFUNC: the address is its resolver's.
-    public var isIndirect: Bool
-    public var binding: SymbolBinding
+    package var isIndirect: Bool
+    package var binding: SymbolBinding
     /// Whether other images can name it.
-    public var isExported: Bool
+    package var isExported: Bool
     /// What the file symbol before it says, of a local one: which file of the program it comes from.
-    public var file: String?
-    public var image: LoadedImage
+    package var file: String?
+    package var image: LoadedImage
 }
 
 /// A variable of which each thread has its own, by its raw name.
-public struct ThreadLocalSymbol: Sendable, Hashable {
+package struct ThreadLocalSymbol: Sendable, Hashable {
     /// In its image's thread-locals, in bytes.
-    public var offset: UInt64
-    public var binding: SymbolBinding
+    package var offset: UInt64
+    package var binding: SymbolBinding
     /// What the file symbol before it says, of a local one.
-    public var file: String?
+    package var file: String?
 }
 
 /// The thread-locals of one image, as the dynamic linker knows them.
-public struct ThreadLocalModule: Sendable, Hashable {
+package struct ThreadLocalModule: Sendable, Hashable {
     /// What `__tls_get_addr` is given.
-    public var number: UInt64
+    package var number: UInt64
     /// How far from the thread pointer they begin, in bytes, below it on x86_64, above it on arm64, where that is so in each thread; nil where
     /// threads allocate them when they first use them.
-    public var distance: UInt64?
+    package var distance: UInt64?
 }
 
 extension SymbolIndex {
@@ -43,7 +43,7 @@ extension SymbolIndex {
     ///
     /// Where struct link_map has it, libc says to those who debug threads (nptl_db, structs.def): three words of 32 bits, which are the bits
     /// of a field, how many fields, and the offset of the first.
-    public func threadLocalModule(of image: LoadedImage, memory: any MemoryReader) -> ThreadLocalModule? {
+    package func threadLocalModule(of image: LoadedImage, memory: any MemoryReader) -> ThreadLocalModule? {
         guard let program = images.first(where: \.isMainProgram),
             let node = LinkMap.entries(program: program, memory: memory).first(where: { $0.bias == image.bias })?.node,
             let number = threadLocalField("l_tls_modid", of: node, memory), number > 0, number < 1 << 24
@@ -67,7 +67,7 @@ extension SymbolIndex {
     }
 
     /// The images that let others use a thread-local of theirs, in the order in which the dynamic linker looks for it.
-    public func images(exportingThreadLocal name: String) -> [LoadedImage] {
+    package func images(exportingThreadLocal name: String) -> [LoadedImage] {
         images.filter { image in
             guard let table = image.symbols.tables.dynamicTable else { return false }
             return !threadLocals(named: name, of: table, image).filter { $0.binding != .local }.isEmpty
@@ -75,7 +75,7 @@ extension SymbolIndex {
     }
 
     /// The thread-locals that an image defines under a name.
-    public func threadLocals(named name: String, in image: LoadedImage) -> [ThreadLocalSymbol] {
+    package func threadLocals(named name: String, in image: LoadedImage) -> [ThreadLocalSymbol] {
         guard let table = image.symbols.tables.staticTable ?? image.symbols.tables.dynamicTable else { return [] }
         return threadLocals(named: name, of: table, image)
     }
@@ -96,7 +96,7 @@ extension SymbolIndex {
     }
 
     /// The images, libraries of patches among them, that need another image to have one of these names.
-    public func images(importing names: Set<String>) -> [LoadedImage] {
+    package func images(importing names: Set<String>) -> [LoadedImage] {
         let hashes = Set(names.map { $0.withBytes(\.nameHash) })
         return (images + patchLibraries).filter { image in
             guard let table = image.symbols.tables.dynamicTable else { return false }
@@ -112,7 +112,7 @@ extension SymbolIndex {
     }
 
     /// Code that is no image's, as the process has it now: what patches have placed. Nil where the mappings cannot be read.
-    public func codeOutsideOfImages() -> [Range<Address>]? {
+    package func codeOutsideOfImages() -> [Range<Address>]? {
         guard let now = try? ProcessMap(pid: map.pid) else { return nil }
         return now.regions.filter { region in
             region.permissions.contains(.execute) && !region.path.hasPrefix("[")
@@ -121,7 +121,7 @@ extension SymbolIndex {
     }
 
     /// All that an image defines under a name, functions and data, local ones too, each address once.
-    public func linkableSymbols(named name: String, in image: LoadedImage) -> [LinkableSymbol] {
+    package func linkableSymbols(named name: String, in image: LoadedImage) -> [LinkableSymbol] {
         guard let number = images.firstIndex(of: image) else { return [] }
         return name.withBytes { bytes in
             definitions(named: bytes, nil, only: number, code: true)
@@ -140,7 +140,7 @@ extension SymbolIndex {
     }
 
     /// The function symbol at an address of an image, for whoever replaces it; of several names the one asked for.
-    public func functionSymbol(named name: String, at address: Address, in image: LoadedImage) -> FunctionSymbol? {
+    package func functionSymbol(named name: String, at address: Address, in image: LoadedImage) -> FunctionSymbol? {
         guard let number = images.firstIndex(of: image) else { return nil }
         return name.withBytes { bytes in
             let found = definitions(named: bytes, nil, only: number, code: true).first {

@@ -55,7 +55,7 @@ extension SymbolIndex {
 
     /// What cannot be seen of an image, or of the program where it is nil, for want of `.symtab`, and the way out. Nil where nothing
     /// is missing.
-    public func whatIsStripped(_ spec: String?) -> String? {
+    package func whatIsStripped(_ spec: String?) -> String? {
         let image = images.first { image in spec.map(image.matches) ?? image.isMainProgram }
         guard let image, image.symbols.tables.staticTable == nil else { return nil }
         var text = "\(image.path) is stripped: of its functions only those that it exports are known."
@@ -72,7 +72,7 @@ extension SymbolIndex {
 
     /// All functions a name means, in all its versions, in the order of `images`; each address of an image once. Indirect
     /// functions without a known implementation are left out.
-    public func functions(
+    package func functions(
         named name: String, in image: String? = nil, excluding excluded: [LoadedImage] = []
     ) -> [FunctionSymbol] {
         let allowed = allowedImages(image, excluded)
@@ -85,7 +85,7 @@ extension SymbolIndex {
 
     /// Where an indirect function (STT_GNU_IFUNC) of exactly this mangled name has no implementation that is known: the error
     /// that a look-up of it would throw.
-    public func unresolvedIndirect(named name: String, in image: String? = nil) -> SymbolError? {
+    package func unresolvedIndirect(named name: String, in image: String? = nil) -> SymbolError? {
         let allowed = allowedImages(image, [])
         for definition in name.withBytes({ definitions(named: $0, allowed, code: true) })
         where definition.symbol.type == UInt8(STT_GNU_IFUNC) && implementation(of: definition) == nil {
@@ -98,7 +98,7 @@ extension SymbolIndex {
 
     /// A variable, or another defined symbol that is not code, by its exact mangled name.
     /// - Throws: `notFound`, `ambiguous`.
-    public func dataSymbol(named name: String, in image: String? = nil) throws(SymbolError) -> DataSymbol {
+    package func dataSymbol(named name: String, in image: String? = nil) throws(SymbolError) -> DataSymbol {
         let allowed = allowedImages(image, [])
         let (base, version) = Self.splitVersion(name)
         var found = base.withBytes { definitions(named: $0, allowed, code: false) }
@@ -120,7 +120,7 @@ extension SymbolIndex {
 
     /// What the dynamic linker would bind a name to: the first definition in `.dynsym`, in load order. Functions and
     /// variables; of an indirect function the implementation. Nil where there is none, or none that is known.
-    public func exportedAddress(of name: String, version: String? = nil, in image: String? = nil) -> Address? {
+    package func exportedAddress(of name: String, version: String? = nil, in image: String? = nil) -> Address? {
         let allowed = allowedImages(image, [])
         let found = name.withBytes { name in
             (definitions(named: name, allowed, code: true) + definitions(named: name, allowed, code: false))

@@ -8,7 +8,7 @@ extension SymbolIndex {
     ///
     /// Without names that are the function's own by design: of C++ constructors and destructors the complete and the base object's,
     /// weak aliases (`read` of `__read`), other versions.
-    public func functionsOfSameCode(as function: FunctionSymbol) -> [FunctionSymbol] {
+    package func functionsOfSameCode(as function: FunctionSymbol) -> [FunctionSymbol] {
         guard let number = images.firstIndex(of: function.image) else { return [] }
         let symbols = images[number].symbols
         let functions = symbols.functions
@@ -31,7 +31,7 @@ extension SymbolIndex {
     }
 
     /// The copies that the compiler left of functions that the process does not have, by the function's mangled name.
-    public func copiesLeft(of names: Set<String>, in image: String? = nil) -> [String: [UnreachedCopy]] {
+    package func copiesLeft(of names: Set<String>, in image: String? = nil) -> [String: [UnreachedCopy]] {
         let sorted = names.filter { !$0.isEmpty }.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) }
         guard !sorted.isEmpty else { return [:] }
         let allowed = allowedImages(image, [])

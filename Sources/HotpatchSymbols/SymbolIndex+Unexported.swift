@@ -4,22 +4,22 @@ import HotpatchMemory
 
 /// What a library needs that the process has and the dynamic linker does not see: hidden functions and variables, static ones, and all
 /// of a program that was not linked with --export-dynamic.
-public struct UnexportedSymbols: Sendable, Hashable {
+package struct UnexportedSymbols: Sendable, Hashable {
     /// Addresses in the process, by name.
-    public var addresses: [String: Address] = [:]
+    package var addresses: [String: Address] = [:]
     /// Those of them that are static in a source file.
-    public var staticFunctions: [String] = []
+    package var staticFunctions: [String] = []
     /// Variables of which each thread has its own: they have no address.
-    public var threadLocal: [String] = []
+    package var threadLocal: [String] = []
     /// What the process does not have at all.
-    public var missing: [String] = []
+    package var missing: [String] = []
 
-    public init() {}
+    package init() {}
 }
 
 extension SymbolIndex {
     /// - Throws: `SymbolError.ambiguous` where the process has several of a name.
-    public func unexportedSymbols(named names: [String], in image: String? = nil) throws(SymbolError)
+    package func unexportedSymbols(named names: [String], in image: String? = nil) throws(SymbolError)
         -> UnexportedSymbols
     {
         var result = UnexportedSymbols()
@@ -63,5 +63,5 @@ extension SymbolIndex {
     }
 
     /// Whether the loader of the process takes absolute symbols for what they are: since 2.28 glibc does not add the load bias.
-    public var bindsAbsoluteSymbols: Bool { exportedAddress(of: "fcntl64", version: "GLIBC_2.28") != nil }
+    package var bindsAbsoluteSymbols: Bool { exportedAddress(of: "fcntl64", version: "GLIBC_2.28") != nil }
 }

@@ -24,12 +24,12 @@ public final class SymbolIndex: Sendable {
     /// In the order in which the dynamic linker looks names up: the program first; images it does not know of last.
     public let images: [LoadedImage]
     /// Libraries that a patcher had the process load: none of the program's images, and not searched.
-    public let patchLibraries: [LoadedImage]
+    package let patchLibraries: [LoadedImage]
     /// Images that are left out, and why.
-    public let problems: [ReadError]
-    public let map: ProcessMap
+    package let problems: [ReadError]
+    package let map: ProcessMap
     /// The files of the process.
-    public let files: TargetFiles
+    package let files: TargetFiles
 
     let memory: any MemoryReader
     let names: NameTable
@@ -42,7 +42,7 @@ public final class SymbolIndex: Sendable {
     let debugDirectories: [String]
 
     /// For reading all of it. What was cut short does not count: see `ReadingTime.check`.
-    public let time: ReadingTime
+    package let time: ReadingTime
 
     /// Budgets of what a process can make us do: images, bytes read of all of them, and their symbols. Those beyond are a problem.
     private static let largestCount = 1 << 14
@@ -66,7 +66,7 @@ public final class SymbolIndex: Sendable {
 
     /// The index for a newer map of the same process, after dlopen or dlclose: files that did not change are not read
     /// again. Symbols of either index compare equal where they are.
-    public func refreshed(map: ProcessMap) throws(ReadError) -> SymbolIndex {
+    package func refreshed(map: ProcessMap) throws(ReadError) -> SymbolIndex {
         try SymbolIndex(
             map: map, memory: memory, files: files, debugDirectories: debugDirectories,
             reusing: images + patchLibraries, time: time)
@@ -74,7 +74,7 @@ public final class SymbolIndex: Sendable {
 
     /// Every image that a newer map of the same process shows, patch libraries among them; nothing is looked up by name. Those that
     /// cannot be read are left out.
-    public func loadedImages(in map: ProcessMap) -> [LoadedImage] {
+    package func loadedImages(in map: ProcessMap) -> [LoadedImage] {
         Self.read(map, memory, files, debugDirectories: debugDirectories, reusing: images + patchLibraries, time)
             .images
     }
@@ -211,7 +211,7 @@ public final class SymbolIndex: Sendable {
     }
 
     /// The image whose address range an address lies in.
-    public func image(containing address: Address) -> LoadedImage? {
+    package func image(containing address: Address) -> LoadedImage? {
         imageIndex(containing: address).map { images[$0] }
     }
 

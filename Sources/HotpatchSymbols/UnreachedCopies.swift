@@ -55,7 +55,7 @@ public enum UnreachedCopies: Hashable, Sendable {
 
 extension SymbolIndex {
     /// Copies of a function that the compiler made in the function's own image.
-    public func unreachedCopies(of function: FunctionSymbol) -> UnreachedCopies {
+    package func unreachedCopies(of function: FunctionSymbol) -> UnreachedCopies {
         let image = function.image
         let inlined = image.copies.copies(
             of: function.name, at: image.bias.linked(function.address), isFileScoped: function.binding == .local

@@ -6,19 +6,19 @@ import HotpatchELF
 ///
 /// A library's C++ thunks count as written where they replace a program's, for a thunk may hold its function's whole body. Nobody wants
 /// to read them.
-public struct WrittenFunctions: Sendable {
+package struct WrittenFunctions: Sendable {
     /// Names of storage that the image has of variables: `SwiftEntity.storage`.
     private let storage: Set<String>
 
     /// Swift's own library. Any other image has copies of some of its functions, which belong to a library all the same.
     private let isStandardLibrary: Bool
 
-    public init(of image: LoadedImage) {
+    package init(of image: LoadedImage) {
         let tables = image.symbols.tables
         self.init(tables: [tables.dynamicTable, tables.staticTable], soname: image.elf.soname)
     }
 
-    public init(of file: ElfImage) { self.init(tables: [file.dynamicTable, file.staticTable], soname: file.soname) }
+    package init(of file: ElfImage) { self.init(tables: [file.dynamicTable, file.staticTable], soname: file.soname) }
 
     init(tables: [SymbolTable?], soname: String?) {
         isStandardLibrary = soname == "libswiftCore.so"
@@ -40,7 +40,7 @@ public struct WrittenFunctions: Sendable {
     }
 
     /// - Parameter name: a function's of the image, mangled.
-    public func contains(_ name: String) -> Bool {
+    package func contains(_ name: String) -> Bool {
         !Self.isOfTheToolChain(name) && SwiftEntity.isWritten(name, besides: storage.contains)
             && (isStandardLibrary || !Self.isOfTheStandardLibrary(name))
     }
