@@ -1,20 +1,20 @@
 import HotpatchMemory
 
 /// Mappings of one file: what may be an image.
-public struct MappedFile: Hashable, Sendable {
+package struct MappedFile: Hashable, Sendable {
     /// Mappings of a file, after the first, that are looked at.
     private static let largestCount = 256
 
     /// In ascending order; the first maps the start of the file, where an image has its ELF header.
-    public var regions: ArraySlice<Region>
+    package var regions: ArraySlice<Region>
 
     fileprivate init(startingAt start: Int, of regions: [Region]) {
         self.regions = regions[start...].prefix(Self.largestCount)
     }
 
-    public var header: Region { regions[regions.startIndex] }
-    public var path: String { header.path }
-    public var inode: UInt64 { header.inode }
+    package var header: Region { regions[regions.startIndex] }
+    package var path: String { header.path }
+    package var inode: UInt64 { header.inode }
 
     /// The path without the kernel's remark that nothing leads there any more.
     package var cleanPath: String { path.hasSuffix(" (deleted)") ? String(path.dropLast(10)) : path }
@@ -24,7 +24,7 @@ extension ProcessMap {
     /// The mappings grouped by device, inode and path, in ascending order: each group starts with a mapping of file
     /// offset 0. Whether that is an ELF header, and how far the image reaches, only the memory and the file tell
     /// (`SymbolIndex`): a file mapped twice gives two groups, the first of which holds the mappings of both.
-    public var mappedFiles: [MappedFile] {
+    package var mappedFiles: [MappedFile] {
         struct Key: Hashable {
             var major: UInt32
             var minor: UInt32

@@ -4,7 +4,8 @@ import HotpatchMemory
 
 /// What a process has mapped: `/proc/PID/maps` (proc_pid_maps(5)), sorted by address, without overlaps.
 public struct ProcessMap: Sendable {
-    public let pid: Int32
+    package let pid: Int32
+    /// By address, the lowest first; none overlaps another.
     public let regions: [Region]
 
     /// Reads the map of a process.
@@ -39,7 +40,7 @@ public struct ProcessMap: Sendable {
 
     /// Parses the text of a map.
     /// - Throws: `ReadError.malformed` with the offset of the line that makes no sense.
-    public init(parsing text: [UInt8], pid: Int32) throws(ReadError) {
+    package init(parsing text: [UInt8], pid: Int32) throws(ReadError) {
         self.pid = pid
         var regions: [Region] = []
         var line = MapLine(text: text)
@@ -56,7 +57,7 @@ public struct ProcessMap: Sendable {
         self.regions = regions
     }
 
-    public init(parsing text: String, pid: Int32) throws(ReadError) {
+    package init(parsing text: String, pid: Int32) throws(ReadError) {
         try self.init(parsing: Array(text.utf8), pid: pid)
     }
 
@@ -66,7 +67,7 @@ public struct ProcessMap: Sendable {
     }
 
     /// This map with what another view of the same memory shows beside it: taken, but not accessible.
-    public func occupied(by other: ProcessMap) -> ProcessMap {
+    package func occupied(by other: ProcessMap) -> ProcessMap {
         // Nobody maps anything in the kernel's half, where it shows a page of its own (vsyscall).
         let added = other.regions.filter { $0.range.upperBound.rawValue <= Int64.max }.flatMap {
             gaps(within: $0.range)
@@ -76,14 +77,14 @@ public struct ProcessMap: Sendable {
     }
 
     /// The mapping an address lies in.
-    public func region(containing address: Address) -> Region? {
+    package func region(containing address: Address) -> Region? {
         let index = firstIndex(endingAfter: address)
         guard index < regions.count, regions[index].range.contains(address) else { return nil }
         return regions[index]
     }
 
     /// The ranges inside `limits` that nothing is mapped in, in ascending order: where a pool may be placed.
-    public func gaps(within limits: Range<Address>) -> [Range<Address>] {
+    package func gaps(within limits: Range<Address>) -> [Range<Address>] {
         var gaps: [Range<Address>] = []
         var start = limits.lowerBound
         var index = firstIndex(endingAfter: start)
@@ -101,7 +102,7 @@ public struct ProcessMap: Sendable {
     }
 
     /// The mappings that overlap a range, in ascending order.
-    public func regions(overlapping range: Range<Address>) -> ArraySlice<Region> {
+    package func regions(overlapping range: Range<Address>) -> ArraySlice<Region> {
         let first = firstIndex(endingAfter: range.lowerBound)
         var end = first
         while end < regions.count, regions[end].range.lowerBound < range.upperBound { end += 1 }

@@ -10,8 +10,8 @@ import HotpatchMemory
 /// the process may have another mount namespace, or be confined by chroot(2), and its user may have made the links. Only regular files
 /// are opened, and none that another process could make wait. Whether a file is the one that is mapped its inode and its build-id
 /// tell: `MappedFiles`.
-public struct TargetFiles: Sendable {
-    public let pid: Int32
+package struct TargetFiles: Sendable {
+    package let pid: Int32
     /// Nil for this process itself.
     private let root: Root?
 
@@ -32,7 +32,7 @@ public struct TargetFiles: Sendable {
     }
 
     /// - Parameter root: `/proc/PID/root`; empty for this process.
-    public init(pid: Int32, root: String) {
+    package init(pid: Int32, root: String) {
         self.pid = pid
         self.root = root.isEmpty ? nil : Root(root)
     }
@@ -52,7 +52,7 @@ public struct TargetFiles: Sendable {
     }
 
     /// Whether the process has /proc: by a name in it a loader opens the library that it is handed.
-    public var haveProc: Bool {
+    package var haveProc: Bool {
         guard let root else { return true }
         let folder = linux_locate_below(root.descriptor, "/proc")
         guard folder >= 0 else { return false }
@@ -71,7 +71,7 @@ public struct TargetFiles: Sendable {
     }
 
     /// What the file that is mapped at an address holds there: zeros where it ends. Nil where it cannot be read, or is another by now.
-    public func bytes(mapped region: Region, at address: Address, count: Int) -> [UInt8]? {
+    package func bytes(mapped region: Region, at address: Address, count: Int) -> [UInt8]? {
         guard region.inode != 0, region.range.contains(address),
             let file = try? open(region.path), file.identity.inode == region.inode
         else { return nil }
