@@ -2,19 +2,19 @@ import CHotpatchElf
 import HotpatchMemory
 
 /// A dynamic relocation that names or holds a function (psABI x86-64 §4.4, AArch64 ELF §5.7).
-public struct DynamicRelocation: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+package struct DynamicRelocation: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         /// R_*_IRELATIVE: the slot holds what the resolver at the addend returned.
         case indirectRelative
         /// R_*_JUMP_SLOT, R_*_GLOB_DAT, R_X86_64_64, R_AARCH64_ABS64: the slot holds the symbol's address.
         case jumpSlot, globalData, absolute
     }
-    public var kind: Kind
+    package var kind: Kind
     /// Link-time address of the slot.
-    public var slot: UInt64
+    package var slot: UInt64
     /// Index into the dynamic symbols, 0 for none.
-    public var symbolIndex: UInt32
-    public var addend: Int64
+    package var symbolIndex: UInt32
+    package var addend: Int64
 }
 
 /// What the dynamic linker reads of a file: the PT_DYNAMIC segment (elf(5), Elf64_Dyn) and the tables it points to.
@@ -162,7 +162,7 @@ package struct DynamicSection: Sendable {
 
 extension ElfImage {
     /// The dynamic relocations that concern functions, in file order.
-    public func functionRelocations(_ time: ReadingTime = ReadingTime()) -> [DynamicRelocation] {
+    package func functionRelocations(_ time: ReadingTime = ReadingTime()) -> [DynamicRelocation] {
         var result: [DynamicRelocation] = []
         forEachFunctionRelocation(time) { result.append($0) }
         return result

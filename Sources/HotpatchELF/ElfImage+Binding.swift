@@ -4,7 +4,7 @@ import HotpatchMemory
 extension ElfImage {
     /// What is to be written into the file so that undefined symbols of `.dynsym` are absolute ones at these addresses, which are looked
     /// up nowhere else: the dynamic linker takes a local symbol of its own library as it stands.
-    public func bindingUndefinedSymbols(to addresses: [String: Address]) -> [(offset: UInt64, bytes: [UInt8])] {
+    package func bindingUndefinedSymbols(to addresses: [String: Address]) -> [(offset: UInt64, bytes: [UInt8])] {
         guard let table = dynamicTable, table.count > 1 else { return [] }
         var writes: [(offset: UInt64, bytes: [UInt8])] = []
         for index in 1..<table.count {

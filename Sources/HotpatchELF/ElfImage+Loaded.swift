@@ -12,7 +12,7 @@ extension ElfImage {
     ///
     /// Compared are the dynamic section, whose pointers it moves, and pointers to the image itself in memory that nobody writes to
     /// afterwards (gABI, "Dynamic Section"; R_*_RELATIVE of the psABIs). Unreadable memory differs.
-    public func isLoaded(at bias: LoadBias, in memory: any MemoryReader) -> Bool {
+    package func isLoaded(at bias: LoadBias, in memory: any MemoryReader) -> Bool {
         hasDynamicSection(at: bias, in: memory) && hasRelocations(at: bias, in: memory)
     }
 

@@ -3,38 +3,38 @@ import Glibc
 import HotpatchMemory
 
 /// One program header (elf(5), Elf64_Phdr). Addresses are link-time addresses; sizes are in bytes.
-public struct ElfSegment: Hashable, Sendable {
+package struct ElfSegment: Hashable, Sendable {
     /// PT_LOAD, PT_NOTE, …
-    public var type: UInt32
-    public var permissions: Region.Permissions
-    public var fileOffset: UInt64
-    public var address: UInt64
-    public var fileSize: UInt64
-    public var memorySize: UInt64
-    public var alignment: UInt64
+    package var type: UInt32
+    package var permissions: Region.Permissions
+    package var fileOffset: UInt64
+    package var address: UInt64
+    package var fileSize: UInt64
+    package var memorySize: UInt64
+    package var alignment: UInt64
 
-    public func contains(_ linked: UInt64) -> Bool { linked >= address && linked &- address < memorySize }
+    package func contains(_ linked: UInt64) -> Bool { linked >= address && linked &- address < memorySize }
 }
 
 /// One section header (elf(5), Elf64_Shdr).
-public struct ElfSection: Hashable, Sendable {
-    public var index: Int
-    public var name: String
+package struct ElfSection: Hashable, Sendable {
+    package var index: Int
+    package var name: String
     /// SHT_PROGBITS, SHT_NOBITS, …
-    public var type: UInt32
+    package var type: UInt32
     /// SHF_ALLOC, SHF_EXECINSTR, …
-    public var flags: UInt64
-    public var address: UInt64
-    public var fileOffset: UInt64
-    public var size: UInt64
-    public var link: UInt32
-    public var info: UInt32
-    public var entrySize: UInt64
+    package var flags: UInt64
+    package var address: UInt64
+    package var fileOffset: UInt64
+    package var size: UInt64
+    package var link: UInt32
+    package var info: UInt32
+    package var entrySize: UInt64
     /// The alignment of its address, in bytes; 0 and 1: any.
-    public var alignment: UInt64
+    package var alignment: UInt64
 
-    public var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }
-    public func contains(_ linked: UInt64) -> Bool {
+    package var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }
+    package func contains(_ linked: UInt64) -> Bool {
         flags & UInt64(SHF_ALLOC) != 0 && linked >= address && linked &- address < size
     }
 }
@@ -44,19 +44,19 @@ public struct ElfSection: Hashable, Sendable {
 /// The file is read as `FileContents` does. Its bytes are hostile: what does not fit throws
 /// `ReadError.malformed`, or is left out.
 public final class ElfImage: Sendable {
-    public let path: String
+    package let path: String
     /// ET_EXEC, ET_DYN, ET_REL.
-    public var fileType: UInt16 { layout.fileType }
+    package var fileType: UInt16 { layout.fileType }
     /// EM_X86_64 or EM_AARCH64.
-    public var machine: UInt16 { layout.machine }
+    package var machine: UInt16 { layout.machine }
     /// All program headers, in file order.
-    public var segments: [ElfSegment] { layout.segments }
+    package var segments: [ElfSegment] { layout.segments }
     /// All section headers, in file order; empty where the file has none.
-    public var sections: [ElfSection] { layout.sections }
+    package var sections: [ElfSection] { layout.sections }
     /// The dynamic linker the program asks for (PT_INTERP).
-    public let interpreter: String?
+    package let interpreter: String?
     /// NT_GNU_BUILD_ID; empty where there is none.
-    public let buildID: [UInt8]
+    package let buildID: [UInt8]
 
     private let layout: ElfLayout
     package let dynamic: DynamicSection
@@ -70,14 +70,14 @@ public final class ElfImage: Sendable {
     package var identity: FileIdentity? { bytes.identity }
     package var isFromMemory: Bool { layout.isFromMemory }
 
-    public convenience init(path: String) throws(ReadError) {
+    package convenience init(path: String) throws(ReadError) {
         let file = try OpenFile(path: path)
         try self.init(file, path: path) { () throws(ReadError) in try OpenFile(path: path) }
     }
 
     /// Reads a file that is open. The descriptor stays the caller's, and is not needed afterwards: the image keeps one of its own, for by
     /// the time that more is asked for, the path may be another file's.
-    public convenience init(descriptor: Int32, path: String) throws(ReadError) {
+    package convenience init(descriptor: Int32, path: String) throws(ReadError) {
         let file = try OpenFile(path: "/proc/self/fd/\(descriptor)")
         let contents = try FileContents(file, path: path) { () throws(ReadError) in
             throw .unreadable(path: path, code: EBADF)
@@ -136,23 +136,23 @@ public final class ElfImage: Sendable {
     }
 
     /// PT_LOAD segments, in file order (ascending by address, elf(5)).
-    public var loadSegments: [ElfSegment] { layout.loadSegments }
+    package var loadSegments: [ElfSegment] { layout.loadSegments }
 
     /// True of a program without a dynamic linker.
-    public var isStatic: Bool {
+    package var isStatic: Bool {
         fileType != UInt16(ET_REL) && interpreter == nil && dynamic.needed.isEmpty && soname == nil
     }
 
     /// True of a program, position-independent or not; false of a library, even one that can be run (libc.so.6).
-    public var isExecutable: Bool { fileType == UInt16(ET_EXEC) || dynamic.flags1 & 0x0800_0000 != 0 }  // DF_1_PIE
-    public var soname: String? { dynamic.soname }
+    package var isExecutable: Bool { fileType == UInt16(ET_EXEC) || dynamic.flags1 & 0x0800_0000 != 0 }  // DF_1_PIE
+    package var soname: String? { dynamic.soname }
     /// DT_NEEDED, in file order.
-    public var needed: [String] { dynamic.needed }
+    package var needed: [String] { dynamic.needed }
     /// DT_RUNPATH, or DT_RPATH where there is none, split at colons; `$ORIGIN` is not yet replaced.
-    public var runpath: [String] { dynamic.runpath }
+    package var runpath: [String] { dynamic.runpath }
 
     /// True where the file itself holds DWARF.
-    public var hasDebugInfo: Bool {
+    package var hasDebugInfo: Bool {
         sections.contains { ($0.name == ".debug_info" || $0.name == ".zdebug_info") && $0.type != UInt32(SHT_NOBITS) }
     }
 
@@ -161,10 +161,10 @@ public final class ElfImage: Sendable {
         DebugSections.address(ofSection: index) &+ offset
     }
 
-    public func section(named name: String) -> ElfSection? { sections.first { $0.name == name } }
+    package func section(named name: String) -> ElfSection? { sections.first { $0.name == name } }
 
     /// Tells files of other contents apart, as hexadecimal digits: FNV-1a over 64 bits, which keeps nobody from making two of one digest.
-    public var contentsDigest: String {
+    package var contentsDigest: String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in bytes.whole() ?? .init(start: nil, count: 0) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         let digits = String(hash, radix: 16)
@@ -172,7 +172,7 @@ public final class ElfImage: Sendable {
     }
 
     /// The bytes of a section as they lie in the file; empty for SHT_NOBITS.
-    public func contents(of section: ElfSection) throws(ReadError) -> [UInt8] {
+    package func contents(of section: ElfSection) throws(ReadError) -> [UInt8] {
         if section.type == UInt32(SHT_NOBITS) { return [] }
         guard let slice = bytes.slice(at: section.fileOffset, count: section.size) else {
             throw .malformed(
@@ -183,7 +183,7 @@ public final class ElfImage: Sendable {
     }
 
     /// The file's bytes for a range of link-time addresses: what the memory held before anything wrote to it.
-    public func readFile(at linked: UInt64, count: Int) throws(ReadError) -> [UInt8] {
+    package func readFile(at linked: UInt64, count: Int) throws(ReadError) -> [UInt8] {
         guard let count = UInt64(exactly: count), let slice = layout.slice(linked: linked, count: count) else {
             throw .malformed(
                 path: path, offset: 0,
@@ -193,7 +193,7 @@ public final class ElfImage: Sendable {
     }
 
     /// The call frame information, for whoever unwinds with it; nil where there is none.
-    public var frameTable: FrameTable? { debugging.frameTable }
+    package var frameTable: FrameTable? { debugging.frameTable }
 
     /// The executable segment a link-time address lies in.
     package func executableSegment(containing linked: UInt64) -> ElfSegment? {

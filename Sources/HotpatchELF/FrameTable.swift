@@ -7,7 +7,7 @@ import HotpatchMemory
 /// libdw gets no header, no section and no size that the file, and so perhaps the target's user, has written: libelf and libdwfl
 /// trust more of them than they check, and would decompress, or read from the target's memory, what they are told to. What remains
 /// of the file is the frame information itself, and the sorted table that leads into it (LSB Core, "The .eh_frame_hdr section").
-public final class FrameTable: Sendable {
+package final class FrameTable: Sendable {
     /// More than any image has; one that claims more has none.
     static let largestSize: UInt64 = 256 << 20
 
@@ -62,7 +62,7 @@ public final class FrameTable: Sendable {
 
     /// The kernel's functions in a process (vdso(7)); nil where they are not the same as in this process. Those are read then: no
     /// process can have written to the ones of another.
-    public convenience init?(ofSharedObject region: Region, memory: any MemoryReader) {
+    package convenience init?(ofSharedObject region: Region, memory: any MemoryReader) {
         guard let start = linux_vdso(), region.count <= 1 << 16,
             let theirs = try? memory.bytes(at: region.range.lowerBound, count: region.count),
             // The memory of this process may end before the other's.
@@ -85,7 +85,7 @@ public final class FrameTable: Sendable {
     var hasSearchTable: Bool { descriptions.hasTable }
 
     /// A handle of libelf, which this value must outlive. Whoever gets it ends it.
-    public func handle() -> OpaquePointer? { LibElf.open(bytes) }
+    package func handle() -> OpaquePointer? { LibElf.open(bytes) }
 
     /// What follows one another in memory and in the result: the header of the table, the table, the frame information.
     private struct Source {

@@ -10,7 +10,7 @@ extension ElfImage {
     /// Followed is what it follows: memory by the PT_LOAD segments, and not by sections.
     ///
     /// - Throws: `ReadError.malformed`, with the offset in the file; `.unloadable`, where no loader minds, and the process would.
-    public func vetForLoading(_ time: ReadingTime = ReadingTime()) throws(ReadError) {
+    package func vetForLoading(_ time: ReadingTime = ReadingTime()) throws(ReadError) {
         var vetting = try LibraryVetting(self, time)
         try vetting.run()
         try time.check()

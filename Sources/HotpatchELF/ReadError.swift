@@ -20,6 +20,7 @@ public enum ReadError: Error, Hashable, Sendable {
 }
 
 extension ReadError: CustomStringConvertible {
+    /// What could not be read, why, and what to do.
     public var description: String {
         switch self {
         case .malformed(let path, let offset, let what):

@@ -34,16 +34,16 @@ public final class ReadingTime: Sendable {
     }
 
     /// Lets it take as long as it does.
-    public func finish() { end.store(Self.unlimited, ordering: .relaxed) }
+    package func finish() { end.store(Self.unlimited, ordering: .relaxed) }
 
     /// Why what was read does not count; nil where all of it was.
-    public var failure: ReadError? {
+    package var failure: ReadError? {
         guard isCutShort.load(ordering: .acquiring), let what = interrupted.withLock({ $0 }) else { return nil }
         return .outOfTime(reading: what, milliseconds: milliseconds.load(ordering: .relaxed))
     }
 
     /// - Throws: `ReadError.outOfTime` where something was not read to its end.
-    public func check() throws(ReadError) {
+    package func check() throws(ReadError) {
         if let failure { throw failure }
     }
 

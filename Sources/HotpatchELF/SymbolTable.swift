@@ -100,9 +100,15 @@ extension Elf64_Sym {
 
 /// STB_*: who may refer to the symbol, and which of several definitions counts (elf(5)).
 public enum SymbolBinding: Hashable, Sendable {
-    case local, global, weak
+    /// STB_LOCAL: seen in its own object only.
+    case local
+    /// STB_GLOBAL: seen by all objects, and the one definition that they may have.
+    case global
+    /// STB_WEAK: gives way to a global definition, and may be missing.
+    case weak
     /// STB_GNU_UNIQUE: one definition for the whole process.
     case unique
+    /// A binding that has no name here, by its number.
     case other(UInt8)
 
     @inlinable package init(_ raw: UInt8) {
@@ -118,31 +124,37 @@ public enum SymbolBinding: Hashable, Sendable {
 
 /// STV_* (elf(5)).
 public enum SymbolVisibility: UInt8, Hashable, Sendable {
+    /// STV_DEFAULT: seen by other images, whose definitions may take its place.
     case `default` = 0
-    case `internal`, hidden, protected
+    /// STV_INTERNAL: hidden, and more where a processor's ABI says so.
+    case `internal`
+    /// STV_HIDDEN: not seen by other images.
+    case hidden
+    /// STV_PROTECTED: seen by other images, whose definitions do not take its place.
+    case protected
 }
 
 /// One symbol of a file.
 public struct ElfSymbol: Hashable, Sendable {
     /// Mangled, without a version.
-    public var name: String
+    package var name: String
     /// Link-time address; in an object file, the offset in its section.
-    public var value: UInt64
+    package var value: UInt64
     /// In bytes; 0 where the file does not say.
-    public var size: UInt64
+    package var size: UInt64
     /// STT_FUNC, STT_OBJECT, …
-    public var type: UInt8
-    public var binding: SymbolBinding
-    public var visibility: SymbolVisibility
+    package var type: UInt8
+    package var binding: SymbolBinding
+    package var visibility: SymbolVisibility
     /// SHN_UNDEF for a symbol that is defined elsewhere.
-    public var sectionIndex: UInt16
-    public var version: String?
+    package var sectionIndex: UInt16
+    package var version: String?
     /// True of an unversioned symbol, and of the version that new programs are linked against (`name@@VERSION`).
-    public var isDefaultVersion: Bool
+    package var isDefaultVersion: Bool
 
     /// A function, or an indirect one.
-    public var isFunction: Bool { type == UInt8(STT_FUNC) || type == UInt8(STT_GNU_IFUNC) }
-    public var isDefined: Bool { sectionIndex != UInt16(SHN_UNDEF) }
+    package var isFunction: Bool { type == UInt8(STT_FUNC) || type == UInt8(STT_GNU_IFUNC) }
+    package var isDefined: Bool { sectionIndex != UInt16(SHN_UNDEF) }
 }
 
 extension ElfImage {
@@ -153,13 +165,13 @@ extension ElfImage {
     public var dynamicSymbols: [ElfSymbol] { symbols(of: dynamicTable) }
 
     /// What the file needs from elsewhere.
-    public var undefinedDynamicSymbols: [ElfSymbol] {
+    package var undefinedDynamicSymbols: [ElfSymbol] {
         dynamicSymbols.filter { !$0.isDefined && !$0.name.isEmpty }
     }
 
     /// Calls `body` with each defined function of `.dynsym` and of `.symtab`: name, link-time address, size in bytes, binding. One that
     /// both tables hold comes twice.
-    public func forEachFunction(
+    package func forEachFunction(
         exportedOnly: Bool = false,
         _ body: (_ name: UnsafeRawBufferPointer, _ value: UInt64, _ size: UInt64, _ binding: SymbolBinding) -> Void
     ) {
