@@ -64,9 +64,16 @@ extension Address: CustomStringConvertible {
 
 /// What is added to a link-time address of an image to get its address in the process.
 public struct LoadBias: RawRepresentable, Hashable, Sendable {
+    /// What is added, in bytes, modulo 2⁶⁴.
     public var rawValue: UInt64
 
+    /// Makes the bias that a number is.
+    /// - Parameter rawValue: what is added, in bytes.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
+    /// Makes the bias of an image of which one byte is known by both addresses.
+    /// - Parameters:
+    ///   - mapped: its address in the process.
+    ///   - linked: its link-time address.
     public init(mapped: Address, linked: UInt64) { rawValue = mapped.rawValue &- linked }
 
     /// The address in the process of a link-time address.

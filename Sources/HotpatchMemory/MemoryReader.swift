@@ -8,6 +8,9 @@ public protocol MemoryReader: Sendable {
 }
 
 extension MemoryReader {
+    /// Reads so many bytes.
+    /// - Parameter count: not negative.
+    /// - Throws: `MemoryError` where any of them cannot be read.
     public func bytes(at address: Address, count: Int) throws(MemoryError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var failure: MemoryError?
@@ -27,17 +30,25 @@ extension MemoryReader {
 
 /// Memory that could not be read or written.
 public struct MemoryError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Of the first byte that could not be; null where the memory could not even be opened.
     public var address: Address
+    /// How many bytes were wanted from there on.
     public var count: Int
     /// errno, or 0 where the memory just ends.
     public var code: Int32
 
+    /// Makes the error.
+    /// - Parameters:
+    ///   - address: of the first byte that could not be read or written.
+    ///   - count: how many bytes were wanted from there on.
+    ///   - code: errno, or 0 where the memory just ends.
     public init(address: Address, count: Int, code: Int32) {
         self.address = address
         self.count = count
         self.code = code
     }
 
+    /// How many bytes at which address, and why.
     public var description: String {
         let why = code == 0 ? "the memory ends" : errorText(code)
         return "\(count) bytes at \(address) cannot be accessed (\(why))"

@@ -7,6 +7,7 @@ import Synchronization
 public struct LocalMemory: MemoryReader {
     private let isAllowed: Bool
 
+    /// Finds out whether the kernel lets this process read itself with process_vm_readv(2).
     public init() {
         var byte: UInt8 = 0
         isAllowed = withUnsafeMutablePointer(to: &byte) { pointer in
@@ -14,6 +15,8 @@ public struct LocalMemory: MemoryReader {
         }
     }
 
+    /// Reads exactly `buffer.count` bytes.
+    /// - Throws: `MemoryError` where any of them is not mapped, or not readable.
     public func read(
         at address: Address, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MemoryError) {
@@ -34,28 +37,28 @@ public struct LocalMemory: MemoryReader {
 }
 
 /// The directory of a process in /proc.
-public enum ProcDirectory {
+package enum ProcDirectory {
     /// This process's own is `/proc/self`: in a pid namespace without a /proc of its own, its number is another process's there.
-    public static func path(of pid: Int32) -> String { pid == linux_getpid() ? "/proc/self" : "/proc/\(pid)" }
+    package static func path(of pid: Int32) -> String { pid == linux_getpid() ? "/proc/self" : "/proc/\(pid)" }
 }
 
 /// Memory of a process through `/proc/PID/mem`, which also reads and writes pages that the process itself may not
 /// (proc_pid_mem(5)). Opening it is subject to the ptrace access check.
-public final class ProcMemory: MemoryReader {
+package final class ProcMemory: MemoryReader {
     private let descriptor: Int32
 
-    public init(path: String, writable: Bool) throws(MemoryError) {
+    package init(path: String, writable: Bool) throws(MemoryError) {
         descriptor = linux_open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
         if descriptor < 0 { throw MemoryError(address: .null, count: 0, code: errno) }
     }
 
-    public convenience init(pid: Int32, writable: Bool = true) throws(MemoryError) {
+    package convenience init(pid: Int32, writable: Bool = true) throws(MemoryError) {
         try self.init(path: ProcDirectory.path(of: pid) + "/mem", writable: writable)
     }
 
     deinit { _ = linux_close(descriptor) }
 
-    public func read(
+    package func read(
         at address: Address, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MemoryError) {
         var done = 0
@@ -73,7 +76,7 @@ public final class ProcMemory: MemoryReader {
 
     /// The process has ended, or executes another program: then there is nothing at any address. An address where nothing is
     /// mapped is an error instead.
-    public var isGone: Bool {
+    package var isGone: Bool {
         var byte: UInt8 = 0
         return linux_pread(descriptor, &byte, 1, 0) == 0
     }
@@ -81,7 +84,7 @@ public final class ProcMemory: MemoryReader {
     /// Reads what can be read of the bytes at once: up to the first page that cannot. For memory of threads that are held: unlike
     /// process_vm_readv(2) it never waits for a handler of page faults (userfaultfd(2)), which may be one of them.
     /// - Returns: how many bytes there were.
-    public func prefix(at address: Address, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    package func prefix(at address: Address, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         while true {
             let count = linux_pread(
                 descriptor, buffer.baseAddress, buffer.count, Int64(bitPattern: address.rawValue))
@@ -91,7 +94,7 @@ public final class ProcMemory: MemoryReader {
     }
 
     /// Writes all bytes, in one call where the kernel takes them in one: a write that lies inside one page is whole or absent.
-    public func write(_ bytes: UnsafeRawBufferPointer, at address: Address) throws(MemoryError) {
+    package func write(_ bytes: UnsafeRawBufferPointer, at address: Address) throws(MemoryError) {
         var done = 0
         while done < bytes.count {
             let count = pwrite(
@@ -105,7 +108,7 @@ public final class ProcMemory: MemoryReader {
         }
     }
 
-    public func write(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
+    package func write(_ bytes: [UInt8], at address: Address) throws(MemoryError) {
         var failure: MemoryError?
         bytes.withUnsafeBytes { buffer in
             do throws(MemoryError) { try write(buffer, at: address) } catch { failure = error }
@@ -116,7 +119,7 @@ public final class ProcMemory: MemoryReader {
 
 /// Memory as it was when each of its pages was first asked for: one read of the kernel instead of hundreds, for whoever reads
 /// functions that lie side by side. What is computed from it must be compared again before it is acted upon.
-public final class PageSnapshot: MemoryReader {
+package final class PageSnapshot: MemoryReader {
     private let memory: any MemoryReader
     private let pageSize: Int
     private let pages = Mutex(Pages())
@@ -129,12 +132,12 @@ public final class PageSnapshot: MemoryReader {
     }
 
     /// - Parameter pageSize: in bytes, a power of two.
-    public init(of memory: any MemoryReader, pageSize: Int) {
+    package init(of memory: any MemoryReader, pageSize: Int) {
         self.memory = memory
         self.pageSize = pageSize
     }
 
-    public func read(
+    package func read(
         at address: Address, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MemoryError) {
         var done = 0
