@@ -298,7 +298,7 @@ extension Victim {
     ///   - delay: microseconds for which the threads are held before.
     ///   - memory: of the process; nil for one that is opened for this.
     @discardableResult
-    public func commit(
+    package func commit(
         _ writes: [hp_write], moves: [hp_pc_move] = [], hazards: [hp_hazard] = [], copies: [hp_copy_item] = [],
         maximumPause: UInt64? = nil, delay: UInt32 = 0, memory: ProcMemory? = nil
     ) throws -> CommitReport {
