@@ -2,17 +2,11 @@ import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
 
-/// Records on their way into the ledger: where they are laid down, and the writes that make them part of it.
+/// What a plan that adds records to the ledger leaves to do.
 struct LedgerUpdate {
-    /// Laid down where nobody reads yet.
-    var copies: [(address: Address, bytes: [UInt8])]
-    /// In order; the first refuses a plan that was overtaken.
-    var publication: [Write]
     /// The first segments, of the ledger as it is and as it will be.
     var ledgers: [Ledger.Segment]
-    /// The address of the state word of the patch that is among the records; nil where none is.
-    var stateAddress: Address?
-    /// The earlier editions, which this one takes the place of.
+    /// Of editions before, which this one takes the place of.
     var superseded: [Ledger.Segment]
 }
 
@@ -25,11 +19,12 @@ extension Target {
 }
 
 extension PatchEngine {
-    /// Finds room for records, and computes what adds them to the ledger.
+    /// Finds room for records, and adds to a plan what makes them part of the ledger. The patch that is among them, if any, is in force at
+    /// the end of the commit.
     /// - Parameter mayBeginEdition: false where other writes of the commit are to records as they lie now.
-    func updateLedger(
-        with records: [LedgerRecord], state: LedgerState, map: ProcessMap, mayBeginEdition: Bool = true,
-        allocation: inout Allocation
+    func record(
+        _ records: [LedgerRecord], in plan: inout PatchPlan, state: LedgerState, map: ProcessMap,
+        mayBeginEdition: Bool = true, allocation: inout Allocation
     ) throws(PatchError) -> LedgerUpdate {
         let isNewEdition = mayBeginEdition && state.isDueForNewEdition
         let encoder =
@@ -38,8 +33,6 @@ extension PatchEngine {
         let blob = encoder.bytes
         let hasPatch = records.contains { if case .patch = $0 { true } else { false } }
 
-        var copies: [(address: Address, bytes: [UInt8])] = []
-        var publication: [Write] = []
         let segment: Ledger.Segment
         let last = state.layout.segments.last
         if isNewEdition {
@@ -47,30 +40,35 @@ extension PatchEngine {
             let header = Ledger.header(
                 segment: 0, edition: segment.edition, size: segment.size, generation: state.layout.generation + 1,
                 used: blob.count)
-            copies.append((segment.address + Ledger.magic.count, Array(header.dropFirst(Ledger.magic.count))))
+            plan.append(
+                Copy(
+                    address: segment.address + Ledger.magic.count, bytes: Array(header.dropFirst(Ledger.magic.count)),
+                    purpose: .ledger))
+            addGeneration(to: &plan, state: state)
             // Only now a ledger. The old one is retired behind it, so that there is one at every moment.
-            publication =
-                generationWrites(state: state)
-                + [Write(address: segment.address, kind: .data, expected: nil, bytes: Ledger.magic)]
-                + retirement(of: state.layout.superseded + state.layout.segments)
+            plan.append(
+                Write(address: segment.address, kind: .data, expected: nil, bytes: Ledger.magic), to: .publication)
+            retire(state.layout.superseded + state.layout.segments, in: &plan)
         } else if let last, last.size - Ledger.headerSize - last.used >= blob.count {
             segment = last
-            publication = self.publication(of: blob.count, in: segment, state: state)
+            publish(blob.count, in: segment, state: state, plan: &plan)
         } else {
             segment = try newSegment(
                 holding: blob.count, index: state.layout.segments.count, edition: last?.edition ?? 0, map: map,
                 allocation: &allocation)
             let header = Ledger.header(
                 segment: segment.index, edition: segment.edition, size: segment.size, minor: state.layout.minor)
-            copies.append((segment.address, header))
-            publication = self.publication(of: blob.count, in: segment, state: state)
+            plan.append(Copy(address: segment.address, bytes: header, purpose: .ledger))
+            publish(blob.count, in: segment, state: state, plan: &plan)
         }
         let start = segment.address + (Ledger.headerSize + segment.used)
-        copies.append((start, blob))
+        plan.append(Copy(address: start, bytes: blob, purpose: .ledger))
+        if hasPatch, let offset = encoder.stateOffset {
+            plan.append(Write(word: PatchRecord.State.applied.rawValue, at: start + offset), to: .states)
+        }
         let first = state.layout.segments.first ?? segment
         return LedgerUpdate(
-            copies: copies, publication: publication, ledgers: isNewEdition ? [first, segment] : [first],
-            stateAddress: hasPatch ? encoder.stateOffset.map { start + $0 } : nil,
+            ledgers: isNewEdition ? [first, segment] : [first],
             superseded: state.layout.superseded + (isNewEdition ? state.layout.segments : []))
     }
 
@@ -127,35 +125,35 @@ extension PatchEngine {
         (max(Ledger.segmentSize, Ledger.headerSize + size) + target.pageSize - 1) / target.pageSize * target.pageSize
     }
 
-    /// The words that make new records part of the ledger, and refuse a plan that was overtaken.
-    private func publication(of size: Int, in segment: Ledger.Segment, state: LedgerState) -> [Write] {
-        let retirement = retirement(of: state.layout.superseded)
+    /// Adds the words that make new records part of the ledger, and refuse a plan that was overtaken.
+    private func publish(_ size: Int, in segment: Ledger.Segment, state: LedgerState, plan: inout PatchPlan) {
+        let used = UInt64(segment.used)
         if segment.index == 0 {
-            return [
-                Write(
-                    address: segment.address + Ledger.generationOffset, kind: .data,
-                    expected: word(state.layout.generation) + word(UInt64(segment.used)),
-                    bytes: word(state.layout.generation + 1) + word(UInt64(segment.used + size)))
-            ] + retirement
+            let write = Write(
+                address: segment.address + Ledger.generationOffset, kind: .data,
+                expected: word(state.layout.generation) + word(used),
+                bytes: word(state.layout.generation + 1) + word(used + UInt64(size)))
+            plan.append(write, to: .generation)
+            retire(state.layout.superseded, in: &plan)
+        } else {
+            addGeneration(to: &plan, state: state)
+            retire(state.layout.superseded, in: &plan)
+            plan.append(Write(word: used + UInt64(size), at: segment.address + Ledger.usedOffset), to: .publication)
         }
-        return generationWrites(state: state) + retirement + [
-            Write(
-                address: segment.address + Ledger.usedOffset, kind: .data, expected: nil,
-                bytes: word(UInt64(segment.used + size)))
-        ]
     }
 
-    private func retirement(of segments: [Ledger.Segment]) -> [Write] {
+    private func retire(_ segments: [Ledger.Segment], in plan: inout PatchPlan) {
         let word = target.givesMemoryBack ? Ledger.emptied : Ledger.retired
-        return segments.map { Write(address: $0.address, kind: .data, expected: Ledger.magic, bytes: word) }
+        for segment in segments {
+            plan.append(
+                Write(address: segment.address, kind: .data, expected: Ledger.magic, bytes: word), to: .publication)
+        }
     }
 
-    func generationWrites(state: LedgerState) -> [Write] {
-        guard let first = state.layout.segments.first else { return [] }
-        return [
-            Write(
-                address: first.address + Ledger.generationOffset, kind: .data, expected: word(state.layout.generation),
-                bytes: word(state.layout.generation + 1))
-        ]
+    /// Adds the word that refuses a plan that was overtaken.
+    func addGeneration(to plan: inout PatchPlan, state: LedgerState) {
+        guard let first = state.layout.segments.first else { return }
+        let (address, generation) = (first.address + Ledger.generationOffset, state.layout.generation)
+        plan.append(Write(word: generation + 1, at: address, expected: generation), to: .generation)
     }
 }

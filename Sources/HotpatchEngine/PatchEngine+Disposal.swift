@@ -156,17 +156,13 @@ extension PatchEngine {
             record.isDisposedOf = true
             return LedgerRecord.disposal(record)
         }
-        let update = try updateLedger(
-            with: records, state: state, map: map, mayBeginEdition: false, allocation: &room)
         var plan = PatchPlan(architecture: target.architecture)
-        plan.writes = update.publication
+        let update = try record(
+            records, in: &plan, state: state, map: map, mayBeginEdition: false, allocation: &room)
         for entry in dead.compactMap(\.entry) {
-            plan.writes.append(
-                Write(
-                    address: entry.stateAddress, kind: .data, expected: word(entry.record.state.rawValue),
-                    bytes: word(PatchRecord.State.reverted.rawValue)))
+            let (before, reverted) = (entry.record.state.rawValue, PatchRecord.State.reverted.rawValue)
+            plan.append(Write(word: reverted, at: entry.stateAddress, expected: before), to: .states)
         }
-        for copy in update.copies { plan.append(Copy(address: copy.address, bytes: copy.bytes, purpose: .ledger)) }
         do {
             let summary = try commit(
                 plan, ledgers: update.ledgers, reverted: dead.compactMap(\.entry?.record.id), state: state,

@@ -69,9 +69,9 @@ extension PatchEngine {
     ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord], vanishedData: [DataRecord]) {
         let memory = PageSnapshot(of: target.memory, pageSize: target.pageSize)
         let leaving = Set(patches.map(\.record.id))
-        var slots: [Write] = []
         // What is taken back, as if it were made now.
         var made = PatchPlan(architecture: target.architecture)
+        var slots: [(site: SiteRecord, destination: Address)] = []
         var layered: [(site: SiteRecord, next: Address, found: [UInt8])] = []
         var vanished: [SiteRecord] = []
         var seen: Set<UInt32> = []
@@ -87,16 +87,14 @@ extension PatchEngine {
             let isKnown = found == site.original || state.isJump(found, of: site)
             let next = state.layer(of: site.id) { !leaving.contains($0.patch) }
             if let next, isKnown {
-                slots.append(
-                    Write(address: site.slot, kind: .data, expected: nil, bytes: word(next.replacement.rawValue)))
+                slots.append((site, next.replacement))
                 layered.append((site, next.replacement, found))
             } else if isKnown {
                 if found == site.original { continue }
                 // Nothing is to be found that leads to what is out of force. Who is on the way through the slot goes the old way.
-                slots.append(
-                    Write(
-                        address: site.slot, kind: .data, expected: nil, bytes: word(site.originalAddress.rawValue)))
-                made.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: found))
+                slots.append((site, site.originalAddress))
+                made.append(
+                    Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: found), to: .entries)
             } else {
                 // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
                 if try isMapped(site) {
@@ -109,22 +107,18 @@ extension PatchEngine {
         }
         let data = try restoreData(of: patches.map(\.record), state: state, memory: memory)
         var plan = made.reversed()
-        for (site, next, found) in layered { plan.redirect(site, to: next, from: found) }
-        let entries = plan.writes.sorted { $0.address < $1.address }
-        plan.writes = generationWrites(state: state)
-        for patch in patches {
-            plan.writes.append(
-                Write(
-                    address: patch.stateAddress, kind: .data, expected: word(patch.record.state.rawValue),
-                    bytes: word(PatchRecord.State.reverting.rawValue)))
+        for (site, destination) in slots {
+            plan.append(Write(word: destination.rawValue, at: site.slot), to: .slots)
         }
-        // Entries first: what they lead to may use the data.
-        plan.writes += slots + entries + data.writes
+        for (site, next, found) in layered { plan.redirect(site, to: next, from: found) }
+        plan.sortEntries()
+        for write in data.writes { plan.append(write, to: .restored) }
+        addGeneration(to: &plan, state: state)
         for patch in patches {
-            plan.writes.append(
-                Write(
-                    address: patch.stateAddress, kind: .data, expected: nil,
-                    bytes: word(PatchRecord.State.reverted.rawValue)))
+            let (reverting, reverted) = (PatchRecord.State.reverting.rawValue, PatchRecord.State.reverted.rawValue)
+            plan.append(
+                Write(word: reverting, at: patch.stateAddress, expected: patch.record.state.rawValue), to: .publication)
+            plan.append(Write(word: reverted, at: patch.stateAddress), to: .states)
         }
         return (plan, vanished, data.vanished)
     }

@@ -194,15 +194,14 @@ extension PatchEngine {
 
     /// Undoes what was staged for a patch that was not made.
     private func takeBack(_ staged: inout StagedPatch, after error: PatchError) {
-        var isKept = error.outcome == .inconsistent
-        for call in staged.calls.reversed() {
-            switch call.undo {
-            case .nothing: break
-            case .call(let undo): isKept = !make([undo]).isEmpty || isKept
-            case .impossible: isKept = true
-            }
+        var made = PatchPlan(architecture: target.architecture)
+        made.callsBefore = staged.calls
+        let isUndone = make(made.reversed().callsAfter).isEmpty && made.undoesCalls
+        if isUndone, error.outcome != .inconsistent {
+            staged.allocation.abandon()
+        } else {
+            staged.allocation.release()
         }
-        if isKept { staged.allocation.release() } else { staged.allocation.abandon() }
     }
 }
 
@@ -213,15 +212,8 @@ extension PatchEngine {
         _ planned: PlannedPatch, state: LedgerState, map: ProcessMap
     ) throws(PatchError) -> CommitSummary {
         var room = Allocation(in: target)
-        let update = try updateLedger(with: planned.records, state: state, map: map, allocation: &room)
         var plan = planned.plan
-        plan.writes.insert(contentsOf: update.publication, at: 0)
-        for copy in update.copies { plan.append(Copy(address: copy.address, bytes: copy.bytes, purpose: .ledger)) }
-        if let stateAddress = update.stateAddress {
-            plan.append(
-                Write(
-                    address: stateAddress, kind: .data, expected: nil, bytes: word(PatchRecord.State.applied.rawValue)))
-        }
+        let update = try record(planned.records, in: &plan, state: state, map: map, allocation: &room)
         do throws(PatchError) {
             let summary = try commit(
                 plan, ledgers: update.ledgers, sites: planned.sites, stores: planned.stores, state: state)
@@ -262,19 +254,17 @@ extension PatchEngine {
         } else {
             found = 0
         }
-        let words = ledgers.map { $0.address + Ledger.committerOffset }
         var plan = plan
         // From inside, the word is our own by the time it is compared; from outside, it must say what it said when this was planned.
         // Nobody knows a new edition yet, and what an old one has left in its place says nothing.
         let committer = target.committer
-        plan.writes.insert(
-            contentsOf: ledgers.map { ledger in
-                let isNew = ledger.edition != ledgers[0].edition
-                return Write(
-                    address: ledger.address + Ledger.committerOffset, kind: .data,
-                    expected: isNew ? nil : word(committer != 0 ? committer : found), bytes: word(committer))
-            }, at: min(1, plan.writes.count))
-        let block = CommitBlock(plan, underway: words)
+        for ledger in ledgers {
+            let isNew = ledger.edition != ledgers[0].edition
+            let expected = isNew ? nil : committer != 0 ? committer : found
+            plan.append(
+                Write(word: committer, at: ledger.address + Ledger.committerOffset, expected: expected), to: .committer)
+        }
+        let block = CommitBlock(plan)
         do {
             // One that fails may have changed anything.
             knownLedger.forget()
@@ -283,12 +273,13 @@ extension PatchEngine {
             return summary
         } catch let mismatch as CommitMismatch {
             let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)
-            if words.contains(address) {
+            if block.underway.contains(address) {
                 let thread = found.reversed().reduce(0) { $0 << 8 | UInt64($1) }
                 throw PatchError.underway(pid: target.pid, thread: thread)
             }
-            // The first write of every plan is the ledger's generation.
-            if address == plan.writes.first?.address { throw PatchError.overtaken(pid: target.pid) }
+            if plan[.generation].contains(where: { $0.address == address }) {
+                throw PatchError.overtaken(pid: target.pid)
+            }
             func isWritten(_ site: SiteRecord) -> Bool {
                 site.patchAddress == address
                     || target.architecture.hop(of: site.detour, at: site.patchAddress) == address

@@ -17,7 +17,7 @@ extension PatchPlan {
         let wanted = site.entry(for: replacement)
         if found == wanted { return }
         let write = Write(address: site.patchAddress, kind: .text, expected: found, bytes: wanted)
-        guard found == site.original else { return append(write) }
-        append(write, moving: site.moved, from: site.entry, to: site.stub.lowerBound)
+        guard found == site.original else { return append(write, to: .entries) }
+        append(entry: write, moving: site.moved, from: site.entry, to: site.stub.lowerBound)
     }
 }

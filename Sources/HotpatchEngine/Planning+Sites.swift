@@ -149,7 +149,8 @@ extension Planning {
         }
         guard let jump = architecture.jump(atHop: hop, to: stub) else { throw taken }
         if found == jump { return }
-        if hops.contains(where: { $0.address.distance(to: hop) < UInt64(architecture.hopLength) }) { throw taken }
+        let length = UInt64(architecture.hopLength)
+        if plan[.hops].contains(where: { $0.address.distance(to: hop) < length }) { throw taken }
         let start = hop + architecture.hopLength
         let earlier = engine.references.starts(in: image.range.lowerBound..<start, of: image)
         guard let previous = earlier.last else { throw taken }
@@ -158,6 +159,6 @@ extension Planning {
             try check.isHop(before: start, behind: previous) { engine.references.references(to: $0, of: image) }
         }
         guard isFree else { throw taken }
-        hops.append(Write(address: hop, kind: .text, expected: found, bytes: jump))
+        plan.append(Write(address: hop, kind: .text, expected: found, bytes: jump), to: .hops)
     }
 }

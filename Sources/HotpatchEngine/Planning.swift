@@ -19,12 +19,9 @@ struct Planning {
     var stores: [DataStore] = []
     var newSites: [SiteRecord] = []
     var members: [PatchRecord.Member] = []
-    /// What the slots of sites are to hold that were there already.
-    var slots: [Write] = []
     var notes: [String] = []
     var pools: [Pool] = []
     var lanes: SegmentLanes
-    var hops: [Write] = []
     /// What is asked for so far, by entry: the number in the request.
     var asked: [Address: (number: Int, replacement: Replacement)] = [:]
     var nextSite: UInt32
@@ -156,7 +153,7 @@ struct Planning {
                 found: mismatch.found)
         }
         stores.append(store)
-        plan.append(write)
+        plan.append(write, to: .data)
         try data.add(store.bytes, at: store.address, kind: .value, name: store.name, imagePath: region.path) { found }
     }
 
@@ -184,14 +181,14 @@ struct Planning {
         var plan: PatchPlan.Mark
         var pools: [Pool]
         var data: DataStores
-        var counts: (sites: Int, newSites: Int, members: Int, slots: Int, notes: Int, hops: Int)
+        var counts: (sites: Int, newSites: Int, members: Int, notes: Int)
         var nextSite: UInt32
     }
 
     private var mark: Mark {
         Mark(
             plan: plan.mark, pools: pools, data: data,
-            counts: (sites.count, newSites.count, members.count, slots.count, notes.count, hops.count),
+            counts: (sites.count, newSites.count, members.count, notes.count),
             nextSite: nextSite)
     }
 
@@ -201,9 +198,7 @@ struct Planning {
         sites.removeSubrange(mark.counts.sites...)
         newSites.removeSubrange(mark.counts.newSites...)
         members.removeSubrange(mark.counts.members...)
-        slots.removeSubrange(mark.counts.slots...)
         notes.removeSubrange(mark.counts.notes...)
-        hops.removeSubrange(mark.counts.hops...)
     }
 
     private mutating func add(_ replacement: Replacement) throws(PatchError) {
@@ -226,9 +221,9 @@ struct Planning {
         let site: SiteRecord
         if let known = try knownSite(for: replacement) {
             site = known
-            slots.append(
-                Write(
-                    address: site.slot, kind: .data, expected: nil, bytes: engine.word(replacement.address.rawValue)))
+            let slot = Write(
+                address: site.slot, kind: .data, expected: nil, bytes: engine.word(replacement.address.rawValue))
+            plan.append(slot, to: .slots)
         } else {
             site = try newSite(for: replacement)
         }
@@ -240,7 +235,7 @@ struct Planning {
     private mutating func fill(_ pointer: Address?, with site: SiteRecord) throws(PatchError) {
         guard let pointer else { return }
         let bytes = engine.word(site.originalAddress.rawValue)
-        plan.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes))
+        plan.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes), to: .pointers)
         try data.add(
             bytes, at: pointer, kind: .originalPointer, name: site.name,
             imagePath: map.region(containing: pointer)?.path ?? ""
@@ -299,23 +294,11 @@ struct Planning {
     /// For people. Demangling takes as long as planning, so only what is reported is demangled.
     func name(_ function: FunctionSymbol) -> String { engine.displayName(function.name) }
 
-    /// The slots, the records, and all writes in the order in which they may be seen: pointers, slots, data, hops, entries.
+    /// The whole plan, and its records.
     consuming func finish(_ request: PatchRequest, linked: LinkedSegments?) throws(PatchError) -> PlannedPatch {
         if members.isEmpty, stores.isEmpty, let first = refused.first { throw first.error }
         let id = state.nextPatch
-        let changed = Set(stores.map(\.address))
-        var (changes, pointers, entries) = ([Write](), [Write](), [Write]())
-        for write in plan.writes {
-            if changed.contains(write.address) {
-                changes.append(write)
-            } else if write.kind == .data {
-                pointers.append(write)
-            } else {
-                entries.append(write)
-            }
-        }
-        entries.sort { $0.address < $1.address }
-        plan.writes = pointers + slots + changes + hops + entries
+        plan.sortEntries()
         let new = pools.filter { $0.isNew && $0.isUsed }
         let segments = plan.segments.map { record(of: $0, owner: id) }
         plan.segments += new.flatMap(\.segments)

@@ -12,21 +12,22 @@ package final class CommitBlock {
     /// anything, and clears them at the end.
     package let underway: [Address]
 
-    package init(_ plan: PatchPlan, underway: [Address] = []) {
-        self.underway = underway
+    package init(_ plan: PatchPlan) {
+        underway = plan[.committer].map(\.address)
         let items = Self.items(plan)
+        let writes = plan.writes
         let moves = plan.moves.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
         let hazards = Self.merged(plan.hazards)
         let itemOffset = MemoryLayout<hp_commit_block>.stride
         let writeOffset = itemOffset + items.count * MemoryLayout<hp_copy_item>.stride
-        let moveOffset = writeOffset + plan.writes.count * MemoryLayout<hp_write>.stride
+        let moveOffset = writeOffset + writes.count * MemoryLayout<hp_write>.stride
         let hazardOffset = moveOffset + moves.count * MemoryLayout<hp_pc_move>.stride
         let byteOffset = hazardOffset + hazards.count * MemoryLayout<hp_hazard>.stride
-        let written = plan.writes.reduce(0) { $0 + $1.bytes.count }
+        let written = writes.reduce(0) { $0 + $1.bytes.count }
         let size = byteOffset + items.reduce(0) { $0 + $1.bytes.count } + 2 * written
 
         storage = .allocate(byteCount: size, alignment: 16)
-        let writesStart = (storage + writeOffset).bindMemory(to: hp_write.self, capacity: plan.writes.count)
+        let writesStart = (storage + writeOffset).bindMemory(to: hp_write.self, capacity: writes.count)
         let movesStart = (storage + moveOffset).bindMemory(to: hp_pc_move.self, capacity: moves.count)
         let hazardsStart = (storage + hazardOffset).bindMemory(to: hp_hazard.self, capacity: hazards.count)
         let itemsStart = (storage + itemOffset).bindMemory(to: hp_copy_item.self, capacity: items.count)
@@ -40,7 +41,7 @@ package final class CommitBlock {
             bytes += item.bytes.count
         }
         var expected = bytes + written
-        for (index, write) in plan.writes.enumerated() {
+        for (index, write) in writes.enumerated() {
             let count = write.bytes.count
             bytes.initialize(from: write.bytes, count: count)
             if let known = write.expected {
@@ -65,7 +66,7 @@ package final class CommitBlock {
         block = storage.bindMemory(to: hp_commit_block.self, capacity: 1)
         block.initialize(
             to: hp_commit_block(
-                copies: itemsStart, copy_count: items.count, writes: writesStart, write_count: plan.writes.count,
+                copies: itemsStart, copy_count: items.count, writes: writesStart, write_count: writes.count,
                 moves: movesStart, move_count: moves.count,
                 hazards: hazardsStart, hazard_count: hazards.count))
     }

@@ -16,6 +16,42 @@ package struct PCMove: Hashable, Sendable {
 /// It is carried out in this order: *staged* while the process runs (segments, calls before), *committed* while all its threads are held
 /// (copies, moves, writes: see `hp_commit_block`), and followed by the calls after.
 package struct PatchPlan: Hashable, Sendable {
+    /// The parts of the writes, in the order in which they are made.
+    package enum Phase: Int, Hashable, Sendable, CaseIterable {
+        /// The ledger's, which refuses a plan that was overtaken.
+        case generation
+        /// Of the ledger too: who commits.
+        case committer
+        /// What makes records part of the ledger, and says which patches are on their way out of force.
+        case publication
+        /// To originals.
+        case pointers
+        /// Where stubs lead that are there already.
+        case slots
+        /// Variables and constants that the new code relies on.
+        case data
+        /// Padding that short jumps go through.
+        case hops
+        /// Of functions. Nothing before them can be noticed.
+        case entries
+        /// Variables and constants that code which is out of force by now relied on.
+        case restored
+        /// Of patches: what is in force from now on, and what is not any more.
+        case states
+
+        /// Where an undo belongs: everything in the opposite order. Nil for what belongs to the one commit.
+        fileprivate var undone: Phase? {
+            switch self {
+            case .generation, .committer: nil
+            case .publication: .states
+            case .pointers, .slots, .data, .hops: .restored
+            case .entries: .entries
+            case .restored: .data
+            case .states: .publication
+            }
+        }
+    }
+
     package var architecture: Architecture
     /// They stay when the plan is undone: a thread may still be in one.
     package var segments: [Segment] = []
@@ -29,17 +65,23 @@ package struct PatchPlan: Hashable, Sendable {
     package private(set) var moves: [PCMove] = []
     /// No return address and no saved PC may point into these while the plan is committed.
     package private(set) var hazards: [Range<Address>] = []
-    /// In the order they are made.
-    package var writes: [Write] = []
+    /// By their phase.
+    private var phases = [[Write]](repeating: [], count: Phase.allCases.count)
     /// Made once everything is in force. One that fails undoes nothing.
     package var callsAfter: [Call] = []
 
     package init(architecture: Architecture) { self.architecture = architecture }
 
     package var isEmpty: Bool {
-        segments.isEmpty && callsBefore.isEmpty && stubs.isEmpty && thunks.isEmpty && copies.isEmpty && writes.isEmpty
-            && callsAfter.isEmpty
+        segments.isEmpty && callsBefore.isEmpty && stubs.isEmpty && thunks.isEmpty && copies.isEmpty
+            && phases.allSatisfy(\.isEmpty) && callsAfter.isEmpty
     }
+
+    /// In the order they are made: by phase, and inside one as they were added.
+    package var writes: [Write] { Array(phases.joined()) }
+
+    /// The writes of one phase.
+    package subscript(_ phase: Phase) -> [Write] { phases[phase.rawValue] }
 
     /// Adds a copy. What lies right behind the last one, and serves the same, becomes one with it.
     package mutating func append(_ copy: Copy) {
@@ -52,19 +94,24 @@ package struct PatchPlan: Hashable, Sendable {
         }
     }
 
-    /// Adds a write.
+    /// Adds a write behind the others of its phase.
     /// - Parameter moves: where threads go on that are found inside the bytes, of those that begin one of their instructions. Where there
     ///   is one, no thread may be on its way back to any byte but the first.
-    package mutating func append(_ write: Write, moving moves: [PCMove] = []) { add(write, moving: moves) }
+    package mutating func append(_ write: Write, to phase: Phase, moving moves: [PCMove] = []) {
+        add(write, to: phase, moving: moves)
+    }
 
     /// Adds the write that makes a jump of an entry.
     /// - Parameter pairs: its instructions, and their copies in the stub, where threads go on.
-    package mutating func append(_ write: Write, moving pairs: [PCPair], from entry: Address, to stub: Address) {
-        add(write, moving: pairs.lazy.map { $0.move(entry: entry, stub: stub) })
+    package mutating func append(entry write: Write, moving pairs: [PCPair], from entry: Address, to stub: Address) {
+        add(write, to: .entries, moving: pairs.lazy.map { $0.move(entry: entry, stub: stub) })
     }
 
-    private mutating func add(_ write: Write, moving moves: some Sequence<PCMove>) {
-        writes.append(write)
+    /// Puts the entries in the order of their addresses: those of one page are written at once.
+    package mutating func sortEntries() { phases[Phase.entries.rawValue].sort { $0.address < $1.address } }
+
+    private mutating func add(_ write: Write, to phase: Phase, moving moves: some Sequence<PCMove>) {
+        phases[phase.rawValue].append(write)
         let inside = write.address + 1..<max(write.address + 1, write.range.upperBound)
         let count = self.moves.count
         for move in moves where inside.contains(move.from) { self.moves.append(move) }
@@ -77,7 +124,7 @@ package struct PatchPlan: Hashable, Sendable {
         stubs.append(detour.stub)
         append(Copy(address: detour.stub.slot, bytes: littleEndian(replacement.rawValue), purpose: .slot))
         append(
-            Write(
+            entry: Write(
                 address: detour.patchAddress, kind: .text, expected: detour.expected,
                 bytes: architecture.jump(
                     from: detour.patchAddress, to: replacement, insteadOf: detour.bytes)),
@@ -86,14 +133,18 @@ package struct PatchPlan: Hashable, Sendable {
 
     /// The plan that undoes this one where it has just been made: its writes swapped, the last first, and then what undoes its calls.
     ///
-    /// A write without expected bytes is left out, for what stood there is not known. Threads in a stub run on and leave it; one that is
-    /// found inside a jump of several instructions goes on in what the jump replaced.
+    /// A write without expected bytes is left out, for what stood there is not known, and so is what belongs to the one commit: each plan
+    /// says itself which ledger it is made from. Threads in a stub run on and leave it; one that is found inside a jump of several
+    /// instructions goes on in what the jump replaced.
     package func reversed() -> PatchPlan {
         var plan = PatchPlan(architecture: architecture)
-        for write in writes.reversed() {
-            guard let undo = write.reversed else { continue }
-            let restarts = write.kind == .text ? architecture.restarts(of: write.bytes, at: write.address) : []
-            plan.append(undo, moving: restarts)
+        for phase in Phase.allCases.reversed() {
+            guard let undone = phase.undone else { continue }
+            for write in self[phase].reversed() {
+                guard let undo = write.reversed else { continue }
+                let restarts = write.kind == .text ? architecture.restarts(of: write.bytes, at: write.address) : []
+                plan.append(undo, to: undone, moving: restarts)
+            }
         }
         for call in (callsBefore + callsAfter).reversed() {
             if case .call(let undo) = call.undo { plan.callsAfter.append(undo) }
@@ -101,9 +152,13 @@ package struct PatchPlan: Hashable, Sendable {
         return plan
     }
 
+    /// Whether `reversed` undoes all its calls: none may have kept a pointer into its memory for good.
+    package var undoesCalls: Bool { (callsBefore + callsAfter).allSatisfy { $0.undo != .impossible } }
+
     /// How much there is of everything, to go back to: see `rewind`.
     package struct Mark: Sendable {
-        fileprivate var counts: (Int, Int, Int, Int, Int, Int, Int, Int)
+        fileprivate var counts: (Int, Int, Int, Int, Int, Int, Int)
+        fileprivate var writes: [Int]
         fileprivate var lastCopy: Copy?
         fileprivate var callsAfter: Int
     }
@@ -111,9 +166,8 @@ package struct PatchPlan: Hashable, Sendable {
     package var mark: Mark {
         Mark(
             counts: (
-                segments.count, callsBefore.count, stubs.count, thunks.count, copies.count, moves.count, hazards.count,
-                writes.count
-            ), lastCopy: copies.last, callsAfter: callsAfter.count)
+                segments.count, callsBefore.count, stubs.count, thunks.count, copies.count, moves.count, hazards.count
+            ), writes: phases.map(\.count), lastCopy: copies.last, callsAfter: callsAfter.count)
     }
 
     /// Takes back what was added since.
@@ -126,7 +180,7 @@ package struct PatchPlan: Hashable, Sendable {
         if let last = mark.lastCopy { copies[mark.counts.4 - 1] = last }
         moves.removeSubrange(mark.counts.5...)
         hazards.removeSubrange(mark.counts.6...)
-        writes.removeSubrange(mark.counts.7...)
+        for (phase, count) in mark.writes.enumerated() { phases[phase].removeSubrange(count...) }
         callsAfter.removeSubrange(mark.callsAfter...)
     }
 }

@@ -61,7 +61,8 @@ import Testing
         #expect(site.entry(for: near) == site.detour, "the slot leads on, wherever the replacement is")
 
         var made = PatchPlan(architecture: .arm64)
-        made.append(Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour))
+        made.append(
+            Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour), to: .entries)
         let back = made.reversed()
         #expect(back.writes.map(\.bytes) == [site.original])
         #expect(back.moves.allSatisfy { $0.to == site.patchAddress })

@@ -11,7 +11,7 @@ import Testing
             let bytes = [UInt8](repeating: 0x90, count: change.inside.count + 1)
             plan.append(
                 Write(address: Address(change.inside.lowerBound - 1), kind: .text, expected: nil, bytes: bytes),
-                moving: [PCMove(from: Address(change.from), to: Address(change.to))])
+                to: .entries, moving: [PCMove(from: Address(change.from), to: Address(change.to))])
         }
         return plan
     }
@@ -31,7 +31,7 @@ import Testing
         ])
         // Nobody can be inside a single instruction, nor is there a way on from elsewhere.
         plan.append(
-            Write(address: Address(20), kind: .text, expected: nil, bytes: [1, 2, 3]),
+            Write(address: Address(20), kind: .text, expected: nil, bytes: [1, 2, 3]), to: .entries,
             moving: [PCMove(from: Address(20), to: Address(1)), PCMove(from: Address(23), to: Address(1))])
         CommitBlock(plan).withUnsafeBlock { block in
             let hazards = UnsafeBufferPointer(start: block.pointee.hazards, count: block.pointee.hazard_count)
@@ -46,10 +46,9 @@ import Testing
     @Test func writesKeepTheirOrderAndBytes() {
         var plan = PatchPlan(architecture: .x86_64)
         let full = (0..<5000).map { UInt8(truncatingIfNeeded: $0 * 7) }
-        plan.writes = [
-            Write(word: 0x0102_0304_0506_0708, at: Address(0x9000)),
-            Write(address: Address(0x1000), kind: .constant, expected: full.reversed(), bytes: full),
-        ]
+        plan.append(Write(word: 0x0102_0304_0506_0708, at: Address(0x9000)), to: .pointers)
+        plan.append(
+            Write(address: Address(0x1000), kind: .constant, expected: full.reversed(), bytes: full), to: .data)
         let block = CommitBlock(plan)
         block.withUnsafeBlock { block in
             #expect(block.pointee.write_count == 2)

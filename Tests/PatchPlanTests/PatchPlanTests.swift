@@ -49,9 +49,10 @@ import Testing
         ]
         plan.append(Copy(address: Address(0x600000), bytes: [1, 2], purpose: .ledger))
         plan.append(Copy(address: Address(0x600002), bytes: [3], purpose: .ledger))
-        plan.append(Write(word: 0x700000, at: Address(0x500000), expected: 0))
+        plan.append(Write(word: 0x700000, at: Address(0x500000), expected: 0), to: .data)
         plan.append(
-            Write(address: Address(0x510000), kind: .constant, expected: hex("01 02 03"), bytes: hex("04 05 06")))
+            Write(address: Address(0x510000), kind: .constant, expected: hex("01 02 03"), bytes: hex("04 05 06")),
+            to: .data)
         plan.callsAfter = [Call(Address(0x401300), name: "tell")]
         #expect(
             plan.description == """
@@ -97,22 +98,28 @@ import Testing
         var plan = PatchPlan(architecture: .x86_64)
         plan.append(try Detour(), leadingTo: Address(0x7f12_3456_7890))
         plan.append(try Detour(entry: Address(0x402000), stub: Address(0x500020)), leadingTo: Address(0x403000))
-        plan.append(Write(word: 7, at: Address(0x700000), expected: 9))
+        plan.append(Write(word: 7, at: Address(0x700000), expected: 9), to: .data)
+        plan.append(Write(word: 2, at: Address(0x800000), expected: 1), to: .restored)
+        // Each commit says for itself which ledger it is made from, and who makes it.
+        plan.append(Write(word: 4, at: Address(0x900000), expected: 3), to: .generation)
+        plan.append(Write(word: 0, at: Address(0x900008), expected: 0), to: .committer)
         let undo = plan.reversed()
-        #expect(undo.writes.map(\.address) == plan.writes.map(\.address).reversed())
+        let undone = plan.writes.dropFirst(2)
+        #expect(plan.writes.prefix(2).map(\.address) == [Address(0x900000), Address(0x900008)])
+        #expect(undo.writes.map(\.address) == undone.map(\.address).reversed())
         #expect(undo.stubs.isEmpty && undo.copies.isEmpty)
         // A jump of one instruction: nobody can be inside.
         #expect(undo.moves.isEmpty && undo.hazards.isEmpty)
         // Done and undone, memory is what it was.
         var memory: [Address: UInt8] = [:]
-        for write in plan.writes { store(write.expected ?? [], at: write.address, in: &memory) }
+        for write in undone { store(write.expected ?? [], at: write.address, in: &memory) }
         let before = memory
-        for write in plan.writes + undo.writes {
+        for write in undone + undo.writes {
             #expect(load(write.bytes.count, at: write.address, in: memory) == write.expected)
             store(write.bytes, at: write.address, in: &memory)
         }
         #expect(memory == before)
-        #expect(undo.reversed().writes == plan.writes)
+        #expect(undo.reversed().writes == Array(undone))
     }
 
     private func store(_ bytes: [UInt8], at address: Address, in memory: inout [Address: UInt8]) {
@@ -123,9 +130,39 @@ import Testing
         (0..<count).compactMap { memory[address + $0] }
     }
 
+    /// Whatever order they are added in, writes are made by phase, and entries by address where that is asked for.
+    @Test func writesAreMadeByPhase() {
+        var plan = PatchPlan(architecture: .x86_64)
+        for phase in PatchPlan.Phase.allCases.reversed() {
+            for number in [1, 0] {
+                plan.append(Write(word: 0, at: Address(UInt64(phase.rawValue * 16 + number * 8))), to: phase)
+            }
+        }
+        let order = PatchPlan.Phase.allCases.flatMap { [$0.rawValue * 16 + 8, $0.rawValue * 16] }
+        #expect(plan.writes.map { Int($0.address.rawValue) } == order)
+        let hops = UInt64(PatchPlan.Phase.hops.rawValue * 16)
+        #expect(plan[.hops].map(\.address.rawValue) == [hops + 8, hops])
+        plan.sortEntries()
+        var sorted = order
+        sorted.swapAt(2 * PatchPlan.Phase.entries.rawValue, 2 * PatchPlan.Phase.entries.rawValue + 1)
+        #expect(plan.writes.map { Int($0.address.rawValue) } == sorted)
+        #expect(CommitBlock(plan).underway == plan[.committer].map(\.address))
+    }
+
+    /// A call that may have kept a pointer cannot be taken back; those that can be are, the last first.
+    @Test func whatUndoesCalls() {
+        func call(_ name: String, _ undo: Call.Undo) -> Call { Call(Address(0x1000), name: name, undo: undo) }
+        func undo(_ name: String) -> Call.Undo { .call(Call(Address(0x2000), name: name)) }
+        var plan = PatchPlan(architecture: .arm64)
+        plan.callsBefore = [call("a", undo("not a")), call("b", .nothing), call("c", undo("not c"))]
+        #expect(plan.undoesCalls && plan.reversed().callsAfter.map(\.name) == ["not c", "not a"])
+        plan.callsAfter = [call("d", .impossible)]
+        #expect(!plan.undoesCalls && plan.reversed().callsAfter.map(\.name) == ["not c", "not a"])
+    }
+
     @Test func writesOfUnknownPastAreLeftOutOfTheUndo() throws {
         var plan = try plan()
-        plan.append(Write(word: 7, at: Address(0x700000)))
+        plan.append(Write(word: 7, at: Address(0x700000)), to: .pointers)
         #expect(plan.writes.count == 2)
         #expect(plan.reversed().writes.map(\.kind) == [.text])
     }
@@ -148,6 +185,7 @@ import Testing
         plan.segments.append(Segment(kind: .data, address: Address(0x800000), size: 4096))
         plan.callsBefore.append(Call(Address(1), name: "a"))
         plan.callsAfter.append(Call(Address(2), name: "b"))
+        for phase in PatchPlan.Phase.allCases { plan.append(Write(word: 1, at: Address(0x900000)), to: phase) }
         plan.rewind(to: mark)
         #expect(plan == before)
         // The last copy had grown.
