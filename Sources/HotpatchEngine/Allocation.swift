@@ -6,7 +6,7 @@ import HotpatchPlan
 struct Allocation: ~Copyable {
     private let target: any Target
     private var segments: [Segment] = []
-    private var ledgers: [Range<Address>] = []
+    private var ledger: Range<Address>?
 
     init(in target: any Target) { self.target = target }
 
@@ -21,10 +21,9 @@ struct Allocation: ~Copyable {
     func holds(_ segment: Segment) -> Bool { segments.contains(segment) }
 
     /// - Throws: as `Target.mapLedger`.
-    mutating func mapLedger(size: Int) throws -> Address {
-        let address = try target.mapLedger(size: size, at: nil)
-        ledgers.append(address..<address + size)
-        return address
+    mutating func reserve(_ mapping: LedgerMapping) throws {
+        try target.mapLedger(mapping.range)
+        if !mapping.isShared { ledger = mapping.range }
     }
 
     /// A commit has made it reachable, or may have: it stays, but for the segments that only earlier plans took.
@@ -34,13 +33,15 @@ struct Allocation: ~Copyable {
     }
 
     /// It stays, though nothing was committed: what was called may have kept a pointer to it.
-    mutating func release() { (segments, ledgers) = ([], []) }
+    mutating func release() { (segments, ledger) = ([], nil) }
 
     /// Unmaps it.
     mutating func abandon() {
-        for range in segments.map(\.range) + ledgers { target.unmap(range) }
+        for range in ranges { target.unmap(range) }
         release()
     }
 
-    deinit { for range in segments.map(\.range) + ledgers { target.unmap(range) } }
+    private var ranges: [Range<Address>] { segments.map(\.range) + (ledger.map { [$0] } ?? []) }
+
+    deinit { for range in ranges { target.unmap(range) } }
 }

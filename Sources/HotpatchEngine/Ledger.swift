@@ -62,6 +62,9 @@ enum Ledger {
         Address($0)
     }
 
+    /// More segments, and editions, lie within so many bytes of such an address.
+    static let reach = 1 << 30
+
     /// As far as the committer, which is not the commit's to lay down.
     static func header(
         segment: Int, edition: UInt32, size: Int, minor: UInt16 = minor, generation: UInt64 = 0, used: Int = 0

@@ -120,13 +120,11 @@ extension PatchEngine {
         target.beginOperation()
         defer { target.endOperation() }
         do {
-            let map = try target.processMap()
-            let state = try LedgerState(of: map, memory: target.memory)
+            let (map, state) = try look()
             var dead = state.deadCode.filter { $0.code.allSatisfy { isCode($0, in: map) } }
             for _ in 0..<Self.searches where !dead.isEmpty {
                 do {
-                    result.summary = try retire(dead, state: state, map: map)
-                    takeAway(dead, &result)
+                    try dispose(of: dead, state: state, map: map, &result)
                     break
                 } catch let error as CodeIsReached {
                     result.obstacle = error.found.values.first
@@ -148,50 +146,40 @@ extension PatchEngine {
             && range.upperBound <= region.range.upperBound
     }
 
-    /// Writes down that code is out of use, if nothing leads into it.
-    private func retire(_ dead: [DeadCode], state: LedgerState, map: ProcessMap) throws -> CommitSummary {
-        var room = Allocation(in: target)
+    /// Writes down that code is out of use, if nothing leads into it, and releases it.
+    private func dispose(
+        of dead: [DeadCode], state: LedgerState, map: ProcessMap, _ result: inout Disposed
+    ) throws {
+        var plan = PatchPlan(architecture: target.architecture)
         let records = dead.map { code in
             var record = code.disposal
             record.isDisposedOf = true
             return LedgerRecord.disposal(record)
         }
-        var plan = PatchPlan(architecture: target.architecture)
-        let update = try record(
-            records, in: &plan, state: state, map: map, mayBeginEdition: false, allocation: &room)
+        try record(records, in: &plan, state: state, map: map, mayBeginEdition: false)
         for entry in dead.compactMap(\.entry) {
             let (before, reverted) = (entry.record.state.rawValue, PatchRecord.State.reverted.rawValue)
             plan.append(Write(word: reverted, at: entry.stateAddress, expected: before), to: .states)
         }
-        do {
-            let summary = try commit(
-                plan, ledgers: update.ledgers, reverted: dead.compactMap(\.entry?.record.id), state: state,
-                unlessReached: dead.map(\.searched))
-            room.release()
-            giveBack(update)
-            return summary
-        } catch let error as PatchError {
-            if error.outcome == .inconsistent { room.release() }
-            throw error
-        }
-    }
-
-    private func takeAway(_ dead: [DeadCode], _ result: inout Disposed) {
-        for code in dead {
-            let disposal = code.disposal.disposal
-            if disposal.deregister != .null {
-                let call = Call(disposal.deregister, [disposal.tables.rawValue], name: "__deregister_frame")
-                // What the unwinder still knows must be there.
-                if let failure = make([call]).first {
-                    result.obstacle = failure.text
-                    continue
-                }
+        // What the unwinder still knows must be there.
+        let calls = dead.map { code in plan.release(code.code, .unmapped, after: code.disposal.disposal.call) }
+        result.summary = try commit(
+            plan, reverted: dead.compactMap(\.entry?.record.id), state: state, unlessReached: dead.map(\.searched))
+        let failures = conclude(plan)
+        for (code, call) in zip(dead, calls) {
+            if let failure = failures.first(where: { $0.index == call }) {
+                result.obstacle = failure.text
+                continue
             }
-            for range in code.code {
-                target.unmap(range)
-                result.bytes += range.upperBound - range.lowerBound
-            }
+            result.bytes += code.code.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
             result.patches.append(code.owner)
         }
+    }
+}
+
+extension Disposal {
+    /// Makes the unwinder forget the code; nil where it does not know it.
+    fileprivate var call: Call? {
+        deregister == .null ? nil : Call(deregister, [tables.rawValue], name: "__deregister_frame")
     }
 }

@@ -54,9 +54,8 @@ extension PatchEngine {
         var (plan, vanished, vanishedData) = try plan(reverting: patches, state: state)
         let told = patches.map(\.record).filter { callsBack && $0.onRevert != .null && $0.state == .applied }
         plan.callsAfter = told.map { Call($0.onRevert, name: "hotpatch_on_revert") }
-        let ledgers = state.layout.segments.first.map { [$0] } ?? []
-        let summary = try commit(plan, ledgers: ledgers, reverted: patches.map(\.record.id), state: state)
-        let problems = make(plan.callsAfter).map { failure in
+        let summary = try commit(plan, reverted: patches.map(\.record.id), state: state)
+        let problems = conclude(plan).map { failure in
             "patch \(told[failure.index].id) is reverted, but its \(failure.text)"
         }
         return Reverted(
@@ -113,7 +112,7 @@ extension PatchEngine {
         for (site, next, found) in layered { plan.redirect(site, to: next, from: found) }
         plan.sortEntries()
         for write in data.writes { plan.append(write, to: .restored) }
-        addGeneration(to: &plan, state: state)
+        addCommit(to: &plan, state: state)
         for patch in patches {
             let (reverting, reverted) = (PatchRecord.State.reverting.rawValue, PatchRecord.State.reverted.rawValue)
             plan.append(

@@ -18,6 +18,8 @@ public final class PatchEngine {
     let references: ReferenceIndex
     /// What is known of the ledger, where the engine is inside the process. Likewise.
     private let knownLedger: KnownLedger
+    /// Nanoseconds since 1970, UTC.
+    var now: () -> UInt64 = { linux_time() }
 
     package init(
         target: any Target, program: String, references: ReferenceIndex = ReferenceIndex(),
@@ -38,7 +40,7 @@ public final class PatchEngine {
     }
 
     /// Reads the mappings, and the ledger in them.
-    private func look() throws(PatchError) -> (map: ProcessMap, state: LedgerState) {
+    func look() throws(PatchError) -> (map: ProcessMap, state: LedgerState) {
         try reading("read the patch ledger") {
             try LedgerState.read(
                 of: { try reading("read the mappings") { try target.processMap() } }, memory: target.memory,
@@ -74,11 +76,12 @@ public final class PatchEngine {
             return try retryingOnConflict { (map, state) throws(PatchError) -> Receipt in
                 let planned = try plan(request, map: map, state: state, reusing: staged.reusable)
                 try stage(planned, in: &staged)
-                let summary = try commit(planned, state: state, map: map)
+                let summary = try commit(
+                    planned.plan, sites: planned.sites, stores: planned.stores, state: state)
                 staged.allocation.finalize(for: planned.plan)
                 return Receipt(
                     id: planned.id, sites: planned.sites, segments: planned.linked?.segments.map(\.range) ?? [],
-                    refused: planned.refused, notes: planned.notes, problems: make(planned.plan.callsAfter).map(\.text),
+                    refused: planned.refused, notes: planned.notes, problems: conclude(planned.plan).map(\.text),
                     summary: summary)
             }
         } catch {
@@ -182,8 +185,21 @@ extension PatchEngine {
         }
     }
 
+    /// What a plan has behind its commit: the calls after, and the releases.
+    /// - Returns: the calls that failed.
+    func conclude(_ plan: PatchPlan) -> [(index: Int, text: String)] {
+        let failures = make(plan.callsAfter)
+        for release in plan.releases where !failures.contains(where: { $0.index == release.call }) {
+            switch release.effect {
+            case .unmapped: target.unmap(release.range)
+            case .emptied(let word): target.giveBack(release.range, then: word)
+            }
+        }
+        return failures
+    }
+
     /// Calls that end an operation. Returns those that failed.
-    func make(_ calls: [Call]) -> [(index: Int, text: String)] {
+    private func make(_ calls: [Call]) -> [(index: Int, text: String)] {
         calls.enumerated().compactMap { index, call in
             do { _ = try target.call(call, isCleanup: true) } catch {
                 return (index, "\(call.name) could not be run: \(error)")
@@ -208,69 +224,42 @@ extension PatchEngine {
 // MARK: Commit
 
 extension PatchEngine {
-    private func commit(
-        _ planned: PlannedPatch, state: LedgerState, map: ProcessMap
-    ) throws(PatchError) -> CommitSummary {
-        var room = Allocation(in: target)
-        var plan = planned.plan
-        let update = try record(planned.records, in: &plan, state: state, map: map, allocation: &room)
-        do throws(PatchError) {
-            let summary = try commit(
-                plan, ledgers: update.ledgers, sites: planned.sites, stores: planned.stores, state: state)
-            room.release()
-            giveBack(update)
-            return summary
-        } catch {
-            if error.outcome == .inconsistent { room.release() }
-            throw error
-        }
-    }
-
     /// - Parameters:
-    ///   - ledgers: the first segments, of the ledger as it is and as it will be.
     ///   - sites: those that the plan may write to besides those of the ledger, for an error to name.
     ///   - stores: likewise.
     ///   - reverted: the numbers of the patches that it takes out of force.
     func commit(
-        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord] = [], stores: [DataStore] = [],
-        reverted: [UInt32] = [], state: LedgerState
+        _ plan: PatchPlan, sites: [SiteRecord] = [], stores: [DataStore] = [], reverted: [UInt32] = [],
+        state: LedgerState
     ) throws(PatchError) -> CommitSummary {
         do {
             return try commit(
-                plan, ledgers: ledgers, sites: sites, stores: stores, reverted: reverted, state: state,
-                unlessReached: [])
+                plan, sites: sites, stores: stores, reverted: reverted, state: state, unlessReached: [])
         } catch let error as PatchError { throw error } catch { throw .target("\(error)") }
     }
 
     /// - Parameter code: what nothing may lead into.
     /// - Throws: `PatchError`; `CodeIsReached`, `SearchIsImpossible` of code that nothing may lead into.
     func commit(
-        _ plan: PatchPlan, ledgers: [Ledger.Segment], sites: [SiteRecord] = [], stores: [DataStore] = [],
-        reverted: [UInt32], state: LedgerState, unlessReached code: [SearchedCode]
+        _ plan: PatchPlan, sites: [SiteRecord] = [], stores: [DataStore] = [], reverted: [UInt32], state: LedgerState,
+        unlessReached code: [SearchedCode]
     ) throws -> CommitSummary {
-        var found = state.committer
-        if found != 0, found != target.committer {
-            if target.hasThread(found) { throw PatchError.underway(pid: target.pid, thread: found) }
-        } else {
-            found = 0
+        if state.committer != 0, state.committer != target.committer, target.hasThread(state.committer) {
+            throw PatchError.underway(pid: target.pid, thread: state.committer)
         }
-        var plan = plan
-        // From inside, the word is our own by the time it is compared; from outside, it must say what it said when this was planned.
-        // Nobody knows a new edition yet, and what an old one has left in its place says nothing.
-        let committer = target.committer
-        for ledger in ledgers {
-            let isNew = ledger.edition != ledgers[0].edition
-            let expected = isNew ? nil : committer != 0 ? committer : found
-            plan.append(
-                Write(word: committer, at: ledger.address + Ledger.committerOffset, expected: expected), to: .committer)
-        }
+        var room = Allocation(in: target)
+        if let ledger = plan.ledger { try reading("map the patch ledger") { try room.reserve(ledger) } }
         let block = CommitBlock(plan)
         do {
             // One that fails may have changed anything.
             knownLedger.forget()
             let summary = try code.isEmpty ? target.commit(block) : target.commit(block, unlessReached: code)
-            if committer != 0 { knownLedger.note(commitFrom: state, reverted: reverted) }
+            room.release()
+            if target.committer != 0 { knownLedger.note(commitFrom: state, reverted: reverted) }
             return summary
+        } catch let error as PatchError {
+            if error.outcome == .inconsistent { room.release() }
+            throw error
         } catch let mismatch as CommitMismatch {
             let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)
             if block.underway.contains(address) {

@@ -139,6 +139,7 @@ public struct PatchRequest: Sendable {
 /// A request, planned against the state of a process at one moment. Nothing has been changed yet.
 package struct PlannedPatch: Sendable {
     package var id: UInt32
+    /// All that is done to the process, the ledger included.
     package var plan: PatchPlan
     /// The new ones; their parts are segments of the plan.
     var pools: [SegmentRecord]
@@ -154,9 +155,6 @@ package struct PlannedPatch: Sendable {
     package static let uncheckedJump =
         "has a computed jump that could not be checked: it must not lead into its first bytes"
     var stores: [DataStore]
-    /// The texts of the ledger so far.
-    var texts: [String]
-    var records: [LedgerRecord]
 }
 
 /// A function that cannot be patched, left out of a larger request.
@@ -167,15 +165,8 @@ package struct RefusedReplacement: Sendable {
     package var error: PatchError
 }
 
-/// The whole plan, and the records that the commit adds to the ledger: where, is known once there is room for them.
 extension PlannedPatch: CustomStringConvertible {
-    package var description: String {
-        let bytes = LedgerEncoder(records, behind: texts).bytes
-        let rows = stride(from: 0, to: bytes.count, by: 16).map {
-            "\n    \(bytes[$0..<min($0 + 16, bytes.count)].hexadecimal())"
-        }
-        return plan.description + "\nrecords, \(bytes.count) bytes" + rows.joined()
-    }
+    public var description: String { plan.description }
 }
 
 /// A patch that has been committed: undoes it, lists it, calls the original.

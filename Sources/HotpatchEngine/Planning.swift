@@ -1,4 +1,3 @@
-import CHotpatchLinux
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -294,7 +293,7 @@ struct Planning {
     /// For people. Demangling takes as long as planning, so only what is reported is demangled.
     func name(_ function: FunctionSymbol) -> String { engine.displayName(function.name) }
 
-    /// The whole plan, and its records.
+    /// The whole plan, with what makes it part of the ledger.
     consuming func finish(_ request: PatchRequest, linked: LinkedSegments?) throws(PatchError) -> PlannedPatch {
         if members.isEmpty, stores.isEmpty, let first = refused.first { throw first.error }
         let id = state.nextPatch
@@ -310,15 +309,17 @@ struct Planning {
             disposals = [.disposal(DisposalRecord(owner: id, disposal: disposal))]
         }
         let patch = PatchRecord(
-            id: id, state: .applying, origin: request.origin, time: linux_time(), source: request.source,
+            id: id, state: .applying, origin: request.origin, time: engine.now(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
             stores: data.stores)
+        let records: [LedgerRecord] =
+            new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
+            + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + disposals
+            + data.locations.map(LedgerRecord.data) + [.patch(patch)]
+        try engine.record(records, in: &plan, state: state, map: map)
         return PlannedPatch(
             id: id, plan: plan, pools: new.map(\.record), linked: linked, sites: sites, refused: refused,
-            notes: request.notes + notes, stores: stores, texts: state.texts,
-            records: new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
-                + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + disposals
-                + data.locations.map(LedgerRecord.data) + [.patch(patch)])
+            notes: request.notes + notes, stores: stores)
     }
 
     /// A segment of the request, for the ledger.

@@ -47,11 +47,12 @@ package protocol Target: AnyObject {
     /// - Returns: its result register.
     func call(_ call: Call, isCleanup: Bool) throws -> UInt64
 
-    /// Maps a private, zeroed memfd called `hotpatch-ledger`, rw-: exactly at `address`, or anywhere where that is nil.
+    /// Maps a private, zeroed memfd called `hotpatch-ledger` exactly there, rw-. Both ends are multiples of the page size.
     /// - Throws: `PatchError.addressTaken` where something is mapped there already.
-    func mapLedger(size: Int, at address: Address?) throws -> Address
+    func mapLedger(_ range: Range<Address>) throws
 
-    /// Takes back a mapping made by `map` or `mapLedger` that no commit has used.
+    /// Takes away a mapping made by `map` or `mapLedger` that nothing uses: no commit has made it reachable, or one has made sure that
+    /// nothing leads there any more.
     func unmap(_ range: Range<Address>)
 
     /// Whether `giveBack` does anything. What is to be given back must not be used again meanwhile.

@@ -124,10 +124,10 @@ public final class LocalTarget: Target {
         return unsafeBitCast(code, to: Function.self)(words[0], words[1], words[2], words[3], words[4], words[5])
     }
 
-    package func mapLedger(size: Int, at requested: Address?) throws -> Address {
+    public func mapLedger(_ range: Range<Address>) throws {
         var code: Int32 = 0
-        let address = hp_map_ledger(requested?.rawValue ?? 0, size, &code)
-        if let requested, address == 0, code == EEXIST { throw PatchError.addressTaken(requested) }
+        let address = hp_map_ledger(range.lowerBound.rawValue, range.upperBound - range.lowerBound, &code)
+        if address == 0, code == EEXIST { throw PatchError.addressTaken(range.lowerBound) }
         guard address != 0 else {
             throw PatchError.system(
                 what: "cannot map the patch ledger (memfd_create, mmap)", code: code,
@@ -135,7 +135,6 @@ public final class LocalTarget: Target {
                     ? "Raise the limit on the size of files (RLIMIT_FSIZE, ulimit -f)."
                     : "See the limits on memory, mappings and descriptors (ulimit -a).")
         }
-        return Address(address)
     }
 
     package func unmap(_ range: Range<Address>) {

@@ -14,7 +14,7 @@ package struct PCMove: Hashable, Sendable {
 /// A transaction: all that is done to a process. A value, computed from bytes and addresses, that performs nothing.
 ///
 /// It is carried out in this order: *staged* while the process runs (segments, calls before), *committed* while all its threads are held
-/// (copies, moves, writes: see `hp_commit_block`), and followed by the calls after.
+/// (copies, moves, writes: see `hp_commit_block`), and followed by the calls after and the releases.
 package struct PatchPlan: Hashable, Sendable {
     /// The parts of the writes, in the order in which they are made.
     package enum Phase: Int, Hashable, Sendable, CaseIterable {
@@ -57,6 +57,8 @@ package struct PatchPlan: Hashable, Sendable {
     package var segments: [Segment] = []
     /// Made before anything is reachable, and once, however often the commit is tried.
     package var callsBefore: [Call] = []
+    /// Mapped last before the commit, and for each that is tried.
+    package var ledger: LedgerMapping?
     /// To be in place before the first write. They stay when the plan is undone, too.
     package var stubs: [StubLayout] = []
     /// Likewise, and longer: a task may be suspended in what a thunk has entered, and return through it at any time.
@@ -69,12 +71,14 @@ package struct PatchPlan: Hashable, Sendable {
     private var phases = [[Write]](repeating: [], count: Phase.allCases.count)
     /// Made once everything is in force. One that fails undoes nothing.
     package var callsAfter: [Call] = []
+    /// In the order they are made. They are not undone: they are made once nothing has to be.
+    package private(set) var releases: [Release] = []
 
     package init(architecture: Architecture) { self.architecture = architecture }
 
     package var isEmpty: Bool {
         segments.isEmpty && callsBefore.isEmpty && stubs.isEmpty && thunks.isEmpty && copies.isEmpty
-            && phases.allSatisfy(\.isEmpty) && callsAfter.isEmpty
+            && phases.allSatisfy(\.isEmpty) && callsAfter.isEmpty && releases.isEmpty && ledger == nil
     }
 
     /// In the order they are made: by phase, and inside one as they were added.
@@ -105,6 +109,18 @@ package struct PatchPlan: Hashable, Sendable {
     /// - Parameter pairs: its instructions, and their copies in the stub, where threads go on.
     package mutating func append(entry write: Write, moving pairs: [PCPair], from entry: Address, to stub: Address) {
         add(write, to: .entries, moving: pairs.lazy.map { $0.move(entry: entry, stub: stub) })
+    }
+
+    /// Adds the release of memory.
+    /// - Parameter call: it is made before, as one of the calls after, and the memory stays where it fails.
+    /// - Returns: its place among these.
+    @discardableResult
+    package mutating func release(_ ranges: [Range<Address>], _ effect: Release.Effect, after call: Call? = nil) -> Int?
+    {
+        if let call { callsAfter.append(call) }
+        let place = call.map { _ in callsAfter.count - 1 }
+        releases += ranges.map { Release($0, effect, call: place) }
+        return place
     }
 
     /// Puts the entries in the order of their addresses: those of one page are written at once.
@@ -161,13 +177,16 @@ package struct PatchPlan: Hashable, Sendable {
         fileprivate var writes: [Int]
         fileprivate var lastCopy: Copy?
         fileprivate var callsAfter: Int
+        fileprivate var releases: Int
+        fileprivate var ledger: LedgerMapping?
     }
 
     package var mark: Mark {
         Mark(
             counts: (
                 segments.count, callsBefore.count, stubs.count, thunks.count, copies.count, moves.count, hazards.count
-            ), writes: phases.map(\.count), lastCopy: copies.last, callsAfter: callsAfter.count)
+            ), writes: phases.map(\.count), lastCopy: copies.last, callsAfter: callsAfter.count,
+            releases: releases.count, ledger: ledger)
     }
 
     /// Takes back what was added since.
@@ -182,5 +201,7 @@ package struct PatchPlan: Hashable, Sendable {
         hazards.removeSubrange(mark.counts.6...)
         for (phase, count) in mark.writes.enumerated() { phases[phase].removeSubrange(count...) }
         callsAfter.removeSubrange(mark.callsAfter...)
+        releases.removeSubrange(mark.releases...)
+        ledger = mark.ledger
     }
 }

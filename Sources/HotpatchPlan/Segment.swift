@@ -21,6 +21,18 @@ package struct Segment: Hashable, Sendable {
     package var range: Range<Address> { address..<address + size }
 }
 
+/// Memory that a transaction takes for the patch ledger: zeros, in a mapping by which a ledger is found.
+package struct LedgerMapping: Hashable, Sendable {
+    package var range: Range<Address>
+    /// Another patcher that begins at the same moment uses it, too, so that it stays whatever comes of the commit.
+    package var isShared: Bool
+
+    package init(_ range: Range<Address>, isShared: Bool) {
+        self.range = range
+        self.isShared = isShared
+    }
+}
+
 /// Bytes laid down during the commit in memory that nothing reaches yet: nothing is compared, and nothing needs an undo.
 package struct Copy: Hashable, Sendable {
     package enum Purpose: String, Hashable, Sendable {

@@ -213,7 +213,7 @@ public final class RemoteTarget: Target {
             case .constant: PROT_READ
             }
         let flags = UInt64(MAP_PRIVATE | MAP_ANONYMOUS) | Self.mapFixedNoReplace
-        _ = try asking(at: address, size: size) { agent in
+        try asking(at: address, size: size) { agent in
             try agent.systemCall(
                 "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(protection), flags, .max, 0,
                 deadline: deadline)
@@ -225,9 +225,10 @@ public final class RemoteTarget: Target {
         try mem.write(bytes, at: address)
     }
 
-    public func mapLedger(size: Int, at wanted: Address?) throws -> Address {
-        let flags = UInt64(MAP_PRIVATE) | (wanted == nil ? 0 : Self.mapFixedNoReplace)
-        return try asking(at: wanted, size: size) { agent in
+    public func mapLedger(_ range: Range<Address>) throws {
+        let (address, size) = (range.lowerBound, range.upperBound - range.lowerBound)
+        let flags = UInt64(MAP_PRIVATE) | Self.mapFixedNoReplace
+        try asking(at: address, size: size) { agent in
             let name = try agent.scratch("hotpatch-ledger")
             let file = try agent.systemCall(
                 "memfd_create", SystemCall.memfdCreate, name.rawValue, Self.closeOnExec, keeping: .made,
@@ -235,27 +236,26 @@ public final class RemoteTarget: Target {
             defer { try? agent.closeKept(.made, deadline: deadline) }
             try agent.systemCall("ftruncate", SystemCall.ftruncate, file, UInt64(size), deadline: deadline)
             return try agent.systemCall(
-                "mmap", SystemCall.mmap, wanted?.rawValue ?? 0, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags,
-                file, 0, deadline: deadline)
+                "mmap", SystemCall.mmap, address.rawValue, UInt64(size), UInt64(PROT_READ | PROT_WRITE), flags, file, 0,
+                deadline: deadline)
         }
     }
 
     /// Has the agent map memory.
-    /// - Parameter wanted: where exactly; nil for anywhere.
-    private func asking(at wanted: Address?, size: Int, _ body: (Agent) throws -> UInt64) throws -> Address {
+    /// - Parameter wanted: where exactly.
+    private func asking(at wanted: Address, size: Int, _ body: (Agent) throws -> UInt64) throws {
         do {
             let mapped = try watching("it mapped memory") {
                 try checkTime()
                 return try ask(body)
             }
             let result = Address(mapped)
-            if let wanted, result != wanted {  // a kernel before 4.17 takes the address for a hint
+            if result != wanted {  // a kernel before 4.17 takes the address for a hint
                 unmap(result..<result + size)
                 throw PatchError.addressTaken(wanted)
             }
-            return result
         } catch AgentError.systemCallFailed(_, _, EEXIST) {
-            throw PatchError.addressTaken(wanted ?? .null)
+            throw PatchError.addressTaken(wanted)
         } catch let error as AgentError where error.outcome != .refused {
             throw PatchError.unfinished("\(error)", error.outcome)
         }

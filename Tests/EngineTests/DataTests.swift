@@ -178,7 +178,8 @@ extension FakeTarget {
     fileprivate func lay(_ records: [LedgerRecord], asVersion2: Bool = false) throws {
         var layout = try Ledger.layout(of: processMap(), memory: memory)
         if layout.segments.isEmpty {
-            let address = try mapLedger(size: Ledger.segmentSize, at: nil)
+            let address = Ledger.agreedAddresses[0]
+            try mapLedger(address..<address + Ledger.segmentSize)
             layout.segments = [
                 Ledger.Segment(address: address, index: 0, edition: 0, size: Ledger.segmentSize, used: 0)
             ]

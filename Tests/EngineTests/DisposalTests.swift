@@ -159,6 +159,36 @@ import Testing
         for other in others { #expect(try isMapped(other.segments[0])) }
     }
 
+    /// What is taken away depends on the commit, and on what the unwinder can forget.
+    @Test func whatIsReleased() throws {
+        let receipts = try [Address(0x5000), Address(0x6000)].map {
+            try version(Disposal(deregister: Address(0x4000), tables: $0))
+        }
+        _ = try engine.revert(receipts.map(\.id))
+        target.commitFailure = .rolledBack(address: .null, code: 5)
+        #expect(throws: PatchError.self) { try engine.disposeOfDeadCode() }
+        #expect(target.calls.isEmpty)
+        for receipt in receipts { #expect(try isMapped(receipt.segments[0])) }
+        target.commitFailure = nil
+        target.answer = { if $0.arguments == [0x5000] { throw FakeTarget.Death() } else { return 0 } }
+        let disposed = try engine.disposeOfDeadCode()
+        #expect(disposed.patches == [2] && disposed.bytes == target.pageSize)
+        #expect(disposed.obstacle?.hasPrefix("__deregister_frame could not be run") == true)
+        #expect(try isMapped(receipts[0].segments[0]) && !isMapped(receipts[1].segments[0]))
+    }
+
+    /// What changes while it is read is read again, as by any other operation.
+    @Test func whatIsReadIsWhole() throws {
+        let receipt = try version()
+        _ = try engine.revert([receipt.id])
+        let ledger = try #require(engine.state().layout.segments.first).address
+        let major = target.peek(at: ledger + 8)
+        // A header that is being written, until the next look.
+        target.poke(0xffff, at: ledger + 8)
+        target.whileWaiting = { (target, _) in target.poke(major, at: ledger + 8) }
+        #expect(try engine.disposeOfDeadCode().patches == [receipt.id])
+    }
+
     /// Whenever the patcher dies, nothing leads into what is gone.
     @Test func deathWhileDisposing() throws {
         for _ in 0..<LedgerState.versionsKept { try version() }

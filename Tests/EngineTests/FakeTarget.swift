@@ -75,6 +75,19 @@ final class FakeTarget: Target {
         return (try? overlay.bytes(at: address, count: 16)) == (try? LocalMemory().bytes(at: address, count: 16))
     }
 
+    /// What stood where something was changed since `forgetChanges`, by a commit or around it.
+    private(set) var changes: [Address: UInt8] = [:]
+
+    func forgetChanges() { changes = [:] }
+
+    private func change(_ bytes: [UInt8], at address: Address) {
+        let before = (try? overlay.bytes(at: address, count: bytes.count)) ?? []
+        for (offset, byte) in before.enumerated() where changes[address + offset] == nil {
+            changes[address + offset] = byte
+        }
+        overlay.write(bytes, at: address)
+    }
+
     func poke(_ word: UInt64, at address: Address) {
         overlay.write(withUnsafeBytes(of: word.littleEndian) { Array($0) }, at: address)
     }
@@ -123,15 +136,13 @@ final class FakeTarget: Target {
 
     func fill(_ bytes: [UInt8], at address: Address, _ kind: MemoryKind) throws {
         guard mapped.contains(where: { $0.range.contains(address) }) else { throw Death() }
-        overlay.write(bytes, at: address)
+        change(bytes, at: address)
     }
 
     func call(_ call: Call, isCleanup: Bool) throws -> UInt64 {
         calls.append(call)
         return try answer(call)
     }
-
-    private var nextLedger = Address(0x1234_0000_0000)
 
     /// Whether it does so, as a process that is patched from inside.
     var givesMemoryBack = false
@@ -144,14 +155,11 @@ final class FakeTarget: Target {
         givenBack.append(range)
         let rest = range.lowerBound + pageSize
         overlay.write([UInt8](repeating: 0, count: range.upperBound - rest), at: rest)
-        poke(word, at: range.lowerBound)
+        change(withUnsafeBytes(of: word.littleEndian) { Array($0) }, at: range.lowerBound)
     }
 
-    func mapLedger(size: Int, at address: Address?) throws -> Address {
-        let start = address ?? nextLedger
-        if address == nil { nextLedger = nextLedger + size }
-        try map(start..<start + size, [.read, .write], Ledger.mappingName + " (deleted)")
-        return start
+    func mapLedger(_ range: Range<Address>) throws {
+        try map(range, [.read, .write], Ledger.mappingName + " (deleted)")
     }
 
     func unmap(_ range: Range<Address>) {
@@ -191,11 +199,11 @@ final class FakeTarget: Target {
                 throw CommitMismatch(write: write.address, expected: expected, found: found)
             }
         }
-        for copy in block.copies { overlay.write(copy.bytes, at: copy.address) }
+        for copy in block.copies { change(copy.bytes, at: copy.address) }
         for write in block.comparedWrites {
             if writesToDeath == 0 { throw Death() }
             writesToDeath = writesToDeath.map { $0 - 1 }
-            overlay.write(write.bytes, at: write.address)
+            change(write.bytes, at: write.address)
         }
         return CommitSummary()
     }

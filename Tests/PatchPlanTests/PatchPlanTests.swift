@@ -24,7 +24,7 @@ import Testing
                     0x50000e  e9 f3 0f f0 ff                  jmp 0x401006
                 slot 0x600000, 8 bytes
                     0x600000  90 78 56 34 12 7f 00 00
-                text 0x401000, 5 bytes
+                text 0x401000, 5 bytes, entry
                     - 55 48 89 e5 41                  push rbp; mov rbp, rsp; …
                     + e9 fb ef 0f 00                  jmp 0x500000
                 move 0x401001 -> 0x500009
@@ -34,7 +34,7 @@ import Testing
     }
 
     /// Everything that a transaction does, in the order in which it is done.
-    @Test func goldenOfAllKinds() {
+    @Test func goldenOfAllKinds() throws {
         var plan = PatchPlan(architecture: .x86_64)
         plan.segments = [
             Segment(kind: .text, address: Address(0x700000), size: 4096, contents: hex("b8 2a 00 00 00 c3")),
@@ -47,16 +47,50 @@ import Testing
                 undo: .call(Call(Address(0x401100), name: "unregister"))),
             Call(Address(0x401200), name: "agree", answer: .zero, undo: .impossible),
         ]
+        plan.ledger = LedgerMapping(Address(0x600000)..<Address(0x601000), isShared: true)
+        // A stub whose first part ends in bytes that are no instruction, and data behind a thunk's code.
+        plan.stubs = [
+            StubLayout(
+                address: Address(0x703000), bytes: hex("cc 06 07 90 06 08"), originalAddress: Address(0x703003),
+                slot: Address(0x704000))
+        ]
+        plan.thunks = [
+            AsyncThunk(
+                .x86_64, at: Address(0x703010), replacement: Address(0x1122), contextSize: 64,
+                allocate: Address(0x3344), deallocate: Address(0x5566))
+        ]
         plan.append(Copy(address: Address(0x600000), bytes: [1, 2], purpose: .ledger))
         plan.append(Copy(address: Address(0x600002), bytes: [3], purpose: .ledger))
+        // Whatever order they are added in.
+        plan.append(Write(word: 2, at: Address(0x600010)), to: .states)
+        plan.append(Write(word: 1, at: Address(0x600008), expected: 0), to: .generation)
         plan.append(Write(word: 0x700000, at: Address(0x500000), expected: 0), to: .data)
         plan.append(
             Write(address: Address(0x510000), kind: .constant, expected: hex("01 02 03"), bytes: hex("04 05 06")),
             to: .data)
         plan.callsAfter = [Call(Address(0x401300), name: "tell")]
+        plan.release([Address(0x900000)..<Address(0x901000)], .emptied(then: 0x2144_4552_4954_4552))
+        plan.release(
+            [Address(0xa00000)..<Address(0xa01000), Address(0xb00000)..<Address(0xb01000)], .unmapped,
+            after: Call(Address(0x401400), [0xa00000], name: "forget"))
+        // The code of a thunk is the C core's, and its tests'; the words behind it are what only this plan says.
+        let thunk = plan.thunks[0]
+        let code = thunk.bytes.count - 32
+        let lines = plan.description.split(separator: "\n").map(String.init)
+        let start = try #require(lines.firstIndex { $0.hasPrefix("async thunk ") })
+        let end = try #require(lines.firstIndex { $0.hasPrefix("ledger 0x600000") })
+        let printed = lines[start + 1..<end].flatMap { line in
+            line.split(separator: " ").dropFirst().prefix { $0.count == 2 }.compactMap { UInt8($0, radix: 16) }
+        }
+        #expect(printed == thunk.bytes)
         #expect(
-            plan.description == """
-                plan for x86_64: 2 writes, 0 stubs, 3 segments, 3 calls
+            Array(lines[end - 2..<end]) == [
+                "    \(thunk.address + code)  22 11 00 00 00 00 00 00 40 00 00 00 00 00 00 00",
+                "    \(thunk.address + code + 16)  44 33 00 00 00 00 00 00 66 55 00 00 00 00 00 00",
+            ])
+        #expect(
+            (lines[..<start] + lines[end...]).joined(separator: "\n") == """
+                plan for x86_64: 4 writes, 1 stub, 1 thunk, 3 segments, 4 calls, 3 releases
                 segment 0x700000, 4096 bytes, text
                     0x700000  b8 2a 00 00 00                  mov eax, 0x2a
                     0x700005  c3                              ret
@@ -70,24 +104,43 @@ import Testing
                 call before: agree at 0x401200, with ()
                     must return 0
                     cannot be undone
+                ledger mapping 0x600000, 4096 bytes, stays
+                stub 0x703000, 6 bytes, slot 0x704000, original 0x703003
+                    0x703000  cc                              int3
+                    0x703001  06 07
+                    0x703003  90                              nop
+                    0x703004  06 08
                 ledger 0x600000, 3 bytes
                     0x600000  01 02 03
-                data 0x500000, 8 bytes
+                data 0x600008, 8 bytes, generation
+                    - 00 00 00 00 00 00 00 00         0x0
+                    + 01 00 00 00 00 00 00 00         0x1
+                data 0x500000, 8 bytes, data
                     - 00 00 00 00 00 00 00 00         0x0
                     + 00 00 70 00 00 00 00 00         0x700000
-                constant 0x510000, 3 bytes
+                constant 0x510000, 3 bytes, data
                     - 01 02 03
                     + 04 05 06
+                data 0x600010, 8 bytes, state
+                    - not compared
+                    + 02 00 00 00 00 00 00 00         0x2
                 call after: tell at 0x401300, with ()
+                call after: forget at 0x401400, with (0xa00000)
+                release 0x900000, 4096 bytes, emptied but for its first page
+                    0x900000  52 45 54 49 52 45 44 21
+                release 0xa00000, 4096 bytes, unmapped
+                    if forget could be called
+                release 0xb00000, 4096 bytes, unmapped
+                    if forget could be called
                 """)
         // What undoes it: the memory stays.
         #expect(
             plan.reversed().description == """
                 plan for x86_64: 2 writes, 0 stubs, 1 call
-                constant 0x510000, 3 bytes
+                constant 0x510000, 3 bytes, restored
                     - 04 05 06
                     + 01 02 03
-                data 0x500000, 8 bytes
+                data 0x500000, 8 bytes, restored
                     - 00 00 70 00 00 00 00 00         0x700000
                     + 00 00 00 00 00 00 00 00         0x0
                 call after: unregister at 0x401100, with ()
@@ -185,6 +238,9 @@ import Testing
         plan.segments.append(Segment(kind: .data, address: Address(0x800000), size: 4096))
         plan.callsBefore.append(Call(Address(1), name: "a"))
         plan.callsAfter.append(Call(Address(2), name: "b"))
+        let call = plan.release([Address(0)..<Address(1)], .unmapped, after: Call(Address(3), name: "c"))
+        #expect(call == 1 && plan.releases == [Release(Address(0)..<Address(1), .unmapped, call: 1)])
+        plan.ledger = LedgerMapping(Address(0)..<Address(1), isShared: false)
         for phase in PatchPlan.Phase.allCases { plan.append(Write(word: 1, at: Address(0x900000)), to: phase) }
         plan.rewind(to: mark)
         #expect(plan == before)

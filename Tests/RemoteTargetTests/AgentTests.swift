@@ -166,7 +166,7 @@ extension RemoteTargetTests {
             #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[0])
             target.deadline = .after(milliseconds: 0)
             for request in [
-                { _ = try target.mapLedger(size: 4096, at: nil) },
+                { try target.mapLedger(Address(0x10_0000_0000)..<Address(0x10_0000_1000)) },
                 { try target.map(Address(0x10_0000_0000)..<Address(0x10_0000_1000), .text) },
                 { _ = try target.call(Call(victim.libc("rand"), name: "rand")) },
             ] {
@@ -214,7 +214,7 @@ extension RemoteTargetTests {
                 _exit(0)
             }
             target.deadline = .after(milliseconds: 300)
-            let ledger = Result { try target.mapLedger(size: 4096, at: nil) }
+            let ledger = Result { try target.mapLedger(Address(0x10_0000_0000)..<Address(0x10_0000_1000)) }
             waitpid(waker, nil, 0)
             #expect(throws: Never.self) { try ledger.get() }
             #expect(target.isOutOfTime)
