@@ -12,11 +12,13 @@ public struct Revert: Sendable {
 
     public var pid: Int32
     public var choice: Choice
+    public var dryRun: Bool
     public var options: TargetOptions
 
-    public init(pid: Int32, choice: Choice, options: TargetOptions = TargetOptions()) {
+    public init(pid: Int32, choice: Choice, dryRun: Bool = false, options: TargetOptions = TargetOptions()) {
         self.pid = pid
         self.choice = choice
+        self.dryRun = dryRun
         self.options = options
     }
 
@@ -24,18 +26,56 @@ public struct Revert: Sendable {
         let session = try Session(pid: pid, options: options)
         defer { session.target.finish() }
         do throws(PatchError) {
+            if dryRun { return try plan(in: session) }
             let reverted: PatchEngine.Reverted?
             switch choice {
             case .patches(let ids): reverted = try session.engine.revert(ids, callsBack: true)
             case .all: reverted = try session.engine.revert(callsBack: true) { (_, _) in true }
             }
             guard let reverted else {
-                return Report(
-                    text: "process \(pid) has no patches to revert",
-                    json: ["pid": .number(Int(pid)), "reverted": .array([])])
+                return Report(text: nothing, json: ["pid": .number(Int(pid)), "reverted": .array([])])
             }
             return report(reverted, try session.disposeOfDeadCode())
         } catch { throw session.explained(error) }
+    }
+
+    private var nothing: String { "process \(pid) has no patches to revert" }
+
+    private func plan(in session: Session) throws(PatchError) -> Report {
+        let planned: PlannedRevert?
+        switch choice {
+        case .patches(let ids): planned = try session.engine.plan(reverting: ids, callsBack: true)
+        case .all: planned = try session.engine.planRevert(callsBack: true) { (_, _) in true }
+        }
+        let ids = planned?.patches.map(\.id) ?? []
+        let functions = planned?.functions ?? []
+        var lines = [nothing]
+        if planned != nil {
+            lines = [
+                "would revert patch \(ids.map { "\($0)" }.joined(separator: ", ")) of process \(pid): \(functions.count) "
+                    + "function\(functions.count == 1 ? "" : "s")"
+            ]
+        }
+        lines += functions.map { function in
+            let code = function.next.map { "\(displayName($0.name)) of patch \($0.patch)" } ?? "its own code"
+            return "  \(displayName(function.site.name)) at \(function.site.entry) in \(function.site.imagePath)\n"
+                + "    → \(code)"
+        }
+        let notes = notes(planned?.vanished ?? [], planned?.vanishedData ?? [], "would be written there")
+        lines += notes.map { "note: \($0)" }
+        if let planned { lines.append(planned.description) }
+        return Report(
+            text: lines.joined(separator: "\n"),
+            json: [
+                "pid": .number(Int(pid)), "dry_run": .bool(true), "patches": .array(ids.map { .number(Int($0)) }),
+                "functions": .array(functions.map(\.json)), "notes": .array(notes.map(JSON.string)),
+                "plan": planned.map { .string($0.description) } ?? .null,
+            ])
+    }
+
+    private func notes(_ functions: [SiteRecord], _ data: [DataRecord], _ written: String) -> [String] {
+        functions.map { "\(displayName($0.name)) is no longer loaded; nothing \(written)" }
+            + data.map { "\(displayName($0.name)) at \($0.address) is no longer loaded; nothing \(written)" }
     }
 
     private func report(_ reverted: PatchEngine.Reverted, _ disposed: PatchEngine.Disposed) -> Report {
@@ -44,13 +84,9 @@ public struct Revert: Sendable {
         var lines = [
             "reverted patch \(ids): \(count) function\(count == 1 ? "" : "s"), \(pauseText(reverted.summary))"
         ]
-        lines += reverted.vanished.map {
-            "note: \(displayName($0.name)) is no longer loaded; nothing was written there"
-        }
-        lines += reverted.vanishedData.map {
-            "note: \(displayName($0.name)) at \($0.address) is no longer loaded; nothing was written there"
-        }
-        let notes = interruptionText(reverted.summary).map { [$0] } ?? []
+        let notes =
+            notes(reverted.vanished, reverted.vanishedData, "was written there")
+            + (interruptionText(reverted.summary).map { [$0] } ?? [])
         lines += notes.map { "note: \($0)" }
         lines += reverted.problems.map { "warning: \($0)" }
         return Report(
@@ -64,6 +100,17 @@ public struct Revert: Sendable {
                 "interrupted": .number(reverted.summary.interruptedCalls),
                 "warnings": .array(reverted.problems.map(JSON.string)), "freed": disposed.json,
             ])
+    }
+}
+
+extension PlannedRevert.Function {
+    /// The function, and what runs then: of which patch, and its symbol; both null for the function's own code.
+    fileprivate var json: JSON {
+        .object([
+            "symbol": .string(site.name), "name": .string(displayName(site.name)), "image": .string(site.imagePath),
+            "address": .string(site.entry.description), "patch": next.map { .number(Int($0.patch)) } ?? .null,
+            "replacement": next.map { .string($0.name) } ?? .null,
+        ])
     }
 }
 

@@ -2,6 +2,31 @@ import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
 
+/// A revert, planned against the state of a process at one moment. Nothing has been changed yet.
+public struct PlannedRevert: Sendable {
+    /// A function that what is reverted has replaced.
+    public struct Function: Sendable {
+        public var site: SiteRecord
+        /// What runs then: of the newest patch that remains; nil for the function's own code.
+        public var next: (patch: UInt32, name: String)?
+    }
+
+    public var patches: [PatchRecord]
+    /// All that is done to the process.
+    public var plan: PatchPlan
+    public var functions: [Function]
+    /// Functions whose image is gone, so that there is nothing to write.
+    public var vanished: [SiteRecord]
+    /// Likewise, locations of data.
+    public var vanishedData: [DataRecord]
+    /// The numbers of the patches that are told, one for each call.
+    var told: [UInt32]
+}
+
+extension PlannedRevert: CustomStringConvertible {
+    public var description: String { plan.description }
+}
+
 extension PatchEngine {
     /// What a revert did.
     public struct Reverted: Sendable {
@@ -22,17 +47,7 @@ extension PatchEngine {
     /// - Parameter callsBack: has the functions run by which the patches want to be told.
     public func revert(_ ids: [UInt32], callsBack: Bool = false) throws(PatchError) -> Reverted {
         try retryingOnConflict { (_, state) throws(PatchError) -> Reverted in
-            var patches: [LedgerState.Entry] = []
-            for id in ids {
-                guard let entry = state.entry(id) else {
-                    // What is reverted is forgotten at some time.
-                    if id > 0, id < state.nextPatch { throw .notInForce(id: id, state: .reverted) }
-                    throw .noSuchPatch(id: id, pid: target.pid)
-                }
-                if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
-                patches.append(entry)
-            }
-            return try revert(patches, callsBack: callsBack, state: state)
+            try revert(plan(reverting: entries(ids, of: state), callsBack: callsBack, state: state), state: state)
         }
     }
 
@@ -43,35 +58,71 @@ extension PatchEngine {
         callsBack: Bool = false, where isWanted: (PatchRecord, LedgerState) -> Bool
     ) throws(PatchError) -> Reverted? {
         try retryingOnConflict { (_, state) throws(PatchError) -> Reverted? in
-            let patches = state.patches.filter { $0.record.state != .reverted && isWanted($0.record, state) }
-            return patches.isEmpty ? nil : try revert(patches, callsBack: callsBack, state: state)
+            let patches = entries(of: state, where: isWanted)
+            if patches.isEmpty { return nil }
+            return try revert(plan(reverting: patches, callsBack: callsBack, state: state), state: state)
         }
     }
 
-    private func revert(
-        _ patches: [LedgerState.Entry], callsBack: Bool, state: LedgerState
-    ) throws(PatchError) -> Reverted {
-        var (plan, vanished, vanishedData) = try plan(reverting: patches, state: state)
-        let told = patches.map(\.record).filter { callsBack && $0.onRevert != .null && $0.state == .applied }
-        plan.callsAfter = told.map { Call($0.onRevert, name: "hotpatch_on_revert") }
-        let summary = try commit(plan, reverted: patches.map(\.record.id), state: state)
-        let problems = conclude(plan).map { failure in
-            "patch \(told[failure.index].id) is reverted, but its \(failure.text)"
+    /// Computes what `revert` would do. Changes nothing.
+    public func plan(reverting ids: [UInt32], callsBack: Bool = false) throws(PatchError) -> PlannedRevert {
+        target.beginOperation()
+        defer { target.endOperation() }
+        let state = try look().state
+        return try plan(reverting: entries(ids, of: state), callsBack: callsBack, state: state)
+    }
+
+    /// Likewise; nil where there is nothing to revert.
+    public func planRevert(
+        callsBack: Bool = false, where isWanted: (PatchRecord, LedgerState) -> Bool
+    ) throws(PatchError) -> PlannedRevert? {
+        target.beginOperation()
+        defer { target.endOperation() }
+        let state = try look().state
+        let patches = entries(of: state, where: isWanted)
+        return patches.isEmpty ? nil : try plan(reverting: patches, callsBack: callsBack, state: state)
+    }
+
+    private func entries(_ ids: [UInt32], of state: LedgerState) throws(PatchError) -> [LedgerState.Entry] {
+        var patches: [LedgerState.Entry] = []
+        for id in ids {
+            guard let entry = state.entry(id) else {
+                // What is reverted is forgotten at some time.
+                if id > 0, id < state.nextPatch { throw .notInForce(id: id, state: .reverted) }
+                throw .noSuchPatch(id: id, pid: target.pid)
+            }
+            if entry.record.state == .reverted { throw .notInForce(id: id, state: entry.record.state) }
+            patches.append(entry)
+        }
+        return patches
+    }
+
+    private func entries(
+        of state: LedgerState, where isWanted: (PatchRecord, LedgerState) -> Bool
+    ) -> [LedgerState.Entry] {
+        state.patches.filter { $0.record.state != .reverted && isWanted($0.record, state) }
+    }
+
+    private func revert(_ planned: PlannedRevert, state: LedgerState) throws(PatchError) -> Reverted {
+        let summary = try commit(planned.plan, reverted: planned.patches.map(\.id), state: state)
+        let problems = conclude(planned.plan).map { failure in
+            "patch \(planned.told[failure.index]) is reverted, but its \(failure.text)"
         }
         return Reverted(
-            patches: patches.map(\.record), summary: summary, problems: problems, vanished: vanished,
-            vanishedData: vanishedData)
+            patches: planned.patches, summary: summary, problems: problems, vanished: planned.vanished,
+            vanishedData: planned.vanishedData)
     }
 
     private func plan(
-        reverting patches: [LedgerState.Entry], state: LedgerState
-    ) throws(PatchError) -> (PatchPlan, vanished: [SiteRecord], vanishedData: [DataRecord]) {
+        reverting patches: [LedgerState.Entry], callsBack: Bool, state: LedgerState
+    ) throws(PatchError) -> PlannedRevert {
         let memory = PageSnapshot(of: target.memory, pageSize: target.pageSize)
         let leaving = Set(patches.map(\.record.id))
         // What is taken back, as if it were made now.
         var made = PatchPlan(architecture: target.architecture)
         var slots: [(site: SiteRecord, destination: Address)] = []
         var layered: [(site: SiteRecord, next: Address, found: [UInt8])] = []
+        var functions: [PlannedRevert.Function] = []
         var vanished: [SiteRecord] = []
         var seen: Set<UInt32> = []
         for member in patches.flatMap(\.record.members) where seen.insert(member.site).inserted {
@@ -85,6 +136,7 @@ extension PatchEngine {
             }
             let isKnown = found == site.original || state.isJump(found, of: site)
             let next = state.layer(of: site.id) { !leaving.contains($0.patch) }
+            if isKnown { functions.append(.init(site: site, next: next.map { (patch: $0.patch, name: $0.name) })) }
             if let next, isKnown {
                 slots.append((site, next.replacement))
                 layered.append((site, next.replacement, found))
@@ -119,7 +171,11 @@ extension PatchEngine {
                 Write(word: reverting, at: patch.stateAddress, expected: patch.record.state.rawValue), to: .publication)
             plan.append(Write(word: reverted, at: patch.stateAddress), to: .states)
         }
-        return (plan, vanished, data.vanished)
+        let told = patches.map(\.record).filter { callsBack && $0.onRevert != .null && $0.state == .applied }
+        plan.callsAfter = told.map { Call($0.onRevert, name: "hotpatch_on_revert") }
+        return PlannedRevert(
+            patches: patches.map(\.record), plan: plan, functions: functions, vanished: vanished,
+            vanishedData: data.vanished, told: told.map(\.id))
     }
 
     /// Whether the site's image still lies at its entry.

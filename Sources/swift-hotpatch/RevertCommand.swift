@@ -12,6 +12,9 @@ struct RevertCommand: ParsableCommand {
     @Flag(name: .long, help: "Revert every patch of the process, by whomever.")
     var all = false
 
+    @Flag(name: .long, help: "Print what would happen, and do nothing.")
+    var dryRun = false
+
     @OptionGroup var process: ProcessOptions
     @OptionGroup var change: ChangeOptions
     @OptionGroup var log: LogOptions
@@ -24,7 +27,8 @@ struct RevertCommand: ParsableCommand {
     }
 
     func run() throws {
-        let command = Revert(pid: process.pid, choice: all ? .all : .patches(patches), options: change.target)
+        let command = Revert(
+            pid: process.pid, choice: all ? .all : .patches(patches), dryRun: dryRun, options: change.target)
         log.start()
         change.raisePriority()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }

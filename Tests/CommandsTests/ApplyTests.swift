@@ -160,6 +160,40 @@ extension CommandTests {
             try shop.expect(price: 1007)
         }
 
+        /// What a revert would do, with nothing done.
+        @Test func dryRunOfARevertTouchesNothing() throws {
+            var shop = try Shop()
+            for price in [1000, 2000] {
+                try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=\(price)"]), "--pid", shop.id)
+            }
+            let (maps, list) = (try shop.victim.maps(), try expectDone("list", "--pid", shop.id).output)
+            let one = try expectDone("revert", "2", "--pid", shop.id, "--dry-run").output
+            #expect(
+                one.hasPrefix("would revert patch 2 of process \(shop.id): 1 function\n  price at 0x"), "\(one)")
+            for part in ["\n    → price of patch 1\nplan for ", ", generation\n", ", slot\n", ", state\n"] {
+                #expect(one.contains(part), "\(part) in \(one)")
+            }
+            let both = try expectDone("revert", "--all", "--pid", shop.id, "--dry-run").output
+            for part in [
+                "would revert patch 1, 2 of process", "\n    → its own code\nplan for ", "\ntext 0x", ", entry\n",
+            ] {
+                #expect(both.contains(part), "\(part) in \(both)")
+            }
+            let json = try expectDone("revert", "2", "1", "--pid", shop.id, "--dry-run", "--json").json
+            #expect(json["dry_run"] == .bool(true) && json["patches"] == .array([.number(2), .number(1)]))
+            #expect(json["functions"].count == 1 && json["functions"][0]["symbol"] == .string("price"))
+            #expect(json["functions"][0]["patch"] == .null && json["functions"][0]["replacement"] == .null)
+            #expect(json["plan"].string?.hasPrefix("plan for ") == true && json["notes"] == .array([]))
+            try expectRefused(["revert", "7", "--dry-run", "--pid", shop.id], "has no patch 7", maps: shop.victim.maps)
+            #expect(try shop.victim.maps() == maps)
+            #expect(try expectDone("list", "--pid", shop.id).output == list)
+            try shop.expect(price: 2007)
+            try expectDone("revert", "--all", "--pid", shop.id)
+            let nothing = try expectDone("revert", "--all", "--dry-run", "--pid", shop.id)
+            #expect(nothing.output == "process \(shop.id) has no patches to revert\n")
+            try shop.expect()
+        }
+
         /// What is computed touches nothing, byte for byte.
         @Test func dryRunTouchesNothing() throws {
             var shop = try Shop()
@@ -169,7 +203,7 @@ extension CommandTests {
             #expect(plan.output.hasPrefix("\(library) would replace 3 functions of process \(shop.id):\n"), "\(plan)")
             for line in [
                 "  price at 0x", "    → hotpatch.replace.price", "hotpatch_on_apply runs", "plan for x86_64: ",
-                "jmp 0x",
+                "jmp 0x", "\nledger mapping 0x", ", generation\n", ", committer\n", ", state\n",
             ] {
                 #expect(plan.output.contains(line), "\(plan)")
             }
