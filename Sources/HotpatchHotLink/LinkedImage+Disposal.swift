@@ -12,11 +12,11 @@ extension LinkedImage {
     /// Only Swift's own functions may have given away their addresses: those of closures, and of where a task goes on. Such a word is
     /// nowhere but in the memory of Swift values and in registers; what C is given as a pointer may be in the kernel, as a handler of
     /// signals, or in glibc, as something else (PTR_MANGLE), and so may what setjmp(3) keeps.
-    func disposal(of linked: LinkPlan.Linked) -> LinkPlan.Disposal? {
+    /// - Parameter frames: how the unwinder comes to know it; nil where it does not.
+    func disposal(of linked: LinkPlan.Linked, frames: FrameRegistration?) -> LinkPlan.Disposal? {
         guard !layout.code.isEmpty, let text = range(.text) else { return nil }
         var disposal = LinkPlan.Disposal()
-        let tables = linked.calls.first { $0.name == "__register_frame" }
-        if case .call(let undo)? = tables?.undo { disposal.deregistration = undo }
+        disposal.deregistration = frames?.undo
         if !layout.records.isEmpty {
             disposal.obstacle = "the Swift runtime keeps the types that it has brought"
         } else if !layout.entries.isEmpty || linked.identities.contains(where: { text.contains($0.address) }) {

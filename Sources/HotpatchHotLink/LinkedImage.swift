@@ -20,7 +20,7 @@ struct LinkedImage {
 
     func bytes(_ kind: MemoryKind) -> [UInt8] { contents[kind] ?? [] }
 
-    private func address(_ kind: MemoryKind, _ offset: Int) -> Address { bases[kind]! + offset }
+    func address(_ kind: MemoryKind, _ offset: Int) -> Address { bases[kind]! + offset }
 
     // MARK: Addresses
 
@@ -372,8 +372,9 @@ struct LinkedImage {
                         bytes: GotSlot.bytes(function.rawValue), name: slot.name))
             }
         }
-        result.calls = try registrations()
-        result.disposal = disposal(of: result)
+        let frames = try frameRegistration()
+        result.calls = (frames.map { [$0.call] } ?? []) + (try registrations())
+        result.disposal = disposal(of: result, frames: frames)
         return result
     }
 
@@ -401,51 +402,6 @@ struct LinkedImage {
         let edit = linker.edits[place.edit]
         let name = edit.name(of: place.piece)
         return ClosureMatch.isUnmatched(name) ? Baseline.alias(linker.piece(place).name, edit.digest) : name
-    }
-
-    private func registrations() throws -> [Call] {
-        var calls: [Call] = []
-        func function(_ name: String) throws -> Address {
-            guard let found = linker.live.address(ofUndefined: name) else {
-                throw LinkError.undefined(path: linker.edits[0].new.object.path, names: [name])
-            }
-            return found
-        }
-        let functions = [
-            "swift5_type_metadata": "swift_registerTypeMetadataRecords",
-            "swift5_protocol_conformances": "swift_registerProtocolConformances",
-            "swift5_protocols": "swift_registerProtocols",
-        ]
-        // Who has no unwinder needs no tables.
-        if let frames = layout.frames, linker.live.address(ofUndefined: "__register_frame") != nil {
-            let start = address(.constant, frames.offset)
-            let undo = Call(try function("__deregister_frame"), [start.rawValue], name: "__deregister_frame")
-            calls.append(
-                Call(
-                    try function("__register_frame"), [start.rawValue], name: "__register_frame", undo: .call(undo)))
-        }
-        // In the segments' order: what is done and undone is the same each time.
-        for block in layout.blocks.values.sorted(by: { $0.words < $1.words }) {
-            let words = address(.constant, block.words).rawValue
-            let forget = layout.routines[.forget].map {
-                Call(address(.text, $0), [words], name: "pthread_key_delete")
-            }
-            calls.append(
-                Call(
-                    try function("pthread_key_create"),
-                    [address(.data, block.key).rawValue, try function("free").rawValue],
-                    name: "pthread_key_create", answer: .zero, undo: forget.map { .call($0) } ?? .impossible))
-        }
-        // The runtime keeps them for good.
-        for (section, offset) in layout.records {
-            let start = address(.constant, offset)
-            let end = start + linker.records[section]!.count * 4
-            calls.append(
-                Call(
-                    try function(functions[section]!), [start.rawValue, end.rawValue], name: functions[section]!,
-                    undo: .impossible))
-        }
-        return calls
     }
 }
 
