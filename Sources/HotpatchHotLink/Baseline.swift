@@ -39,7 +39,7 @@ struct Baseline: Sendable {
         isVerified = [Bool](repeating: false, count: graph.pieces.count)
         for (index, piece) in graph.pieces.enumerated() {
             if piece.kind.isAnonymous || Self.isNumbered(piece.name) { continue }
-            places[index] = place(of: piece, digest: digest)
+            places[index] = place(of: index, digest: digest)
         }
         try verify()
     }
@@ -60,7 +60,8 @@ struct Baseline: Sendable {
         return comparison.runs(piece, at: comparison.code(at: place))
     }
 
-    private func place(of piece: ObjectGraph.Piece, digest: String) -> Place? {
+    private func place(of index: Int, digest: String) -> Place? {
+        let piece = graph.pieces[index]
         // What was linked under this name by an object of another numbering.
         if let known = live.identity(Self.alias(piece.name, digest)) {
             if known == .null { return nil }
@@ -68,18 +69,24 @@ struct Baseline: Sendable {
                 address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction,
                 isAliased: true)
         }
-        if let symbol = live.symbol(piece.name, file: file), symbol.isFunction == piece.isFunction {
-            // Another file's static thing of the same name, where an earlier object has brought this file's.
-            if symbol.binding == .local, !piece.name.hasPrefix("$"), symbol.file != file,
-                let known = live.identity(piece.name)
-            {
-                return Place(address: known, isInImage: false, isFunction: piece.isFunction)
-            }
-            return Place(address: symbol.address, isInImage: true, isFunction: symbol.isFunction)
+        func isAlike(_ symbol: LinkableSymbol) -> Bool { symbol.isFunction == piece.isFunction }
+        func place(_ symbol: LinkableSymbol) -> Place {
+            Place(address: symbol.address, isInImage: true, isFunction: symbol.isFunction)
         }
-        if let known = live.identity(piece.name) {
+        let owner = graph.owner(of: index)
+        if let symbol = live.symbol(piece.name, of: owner), isAlike(symbol) {
+            // Static things of a file that goes by another name may be another file's.
+            guard owner == .file(file), !piece.name.hasPrefix("$"), symbol.file != file,
+                let known = live.identity(graph.identity(of: index))
+            else { return place(symbol) }
             return Place(address: known, isInImage: false, isFunction: piece.isFunction)
         }
+        if let known = live.identity(graph.identity(of: index)) {
+            return Place(
+                address: known, isInImage: live.image.range.contains(known), isFunction: piece.isFunction)
+        }
+        // A version script may have made it local, and nothing says so.
+        if owner == .all, let symbol = live.onlySymbol(piece.name), isAlike(symbol) { return place(symbol) }
         return nil
     }
 
@@ -170,7 +177,7 @@ struct Baseline: Sendable {
         switch reference.target {
         case .symbol(let index):
             let name = graph.object.symbols[index].name
-            guard let symbol = live.symbol(name, file: nil), !symbol.isIndirect else { return true }
+            guard let symbol = live.symbol(name, of: .all), !symbol.isIndirect else { return true }
             return symbol.address == target || isIndirect(target)
         case .piece(let index, let offset):
             if graph.pieces[index].kind.isPart {

@@ -91,6 +91,13 @@ public struct Fingerprint: Hashable, Sendable {
         }
     }
 
+    /// The same for two functions that are called alike.
+    var text: String {
+        var words = ["\(isAsync) \(throwsError ?? false)", result ?? ""] + (parameters ?? [])
+        if !isAccessor { words.append(selfUse.map { "\($0)" } ?? "") }
+        return words.joined(separator: "\n")
+    }
+
     /// In what way it is called otherwise than a former function of its name: "is now mutating"; nil where it is not.
     public func difference(from old: Fingerprint) -> String? {
         if isAsync != old.isAsync { return isAsync ? "has become async" : "is no longer async" }

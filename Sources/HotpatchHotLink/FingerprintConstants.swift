@@ -133,7 +133,8 @@ private struct ConstantReader {
 
     /// Not what compilers make: tables of classes, strings, numbered statics, which another may have the number of.
     private static func isOfC(_ name: String) -> Bool {
-        !SymbolKind(name).isAnonymous && !name.hasPrefix("_ZT") && !name.hasPrefix("_ZGV") && !name.hasPrefix("__")
+        !SymbolKind(name, inSwift: false).isAnonymous && !name.hasPrefix("_ZT") && !name.hasPrefix("_ZGV")
+            && !name.hasPrefix("__")
             && !name.hasPrefix("l_") && !SymbolKind.hasNumber(name) && !name.contains(" ")
     }
 

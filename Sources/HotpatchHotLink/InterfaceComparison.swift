@@ -15,12 +15,34 @@ struct InterfaceComparison {
     /// - Throws: `LinkError` where an object does not say.
     init(_ before: ElfImage, _ after: ElfImage) throws {
         func descriptions(of file: ElfImage) throws -> ObjectDescriptions {
-            if let found = ObjectDescriptions(of: file) { return found }
-            throw LinkError.unsupported(
-                path: file.path,
-                what:
-                    "its debugging information (DWARF) cannot be read, so that nobody knows what its functions expect of their callers",
-                remedy: "Compile with -g, and install libdw (libdw1).")
+            func refused(_ what: String, _ remedy: String) -> LinkError {
+                .unsupported(
+                    path: file.path,
+                    what:
+                        "its debugging information (DWARF) \(what), so that nobody knows what its functions expect of their callers",
+                    remedy: remedy)
+            }
+            // SHF_COMPRESSED, or as it was before. libdw cannot decompress what has relocations yet.
+            if file.sections.contains(where: {
+                $0.name.hasPrefix(".zdebug_") || $0.name.hasPrefix(".debug_") && $0.flags & 0x800 != 0
+            }) {
+                throw refused("is compressed (-gz)", "Compile with -gz=none.")
+            }
+            // Of DWARF 4, and of DWARF 5.
+            let units = file.sections.filter { $0.name == ".debug_info" }
+            if units.count > 1 || file.section(named: ".debug_types") != nil {
+                throw refused(
+                    "has types in sections of their own (-fdebug-types-section)",
+                    "Compile with -fno-debug-types-section.")
+            }
+            guard let found = ObjectDescriptions(of: file) else {
+                throw refused("cannot be read", "Compile with -g, and install libdw (libdw1).")
+            }
+            switch found.gap {
+            case .elsewhere: throw refused("is in another file (-gsplit-dwarf)", "Compile with -gno-split-dwarf.")
+            case .linesOnly: throw refused("has only lines (-g1, -gline-tables-only)", "Compile with -g.")
+            case nil: return found
+            }
         }
         let (old, new) = (try descriptions(of: before), try descriptions(of: after))
         functions = (DescribedFunctions(of: before, old), DescribedFunctions(of: after, new))
@@ -96,6 +118,19 @@ struct InterfaceComparison {
             let types = "its type is '\(after.type)' instead of '\(before.type)'"
             return (name, "\(Demangling.demangle(name) ?? name): \(types)")
         }
+    }
+
+    /// What each variable of C and C++ is, with the layout of its type.
+    var variableTypes: (old: [String: String], new: [String: String]) {
+        func texts(
+            _ variables: [String: ObjectDescriptions.Variable], _ types: [String: [String]]
+        ) -> [String: String] {
+            variables.mapValues { variable in
+                let name = String(variable.type.prefix { $0 != "[" && $0 != "*" && $0 != "&" })
+                return ([variable.isInteger ? "integer" : variable.type] + (types[name] ?? [])).joined(separator: "\n")
+            }
+        }
+        return (texts(variables.old, types.old), texts(variables.new, types.new))
     }
 
     /// Whether an enumeration has got more constants, and nothing else has changed: what there was means what it meant.

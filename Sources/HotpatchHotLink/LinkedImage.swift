@@ -253,7 +253,24 @@ struct LinkedImage {
                 .descriptorSlots:
                 try write(threadLocal(reference, in: edit))
             }
-        } catch let problem as FixupProblem { throw failure(problem) }
+        } catch let problem as FixupProblem {
+            if case .doesNotFit = problem { try checkReach(of: reference, in: edit) }
+            throw failure(problem)
+        }
+    }
+
+    /// Code of programs reaches variables of libraries as if they were the program's: its linker copies those that it uses into it
+    /// (R_*_COPY). One that it did not use has no copy.
+    private func checkReach(of reference: ObjectGraph.Reference, in edit: Int) throws {
+        guard case .symbol(let name, _) = linker.definition(of: reference.target, in: edit),
+            let found = address(ofUndefined: name), let image = linker.live.index.image(containing: found),
+            image != linker.live.image
+        else { return }
+        throw LinkError.unsupported(
+            path: linker.edits[edit].new.object.path,
+            what: "its code reaches \(Demangling.demangle(name) ?? name) as something of the program "
+                + "(\(reference.row.name)), and it lies in \(image.path), of which the program has no copy",
+            remedy: "Compile the edited file with -fPIC, reach it by a function of another file, or restart.")
     }
 
     /// What a reference to a thread-local stands for.
@@ -343,10 +360,10 @@ struct LinkedImage {
         let reached = Set(linker.reached)
         for (number, edit) in linker.edits.enumerated() {
             for function in edit.removedFunctions {
-                result.identities.append((Baseline.removed(function.name), function.entry))
+                result.identities.append((Baseline.removed(function.identity), function.entry))
             }
             for (index, piece) in edit.new.pieces.enumerated() where edit.isAliased(index) {
-                let ordinary = edit.ordinaryAddress(of: piece.name)
+                let ordinary = edit.ordinaryAddress(of: index)
                 let place = ObjectLinker.Place(edit: number, piece: index)
                 switch edit.decisions[index].entry {
                 case .bind(let entry) where entry != ordinary:
@@ -358,6 +375,8 @@ struct LinkedImage {
                 default: break
                 }
             }
+            result.identities += edit.digests(placed: linker.reached.filter { $0.edit == number }.map(\.piece))
+            result.identities += edit.otherwiseNamed.map { (edit.new.identity(of: $0.piece), $0.entry) }
         }
         result.stores += linker.edits.flatMap(\.stores)
         for (number, edit) in linker.edits.enumerated() {
@@ -401,13 +420,14 @@ struct LinkedImage {
     private func identity(_ place: ObjectLinker.Place) -> String {
         let edit = linker.edits[place.edit]
         let name = edit.name(of: place.piece)
-        return ClosureMatch.isUnmatched(name) ? Baseline.alias(linker.piece(place).name, edit.digest) : name
+        return ClosureMatch.isUnmatched(name)
+            ? Baseline.alias(linker.piece(place).name, edit.digest) : edit.new.identity(of: place.piece, named: name)
     }
 }
 
 extension LinkDecision {
     /// The decision to bind to the entry that a function goes by, where it had one before.
-    fileprivate var entry: LinkDecision {
+    var entry: LinkDecision {
         switch self {
         case .patch(let entry), .repoint(let entry, _): .bind(entry)
         default: self

@@ -48,12 +48,52 @@ public struct LiveProgram: Sendable {
         return index.images[best]
     }
 
-    /// What the image has of a name that a file of it defines: the one that others can name, or the file's own; nil where there is none, or
-    /// several. A variable is the one that the image uses, where that is another image's; a function is its own, which can be replaced.
-    func symbol(_ name: String, file: String?) -> LinkableSymbol? {
-        guard var symbol = definition(name, file: file) else { return nil }
+    /// Whose a name is: who can name what it stands for.
+    enum Owner: Hashable, Sendable {
+        /// Every file of the image.
+        case all
+        /// One file (`static` in C, `private` in Swift), as its object calls it.
+        case file(String?)
+    }
+
+    /// What the image has of a name that a file of it defines, or needs: nil where there is none, or several.
+    /// A variable is the one that the image uses, where that is another image's; a function is its own, which can be replaced.
+    func symbol(_ name: String, of owner: Owner) -> LinkableSymbol? {
+        let found = candidates(name, of: owner)
+        let strong = found.filter { $0.binding != .local }
+        guard var symbol = found.count == 1 ? found[0] : strong.count == 1 ? strong[0] : nil else { return nil }
         if !symbol.isFunction { symbol.address = symbol.address(by: bindings, named: name, in: index) }
         return symbol
+    }
+
+    /// Whether the image has several of a name, and nothing tells which one is meant.
+    func isAmbiguous(_ name: String, of owner: Owner) -> Bool {
+        candidates(name, of: owner).filter { $0.binding == .local }.count > 1 && symbol(name, of: owner) == nil
+    }
+
+    /// What the image has under a name, where nothing else has that name.
+    func onlySymbol(_ name: String) -> LinkableSymbol? {
+        let found = index.linkableSymbols(named: name, in: image)
+        return found.count == 1 ? found[0] : nil
+    }
+
+    private func candidates(_ name: String, of owner: Owner) -> [LinkableSymbol] {
+        let found = index.linkableSymbols(named: name, in: image)
+        guard case .file(let file) = owner else { return found.filter { !$0.isOfOneFile } }
+        let local = found.filter { $0.binding == .local }
+        // Names of Swift say which file they are of.
+        if local.count == 1, name.hasPrefix("$") { return local }
+        let own = local.filter { $0.file == file && file?.isEmpty == false }
+        guard own.isEmpty else { return own }
+        // The file may have been called otherwise when the program was linked.
+        guard let file, index.countOfFiles(named: file, in: image) > 0 else { return local }
+        return []
+    }
+
+    /// The files whose static thing a name is, where those are all that has it in the image.
+    func filesKeeping(_ name: String) -> [String] {
+        let found = index.linkableSymbols(named: name, in: image)
+        return found.allSatisfy(\.isOfOneFile) ? found.compactMap(\.file) : []
     }
 
     /// Where calls of a function of the image lead, which others can name: to itself, or to that of an image before it.
@@ -66,24 +106,10 @@ public struct LiveProgram: Sendable {
         return own.address(by: bindings, named: name, in: index)
     }
 
-    private func definition(_ name: String, file: String?) -> LinkableSymbol? {
-        let found = index.linkableSymbols(named: name, in: image)
-        if found.count <= 1 { return found.first }
-        let strong = found.filter { $0.binding != .local }
-        if strong.count == 1 { return strong[0] }
-        let own = found.filter { $0.file != nil && $0.file == file }
-        return own.count == 1 ? own[0] : nil
-    }
-
-    /// Whether the image has several of a name, and nothing tells which one is the file's.
-    func isAmbiguous(_ name: String, file: String?) -> Bool {
-        definition(name, file: file) == nil && !index.linkableSymbols(named: name, in: image).isEmpty
-    }
-
     /// Where a symbol lies that an object does not define: in its image, in what was linked before, or in another image.
     func address(ofUndefined name: String) -> Address? {
         if let newest = identity(NewEntries.identity(name)) { return newest }
-        if let symbol = symbol(name, file: nil) {
+        if let symbol = symbol(name, of: .all) {
             if !symbol.isIndirect { return callee(name, at: symbol.address) }
             return index.functionSymbol(named: name, at: symbol.address, in: image)?.address
         }

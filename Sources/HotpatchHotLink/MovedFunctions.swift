@@ -34,10 +34,12 @@ public struct MovedFunctions: Sendable {
         }
         names = candidates.filter { name in
             // Called otherwise, it is another one.
-            guard let former = fingerprint(name, in: gone[name]!), let now = fingerprint(name, in: new[name]!) else {
-                return false
+            switch (fingerprint(name, in: gone[name]!), fingerprint(name, in: new[name]!)) {
+            case (let former?, let now?): now.difference(from: former) == nil
+            // What the Swift compiler makes for a type or a conformance, and describes nowhere, is called as its name says.
+            case (nil, nil): name.hasPrefix("$s")
+            default: false
             }
-            return now.difference(from: former) == nil
         }
     }
 

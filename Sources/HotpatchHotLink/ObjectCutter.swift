@@ -9,6 +9,7 @@ struct ObjectCutter {
     private let table: FixupTable
     /// Where the functions of each section start, ascending.
     private let functionStarts: [[Int]]
+    private let isSwift: Bool
     private(set) var pieces: [ObjectGraph.Piece] = []
     private(set) var piecesOfSection: [Range<Int>] = []
     private(set) var pieceOfSymbol: [Int?]
@@ -16,6 +17,7 @@ struct ObjectCutter {
     init(_ object: ObjectFile) {
         self.object = object
         table = FixupTable(object.architecture)
+        isSwift = object.symbols.contains { $0.name.hasPrefix("$s") || $0.name.hasPrefix("$S") }
         pieceOfSymbol = [Int?](repeating: nil, count: object.symbols.count)
         var starts = [[Int]](repeating: [], count: object.sections.count)
         for symbol in object.symbols where symbol.isFunction {
@@ -91,7 +93,8 @@ struct ObjectCutter {
             let name = best.map { object.symbols[$0].name } ?? ""
             pieces.append(
                 ObjectGraph.Piece(
-                    section: number, range: start..<last, symbols: named, name: name, kind: SymbolKind(name),
+                    section: number, range: start..<last, symbols: named, name: name,
+                    kind: SymbolKind(name, inSwift: isSwift),
                     isFunction: isFunction, continues: continues))
         }
     }

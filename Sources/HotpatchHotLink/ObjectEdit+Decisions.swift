@@ -124,10 +124,18 @@ extension ObjectEdit {
             if ClosureMatch.isUnmatched(name) { return .add }
             // Another file's static function has nothing to do with it.
             if isOwnStatic(index) { return .add }
-            try checkKnown(name)
+            try checkKnown(index)
             // Where an edit before has removed it, what waits or is stored may refer to it yet.
             let isBack = live.identity(Baseline.removed(name)) != nil || moved.names.contains(name)
-            if let symbol = live.symbol(name, file: new.object.fileName) {
+            if isBack, let known = live.identity(DefinitionDigests.identity(name)),
+                let text = functions.new.fingerprint(of: new.pieces[index].name)?.text,
+                known != DefinitionDigests.number(text)
+            {
+                throw LinkError.restart(
+                    path: new.object.path,
+                    reasons: ["\(display(name)): it comes back, and is called otherwise than the one before"])
+            }
+            if let symbol = live.symbol(name, of: new.owner(of: index)) {
                 if isBack, symbol.isFunction { return .patch(symbol.address) }
                 throw LinkError.unsupported(
                     path: new.object.path,
@@ -155,7 +163,7 @@ extension ObjectEdit {
         let isOfLibrary = ["_ZNSt", "_ZNKSt", "_ZSt", "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx"].contains(where: name.hasPrefix)
         guard !name.hasPrefix("$"), !isOfLibrary else { return .take }
         let isBack = live.identity(Baseline.removed(name)) != nil
-        if let symbol = live.symbol(name, file: nil) {
+        if let symbol = live.symbol(name, of: .all) {
             guard symbol.isFunction, !symbol.isIndirect, symbol.binding != .local else { return .take }
             if isBack { return .patch(symbol.address) }
             // The one that the other files call: a later edit of it is to reach this file, too.
@@ -171,26 +179,25 @@ extension ObjectEdit {
 
     /// Whether it is a static function or variable of C that the edit has added to this file: others have static things of the same name.
     private func isOwnStatic(_ index: Int) -> Bool {
-        let piece = new.pieces[index]
-        return !piece.name.hasPrefix("$") && oldNames[name(of: index)] == nil
-            && !piece.symbols.isEmpty && piece.symbols.allSatisfy { new.object.symbols[$0].binding == .local }
+        new.isStatic(index) && oldNames[name(of: index)] == nil
     }
 
     /// Functions of the process that the edit has removed from the file: their names and entries.
-    var removedFunctions: [(name: String, entry: Address)] {
+    var removedFunctions: [(name: String, identity: String, entry: Address)] {
         let kept = Set(new.pieces.indices.lazy.filter { new.pieces[$0].isFunction }.map { name(of: $0) })
         return old.pieces.indices.compactMap { index in
             let (name, kind) = (old.pieces[index].name, old.pieces[index].kind)
             guard old.pieces[index].isFunction, let place = baseline.places[index], !kept.contains(name),
                 !kind.isAnonymous, !kind.isUnstable, !kind.isPart, ClosureMatch.closureEnds(in: name).isEmpty
             else { return nil }
-            return (name, place.address)
+            return (name, old.identity(of: index), place.address)
         }
     }
 
-    /// Where several static things have one name, nobody takes any, and none gets another copy.
-    private func checkKnown(_ name: String) throws {
-        guard live.isAmbiguous(name, file: new.object.fileName) else { return }
+    /// Of several static things of one name nobody takes any, and none gets another copy.
+    private func checkKnown(_ index: Int) throws {
+        let name = name(of: index)
+        guard live.isAmbiguous(name, of: new.owner(of: index)) else { return }
         throw LinkError.unsupported(
             path: new.object.path,
             what:
@@ -204,11 +211,11 @@ extension ObjectEdit {
         if name.hasSuffix("Tu"), SymbolKind(String(name.dropLast(2))).isUnstable { return .take }
         if let partner = oldNames[name], let place = baseline.places[partner] { return .bind(place.address) }
         if ClosureMatch.isUnmatched(name) || isOwnStatic(index) { return .take }
-        if let symbol = live.symbol(name, file: new.object.fileName), !symbol.isFunction {
+        if let symbol = live.symbol(name, of: new.owner(of: index)), !symbol.isFunction {
             return .bind(symbol.address)
         }
-        if let known = live.identity(name) { return .bind(known) }
-        if new.object.sections[new.pieces[index].section].isWritable { try checkKnown(name) }
+        if let known = live.identity(new.identity(of: index, named: name)) { return .bind(known) }
+        if new.object.sections[new.pieces[index].section].isWritable { try checkKnown(index) }
         return .take
     }
 

@@ -166,17 +166,39 @@ extension ObjectEdit {
     }
 
     /// What initialises the globals of a C++ file has run when the program started.
-    func checkInitialisers(_ changed: Set<String>) throws {
+    mutating func checkInitialisers(_ changed: Set<String>) throws {
         let names = [
             "_GLOBAL__sub_I_", "__cxx_global_var_init", "_Z41__static_initialization_and_destruction_0", "__tls_init",
             "_ZTH",
         ]
-        guard changed.contains(where: { name in names.contains { name.hasPrefix($0) } }) else { return }
+        let initialisers = changed.filter { name in names.contains { name.hasPrefix($0) } }
+        if initialisers.isEmpty { return }
+        if areOfStreams(initialisers) {
+            notes.append(
+                "std::cout and the other streams are initialised already, as <iostream> asks when a program starts")
+            return
+        }
         throw LinkError.unsupported(
             path: new.object.path,
             what:
                 "the edit adds a global that is initialised when the program, or a thread, starts, or changes what one is "
                 + "initialised with",
             remedy: "Restart.")
+    }
+
+    /// Whether new initialisers do nothing but what each file does that includes <iostream>: they count how many ask for the streams of the
+    /// standard library, of which the first has made them.
+    private func areOfStreams(_ initialisers: Set<String>) -> Bool {
+        // Zeros, until they are made.
+        guard let streams = live.address(ofUndefined: "_ZSt4cout"),
+            let table = try? live.memory.value(UInt64.self, at: streams), table != 0
+        else { return false }
+        let known = initialisers.union([
+            "_ZNSt8ios_base4InitC1Ev", "_ZNSt8ios_base4InitD1Ev", "_ZStL8__ioinit", "__cxa_atexit", "__dso_handle",
+        ])
+        return new.pieces.indices.filter { initialisers.contains(name(of: $0)) }.allSatisfy { index in
+            oldNames[name(of: index)] == nil
+                && new.pieces[index].references.allSatisfy { known.contains(new.name(of: $0.target)) }
+        }
     }
 }

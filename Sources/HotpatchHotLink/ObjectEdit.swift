@@ -32,6 +32,9 @@ public struct ObjectEdit: Sendable {
     var callReasons: [String] = []
     /// Functions that differ in nothing but the numbers of their lines, by their names in the process: what they say where they fail.
     var movedFunctions: Set<String> = []
+    /// What is said of the types of variables of C and C++, by their names.
+    let variables: (old: [String: String], new: [String: String])
+    let functions: (old: DescribedFunctions, new: DescribedFunctions)
     /// What the user should know.
     public internal(set) var notes: [String] = []
 
@@ -71,6 +74,8 @@ public struct ObjectEdit: Sendable {
         try Self.checkStack(old, new)
         var comparison = GraphComparison(self.old, self.new)
         let interfaces = try InterfaceComparison(before, after)
+        variables = interfaces.variableTypes
+        functions = interfaces.functions
         var closures = ClosureMatch(&comparison, described: interfaces.captures)
         if closures.forget(where: { live.identity(Baseline.alias($0, former)) == .null }) {
             comparison.rename { [closures] in closures.renamed($0) }
@@ -156,9 +161,20 @@ public struct ObjectEdit: Sendable {
             || oldNames[name(of: piece)].flatMap { baseline.places[$0]?.isAliased } ?? false
     }
 
-    /// Where a name leads in the process, as long as no object says otherwise.
-    func ordinaryAddress(of name: String) -> Address? {
-        live.symbol(name, file: new.object.fileName)?.address ?? live.identity(name)
+    /// Where the name of a piece leads in the process, as long as no object says otherwise.
+    func ordinaryAddress(of piece: Int) -> Address? {
+        let name = new.pieces[piece].name
+        return live.symbol(name, of: new.owner(of: piece))?.address ?? live.identity(new.identity(of: piece))
+    }
+
+    /// What was static and is not, or the other way round: who can name it has changed, and not what it is.
+    var otherwiseNamed: [(piece: Int, entry: Address)] {
+        decisions.indices.compactMap { index in
+            guard case .bind(let entry) = decisions[index].entry, !new.pieces[index].kind.isAnonymous,
+                let partner = oldNames[name(of: index)], new.isStatic(index) != old.isStatic(partner)
+            else { return nil }
+            return (index, entry)
+        }
     }
 
     /// Where what is suspended in functions that the edit replaces goes on: in their former code.

@@ -28,6 +28,26 @@ enum CompilerOptions {
         return "it was compiled with optimisation"
     }
 
+    /// What a compiler has added to all code, and what stands in the way then; nil where it has added nothing of the kind.
+    static func instrumentation(of symbols: [ObjectFile.Symbol]) -> (what: String, option: String)? {
+        let shadow = "whose runtime has the process's memory and its allocator to itself"
+        let counters = "which counts in tables that are laid out when the program starts"
+        let known: [(prefix: String, option: String, what: String)] = [
+            ("__asan_init", "-fsanitize=address", shadow), ("__hwasan_init", "-fsanitize=hwaddress", shadow),
+            ("__tsan_init", "-fsanitize=thread", shadow), ("__msan_init", "-fsanitize=memory", shadow),
+            ("__gcov_init", "--coverage", counters), ("__llvm_gcov_init", "--coverage", counters),
+            ("llvm_gcov_init", "--coverage", counters),
+            ("__llvm_profile_runtime", "-fprofile-instr-generate", counters),
+            ("__profc_", "-fprofile-instr-generate", counters),
+        ]
+        for symbol in symbols where symbol.name.utf8.first == UInt8(ascii: "_") || symbol.name.hasPrefix("llvm_") {
+            if let found = known.first(where: { symbol.name.hasPrefix($0.prefix) }) {
+                return (found.what, found.option)
+            }
+        }
+        return nil
+    }
+
     /// By the table of abbreviations (DWARF 5, §7.5.3).
     private static func hasOptimisedFunction(_ bytes: [UInt8]) -> Bool {
         var position = 0

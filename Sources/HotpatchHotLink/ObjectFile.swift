@@ -138,6 +138,11 @@ public struct ObjectFile: Sendable {
                     bytes: bytes))
         }
         var symbols = try Self.symbols(of: elf, read)
+        if let (what, option) = CompilerOptions.instrumentation(of: symbols) {
+            throw LinkError.unsupported(
+                path: path, what: "it was compiled with \(option), \(what)",
+                remedy: "Build the program without \(option) while it is edited.")
+        }
         let common = try Self.commonSection(&symbols, at: read.count, elf.path)
         for section in sections where section.type == UInt32(SHT_RELA) || section.type == UInt32(SHT_REL) {
             guard let target = Int(exactly: section.info), read.indices.contains(target) else {

@@ -87,6 +87,26 @@ public struct ObjectGraph: Sendable {
         return result
     }
 
+    /// Whether only its file can name a piece, and the name does not say which file that is: `static` in C, a namespace without a name in C++.
+    func isStatic(_ piece: Int) -> Bool {
+        let piece = pieces[piece]
+        return !piece.name.hasPrefix("$") && !piece.symbols.isEmpty
+            && piece.symbols.allSatisfy { object.symbols[$0].binding == .local }
+    }
+
+    /// Who can name it.
+    func owner(of piece: Int) -> LiveProgram.Owner {
+        let isLocal = pieces[piece].symbols.allSatisfy { object.symbols[$0].binding == .local }
+        return isLocal ? .file(object.fileName) : .all
+    }
+
+    /// What the identity map calls a piece: static things by their file, too.
+    /// - Parameter name: that it goes by in the process; nil for its own.
+    func identity(of piece: Int, named name: String? = nil) -> String {
+        let name = name ?? pieces[piece].name
+        return isStatic(piece) ? "static \(object.fileName ?? "")/\(name)" : name
+    }
+
     /// The name of a target, for an error.
     func name(of target: Target) -> String {
         switch target {

@@ -48,6 +48,7 @@ public struct ObjectLinker: Sendable {
             }
         }
         try checkCallers()
+        try checkReturned()
         try reach()
     }
 
@@ -69,7 +70,11 @@ public struct ObjectLinker: Sendable {
     /// Whether the process would be changed.
     public var changesNothing: Bool {
         reached.isEmpty && records.isEmpty
-            && edits.allSatisfy { $0.stores.isEmpty && $0.tables.isEmpty && $0.slots.isEmpty }
+            && edits.allSatisfy {
+                // What is gone, the next object may bring back: the process is to know what it was.
+                $0.stores.isEmpty && $0.tables.isEmpty && $0.slots.isEmpty && $0.otherwiseNamed.isEmpty
+                    && $0.gone.isEmpty
+            }
     }
 
     func piece(_ place: Place) -> ObjectGraph.Piece { edits[place.edit].new.pieces[place.piece] }
@@ -124,7 +129,10 @@ public struct ObjectLinker: Sendable {
         guard missing.isEmpty else {
             throw LinkError.undefined(
                 path: edits.map(\.new.object.path).joined(separator: ", "),
-                names: missing.sorted().map { Demangling.demangle($0) ?? $0 })
+                names: missing.sorted().map { name in
+                    let files = live.filesKeeping(name).map { "static in \($0)" }.joined(separator: ", ")
+                    return (Demangling.demangle(name) ?? name) + (files.isEmpty ? "" : " (\(files))")
+                })
         }
         reached.sort { ($0.edit, $0.piece) < ($1.edit, $1.piece) }
         sections.sort { ($0.edit, $0.section) < ($1.edit, $1.section) }

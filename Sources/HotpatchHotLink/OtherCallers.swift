@@ -116,7 +116,7 @@ struct OtherCallers {
                 var (entry, name) = (code.range.lowerBound, code.name ?? "the code at \(code.range.lowerBound)")
                 // Where a task goes on is part of a function.
                 if let owner = SymbolKind.owner(of: name) {
-                    (entry, name) = (live.symbol(owner, file: nil)?.address ?? entry, owner)
+                    (entry, name) = (live.onlySymbol(owner)?.address ?? entry, owner)
                 }
                 if !result.contains(where: { $0.entry == entry }) { result.append((entry, name)) }
             }

@@ -12,10 +12,13 @@ struct SymbolKind: Hashable, Sendable {
     /// Part of a function that is entered by it alone: where a suspended task goes on.
     var isPart: Bool
 
-    init(_ name: String) { self = name.withBytes(Self.init) }
+    /// - Parameter inSwift: whether it is a name of an object of Swift. In C, functions are called `get_price`, and variables `keypath`.
+    init(_ name: String, inSwift: Bool = true) { self = name.withBytes { Self($0, inSwift) } }
 
-    private init(_ name: UnsafeRawBufferPointer) {
-        isAnonymous = name.isEmpty || Self.anonymous.contains { name.starts(with: $0) }
+    private init(_ name: UnsafeRawBufferPointer, _ inSwift: Bool) {
+        isAnonymous =
+            name.isEmpty || Self.anonymous.contains { name.starts(with: $0) }
+            || inSwift && Self.anonymousInSwift.contains { name.starts(with: $0) }
         let owner = Self.ownerCount(name)
         isPart = owner != nil
         guard name.starts(with: "$s") || name.starts(with: "$S") else {
@@ -29,9 +32,12 @@ struct SymbolKind: Hashable, Sendable {
             || Self.isValueWitness(name)
     }
 
-    private static let anonymous: [StaticString] = [
-        ".L", "symbolic ", "got.", "get_", "associated conformance ", "keypath", "l__swift5_reflection_descriptor",
-        "GCC_except_table",
+    private static let anonymous: [StaticString] = [".L", "GCC_except_table"]
+
+    private static let anonymousInSwift: [StaticString] = [
+        "symbolic ", "got.", "get_type_metadata ", "get_type_metadata_for_layout_string ",
+        "get_enum_tag_for_layout_string ", "get_underlying_type_ref ", "get_underlying_witness ", "get_witness_table ",
+        "associated conformance ", "keypath", "l__swift5_reflection_descriptor",
     ]
 
     private static let unstableHelpers: [StaticString] = ["__swift_", "__clang_"]

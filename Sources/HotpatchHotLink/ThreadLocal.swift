@@ -127,7 +127,7 @@ extension LiveProgram {
     {
         func refused(_ what: String) -> LinkError { .unsupported(path: path, what: what, remedy: "Restart.") }
         let found = index.threadLocals(named: name, in: image)
-        let own = found.filter { file == nil ? $0.binding != .local : $0.file == file }
+        let own = found.filter { file == nil ? !$0.isOfOneFile : $0.file == file }
         if own.isEmpty, let pair = identity(ThreadLocal.identity(name, file: file)) {
             guard let block = try? memory.value(UInt64.self, at: pair),
                 let offset = try? memory.value(UInt64.self, at: pair + 8)
@@ -150,7 +150,7 @@ extension LiveProgram {
             }
         }
         let symbols =
-            owner == image ? possible : index.threadLocals(named: name, in: owner).filter { $0.binding != .local }
+            owner == image ? possible : index.threadLocals(named: name, in: owner).filter { !$0.isOfOneFile }
         guard let symbol = symbols.first else { return nil }
         if owner.isMainProgram { return .program(offset: symbol.offset) }
         guard let module = index.threadLocalModule(of: owner, memory: memory) else {

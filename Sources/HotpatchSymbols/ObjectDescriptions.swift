@@ -32,6 +32,16 @@ package struct ObjectDescriptions: Sendable {
     /// Variables of C and C++ that no function has for itself. The first dimension of an array is left out, which its size tells.
     package private(set) var variables: [String: Variable] = [:]
 
+    /// What a compiler was asked to leave out of it: types of variables, arguments and members.
+    public private(set) var gap: Gap?
+
+    public enum Gap: Hashable, Sendable {
+        /// They are in another file (-gsplit-dwarf).
+        case elsewhere
+        /// Only lines are described, for backtraces (-g1, -gline-tables-only).
+        case linesOnly
+    }
+
     package struct Variable: Hashable, Sendable {
         package var type: String
         /// Its bits mean a number to whoever reads as many of them.
@@ -89,6 +99,15 @@ package struct ObjectDescriptions: Sendable {
         var scopes = [Scope()]
         var stack: [(die: Dwarf_Die, scope: Int)] = []
         var child = Dwarf_Die()
+        // DW_AT_dwo_name, and what it was before DWARF 5, which older headers do not name. Units without code of their own name modules that
+        // they import: those have no DW_AT_addr_base.
+        func has(_ attributes: UInt32...) -> Bool { attributes.contains { libdw.dwarf_hasattr(&unit, $0) == 1 } }
+        if has(0x76, 0x2130), has(UInt32(DW_AT_low_pc), UInt32(DW_AT_ranges), 0x73, 0x2133) { gap = .elsewhere }
+        if Self.text(&unit, DW_AT_producer)?.contains(" -g1") == true { gap = gap ?? .linesOnly }
+        let hasCode = has(UInt32(DW_AT_low_pc), UInt32(DW_AT_ranges))
+        let isKnown = isSwift || isCxx || Self.c.contains(Int(libdw.dwarf_srclang(&unit)))
+        var hasFunction = false
+        defer { if hasCode, isKnown, !hasFunction { gap = gap ?? .linesOnly } }
         guard libdw.dwarf_child(&unit, &child) == 0 else { return }
         stack.append((child, 0))
         var row = 0
@@ -103,7 +122,8 @@ package struct ObjectDescriptions: Sendable {
                 inside = Self.symbol(&die) ?? ""
                 if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = symbol(ofCode: &die, isCxx) {
                     functions[name] = Self.function(&die, name, isSwift)
-                    // The line of what a class declares is that of the declaration.
+                    hasFunction = true
+                    // Of what a class declares, the declaration tells.
                     let line = Self.number(&die, DW_AT_decl_line, isInherited: isCxx)
                     if let line, line > 0 { lines[name] = Int(clamping: line) }
                 }
@@ -146,6 +166,7 @@ package struct ObjectDescriptions: Sendable {
         }
     }
 
+    private static let c = [DW_LANG_C, DW_LANG_C89, DW_LANG_C99, DW_LANG_C11, 0x2c]
     private static let cxx = [
         DW_LANG_C_plus_plus, DW_LANG_C_plus_plus_03, DW_LANG_C_plus_plus_11, DW_LANG_C_plus_plus_14,
         // The languages C++17 and C++20, which older headers do not name.

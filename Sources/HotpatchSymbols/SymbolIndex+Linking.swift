@@ -16,6 +16,9 @@ package struct LinkableSymbol: Sendable, Hashable {
     package var isExported: Bool
     /// What the file symbol before it says, of a local one: which file of the program it comes from.
     package var file: String?
+    /// Whether only that file can name it: it is static in C, or private in Swift. Of what the whole image can name, and no other image,
+    /// linkers make local symbols, too: those are hidden, or GNU ld writes them behind a file symbol without a name (version scripts).
+    public var isOfOneFile: Bool
     package var image: LoadedImage
 }
 
@@ -26,6 +29,8 @@ package struct ThreadLocalSymbol: Sendable, Hashable {
     package var binding: SymbolBinding
     /// What the file symbol before it says, of a local one.
     package var file: String?
+    /// Whether only that file can name it.
+    public var isOfOneFile: Bool
 }
 
 /// The thread-locals of one image, as the dynamic linker knows them.
@@ -88,9 +93,10 @@ extension SymbolIndex {
                 guard symbol.type == UInt8(STT_TLS), symbol.isDefined, table.name(symbol)?.equals(name) == true else {
                     return nil
                 }
+                let file = symbol.binding == .local ? table.file(of: index) : nil
                 return ThreadLocalSymbol(
-                    offset: symbol.st_value, binding: symbol.binding,
-                    file: symbol.binding == .local ? table.file(of: index) : nil)
+                    offset: symbol.st_value, binding: symbol.binding, file: file,
+                    isOfOneFile: symbol.isOfOneFile(file))
             }
         }
     }
@@ -128,14 +134,26 @@ extension SymbolIndex {
                 + definitions(named: bytes, nil, only: number, code: false)
         }.map { definition in
             let symbol = definition.symbol
+            let file =
+                symbol.binding == .local
+                ? image.symbols.table(definition.reference).file(of: definition.reference.index) : nil
             return LinkableSymbol(
                 address: image.bias.address(ofLinked: symbol.st_value), size: Int(clamping: symbol.st_size),
                 isFunction: image.symbols.isFunction(symbol), isIndirect: symbol.type == UInt8(STT_GNU_IFUNC),
                 binding: symbol.binding,
                 isExported: !definition.reference.isStatic && symbol.binding != .local,
-                file: symbol.binding == .local
-                    ? image.symbols.table(definition.reference).file(of: definition.reference.index) : nil,
-                image: image)
+                file: file, isOfOneFile: symbol.isOfOneFile(file), image: image)
+        }
+    }
+
+    /// How many files of one name an image was linked from, as far as its symbols tell.
+    public func countOfFiles(named name: String, in image: LoadedImage) -> Int {
+        guard let table = image.symbols.tables.staticTable else { return 0 }
+        return name.withBytes { name in
+            (0..<table.count).count { index in
+                let symbol = table[index]
+                return symbol.type == UInt8(STT_FILE) && table.rawName(symbol)?.elementsEqual(name) == true
+            }
         }
     }
 
@@ -164,5 +182,12 @@ extension SymbolTable {
             if symbol.binding != .local { return nil }
         }
         return nil
+    }
+}
+
+extension Elf64_Sym {
+    /// - Parameter file: what the file symbol before it says.
+    fileprivate func isOfOneFile(_ file: String?) -> Bool {
+        binding == .local && visibility == .default && file?.isEmpty == false
     }
 }

@@ -147,6 +147,11 @@ struct EditedC {
         return (edited, try Self.compile(edited, source, compiler, "new-\(Desk.number.next())"))
     }
 
+    /// An object of what the program was linked from, made with more options.
+    func compiledAnew(with options: [String]) throws -> String {
+        try Self.compile(text, source, compiler + options, "new-\(Desk.number.next())")
+    }
+
     private static func compile(_ text: String, _ source: String, _ compiler: [String], _ place: String) throws
         -> String
     {

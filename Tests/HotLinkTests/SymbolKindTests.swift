@@ -23,6 +23,13 @@ import Testing
             ".resume.0": "part", "cnt.3": "", "$s4Shop4pageyyF.7": "unstable", "_": "", "1_": "", "TY": "", ".5": "",
         ]
         for (name, kind) in table { #expect(text(name) == kind, "\(name)") }
+        #expect(SymbolKind("get_witness_table SlRzlSaySSGSlHPyHC").isAnonymous)
+        #expect(SymbolKind("keypath.3").isAnonymous)
+        // In C they are names as others are.
+        for name in ["get_price", "got.0", "keypath", "associated"] {
+            #expect(!SymbolKind(name, inSwift: false).isAnonymous, "\(name)")
+        }
+        #expect(SymbolKind(".L.str", inSwift: false).isAnonymous)
     }
 
     @Test func numbersAndOwners() {
