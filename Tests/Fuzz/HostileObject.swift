@@ -5,8 +5,8 @@ import HotpatchTestSupport
 struct HostileObject {
     private(set) var bytes: [UInt8]
     /// What was done, in words.
-    private(set) var changes: [String] = []
-    private let sections: [Section]
+    var changes: [String] = []
+    let sections: [Section]
 
     struct Section {
         var name: String
@@ -45,18 +45,18 @@ struct HostileObject {
 
     // MARK: Bytes
 
-    private func number(_ offset: Int, _ count: Int) -> UInt64 {
+    func number(_ offset: Int, _ count: Int) -> UInt64 {
         guard offset >= 0, offset + count <= bytes.count else { return 0 }
         return (0..<count).reduce(0) { $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1)) }
     }
 
-    private mutating func set(_ value: UInt64, at offset: Int, _ count: Int) {
+    mutating func set(_ value: UInt64, at offset: Int, _ count: Int) {
         guard offset >= 0, offset + count <= bytes.count else { return }
         for index in 0..<count { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index))) }
     }
 
     /// Bytes behind all others. Objects do not grow without end.
-    private mutating func append(_ added: [UInt8]) -> Int {
+    mutating func append(_ added: [UInt8]) -> Int {
         while bytes.count % 16 != 0 { bytes.append(0) }
         let start = bytes.count
         if start < 8 << 20 { bytes += added }
@@ -67,10 +67,13 @@ struct HostileObject {
 
     mutating func mutate(_ generator: inout SeededGenerator) {
         switch Int.random(in: 0..<100, using: &generator) {
-        case 0..<18: mutateSection(&generator)
-        case 18..<40: mutateRelocation(&generator)
-        case 40..<58: mutateSymbol(&generator)
-        case 58..<84: mutateContents(&generator)
+        case 0..<16: mutateSection(&generator)
+        case 16..<36: mutateRelocation(&generator)
+        case 36..<52: mutateSymbol(&generator)
+        case 52..<54: mutateGroup(&generator)
+        case 54..<57: mutateSectionNumbers(&generator)
+        case 57..<66: mutateDescriptions(&generator)
+        case 66..<84: mutateContents(&generator)
         case 84..<88: mutateFrames(&generator)
         case 88..<93: mutateName(&generator)
         case 93..<95: mutateHeader(&generator)
@@ -81,7 +84,7 @@ struct HostileObject {
     }
 
     /// A number that limits are wrong about.
-    private func value(_ generator: inout SeededGenerator, near known: UInt64) -> UInt64 {
+    func value(_ generator: inout SeededGenerator, near known: UInt64) -> UInt64 {
         switch Int.random(in: 0..<12, using: &generator) {
         case 0: 0
         case 1: 1
@@ -98,7 +101,7 @@ struct HostileObject {
         }
     }
 
-    private mutating func change(_ what: String, at offset: Int, _ count: Int, _ generator: inout SeededGenerator) {
+    mutating func change(_ what: String, at offset: Int, _ count: Int, _ generator: inout SeededGenerator) {
         let known = number(offset, count)
         let value = value(&generator, near: known)
         set(value, at: offset, count)
@@ -122,7 +125,7 @@ struct HostileObject {
     }
 
     /// The section of a kind, and one of its entries, of so many bytes.
-    private func entry(
+    func entry(
         ofType type: UInt64, _ size: Int, _ generator: inout SeededGenerator,
         where isWanted: (Section) -> Bool = { _ in true }
     ) -> (section: Section, offset: Int, index: Int)? {
@@ -328,5 +331,5 @@ struct HostileObject {
         changes.append("\(section.name) \(times) times")
     }
 
-    private func hex(_ number: UInt64) -> String { "0x" + String(number, radix: 16) }
+    func hex(_ number: UInt64) -> String { "0x" + String(number, radix: 16) }
 }
