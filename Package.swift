@@ -105,7 +105,7 @@ let package = Package(
             "HotpatchEngine",
             [
                 "HotpatchMemory", "HotpatchELF", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "CPatchCore",
-                "CHotpatchLinux",
+                "CPatchMachine", "CHotpatchLinux",
             ]),
         // Plans of linked objects as requests to the engine, for whatever applies objects.
         module(
@@ -118,7 +118,7 @@ let package = Package(
             "HotpatchLocalTarget",
             [
                 "HotpatchMemory", "HotpatchProcFS", "HotpatchSymbols", "HotpatchPlan", "HotpatchEngine", "CPatchCore",
-                "CPatch",
+                "CPatch", "CPatchMachine",
                 "CHotpatchLinux",
             ]),
         module(

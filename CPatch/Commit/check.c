@@ -47,17 +47,6 @@ static long read_bytes(const hp_commit_job *job, read_cache *cache, uint64_t sta
     return (long)count;
 }
 
-// The number at `*text` in hexadecimal, which is moved behind it.
-static uint64_t parse_hexadecimal(const char **text) {
-    uint64_t value = 0;
-    for (;; ++*text) {
-        char c = **text;
-        if (c >= '0' && c <= '9') value = value << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f') value = value << 4 | (uint64_t)(c - 'a' + 10);
-        else return value;
-    }
-}
-
 static void guard_writes(hp_commit_job *job, uint64_t start, uint64_t end, long guards) {
     for (size_t i = 0; i < job->block->write_count; i++) {
         hp_write *write = &job->block->writes[i];
@@ -70,11 +59,11 @@ static void guard_writes(hp_commit_job *job, uint64_t start, uint64_t end, long 
 static void learn_from(hp_commit_job *job, const char *line, uint64_t *start, uint64_t *end) {
     static const char key[] = "VmFlags:";
     const char *text = line;
-    uint64_t first = parse_hexadecimal(&text);
+    uint64_t first = hp_parse_hexadecimal(&text);
     if (text > line && *text == '-') {
         text++;
         *start = first;
-        *end = parse_hexadecimal(&text);
+        *end = hp_parse_hexadecimal(&text);
     } else if (hp_equal(line, key, sizeof key - 1)) {
         long guards = 0;
         for (text = line + sizeof key - 1; text[0] == ' ' && text[1] && text[2]; text += 3) guards |= hp_machine_guard(text + 1);

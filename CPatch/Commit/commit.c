@@ -100,7 +100,8 @@ static hp_commit_status attempt(hp_commit_job *job) {
         return hp_fail(job, HP_COMMIT_DEADLINE, view.starting, 0, ETIMEDOUT);
     if (parking == HP_PARKING_PTRACE) return hp_commit_traced(job);
     bool may_return = view.is_running && hp_now_ns() - last_gentle_ns < RETURN_NS;
-    bool is_better_traced = view.is_better_traced || may_return;
+    // A signal leaves what a thread has in registers on its stack, where later searches find it.
+    bool is_better_traced = view.is_better_traced || may_return || job->options->search;
     if (parking == HP_PARKING_AUTOMATIC && is_better_traced && attempt_gently(job, &status)) return status;
     return attempt_firmly(job);
 }
@@ -150,16 +151,21 @@ void hp_commit(const hp_commit_block *block, const hp_commit_options *options, h
         return;
     }
     if (job.writer == HP_WRITER_MPROTECT) hp_learn_guards(&job);
+    job.hold_ns = options->hold_ns ? options->hold_ns : HOLD_NS;
+    job.patience_ns = FIRST_PATIENCE_NS;
+    if (hp_search_first(&job) != HP_COMMIT_DONE) {
+        if (job.memory >= 0) HP_SYSCALL1(SYS_close, job.memory);
+        return;
+    }
     announce(options, job.caller);
     scheduling before = raise_priority();
     hp_commit_report busy;
     hp_clear(&busy, sizeof busy);
-    job.hold_ns = options->hold_ns ? options->hold_ns : HOLD_NS;
-    job.patience_ns = FIRST_PATIENCE_NS;
     for (uint64_t pause = FIRST_RETRY_NS;;) {
         uint64_t held = report->held_ns;
         report->status = HP_COMMIT_DONE;
         report->error = 0;
+        if (options->search) hp_begin_search(options->search);
         report->status = attempt(&job);
         held = report->held_ns - held;
         if (report->status == HP_COMMIT_ROLLED_BACK && options->writer == HP_WRITER_AUTOMATIC

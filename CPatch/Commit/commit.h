@@ -106,6 +106,13 @@ void hp_learn_guards(hp_commit_job *job);
 hp_commit_status hp_check_expected(hp_commit_job *job);
 hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp);
 
+// search.c: for what leads into code, before anybody is held, and in all memory while all are.
+hp_commit_status hp_search_first(hp_commit_job *job);
+hp_commit_status hp_search_held(hp_commit_job *job);
+
+// fork.c: where the operation under way begins on its thread's stack; 0 where that is not known.
+uint64_t hp_operation_stack(void);
+
 // park.c and trace.c: hold every other thread, check, write, release.
 hp_commit_status hp_commit_parked(hp_commit_job *job);
 hp_commit_status hp_commit_traced(hp_commit_job *job);

@@ -60,3 +60,18 @@ void hp_begin_operation(void) {
 }
 
 void hp_end_operation(void) { release(); }
+
+// Of the operation under way.
+static uint64_t operation_stack;
+
+uint64_t hp_operation_stack(void) { return operation_stack; }
+
+__attribute__((noinline)) void hp_operate(void (*body)(void *), void *context) {
+    // All registers that a function gives back as it found them are saved in this frame.
+    __builtin_unwind_init();
+    hp_begin_operation();
+    operation_stack = hp_machine_stack();
+    body(context);
+    operation_stack = 0;
+    hp_end_operation();
+}

@@ -229,7 +229,7 @@ static hp_commit_status check(parking *parking) {
         status = hp_check_stack(job, entry->tid, hp_context_sp(entry->context));
         if (status != HP_COMMIT_DONE) return status;
     }
-    return HP_COMMIT_DONE;
+    return hp_search_held(job);
 }
 
 // Where /proc/self/mem cannot be opened, as after a process has given up root, memory is read in a way that waits for whoever handles a

@@ -231,6 +231,19 @@ static uint64_t next_pc(const hp_registers *registers) {
     return hp_registers_pc(registers) - hp_registers_restart_step(registers);
 }
 
+// Everything that a thread has in registers. The kernel saves them where no search of memory finds them.
+static hp_commit_status search_registers(tracing *tracing, int32_t tid, const hp_registers *registers) {
+    hp_search *search = tracing->job->options->search;
+    if (!search) return HP_COMMIT_DONE;
+    const uint64_t pc = hp_registers_pc(registers);
+    hp_search_registers(search, &pc, 1, tid, HP_FOUND_PC);
+    hp_search_registers(search, (const uint64_t *)registers, sizeof *registers / 8, tid, HP_FOUND_REGISTER);
+    size_t size = hp_vector_registers(tid, search->buffer, HP_SEARCH_BUFFER);
+    if (!size) return hp_fail(tracing->job, HP_COMMIT_SYSTEM, tid, 0, EIO);
+    hp_search_registers(search, search->buffer, size / 8, tid, HP_FOUND_REGISTER);
+    return HP_COMMIT_DONE;
+}
+
 static hp_commit_status check_and_write(tracing *tracing) {
     hp_commit_job *job = tracing->job;
     if (hp_is_open_signal_handled(job, tracing->directory)) return hp_fail(job, HP_COMMIT_DEADLINE, job->caller, 0, EAGAIN);
@@ -246,7 +259,9 @@ static hp_commit_status check_and_write(tracing *tracing) {
         if (hp_is_hazard(job->block, next) && hp_moved_pc(job->block, next) == next)
             return hp_fail(job, HP_COMMIT_BUSY, tracee->tid, next, 0);
         status = hp_check_stack(job, tracee->tid, hp_registers_sp(&registers));
+        if (status == HP_COMMIT_DONE) status = search_registers(tracing, tracee->tid, &registers);
     }
+    if (status == HP_COMMIT_DONE) status = hp_search_held(job);
     if (status != HP_COMMIT_DONE) return status;
     if (!hp_lay_down_copies(job)) return job->report->status;
     for (uint32_t i = 0; i < tracing->count && status == HP_COMMIT_DONE; i++) {
@@ -395,6 +410,10 @@ hp_commit_status hp_commit_traced(hp_commit_job *job) {
         status = hp_fail(job, HP_COMMIT_SYSTEM, 0, 0, ENOMEM);
     } else {
         tracing.tracees = (tracee *)tracees;
+        if (job->options->search) {
+            job->options->search->own[HP_OWN_HELPER].start = (uint64_t)stack;
+            job->options->search->own[HP_OWN_HELPER].end = (uint64_t)stack + STACK_BYTES;
+        }
         uint64_t before = hp_block_signals(job);
         int objection = filter_objection(job, tracing.directory);
         long pid = objection ? 0 : hp_clone_helper(

@@ -1,5 +1,7 @@
 #include "hp_words.h"
 
+#include "hp_system_calls.h"
+
 static const uint64_t ADDRESS = ((uint64_t)1 << 48) - 1;
 
 size_t hp_find_pointer(
@@ -8,9 +10,8 @@ size_t hp_find_pointer(
     if (range_count == 0) return count;
     const uint64_t significant = ADDRESS & ~signature;
     const uint64_t start = ranges[0].start, size = ranges[range_count - 1].end - start;
-    for (size_t i = from; i < count; i++) {
+    for (size_t i = from; (i = hp_machine_find(words, count, i, significant, start, size)) < count; i++) {
         const uint64_t word = words[i] & significant;
-        if (word - start >= size) continue;
         // The last range that begins at it or below.
         size_t low = 0, high = range_count;
         while (high - low > 1) {

@@ -154,6 +154,7 @@ struct LocalPatcher: ~Copyable {
         let request = linked.request(origin: .init(fromOutside: false, pid: linux_getpid(), uid: linux_getuid()))
         var receipt = try engine().apply(request)
         receipt.notes += receipt.problems + (interruptionNote(receipt.summary).map { [$0] } ?? [])
+        _ = try engine().disposeOfDeadCode(after: receipt)
         return (linked, receipt)
     }
 
@@ -202,7 +203,11 @@ struct LocalPatcher: ~Copyable {
     }
 
     static func revert(_ patch: UInt32) throws(PatchError) {
-        try with { (patcher) throws(PatchError) in _ = try patcher.engine().revert([patch]) }
+        try with { (patcher) throws(PatchError) in
+            let engine = try patcher.engine()
+            _ = try engine.revert([patch])
+            _ = try engine.disposeOfDeadCode()
+        }
     }
 
     /// Runs `body` with the patcher, which no other thread uses meanwhile. A function that a patch calls runs inside, and is refused.
@@ -213,20 +218,30 @@ struct LocalPatcher: ~Copyable {
         let current = ProcessPatcher.current
         let thread = linux_gettid()
         if current.user.load(ordering: .relaxed) == thread { throw .nested(pid: current.pid, thread: thread) }
-        hp_begin_operation()
-        defer { hp_end_operation() }
-        let result: Result<T, PatchError> = current.patcher.withLock { patcher in
-            current.user.store(thread, ordering: .relaxed)
-            defer { current.user.store(0, ordering: .relaxed) }
-            let options = options ?? Self.options.value
-            patcher.target.options = options
-            patcher.time.begin(options.readingTimeout)
-            let result: Result<T, PatchError>
-            do throws(PatchError) { result = .success(try body(&patcher)) } catch { result = .failure(error) }
-            patcher.time.finish()
-            return patcher.counting(result)
+        var result: Result<T, PatchError>?
+        operate {
+            result = current.patcher.withLock { patcher in
+                current.user.store(thread, ordering: .relaxed)
+                defer { current.user.store(0, ordering: .relaxed) }
+                let options = options ?? Self.options.value
+                patcher.target.options = options
+                patcher.time.begin(options.readingTimeout)
+                let result: Result<T, PatchError>
+                do throws(PatchError) { result = .success(try body(&patcher)) } catch { result = .failure(error) }
+                patcher.time.finish()
+                return patcher.counting(result)
+            }
         }
-        return try result.get()
+        return try result!.get()
+    }
+
+    private static func operate(_ body: () -> Void) {
+        withoutActuallyEscaping(body) { body in
+            var body = body
+            withUnsafeMutablePointer(to: &body) { pointer in
+                hp_operate({ $0!.assumingMemoryBound(to: (() -> Void).self).pointee() }, pointer)
+            }
+        }
     }
 
     /// Forgets what was not read to its end, and tells of that instead of what it looked like. Nothing is read behind a commit, which

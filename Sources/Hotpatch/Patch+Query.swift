@@ -10,6 +10,14 @@ extension Patch {
         public let address: Address
         /// Its symbol, or its address in hexadecimal.
         public let name: String
+        /// The address as it is: whoever has it may call what is there, which is not freed meanwhile.
+        private let entry: UInt64
+
+        init(address: Address, name: String) {
+            self.address = address
+            self.name = name
+            entry = address.rawValue
+        }
     }
 
     /// What runs instead of a function, or nil where the function itself does.

@@ -133,7 +133,10 @@ final class ReloaderServer: Sendable {
             case .revert(let patches, let limits):
                 return .reverted(
                     try LocalPatcher.with(options: options(limits)) { (patcher) throws(PatchError) in
-                        try patcher.engine().revert(patches, callsBack: true).summary
+                        let engine = try patcher.engine()
+                        let summary = try engine.revert(patches, callsBack: true).summary
+                        _ = try engine.disposeOfDeadCode()
+                        return summary
                     })
             case .list:
                 return .patches(
@@ -195,8 +198,13 @@ extension LocalPatcher {
                 guard !connection.hasHungUp else {
                     throw .target("whoever sent the objects has gone. Nothing was changed.")
                 }
-                applied.note(try engine.apply(request))
+                let receipt = try engine.apply(request)
+                applied.note(receipt)
                 done("committed")
+                if let disposed = try engine.disposeOfDeadCode(after: receipt) {
+                    applied.disposed = disposed
+                    done("looked for dead code")
+                }
             }
         }
         applied.steps = steps

@@ -20,12 +20,13 @@ struct LinkedMemory: CustomStringConvertible {
     }
 
     private mutating func add(_ ledger: LedgerState, of patch: UInt32) {
-        let isGone = ledger.disposal(of: patch)?.isDisposedOf == true
+        let sizes = LinkedSizes(ledger, of: patch)
+        code &+= sizes.code
+        constants &+= sizes.constants
+        data &+= sizes.data
+        let isGone = sizes.code == 0
         for segment in ledger.segments(of: patch) {
             let sizes = (code: isGone ? 0 : segment.codeSize, constants: segment.constantsSize, data: segment.dataSize)
-            code &+= sizes.code
-            constants &+= sizes.constants
-            data &+= sizes.data
             let constants = segment.address + segment.codeSize
             segments += [
                 ("code", segment.address, sizes.code), ("constants", constants, sizes.constants),
@@ -56,86 +57,41 @@ struct LinkedMemory: CustomStringConvertible {
     }
 }
 
-/// What becomes of the code of linked objects that is no longer entered.
-struct CodeFates {
-    private let ledger: LedgerState
-    /// What leads into dead code, by the numbers of its patches; nil where nothing was found.
-    private var reached: [UInt32: String?] = [:]
-    /// Why none could be searched for.
-    private var failure: String?
+extension CodeFate {
+    /// Nil for what goes without saying.
+    var text: String? {
+        switch self {
+        case .entered: nil
+        case .kept: "its code is kept, to be gone back to"
+        case .stays(let why): "its code stays: \(why)"
+        case .waits(let why): "its code waits: \(why)"
+        case .free: "its code waits for a revert, or one of the next patches, to free it"
+        case .freed: "its code was freed"
+        }
+    }
 
-    /// For a look, not for a proof: the process runs.
-    private static let milliseconds = 500
+    var json: JSON {
+        let (state, why): (String, String) =
+            switch self {
+            case .entered: ("entered", "")
+            case .kept: ("kept", "")
+            case .stays(let why): ("stays", why)
+            case .waits(let why): ("waits", why)
+            case .free: ("free", "")
+            case .freed: ("freed", "")
+            }
+        return .object(["state": .string(state), "reason": .string(why)])
+    }
+}
 
+extension CodeFates {
     /// - Parameter longest: nanoseconds for which threads may be held to search for it.
     init(_ inspection: Inspection, longest: UInt64 = HoldBudget.firstHold) {
-        ledger = inspection.ledger
-        let dead = ledger.deadCode
-        guard !dead.isEmpty else { return }
-        for code in dead { reached.updateValue(nil, forKey: code.owner) }
-        do {
-            var search = try MemorySearch(
-                for: dead.map(\.searched), of: inspection.pid, memory: inspection.memory)
-            let started = Deadline.now
-            try search.run(inspection.map, until: .after(milliseconds: Self.milliseconds))
-            for (index, what) in search.found { reached[dead[index].owner] = what }
-            if Deadline.now &- started > longest { failure = "\(SearchIsImpossible.tooLong) (--max-pause)" }
-        } catch { failure = "\(error)" }
+        self.init(inspection.ledger, of: inspection.pid, longest: longest, hint: " (--max-pause)")
     }
 
-    enum Fate {
-        /// It runs, or whoever goes back to it has it run.
-        case entered
-        case kept
-        case stays(String)
-        case waits(String)
-        case free
-        case freed
-
-        /// Nil for what goes without saying.
-        var text: String? {
-            switch self {
-            case .entered: nil
-            case .kept: "its code is kept, to be gone back to"
-            case .stays(let why): "its code stays: \(why)"
-            case .waits(let why): "its code waits: \(why)"
-            case .free: "its code waits for a revert, or one of the next patches, of swift-hotpatch to free it"
-            case .freed: "its code was freed"
-            }
-        }
-
-        var json: JSON {
-            let (state, why): (String, String) =
-                switch self {
-                case .entered: ("entered", "")
-                case .kept: ("kept", "")
-                case .stays(let why): ("stays", why)
-                case .waits(let why): ("waits", why)
-                case .free: ("free", "")
-                case .freed: ("freed", "")
-                }
-            return .object(["state": .string(state), "reason": .string(why)])
-        }
-    }
-
-    func fate(of patch: UInt32) -> Fate {
-        guard let record = ledger.disposal(of: patch) else { return .entered }
-        if record.isDisposedOf { return .freed }
-        if let reached = reached[patch] {
-            if let why = reached ?? failure { return .waits(why) }
-            return .free
-        }
-        let known = ledger.patch(patch)
-        if let known, known.state != .reverted {
-            if ledger.depth(of: known) == 0 { return .entered }
-            if record.disposal.obstacle.isEmpty { return .kept }
-        }
-        if !record.disposal.obstacle.isEmpty { return .stays(record.disposal.obstacle) }
-        return .waits("later code refers to it")
-    }
-
-    /// What became of objects that were reverted, or superseded for good, and that the ledger has forgotten.
-    var earlier: (text: String?, json: JSON) {
+    /// Of objects that were reverted, or superseded for good, and that the ledger has forgotten.
+    func earlier(in ledger: LedgerState) -> (text: String?, json: JSON) {
         let owners = ledger.linkedOwners.filter { ledger.patch($0) == nil }
         let memory = LinkedMemory(ledger, of: owners)
         var text: String?

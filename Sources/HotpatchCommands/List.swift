@@ -31,7 +31,7 @@ public struct List: Sendable {
                 "\(forgotten) more \(forgotten == 1 ? "was" : "were") reverted, and \(forgotten == 1 ? "is" : "are") forgotten"
             )
         }
-        let earlier = code.earlier
+        let earlier = code.earlier(in: inspection.ledger)
         if let text = earlier.text { lines.append(text) }
         if unknown > 0 {
             lines.append(

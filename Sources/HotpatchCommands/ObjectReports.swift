@@ -6,8 +6,6 @@ import HotpatchReload
 struct ObjectReports {
     let pid: Int32
     let objects: AppliedObjects
-    /// What became of code of former patches.
-    let disposed: PatchEngine.Disposed
 
     private var functions: [String] { objects.functions.map(displayName) }
 
@@ -31,7 +29,7 @@ struct ObjectReports {
                 "pause_ns": .number(Int(clamping: summary.pauseNanoseconds)), "holds": .number(summary.holds),
                 "held_ns": .number(Int(clamping: summary.totalNanoseconds)),
                 "threads": .number(summary.heldThreads), "moved": .number(summary.movedThreads),
-                "notes": .array(notes.map(JSON.string)), "freed": disposed.json,
+                "notes": .array(notes.map(JSON.string)), "freed": (objects.disposed ?? .init()).json,
             ])
         return .init(
             patch: patch, functions: functions, notes: notes, kept: objects.kept, summary: summary, steps: steps,

@@ -76,17 +76,15 @@ public final class ObjectSession {
     /// Links objects into the process, all or none.
     /// - Parameter dryRun: says what would happen, and changes nothing.
     public func apply(_ objects: [ObjectPair], dryRun: Bool = false) throws(CommandError) -> Applied {
-        let (applied, disposed) = try perform { () throws(CommandError) in
+        let applied = try perform { () throws(CommandError) in
             try trace(objects, dryRun)
         } asking: { (process) throws(CommandError) in
-            (try process.apply(objects, dryRun: dryRun), PatchEngine.Disposed())
+            try process.apply(objects, dryRun: dryRun)
         }
-        return ObjectReports(pid: pid, objects: applied, disposed: disposed).applied
+        return ObjectReports(pid: pid, objects: applied).applied
     }
 
-    private func trace(
-        _ objects: [ObjectPair], _ dryRun: Bool
-    ) throws(CommandError) -> (AppliedObjects, PatchEngine.Disposed) {
+    private func trace(_ objects: [ObjectPair], _ dryRun: Bool) throws(CommandError) -> AppliedObjects {
         let log = Logger(label: "swift-hotpatch")
         var clock = StepClock(log: log)
         let session = try begin()
@@ -99,7 +97,6 @@ public final class ObjectSession {
             clock.done("linked")
             log.debug("\(linked.summary)")
             var applied = AppliedObjects(linked)
-            var disposed = PatchEngine.Disposed()
             if !linked.changesNothing {
                 let request = linked.request(origin: .init(fromOutside: true, pid: getpid(), uid: getuid()))
                 if dryRun {
@@ -114,26 +111,24 @@ public final class ObjectSession {
                     clock.done("committed")
                     log.debug("committed: \(receipt.summary)")
                     if !linked.formerResumptions.isEmpty {
-                        applied.notes += suspendedCalls(at: linked.formerResumptions, session.inspection.memory)
+                        applied.notes += suspendedCalls(at: linked.formerResumptions)
                         clock.done("counted suspended calls")
                     }
-                    if receipt.id % Self.patchesBetweenDisposals == 0 {
-                        disposed = try session.disposeOfDeadCode()
+                    if let gone = try session.disposeOfDeadCode(after: receipt) {
+                        applied.disposed = gone
                         clock.done("looked for dead code")
                     }
                 }
             }
             applied.steps = clock.steps
-            return (applied, disposed)
+            return applied
         } catch { throw session.explained(error) }
     }
 
     /// How many calls finish in the code that has just been replaced. Nothing, where that takes long: it changes nothing.
-    private func suspendedCalls(at resumptions: Set<Address>, _ memory: ProcMemory) -> [String] {
+    private func suspendedCalls(at resumptions: Set<Address>) -> [String] {
         let deadline = Deadline.after(milliseconds: 50)
-        guard let map = try? ProcessMap(pid: pid),
-            let count = try? MemorySearch.count(of: resumptions, in: map, of: pid, memory: memory, until: deadline),
-            count > 0
+        guard let count = try? MemorySearch.count(of: resumptions, in: pid, until: deadline.nanoseconds), count > 0
         else { return [] }
         return ["up to \(count) suspended \(count == 1 ? "call finishes" : "calls finish") in the former code"]
     }
@@ -168,9 +163,6 @@ public final class ObjectSession {
             return try process.hello(prepares: false).first(where: \.isMain)?.path ?? ""
         }
     }
-
-    /// The memory of the process is searched for what leads into old code once in so many patches.
-    static let patchesBetweenDisposals: UInt32 = 8
 
     /// Does something by tracing the process, or by asking it.
     private func perform<Result>(

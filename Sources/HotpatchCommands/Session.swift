@@ -68,6 +68,14 @@ struct Session {
         return disposed
     }
 
+    /// The same, if it is time for that.
+    /// - Parameter receipt: of a patch that has just been made.
+    func disposeOfDeadCode(after receipt: Receipt) throws(PatchError) -> PatchEngine.Disposed? {
+        let disposed = try engine.disposeOfDeadCode(after: receipt)
+        if let disposed { Logger(label: "swift-hotpatch").debug("dead code: \(disposed)") }
+        return disposed
+    }
+
     /// An error, or why it came to that: what was not read to its end is not there for whoever looks for it.
     func explained(_ error: any Error) -> CommandError {
         let error = CommandError(error)

@@ -61,6 +61,7 @@ extension LedgerState {
 
     /// Code that no call enters any more, and that may be taken away as soon as nothing else leads into it.
     package var deadCode: [DeadCode] {
+        guard disposals.values.contains(where: { !$0.isDisposedOf && $0.disposal.obstacle.isEmpty }) else { return [] }
         let inForce = patches.lazy.map(\.record).filter { $0.state != .reverted }
         let entered = inForce.flatMap { patch in patch.members.map { (patch.id, self.code(of: $0)) } }
         return disposals.values.sorted { $0.owner < $1.owner }.compactMap { record in
@@ -94,7 +95,7 @@ extension SegmentRecord {
 
 extension PatchEngine {
     /// What was disposed of.
-    package struct Disposed: Sendable {
+    public struct Disposed: Hashable, Sendable {
         /// The numbers of the patches whose code is gone.
         package var patches: [UInt32] = []
         /// The size of the code.
@@ -105,6 +106,15 @@ extension PatchEngine {
         package var obstacle: String?
 
         package init() {}
+    }
+
+    /// The memory of the process is searched for what leads into old code once in so many patches.
+    public static let patchesBetweenDisposals: UInt32 = 8
+
+    /// Takes away code that nothing enters and nothing leads into any more, if it is time for that.
+    /// - Parameter receipt: of a patch that has just been made.
+    public func disposeOfDeadCode(after receipt: Receipt) throws(PatchError) -> Disposed? {
+        receipt.id % Self.patchesBetweenDisposals == 0 ? try disposeOfDeadCode() : nil
     }
 
     /// Takes away code that nothing enters and nothing leads into any more.

@@ -1,6 +1,7 @@
 import CHotpatchLinux
 import CPatch
 import CPatchCore
+import CPatchMachine
 import HotpatchEngine
 import Glibc
 import HotpatchMemory
@@ -149,7 +150,31 @@ public final class LocalTarget: Target {
         range.lowerBound.pointer?.storeBytes(of: word.littleEndian, as: UInt64.self)
     }
 
-    package func commit(_ block: CommitBlock) throws -> CommitSummary {
+    public func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
+
+    /// What an emulator keeps of a thread is in no memory that the program sees.
+    public var searchesMemory: Bool { !Emulation.isActive }
+
+    public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+        try commit(block, searching: MemorySearch(for: code, of: pid))
+    }
+
+    /// Nanoseconds for which threads are held at most to search memory, which is nothing that anybody waits for.
+    public var longestSearch: UInt64 { UInt64(min(options.longestPause.nanoseconds, 50_000_000)) }
+
+    /// Searches the memory of this process, in one of its operations (`hp_operate`), while it runs.
+    /// - Parameter end: on the monotonic clock, in nanoseconds.
+    /// - Throws: `SearchIsImpossible`.
+    public func search(_ search: MemorySearch, until end: UInt64) throws {
+        guard searchesMemory else {
+            throw SearchIsImpossible("the memory of a process that is emulated is not searched")
+        }
+        let result = hp_search_own_memory(search.flat, end)
+        if let failure = search.failure(result, orFail: .tooLong) { throw failure }
+    }
+
+    /// - Parameter search: that is to find nothing.
+    private func commit(_ block: CommitBlock, searching search: MemorySearch?) throws -> CommitSummary {
         try requireOwnProc()
         beginOperation()
         defer { endOperation() }
@@ -165,8 +190,11 @@ public final class LocalTarget: Target {
         let underway = block.underway.prefix(2).map(\.rawValue)
         commitOptions.underway = (underway.first ?? 0, underway.dropFirst().first ?? 0)
         commitOptions.ignored_thread = Emulation.ownThread() ?? 0
+        commitOptions.search = search?.flat
+        commitOptions.search_ns = longestSearch
         var report = hp_commit_report()
-        block.withUnsafeBlock { hp_commit($0, &commitOptions, &report) }
+        withExtendedLifetime(search) { block.withUnsafeBlock { hp_commit($0, &commitOptions, &report) } }
+        if let search, let error = failure(report, of: search) { throw error }
         if let error = failure(report, block: block) { throw error }
         return CommitSummary(
             heldThreads: Int(report.held_threads), movedThreads: Int(report.moved_threads),
@@ -181,6 +209,14 @@ public final class LocalTarget: Target {
             throw .target(
                 "cannot patch process \(pid) from inside. Its /proc is of another pid namespace, where its threads have other ids. "
                     + "Mount a /proc of its own, or patch it from outside.")
+        }
+    }
+
+    private func failure(_ report: hp_commit_report, of search: MemorySearch) -> (any Error)? {
+        switch hp_commit_status(rawValue: report.status) {
+        case HP_COMMIT_REACHED: CodeIsReached(search.found)
+        case HP_COMMIT_UNSEARCHED: search.failure(hp_search_result(UInt32(report.error)), orFail: .tooLong)
+        default: nil
         }
     }
 

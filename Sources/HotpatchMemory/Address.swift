@@ -1,25 +1,33 @@
 /// An address in a process.
 ///
 /// Address − address is an offset and address + offset is an address; there is no address + address.
+///
+/// It lies in memory with every bit inverted. Where a process is searched for words that lead into old code, those that its patcher remembers
+/// are none: they are for bookkeeping, and nobody jumps there.
 public struct Address: RawRepresentable, Hashable, Comparable, Sendable {
+    @usableFromInline var inverted: UInt64
+
     /// The number.
-    public var rawValue: UInt64
+    @inlinable public var rawValue: UInt64 {
+        get { ~inverted }
+        set { inverted = ~newValue }
+    }
 
     /// Makes the address that has a number.
     /// - Parameter rawValue: the number.
-    public init(rawValue: UInt64) { self.rawValue = rawValue }
+    @inlinable public init(rawValue: UInt64) { inverted = ~rawValue }
     /// Makes the address that has a number.
     /// - Parameter rawValue: the number.
-    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    @inlinable public init(_ rawValue: UInt64) { inverted = ~rawValue }
     /// Makes the address that a pointer of this process has.
     /// - Parameter pointer: the pointer.
-    public init(_ pointer: UnsafeRawPointer) { rawValue = UInt64(UInt(bitPattern: pointer)) }
+    public init(_ pointer: UnsafeRawPointer) { self.init(UInt64(UInt(bitPattern: pointer))) }
 
     /// Zero, at which nothing is mapped.
     public static let null = Address(0)
 
     /// Whether one address is the lower.
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    @inlinable public static func < (left: Self, right: Self) -> Bool { left.inverted > right.inverted }
 
     /// Wraps around, as address arithmetic in a process does: an ELF file can hold any number.
     public static func + (address: Self, offset: Int) -> Self {

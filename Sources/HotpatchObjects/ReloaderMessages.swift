@@ -220,6 +220,8 @@ extension ReloaderReply {
             writer.put(objects.plan)
             writer.put(objects.summary != nil)
             if let summary = objects.summary { writer.put(summary) }
+            writer.put(objects.disposed != nil)
+            if let disposed = objects.disposed { writer.put(disposed) }
             writer.put(objects.steps) { writer, step in
                 writer.put(step.name)
                 writer.put(step.nanoseconds)
@@ -295,6 +297,7 @@ extension AppliedObjects {
         notes = try reader.texts()
         plan = try reader.optionalText()
         summary = try reader.flag() ? try reader.summary() : nil
+        disposed = try reader.flag() ? try reader.disposed() : nil
         steps = try reader.list { (reader) throws(ReloaderError) in
             Step(try reader.text(), nanoseconds: try reader.number())
         }
@@ -305,6 +308,14 @@ extension ReloaderWriter {
     fileprivate mutating func put(_ limits: ReloaderLimits) {
         put(limits.timeout)
         put(limits.longestPause)
+    }
+
+    fileprivate mutating func put(_ disposed: PatchEngine.Disposed) {
+        put(disposed.patches) { $0.put($1) }
+        put(UInt64(clamping: disposed.bytes))
+        put(disposed.obstacle)
+        put(disposed.summary != nil)
+        if let summary = disposed.summary { put(summary) }
     }
 
     fileprivate mutating func put(_ summary: CommitSummary) {
@@ -322,6 +333,15 @@ extension ReloaderReader {
         limits.timeout = try number()
         limits.longestPause = try number()
         return limits
+    }
+
+    fileprivate mutating func disposed() throws(ReloaderError) -> PatchEngine.Disposed {
+        var disposed = PatchEngine.Disposed()
+        disposed.patches = try list { (reader) throws(ReloaderError) in try reader.number(UInt32.self) }
+        disposed.bytes = Int(clamping: try number(UInt64.self))
+        disposed.obstacle = try optionalText()
+        disposed.summary = try flag() ? try summary() : nil
+        return disposed
     }
 
     fileprivate mutating func summary() throws(ReloaderError) -> CommitSummary {

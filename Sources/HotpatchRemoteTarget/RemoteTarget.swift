@@ -276,22 +276,16 @@ public final class RemoteTarget: Target {
     public var searchesMemory: Bool { true }
 
     package func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
-        let search = try MemorySearch(
-            for: code, of: process.pid, directory: process.livingDirectory, memory: mem)
+        let search = try MemorySearch(for: code, of: process.pid, directory: process.livingDirectory)
         // Threads are not held for what is known to take too long.
         let started = Deadline.now
-        let found = try reached(search)
+        try search.run(until: min(deadline, .after(milliseconds: 500)).nanoseconds)
+        let found = search.found
         guard found.isEmpty else { throw CodeIsReached(found) }
         guard Deadline.now &- started < holds.allowance else {
             throw SearchIsImpossible.tooLong
         }
         return try commit(block, searching: search)
-    }
-
-    private func reached(_ search: MemorySearch) throws -> [Int: String] {
-        var search = search
-        try search.run(processMap(), until: min(deadline, .after(milliseconds: 500)))
-        return search.found
     }
 
     /// - Parameter search: that is to find nothing while all threads are held.

@@ -32,7 +32,7 @@ enum Client {
     static func compile(_ files: [String], module: String, in directory: String, _ options: [String]) throws {
         let command = """
             cd \(directory) && for d in \(package)/CPatch/*/include; do set -- "$@" -Xcc -I$d; done
-            for m in \(products)/CPatch*.build/module.modulemap \(package)/Sources/CHotpatch*/module.modulemap; do
+            for m in \(products)/CPatch*.build/module.modulemap \(package)/CPatch/*/include/module.modulemap \(package)/Sources/CHotpatch*/module.modulemap; do
                 set -- "$@" -Xcc -fmodule-map-file=$m
             done
             exec swiftc -c -g -Onone -enable-batch-mode -enable-testing -swift-version 6 -module-name \(module) -I \(products)/Modules "$@" \

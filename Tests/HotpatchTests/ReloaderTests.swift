@@ -6,7 +6,7 @@ extension ObjectTests {
     /// Processes that nobody may trace, and that let themselves be changed (`ReloaderLoop`).
     @Suite struct ReloaderTests {
         /// Runs what follows without the right to trace every process: as any user, one that is not dumpable it cannot trace.
-        private static let untracing = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
+        static let untracing = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
 
         private func command(_ arguments: [String]) throws -> RunResult {
             try run(Self.untracing + [products + "/swift-hotpatch"] + arguments)

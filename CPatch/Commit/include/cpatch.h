@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "cpatch_core.h"
+#include "hp_search.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,10 +39,19 @@ typedef enum hp_commit_status {
     HP_COMMIT_NO_SIGNAL = 4,      // no real-time signal is free, and tracing was not allowed or failed with `error`
     HP_COMMIT_NO_PTRACE = 5,      // the helper could not trace `thread`: `error`
     HP_COMMIT_SYSTEM = 6,         // a system call the commit needs failed with `error`
+    HP_COMMIT_REACHED = 9,        // something leads into code that nothing is to lead into: `search` says what
+    HP_COMMIT_UNSEARCHED = 10,    // that cannot be told: `error` is a hp_search_result, of the memory at `address`
     // Something was written:
     HP_COMMIT_ROLLED_BACK = 7,    // the write at `address` failed with `error`; all before it were undone
     HP_COMMIT_INCONSISTENT = 8,   // … and undoing the one at `address` failed too
 } hp_commit_status;
+
+// Memory of whoever searches this process.
+enum {
+    HP_OWN_BLOCK = 0,             // what the search is given, as far as it is memory
+    HP_OWN_STACK = 1,
+    HP_OWN_HELPER = 2,            // the stack of the helper that traces
+};
 
 typedef struct hp_commit_options {
     uint64_t timeout_ns;          // for the whole call
@@ -52,6 +62,9 @@ typedef struct hp_commit_options {
     size_t page_size;
     // Words of this process that hold the committing thread's id for as long as the commit may write, and 0 otherwise; 0 for none.
     uint64_t underway[2];
+    hp_search *search;            // for what nothing is to lead into when this is committed; null for nothing. Its signature and
+                                  // own[HP_OWN_STACK …] are filled
+    uint64_t search_ns;           // for which threads may be held to search
     int32_t ignored_thread;       // one that runs none of the code to be patched, and cannot be held; 0 for none
 } hp_commit_options;
 
@@ -80,6 +93,10 @@ typedef struct hp_commit_report {
 // One commit at a time: the caller serialises.
 void hp_commit(const hp_commit_block *block, const hp_commit_options *options, hp_commit_report *report);
 
+// Searches the memory of this process while it runs, inside an operation (hp_operate). The search is given what it needs; its signature
+// and own[HP_OWN_STACK] are filled. Ends at a time of the monotonic clock, in nanoseconds.
+hp_search_result hp_search_own_memory(hp_search *search, uint64_t end_ns);
+
 // Maps `size` bytes exactly at `address` (MAP_FIXED_NOREPLACE), private and anonymous. Returns 0 or an errno
 // (EEXIST: something is there already). The protection is that of the kind of page, from the first moment.
 int hp_map_at(uint64_t address, size_t size, hp_write_kind kind);
@@ -94,7 +111,11 @@ uint64_t hp_map_ledger(uint64_t address, size_t size, int *error);
 // Whether `address` lies in the code that runs while text is being written.
 bool hp_is_own_code(uint64_t address);
 
-// Around each operation of this process: one at a time, and fork(2) waits for it, two seconds at most.
+// Runs an operation of this process: one at a time, and fork(2) waits for it, two seconds at most. What lies on the stack below this
+// call is the patcher's; what the program has had in registers lies above.
+void hp_operate(void (*body)(void *), void *context);
+
+// The same around one that does not search memory.
 void hp_begin_operation(void);
 void hp_end_operation(void);
 

@@ -8,23 +8,10 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "call.h"
 #include "registers.h"
 
 #define HP_MACHINE_PAGE_ALIGN 65536
-
-// Number in x8, arguments in x0 to x5, result in x0 (kernel: arch/arm64/kernel/entry.S).
-static inline __attribute__((always_inline)) long hp_syscall(
-    long number, long a, long b, long c, long d, long e, long f) {
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-}
 
 static inline uint64_t hp_context_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }
 static inline uint64_t hp_context_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
@@ -37,6 +24,35 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
 // Whether the context is that of a call that a signal has ended early, if a call is what it has just left.
 static inline bool hp_context_failed(const ucontext_t *context) {
     return (long)context->uc_mcontext.regs[0] == -EINTR;
+}
+
+// The stack pointer of the function that this is inlined into.
+static inline __attribute__((always_inline)) uint64_t hp_machine_stack(void) {
+    uint64_t value;
+    __asm__ volatile("mov %0, sp" : "=r"(value));
+    return value;
+}
+
+// The first word from `from` on that lies, as far as `mask` goes, less than `size` bytes behind `start`; `count` where there is none. Written
+// out: programs that are built for debugging have this library compiled as it stands, and wait for it.
+static inline __attribute__((always_inline)) size_t hp_machine_find(
+    const uint64_t *words, size_t count, size_t from, uint64_t mask, uint64_t start, uint64_t size) {
+    uint64_t word;
+    if (from >= count) return count;
+    __asm__ volatile(
+        "1: ldr %[word], [%[words], %[i], lsl #3]\n\t"
+        "and %[word], %[word], %[mask]\n\t"
+        "sub %[word], %[word], %[start]\n\t"
+        "cmp %[word], %[size]\n\t"
+        "b.lo 2f\n\t"
+        "add %[i], %[i], #1\n\t"
+        "cmp %[i], %[count]\n\t"
+        "b.lo 1b\n"
+        "2:"
+        : [i] "+r"(from), [word] "=&r"(word)
+        : [words] "r"(words), [count] "r"(count), [mask] "r"(mask), [start] "r"(start), [size] "r"(size)
+        : "cc", "memory");
+    return from;
 }
 
 // Protections that mprotect takes away unless it is given them again, by their names among the VmFlags of /proc/PID/smaps

@@ -15,6 +15,8 @@
 #include <sys/user.h>
 #include <ucontext.h>
 
+#include "call.h"
+
 // As PTRACE_GETREGSET with NT_PRSTATUS gives them.
 typedef struct user_regs_struct hp_registers;
 
@@ -118,8 +120,10 @@ static inline hp_call_state hp_registers_call(const hp_registers *registers, boo
 
 // Reads the beginning of a set of registers; returns how many bytes there were, 0 where the machine does not have them.
 static inline size_t hp_read_registers(pid_t tid, int set, void *out, size_t length) {
-    struct iovec vector = {out, length};
-    return ptrace(PTRACE_GETREGSET, tid, (void *)(long)set, &vector) == 0 ? vector.iov_len : 0;
+    struct iovec vector;
+    vector.iov_base = out;
+    vector.iov_len = length;
+    return hp_syscall(SYS_ptrace, PTRACE_GETREGSET, tid, set, (long)&vector, 0, 0) == 0 ? vector.iov_len : 0;
 }
 
 // The registers beside these, as words, as far as there is room: those of vectors, and what else the processor saves of a thread.
@@ -140,6 +144,15 @@ static inline uint64_t hp_signature_bits(pid_t tid) {
         uint64_t data, code;
     } masks = {0, 0};
     return hp_read_registers(tid, NT_ARM_PAC_MASK, &masks, sizeof masks) == sizeof masks ? masks.code : 0;
+}
+
+// Those of this process's own threads, without tracing any: what xpaclri takes away of an address of the lower half that has all bits
+// set (Arm ARM, C6.2). Where addresses are not signed it takes away nothing.
+static inline uint64_t hp_own_signature_bits(void) {
+    const uint64_t before = ((uint64_t)1 << 55) - 1;
+    register uint64_t address __asm__("x30") = before;
+    __asm__ volatile("hint #7" : "+r"(address));
+    return before & ~address & (((uint64_t)1 << 48) - 1);
 }
 
 // The registers by their numbers in DWARF (AADWARF64 4.1): x0 to x30, SP.

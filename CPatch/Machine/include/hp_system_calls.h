@@ -53,6 +53,17 @@ HP_INLINE bool hp_equal(const void *left, const void *right, size_t length) {
     return true;
 }
 
+// The number at `*text` in hexadecimal, which is moved behind it.
+HP_INLINE uint64_t hp_parse_hexadecimal(const char **text) {
+    uint64_t value = 0;
+    for (;; ++*text) {
+        char c = **text;
+        if (c >= '0' && c <= '9') value = value << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f') value = value << 4 | (uint64_t)(c - 'a' + 10);
+        else return value;
+    }
+}
+
 HP_INLINE uint64_t hp_now_ns(void) {
     struct timespec now;
     HP_SYSCALL2(SYS_clock_gettime, CLOCK_MONOTONIC, &now);

@@ -8,23 +8,10 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "call.h"
 #include "registers.h"
 
 #define HP_MACHINE_PAGE_ALIGN 4096
-
-// System V psABI for x86-64, A.2.1: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9; rcx and r11 are lost.
-static inline __attribute__((always_inline)) long hp_syscall(
-    long number, long a, long b, long c, long d, long e, long f) {
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
 
 static inline uint64_t hp_context_pc(const ucontext_t *context) {
     return (uint64_t)context->uc_mcontext.gregs[REG_RIP];
@@ -39,6 +26,35 @@ static inline void hp_context_set_pc(ucontext_t *context, uint64_t pc) {
 // Whether the context is that of a call that a signal has ended early, if a call is what it has just left.
 static inline bool hp_context_failed(const ucontext_t *context) {
     return (long)context->uc_mcontext.gregs[REG_RAX] == -EINTR;
+}
+
+// The stack pointer of the function that this is inlined into.
+static inline __attribute__((always_inline)) uint64_t hp_machine_stack(void) {
+    uint64_t value;
+    __asm__ volatile("mov %%rsp, %0" : "=r"(value));
+    return value;
+}
+
+// The first word from `from` on that lies, as far as `mask` goes, less than `size` bytes behind `start`; `count` where there is none. Written
+// out: programs that are built for debugging have this library compiled as it stands, and wait for it.
+static inline __attribute__((always_inline)) size_t hp_machine_find(
+    const uint64_t *words, size_t count, size_t from, uint64_t mask, uint64_t start, uint64_t size) {
+    uint64_t word;
+    if (from >= count) return count;
+    __asm__ volatile(
+        "1: movq (%[words], %[i], 8), %[word]\n\t"
+        "andq %[mask], %[word]\n\t"
+        "subq %[start], %[word]\n\t"
+        "cmpq %[size], %[word]\n\t"
+        "jb 2f\n\t"
+        "incq %[i]\n\t"
+        "cmpq %[count], %[i]\n\t"
+        "jb 1b\n"
+        "2:"
+        : [i] "+r"(from), [word] "=&r"(word)
+        : [words] "r"(words), [count] "r"(count), [mask] "r"(mask), [start] "r"(start), [size] "r"(size)
+        : "cc", "memory");
+    return from;
 }
 
 // Protections that mprotect takes away unless it is given them again: none.

@@ -12,6 +12,8 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
+#include "call.h"
+
 // As PTRACE_GETREGSET with NT_PRSTATUS gives them.
 typedef struct user_regs_struct hp_registers;
 
@@ -106,15 +108,19 @@ static inline hp_call_state hp_registers_call(const hp_registers *registers, boo
     return hp_registers_restart(registers) ? HP_CALL_RESTARTS : HP_CALL_LEAVING;
 }
 
+// Reads the beginning of a set of registers; returns how many bytes there were, 0 where the machine does not have them.
+static inline size_t hp_read_registers(pid_t tid, int set, void *out, size_t length) {
+    struct iovec vector;
+    vector.iov_base = out;
+    vector.iov_len = length;
+    return hp_syscall(SYS_ptrace, PTRACE_GETREGSET, tid, set, (long)&vector, 0, 0) == 0 ? vector.iov_len : 0;
+}
+
 // The registers beside these, as words, as far as there is room: those of vectors, and what else the processor saves of a thread.
 // Returns how many bytes they are; 0 where they cannot be read.
 static inline size_t hp_vector_registers(pid_t tid, uint64_t *out, size_t length) {
-    struct iovec vector = {out, length};
-    if (ptrace(PTRACE_GETREGSET, tid, (void *)0x202 /* NT_X86_XSTATE */, &vector) == 0) {
-        return vector.iov_len < length ? vector.iov_len : 0;
-    }
-    vector = (struct iovec){out, length};
-    return ptrace(PTRACE_GETREGSET, tid, (void *)2 /* NT_PRFPREG */, &vector) == 0 ? vector.iov_len : 0;
+    size_t count = hp_read_registers(tid, 0x202 /* NT_X86_XSTATE */, out, length);
+    return count ? (count < length ? count : 0) : hp_read_registers(tid, 2 /* NT_PRFPREG */, out, length);
 }
 
 // The bits of a code address that may hold a signature; 0 where addresses are not signed.
@@ -122,6 +128,9 @@ static inline uint64_t hp_signature_bits(pid_t tid) {
     (void)tid;
     return 0;
 }
+
+// Those of this process's own threads, without tracing any.
+static inline uint64_t hp_own_signature_bits(void) { return 0; }
 
 // The registers by their numbers in DWARF (psABI for x86-64, figure 3.36): 0 to 15, and the return address.
 enum { HP_DWARF_REGISTERS = 17, HP_DWARF_SP = 7 };
