@@ -18,9 +18,10 @@ extension HotpatchTestingTests {
                     "-Xcc", "-I\(package)/CPatch/\(folder)/include",
                 ]
             }
-            let libraries = ["CHotpatchLinux", "CHotpatchElf", "CHotpatchDw", "CHotpatchCapstone"].flatMap {
-                ["-I", "\(package)/Sources/\($0)"]
-            }
+            let libraries = [
+                "Sources/CHotpatchLinux", "Sources/CHotpatchElf", "Sources/CHotpatchDw", "Sources/CHotpatchCapstone",
+                "CPatch/Machine/include",
+            ].flatMap { ["-I", "\(package)/\($0)"] }
             return try run(
                 ["swiftc", "-swift-version", "6", "-emit-sil", "-o", "/dev/null", "-I", "\(products)/Modules"] + c
                     + libraries + [file]
