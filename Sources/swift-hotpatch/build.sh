@@ -6,7 +6,9 @@ flags=(-c release --static-swift-stdlib --product swift-hotpatch "$@")
 
 # Code names the types that it uses itself, where the runtime would find them by their mangled names: a fifth of the time of a command.
 direct=-disable-concrete-type-metadata-mangled-name-accessors
-if swiftc -frontend -help-hidden | grep -qe "$direct"; then flags+=(-Xswiftc -Xfrontend -Xswiftc "$direct"); fi
+# Read to its end: what is cut off by a reader that has found its line counts as failed.
+known=$(swiftc -frontend -help-hidden)
+if grep -qe "$direct" <<<"$known"; then flags+=(-Xswiftc -Xfrontend -Xswiftc "$direct"); fi
 
 # Linked as a whole, and to one place, where all that belongs to it can be linked in: there is no library to load, and no pointer to be
 # moved, of which Capstone has 80,000.
