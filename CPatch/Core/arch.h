@@ -18,8 +18,10 @@ static inline bool hp_is_reference_target(const hp_reference_targets *wanted, ui
     size_t byte = inside ? (size_t)(bit >> 3) : 0;
     bool any = wanted->length > 0;
     uint8_t insides = *(wanted->insides != NULL && any ? wanted->insides + byte : &nothing);
-    uint8_t entries = *(wanted->entries != NULL && any ? wanted->entries + byte : &nothing);
-    uint8_t found = insides | (kind == HP_REFERENCE_JUMP ? entries : 0);
+    // The two maps are large, and what lies in no cache is waited for.
+    bool jumps = kind == HP_REFERENCE_JUMP;
+    uint8_t entries = *(jumps && wanted->entries != NULL && any ? wanted->entries + byte : &nothing);
+    uint8_t found = insides | entries;
     return inside & (found >> (bit & 7) & 1);
 }
 

@@ -158,6 +158,77 @@ import Testing
         }
     }
 
+    /// The search looks at many bytes at once. It finds what one finds that looks at one byte after the other.
+    @Test func findsWhatASlowSearchFinds() {
+        var random = SeededGenerator(seed: testSeed())
+        let bytes: [UInt8] = [0xeb, 0x74, 0xe3, 0xe9, 0xe8, 0x0f, 0x84, 0x8d, 0x05, 0xc7, 0xf8, 0xff, 0xf0, 0]
+        var total = 0
+        for round in 0..<4000 {
+            let code = (0..<Int.random(in: 0..<300, using: &random)).map { _ in
+                Int.random(in: 0..<3, using: &random) > 0
+                    ? bytes.randomElement(using: &random)! : UInt8.random(in: 0...255, using: &random)
+            }
+            // As of an entry, and as of an image.
+            let length =
+                round % 4 > 0 ? Int.random(in: 0..<20, using: &random) : Int.random(in: 0..<600, using: &random)
+            let start = Self.address &+ UInt64(Int.random(in: 0..<400, using: &random)) &- 150
+            func map() -> [UInt8] { (0...length / 8).map { _ in UInt8.random(in: 0...255, using: &random) } }
+            let (entries, insides) = (map(), map())
+            for reach in [HP_REACH_NEAR, HP_REACH_SHORT] {
+                let slow = Self.slowly(code, start, length, entries, insides, reach)
+                var fast: [[UInt64]] = []
+                entries.withUnsafeBufferPointer { entries in
+                    insides.withUnsafeBufferPointer { insides in
+                        var wanted = hp_reference_targets(
+                            start: start, length: length, entries: entries.baseAddress, insides: insides.baseAddress)
+                        var from = 0
+                        var found = [hp_reference](repeating: hp_reference(), count: 1 + round % 5)
+                        while from < code.count {
+                            let count = hp_find_references(
+                                HP_ARCH_X86_64, code, code.count, Self.address, &wanted, reach, &from, &found,
+                                found.count)
+                            fast += found[..<count].map { [UInt64($0.kind), $0.address, $0.target, UInt64($0.width)] }
+                        }
+                    }
+                }
+                #expect(fast == slow)
+                total += slow.count
+            }
+        }
+        #expect(total > 1000)
+    }
+
+    private static func slowly(
+        _ code: [UInt8], _ start: UInt64, _ length: Int, _ entries: [UInt8], _ insides: [UInt8], _ reach: hp_reach
+    ) -> [[UInt64]] {
+        var found: [[UInt64]] = []
+        for at in code.indices {
+            let (first, second) = (code[at], at + 1 < code.count ? code[at + 1] : 0)
+            let form: (kind: UInt64, field: Int, width: Int)? =
+                switch (first, second) {
+                case (0x70...0x7f, _), (0xe0...0xe3, _), (0xeb, _): reach == HP_REACH_SHORT ? (jump, 1, 1) : nil
+                case _ where reach == HP_REACH_SHORT: nil
+                case (0xe8, _): (call, 1, 4)
+                case (0xe9, _): (jump, 1, 4)
+                case (0x0f, 0x80...0x8f), (0xc7, 0xf8): (jump, 2, 4)
+                case (0x8d, _) where second & 0xc7 == 0x05: (taken, 2, 4)
+                default: nil
+                }
+            guard let form, at + form.field + form.width <= code.count else { continue }
+            let field = code[at + form.field..<at + form.field + form.width]
+            let raw = field.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            let distance = form.width == 1 ? Int64(Int8(truncatingIfNeeded: raw)) : Int64(Int32(bitPattern: raw))
+            let place = address &+ UInt64(at + form.field)
+            let target = place &+ UInt64(form.width) &+ UInt64(bitPattern: distance)
+            let bit = target &- start
+            guard bit < UInt64(length) else { continue }
+            let (byte, mask) = (Int(bit / 8), UInt8(1) << UInt8(bit % 8))
+            guard insides[byte] & mask != 0 || form.kind == jump && entries[byte] & mask != 0 else { continue }
+            found.append([form.kind, place, target, UInt64(form.width)])
+        }
+        return found
+    }
+
     private static func references(
         _ code: [UInt8], arch: hp_arch, reach: hp_reach = HP_REACH_NEAR, capacity: Int = 16
     ) -> [hp_reference] {

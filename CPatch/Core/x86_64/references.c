@@ -6,35 +6,33 @@
 #include "../arch.h"
 #include "instruction.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <string.h>
 
 // What an instruction begins with, as far as one byte tells.
-enum { OTHER, CALL, JUMP, ESCAPED, XBEGIN, LEA, FORM_COUNT, REL8 = FORM_COUNT };
+enum { OTHER, CALL, JUMP, ESCAPED, XBEGIN, LEA, FORM_COUNT };
 
 static const uint8_t first_byte[256] = {
     [0xe8] = CALL, [0xe9] = JUMP,
     [0x0f] = ESCAPED,                                                          // 0f 80…8f: jcc
     [0xc7] = XBEGIN,                                                           // c7 f8
     [0x8d] = LEA,
-    [0x70] = REL8, REL8, REL8, REL8, REL8, REL8, REL8, REL8,                   // jcc
-    [0x78] = REL8, REL8, REL8, REL8, REL8, REL8, REL8, REL8,
-    [0xe0] = REL8, REL8, REL8, REL8,                                           // loopne, loope, loop, jrcxz
-    [0xeb] = REL8,                                                             // jmp
 };
 
-// What has a 32-bit displacement: the second byte that it takes, and where the displacement lies.
+// What has a 32-bit displacement, and where that lies.
 typedef struct form {
-    uint8_t mask, second;
     uint8_t displacement;
     uint8_t kind;              // hp_reference_kind
 } form;
 
 static const form forms[FORM_COUNT] = {
-    [CALL] = {0x00, 0x00, 1, HP_REFERENCE_CALL},
-    [JUMP] = {0x00, 0x00, 1, HP_REFERENCE_JUMP},
-    [ESCAPED] = {0xf0, 0x80, 2, HP_REFERENCE_JUMP},
-    [XBEGIN] = {0xff, 0xf8, 2, HP_REFERENCE_JUMP},
-    [LEA] = {0xc7, 0x05, 2, HP_REFERENCE_ADDRESS},
+    [CALL] = {1, HP_REFERENCE_CALL},
+    [JUMP] = {1, HP_REFERENCE_JUMP},
+    [ESCAPED] = {2, HP_REFERENCE_JUMP},
+    [XBEGIN] = {2, HP_REFERENCE_JUMP},
+    [LEA] = {2, HP_REFERENCE_ADDRESS},
 };
 
 enum {
@@ -42,26 +40,43 @@ enum {
     STRETCH = 64,              // bytes that are looked at together
 };
 
-// A bit for each of the bytes of a stretch with which a form may begin.
-static uint64_t form_starts(const uint8_t *code) {
-    typedef uint8_t vector __attribute__((vector_size(16)));
+typedef uint8_t vector __attribute__((vector_size(16)));
+
+// A bit for each byte whose bits are set.
+static inline uint64_t bits_of(vector found) {
+#ifdef __SSE2__
+    return (uint16_t)_mm_movemask_epi8((__m128i)found);
+#else
     static const vector bits = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    found &= bits;
+    uint64_t halves[2];
+    memcpy(halves, &found, sizeof halves);
+    // Adds the eight bytes, no two of which have a bit in common.
+    return halves[0] * 0x0101010101010101 >> 56 | halves[1] * 0x0101010101010101 >> 56 << 8;
+#endif
+}
+
+static inline vector bytes_at(const uint8_t *code) {
+    vector bytes;
+    memcpy(&bytes, code, sizeof bytes);
+    return bytes;
+}
+
+// A bit for each of the bytes of a stretch with which a form begins.
+static uint64_t form_starts(const uint8_t *code) {
     uint64_t starts = 0;
     for (size_t at = 0; at < STRETCH; at += sizeof(vector)) {
-        vector bytes;
-        memcpy(&bytes, code + at, sizeof bytes);
-        vector found = (vector)((bytes & 0xfe) == 0xe8) | (vector)(bytes == 0x0f) | (vector)(bytes == 0xc7) |
-            (vector)(bytes == 0x8d);
-        found &= bits;
-        uint64_t halves[2];
-        memcpy(halves, &found, sizeof halves);
-        // Adds the eight bytes, no two of which have a bit in common.
-        for (size_t half = 0; half < 2; half++) starts |= (halves[half] * 0x0101010101010101 >> 56) << (at + 8 * half);
+        vector first = bytes_at(code + at), second = bytes_at(code + at + 1);
+        vector found = (vector)((first & 0xfe) == 0xe8) |                                        // call, jmp
+            ((vector)(first == 0x0f) & (vector)((second & 0xf0) == 0x80)) |                      // jcc
+            ((vector)(first == 0x8d) & (vector)((second & 0xc7) == 0x05)) |                      // lea
+            ((vector)(first == 0xc7) & (vector)(second == 0xf8));                                // xbegin
+        starts |= bits_of(found) << at;
     }
     return starts;
 }
 
-// Whether a form stands at `at` that refers to what is wanted. Most do not: what they are is not branched on.
+// Whether the form at `at` refers to what is wanted. Most do not: what they are is not branched on.
 static inline bool is_near_reference(
     const uint8_t *code, uint64_t address, size_t at, const hp_reference_targets *wanted, hp_reference *out
 ) {
@@ -70,7 +85,7 @@ static inline bool is_near_reference(
     int32_t distance;
     memcpy(&distance, code + at + form->displacement, sizeof distance);
     *out = (hp_reference){field, field + sizeof distance + (uint64_t)(int64_t)distance, form->kind, sizeof distance};
-    return hp_is_reference_target(wanted, out->target, (hp_reference_kind)form->kind) & ((code[at + 1] & form->mask) == form->second);
+    return hp_is_reference_target(wanted, out->target, (hp_reference_kind)form->kind);
 }
 
 static size_t find_near(
@@ -98,20 +113,42 @@ static size_t find_near(
     return count;
 }
 
+// A bit for each of the bytes of a stretch with which a short branch may begin that leads to what is wanted, which lies so many
+// bytes behind the stretch; as far as the lowest 8 bits of distances tell.
+static uint64_t short_starts(const uint8_t *code, uint64_t distance, size_t length) {
+    static const vector places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    uint64_t starts = 0;
+    for (size_t at = 0; at < STRETCH; at += sizeof(vector)) {
+        vector bytes = bytes_at(code + at);
+        vector found = (vector)((bytes & 0xf0) == 0x70) | (vector)((bytes & 0xfc) == 0xe0) | (vector)(bytes == 0xeb);
+        vector target = bytes_at(code + at + 1) + places + (uint8_t)(at + 2 - distance);
+        if (length <= UINT8_MAX) found &= (vector)(target < (uint8_t)length);
+        starts |= bits_of(found) << at;
+    }
+    return starts;
+}
+
 static size_t find_short(
     const uint8_t *code, size_t length, uint64_t address, const hp_reference_targets *wanted, size_t *from, hp_reference *out,
     size_t capacity
 ) {
     size_t count = 0;
-    for (size_t at = *from; at + 2 <= length; at++) {
-        if (first_byte[code[at]] != REL8) continue;
-        uint64_t target = address + at + 2 + (uint64_t)(int64_t)(int8_t)code[at + 1];
-        if (!hp_is_reference_target(wanted, target, HP_REFERENCE_JUMP)) continue;
-        if (count == capacity) {
-            *from = at;
-            return count;
+    for (size_t at = *from; at + 2 <= length; at += STRETCH) {
+        const uint8_t *stretch = code + at;
+        uint8_t last[STRETCH + 2] = {0};
+        if (length - at < sizeof last) stretch = memcpy(last, stretch, length - at);
+        uint64_t starts = short_starts(stretch, wanted->start - (address + at), wanted->length);
+        for (; starts != 0; starts &= starts - 1) {
+            size_t start = at + (size_t)__builtin_ctzll(starts);
+            if (start + 2 > length) break;
+            uint64_t target = address + start + 2 + (uint64_t)(int64_t)(int8_t)code[start + 1];
+            if (!hp_is_reference_target(wanted, target, HP_REFERENCE_JUMP)) continue;
+            if (count == capacity) {
+                *from = start;
+                return count;
+            }
+            out[count++] = (hp_reference){address + start + 1, target, HP_REFERENCE_JUMP, 1};
         }
-        out[count++] = (hp_reference){address + at + 1, target, HP_REFERENCE_JUMP, 1};
     }
     *from = length;
     return count;
