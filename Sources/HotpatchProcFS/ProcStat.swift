@@ -15,10 +15,13 @@ package struct ProcStat: Hashable {
     /// - Returns: nil where the text is not of that form.
     package init?(parsing text: String) {
         // The name may hold spaces and parentheses: the last ')' ends it.
-        guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close else { return nil }
-        name = String(text[text.index(after: open)..<close])
+        let bytes = text.utf8
+        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
+            open < close
+        else { return nil }
+        name = String(text[bytes.index(after: open)..<close])
         // The third field is the first behind the name.
-        let fields = text[text.index(after: close)...].split(whereSeparator: \.isWhitespace)
+        let fields = ProcText.words(text[bytes.index(after: close)...])
         guard fields.count >= 20, let state = fields[0].first, let parent = Int32(fields[1]),
             let flags = UInt64(fields[6]), let startTime = UInt64(fields[19])
         else { return nil }
@@ -58,9 +61,9 @@ package struct ProcStatus {
     private var fields: [Substring: Substring] = [:]
 
     package init(parsing text: String) {
-        for line in text.split(separator: "\n") {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            fields[line[..<colon]] = line[line.index(after: colon)...]
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
+            fields[Substring(line[..<colon])] = Substring(line[line.index(after: colon)...])
         }
     }
 
@@ -80,10 +83,10 @@ package struct ProcStatus {
 
     /// The first number of the field.
     package func number(_ key: Substring) -> Int? {
-        fields[key]?.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) }
+        words(key).first.flatMap { Int($0) }
     }
 
-    package func words(_ key: Substring) -> [Substring] { fields[key]?.split(whereSeparator: \.isWhitespace) ?? [] }
+    package func words(_ key: Substring) -> [Substring] { fields[key].map { ProcText.words($0) } ?? [] }
 
     /// A mask of signals: `SigBlk`, `SigCgt`, ….
     package func mask(_ key: Substring) -> UInt64? { text(key).flatMap { UInt64($0, radix: 16) } }

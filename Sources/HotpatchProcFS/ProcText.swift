@@ -44,6 +44,11 @@ package enum ProcText {
         return String(decoding: buffer[..<count], as: UTF8.self)
     }
 
+    /// What stands between the white space of a text. Told by bytes: to tell characters would take most of the time of a look at a thread.
+    package static func words(_ text: some StringProtocol) -> [Substring] {
+        Substring(text).utf8.split { $0 == UInt8(ascii: " ") || (0x09...0x0d).contains($0) }.map { Substring($0) }
+    }
+
     /// The text without white space at its ends.
     package static func trimmed(_ text: some StringProtocol) -> String {
         var view = Substring(text)

@@ -49,7 +49,7 @@ package struct TaskGlance {
         let directory = TaskList.directory(of: tid, in: pid)
         stat = (try? ProcText.readString(directory + "/stat")).flatMap { ProcStat(parsing: $0) }
         guard let line = try? ProcText.readString(directory + "/syscall") else { return }
-        let fields = line.split(whereSeparator: \.isWhitespace)
+        let fields = ProcText.words(line)
         func hex(_ index: Int) -> UInt64? {
             fields[index].hasPrefix("0x") ? UInt64(fields[index].dropFirst(2), radix: 16) : nil
         }
