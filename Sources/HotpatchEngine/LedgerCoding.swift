@@ -201,17 +201,21 @@ struct LedgerEncoder {
     private mutating func number(of text: String) -> UInt32 {
         if text.isEmpty { return 0 }
         if let known = latest.last(where: { $0.text == text }) { return known.number }
-        let number = numbers[text] ?? add(text)
+        let next = nextText
+        let number = { (number: inout UInt32) -> UInt32 in
+            if number == 0 { number = next }
+            return number
+        }(&numbers[text, default: 0])
+        if number == next { add(text) }
         if latest.count == 2 { latest.removeFirst() }
         latest.append((text, number))
         return number
     }
 
-    private mutating func add(_ text: String) -> UInt32 {
-        newTexts.blob(text.utf8.prefix(LedgerDecoder.longestText))
-        numbers[text] = nextText
+    private mutating func add(_ text: String) {
+        var text = text
+        text.withUTF8 { newTexts.blob(UnsafeBufferPointer(rebasing: $0.prefix(LedgerDecoder.longestText))) }
         nextText += 1
-        return nextText - 1
     }
 }
 

@@ -148,7 +148,8 @@ extension LedgerState {
         var (low, high) = (0, sitesByAddress.count)
         while low < high {
             let middle = (low + high) / 2
-            if site(sitesByAddress[middle]).patchAddress < address { low = middle + 1 } else { high = middle }
+            let middleAddress = sites[Int(sitesByAddress[middle]) - 1].patchAddress
+            if middleAddress < address { low = middle + 1 } else { high = middle }
         }
         return low
     }

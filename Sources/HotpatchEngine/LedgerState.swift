@@ -173,6 +173,11 @@ public struct LedgerState: Sendable {
     /// - Parameter id: of a record of this ledger.
     package func site(_ id: UInt32) -> SiteRecord { sites[Int(id) - 1] }
 
+    /// Where a site is overwritten, and what stood there before.
+    func overwritten(_ id: UInt32) -> (address: Address, original: [UInt8]) {
+        (sites[Int(id) - 1].patchAddress, sites[Int(id) - 1].original)
+    }
+
     /// The newest patch in force on a site, of those that satisfy `isWanted`; the newest of all is the one that runs.
     func layer(of site: UInt32, where isWanted: (Layer) -> Bool = { _ in true }) -> Layer? {
         siteLayers.newest(on: site, where: isWanted)

@@ -23,13 +23,15 @@ final class OriginalCode: MemoryReader {
         let end = address + buffer.count
         var index = state.indexByAddress(from: address - Int(HP_DETOUR_CAPACITY))
         while index < state.sitesByAddress.count {
-            let site = state.site(state.sitesByAddress[index])
-            guard site.patchAddress < end else { return }
-            if let found = change(site.original, at: site.patchAddress, in: buffer, at: address),
-                state.isJump(found, of: site)
+            // A site has many parts, of which most are none of what was asked for.
+            let number = state.sitesByAddress[index]
+            let (patchAddress, original) = state.overwritten(number)
+            guard patchAddress < end else { return }
+            if let found = change(original, at: patchAddress, in: buffer, at: address),
+                state.isJump(found, of: state.site(number))
             {
-                for (offset, byte) in site.original.enumerated() {
-                    let place = site.patchAddress + offset - address
+                for (offset, byte) in original.enumerated() {
+                    let place = patchAddress + offset - address
                     if place >= 0, place < buffer.count { buffer[place] = byte }
                 }
             }

@@ -9,13 +9,13 @@ package struct OwnCode: Sendable {
         "$s16HotpatchDemangle", "$s17HotpatchSwiftCall", "hp_",
     ]
 
-    private let images: Set<String>
+    /// Mostly one, whose path is the very text that its functions' image has.
+    private let images: [String]
 
     /// An image holds the engine where it defines `hp_commit`: a program may have modules of the same names.
     package init(index: SymbolIndex) {
         // By its very name: no others are demangled to find that there is none.
-        images = Set(
-            index.images.filter { !index.linkableSymbols(named: "hp_commit", in: $0).isEmpty }.map(\.path))
+        images = index.images.filter { !index.linkableSymbols(named: "hp_commit", in: $0).isEmpty }.map(\.path)
     }
 
     package func contains(_ function: FunctionSymbol) -> Bool {

@@ -17,13 +17,14 @@ extension PatchEngine {
         var linked = staged.linked
         if linked == nil { linked = try planning.link(request) }
         planning.plan.segments = linked?.segments ?? []
-        let replacements = request.replacements + (linked?.contents.replacements ?? [])
-        planning.reserve(replacements.count)
-        for (index, replacement) in replacements.enumerated() {
-            try planning.add(replacement, index: index, isOptional: request.leavesOutRefused)
+        planning.take(request.replacements + (linked?.contents.replacements ?? []))
+        for index in planning.replacements.indices {
+            try planning.add(index, isOptional: request.leavesOutRefused)
         }
         // Half of what stands in the way of a detour would be no reason to make it.
-        for replacement in replacements {
+        var latest: LoadedImage?
+        for replacement in planning.replacements where replacement.function.image !== latest {
+            latest = replacement.function.image
             try reading("read the symbols") { try replacement.function.image.checkRead() }
         }
         for store in request.stores + (linked?.contents.stores ?? []) { try planning.add(store) }
@@ -55,14 +56,17 @@ extension PatchEngine {
         for replacement: Replacement, stub: Address, slot: Address, hop: Address? = nil, memory: PageSnapshot
     ) throws(PatchError) -> Detour {
         let function = replacement.function
-        let code = try reading("read the function") {
-            try memory.bytes(at: function.address, count: replacement.extent.available)
+        let architecture = target.architecture
+        let planned = try reading("read the function") {
+            try memory.withBytes(at: function.address, count: replacement.extent.available) { code in
+                Result { () throws(Refusal) in
+                    try Detour(
+                        architecture: architecture, code: code, functionLength: replacement.extent.length,
+                        entry: function.address, stub: stub, slot: slot, hop: hop, tables: memory)
+                }
+            }
         }
-        do throws(Refusal) {
-            return try Detour(
-                architecture: target.architecture, code: code, functionLength: replacement.extent.length,
-                entry: function.address, stub: stub, slot: slot, hop: hop, tables: memory)
-        } catch {
+        do throws(Refusal) { return try planned.get() } catch {
             throw .refused(
                 function: displayName(function.name), address: function.address, image: function.image.path, error)
         }

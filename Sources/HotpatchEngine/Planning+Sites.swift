@@ -64,7 +64,7 @@ extension Planning {
         pools[pool].text = (pools[pool].text + detour.stub.bytes.count).roundedUp(to: 16)
         pools[pool].data += 8
         plan.append(detour, leadingTo: replacement.address)
-        newSites.append(site)
+        newSites.append(sites.count)
         if detour.hasUncheckedIndirectJump {
             notes.append("\(name(function)) \(PlannedPatch.uncheckedJump)")
         }
@@ -72,11 +72,10 @@ extension Planning {
     }
 
     private func check(_ replacement: Replacement, patchAddress: Address, length: Int) -> ReferenceCheck {
-        let (engine, mangled) = (engine, replacement.function.name)
-        return ReferenceCheck(
-            architecture: engine.target.architecture, image: replacement.function.image,
+        ReferenceCheck(
+            architecture: plan.architecture, image: replacement.function.image,
             function: replacement.function.address, extent: replacement.extent, patchAddress: patchAddress,
-            detourLength: length, code: code, readable: { engine.displayName(mangled) })
+            detourLength: length, code: code, name: replacement.function.name)
     }
 
     /// Refuses a function into whose overwritten bytes something else of its image leads, or to whose entry a part of it goes back.

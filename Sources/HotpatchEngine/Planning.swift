@@ -16,13 +16,16 @@ struct Planning {
     var sites: [SiteRecord] = []
     var refused: [RefusedReplacement] = []
     var stores: [DataStore] = []
-    var newSites: [SiteRecord] = []
+    /// The places in `sites` of those that the ledger does not know yet.
+    var newSites: [Int] = []
     var members: [PatchRecord.Member] = []
     var notes: [String] = []
     var pools: [Pool] = []
     var lanes: SegmentLanes
-    /// What is asked for so far, by entry: the number in the request.
-    var asked: [Address: (number: Int, replacement: Replacement)] = [:]
+    /// What is asked for so far, by entry: the site's place in `sites`, and the replacement's in the request.
+    var asked: [Address: (number: Int, index: Int)] = [:]
+    /// Of the request.
+    var replacements: [Replacement] = []
     var nextSite: UInt32
 
     struct Pool {
@@ -156,12 +159,13 @@ struct Planning {
         try data.add(store.bytes, at: store.address, kind: .value, name: store.name, imagePath: region.path) { found }
     }
 
-    /// Adds a function, or where it may be left out and cannot be patched, notes that.
-    mutating func add(_ replacement: Replacement, index: Int, isOptional: Bool) throws(PatchError) {
-        guard isOptional else { return try add(replacement) }
+    /// Adds a function of the request, or where it may be left out and cannot be patched, notes that.
+    mutating func add(_ index: Int, isOptional: Bool) throws(PatchError) {
+        let replacement = replacements[index]
+        guard isOptional else { return try add(replacement, index: index) }
         let before = mark
         let isAsked = asked[replacement.function.address] != nil
-        do throws(PatchError) { try add(replacement) } catch {
+        do throws(PatchError) { try add(replacement, index: index) } catch {
             guard error.concernsOneFunction else { throw error }
             rewind(to: before)
             if !isAsked { asked[replacement.function.address] = nil }
@@ -169,9 +173,12 @@ struct Planning {
         }
     }
 
-    /// Makes room for so many functions, whose records are large to be moved again and again.
-    mutating func reserve(_ count: Int) {
+    /// Takes the functions of a request, and makes room for their records, which are large to be moved again and again.
+    mutating func take(_ replacements: [Replacement]) {
+        self.replacements = replacements
+        let count = replacements.count
         asked.reserveCapacity(count)
+        plan.reserve(count)
         sites.reserveCapacity(count)
         members.reserveCapacity(count)
     }
@@ -200,23 +207,28 @@ struct Planning {
         notes.removeSubrange(mark.counts.notes...)
     }
 
-    private mutating func add(_ replacement: Replacement) throws(PatchError) {
+    private mutating func add(_ replacement: Replacement, index: Int) throws(PatchError) {
         let function = replacement.function
         if engine.isOwn(function) { throw .ownFunction(function: name(function), address: function.address) }
         if replacement.address == function.address {
             throw .itself(function: name(function), address: function.address)
         }
         if let known = asked[function.address] {
-            try checkSame(replacement, as: known.replacement)
+            try checkSame(replacement, as: replacements[known.index])
             // One patch of one function, under two names.
             sites.append(sites[known.number])
             try fill(replacement.originalPointer, with: sites[known.number])
             return
         }
-        asked[function.address] = (sites.count, replacement)
+        asked[function.address] = (sites.count, index)
+        guard let context = replacement.context else { return try place(replacement) }
+        var thunk = replacement
+        thunk.address = try self.thunk(for: replacement, allocating: context)
+        try place(thunk)
+    }
 
-        var replacement = replacement
-        if let context = replacement.context { replacement.address = try thunk(for: replacement, allocating: context) }
+    /// Makes a function's entry lead to its replacement, or to the thunk that does.
+    private mutating func place(_ replacement: Replacement) throws(PatchError) {
         let site: SiteRecord
         if let known = try knownSite(for: replacement) {
             site = known
@@ -226,9 +238,9 @@ struct Planning {
         } else {
             site = try newSite(for: replacement)
         }
-        sites.append(site)
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
         try fill(replacement.originalPointer, with: site)
+        sites.append(site)
     }
 
     private mutating func fill(_ pointer: Address?, with site: SiteRecord) throws(PatchError) {
@@ -312,10 +324,14 @@ struct Planning {
             id: id, state: .applying, origin: request.origin, time: engine.now(), source: request.source,
             digest: request.digest, handle: request.handle, onRevert: request.onRevert, members: members,
             stores: data.stores)
-        let records: [LedgerRecord] =
-            new.map { LedgerRecord.segment($0.record) } + segments + newSites.map(LedgerRecord.site)
-            + plan.thunks.map { .thunk(ThunkRecord($0)) } + identities + disposals
-            + data.locations.map(LedgerRecord.data) + [.patch(patch)]
+        var records = new.map { LedgerRecord.segment($0.record) } + segments
+        records.reserveCapacity(newSites.count + plan.thunks.count + identities.count + data.locations.count + 8)
+        for index in newSites { records.append(.site(sites[index])) }
+        for thunk in plan.thunks { records.append(.thunk(ThunkRecord(thunk))) }
+        records += identities
+        records += disposals
+        for location in data.locations { records.append(.data(location)) }
+        records.append(.patch(patch))
         try engine.record(records, in: &plan, state: state, map: map)
         return PlannedPatch(
             id: id, plan: plan, pools: new.map(\.record), linked: linked, sites: sites, refused: refused,

@@ -22,8 +22,8 @@ struct ReferenceCheck {
     var detourLength: Int
     /// As it was before anything was patched.
     let code: OriginalCode
-    /// The function's name for people.
-    let readable: () -> String
+    /// The function's, mangled: most functions are refused by nobody, and so named nowhere.
+    let name: String
 
     /// From the entry to the end of what is overwritten.
     var places: Range<Address> { function..<patchAddress + detourLength }
@@ -79,8 +79,9 @@ struct ReferenceCheck {
         let start = max(range.lowerBound, places.lowerBound - ReferenceTargets.shortReach)
         let end = min(range.upperBound, places.upperBound + ReferenceTargets.shortReach)
         guard start < end else { return [] }
-        let bytes = try code.bytes(at: start, count: end - start)
-        return targets.references(architecture, in: bytes, at: start, reach: .short)
+        return try code.withBytes(at: start, count: end - start) {
+            targets.references(architecture, in: $0, at: start, reach: .short)
+        }
     }
 
     private func refusal(for reference: Reference) throws(MemoryError) -> Refusal? {
@@ -166,8 +167,7 @@ struct ReferenceCheck {
 
     /// The executable mapping that an address lies in; empty where none does.
     private func mapping(of address: Address) -> Range<Address> {
-        image.regions.first { $0.range.contains(address) && $0.permissions.contains(.execute) }?.range
-            ?? address..<address
+        image.executableMappings.first { $0.contains(address) } ?? address..<address
     }
 
     /// Whether a piece of code belongs to the function although it lies elsewhere.
@@ -209,7 +209,8 @@ struct ReferenceCheck {
 
     /// "memmove+0x3".
     private func place(_ target: Address) -> String {
-        target == function ? readable() : "\(readable())+0x\(String(target - function, radix: 16))"
+        let readable = Demangling.demangle(name) ?? name
+        return target == function ? readable : "\(readable)+0x\(String(target - function, radix: 16))"
     }
 }
 

@@ -21,6 +21,19 @@ extension MemoryReader {
         return bytes
     }
 
+    /// Lends bytes that nobody keeps: few of them cost no allocation.
+    @inlinable
+    public func withBytes<Result>(
+        at address: Address, count: Int, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(MemoryError) -> Result {
+        let result = withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) {
+            buffer -> Swift.Result<Result, MemoryError> in
+            do throws(MemoryError) { try read(at: address, into: buffer) } catch { return .failure(error) }
+            return .success(body(UnsafeRawBufferPointer(buffer)))
+        }
+        return try result.get()
+    }
+
     /// A trivial value (an integer, or a struct of integers), as it lies in memory.
     public func value<T: BitwiseCopyable>(_ type: T.Type, at address: Address) throws(MemoryError) -> T {
         try bytes(at: address, count: MemoryLayout<T>.size)

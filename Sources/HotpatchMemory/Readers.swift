@@ -127,8 +127,8 @@ package final class PageSnapshot: MemoryReader {
     private struct Pages {
         /// By address; empty for a page that cannot be read.
         var known: [Address: [UInt8]] = [:]
-        /// Mostly the next question is about the same.
-        var latest: (page: Address, bytes: [UInt8])?
+        /// Mostly the next question is about the same, or the one before: of a function, and of its stub.
+        var latest, previous: (page: Address, bytes: [UInt8])?
     }
 
     /// - Parameter pageSize: in bytes, a power of two.
@@ -142,22 +142,24 @@ package final class PageSnapshot: MemoryReader {
     ) throws(MemoryError) {
         var done = 0
         while done < buffer.count {
-            let (start, wanted) = (address + done, buffer.count - done)
+            let start = address + done
             let page = start.roundedDown(to: pageSize)
-            let bytes = pages.withLock { pages in
-                if let latest = pages.latest, latest.page == page { return latest.bytes }
-                let bytes = pages.known[page] ?? (try? memory.bytes(at: page, count: pageSize)) ?? []
-                pages.known[page] = bytes
-                pages.latest = (page, bytes)
-                return bytes
+            let count = min(buffer.count - done, pageSize - (start - page))
+            let isThere = pages.withLock { pages in
+                if pages.latest?.page != page { swap(&pages.latest, &pages.previous) }
+                if pages.latest?.page != page {
+                    let bytes = pages.known[page] ?? (try? memory.bytes(at: page, count: pageSize)) ?? []
+                    pages.known[page] = bytes
+                    pages.latest = (page, bytes)
+                }
+                return pages.latest!.bytes.withUnsafeBytes { source in
+                    guard let bytes = source.baseAddress, !source.isEmpty else { return false }
+                    (buffer.baseAddress! + done).copyMemory(from: bytes + (start - page), byteCount: count)
+                    return true
+                }
             }
             // The memory's own error, or the part of the page that is there.
-            if bytes.isEmpty { return try memory.read(at: start, into: .init(rebasing: buffer[done...])) }
-            let count = min(wanted, pageSize - (start - page))
-            bytes.withUnsafeBytes { source in
-                UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-                    .copyMemory(from: .init(rebasing: source[(start - page)..<(start - page) + count]))
-            }
+            if !isThere { return try memory.read(at: start, into: .init(rebasing: buffer[done...])) }
             done += count
         }
     }

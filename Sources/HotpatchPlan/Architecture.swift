@@ -45,9 +45,16 @@ package enum Architecture: UInt8, Hashable, Sendable, CaseIterable {
     /// island may have to undo what the entry did before.
     package func jump(from: Address, to: Address) -> [UInt8]? {
         guard hp_may_skip_island(core) else { return nil }
-        var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
-        let length = hp_encode_jump(core, from.rawValue, to.rawValue, &bytes)
-        return length > 0 ? Array(bytes.prefix(length)) : nil
+        let bytes = encodedJump(from: from, to: to)
+        return bytes.isEmpty ? nil : bytes
+    }
+
+    /// The shortest detour's jump; empty out of reach.
+    func encodedJump(from: Address, to: Address) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: Int(HP_DETOUR_CAPACITY)) { buffer, count in
+            buffer.initialize(repeating: 0)
+            count = hp_encode_jump(core, from.rawValue, to.rawValue, buffer.baseAddress)
+        }
     }
 
     /// The bytes at an entry that make a replacement run: a jump straight to it where it is within reach, else the one to the island, from

@@ -69,15 +69,29 @@ package struct Detour: Hashable, Sendable {
         architecture: Architecture, code: [UInt8], functionLength: Int, entry: Address, stub: Address, slot: Address,
         hop: Address? = nil, tables: any MemoryReader
     ) throws(Refusal) {
+        let planned = code.withUnsafeBytes { code in
+            Result { () throws(Refusal) in
+                try Detour(
+                    architecture: architecture, code: code, functionLength: functionLength, entry: entry, stub: stub,
+                    slot: slot, hop: hop, tables: tables)
+            }
+        }
+        self = try planned.get()
+    }
+
+    /// The same with bytes that somebody lends.
+    package init(
+        architecture: Architecture, code: UnsafeRawBufferPointer, functionLength: Int, entry: Address, stub: Address,
+        slot: Address,
+        hop: Address? = nil, tables: any MemoryReader
+    ) throws(Refusal) {
         var relocation = hp_relocation()
         var refusal = hp_refusal()
-        let moved = code.withUnsafeBufferPointer { buffer in
-            var request = hp_relocation_request(
-                code: buffer.baseAddress, code_length: buffer.count, function_length: max(0, functionLength),
-                entry: entry.rawValue, stub: stub.rawValue, slot: slot.rawValue)
-            return hp_relocate(
-                architecture.core, &request, hop?.rawValue ?? 0, &relocation, &refusal)
-        }
+        var request = hp_relocation_request(
+            code: code.bindMemory(to: UInt8.self).baseAddress, code_length: code.count,
+            function_length: max(0, functionLength), entry: entry.rawValue, stub: stub.rawValue, slot: slot.rawValue)
+        let moved = hp_relocate(
+            architecture.core, &request, hop?.rawValue ?? 0, &relocation, &refusal)
         guard moved else { throw Refusal(refusal) }
 
         let length = Int(relocation.detour_length)
@@ -85,25 +99,30 @@ package struct Detour: Hashable, Sendable {
         self.entry = entry
         self.hop = hop
         patchAddress = entry + Int(relocation.patch_offset)
-        expected = withUnsafeBytes(of: relocation.expected) { Array($0.prefix(length)) }
-        bytes = withUnsafeBytes(of: relocation.detour) { Array($0.prefix(length)) }
+        expected = withUnsafeBytes(of: &relocation.expected) { Self.first(length, of: $0) }
+        bytes = withUnsafeBytes(of: &relocation.detour) { Self.first(length, of: $0) }
+        let (stubLength, pairs) = (Int(relocation.stub_length), Int(relocation.pc_count))
         self.stub = StubLayout(
-            address: stub,
-            bytes: withUnsafeBytes(of: relocation.stub) { Array($0.prefix(Int(relocation.stub_length))) },
+            address: stub, bytes: withUnsafeBytes(of: &relocation.stub) { Self.first(stubLength, of: $0) },
             originalAddress: stub + Int(relocation.original_offset), slot: slot)
-        pcMap = withUnsafeBytes(of: relocation.pc_map) { bytes in
-            bytes.bindMemory(to: hp_pc_pair.self).prefix(Int(relocation.pc_count)).map { pair in
-                PCPair(entryOffset: pair.entry_offset, stubOffset: pair.stub_offset)
+        pcMap = withUnsafeBytes(of: &relocation.pc_map) { bytes in
+            let raw = bytes.bindMemory(to: hp_pc_pair.self)
+            return [PCPair](unsafeUninitializedCapacity: pairs) { buffer, count in
+                for index in 0..<pairs {
+                    let pair = PCPair(entryOffset: raw[index].entry_offset, stubOffset: raw[index].stub_offset)
+                    buffer.initializeElement(at: index, to: pair)
+                }
+                count = pairs
             }
         }
         movesCall = relocation.moves_call
         hasUncheckedIndirectJump = relocation.unchecked_indirect_jump || relocation.tables_overflowed
         let inside = patchAddress + 1..<patchAddress + length
 
+        guard relocation.table_count > 0 else { return }
         let candidates = withUnsafeBytes(of: relocation.tables) { bytes in
             Array(bytes.bindMemory(to: hp_table_candidate.self).prefix(Int(relocation.table_count)))
         }
-        guard !candidates.isEmpty else { return }
         let end = entry + (functionLength > 0 ? functionLength : code.count)
         let function = entry..<max(entry, end)
         let patch = patchAddress
@@ -125,6 +144,10 @@ package struct Detour: Hashable, Sendable {
                     Proviso(places: Address(candidate.guard)..<Address(candidate.jump) + 1, refusal: refusal))
             }
         }
+    }
+
+    private static func first(_ count: Int, of bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        [UInt8](UnsafeRawBufferPointer(rebasing: bytes[..<count]))
     }
 
     /// Reads tables. How many entries one has counts as long as no entry of any leads past the check that makes sure of it.
@@ -150,7 +173,7 @@ package struct Detour: Hashable, Sendable {
     }
 
     private static func refusal(
-        _ reason: Refusal.Reason, _ jump: Address, target: Address, code: [UInt8], entry: Address,
+        _ reason: Refusal.Reason, _ jump: Address, target: Address, code: UnsafeRawBufferPointer, entry: Address,
         _ architecture: Architecture
     ) -> Refusal {
         let offset = min(max(0, jump - entry), code.count)

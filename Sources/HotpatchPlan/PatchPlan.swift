@@ -87,6 +87,14 @@ package struct PatchPlan: Hashable, Sendable {
     /// The writes of one phase.
     package subscript(_ phase: Phase) -> [Write] { phases[phase.rawValue] }
 
+    /// Makes room for so many detours.
+    package mutating func reserve(_ count: Int) {
+        stubs.reserveCapacity(count)
+        moves.reserveCapacity(2 * count)
+        hazards.reserveCapacity(count)
+        phases[Phase.entries.rawValue].reserveCapacity(count)
+    }
+
     /// Adds a copy. What lies right behind the last one, and serves the same, becomes one with it.
     package mutating func append(_ copy: Copy) {
         if let last = copies.indices.last, copies[last].purpose == copy.purpose,

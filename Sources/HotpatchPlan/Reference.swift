@@ -59,28 +59,55 @@ package struct Reference: Hashable, Sendable {
 /// Places that references are looked for to: of some, only jumps count, of the others all that refers to them.
 package struct ReferenceTargets: Sendable {
     package let range: Range<Address>
-    private var entries: [UInt8]
-    private var insides: [UInt8]
+    private var entries, insides: Places
+
+    /// A bit for each place, those of an entry without an allocation.
+    private struct Places: Sendable {
+        private var few: UInt64 = 0
+        private var many: [UInt8] = []
+        private let count: Int
+
+        init(count: Int) {
+            self.count = count
+            if count > UInt64.bitWidth { many = [UInt8](repeating: 0, count: (count + 7) / 8) }
+        }
+
+        mutating func insert(_ bit: Int) {
+            guard bit >= 0, bit < count else { return }
+            if many.isEmpty { few |= 1 << UInt64(bit) } else { many[bit >> 3] |= 1 << UInt8(bit & 7) }
+        }
+
+        mutating func insert(_ bits: Range<Int>) {
+            let bits = bits.clamped(to: 0..<count)
+            let first = bits.lowerBound >> 3
+            guard bits.count <= 56, first + 8 <= many.count else {
+                for bit in bits { insert(bit) }
+                return
+            }
+            let added: UInt64 = ((1 << UInt64(bits.count)) - 1) << UInt64(bits.lowerBound & 7)
+            many.withUnsafeMutableBytes { bytes in
+                let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: first, as: UInt64.self))
+                bytes.storeBytes(of: (word | added).littleEndian, toByteOffset: first, as: UInt64.self)
+            }
+        }
+
+        func withBits<Result>(_ body: (UnsafePointer<UInt8>?) -> Result) -> Result {
+            guard many.isEmpty else { return many.withUnsafeBufferPointer { body($0.baseAddress) } }
+            return withUnsafeBytes(of: few.littleEndian) { body($0.bindMemory(to: UInt8.self).baseAddress) }
+        }
+    }
 
     /// - Parameter range: in which all places lie.
     package init(in range: Range<Address>) {
         self.range = range
-        let count = (range.upperBound - range.lowerBound + 7) / 8
-        entries = [UInt8](repeating: 0, count: count)
-        insides = entries
+        entries = Places(count: range.upperBound - range.lowerBound)
+        insides = Places(count: range.upperBound - range.lowerBound)
     }
 
-    package mutating func add(jumpsTo place: Address) { Self.set(place - range.lowerBound, in: &entries, range) }
+    package mutating func add(jumpsTo place: Address) { entries.insert(place - range.lowerBound) }
 
     package mutating func add(allTo places: Range<Address>) {
-        for offset in places.lowerBound - range.lowerBound..<places.upperBound - range.lowerBound {
-            Self.set(offset, in: &insides, range)
-        }
-    }
-
-    private static func set(_ bit: Int, in map: inout [UInt8], _ range: Range<Address>) {
-        guard bit >= 0, bit < range.upperBound - range.lowerBound else { return }
-        map[bit >> 3] |= 1 << UInt8(bit & 7)
+        insides.insert(places.lowerBound - range.lowerBound..<places.upperBound - range.lowerBound)
     }
 
     /// How far away the reference may be from what it refers to.
@@ -96,37 +123,51 @@ package struct ReferenceTargets: Sendable {
     package func references(
         _ architecture: Architecture, in code: [UInt8], at address: Address, reach: Reach
     ) -> [Reference] {
+        code.withUnsafeBytes { references(architecture, in: $0, at: address, reach: reach) }
+    }
+
+    /// The same of bytes that somebody lends.
+    package func references(
+        _ architecture: Architecture, in code: UnsafeRawBufferPointer, at address: Address, reach: Reach
+    ) -> [Reference] {
         let reach = reach == .near ? HP_REACH_NEAR : HP_REACH_SHORT
-        return collect(code) { targets, from, found, capacity in
+        return collect(code) { bytes, targets, from, found, capacity in
             hp_find_references(
-                architecture.core, code, code.count, address.rawValue, targets, reach, from, found, capacity)
+                architecture.core, bytes, code.count, address.rawValue, targets, reach, from, found, capacity)
         }
     }
 
     /// The words of 8 bytes in `data`, which lies at `address`, that hold the address of a target.
     package func words(in data: [UInt8], at address: Address) -> [Reference] {
-        collect(data) { targets, from, found, capacity in
-            hp_find_words(data, data.count, address.rawValue, targets, from, found, capacity)
+        data.withUnsafeBytes {
+            collect($0) { bytes, targets, from, found, capacity in
+                hp_find_words(bytes, data.count, address.rawValue, targets, from, found, capacity)
+            }
         }
     }
 
+    /// References that are collected at a time: as many as take no allocation.
+    private static let portion = 1024 / MemoryLayout<hp_reference>.stride
+
     private func collect(
-        _ bytes: [UInt8],
+        _ bytes: UnsafeRawBufferPointer,
         _ next: (
-            UnsafePointer<hp_reference_targets>, UnsafeMutablePointer<Int>, UnsafeMutablePointer<hp_reference>, Int
+            UnsafePointer<UInt8>?, UnsafePointer<hp_reference_targets>, UnsafeMutablePointer<Int>,
+            UnsafeMutablePointer<hp_reference>, Int
         ) -> Int
     ) -> [Reference] {
         var result: [Reference] = []
-        entries.withUnsafeBufferPointer { entries in
-            insides.withUnsafeBufferPointer { insides in
+        let start = bytes.bindMemory(to: UInt8.self).baseAddress
+        entries.withBits { entries in
+            insides.withBits { insides in
                 var targets = hp_reference_targets(
                     start: range.lowerBound.rawValue, length: range.upperBound - range.lowerBound,
-                    entries: entries.baseAddress, insides: insides.baseAddress)
+                    entries: entries, insides: insides)
                 var from = 0
-                withUnsafeTemporaryAllocation(of: hp_reference.self, capacity: 256) { found in
+                withUnsafeTemporaryAllocation(of: hp_reference.self, capacity: Self.portion) { found in
                     while from < bytes.count {
-                        let count = next(&targets, &from, found.baseAddress!, found.count)
-                        result += found[..<count].compactMap(Reference.init)
+                        let count = next(start, &targets, &from, found.baseAddress!, found.count)
+                        for raw in found[..<count] { if let reference = Reference(raw) { result.append(reference) } }
                     }
                 }
             }
@@ -148,9 +189,8 @@ extension Architecture {
 
     /// The jump at a hop to a stub; nil out of reach.
     package func jump(atHop hop: Address, to stub: Address) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: Int(HP_DETOUR_CAPACITY))
-        let length = hp_encode_jump(core, hop.rawValue, stub.rawValue, &bytes)
-        return length == hopLength ? Array(bytes.prefix(length)) : nil
+        let bytes = encodedJump(from: hop, to: stub)
+        return bytes.count == hopLength && !bytes.isEmpty ? bytes : nil
     }
 
     /// Where a detour goes through, by its bytes at an entry; nil where it needs no hop.

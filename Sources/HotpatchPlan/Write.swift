@@ -52,5 +52,4 @@ package struct Write: Hashable, Sendable {
     }
 }
 
-/// The bytes of a word in memory.
-package func littleEndian(_ word: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+func littleEndian(_ word: UInt64) -> [UInt8] { withUnsafeBytes(of: word.littleEndian) { [UInt8]($0) } }

@@ -88,8 +88,7 @@ final class ImageSymbols: Sendable {
 
     /// Functions in ascending order of their link-time address; each name at each address once.
     var functions: [FunctionRecord] { lazyFunctions.get() }
-    /// Whatever names a place of code, in ascending order of the link-time address: functions, and labels of assembly that no
-    /// other file can name.
+    /// Whatever else names a place of code, likewise: labels of assembly that no other file can name, and data between functions.
     var labels: [FunctionRecord] { lazyLabels.get() }
     /// Parallel to `functions`.
     var demangled: DemangledNames { lazyDemangled.get() }
@@ -190,7 +189,9 @@ extension FunctionRecord {
             if time.isOver(at: row, subject) { return [] }
             let table = tables[reference]
             let symbol = table[reference.index]
-            guard executable.contains(where: { $0.contains(symbol.st_value) }) else { continue }
+            guard !ImageSymbols.isFunction(symbol, executable),
+                executable.contains(where: { $0.contains(symbol.st_value) })
+            else { continue }
             // `$x`, `$d`, `$x.12` of arm64 say what follows, and name nothing (AArch64 ELF §4.5.1).
             if symbol.binding == .local, Int32(symbol.type) == STT_NOTYPE,
                 table.name(symbol)?.first == UInt8(ascii: "$")

@@ -4,8 +4,8 @@ import HotpatchMemory
 extension LoadedImage {
     /// Where the process may run code of the image: its executable mappings.
     package var executableRanges: [Range<Address>] {
-        regions.filter { $0.permissions.contains(.execute) }.map { region in
-            max(region.range.lowerBound, range.lowerBound)..<min(region.range.upperBound, range.upperBound)
+        executableMappings.map { mapping in
+            max(mapping.lowerBound, range.lowerBound)..<min(mapping.upperBound, range.upperBound)
         }.filter { !$0.isEmpty }
     }
 
@@ -105,11 +105,19 @@ extension LoadedImage {
 
     /// A symbol of code that names a byte in a range, also a local label of assembly; nil where none does.
     package func label(in range: Range<Address>) -> (name: String, address: Address)? {
-        let labels = symbols.labels
-        let index = SymbolIndex.upperBound(labels, bias.linked(range.lowerBound) &- 1)
-        guard index < labels.count else { return nil }
-        let address = bias.address(ofLinked: labels[index].value)
-        guard range.contains(address) else { return nil }
-        return (String(decoding: symbols.name(labels[index].reference), as: UTF8.self), address)
+        let (function, label) = (first(of: symbols.functions, in: range), first(of: symbols.labels, in: range))
+        guard var found = function ?? label else { return nil }
+        if let label, (label.value, label.reference.raw) < (found.value, found.reference.raw) { found = label }
+        return (String(decoding: symbols.name(found.reference), as: UTF8.self), bias.address(ofLinked: found.value))
+    }
+
+    /// The first of some records in a range, and of those at one address, which hostile files can have many of, that of the first
+    /// symbol.
+    private func first(of records: [FunctionRecord], in range: Range<Address>) -> FunctionRecord? {
+        let index = SymbolIndex.upperBound(records, bias.linked(range.lowerBound) &- 1)
+        guard index < records.count, range.contains(bias.address(ofLinked: records[index].value)) else { return nil }
+        return records[index...].prefix(64).prefix { $0.value == records[index].value }.min {
+            $0.reference.raw < $1.reference.raw
+        }
     }
 }

@@ -16,6 +16,8 @@ public final class LoadedImage: Sendable {
     package let regions: [Region]
     /// From the first to the last byte of the image.
     package let range: Range<Address>
+    /// The mappings among them that are executable.
+    package let executableMappings: [Range<Address>]
     /// The file, read: the one that is mapped, or what the process has in memory of it where that cannot be opened any more.
     public let elf: ElfImage
     package var buildID: [UInt8] { elf.buildID }
@@ -36,6 +38,7 @@ public final class LoadedImage: Sendable {
         self.bias = bias
         self.regions = regions
         self.range = range
+        executableMappings = regions.filter { $0.permissions.contains(.execute) }.map(\.range)
         self.elf = elf
         self.symbols = symbols
         let debugElf = Lazy { symbols.tables.debugElf ?? debugFiles.debugFile(of: elf, imagePath: path) }
