@@ -49,10 +49,25 @@ for kernel in $real; do
     dpkg-deb --fsys-tarfile "$kernel"_*.deb 2>/dev/null \
         | tar -x -C "$out/emulator" --occurrence=1 --strip-components=2 --wildcards './boot/vmlinuz-*' || [ "${PIPESTATUS[1]}" = 0 ]
 done
-dpkg-deb --fsys-tarfile swiftlang_*.deb | tar -x -C "$out/swift" --strip-components=5 \
-    --exclude='*Foundation*.a' --exclude='*.abi.json' --exclude='*.swiftdoc' --exclude='*private.swiftinterface' \
-    ./usr/libexec/swift/lib/swift/linux ./usr/libexec/swift/lib/swift/shims \
-    ./usr/libexec/swift/lib/swift_static/linux ./usr/libexec/swift/lib/swift_static/shims
+# Unpacks what is wanted of the toolchain's package, which is read from the standard input, and prints the names.
+unpack_swift() {
+    tar -x -v --ignore-zeros -C "$out/swift" --strip-components=5 \
+        --exclude='*Foundation*.a' --exclude='*.abi.json' --exclude='*.swiftdoc' --exclude='*private.swiftinterface' \
+        ./usr/libexec/swift/lib/swift/linux ./usr/libexec/swift/lib/swift/shims \
+        ./usr/libexec/swift/lib/swift_static/linux ./usr/libexec/swift/lib/swift_static/shims
+}
+# It lies behind all programs, in the last eighth of 2 GB. The package is compressed by the block, and who begins at a later one sees but
+# the index disagree, at the end.
+unpack_end_of_swift() {
+    local packed=swiftlang.tar.xz first
+    ar p swiftlang_*.deb data.tar.xz >$packed && first=$(xz --robot --list -vv $packed | awk '
+        $1 == "block" { compressed[++count] = $5; plain[count] = $6; size = $6 + $8 }
+        END { for (i = count; i > 1 && plain[i] > size * 0.86; i--); print compressed[i] }') || return 1
+    { head -c 12 $packed && tail -c +$((first + 1)) $packed; } | xz -dc | unpack_swift >names
+    rm $packed
+    [ "$(head -n 1 names)" = ./usr/libexec/swift/lib/swift/linux/ ] && grep -qx ./usr/libexec/swift/lib/swift_static/shims/ names
+}
+unpack_end_of_swift 2>/dev/null || dpkg-deb --fsys-tarfile swiftlang_*.deb | unpack_swift >/dev/null
 
 # With all that they depend on: what is installed here is of another release.
 open_apt amd64 "$out/apt-amd64"
