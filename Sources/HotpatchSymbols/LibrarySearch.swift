@@ -17,12 +17,10 @@ struct LibrarySearch {
         self.machine = machine
         let environment = (try? ProcText.read(ProcDirectory.path(of: files.pid) + "/environ", limit: 4 << 20)) ?? []
         let name = "LD_LIBRARY_PATH="
-        environmentPath =
-            environment.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-            .first { $0.hasPrefix(name) }.map {
-                $0.dropFirst(name.count).split { $0 == ":" || $0 == ";" }.map(String.init)
-            }
-            ?? []
+        let value = environment.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            .first { $0.hasPrefix(name) }?.dropFirst(name.count)
+        let separators: Set<Character> = [":", ";"]
+        environmentPath = value?.split(whereSeparator: separators.contains).map(String.init) ?? []
         cache =
             (try? files.read("/etc/ld.so.cache", limit: Self.largestCache)).map { Self.parseCache($0, machine) } ?? [:]
     }
