@@ -76,7 +76,7 @@ func births() throws {
             }
         }
     }
-    for _ in rounds(100, atLeast: 10) {
+    for _ in rounds(100, atLeast: 5) {
         let patch = try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
         try patch.revert()
     }
