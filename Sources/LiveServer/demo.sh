@@ -6,7 +6,8 @@ set -euo pipefail
 products=$1
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$here/../../.build/LiveServer
-server_build=(swift build --package-path "$here" --scratch-path "$scratch")
+# Nobody looks at an index of it.
+server_build=(swift build --disable-index-store --package-path "$here" --scratch-path "$scratch")
 work=$(mktemp -d)
 server=
 
@@ -79,7 +80,7 @@ stop
 cp -R "$here/." "$work/LiveServer"
 printf '$ %s\n' "swift-hotpatch watch -- swift run LiveServer"
 : >"$work/log"
-"$products/swift-hotpatch" watch -- swift run --package-path "$work/LiveServer" --scratch-path "$scratch" LiveServer 0 >"$work/log" 2>&1 &
+"$products/swift-hotpatch" watch -- swift run --disable-index-store --package-path "$work/LiveServer" --scratch-path "$scratch" LiveServer 0 >"$work/log" 2>&1 &
 server=$!
 await listening
 await watching
