@@ -20,10 +20,8 @@ extension CommandTests {
         /// From its first state on.
         private static func watch(_ options: String...) throws -> Watched {
             let folder = try stall.get().path
-            try runTool("rm", "-rf", "\(folder)/Sources")
-            try runTool("cp", "-r", "\(sources)/Sources", folder)
-            try runTool("chmod", "-R", "u+w", folder)
-            let watched = try Watched(folder, options, command: ["swift", "run", "Stall"])
+            try Watched.restore("\(folder)/Sources", as: "\(sources)/Sources")
+            let watched = try Watched(folder, options, command: ["swift", "run", "--disable-index-store", "Stall"])
             _ = try watched.event("ready", seconds: 300)
             return watched
         }

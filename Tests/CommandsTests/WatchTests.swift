@@ -26,9 +26,7 @@ extension CommandTests {
 
         /// Gives the sources back what they were.
         private static func restore(_ folder: String) throws {
-            try runTool("rm", "-rf", "\(folder)/Sources")
-            try runTool("cp", "-r", "\(sources)/Sources", folder)
-            try runTool("chmod", "-R", "u+w", folder)
+            try Watched.restore("\(folder)/Sources", as: "\(sources)/Sources")
         }
 
         /// A day of a developer: the program keeps its counter as long as no type changes.
