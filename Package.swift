@@ -29,7 +29,8 @@ func module(
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+    .testTarget(
+        name: name, dependencies: dependencies + ["HotpatchExpectations"], swiftSettings: swiftSettings)
 }
 
 let package = Package(
@@ -168,6 +169,8 @@ let package = Package(
         .target(
             name: "HotpatchTestSupport", dependencies: ["HotpatchMemory"], path: "Tests/Support",
             swiftSettings: swiftSettings),
+        // What tests expect, by functions. It imports Testing, which no program that is run may be linked with.
+        .target(name: "HotpatchExpectations", path: "Tests/Expectations", swiftSettings: swiftSettings),
         tests(
             "EngineTests",
             [
@@ -241,7 +244,7 @@ let package = Package(
                 "HotpatchSwiftCall", "CPatchCall", "HotpatchDemangle", "HotpatchCalls", "HotpatchCallChecks",
                 "CHotpatchVictims", "Hotpatch", "HotpatchMemory", "HotpatchProcFS",
                 "HotpatchSymbols",
-                "HotpatchTestSupport",
+                "HotpatchTestSupport", "HotpatchExpectations",
             ],
             exclude: ["Checks", "Golden"], swiftSettings: swiftSettings),
 

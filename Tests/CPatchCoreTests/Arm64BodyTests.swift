@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -50,8 +51,8 @@ import Testing
             let bytes = code.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
             let overwritten = 0..<(bti ? 1 : 0) + detour
             let relocation = Relocation(arm64: bytes, stub: stub)
-            #expect(
-                relocation.succeeded == !overwritten.contains(target),
+            expect(
+                relocation.succeeded, equals: !overwritten.contains(target),
                 "\(target) from \(start), \(String(word, radix: 16))")
         }
     }

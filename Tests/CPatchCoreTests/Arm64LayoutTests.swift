@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -10,29 +11,29 @@ import Testing
     @Test func aWordIsEnough() {
         let relocation = Relocation(arm64: Self.ordinary)
         #expect(relocation.raw.patch_offset == 0 && relocation.raw.prologue_length == 4)
-        #expect(relocation.expectedBytes == words("a9bf7bfd"))
-        #expect(relocation.detourBytes == words("1403fc00"))  // b 0x500000
-        #expect(relocation.island == words("58080010 d61f0200"))  // ldr x16, 0x510000; br x16
-        #expect(relocation.pairs == [[0, 8], [4, 12]])
+        expect(relocation.expectedBytes, equals: words("a9bf7bfd"))
+        expect(relocation.detourBytes, equals: words("1403fc00"))  // b 0x500000
+        expect(relocation.island, equals: words("58080010 d61f0200"))  // ldr x16, 0x510000; br x16
+        expect(relocation.pairs, equals: [[0, 8], [4, 12]])
         #expect(!relocation.raw.moves_call)
     }
 
     @Test func theIslandReachesFar() {
         let relocation = Relocation(Self.ordinary, arch: HP_ARCH_ARM64, slot: 0x8000_0ff8)
-        #expect(relocation.island == words("903fd810 f947fe10 d61f0200"))
-        #expect(
-            disassemble(relocation.island, at: Relocation.stub, arch: HP_ARCH_ARM64)
-                == "adrp x16, #0x80000000; ldr x16, [x16, #0xff8]; br x16")
-        #expect(relocation.pairs == [[0, 12], [4, 16]])
+        expect(relocation.island, equals: words("903fd810 f947fe10 d61f0200"))
+        expect(
+            disassemble(relocation.island, at: Relocation.stub, arch: HP_ARCH_ARM64),
+            equals: "adrp x16, #0x80000000; ldr x16, [x16, #0xff8]; br x16")
+        expect(relocation.pairs, equals: [[0, 12], [4, 16]])
     }
 
     /// A landing pad must be found by indirect calls on a guarded page.
     @Test(arguments: ["d503241f", "d503245f", "d503249f", "d50324df"]) func btiStays(_ bti: String) {
         let relocation = Relocation(arm64: words(bti) + Self.ordinary)
         #expect(relocation.raw.patch_offset == 4 && relocation.raw.prologue_length == 4)
-        #expect(relocation.detourBytes == words("1403fbff"))  // b 0x500000
-        #expect(relocation.pairs == [[4, 12], [8, 16]])
-        #expect(relocation.moved.prefix(4) == words(bti)[...])
+        expect(relocation.detourBytes, equals: words("1403fbff"))  // b 0x500000
+        expect(relocation.pairs, equals: [[4, 12], [8, 16]])
+        expect(relocation.moved.prefix(4), equals: words(bti)[...])
     }
 
     /// Who comes to the detour has signed the return address; the replacement gets it as the caller left it.
@@ -40,17 +41,17 @@ import Testing
     func theIslandPairsTheSignature(_ signs: String, _ authenticates: String) {
         let relocation = Relocation(arm64: words(signs) + Self.ordinary)
         #expect(relocation.raw.patch_offset == 4 && relocation.raw.original_offset == 12)
-        #expect(relocation.island == words(authenticates + " 5807fff0 d61f0200"))  // …; ldr x16, 0x510000; br x16
-        #expect(relocation.moved.prefix(8) == words(signs + " a9bf7bfd")[...])
+        expect(relocation.island, equals: words(authenticates + " 5807fff0 d61f0200"))  // …; ldr x16, 0x510000; br x16
+        expect(relocation.moved.prefix(8), equals: words(signs + " a9bf7bfd")[...])
         // A thread at the patch address has signed, and does not sign again.
-        #expect(relocation.pairs == [[4, 16], [8, 20]])
+        expect(relocation.pairs, equals: [[4, 16], [8, 20]])
     }
 
     @Test func behindBtiTheSignatureIsMoved() {
         let relocation = Relocation(arm64: words("d503245f d503233f") + Self.ordinary)  // bti c; paciasp
-        #expect(relocation.raw.patch_offset == 4)
-        #expect(relocation.island == words("58080010 d61f0200"))
-        #expect(relocation.pairs == [[4, 12], [8, 16]])
+        expect(relocation.raw.patch_offset, equals: 4)
+        expect(relocation.island, equals: words("58080010 d61f0200"))
+        expect(relocation.pairs, equals: [[4, 12], [8, 16]])
     }
 
     @Test func theShortestDetourThatReaches() {
@@ -58,39 +59,40 @@ import Testing
         func detour(_ stub: UInt64) -> String {
             let relocation = Relocation(
                 Self.ordinary, arch: HP_ARCH_ARM64, entry: entry, stub: stub, slot: stub + 0x1_0000)
-            #expect(relocation.raw.prologue_length == relocation.raw.detour_length)
+            expect(relocation.raw.prologue_length, equals: relocation.raw.detour_length)
             return disassemble(relocation.detourBytes, at: entry, arch: HP_ARCH_ARM64)
         }
-        #expect(detour(entry + (128 << 20) - 16) == "b #0x1008000ff0")
-        #expect(detour(entry - (128 << 20)) == "b #0xff8001000")
-        #expect(detour(entry + (128 << 20)) == "adrp x16, #0x1008001000; br x16")
-        #expect(detour(entry + (128 << 20) + 0x40) == "adrp x16, #0x1008001000; add x16, x16, #0x40; br x16")
-        #expect(detour(entry - (128 << 20) - 16) == "adrp x16, #0xff8000000; add x16, x16, #0xff0; br x16")
-        #expect(detour(entry - (4 << 30)) == "adrp x16, #0xf00001000; br x16")
-        #expect(detour(entry + (4 << 30) - 0x1000) == "adrp x16, #0x1100000000; br x16")
+        expect(detour(entry + (128 << 20) - 16), equals: "b #0x1008000ff0")
+        expect(detour(entry - (128 << 20)), equals: "b #0xff8001000")
+        expect(detour(entry + (128 << 20)), equals: "adrp x16, #0x1008001000; br x16")
+        expect(detour(entry + (128 << 20) + 0x40), equals: "adrp x16, #0x1008001000; add x16, x16, #0x40; br x16")
+        expect(detour(entry - (128 << 20) - 16), equals: "adrp x16, #0xff8000000; add x16, x16, #0xff0; br x16")
+        expect(detour(entry - (4 << 30)), equals: "adrp x16, #0xf00001000; br x16")
+        expect(detour(entry + (4 << 30) - 0x1000), equals: "adrp x16, #0x1100000000; br x16")
         let literal = "ldr x16, #0x1000001008; br x16; "
-        #expect(detour(entry + (4 << 30)) == literal + ".word 0x00001000; .word 0x00000011")
-        #expect(detour(0xffff_0000_0010) == literal + ".word 0x00000010; .word 0x0000ffff")
+        expect(detour(entry + (4 << 30)), equals: literal + ".word 0x00001000; .word 0x00000011")
+        expect(detour(0xffff_0000_0010), equals: literal + ".word 0x00000010; .word 0x0000ffff")
     }
 
     @Test func aPatchAcrossTwoPages() {
         let relocation = Relocation(
             Self.ordinary, arch: HP_ARCH_ARM64, entry: 0x40_1ff8, stub: 0x4_0040_1040, slot: 0x4_0041_1040)
         #expect(relocation.succeeded && relocation.raw.detour_length == 16)
-        #expect(relocation.pairs == [[0, 8], [4, 12], [8, 16], [12, 20], [16, 24]])
+        expect(relocation.pairs, equals: [[0, 8], [4, 12], [8, 16], [12, 20], [16, 24]])
         // An adrp in it refers to the page its own word lies on.
         let second = Relocation(
             words("d503201f d503201f 90000000 d503201f d65f03c0"), arch: HP_ARCH_ARM64, entry: 0x40_1ff8,
             stub: 0x4_0040_1040, slot: 0x4_0041_1040)
         #expect(second.succeeded)
-        #expect(second.moved[8..<16] == words("d2840000 f2a00800")[...])  // mov x0, #0x2000; movk x0, #0x40, lsl #16
+        // mov x0, #0x2000; movk x0, #0x40, lsl #16
+        expect(second.moved[8..<16], equals: words("d2840000 f2a00800")[...])
     }
 
     @Test func nothingFollowsAReturnAJumpOrACall() {
-        #expect(Relocation(arm64: words("d65f03c0")).pairs == [[0, 8]])
-        #expect(Relocation(arm64: words("14000010")).pairs == [[0, 8]])
+        expect(Relocation(arm64: words("d65f03c0")).pairs, equals: [[0, 8]])
+        expect(Relocation(arm64: words("14000010")).pairs, equals: [[0, 8]])
         let call = Relocation(arm64: words("94000010 d65f03c0"))
-        #expect(call.pairs == [[0, 8]])
+        expect(call.pairs, equals: [[0, 8]])
         #expect(call.raw.moves_call)
     }
 

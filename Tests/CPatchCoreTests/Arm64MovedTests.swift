@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 /// Every class of arm64 instruction, moved: words → text. The entry is 0x401000.
@@ -278,6 +279,6 @@ import Testing
         let relocation = row.relocation
         let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: row.line, column: 1)
         #expect(relocation.succeeded, "\(relocation.refusal.reason)", sourceLocation: place)
-        #expect(relocation.arm64Text(as: row.moved) == row.moved, sourceLocation: place)
+        expect(relocation.arm64Text(as: row.moved), equals: row.moved, sourceLocation: place)
     }
 }

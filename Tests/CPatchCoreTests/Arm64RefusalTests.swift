@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 /// Every reason to refuse arm64 code, with the instruction that is blamed. The entry is 0x401000.
@@ -154,13 +155,13 @@ import Testing
         let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: row.line, column: 1)
         #expect(!relocation.succeeded, sourceLocation: place)
         let refusal = relocation.refusal
-        #expect(refusal.reason == row.reason, sourceLocation: place)
+        expect(refusal.reason, equals: row.reason, sourceLocation: place)
         let bytes = withUnsafeBytes(of: refusal.bytes) { Array($0.prefix(Int(refusal.length))) }
-        #expect(arm64Text(bytes, at: refusal.address, as: row.blamed) == row.blamed, sourceLocation: place)
+        expect(arm64Text(bytes, at: refusal.address, as: row.blamed), equals: row.blamed, sourceLocation: place)
         // A decoder that does not know it still leaves something to read.
-        #expect((refusal.instruction.0 == 0) == bytes.isEmpty, sourceLocation: place)
+        expect((refusal.instruction.0 == 0), equals: bytes.isEmpty, sourceLocation: place)
         let offset = Int(refusal.address - Relocation.entry)
-        #expect(Array(words(row.code).dropFirst(offset).prefix(bytes.count)) == bytes, sourceLocation: place)
+        expect(Array(words(row.code).dropFirst(offset).prefix(bytes.count)), equals: bytes, sourceLocation: place)
     }
 
     @Test func placesThatCannotBe() {
@@ -168,12 +169,12 @@ import Testing
         func reason(entry: UInt64 = Relocation.entry, stub: UInt64 = Arm64MovedTests.near, slot: UInt64 = 0x51_0000)
             -> hp_reason
         { Relocation(code, arch: HP_ARCH_ARM64, entry: entry, stub: stub, slot: slot).refusal.reason }
-        #expect(reason() == HP_OK)
-        #expect(reason(entry: 0x40_1002) == HP_UNREADABLE_ENTRY)
-        #expect(reason(entry: ~3) == HP_UNREADABLE_ENTRY)
-        #expect(reason(stub: 0x50_0002) == HP_DETOUR_OUT_OF_REACH)
-        #expect(reason(stub: ~0xf) == HP_DETOUR_OUT_OF_REACH)
-        #expect(reason(slot: 0x51_0004) == HP_DETOUR_OUT_OF_REACH)  // two stores would be needed to change it
-        #expect(reason(slot: 0x2_0051_0000) == HP_DETOUR_OUT_OF_REACH)
+        expect(reason(), equals: HP_OK)
+        expect(reason(entry: 0x40_1002), equals: HP_UNREADABLE_ENTRY)
+        expect(reason(entry: ~3), equals: HP_UNREADABLE_ENTRY)
+        expect(reason(stub: 0x50_0002), equals: HP_DETOUR_OUT_OF_REACH)
+        expect(reason(stub: ~0xf), equals: HP_DETOUR_OUT_OF_REACH)
+        expect(reason(slot: 0x51_0004), equals: HP_DETOUR_OUT_OF_REACH)  // two stores would be needed to change it
+        expect(reason(slot: 0x2_0051_0000), equals: HP_DETOUR_OUT_OF_REACH)
     }
 }

@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -18,8 +19,8 @@ import Testing
 
     @Test func jumpsToTheEntryBehindEndbr64AreRefused() {
         let body = hex("f3 0f 1e fa") + Self.prologue
-        #expect(Relocation(body + hex("eb f8")).refusal.reason == HP_BRANCH_TO_ENTRY)  // jmp 0x401004
-        #expect(Relocation(body + hex("eb f4")).refusal.reason == HP_BRANCH_TO_ENTRY)  // jmp 0x401000
+        expect(Relocation(body + hex("eb f8")).refusal.reason, equals: HP_BRANCH_TO_ENTRY)  // jmp 0x401004
+        expect(Relocation(body + hex("eb f4")).refusal.reason, equals: HP_BRANCH_TO_ENTRY)  // jmp 0x401000
         #expect(Relocation(body + hex("eb f6")).succeeded)  // into endbr64: nobody's
     }
 
@@ -42,9 +43,9 @@ import Testing
         let jump = [0xe9] + withUnsafeBytes(of: distance.littleEndian) { Array($0) }
         let relocation = Relocation(Self.prologue + filler + jump)
         #expect(!relocation.succeeded)
-        #expect(relocation.refusal.reason == HP_BRANCH_INTO_PROLOGUE)
-        #expect(relocation.refusal.address == Relocation.entry + 306)
-        #expect(relocation.refusal.operand == Relocation.entry + 3)
+        expect(relocation.refusal.reason, equals: HP_BRANCH_INTO_PROLOGUE)
+        expect(relocation.refusal.address, equals: Relocation.entry + 306)
+        expect(relocation.refusal.operand, equals: Relocation.entry + 3)
     }
 
     /// Branches of every form, at many distances, to each of the first eight bytes.
@@ -63,7 +64,7 @@ import Testing
             let bytes = withUnsafeBytes(of: Int32(distance).littleEndian) { Array($0.prefix(short ? 1 : 4)) }
             let code = Self.prologue + [UInt8](repeating: 0x90, count: gap) + opcode + bytes + [0xc3]
             let relocation = Relocation(code)
-            #expect(relocation.succeeded == !(0..<5).contains(target), "\(hex(code))")
+            expect(relocation.succeeded, equals: !(0..<5).contains(target), "\(hex(code))")
         }
     }
 
@@ -74,14 +75,14 @@ import Testing
                 + hex("48 01 d0")  // add rax, rdx
                 + hex("3e ff e0"))  // notrack jmp rax
         #expect(relocation.succeeded)
-        #expect(relocation.tables == [0x402000])
+        expect(relocation.tables, equals: [0x402000])
         #expect(!relocation.raw.unchecked_indirect_jump)
     }
 
     @Test func findsTheTableOfAbsoluteCode() {
         let relocation = Relocation(Self.prologue + hex("ff 24 c5 00 20 40 00"))  // jmp [0x402000 + rax * 8]
         #expect(relocation.succeeded)
-        #expect(relocation.tables == [0x402000])
+        expect(relocation.tables, equals: [0x402000])
     }
 
     struct Check {
@@ -132,7 +133,7 @@ import Testing
             Self.prologue + hex(check.code) + hex("48 8d 15 00 10 00 00 48 63 04 82 48 01 d0 ff e0")
                 + [UInt8](repeating: 0x90, count: 0x60) + hex("c3"))
         #expect(relocation.succeeded, "\(check.what)")
-        #expect(relocation.tableCounts == [check.count], "\(check.what)")
+        expect(relocation.tableCounts, equals: [check.count], "\(check.what)")
         #expect(!relocation.raw.unchecked_indirect_jump, "\(check.what)")
         // The same of a table of addresses: jmp [0x402000 + rax * 8].
         let absolute = Relocation(
@@ -145,9 +146,9 @@ import Testing
         let jump = hex("ff 24 c5 00 20 40 00")  // jmp [0x402000 + rax * 8]
         let check = hex("83 f8 05 77 10")  //      cmp eax, 5; ja
         let end = [UInt8](repeating: 0x90, count: 0x20) + hex("c3")
-        #expect(Relocation(Self.prologue + check + jump + check + jump + end).tableCounts == [6, 6])
-        #expect(Relocation(Self.prologue + check + jump + jump + end).tableCounts == [0])
-        #expect(Relocation(Self.prologue + jump + check + jump + end).tableCounts == [0])
+        expect(Relocation(Self.prologue + check + jump + check + jump + end).tableCounts, equals: [6, 6])
+        expect(Relocation(Self.prologue + check + jump + jump + end).tableCounts, equals: [0])
+        expect(Relocation(Self.prologue + jump + check + jump + end).tableCounts, equals: [0])
         // Where there is no room for so many checks, some are forgotten, and no table is.
         let many = (0..<Int(HP_TABLE_CAPACITY) + 1).flatMap { _ in check + jump }
         let relocation = Relocation(Self.prologue + many + check + hex("ff 24 c5 00 30 40 00") + end)
@@ -171,7 +172,7 @@ import Testing
         var code = Self.prologue
         for i in 0..<UInt8(HP_TABLE_CAPACITY) + 1 { code += hex("ff 24 c5") + [0, i, 0x40, 0] }
         let relocation = Relocation(code)
-        #expect(relocation.tables.count == Int(HP_TABLE_CAPACITY))
+        expect(relocation.tables.count, equals: Int(HP_TABLE_CAPACITY))
         #expect(relocation.raw.tables_overflowed)
     }
 }

@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 @Suite struct CommitBlockTests {
@@ -29,17 +30,17 @@ import Testing
                 let digit = word % 10
                 let moved: UInt64 = inside && digit == 5 ? word + 995 : word
                 let hazard: Bool = inside && digit >= 3 && digit < 7
-                #expect(hp_moved_pc(block, word) == moved)
-                #expect(hp_is_hazard(block, word) == hazard)
+                expect(hp_moved_pc(block, word), equals: moved)
+                expect(hp_is_hazard(block, word), equals: hazard)
             }
-            #expect(hp_moved_pc(block, .max) == .max)
+            expect(hp_moved_pc(block, .max), equals: .max)
             #expect(!hp_is_hazard(block, .max))
         }
     }
 
     @Test func adjacentHazards() {
         withBlock([], [hp_hazard(start: 1, end: 3), hp_hazard(start: 3, end: 5)]) { block in
-            #expect((0..<7).map { hp_is_hazard(block, $0) } == [false, true, true, true, true, false, false])
+            expect((0..<7).map { hp_is_hazard(block, $0) }, equals: [false, true, true, true, true, false, false])
         }
     }
 }

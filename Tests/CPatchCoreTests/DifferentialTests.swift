@@ -1,6 +1,7 @@
 #if arch(x86_64)
     import CPatchCore
     import Glibc
+    import HotpatchExpectations
     import HotpatchTestSupport
     import Testing
 
@@ -23,7 +24,7 @@
                     continue
                 }
                 let copy = machine.run(at: Machine.stub + Int(relocation.original_offset), registers)
-                #expect(original == copy, "\(hex(program.code)) with \(registers)")
+                expect(original, equals: copy, "\(hex(program.code)) with \(registers)")
                 moved += 1
             }
             print("moved \(moved), refused by reason \(refused)")
@@ -40,8 +41,8 @@
             registers[1] = 1000
             let original = machine.run(at: Machine.entry, registers)
             let relocation = try #require(machine.patch(program))
-            #expect(machine.run(at: Machine.stub + Int(relocation.original_offset), registers) == original)
-            #expect(original[1] == 0)
+            expect(machine.run(at: Machine.stub + Int(relocation.original_offset), registers), equals: original)
+            expect(original[1], equals: 0)
         }
     }
 

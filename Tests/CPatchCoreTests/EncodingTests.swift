@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 /// What is written outside the relocator, for both architectures on every host.
@@ -18,18 +19,18 @@ import Testing
     }
 
     @Test func x86_64() {
-        #expect(jump(HP_ARCH_X86_64, 0x401000, 0x500000) == hex("e9 fb ef 0f 00"))  // jmp 0x500000
-        #expect(jump(HP_ARCH_X86_64, 0x500000, 0x401000) == hex("e9 fb 0f f0 ff"))  // jmp 0x401000
-        #expect(island(HP_ARCH_X86_64, 0x401000, 0x402000) == hex("ff 25 fa 0f 00 00"))  // jmp [rip + 0xffa]
+        expect(jump(HP_ARCH_X86_64, 0x401000, 0x500000), equals: hex("e9 fb ef 0f 00"))  // jmp 0x500000
+        expect(jump(HP_ARCH_X86_64, 0x500000, 0x401000), equals: hex("e9 fb 0f f0 ff"))  // jmp 0x401000
+        expect(island(HP_ARCH_X86_64, 0x401000, 0x402000), equals: hex("ff 25 fa 0f 00 00"))  // jmp [rip + 0xffa]
     }
 
     @Test func arm64() {
-        #expect(jump(HP_ARCH_ARM64, 0x401000, 0x402000) == hex("00 04 00 14"))  // b 0x402000
-        #expect(jump(HP_ARCH_ARM64, 0x402000, 0x401000) == hex("00 fc ff 17"))  // b 0x401000
-        #expect(island(HP_ARCH_ARM64, 0x401000, 0x402000) == hex("10 80 00 58 00 02 1f d6"))  // ldr x16; br x16
-        #expect(
-            disassemble(hex("10 80 00 58 00 02 1f d6"), at: 0x401000, arch: HP_ARCH_ARM64)
-                == "ldr x16, #0x402000; br x16")
+        expect(jump(HP_ARCH_ARM64, 0x401000, 0x402000), equals: hex("00 04 00 14"))  // b 0x402000
+        expect(jump(HP_ARCH_ARM64, 0x402000, 0x401000), equals: hex("00 fc ff 17"))  // b 0x401000
+        expect(island(HP_ARCH_ARM64, 0x401000, 0x402000), equals: hex("10 80 00 58 00 02 1f d6"))  // ldr x16; br x16
+        expect(
+            disassemble(hex("10 80 00 58 00 02 1f d6"), at: 0x401000, arch: HP_ARCH_ARM64),
+            equals: "ldr x16, #0x402000; br x16")
     }
 
     /// Each reads its two words in the next page, as far away as it lies itself in its own.
@@ -44,18 +45,18 @@ import Testing
             return first
         }
         let (datum, entry) = (0x401000 + size, 0x401008 + size)
-        #expect(
-            disassemble(Array(page(HP_ARCH_X86_64).dropLast(3)), at: 0x401000, arch: HP_ARCH_X86_64)
-                == "mov r11, qword ptr [rip + \(hexadecimal(datum - 0x401007))]; "
+        expect(
+            disassemble(Array(page(HP_ARCH_X86_64).dropLast(3)), at: 0x401000, arch: HP_ARCH_X86_64),
+            equals: "mov r11, qword ptr [rip + \(hexadecimal(datum - 0x401007))]; "
                 + "jmp qword ptr [rip + \(hexadecimal(entry - 0x40100d))]")
-        #expect(page(HP_ARCH_X86_64).suffix(3) == [0xcc, 0xcc, 0xcc])
-        #expect(
-            disassemble(Array(page(HP_ARCH_ARM64).dropFirst(4)), at: 0x401004, arch: HP_ARCH_ARM64)
-                == "ldr x17, #\(hexadecimal(datum)); ldr x16, #\(hexadecimal(entry)); br x16")
-        #expect(page(HP_ARCH_ARM64).prefix(4) == [0x5f, 0x24, 0x03, 0xd5])  // bti c
+        expect(page(HP_ARCH_X86_64).suffix(3), equals: [0xcc, 0xcc, 0xcc])
+        expect(
+            disassemble(Array(page(HP_ARCH_ARM64).dropFirst(4)), at: 0x401004, arch: HP_ARCH_ARM64),
+            equals: "ldr x17, #\(hexadecimal(datum)); ldr x16, #\(hexadecimal(entry)); br x16")
+        expect(page(HP_ARCH_ARM64).prefix(4), equals: [0x5f, 0x24, 0x03, 0xd5])  // bti c
         if size == 4096 {
-            #expect(page(HP_ARCH_X86_64) == hex("4c 8b 1d f9 0f 00 00 ff 25 fb 0f 00 00 cc cc cc"))
-            #expect(page(HP_ARCH_ARM64) == hex("5f 24 03 d5 f1 7f 00 58 10 80 00 58 00 02 1f d6"))
+            expect(page(HP_ARCH_X86_64), equals: hex("4c 8b 1d f9 0f 00 00 ff 25 fb 0f 00 00 cc cc cc"))
+            expect(page(HP_ARCH_ARM64), equals: hex("5f 24 03 d5 f1 7f 00 58 10 80 00 58 00 02 1f d6"))
         }
     }
 
@@ -66,27 +67,28 @@ import Testing
         func text(_ slot: UInt64) -> String {
             disassemble(island(HP_ARCH_ARM64, from, slot), at: from, arch: HP_ARCH_ARM64)
         }
-        #expect(text(from + (1 << 20) - 8) == "ldr x16, #0x1000100ff8; br x16")
-        #expect(text(from - (1 << 20)) == "ldr x16, #0xffff01000; br x16")
-        #expect(text(from + (1 << 20)) == "adrp x16, #0x1000101000; ldr x16, [x16]; br x16")
-        #expect(text(from + (4 << 30) - 8) == "adrp x16, #0x1100000000; ldr x16, [x16, #0xff8]; br x16")
-        #expect(text(from - (4 << 30)) == "adrp x16, #0xf00001000; ldr x16, [x16]; br x16")
+        expect(text(from + (1 << 20) - 8), equals: "ldr x16, #0x1000100ff8; br x16")
+        expect(text(from - (1 << 20)), equals: "ldr x16, #0xffff01000; br x16")
+        expect(text(from + (1 << 20)), equals: "adrp x16, #0x1000101000; ldr x16, [x16]; br x16")
+        expect(text(from + (4 << 30) - 8), equals: "adrp x16, #0x1100000000; ldr x16, [x16, #0xff8]; br x16")
+        expect(text(from - (4 << 30)), equals: "adrp x16, #0xf00001000; ldr x16, [x16]; br x16")
         #expect(text(from + (4 << 30)).isEmpty)
         #expect(text(from - (4 << 30) - 8).isEmpty)
     }
 
     @Test func farReach() {
-        #expect(hp_far_detour_reach(HP_ARCH_X86_64) == hp_detour_reach(HP_ARCH_X86_64))
-        #expect(hp_far_detour_reach(HP_ARCH_ARM64) == UInt64.max)
-        #expect(hp_far_detour_reach(hp_arch(rawValue: 77)) == 0)
+        expect(hp_far_detour_reach(HP_ARCH_X86_64), equals: hp_detour_reach(HP_ARCH_X86_64))
+        expect(hp_far_detour_reach(HP_ARCH_ARM64), equals: UInt64.max)
+        expect(hp_far_detour_reach(hp_arch(rawValue: 77)), equals: 0)
         #expect(hp_may_skip_island(HP_ARCH_X86_64) && !hp_may_skip_island(HP_ARCH_ARM64))
         #expect(!hp_may_skip_island(hp_arch(rawValue: 77)))
     }
 
     /// An arm64 word is an instruction, whether the decoder knows it or not.
     @Test func wordsThatNoDecoderKnows() {
-        #expect(
-            disassemble(words("d503201f 74020201 d65f03c0"), at: 0, arch: HP_ARCH_ARM64) == "nop; .word 0x74020201; ret"
+        expect(
+            disassemble(words("d503201f 74020201 d65f03c0"), at: 0, arch: HP_ARCH_ARM64),
+            equals: "nop; .word 0x74020201; ret"
         )
         #expect(disassembleOne([1, 2, 3], at: 0, arch: HP_ARCH_ARM64) == ("", 0))
     }
@@ -111,10 +113,10 @@ import Testing
         let length = text.withUnsafeMutableBufferPointer { buffer in
             hp_disassemble(HP_ARCH_X86_64, [0x48, 0x89, 0xd8], 3, 0, buffer.baseAddress, 4)
         }
-        #expect(length == 3)
-        #expect(text == [0x6d, 0x6f, 0x76, 0, 0x55, 0x55, 0x55, 0x55])  // "mov"
-        #expect(hp_disassemble(HP_ARCH_X86_64, [0x06], 1, 0, &text, text.count) == 0)
-        #expect(text[0] == 0)
+        expect(length, equals: 3)
+        expect(text, equals: [0x6d, 0x6f, 0x76, 0, 0x55, 0x55, 0x55, 0x55])  // "mov"
+        expect(hp_disassemble(HP_ARCH_X86_64, [0x06], 1, 0, &text, text.count), equals: 0)
+        expect(text[0], equals: 0)
     }
 
     @Test func instructionLengths() {
@@ -128,9 +130,9 @@ import Testing
             ("66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", 0),
         ]
         for (code, length) in rows {
-            #expect(hp_instruction_length(HP_ARCH_X86_64, hex(code), hex(code).count) == length, "\(code)")
+            expect(hp_instruction_length(HP_ARCH_X86_64, hex(code), hex(code).count), equals: length, "\(code)")
         }
-        #expect(hp_instruction_length(HP_ARCH_ARM64, [0, 0, 0, 0], 4) == 4)
-        #expect(hp_instruction_length(HP_ARCH_ARM64, [0, 0, 0], 3) == 0)
+        expect(hp_instruction_length(HP_ARCH_ARM64, [0, 0, 0, 0], 4), equals: 4)
+        expect(hp_instruction_length(HP_ARCH_ARM64, [0, 0, 0], 3), equals: 0)
     }
 }

@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 /// Detours of two bytes, through padding near by.
@@ -23,27 +24,27 @@ import Testing
 
     @Test func overwritesTwoBytes() throws {
         let found = try #require(relocation(Self.memmove, hop: Relocation.entry - 21))
-        #expect(found.expectedBytes == hex("48 89"))
-        #expect(found.detourBytes == hex("eb e9"))  // jmp 0x400feb
-        #expect(found.text == "mov rax, rdi; jmp 0x401003")
-        #expect(found.raw.prologue_length == 3)
-        #expect(found.pairs == [[0, 8], [3, 11]])
-        #expect(hp_hop_of(HP_ARCH_X86_64, found.detourBytes, 2, Relocation.entry) == Relocation.entry - 21)
-        #expect(hp_hop_of(HP_ARCH_X86_64, Relocation(Self.memmove).detourBytes, 5, Relocation.entry) == 0)
+        expect(found.expectedBytes, equals: hex("48 89"))
+        expect(found.detourBytes, equals: hex("eb e9"))  // jmp 0x400feb
+        expect(found.text, equals: "mov rax, rdi; jmp 0x401003")
+        expect(found.raw.prologue_length, equals: 3)
+        expect(found.pairs, equals: [[0, 8], [3, 11]])
+        expect(hp_hop_of(HP_ARCH_X86_64, found.detourBytes, 2, Relocation.entry), equals: Relocation.entry - 21)
+        expect(hp_hop_of(HP_ARCH_X86_64, Relocation(Self.memmove).detourBytes, 5, Relocation.entry), equals: 0)
     }
 
     @Test func behindEndbr64() throws {
         let found = try #require(relocation(hex("f3 0f 1e fa") + Self.memmove, hop: Relocation.entry + 100))
-        #expect(found.raw.patch_offset == 4)
-        #expect(found.detourBytes == hex("eb 5e"))  // jmp 0x401064
-        #expect(found.text == "endbr64; mov rax, rdi; jmp 0x401007")
+        expect(found.raw.patch_offset, equals: 4)
+        expect(found.detourBytes, equals: hex("eb 5e"))  // jmp 0x401064
+        expect(found.text, equals: "endbr64; mov rax, rdi; jmp 0x401007")
     }
 
     /// Back to the third byte, for which five would be too many.
     @Test func aLoopOntoTheThirdByte() throws {
         let loop = hex("89 f8 ff c8 48 ff c7 75 f9 c3")  // mov eax, edi; 1: dec eax; inc rdi; jnz 1b; ret
-        #expect(Relocation(loop).refusal.reason == HP_BRANCH_INTO_PROLOGUE)
-        #expect(try #require(relocation(loop, hop: Relocation.entry + 64)).text == "mov eax, edi; jmp 0x401002")
+        expect(Relocation(loop).refusal.reason, equals: HP_BRANCH_INTO_PROLOGUE)
+        try expect(#require(relocation(loop, hop: Relocation.entry + 64)).text, equals: "mov eax, edi; jmp 0x401002")
         let second = hex("48 89 f8 75 fc c3")  // jnz 0x401001
         #expect(relocation(second, hop: Relocation.entry + 64) == nil)
     }
@@ -51,7 +52,7 @@ import Testing
     @Test(arguments: [(-126, true), (-127, false), (129, true), (130, false), (4096, false)])
     func reach(offset: Int64, isNear: Bool) {
         let hop = UInt64(bitPattern: Int64(Relocation.entry) + offset)
-        #expect((relocation(Self.memmove, hop: hop) != nil) == isNear)
+        expect((relocation(Self.memmove, hop: hop) != nil), equals: isNear)
         #expect(relocation(words("d503201f d65f03c0"), hop: hop, arch: HP_ARCH_ARM64) == nil, "arm64 needs none")
     }
 
@@ -81,7 +82,7 @@ import Testing
     ])
     func freePadding(row: Row) {
         let code = hex(row.code)
-        #expect(hp_free_padding(HP_ARCH_X86_64, code, code.count, row.piece) == row.free)
-        #expect(hp_free_padding(HP_ARCH_ARM64, code, code.count, row.piece) == 0)
+        expect(hp_free_padding(HP_ARCH_X86_64, code, code.count, row.piece), equals: row.free)
+        expect(hp_free_padding(HP_ARCH_ARM64, code, code.count, row.piece), equals: 0)
     }
 }

@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -6,26 +7,27 @@ import Testing
 @Suite struct LayoutTests {
     @Test func detourAndIsland() {
         let relocation = Relocation(hex("55 48 89 e5 41 57"))
-        #expect(relocation.expectedBytes == hex("55 48 89 e5 41"))
-        #expect(relocation.detourBytes == hex("e9 fb ef 0f 00"))  // jmp 0x500000
-        #expect(Array(relocation.stubBytes.prefix(8)) == hex("ff 25 fa ff 0f 00 cc cc"))  // jmp [0x600000]; int3; int3
-        #expect(relocation.raw.prologue_length == 6)
-        #expect(relocation.pairs == [[0, 8], [1, 9], [4, 12], [6, 14]])
+        expect(relocation.expectedBytes, equals: hex("55 48 89 e5 41"))
+        expect(relocation.detourBytes, equals: hex("e9 fb ef 0f 00"))  // jmp 0x500000
+        // jmp [0x600000]; int3; int3
+        expect(Array(relocation.stubBytes.prefix(8)), equals: hex("ff 25 fa ff 0f 00 cc cc"))
+        expect(relocation.raw.prologue_length, equals: 6)
+        expect(relocation.pairs, equals: [[0, 8], [1, 9], [4, 12], [6, 14]])
     }
 
     @Test func endbr64StaysInPlaceAndIsCopied() {
         let relocation = Relocation(hex("f3 0f 1e fa 55 48 89 e5 53"))
-        #expect(relocation.raw.patch_offset == 4)
-        #expect(relocation.raw.prologue_length == 5)
-        #expect(relocation.detourBytes == hex("e9 f7 ef 0f 00"))
-        #expect(relocation.pairs == [[4, 12], [5, 13], [8, 16], [9, 17]])
+        expect(relocation.raw.patch_offset, equals: 4)
+        expect(relocation.raw.prologue_length, equals: 5)
+        expect(relocation.detourBytes, equals: hex("e9 f7 ef 0f 00"))
+        expect(relocation.pairs, equals: [[4, 12], [5, 13], [8, 16], [9, 17]])
     }
 
     @Test func nothingFollowsAReturnAJumpOrACall() {
-        #expect(Relocation(hex("31 c0 c3 0f 1f 00"), functionLength: 3).pairs == [[0, 8], [2, 10]])
-        #expect(Relocation(hex("e9 10 00 00 00")).pairs == [[0, 8]])
+        expect(Relocation(hex("31 c0 c3 0f 1f 00"), functionLength: 3).pairs, equals: [[0, 8], [2, 10]])
+        expect(Relocation(hex("e9 10 00 00 00")).pairs, equals: [[0, 8]])
         let call = Relocation(hex("48 89 fb ff d0 90"))
-        #expect(call.pairs == [[0, 8], [3, 11]])
+        expect(call.pairs, equals: [[0, 8], [3, 11]])
         #expect(call.raw.moves_call)
     }
 
@@ -41,9 +43,9 @@ import Testing
         let relocation = Relocation(
             hex("e8 10 00 00 00 90"), entry: base, stub: base + 0x100000, slot: base + 0x200000)
         // push sign-extends its 32 bits; the mov then sets the upper half.
-        #expect(
-            disassemble(relocation.moved, at: base + 0x100008)
-                == "push -0x789abffb; mov dword ptr [rsp + 4], 0x7fff; jmp 0x7fff87654015")
+        expect(
+            disassemble(relocation.moved, at: base + 0x100008),
+            equals: "push -0x789abffb; mov dword ptr [rsp + 4], 0x7fff; jmp 0x7fff87654015")
     }
 
     @Test func stubsAreSmall() {

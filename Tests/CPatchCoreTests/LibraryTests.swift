@@ -1,6 +1,7 @@
 #if arch(x86_64)
     import CPatchCore
     import Glibc
+    import HotpatchExpectations
     import Testing
 
     /// Every exported function of real libraries, as they are mapped in this process.
@@ -69,7 +70,7 @@
                 if decoded == 0 { return count }
                 let own = hp_instruction_length(HP_ARCH_X86_64, code, left)
                 let bytes = Array(UnsafeBufferPointer(start: code, count: decoded))
-                #expect(own == decoded, "\(hex(bytes))")
+                expect(own, equals: decoded, "\(hex(bytes))")
                 at += decoded
                 count += 1
             }

@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 /// Every class of instruction, moved: bytes → text. The entry is 0x401000, the stub 0x500000.
@@ -82,6 +83,6 @@ import Testing
         let relocation = Relocation(code, functionLength: row.functionLength)
         let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: row.line, column: 1)
         #expect(relocation.succeeded, "\(relocation.refusal.reason)", sourceLocation: place)
-        #expect(relocation.text == row.moved, sourceLocation: place)
+        expect(relocation.text, equals: row.moved, sourceLocation: place)
     }
 }

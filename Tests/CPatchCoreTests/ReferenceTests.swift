@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -99,12 +100,12 @@ import Testing
             #expect(found.isEmpty, "\(found)")
             return
         }
-        #expect(found.map { [UInt64($0.kind), $0.address - Self.address, $0.target] } == [expected])
+        expect(found.map { [UInt64($0.kind), $0.address - Self.address, $0.target] }, equals: [expected])
         guard var reference = found.first else { return }
         var (start, size) = (0, 0)
         let verdict = hp_check_reference(
             row.arch, row.code, row.code.count, Self.address, &reference, &start, &size)
-        #expect(verdict == row.verdict)
+        expect(verdict, equals: row.verdict)
         if verdict == HP_VERDICT_REAL {
             let (text, length) = disassembleOne(
                 Array(row.code[start...]), at: Self.address + UInt64(start), arch: row.arch)
@@ -123,8 +124,8 @@ import Testing
             let word = 0x1400_0000 | UInt32(bitPattern: Int32(1 - 4 - number)) & 0x3ff_ffff
             words += withUnsafeBytes(of: word.littleEndian) { Array($0) }
         }
-        #expect(Self.references(code, arch: HP_ARCH_X86_64, capacity: capacity).count == 300)
-        #expect(Self.references(words, arch: HP_ARCH_ARM64, capacity: capacity).count == 300)
+        expect(Self.references(code, arch: HP_ARCH_X86_64, capacity: capacity).count, equals: 300)
+        expect(Self.references(words, arch: HP_ARCH_ARM64, capacity: capacity).count, equals: 300)
     }
 
     /// Nothing beyond the code is read, wherever it ends, and whatever it is.

@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import Testing
 
 /// Every reason to refuse, with the instruction that is blamed. The entry is 0x401000, the stub 0x500000.
@@ -84,26 +85,26 @@ import Testing
         let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: row.line, column: 1)
         #expect(!relocation.succeeded, sourceLocation: place)
         let refusal = relocation.refusal
-        #expect(refusal.reason == row.reason, sourceLocation: place)
+        expect(refusal.reason, equals: row.reason, sourceLocation: place)
         let text = withUnsafeBytes(of: refusal.instruction) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        #expect(text == row.blamed, sourceLocation: place)
+        expect(text, equals: row.blamed, sourceLocation: place)
         // What is blamed is what stands there.
         let offset = Int(refusal.address - Relocation.entry)
         let bytes = withUnsafeBytes(of: refusal.bytes) { Array($0.prefix(Int(refusal.length))) }
-        #expect(Array(hex(row.code).dropFirst(offset).prefix(bytes.count)) == bytes, sourceLocation: place)
+        expect(Array(hex(row.code).dropFirst(offset).prefix(bytes.count)), equals: bytes, sourceLocation: place)
         #expect(!String(cString: hp_reason_text(refusal.reason)).isEmpty)
     }
 
     @Test func refusesAnUnknownArchitecture() {
         let relocation = Relocation([0x90, 0x90, 0x90, 0x90, 0x90], arch: hp_arch(rawValue: 77))
         #expect(!relocation.succeeded)
-        #expect(relocation.refusal.reason == HP_UNSUPPORTED_ARCHITECTURE)
-        #expect(hp_detour_reach(hp_arch(rawValue: 77)) == 0)
+        expect(relocation.refusal.reason, equals: HP_UNSUPPORTED_ARCHITECTURE)
+        expect(hp_detour_reach(hp_arch(rawValue: 77)), equals: 0)
     }
 
     @Test func everyReasonHasASentenceOfItsOwn() {
         let reasons = (0...HP_ALREADY_PATCHED.rawValue).map { String(cString: hp_reason_text(hp_reason($0))) }
-        #expect(Set(reasons).count == reasons.count)
+        expect(Set(reasons).count, equals: reasons.count)
         #expect(!reasons.contains("unknown reason"))
     }
 }

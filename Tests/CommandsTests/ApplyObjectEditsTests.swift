@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -47,7 +48,7 @@ extension CommandTests {
             try kennel.expect(["animal, animal, puppy, cub of dog, puppy, puppy"], ["speak"])
             try expectDone("revert", "--all", "--pid", kennel.victim.id)
             try kennel.expect(before, questions)
-            #expect(kennel.victim.finish() == 0)
+            expect(kennel.victim.finish(), equals: 0)
         }
 
         /// LLVM numbers helpers of one name through the whole file: after an edit above, one has the number that another has in the process.
@@ -80,19 +81,19 @@ extension CommandTests {
             ])
             let victim = try Victim(sources.program)
             // 101 + 103, and 101.
-            #expect(try victim.ask() == "204 101")
+            try expect(victim.ask(), equals: "204 101")
             let applied = try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
             #expect(applied.output.contains(": 1 function, "), "\(applied)")
             // 103 + 3051 and + 4062; 101 + 2051.
-            #expect(try victim.ask() == "\(3154 + 7216) 2152")
+            try expect(victim.ask(), equals: "\(3154 + 7216) 2152")
             // An edit of the edit finds what the threads have by then.
             let second = try sources.edited([("return ++calls", "return more[3] + ++calls")], of: first.text)
             try expectDone("apply", second.object, "--base", first.object, "--pid", victim.id)
             // 7216 + 73 + 5073 and + 84 + 6084; 2152 + 62 + 3062.
-            #expect(try victim.ask() == "\(12362 + 18530) 5276")
+            try expect(victim.ask(), equals: "\(12362 + 18530) 5276")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "\(18537 + 18545) 5280")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "\(18537 + 18545) 5280")
+            expect(victim.finish(), equals: 0)
         }
 
         /// Code that is compiled for an executable finds variables by their distance from the thread pointer: those that there are.
@@ -101,17 +102,17 @@ extension CommandTests {
             let sources = try EditedC("threads.c", beside: "threader.c", compiler + ["-pthread"])
             let edit = try sources.edited([("return ++calls;", "return calls += 10;"), ("base = 100", "base = 200")])
             let victim = try Victim(sources.program)
-            #expect(try victim.ask() == "204 101")
+            try expect(victim.ask(), equals: "204 101")
             let applied = try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
             #expect(applied.output.contains("base: its value is kept: each thread has its own"), "\(applied)")
             // 103 + 12 and + 22; 101 + 11.
-            #expect(try victim.ask() == "\(115 + 137) 112")
+            try expect(victim.ask(), equals: "\(115 + 137) 112")
             let grown = try sources.edited([
                 ("__thread long base = 100", "__thread long base[2]"), ("base +=", "*base +="),
             ])
             let refused = try hotpatch("apply", grown.object, "--base", edit.object, "--pid", victim.id)
             #expect(refused.errors.contains("base: it had 8 bytes, and has 16 now: restart needed"), "\(refused)")
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
 
         /// A Swift file that begins to use a lock brings a thread-local variable.
@@ -136,7 +137,7 @@ extension CommandTests {
             try loom.expect(["4: " + (27...34).map { "wove \($0)" }.joined(separator: ", ")], ["ab"])
             try expectDone("revert", "--all", "--pid", loom.victim.id)
             try loom.expect(["5: " + Array(repeating: "weaves 2", count: 8).joined(separator: ", ")], ["ab"])
-            #expect(loom.victim.finish() == 0)
+            expect(loom.victim.finish(), equals: 0)
         }
 
         /// What is called otherwise than before gets an entry of its own, where all that calls it is in the object: a loop that runs goes on
@@ -178,7 +179,7 @@ extension CommandTests {
             try scale.expect(["9 9 9 43 [\"5\", \"43\"] 1 1 14 0"], [""])
             try expectDone("revert", "--all", "--pid", scale.victim.id)
             try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
-            #expect(scale.victim.finish() == 0)
+            expect(scale.victim.finish(), equals: 0)
         }
 
         /// Top-level code runs once, and initialises its variables; the closures that it has stored are edited as any.
@@ -189,7 +190,7 @@ extension CommandTests {
                 [],
                 shelf: [("let limit = 5", "let limit = 5\nlet more = [6]"), ("named(limit)", "named(limit + more[0])")])
             let refused = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", script.victim.id)
-            #expect(refused.status == 2, "\(refused)")
+            expect(refused.status, equals: 2, "\(refused)")
             #expect(
                 refused.errors.contains(
                     "Script.more : Swift.Array<Swift.Int>: it is new, and the top-level code that initialises it has begun: restart needed"
@@ -202,7 +203,7 @@ extension CommandTests {
             try script.expect(["[text 10?"], [""])
             try expectDone("revert", "--all", "--pid", script.victim.id)
             try script.expect(["(script 5!"], [""])
-            #expect(script.victim.finish() == 0)
+            expect(script.victim.finish(), equals: 0)
         }
 
         /// Where others call it, each of them is named.
@@ -210,7 +211,7 @@ extension CommandTests {
             var scale = try Desk("Scale", editing: ["Scale", "Shelf"])
             let edit = try scale.edited([("{ 1 }", "{ \"one\" }"), ("{ 42 }", "{ \"42\" }")])
             let result = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", scale.victim.id)
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             for text in [
                 "label(): underlying type of its opaque result changed from 'Int' to 'String': restart needed",
                 "async_Main, which is not in the object, calls Scale.label() -> some: restart needed",
@@ -228,7 +229,7 @@ extension CommandTests {
             try scale.expect(["2 20 2 42 5 1 1 4 0"], [""])
             try expectDone("revert", "--all", "--pid", scale.victim.id)
             try scale.expect(["2 20 2 42 5 1 1 0 0"], [""])
-            #expect(scale.victim.finish() == 0)
+            expect(scale.victim.finish(), equals: 0)
         }
 
         /// A constant that is initialised at its first use has one value for all who read it: the new one, whether it had another before or
@@ -255,7 +256,7 @@ extension CommandTests {
                 "Facts.Facts.current : Swift.String: its value stays what it is, or would have been: it is a variable",
                 "it may hold references",
             ] { #expect(applied.output.contains(note), "\(note) in \(applied)") }
-            #expect(applied.output.components(of: "its value stays").count == 5, "\(applied)")
+            expect(applied.output.components(of: "its value stays").count, equals: 5, "\(applied)")
             let longer = "a text that does not fit into a small string, version 2"
             var now = [
                 "good morning | \(longer) | 3.5 | 3.5 seconds | couple 7.0 | good morning: 43 | secret v2",
@@ -274,7 +275,7 @@ extension CommandTests {
             try desk.expect(Array(now.prefix(3)) + ["late v3", "plain v3"], Array(questions.prefix(3)) + ["late", ""])
             try expectDone("revert", "--all", "--pid", desk.victim.id)
             try desk.expect(Array(before.prefix(2)) + [now[2], "13", "late v1"], questions + ["late"])
-            #expect(desk.victim.finish() == 0)
+            expect(desk.victim.finish(), equals: 0)
         }
 
         /// That a program exports its functions says nothing of who calls them: a library does that leaves the name to the loader.
@@ -287,7 +288,7 @@ extension CommandTests {
             var scale = try Desk("Scale", editing: ["Scale"], beside: ["Shelf", "main"], linking: export)
             try scale.apply(edits[0], edits[1])
             try scale.expect(["7 70 7 42 five 1 1 0 0"], [""])
-            #expect(scale.victim.finish() == 0)
+            expect(scale.victim.finish(), equals: 0)
 
             let source = try Workshop.file(
                 "caller.c",
@@ -300,11 +301,11 @@ extension CommandTests {
                 linking: export + ["--no-as-needed", library].flatMap { ["-Xlinker", $0] })
             let edit = try called.edited(edits)
             let refused = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", called.victim.id)
-            #expect(refused.status == 2)
+            expect(refused.status, equals: 2)
             #expect(refused.errors.contains("caller.c.so calls Scale.Scale.step() -> Swift.Int: restart"), "\(refused)")
             #expect(!refused.errors.contains("calls Scale.later"), "\(refused)")
             try called.expect(["2 20 2 42 5 1 1 0 0"], [""])
-            #expect(called.victim.finish() == 0)
+            expect(called.victim.finish(), equals: 0)
         }
 
         /// A function of C that only its own file calls, though others could, takes another argument.
@@ -316,9 +317,9 @@ extension CommandTests {
                 ("step()", "step(10)"),
             ])
             let victim = try Victim(sources.program)
-            #expect(try victim.ask() == "204 101")
+            try expect(victim.ask(), equals: "204 101")
             try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask() == "\(115 + 137) 112")
+            try expect(victim.ask(), equals: "\(115 + 137) 112")
             let second = try sources.edited(
                 [
                     ("(int by) { return calls += by; }", "(char a, long b) { return calls = a * b; }"),
@@ -326,14 +327,14 @@ extension CommandTests {
                 ],
                 of: first.text)
             try expectDone("apply", second.object, "--base", first.object, "--pid", victim.id)
-            #expect(try victim.ask() == "\(149 + 161) 124")
+            try expect(victim.ask(), equals: "\(149 + 161) 124")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "\(174 + 188) 137")
+            try expect(victim.ask(), equals: "\(174 + 188) 137")
             let refused = try sources.edited([("long total(void)", "long total(int n)"), ("base +=", "base += n +")])
             let result = try hotpatch("apply", refused.object, "--base", sources.base, "--pid", victim.id)
             #expect(
                 result.errors.contains("main, which is not in the object, calls total: restart needed"), "\(result)")
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
 
         /// Calls that are suspended in what is replaced finish as they have begun, and are counted; those that are not, are not.
@@ -345,7 +346,7 @@ extension CommandTests {
                 return Int(words[place - 1])
             }
             let idle = try waiter.apply(("return n", "return n * 2"))
-            #expect(said(idle) == nil, "\(idle)")
+            expect(said(idle), equals: nil, "\(idle)")
             try waiter.expect(["300 wait"], ["300"])
             // A word or two may be left of what was there before.
             let busy = try waiter.apply(("return n * 2", "return n * 3"))
@@ -353,7 +354,7 @@ extension CommandTests {
             #expect((300..<600).contains(count), "\(busy)")
             try waiter.expect(["450 wait"], ["150"])
             try waiter.expect(["\(300 * 2 + 150 * 3)"], ["open"])
-            #expect(waiter.victim.finish() == 0)
+            expect(waiter.victim.finish(), equals: 0)
         }
     }
 }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -28,15 +29,15 @@ extension CommandTests {
                 isLoadedLater ? objects + "late.c" : library,
             ])
             let victim = try Victim(program)
-            #expect(try victim.ask() == "204 101")
+            try expect(victim.ask(), equals: "204 101")
             let first = try sources.edited([("return ++calls;", "return calls += 10;"), ("base +=", "base += 1000 +")])
             try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
             // 103 + 1012 and + 1022; 101 + 1011.
-            #expect(try victim.ask() == "\(1115 + 2137) 1112")
+            try expect(victim.ask(), equals: "\(1115 + 2137) 1112")
             try expectDone("revert", "--all", "--pid", victim.id)
             // 2137 + 23 and + 24; 1112 + 12.
-            #expect(try victim.ask() == "\(2160 + 2184) 1124")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "\(2160 + 2184) 1124")
+            expect(victim.finish(), equals: 0)
         }
 
         /// A variable that a library lets others use is found by what the program's objects call it.
@@ -50,12 +51,12 @@ extension CommandTests {
             let teller = try EditedC(
                 "teller.c", beside: "threader.c", compiler + ["-pthread", "-Wl,--no-as-needed", library])
             let victim = try Victim(teller.program)
-            #expect(try victim.ask() == "204 101")
+            try expect(victim.ask(), equals: "204 101")
             let edit = try teller.edited([("+ base - base", "+ base * 1000")])
             try expectDone("apply", edit.object, "--base", teller.base, "--pid", victim.id)
             // 106 + 106000 and 110 + 110000; 103 + 103000.
-            #expect(try victim.ask() == "\(106106 + 110110) 103103")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "\(106106 + 110110) 103103")
+            expect(victim.finish(), equals: 0)
         }
 
         /// Where no place is the same in each thread, code that expects one is refused.
@@ -70,7 +71,7 @@ extension CommandTests {
                 objects + "late.c",
             ])
             let victim = try Victim(program)
-            #expect(try victim.ask() == "204 101")
+            try expect(victim.ask(), equals: "204 101")
             let edit = try sources.edited([
                 (
                     "static __thread int calls;",
@@ -79,10 +80,10 @@ extension CommandTests {
                 ("return ++calls;", "return calls += 10;"),
             ])
             let refused = try hotpatch("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-            #expect(refused.status == 2)
+            expect(refused.status, equals: 2)
             #expect(refused.errors.contains("its library was loaded later"), "\(refused)")
-            #expect(try victim.ask() == "216 103")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "216 103")
+            expect(victim.finish(), equals: 0)
         }
 
         /// What a library exports the dynamic linker may have bound to the program's: its copy of a variable, its version of a function. The
@@ -100,18 +101,18 @@ extension CommandTests {
             let program = library + ".program"
             try done(["gcc", "-g", "-o", program, objects + "sharer.c", "-Wl,--no-as-needed", library])
             let victim = try Victim(program)
-            #expect(try victim.ask() == answers[0])
+            try expect(victim.ask(), equals: answers[0])
             let edit = try sources.edited([
                 ("counter++", "counter += 7"), ("return &counter;", "int *found = &counter; return found;"),
             ])
             try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask() == answers[1])
+            try expect(victim.ask(), equals: answers[1])
             // What the library has not called before.
             let next = try sources.edited(
                 [("counter += 7", "counter++"), ("100 + hook()", "100 + unused_hook()")], of: edit.text)
             try expectDone("apply", next.object, "--base", edit.object, "--pid", victim.id)
-            #expect(try victim.ask() == answers[2])
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: answers[2])
+            expect(victim.finish(), equals: 0)
         }
 
         /// An edit of what the process does not call is said.
@@ -126,8 +127,8 @@ extension CommandTests {
             let applied = try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
             #expect(
                 applied.output.contains("hook: the process calls that of \(program), and not this one"), "\(applied)")
-            #expect(try victim.ask() == "607 6 1 1")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "607 6 1 1")
+            expect(victim.finish(), equals: 0)
         }
     }
 }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -26,11 +27,11 @@ extension CommandTests {
                 if before.hasPrefix("int bits") { edits.append(("bits >> 20", "(int)bits")) }
                 let edit = try sources.edited(edits)
                 let result = try hotpatch("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-                #expect(result.status == (reason.isEmpty ? 0 : 2), "\(after): \(result)")
+                expect(result.status, equals: (reason.isEmpty ? 0 : 2), "\(after): \(result)")
                 #expect(reason.isEmpty || result.errors.contains(reason), "\(after): \(result)")
                 if reason.isEmpty { try expectDone("revert", "--all", "--pid", victim.id) }
             }
-            #expect(try victim.ask("layout") == "3 2 8 4 1016")
+            try expect(victim.ask("layout"), equals: "3 2 8 4 1016")
             // What means the same as before.
             let harmless = try sources.edited([
                 ("{ red, green }", "{ red, green, blue }"), ("paint == green", "paint != blue"),
@@ -38,8 +39,8 @@ extension CommandTests {
                 ("numeric(number n)", "numeric(const other_number n)"),
             ])
             try expectDone("apply", harmless.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask("color") == "1")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("color"), equals: "1")
+            expect(victim.finish(), equals: 0)
         }
 
         /// A constant table has one value for all who read it, whatever it holds; a longer one is another for its own file.
@@ -84,7 +85,7 @@ extension CommandTests {
         @Test(arguments: [["gcc"], ["clang"]]) func staticVariablesOfFunctions(compiler: [String]) throws {
             let sources = try EditedC("things.c", beside: "answerer.c", compiler)
             let victim = try Victim(sources.program)
-            #expect(try victim.ask("statics") == "10 20")
+            try expect(victim.ask("statics"), equals: "10 20")
             let first = try sources.edited([
                 (
                     "static int calls = 10; return calls++;",
@@ -92,7 +93,7 @@ extension CommandTests {
                 )
             ])
             try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask("statics") == "62 21")
+            try expect(victim.ask("statics"), equals: "62 21")
             // Another order, and another of the same name.
             let second = try sources.edited(
                 [
@@ -107,16 +108,16 @@ extension CommandTests {
                     ), ("sprintf(text, \"%d %d\", a, b)", "sprintf(text, \"%d %d %d\", a, b, third())"),
                 ], of: first.text)
             try expectDone("apply", second.object, "--base", first.object, "--pid", victim.id)
-            #expect(try victim.ask("statics") == "64 22 30")
+            try expect(victim.ask("statics"), equals: "64 22 30")
             // One that nothing told apart goes.
             let third = try sources.edited(
                 [("{ static int calls = 20; return calls++; }", "{ return 0; }"), ("more++;", "more += 2;")],
                 of: second.text)
             try expectDone("apply", third.object, "--base", second.object, "--pid", victim.id)
-            #expect(try victim.ask("statics") == "67 0 31")
+            try expect(victim.ask("statics"), equals: "67 0 31")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask("statics") == "14 23")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("statics"), equals: "14 23")
+            expect(victim.finish(), equals: 0)
         }
 
         /// What runs when the program starts has run: nobody is left to think that it did so again.
@@ -139,8 +140,8 @@ extension CommandTests {
                 "late: it runs when the program starts, and was not run",
                 "last: it runs when the program ends, and will not",
             ] { #expect(result.output.contains(note), "\(note) in \(result)") }
-            #expect(try victim.ask("started") == "1")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("started"), equals: "1")
+            expect(victim.finish(), equals: 0)
         }
 
         /// The stack of a process is as the program that it was linked from asks for.
@@ -154,10 +155,10 @@ extension CommandTests {
                 )
             ])
             let result = try hotpatch("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             #expect(result.errors.contains("needs a stack that can be executed"), "\(result)")
-            #expect(try victim.ask("number") == "5")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("number"), equals: "5")
+            expect(victim.finish(), equals: 0)
         }
 
         /// A variable that no file initialises is a new one, too.
@@ -169,32 +170,32 @@ extension CommandTests {
                 ("n + 1", "n + ++fresh + ++wide[2]"),
             ])
             try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask("number") == "6")
+            try expect(victim.ask("number"), equals: "6")
             let next = try sources.edited([("n + ++fresh", "n + 10 * ++fresh")], of: edit.text)
             try expectDone("apply", next.object, "--base", edit.object, "--pid", victim.id)
-            #expect(try victim.ask("number") == "26")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("number"), equals: "26")
+            expect(victim.finish(), equals: 0)
         }
 
         /// A lambda that is inserted takes the number of another, and not its place: what is stored runs what was written for it.
         @Test(arguments: [["g++", "-falign-functions=16"], ["clang++"]]) func lambdas(compiler: [String]) throws {
             let sources = try EditedC("lambdas.cpp", beside: "answerer.c", compiler + ["-std=c++17"])
             let victim = try Victim(sources.program)
-            #expect(try victim.ask("store") == "stored")
-            #expect(try victim.ask("call") == "7 8")
+            try expect(victim.ask("store"), equals: "stored")
+            try expect(victim.ask("call"), equals: "7 8")
             let first = try sources.edited([
                 ("int k = 3;", "int k = 3; auto above = [](int n) { return n - 1000; }; k += 0 * above(1);"),
                 ("n * 2", "n * 20"), ("auto f =", "auto g = [](int n) { return n * 5; }; auto f ="),
                 ("return f(n);", "return f(n) + g(n);"),
             ])
             try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask("call") == "7 80")
-            #expect(try victim.ask("other") == "9")
+            try expect(victim.ask("call"), equals: "7 80")
+            try expect(victim.ask("other"), equals: "9")
             let second = try sources.edited(
                 [("auto above = [](int n) { return n - 1000; }; k += 0 * above(1);", ""), ("n + k", "n + k * 100")],
                 of: first.text)
             try expectDone("apply", second.object, "--base", first.object, "--pid", victim.id)
-            #expect(try victim.ask("call") == "304 80")
+            try expect(victim.ask("call"), equals: "304 80")
             // What captures otherwise is another one: that which is stored has nowhere what it would need.
             let third = try sources.edited(
                 [
@@ -204,10 +205,10 @@ extension CommandTests {
                 of: second.text)
             let applied = try expectDone("apply", third.object, "--base", second.object, "--pid", victim.id)
             #expect(applied.output.contains("it is gone, or captures otherwise than before"), "\(applied)")
-            #expect(try victim.ask("call") == "304 80")
-            #expect(try victim.ask("store") == "stored")
-            #expect(try victim.ask("call") == "25 80")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("call"), equals: "304 80")
+            try expect(victim.ask("store"), equals: "stored")
+            try expect(victim.ask("call"), equals: "25 80")
+            expect(victim.finish(), equals: 0)
         }
 
         /// What a function catches, and what it destroys when it is left, is said by its own table.
@@ -216,18 +217,18 @@ extension CommandTests {
         {
             let sources = try EditedC("lambdas.cpp", beside: "answerer.c", compiler + ["-std=c++17"])
             let victim = try Victim(sources.program)
-            #expect(try victim.ask("throw") == "big 1")
-            #expect(try victim.ask("catch") == "2")
+            try expect(victim.ask("throw"), equals: "big 1")
+            try expect(victim.ask("catch"), equals: "2")
             let edit = try sources.edited([
                 ("catch (long)", "catch (int)"), ("Loud loud;", "Loud loud; Loud another; check(1); Loud third;"),
             ])
             try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask("throw") == "big 4")
-            #expect(try victim.ask("catch") == "1")
+            try expect(victim.ask("throw"), equals: "big 4")
+            try expect(victim.ask("catch"), equals: "1")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask("throw") == "big 5")
-            #expect(try victim.ask("catch") == "2")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("throw"), equals: "big 5")
+            try expect(victim.ask("catch"), equals: "2")
+            expect(victim.finish(), equals: 0)
         }
     }
 }

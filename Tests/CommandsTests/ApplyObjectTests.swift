@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -50,7 +51,7 @@ extension CommandTests {
             try desk.expect(["page v3 helper v2 7", "count v3 7 8", "hello v3"], ["hello", "count", "page"])
             try expectDone("revert", "--all", "--pid", desk.victim.id)
             try desk.expect(["hello v1", "count v1 9", "page v1 helper v1 7", "probe v1 plain"])
-            #expect(desk.victim.finish() == 0)
+            expect(desk.victim.finish(), equals: 0)
         }
 
         /// Files that were edited together are applied together: the one uses what the other adds.
@@ -65,7 +66,7 @@ extension CommandTests {
                     ("func shelf()", "func labelled(_ n: Int) -> String { \"#\\(n)\" }\nfunc shelf()"),
                 ])
             let alone = try hotpatch("apply", both.new, "--base", both.base, "--pid", desk.victim.id)
-            #expect(alone.status == 2)
+            expect(alone.status, equals: 2)
             #expect(alone.errors.contains("does not have: Desk.labelled(Swift.Int)"), "\(alone)")
             let first = try desk.apply(both)
             #expect(first.output.hasPrefix("patch 1 applied to process \(desk.victim.id): 2 functions, "), "\(first)")
@@ -77,7 +78,7 @@ extension CommandTests {
             try desk.expect(["page v1 helper v2 #7", "shelf v2 4"], questions)
             try expectDone("revert", "1", "--pid", desk.victim.id)
             try desk.expect(["page v1 helper v1 7", "shelf v1 5"], questions)
-            #expect(desk.victim.finish() == 0)
+            expect(desk.victim.finish(), equals: 0)
         }
 
         /// Generations are reverted in any order. What an earlier one has added is still there for those that use it, and is edited as before.
@@ -150,10 +151,10 @@ extension CommandTests {
                         let isSecond = inForce.contains(2) && !inForce.contains(4)
                         let factor = isSecond ? 4 : inForce.contains(1) ? 3 : 2
                         let other = hits % 2 == 0 ? 2 : isSecond ? 1000 : 0
-                        #expect(result == 10 * factor + other, "\(answer) with \(inForce) of \(order)")
+                        expect(result, equals: 10 * factor + other, "\(answer) with \(inForce) of \(order)")
                         guard hits % 7 == 3 else { continue }
                         let text = inForce.contains(3) ? "lib" : inForce.contains(1) ? "THREE" : "three"
-                        #expect(String(answer[2]) == text, "\(answer) with \(inForce) of \(order)")
+                        expect(String(answer[2]), equals: text, "\(answer) with \(inForce) of \(order)")
                     }
                 }
                 try check()
@@ -184,7 +185,7 @@ extension CommandTests {
                     inForce.remove(patch)
                     try check()
                 }
-                #expect(victim.finish() == 0)
+                expect(victim.finish(), equals: 0)
             }
         }
 
@@ -210,13 +211,13 @@ extension CommandTests {
             let patches = try expectDone("list", "--pid", desk.victim.id, "--json").json["patches"]
             let expected = [(2, false), (0, true), (1, false)]
             for (number, (inForce, isSuperseded)) in expected.enumerated() {
-                #expect(patches[number]["library"] == .string(""))
-                #expect(patches[number]["functions_in_force"] == .number(inForce))
-                #expect(patches[number]["superseded"] == .bool(isSuperseded))
+                expect(patches[number]["library"], equals: .string(""))
+                expect(patches[number]["functions_in_force"], equals: .number(inForce))
+                expect(patches[number]["superseded"], equals: .bool(isSuperseded))
                 #expect((patches[number]["memory"]["code"].number ?? 0) >= 4096)
             }
-            #expect(patches[0]["objects"] == .array(both.objects.map { .string($0.new) }))
-            #expect(patches[2]["objects"] == .array([.string(last.new)]))
+            expect(patches[0]["objects"], equals: .array(both.objects.map { .string($0.new) }))
+            expect(patches[2]["objects"], equals: .array([.string(last.new)]))
         }
 
         /// Each object has its baseline, and each file comes once.
@@ -226,7 +227,7 @@ extension CommandTests {
             let (one, other) = (both.objects[0], both.objects[1])
             func refused(_ arguments: [String], _ status: Int32, _ reason: String) throws {
                 let result = try hotpatch(["apply"] + arguments + ["--pid", desk.victim.id])
-                #expect(result.status == status, "\(result)")
+                expect(result.status, equals: status, "\(result)")
                 #expect(result.errors.contains(reason), "\(result)")
             }
             try refused([one.new, other.new, "--base", one.base], 64, "there are 2 of the patch, and 1 of --base")
@@ -278,7 +279,7 @@ extension CommandTests {
                 ("Meter().step()", "{ var meter = Meter(); return meter.step() }()"),
             ])
             let result = try hotpatch("apply", edit.new, "--base", edit.base, "--pid", desk.victim.id)
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             let expected = [
                 "Meter: stored property 'unit: String' added: restart needed",
                 "Desk.Meter.step() -> Swift.Int is now mutating: restart needed",
@@ -295,7 +296,7 @@ extension CommandTests {
             let first = try desk.edited([("hello v1", "hello v2")])
             let second = try desk.edited([("hello v1", "hello v3")])
             let result = try hotpatch("apply", second.new, "--base", first.new, "--pid", desk.victim.id)
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             #expect(result.errors.contains("is not what runs from"), "\(result)")
             #expect(result.errors.contains("closure #1"), "\(result)")
             try desk.expect(["hello v1", "count v1 1"])
@@ -306,7 +307,7 @@ extension CommandTests {
             let result = try expectDone("apply", desk.object, "--base", desk.object, "--pid", desk.victim.id)
             #expect(result.output.contains("changes no function"), "\(result)")
             let noted = try hotpatch("apply", desk.object, "--base", "/bin/true", "--pid", desk.victim.id)
-            #expect(noted.status == 2)
+            expect(noted.status, equals: 2)
             #expect(noted.errors.contains("/bin/true is not an object file"), "\(noted)")
         }
 
@@ -321,7 +322,7 @@ extension CommandTests {
             ])
             let result = try expectDone("apply", edit.new, "--base", edit.base, "--pid", desk.victim.id, "--dry-run")
             let lines = result.output.split(separator: "\n").map(String.init)
-            #expect(lines.first == "would be linked into process \(desk.victim.id):")
+            expect(lines.first, equals: "would be linked into process \(desk.victim.id):")
             let route = "closure #1 @Sendable (Swift.Int) async -> Swift.String in Desk.makeRoutes"
             // Without the addresses, which are of this run.
             let table = lines.dropFirst().prefix { !$0.hasPrefix("plan for ") }.map { line in
@@ -335,11 +336,12 @@ extension CommandTests {
                 "take full type metadata for Desk.More", "take type metadata for Desk.More",
                 "take nominal type descriptor for Desk.More", "take reflection metadata field descriptor Desk.More",
             ]
-            #expect(table.count == expected.count, "\(table)")
+            expect(table.count, equals: expected.count, "\(table)")
             for (line, start) in zip(table, expected) { #expect(line.hasPrefix(start)) }
             try desk.expect(["hello v1", "count v1 1", "page v1 helper v1 7"])
-            #expect(
-                try expectDone("list", "--pid", desk.victim.id).output == "process \(desk.victim.id) has no patches\n")
+            try expect(
+                expectDone("list", "--pid", desk.victim.id).output, equals: "process \(desk.victim.id) has no patches\n"
+            )
         }
 
         /// A source that is compiled, edited and compiled again.
@@ -364,10 +366,10 @@ extension CommandTests {
                     ), ("x * 2", "x * 2 + 1000"),
                 ])
             let victim = try Victim(program)
-            #expect(try victim.ask() == "20 1 one")
+            try expect(victim.ask(), equals: "20 1 one")
             try expectDone("apply", new, "--base", base, "--pid", victim.id)
-            #expect(try victim.ask() == "1022 2 two")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "1022 2 two")
+            expect(victim.finish(), equals: 0)
         }
 
         @Test(arguments: [
@@ -381,15 +383,15 @@ extension CommandTests {
                     ("calls * 0", "calls * 100"),
                 ])
             let victim = try Victim(program)
-            #expect(try victim.ask() == "20 1 one")
-            #expect(try victim.ask() == "22 2 two")
+            try expect(victim.ask(), equals: "20 1 one")
+            try expect(victim.ask(), equals: "22 2 two")
             let applied = try expectDone("apply", new, "--base", base, "--pid", victim.id)
             #expect(applied.output.contains(": 3 functions, "), "\(applied)")
-            #expect(try victim.ask() == "1330 3 THREE")
-            #expect(try victim.ask() == "432 4 four")
+            try expect(victim.ask(), equals: "1330 3 THREE")
+            try expect(victim.ask(), equals: "432 4 four")
             try expectDone("revert", "1", "--pid", victim.id)
-            #expect(try victim.ask() == "20 5 five")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "20 5 five")
+            expect(victim.finish(), equals: 0)
         }
 
         /// Aligned: where the first bytes of a function lie on two pages, it is not patched from outside.
@@ -410,26 +412,26 @@ extension CommandTests {
                     ),
                 ])
             let victim = try Victim(program)
-            #expect(try victim.ask("20") == "v1 square 9 40 #1")
-            #expect(try victim.ask("60") == "v1 square 9 caught too much 120 #2")
+            try expect(victim.ask("20"), equals: "v1 square 9 40 #1")
+            try expect(victim.ask("60"), equals: "v1 square 9 caught too much 120 #2")
             try expectDone("apply", new, "--base", base, "--pid", victim.id)
-            #expect(try victim.ask("20") == "v1 square 9000 60shape77 #3")
+            try expect(victim.ask("20"), equals: "v1 square 9000 60shape77 #3")
             // Thrown and caught by new code, through its own tables.
-            #expect(try victim.ask("60") == "v1 square 9000 CAUGHT way too much 180shape77 #4")
+            try expect(victim.ask("60"), equals: "v1 square 9000 CAUGHT way too much 180shape77 #4")
             try expectDone("revert", "1", "--pid", victim.id)
-            #expect(try victim.ask("60") == "v1 square 9 caught too much 120 #5")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("60"), equals: "v1 square 9 caught too much 120 #5")
+            expect(victim.finish(), equals: 0)
         }
 
         /// What the command says of an object that it does not take; the program is as it was.
         private func refusal(_ edits: [(String, String)], _ compiler: [String] = ["gcc"]) throws -> String {
             let (program, new, base) = try objects(of: "work.c", beside: "worker.c", compiler, edits)
             let victim = try Victim(program)
-            #expect(try victim.ask() == "20 1 one")
+            try expect(victim.ask(), equals: "20 1 one")
             let result = try hotpatch("apply", new, "--base", base, "--pid", victim.id)
-            #expect(result.status == 2, "\(result)")
-            #expect(try victim.ask() == "22 2 two")
-            #expect(victim.finish() == 0)
+            expect(result.status, equals: 2, "\(result)")
+            try expect(victim.ask(), equals: "22 2 two")
+            expect(victim.finish(), equals: 0)
             return result.errors
         }
 
@@ -450,7 +452,7 @@ extension CommandTests {
                 of: "work.c", beside: "worker.c", ["gcc"], [(before, new)], from: [(before, old)])
             let victim = try Victim(program)
             let result = try hotpatch("apply", after, "--base", base, "--pid", victim.id)
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             #expect(result.errors.contains("pair: 'b: int at 0' added: restart needed"), "\(result)")
             let said = try refusal([("int count(void)", "long count(int n)"), ("return hits; }", "return hits + n; }")])
             #expect(said.contains("count takes other arguments: restart needed"), "\(said)")

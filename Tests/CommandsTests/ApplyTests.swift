@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -25,38 +26,38 @@ extension CommandTests {
             let reverted = try expectDone("revert", "1", "--pid", shop.id)
             #expect(reverted.output.hasPrefix("reverted patch 1: 2 functions, "), "\(reverted)")
             try shop.expect()
-            #expect(
-                try expectDone("list", "--pid", shop.id).output
-                    == "process \(shop.id) has no patches in force (list --all shows 1 that was reverted)\n")
+            try expect(
+                expectDone("list", "--pid", shop.id).output,
+                equals: "process \(shop.id) has no patches in force (list --all shows 1 that was reverted)\n")
             #expect(try expectDone("list", "--pid", shop.id, "--all").output.contains("patch 1  reverted  "))
-            #expect(shop.victim.finish() == 0)
+            expect(shop.victim.finish(), equals: 0)
         }
 
         @Test func tellsAllAsJSON() throws {
             var shop = try Shop()
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
-            #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
-            #expect(
-                try expectDone("list", "--pid", shop.id, "--json").json
-                    == .object([
-                        "schema": .number(1), "pid": .number(Int(shop.id)!), "patches": .array([]),
-                        "reverted": .number(0), "forgotten": .number(0), "unknown_records": .number(0),
-                        "earlier": .object(["code": .number(0), "constants": .number(0), "data": .number(0)]),
-                    ]))
+            try expect(expectDone("list", "--pid", shop.id).output, equals: "process \(shop.id) has no patches\n")
+            try expect(
+                expectDone("list", "--pid", shop.id, "--json").json,
+                equals: .object([
+                    "schema": .number(1), "pid": .number(Int(shop.id)!), "patches": .array([]),
+                    "reverted": .number(0), "forgotten": .number(0), "unknown_records": .number(0),
+                    "earlier": .object(["code": .number(0), "constants": .number(0), "data": .number(0)]),
+                ]))
             // However it was named.
             let named = try Workshop.directory + "/./" + library.split(separator: "/").last!
             let planned = try expectDone("apply", named, "--pid", shop.id, "--dry-run", "--json").json
-            #expect(planned["library"] == .string(library))
+            expect(planned["library"], equals: .string(library))
             let applied = try expectDone("apply", named, "--pid", shop.id, "--json").json
-            #expect(applied["pid"] == .number(Int(shop.id)!))
-            #expect(applied["patch"] == .number(1))
-            #expect(applied["library"] == .string(library))
-            #expect(applied["functions"].count == 1)
+            expect(applied["pid"], equals: .number(Int(shop.id)!))
+            expect(applied["patch"], equals: .number(1))
+            expect(applied["library"], equals: .string(library))
+            expect(applied["functions"].count, equals: 1)
             let function = applied["functions"][0]
-            #expect(function["symbol"] == .string("price"))
-            #expect(function["replacement"] == .string("price"))
+            expect(function["symbol"], equals: .string("price"))
+            expect(function["replacement"], equals: .string("price"))
             #expect(function["image"].string?.hasSuffix("shop-0") != nil)
-            #expect(function["unreached"] == .array([]))
+            expect(function["unreached"], equals: .array([]))
             // The victim's three and the agent's.
             #expect((3...4).contains(applied["threads"].number ?? 0), "\(applied)")
             let pause = applied["pause_ns"].number ?? 0
@@ -65,25 +66,25 @@ extension CommandTests {
             #expect((applied["held_ns"].number ?? 0) >= pause)
 
             let patch = try expectDone("list", "--pid", shop.id, "--json").json["patches"][0]
-            #expect(patch["id"] == .number(1))
-            #expect(patch["state"] == .string("applied"))
+            expect(patch["id"], equals: .number(1))
+            expect(patch["state"], equals: .string("applied"))
             let time = try #require(patch["time"].string)
             #expect(time.wholeMatch(of: /20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ/) != nil, "\(time)")
-            #expect(patch["origin"] == .string("outside"))
-            #expect(patch["library"] == .string(library))
-            #expect(patch["build_id"].string?.count == 40, "\(patch)")
-            #expect(patch["functions"][0]["address"] == function["address"])
-            #expect(patch["functions"][0]["status"] == .string("in force"))
-            #expect(patch["functions"][0]["original_address"].string?.hasPrefix("0x") == true)
+            expect(patch["origin"], equals: .string("outside"))
+            expect(patch["library"], equals: .string(library))
+            expect(patch["build_id"].string?.count, equals: 40, "\(patch)")
+            expect(patch["functions"][0]["address"], equals: function["address"])
+            expect(patch["functions"][0]["status"], equals: .string("in force"))
+            expect(patch["functions"][0]["original_address"].string?.hasPrefix("0x"), equals: true)
 
             let reverted = try expectDone("revert", "--all", "--pid", shop.id, "--json").json
-            #expect(reverted["reverted"] == .array([.number(1)]))
-            #expect(reverted["warnings"] == .array([]))
+            expect(reverted["reverted"], equals: .array([.number(1)]))
+            expect(reverted["warnings"], equals: .array([]))
             let left = try expectDone("list", "--pid", shop.id, "--json").json
             #expect(left["patches"] == .array([]) && left["reverted"] == .number(1))
-            #expect(try expectDone("list", "--all", "--pid", shop.id, "--json").json["patches"].count == 1)
+            try expect(expectDone("list", "--all", "--pid", shop.id, "--json").json["patches"].count, equals: 1)
             let nothing = try expectDone("revert", "--all", "--pid", shop.id, "--json").json
-            #expect(nothing["reverted"] == .array([]))
+            expect(nothing["reverted"], equals: .array([]))
             try shop.expect()
         }
 
@@ -96,15 +97,15 @@ extension CommandTests {
                 try shop.expect(price: layer * 1000 + 7)
             }
             let statuses = try expectDone("list", "--pid", shop.id, "--json").json["patches"]
-            #expect(statuses[0]["functions"][0]["status"] == .string("below price"))
-            #expect(statuses[2]["functions"][0]["status"] == .string("in force"))
+            expect(statuses[0]["functions"][0]["status"], equals: .string("below price"))
+            expect(statuses[2]["functions"][0]["status"], equals: .string("in force"))
             var left: Set<Int> = [1, 2, 3]
             for layer in order {
                 try expectDone("revert", "\(layer)", "--pid", shop.id)
                 left.remove(layer)
                 try shop.expect(price: left.max().map { $0 * 1000 + 7 } ?? 70)
             }
-            #expect(shop.victim.finish() == 0)
+            expect(shop.victim.finish(), equals: 0)
         }
 
         @Test func appliesAgainAfterARevert() throws {
@@ -144,7 +145,7 @@ extension CommandTests {
             try shop.expect(price: 4007)
             try expectDone("revert", "4", "3", "--pid", shop.id)
             try shop.expect(price: 2007)
-            #expect(shop.victim.finish() == 0)
+            expect(shop.victim.finish(), equals: 0)
         }
 
         @Test func refusesToRevertWhatIsNotThere() throws {
@@ -208,10 +209,10 @@ extension CommandTests {
                 #expect(plan.output.contains(line), "\(plan)")
             }
             let json = try expectDone("apply", library, "--pid", shop.id, "--dry-run", "--json").json
-            #expect(json["dry_run"] == .bool(true))
-            #expect(json["functions"].count == 3)
-            #expect(json["plan"].string?.hasPrefix("plan for ") == true)
-            #expect(try shop.victim.maps() == before)
+            expect(json["dry_run"], equals: .bool(true))
+            expect(json["functions"].count, equals: 3)
+            expect(json["plan"].string?.hasPrefix("plan for "), equals: true)
+            try expect(shop.victim.maps(), equals: before)
             try shop.expect()
         }
 
@@ -234,7 +235,7 @@ extension CommandTests {
         func usage(arguments: [String]) throws {
             let result = try hotpatch(arguments)
             // Without a subcommand it says what there is.
-            #expect(result.status == (arguments.isEmpty ? 0 : 64), "\(result)")
+            expect(result.status, equals: (arguments.isEmpty ? 0 : 64), "\(result)")
             #expect((result.output + result.errors).lowercased().contains("usage: swift-hotpatch"), "\(result)")
         }
 
@@ -286,7 +287,7 @@ extension CommandTests {
             try shop.expect(price: 2007)
             try expectDone("revert", "--all", "--pid", shop.id)
             try shop.expect()
-            #expect(shop.victim.finish() == 0)
+            expect(shop.victim.finish(), equals: 0)
         }
 
         /// Commands at one process at once: each is done or refused, and the list tells which.
@@ -303,7 +304,7 @@ extension CommandTests {
             #expect(statuses.allSatisfy { $0 == 0 || $0 == 2 }, "\(statuses)")
             let done = statuses.filter { $0 == 0 }.count
             #expect(done >= 1)
-            #expect(try expectDone("list", "--pid", shop.id, "--json").json["patches"].count == done)
+            try expect(expectDone("list", "--pid", shop.id, "--json").json["patches"].count, equals: done)
             try shop.expect(price: 1007)
             try expectDone("revert", "--all", "--pid", shop.id)
             try shop.expect()
@@ -315,11 +316,11 @@ extension CommandTests {
             let library = try Workshop.library("load_patch.c", ["-O2"])
             for round in 1...20 {
                 try expectDone("apply", library, "--pid", victim.id)
-                if round % 5 == 0 { #expect(try victim.ask() == "wrong 0 patched 1 alive 1") }
+                if round % 5 == 0 { try expect(victim.ask(), equals: "wrong 0 patched 1 alive 1") }
                 try expectDone("revert", "\(round)", "--pid", victim.id)
             }
-            #expect(try victim.ask() == "wrong 0 patched 1 alive 1")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "wrong 0 patched 1 alive 1")
+            expect(victim.finish(), equals: 0)
         }
     }
 }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -11,7 +12,7 @@ extension CommandTests {
             let store = try store()
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             try expectRefused(["apply", library, "--pid", store.id], "replaces nothing", maps: store.maps)
-            #expect(try store.ask("1") == "outer 12" + asBuilt)
+            try expect(store.ask("1"), equals: "outer 12" + asBuilt)
         }
 
         @Test func mapsDemangledNames() throws {
@@ -20,9 +21,9 @@ extension CommandTests {
             try expectDone(
                 "apply", library, "--pid", store.id, "--map", "Shop::price(int)=other", "--map", "twice<int>(int)=other"
             )
-            #expect(try store.ask("1") == "outer 12 total 25 shop 1007 price 17 twice 1007 fee 17")
+            try expect(store.ask("1"), equals: "outer 12 total 25 shop 1007 price 17 twice 1007 fee 17")
             try expectDone("revert", "--all", "--pid", store.id)
-            #expect(try store.ask("1") == "outer 12" + asBuilt)
+            try expect(store.ask("1"), equals: "outer 12" + asBuilt)
         }
 
         @Test func templatesAndInlineFunctionsOnlyWhenNamed() throws {
@@ -31,12 +32,12 @@ extension CommandTests {
             try expectRefused(["apply", weak, "--pid", store.id], "replaces nothing", maps: store.maps)
             let strong = try Workshop.library("generic.cpp", ["-DSTRONG"], with: "g++")
             try expectDone("apply", strong, "--pid", store.id)
-            #expect(try store.ask("1") == "outer 12 total 25 shop 70 price 2800 twice 24 fee 17")
+            try expect(store.ask("1"), equals: "outer 12 total 25 shop 70 price 2800 twice 24 fee 17")
             try expectDone("revert", "--all", "--pid", store.id)
             try expectDone("apply", weak, "--pid", store.id, "--only", "*twice<int>(int)", "--only", "fee(int)")
-            #expect(try store.ask("1") == "outer 12 total 25 shop 70 price 17 twice 1400 fee 2100")
+            try expect(store.ask("1"), equals: "outer 12 total 25 shop 70 price 17 twice 1400 fee 2100")
             try expectDone("revert", "--all", "--pid", store.id)
-            #expect(store.finish() == 0)
+            expect(store.finish(), equals: 0)
         }
 
         /// Through a replacement, and through an original whose moved first bytes hold the call.
@@ -44,15 +45,15 @@ extension CommandTests {
         func exceptionsPass(options: [String], compiler: String) throws {
             let store = try Victim(try Workshop.program("store.cpp", options, with: compiler))
             func answer(_ line: String) throws -> String { String(try store.ask(line).dropLast(asBuilt.count)) }
-            #expect(try answer("-1") == "caught negative")
+            try expect(answer("-1"), equals: "caught negative")
             try expectDone("apply", try Workshop.library("throwing.cpp", with: compiler), "--pid", store.id)
-            #expect(try answer("1") == "outer 6012")
-            #expect(try answer("-1") == "caught negative")
-            #expect(try answer("99") == "caught replacement")
+            try expect(answer("1"), equals: "outer 6012")
+            try expect(answer("-1"), equals: "caught negative")
+            try expect(answer("99"), equals: "caught replacement")
             try expectDone("revert", "--all", "--pid", store.id)
-            #expect(try answer("-1") == "caught negative")
-            #expect(try answer("99") == "outer 110")
-            #expect(store.finish() == 0)
+            try expect(answer("-1"), equals: "caught negative")
+            try expect(answer("99"), equals: "outer 110")
+            expect(store.finish(), equals: 0)
         }
 
         /// Compilers give the constructors of complete and of base objects one code, or two.
@@ -61,14 +62,14 @@ extension CommandTests {
         ])
         func constructors(compilers: [String]) throws {
             let victim = try Victim(try Workshop.build("cart.cpp", with: compilers[0]))
-            #expect(try victim.ask() == "items 219 gone 2")
+            try expect(victim.ask(), equals: "items 219 gone 2")
             let library = try Workshop.library(
                 "cart.cpp", ["-DPATCH", "-Wno-unused"] + compilers.dropFirst(2), with: compilers[1])
             try expectDone("apply", library, "--pid", victim.id)
-            #expect(try victim.ask() == "items 1007 gone 2")
+            try expect(victim.ask(), equals: "items 1007 gone 2")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "items 219 gone 4")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "items 219 gone 4")
+            expect(victim.finish(), equals: 0)
         }
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 @testable import HotpatchCommands
 import HotpatchEngine
+import HotpatchExpectations
 import HotpatchObjects
 import HotpatchTestSupport
 import Testing
@@ -79,8 +80,8 @@ extension CommandTests {
             for number in 1...10 * kept {
                 let new = aging.versions[number % 2]
                 let applied = try session.apply([ObjectPair(new: new, base: base)])
-                #expect(applied.patch == UInt32(number))
-                #expect(try aging.victim.ask() == "\(number % 2 + 2)")
+                expect(applied.patch, equals: UInt32(number))
+                try expect(aging.victim.ask(), equals: "\(number % 2 + 2)")
                 base = new
                 last = number
                 let now = try aging.memory()
@@ -93,11 +94,11 @@ extension CommandTests {
             // Those that are kept are gone back to, one after the other, and then to what the program had.
             for number in stride(from: last, to: last - kept + 1, by: -1) {
                 _ = try session.revert([UInt32(number)])
-                #expect(try aging.victim.ask() == "\((number - 1) % 2 + 2)")
+                try expect(aging.victim.ask(), equals: "\((number - 1) % 2 + 2)")
             }
             try expectDone("revert", "--all", "--pid", aging.victim.id)
-            #expect(try aging.victim.ask() == "1")
-            #expect(aging.victim.finish() == 0)
+            try expect(aging.victim.ask(), equals: "1")
+            expect(aging.victim.finish(), equals: 0)
         }
 
         /// What code has kept in its variables is there after it, for the versions that come then.
@@ -110,54 +111,54 @@ extension CommandTests {
             for number in 1...10 * LedgerState.versionsKept {
                 let new = aging.versions[number % 2]
                 _ = try session.apply([ObjectPair(new: new, base: base)])
-                #expect(try aging.victim.ask() == "\((number % 2 + 1) * 1000 + number)")
+                try expect(aging.victim.ask(), equals: "\((number % 2 + 1) * 1000 + number)")
                 base = new
                 last = number
                 guard number > LedgerState.versionsKept, number % 8 == 0 else { continue }
                 if try aging.fate(of: 1).state == "freed" { break }
             }
-            #expect(try aging.fate(of: 1).state == "freed")
+            try expect(aging.fate(of: 1).state, equals: "freed")
             try expectDone("revert", "\(last)", "--pid", aging.victim.id)
-            #expect(try aging.victim.ask() == "\(((last - 1) % 2 + 1) * 1000 + last + 1)")
-            #expect(aging.victim.finish() == 0)
+            try expect(aging.victim.ask(), equals: "\(((last - 1) % 2 + 1) * 1000 + last + 1)")
+            expect(aging.victim.finish(), equals: 0)
         }
 
         @Test func aThreadSleepsInIt() throws {
             let aging = try Aging(versions: 2)
             try expectDone("apply", aging.versions[1], "--base", aging.base, "--pid", aging.victim.id)
-            #expect(try aging.victim.ask("sleep") == "sleeps")
+            try expect(aging.victim.ask("sleep"), equals: "sleeps")
             try expectDone("revert", "1", "--pid", aging.victim.id)
             let fate = try aging.fate(of: 1)
             #expect(fate.state == "waits" && fate.reason.contains(", on the stack of thread "), "\(fate)")
-            #expect(try aging.victim.ask() == "1")
-            #expect(try aging.victim.ask("wake") == "307")
+            try expect(aging.victim.ask(), equals: "1")
+            try expect(aging.victim.ask("wake"), equals: "307")
             // Another thread gets the stack.
-            #expect(try aging.victim.ask("sleep") == "sleeps")
-            #expect(try aging.victim.ask("wake") == "107")
+            try expect(aging.victim.ask("sleep"), equals: "sleeps")
+            try expect(aging.victim.ask("wake"), equals: "107")
             try aging.expectFreed(1)
-            #expect(try aging.victim.ask() == "1")
-            #expect(aging.victim.finish() == 0)
+            try expect(aging.victim.ask(), equals: "1")
+            expect(aging.victim.finish(), equals: 0)
         }
 
         /// The unwinder's own words, since it has looked for the tables of all code, do not count.
         @Test func theUnwinderKnowsIt() throws {
             let aging = try Aging(versions: 2)
             try expectDone("apply", aging.versions[1], "--base", aging.base, "--pid", aging.victim.id)
-            #expect(try aging.victim.ask("trace") == "traced")
-            #expect(try aging.victim.ask() == "3")
+            try expect(aging.victim.ask("trace"), equals: "traced")
+            try expect(aging.victim.ask(), equals: "3")
             try expectDone("revert", "1", "--pid", aging.victim.id)
             try aging.expectFreed(1)
             // It has forgotten what is gone.
-            #expect(try aging.victim.ask("trace") == "traced")
-            #expect(aging.victim.finish() == 0)
+            try expect(aging.victim.ask("trace"), equals: "traced")
+            expect(aging.victim.finish(), equals: 0)
         }
 
         @Test func itsAddressIsOnTheHeap() throws {
             let aging = try Aging(versions: 2)
             try expectDone("apply", aging.versions[1], "--base", aging.base, "--pid", aging.victim.id)
-            #expect(try aging.victim.ask("keep") == "3")
+            try expect(aging.victim.ask("keep"), equals: "3")
             try expectDone("revert", "1", "--pid", aging.victim.id)
-            #expect(try aging.victim.ask() == "1")
+            try expect(aging.victim.ask(), equals: "1")
             let fate = try aging.fate(of: 1)
             #expect(fate.state == "waits" && fate.reason.contains("on the heap"), "\(fate)")
             let text = try expectDone("list", "--all", "--pid", aging.victim.id).output
@@ -168,16 +169,16 @@ extension CommandTests {
             #expect(constants["kind"].string == "constants" && list["segments"].count == 2, "\(list)")
             let start = try #require(code["address"].string).dropFirst(2)
             #expect(try aging.victim.maps().contains("\(start)-"), "\(code)")
-            #expect(try aging.victim.ask("drop") == "1")
+            try expect(aging.victim.ask("drop"), equals: "1")
             // Nothing does any more, but for a process whose memory takes too long to search.
             let inspection = try Inspection(pid: aging.victim.pid)
             guard case .waits(let why) = CodeFates(inspection, longest: 0).fate(of: 1) else {
                 Issue.record("it does not wait")
                 return
             }
-            #expect(why == "searching its memory takes longer than its threads may be held (--max-pause)")
+            expect(why, equals: "searching its memory takes longer than its threads may be held (--max-pause)")
             try aging.expectFreed(1)
-            #expect(aging.victim.finish() == 0)
+            expect(aging.victim.finish(), equals: 0)
         }
 
         /// A task that is suspended in it goes on in it.
@@ -188,9 +189,9 @@ extension CommandTests {
             try expectDone("revert", "1", "--pid", napper.victim.id)
             try napper.expect(["other v1"], [""])
             let list = try expectDone("list", "--all", "--pid", napper.victim.id, "--json").json
-            #expect(list["patches"][0]["code"]["state"].string == "waits", "\(list)")
+            expect(list["patches"][0]["code"]["state"].string, equals: "waits", "\(list)")
             try napper.expect(["nap v2 woken 0", "waits", "nap v1 woken 0"], ["open", "start", "open"])
-            #expect(napper.victim.finish() == 0)
+            expect(napper.victim.finish(), equals: 0)
         }
 
         /// What later objects may call by its name stays, and so do types.
@@ -207,7 +208,7 @@ extension CommandTests {
             #expect(text.contains("its code stays: later objects may call what it has added"), "\(text)")
             #expect(text.contains("its code stays: the Swift runtime keeps the types that it has brought"), "\(text)")
             try desk.expect(["page v1 helper v1 7"], ["page"])
-            #expect(desk.victim.finish() == 0)
+            expect(desk.victim.finish(), equals: 0)
         }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -20,9 +21,9 @@ extension CommandTests {
             let options = ["-DEND=\(how)"] + (inApply ? ["-DIN_APPLY"] : [])
             let result = try hotpatch(
                 "apply", try Workshop.library("ending.c", options), "--pid", shop.id, "--json")
-            #expect(result.status == code, "\(result)")
+            expect(result.status, equals: code, "\(result)")
             #expect(result.errors.contains(text), "\(result)")
-            #expect(result.json["exit_code"] == .number(Int(code)))
+            expect(result.json["exit_code"], equals: .number(Int(code)))
         }
 
         /// A filter kills the target for what the agent needs. It was told with --allow-seccomp that it would not.
@@ -35,7 +36,7 @@ extension CommandTests {
             clock_gettime(CLOCK_MONOTONIC, &before)
             let result = try hotpatch("apply", library, "--pid", victim.id, "--allow-seccomp", "--timeout", "60")
             clock_gettime(CLOCK_MONOTONIC, &after)
-            #expect(result.status == 4, "\(result)")
+            expect(result.status, equals: 4, "\(result)")
             #expect(result.errors.contains("process \(victim.id) was killed by signal 31 (SIGSYS) while "), "\(result)")
             #expect(result.errors.contains("filter of system calls (seccomp)"), "\(result)")
             #expect(after.tv_sec - before.tv_sec < 30, "it was noticed at once")
@@ -48,10 +49,10 @@ extension CommandTests {
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             let start = time(nil)
             let result = try hotpatch("apply", library, "--pid", victim.id, "--allow-seccomp", "--timeout", "60")
-            #expect(result.status == 4, "\(result)")
+            expect(result.status, equals: 4, "\(result)")
             #expect(result.errors.contains("the agent's thread in process \(victim.id) has ended"), "\(result)")
             #expect(time(nil) - start < 30, "it was noticed at once")
-            #expect(try victim.ask() == "price 70")
+            try expect(victim.ask(), equals: "price 70")
         }
 
         /// Strict mode allows nothing that a patch needs, whoever says so.
@@ -60,7 +61,7 @@ extension CommandTests {
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             try expectRefused(
                 ["apply", library, "--pid", victim.id, "--allow-seccomp"], "strict seccomp mode", maps: victim.maps)
-            #expect(try victim.ask() == "price 70")
+            try expect(victim.ask(), equals: "price 70")
         }
 
         /// No memory left for the agent, for its thread, or for the ledger: refused at once, and nothing is changed.
@@ -74,7 +75,7 @@ extension CommandTests {
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             let start = time(nil)
             let result = try hotpatch("apply", library, "--pid", shop.id, "--timeout", "60")
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(result.errors.contains("memory (ulimit -v"), "\(result)")
             #expect(time(nil) - start < 30, "it was noticed at once")
             try shop.expect()
@@ -98,7 +99,7 @@ extension CommandTests {
                     ["apply", library, "--pid", shop.id], "as many files open as it may",
                     "raise RLIMIT_NOFILE (prlimit --nofile)",
                     maps: nil)
-                #expect(try run(["ls", "/proc/\(shop.id)/fd"]).output.split(separator: "\n").count == open.count)
+                try expect(run(["ls", "/proc/\(shop.id)/fd"]).output.split(separator: "\n").count, equals: open.count)
                 try shop.expect()
             }
             _ = try run(["prlimit", "--pid", shop.id, "--nofile=1024:"])
@@ -141,9 +142,9 @@ extension CommandTests {
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             let start = time(nil)
             let result = try hotpatch("apply", library, "--pid", victim.id, "--timeout", "1", "--max-pause", "1")
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(time(nil) - start < 30)
-            #expect(try victim.ask() == "price 70")
+            try expect(victim.ask(), equals: "price 70")
         }
     }
 }

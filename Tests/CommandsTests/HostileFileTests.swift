@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -30,23 +31,23 @@ extension CommandTests {
             withUnsafeBytes(of: offset.littleEndian) { bytes.replaceSubrange(place..<place + 8, with: $0) }
             let file = try Workshop.file("mangled-\(offset).so", bytes)
             let victim = try mapper()
-            #expect(try victim.ask("map \(file)") == "done")
+            try expect(victim.ask("map \(file)"), equals: "done")
             unlink(file)
             let result = try hotpatch("apply", patch(), "--pid", victim.id)
-            #expect(result.status == 0, "\(result)")
-            #expect(try victim.ask() == "price 1007 rate 0")
+            expect(result.status, equals: 0, "\(result)")
+            try expect(victim.ask(), equals: "price 1007 rate 0")
         }
 
         /// The opening of a FIFO waits for a writer: for ever, with the lock held.
         @Test func fifosInPlaceOfMappedFiles() throws {
             let file = try copy(Workshop.library("price.c", ["-DOTHER=1"]), as: "other-fifo.so")
             let victim = try mapper()
-            #expect(try victim.ask("map \(file)") == "done")
+            try expect(victim.ask("map \(file)"), equals: "done")
             unlink(file)
             for path in [file, file + " (deleted)"] { #expect(mkfifo(path, 0o644) == 0) }
             defer { for path in [file, file + " (deleted)"] { unlink(path) } }
             try expectDone("apply", patch(), "--pid", victim.id)
-            #expect(try victim.ask() == "price 1007 rate 0")
+            try expect(victim.ask(), equals: "price 1007 rate 0")
         }
 
         /// What a library needs is looked for where the process would find it: links lead where they lead below its root directory,
@@ -64,34 +65,34 @@ extension CommandTests {
             try runTool("cp", helper, root.path + "/only-there/libhelper.so")
             let patch = try Workshop.library("price.c", ["-DPRICE=1000", "-Wl,--no-as-needed", helper])
             let victim = try Victim("chroot", root.path, "/mapper")
-            #expect(mkfifo(root.path + "/etc/ld.so.cache", 0o644) == 0)
+            expect(mkfifo(root.path + "/etc/ld.so.cache", 0o644), equals: 0)
 
             let missing = ["apply", patch, "--pid", victim.id, "--dry-run"]
             try expectRefused(missing, "libhelper.so", maps: victim.maps)
             // To a file that only the process has by this name.
-            #expect(symlink("/only-there/libhelper.so", libraries + "/libhelper.so") == 0)
+            expect(symlink("/only-there/libhelper.so", libraries + "/libhelper.so"), equals: 0)
             let result = try hotpatch(missing)
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             // To a file that only we have by this name.
             unlink(libraries + "/libhelper.so")
-            #expect(symlink(helper, libraries + "/libhelper.so") == 0)
+            expect(symlink(helper, libraries + "/libhelper.so"), equals: 0)
             try expectRefused(missing, "libhelper.so", maps: victim.maps)
             try expectRefused(
                 ["apply", self.patch(), "--pid", victim.id], "/proc", "root directory", maps: victim.maps)
-            #expect(try victim.ask() == "price 70 rate 0")
+            try expect(victim.ask(), equals: "price 70 rate 0")
         }
 
         /// A library that was deleted, of a process that is not root's: its exported functions are read from memory.
         @Test func deletedLibraryOfAnotherUser() throws {
             let library = try copy(Workshop.library("price.c", ["-DRATE=30", "-O0"]), as: "rate-deleted.so")
             let victim = try mapper(asUser: Self.nobody)
-            #expect(try victim.ask("load \(library)") == "done")
+            try expect(victim.ask("load \(library)"), equals: "done")
             unlink(library)
             let patch = try Workshop.library("price.c", ["-DPRICE=1000", "-DRATE=8000"])
             let result = try hotpatch("apply", patch, "--pid", victim.id, asUser: Self.nobody)
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             #expect(result.output.contains("note: \(library) cannot be read any more"), "\(result)")
-            #expect(try victim.ask() == "price 1007 rate 8007")
+            try expect(victim.ask(), equals: "price 1007 rate 8007")
         }
 
         /// What cannot be read at all is said.
@@ -100,9 +101,9 @@ extension CommandTests {
             bytes[18] = 8  // e_machine: MIPS
             let file = try Workshop.file("mips.so", bytes)
             let victim = try mapper()
-            #expect(try victim.ask("map \(file)") == "done")
+            try expect(victim.ask("map \(file)"), equals: "done")
             let result = try hotpatch("apply", patch(), "--pid", victim.id)
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             #expect(result.output.contains("note: an image was left out") && result.output.contains(file), "\(result)")
         }
 
@@ -124,9 +125,9 @@ extension CommandTests {
                     ["apply", file, "--pid", victim.id], "malformed at file offset 0x\(String(entry, radix: 16))",
                     "where nothing of the file is loaded", "Rebuild or reinstall the file", maps: victim.maps)
             }
-            #expect(try victim.ask() == "price 70 rate 0")
+            try expect(victim.ask(), equals: "price 70 rate 0")
             try expectDone("apply", library, "--pid", victim.id)
-            #expect(try victim.ask() == "price 1007 rate 0")
+            try expect(victim.ask(), equals: "price 1007 rate 0")
         }
 
         // MARK: Budgets
@@ -142,14 +143,14 @@ extension CommandTests {
                 for index in 16..<24 { bytes[record + index] = 0xFF }
             }
             let result = try hotpatch("symbols", try Workshop.file("enormous.so", bytes), "other")
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             #expect(result.output.contains("  other"))
         }
 
         /// A sparse file takes no room on a disk, and its symbols took seven gigabytes.
         @Test func moreSymbolsThanAnyProgramHas() throws {
             let result = try hotpatch("symbols", sparse(symbols: 150_000_000))
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             #expect(result.errors.contains("150000000 symbols"), "\(result)")
         }
 
@@ -157,13 +158,13 @@ extension CommandTests {
         @Test func readingEndsWithTheTimeout() throws {
             let victim = try mapper()
             try expectDone("apply", patch(), "--pid", victim.id)
-            #expect(try victim.ask("map \(sparse(symbols: 8_000_000))") == "done")
+            try expect(victim.ask("map \(sparse(symbols: 8_000_000))"), equals: "done")
             for command in [["apply", try patch()], ["revert", "--all"]] {
                 try expectRefused(
                     command + ["--pid", victim.id, "--timeout", "0.02"], "the time was over while the symbols of /",
                     "longer timeout", maps: victim.maps)
             }
-            #expect(try victim.ask() == "price 1007 rate 0")
+            try expect(victim.ask(), equals: "price 1007 rate 0")
         }
 
         /// A library that says it has so many symbols, which are zeros of a sparse file.
@@ -179,14 +180,14 @@ extension CommandTests {
             }
             withUnsafeBytes(of: size.littleEndian) { bytes.replaceSubrange(header + 32..<header + 40, with: $0) }
             let file = try Workshop.file("sparse-\(count).so", bytes)
-            #expect(truncate(file, off_t(size) + (1 << 20)) == 0)
+            expect(truncate(file, off_t(size) + (1 << 20)), equals: 0)
             return file
         }
 
         /// Ten thousand members of one patch, of one function, took a minute and a half to list.
         @Test func listsAHostileLedger() throws {
             let victim = try mapper()
-            #expect(try victim.ask("ledger 10000") == "done")
+            try expect(victim.ask("ledger 10000"), equals: "done")
             let start = time(nil)
             let result = try expectDone("list", "--pid", victim.id)
             #expect(result.output.split(separator: "\n").count > 20_000)
@@ -196,7 +197,7 @@ extension CommandTests {
         /// What only a newer version knows is told of and left alone; what this one knows is listed and reverted.
         @Test func goesOnBesideANewerVersion() throws {
             let victim = try mapper()
-            #expect(try victim.ask("newer") == "done")
+            try expect(victim.ask("newer"), equals: "done")
             let listed = try expectDone("list", "--pid", victim.id, "--all")
             #expect(listed.output.contains("patch 5  applied  1970-01-01T00:00:00Z  by swift-hotpatch (pid 7, uid 0)"))
             #expect(listed.output.contains("\n  prices, 8 bytes at 0x") && listed.output.contains("  in force\n"))
@@ -211,10 +212,10 @@ extension CommandTests {
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             #expect(try expectDone("apply", library, "--pid", victim.id).output.contains("patch 6 applied"))
             #expect(try victim.ask("price").contains("price 1007"))
-            #expect(try victim.ask("data") == "patched!")
+            try expect(victim.ask("data"), equals: "patched!")
             try expectDone("revert", "--pid", victim.id, "--all")
             #expect(try victim.ask("data") == "original" && victim.ask("price").contains("price 70"))
-            #expect(try expectDone("list", "--pid", victim.id, "--json").json["unknown_records"] == .number(1))
+            try expect(expectDone("list", "--pid", victim.id, "--json").json["unknown_records"], equals: .number(1))
         }
     }
 
@@ -236,16 +237,16 @@ extension CommandTests {
             try prepare(folder, library)
             if !reasons.isEmpty {
                 let refused = try hotpatch("apply", library, "--pid", victim.id)
-                #expect(refused.status == 2, "\(refused)", sourceLocation: sourceLocation)
+                expect(refused.status, equals: 2, "\(refused)", sourceLocation: sourceLocation)
                 for reason in reasons + ["--allow-unsafe-owner"] {
                     #expect(refused.errors.contains(reason), "\(refused)", sourceLocation: sourceLocation)
                 }
-                #expect(try victim.ask() == "price 70 rate 0", sourceLocation: sourceLocation)
+                try expect(victim.ask(), equals: "price 70 rate 0", sourceLocation: sourceLocation)
             }
             let arguments = ["apply", library, "--pid", victim.id] + (reasons.isEmpty ? [] : ["--allow-unsafe-owner"])
             let applied = try hotpatch(arguments)
-            #expect(applied.status == 0, "\(applied)", sourceLocation: sourceLocation)
-            #expect(try victim.ask() == "price 1007 rate 0", sourceLocation: sourceLocation)
+            expect(applied.status, equals: 0, "\(applied)", sourceLocation: sourceLocation)
+            try expect(victim.ask(), equals: "price 1007 rate 0", sourceLocation: sourceLocation)
         }
 
         @Test func aFileThatOthersMayWrite() throws {

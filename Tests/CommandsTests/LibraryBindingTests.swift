@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -6,7 +7,7 @@ extension CommandTests {
     @Suite struct LibraryBindingTests {
         @Test(arguments: [[], ["-no-pie"], ["-O2"]]) func bindsToWhatIsNotExported(options: [String]) throws {
             let victim = try Victim(try Workshop.build("hidden.c", options))
-            #expect(try victim.ask() == "price 21 counter 101 own 3")
+            try expect(victim.ask(), equals: "price 21 counter 101 own 3")
             let library = try Workshop.library("hidden.c", ["-DPATCH=1000"])
             let applied = try expectDone("apply", library, "--pid", victim.id)
             #expect(
@@ -14,14 +15,14 @@ extension CommandTests {
                     "note: what the process has and does not export was bound to where it is: counter, helper\nnote: helper is static"
                 ),
                 "\(applied)")
-            #expect(try victim.ask() == "price 1040 counter 111 own 3")
+            try expect(victim.ask(), equals: "price 1040 counter 111 own 3")
             #expect(try expectDone("list", "--pid", victim.id).output.contains("\n  library \(library)\n"))
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "price 21 counter 112 own 3")
+            try expect(victim.ask(), equals: "price 21 counter 112 own 3")
             try expectRefused(
                 ["apply", try Workshop.library("hidden.c", ["-DTHREAD_LOCAL"]), "--pid", victim.id],
                 "has and does not export: of_thread. They are thread-local", "--export-dynamic", maps: victim.maps)
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
 
         @Test func bindsToNothingOfWhichThereAreTwo() throws {
@@ -40,16 +41,16 @@ extension CommandTests {
                 try Workshop.build(
                     "bound.swift",
                     module + ["-emit-executable", "-emit-module", "-emit-module-path=\(directory)/bound.swiftmodule"]))
-            #expect(try victim.ask() == "old, orders 1")
+            try expect(victim.ask(), equals: "old, orders 1")
             let library = try Workshop.library(
                 "bound.swift", ["-DPATCH", "-module-name", "bound_patch", "-I\(directory)"])
             let applied = try expectDone("apply", library, "--pid", victim.id)
             #expect(applied.output.contains("bound.Cart.__allocating_init(items: Swift.Int)"), "\(applied)")
-            #expect(try victim.ask() == "new 2006 by ship, orders 102")
-            #expect(try victim.ask() == "new 2006 by ship, orders 203")
+            try expect(victim.ask(), equals: "new 2006 by ship, orders 102")
+            try expect(victim.ask(), equals: "new 2006 by ship, orders 203")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "old, orders 204")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "old, orders 204")
+            expect(victim.finish(), equals: 0)
         }
     }
 }

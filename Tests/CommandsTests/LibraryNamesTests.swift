@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -18,16 +19,16 @@ extension CommandTests {
         /// Functions that a linker has folded into one are patched together, or not at all.
         @Test func foldedFunctions() throws {
             let victim = try names()
-            #expect(try victim.ask() == namesAsBuilt)
+            try expect(victim.ask(), equals: namesAsBuilt)
             let applied = try expectDone(
                 "apply", try Workshop.library("names.c", ["-DFOLDED=1000"]), "--pid", victim.id)
             #expect(applied.output.contains("\n    also changes vat_at, which is the same code\n"), "\(applied)")
-            #expect(try victim.ask() == "de 1100 at 1100 rate 6 new 65 old 55")
+            try expect(victim.ask(), equals: "de 1100 at 1100 rate 6 new 65 old 55")
             try expectDone("revert", "--all", "--pid", victim.id)
             try expectRefused(
                 ["apply", try Workshop.library("names.c", ["-DFOLDED=1000", "-DBOTH=2000"]), "--pid", victim.id],
                 "cannot replace vat_at and vat_de by different functions", maps: victim.maps)
-            #expect(try victim.ask() == namesAsBuilt)
+            try expect(victim.ask(), equals: namesAsBuilt)
         }
 
         @Test func copiesThatAreLeft() throws {
@@ -41,7 +42,7 @@ extension CommandTests {
             let both = try Workshop.library("names.c", ["-DRATE=1000", "-DFOLDED=1000"])
             let applied = try expectDone("apply", both, "--pid", victim.id)
             #expect(applied.output.contains("\nnote: rate is not replaced"), "\(applied)")
-            #expect(try victim.ask() == "de 1100 at 1100 rate 6 new 65 old 55")
+            try expect(victim.ask(), equals: "de 1100 at 1100 rate 6 new 65 old 55")
         }
 
         @Test func versions() throws {
@@ -50,7 +51,7 @@ extension CommandTests {
             let library = try Workshop.library("names.c", ["-DVERSIONED=1000", "-Wl,--version-script=\(map)"])
             let applied = try expectDone("apply", library, "--pid", victim.id)
             #expect(applied.output.contains("\n  versioned@V1 at 0x"), "\(applied)")
-            #expect(try victim.ask() == "de 119 at 119 rate 6 new 65 old 1005")
+            try expect(victim.ask(), equals: "de 119 at 119 rate 6 new 65 old 1005")
             try expectDone("revert", "--all", "--pid", victim.id)
             let other = try Workshop.file("other.map", Array("V3 { global: versioned; local: *; };\n".utf8))
             try expectRefused(
@@ -64,7 +65,7 @@ extension CommandTests {
             for version in ["versioned@V1 ", "versioned@V2 "] {
                 #expect(symbols.output.contains("  \(version)"), "\(symbols)")
             }
-            #expect(try victim.ask() == namesAsBuilt)
+            try expect(victim.ask(), equals: namesAsBuilt)
         }
 
         /// Static functions of one name, told apart by their files and by their addresses.
@@ -72,7 +73,7 @@ extension CommandTests {
             let other = try Workshop.build("twin_other.c", ["-c"])
             let victim = try Victim(try Workshop.program("twin.c", [other]))
             let asBuilt = "helper 10 other 16"
-            #expect(try victim.ask() == asBuilt)
+            try expect(victim.ask(), equals: asBuilt)
             let library = try Workshop.library("twin.c", ["-DPATCH=1000"])
             try expectRefused(
                 ["apply", library, "--pid", victim.id], "'helper' names 2 functions:", "  helper@twin.c at 0x",
@@ -80,10 +81,10 @@ extension CommandTests {
 
             func expectApplied(_ options: String..., library: String, _ answer: String) throws {
                 let result = try hotpatch(["apply", library, "--pid", victim.id] + options)
-                #expect(result.status == 0, "\(options): \(result)")
-                #expect(try victim.ask() == answer, "\(options)")
+                expect(result.status, equals: 0, "\(options): \(result)")
+                try expect(victim.ask(), equals: answer, "\(options)")
                 try expectDone("revert", "--all", "--pid", victim.id)
-                #expect(try victim.ask() == asBuilt)
+                try expect(victim.ask(), equals: asBuilt)
             }
             try expectApplied("--map", "helper@twin.c=helper", library: library, "helper 1005 other 16")
             try expectApplied("--only", "helper@twin_other.c", library: library, "helper 10 other 1006")
@@ -121,7 +122,7 @@ extension CommandTests {
             let second = try Workshop.library(
                 "rate.c", ["-DNAME=second_rate", "-DFACTOR=3", "-Wl,-Bsymbolic"], as: "libsecond.so")
             let victim = try Victim(try Workshop.program("shop.c", ["-DHELPER", "-Wno-unused", first, second]))
-            #expect(try victim.ask() == "first 14 second 21")
+            try expect(victim.ask(), equals: "first 14 second 21")
             let library = try Workshop.library("price.c", ["-DRATE=1000"])
             try expectRefused(
                 ["apply", library, "--pid", victim.id], "'rate' names 2 functions", "libfirst.so", "libsecond.so",
@@ -131,11 +132,11 @@ extension CommandTests {
                 ["apply", library, "--pid", victim.id, "--in", "libthird.so"], "libthird.so", maps: victim.maps)
             let applied = try expectDone("apply", library, "--pid", victim.id, "--in", "libsecond.so")
             #expect(applied.output.contains("/libsecond.so"), "\(applied)")
-            #expect(try victim.ask() == "first 14 second 1007")
+            try expect(victim.ask(), equals: "first 14 second 1007")
             try expectDone("apply", library, "--pid", victim.id, "--in", first)
-            #expect(try victim.ask() == "first 1007 second 1007")
+            try expect(victim.ask(), equals: "first 1007 second 1007")
             try expectDone("revert", "1", "--pid", victim.id)
-            #expect(try victim.ask() == "first 1007 second 21")
+            try expect(victim.ask(), equals: "first 1007 second 21")
         }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -18,7 +19,7 @@ extension CommandTests {
             try shop.expect(price: 140, rebate: 70, countdown: 413, noted: "applied")
             try expectDone("revert", "1", "--pid", shop.id)
             try shop.expect(noted: "reverted")
-            #expect(shop.victim.finish() == 0)
+            expect(shop.victim.finish(), equals: 0)
         }
 
         /// The header's example, compiled as another language than the file's name says.
@@ -48,11 +49,11 @@ extension CommandTests {
             }
             let other = try Workshop.bytes(of: Workshop.library("price.c", ["-DPRICE=1000", "-DTAX=5", "-DRATE=3"]))
             let descriptor = open(library, O_WRONLY | flag | O_CLOEXEC)
-            #expect(write(descriptor, other, other.count) == other.count)
+            expect(write(descriptor, other, other.count), equals: other.count)
             close(descriptor)
             for arguments in [[], ["--dry-run"]] {
                 let result = try hotpatch(["apply", library, "--pid", shop.id] + arguments)
-                #expect(result.status == 2, "\(result)")
+                expect(result.status, equals: 2, "\(result)")
                 #expect(
                     result.errors.contains("\(library) was written to after process \(shop.id) had loaded it")
                         && result.errors.contains("Apply a copy"), "\(result)")
@@ -69,18 +70,18 @@ extension CommandTests {
             var shop = try Shop()
             let library = try Workshop.library("explicit.c", ["-DANSWER=3", "-DBACKGROUND", "-pthread"])
             let result = try hotpatch("apply", library, "--pid", shop.id)
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(result.errors.contains("hotpatch_on_apply of \(library) returned 3"), "\(result)")
             #expect(result.errors.contains("stays loaded in process \(shop.id)"), "\(result)")
             #expect(try shop.victim.maps().contains(library), "the library is unloaded")
             try shop.expect(noted: "applied")
-            #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
+            try expect(expectDone("list", "--pid", shop.id).output, equals: "process \(shop.id) has no patches\n")
             usleep(20_000)
             try shop.expect(noted: "applied")
             // And is in nobody's way.
             try expectDone("apply", try Workshop.library("explicit.c", ["-DANSWER=0"]), "--pid", shop.id)
             try shop.expect(price: 140, rebate: 70, countdown: 413, noted: "applied")
-            #expect(shop.victim.finish() == 0)
+            expect(shop.victim.finish(), equals: 0)
         }
 
         /// Part of a library is not left out in silence: what cannot be replaced is named, and nothing is.
@@ -88,7 +89,7 @@ extension CommandTests {
             var shop = try Shop()
             let library = try Workshop.library("vdso.c", ["-fno-builtin"])
             let result = try hotpatch("apply", library, "--pid", shop.id)
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(result.errors.contains("'time' in "), "\(result)")
             try shop.expect()
             #expect(try !shop.victim.maps().contains(library))
@@ -99,7 +100,7 @@ extension CommandTests {
             var shop = try Shop()
             let slow = try Workshop.library("slow.c")
             let result = try hotpatch("apply", slow, "--pid", shop.id, "--timeout", "3")
-            #expect(result.status == 4, "\(result)")
+            expect(result.status, equals: 4, "\(result)")
             #expect(result.errors.contains("has not answered"), "\(result)")
             try shop.expect()
             usleep(2_500_000)
@@ -109,17 +110,17 @@ extension CommandTests {
 
         @Test func fromSwift() throws {
             let victim = try Victim(try Workshop.build("store.swift", ["-module-name", "store"]))
-            #expect(try victim.ask() == "price 70 order tea #1")
+            try expect(victim.ask(), equals: "price 70 order tea #1")
             let name = "store.Shop.price(of: Swift.Int, twice: Swift.Bool) -> Swift.Int"
             let symbols = try expectDone("symbols", "--pid", victim.id, name, "--json").json["functions"]
-            #expect(symbols[0]["symbol"] == .string("$s5store4ShopV5price2of5twiceS2i_SbtF"), "\(symbols)")
+            expect(symbols[0]["symbol"], equals: .string("$s5store4ShopV5price2of5twiceS2i_SbtF"), "\(symbols)")
             let library = try Workshop.library("store_patch.swift", ["-module-name", "store_patch"])
             let applied = try expectDone("apply", library, "--pid", victim.id)
             #expect(applied.output.contains("  \(name) at 0x"), "\(applied)")
-            #expect(try victim.ask() == "price 7001 order tea #2")
+            try expect(victim.ask(), equals: "price 7001 order tea #2")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "price 70 order tea #3")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "price 70 order tea #3")
+            expect(victim.finish(), equals: 0)
         }
 
         private let later = ["-module-name", "later", "-parse-as-library"]
@@ -128,7 +129,7 @@ extension CommandTests {
         @Test(arguments: [("-O", "-Onone"), ("-Onone", "-O")])
         func asyncFromSwift(optimisation: String, ofPatch: String) throws {
             let victim = try Victim(try Workshop.build("later.swift", later + [optimisation]))
-            #expect(try victim.ask() == "sum 4950")
+            try expect(victim.ask(), equals: "sum 4950")
             let blocking = try Workshop.library("later.swift", later + [ofPatch, "-DBLOCKING"])
             try expectRefused(
                 ["apply", blocking, "--pid", victim.id], "cannot replace later.work(Swift.Int) async -> Swift.Int",
@@ -136,23 +137,23 @@ extension CommandTests {
             let small = try Workshop.library("later.swift", later + ["-O", "-DSMALL"])
             let plain = try expectDone("apply", small, "--pid", victim.id)
             #expect(!plain.output.contains("thunk"), "\(plain)")
-            #expect(try victim.ask() == "sum 1000")
+            try expect(victim.ask(), equals: "sum 1000")
             let patch = try Workshop.library("later.swift", later + [ofPatch, "-DPATCH"])
             let large = try Workshop.library("later.swift", later + [ofPatch, "-DLARGE"])
             let planned = try expectDone("apply", patch, "--pid", victim.id, "--dry-run")
             #expect(planned.output.contains("\nasync thunk 0x"), "\(planned)")
             #expect(planned.output.contains(" bytes, allocates a context of "), "\(planned)")
             try expectDone("apply", patch, "--pid", victim.id)
-            #expect(try victim.ask() == "sum 49500")
+            try expect(victim.ask(), equals: "sum 49500")
             try expectDone("apply", large, "--pid", victim.id)
-            #expect(try victim.ask() == "sum 495000")
+            try expect(victim.ask(), equals: "sum 495000")
             let list = try expectDone("list", "--pid", victim.id)
-            #expect(list.output.split(separator: "\n").filter { $0.contains(" through 0x") }.count == 2, "\(list)")
+            expect(list.output.split(separator: "\n").filter { $0.contains(" through 0x") }.count, equals: 2, "\(list)")
             try expectDone("revert", "3", "--pid", victim.id)
-            #expect(try victim.ask() == "sum 49500")
+            try expect(victim.ask(), equals: "sum 49500")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "sum 4950")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "sum 4950")
+            expect(victim.finish(), equals: 0)
         }
 
         /// Tasks suspended in a replacement finish in it, and return through its thunk, whatever was patched and reverted meanwhile.
@@ -161,20 +162,20 @@ extension CommandTests {
             let patches = try ["-DPATCH", "-DLARGE"].map {
                 try Workshop.library("later.swift", later + ["-Onone", $0])
             }
-            #expect(try victim.ask("begin") == "begun")
+            try expect(victim.ask("begin"), equals: "begun")
             for _ in 0..<2 {
                 for patch in patches { try expectDone("apply", patch, "--pid", victim.id) }
                 try expectDone("revert", "--all", "--pid", victim.id)
             }
-            #expect(try victim.ask("end", seconds: 60) == "wrong 0")
-            #expect(try victim.ask() == "sum 4950")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("end", seconds: 60), equals: "wrong 0")
+            try expect(victim.ask(), equals: "sum 4950")
+            expect(victim.finish(), equals: 0)
         }
 
         /// A library that is bound to the runtime in the program knows its tasks; one with a runtime of its own does not.
         @Test func asyncWithTheRuntimeInTheProgram() throws {
             let victim = try Victim(try Workshop.build("later.swift", later + ["-O", "-static-stdlib"]))
-            #expect(try victim.ask() == "sum 4950")
+            try expect(victim.ask(), equals: "sum 4950")
             for patch in ["-DPATCH", "-DSMALL"] {
                 try expectRefused(
                     ["apply", try Workshop.library("later.swift", later + ["-O", patch]), "--pid", victim.id],
@@ -184,12 +185,12 @@ extension CommandTests {
             let object = try Workshop.build("later.swift", later + ["-O", "-DPATCH", "-emit-object"])
             let bare = object + ".so"
             let linked = try run(["gcc", "-shared", "-o", bare, object])
-            #expect(linked.status == 0, "\(linked)")
+            expect(linked.status, equals: 0, "\(linked)")
             try expectDone("apply", bare, "--pid", victim.id)
-            #expect(try victim.ask() == "sum 49500")
+            try expect(victim.ask(), equals: "sum 49500")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "sum 4950")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "sum 4950")
+            expect(victim.finish(), equals: 0)
         }
 
         /// What allocates a larger context, or what callers allocate, cannot be known where the symbols are gone.
@@ -209,12 +210,12 @@ extension CommandTests {
                     try Workshop.build(
                         "later.swift",
                         later + options + ["-O", "-Xlinker", "-s", "-Xlinker", "--dynamic-list=\(list)"]))
-                #expect(try victim.ask() == "sum 4950")
+                try expect(victim.ask(), equals: "sum 4950")
                 try expectRefused(
                     ["apply", patch, "--pid", victim.id], "cannot replace later.work(Swift.Int) async -> Swift.Int",
                     reason, maps: victim.maps)
-                #expect(try victim.ask() == "sum 4950")
-                #expect(victim.finish() == 0)
+                try expect(victim.ask(), equals: "sum 4950")
+                expect(victim.finish(), equals: 0)
             }
         }
 
@@ -223,20 +224,20 @@ extension CommandTests {
         /// A library built as the program's module declares its variables anew: only the function is meant.
         @Test func onlyWhatSwiftSourcesSay() throws {
             let victim = try Victim(try Workshop.build("kinds.swift", kinds))
-            #expect(try victim.ask() == "fee 6 rate 6 total 15")
+            try expect(victim.ask(), equals: "fee 6 rate 6 total 15")
             let library = try Workshop.library("kinds.swift", kinds + ["-DFEE"])
             let applied = try expectDone("apply", library, "--pid", victim.id)
             #expect(applied.output.hasPrefix("patch 1 applied to process \(victim.id): 1 function, "), "\(applied)")
             #expect(applied.output.contains("note: left out: 1 function that the compiler made"), "\(applied)")
-            #expect(try victim.ask() == "fee 900 rate 7 total 15")
+            try expect(victim.ask(), equals: "fee 900 rate 7 total 15")
             let report = try expectDone("apply", library, "--pid", victim.id, "--dry-run", "--json").json
-            #expect(report["left_out"].count == 1, "\(report)")
-            #expect(report["left_out"][0] == .string("$s5kinds4rateSivau"), "\(report)")
+            expect(report["left_out"].count, equals: 1, "\(report)")
+            expect(report["left_out"][0], equals: .string("$s5kinds4rateSivau"), "\(report)")
             // Whoever says it has it.
             let named = try expectDone(
                 "apply", library, "--pid", victim.id, "--only", "$s5kinds4rateSivau", "--dry-run")
             #expect(named.output.contains("would replace 1 function"), "\(named)")
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
 
         /// Objects made by a copy of a class are not of the program's class.
@@ -254,10 +255,10 @@ extension CommandTests {
             }
             let applied = try expectDone("apply", library, "--pid", victim.id, "--only", "kinds.Cart.total() -> *")
             #expect(applied.output.contains("note: \(library) has types of its own"), "\(applied)")
-            for turn in 6..<10 { #expect(try victim.ask() == "fee \(turn) rate \(turn) total 2000") }
+            for turn in 6..<10 { try expect(victim.ask(), equals: "fee \(turn) rate \(turn) total 2000") }
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask() == "fee 10 rate 10 total 15")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "fee 10 rate 10 total 15")
+            expect(victim.finish(), equals: 0)
         }
 
         @Test func weakFunctionsOnlyWhenNamed() throws {

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -22,12 +23,12 @@ extension CommandTests {
             let result = try hotpatch(arguments)
             #expect(result.status == 64 && result.output == "", "\(result)")
             let lines = result.errors.split(separator: "\n").map(String.init)
-            #expect(lines.first == line)
+            expect(lines.first, equals: line)
             #expect(
                 lines.contains { $0.hasPrefix("Usage: swift-hotpatch") } && !result.errors.contains("Error:"),
                 "\(result)")
             let json = try hotpatch(arguments + ["--json"])
-            #expect(json.status == 64, "\(json)")
+            expect(json.status, equals: 64, "\(json)")
             #expect(
                 json.json["schema"] == .number(1) && json.json["exit_code"] == .number(64)
                     && json.json["error"] == .string(String(line.dropFirst(7))),

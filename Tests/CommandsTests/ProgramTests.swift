@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -11,25 +12,25 @@ extension CommandTests {
                 "import sys\nprint('ready', flush=True)\n"
                 + "for line in sys.stdin: print(f'{line.strip()!r}', len(line), flush=True)"
             let victim = try Victim("/usr/bin/python3", "-c", program)
-            #expect(try victim.ask("a") == "'a' 2")
+            try expect(victim.ask("a"), equals: "'a' 2")
             let applied = try expectDone("apply", try Workshop.library("python.c"), "--pid", victim.id)
             #expect(applied.output.contains("  PyObject_Repr at 0x"), "\(applied)")
-            #expect(try victim.ask("a") == "patched('a') 2")
+            try expect(victim.ask("a"), equals: "patched('a') 2")
             try expectDone("revert", "1", "--pid", victim.id)
-            #expect(try victim.ask("a") == "'a' 2")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("a"), equals: "'a' 2")
+            expect(victim.finish(), equals: 0)
         }
 
         @Test func bash() throws {
             let victim = try Victim(
                 "/usr/bin/bash", "-c", "echo ready; while read -r line; do echo \"$line ${#line}\"; done; exit 0")
-            #expect(try victim.ask("abc") == "abc 3")
+            try expect(victim.ask("abc"), equals: "abc 3")
             try expectDone("apply", try Workshop.library("bash.c"), "--pid", victim.id)
-            #expect(try victim.ask("abc") == "patched: abc 3")
-            #expect(try victim.ask("abcd") == "patched: abcd 4")
+            try expect(victim.ask("abc"), equals: "patched: abc 3")
+            try expect(victim.ask("abcd"), equals: "patched: abcd 4")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask("abc") == "abc 3")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("abc"), equals: "abc 3")
+            expect(victim.finish(), equals: 0)
         }
 
         // MARK: Patched from code and from outside
@@ -38,7 +39,7 @@ extension CommandTests {
         /// one has recorded is lost by the other.
         @Test func bothPatchAllTheTime() throws {
             let victim = try fromCode()
-            #expect(try victim.ask("storm") == "storming")
+            try expect(victim.ask("storm"), equals: "storming")
             let library = try Workshop.library("price.c", ["-DPRICE=1000"])
             for _ in 0..<4 {
                 try expectDone("apply", library, "--pid", victim.id, "--map", "victim_depth=price")
@@ -47,39 +48,39 @@ extension CommandTests {
                 let applied = (0..<(patches.count ?? 0)).map { patches[$0] }.filter {
                     $0["state"] == .string("applied") && $0["library"] != .string("")
                 }
-                #expect(applied.count == 1, "\(list)")
+                expect(applied.count, equals: 1, "\(list)")
                 try expectDone("revert", "\(applied.first?["id"].number ?? 0)", "--pid", victim.id)
             }
-            #expect(try victim.ask("calm") == "wrong 0 rounds true ")
+            try expect(victim.ask("calm"), equals: "wrong 0 rounds true ")
             let list = try expectDone("list", "--pid", victim.id)
             #expect(!list.output.contains("  applied  "), "\(list)")
-            #expect(try victim.ask("ask") == "add(6, 7) = 13")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("ask"), equals: "add(6, 7) = 13")
+            expect(victim.finish(), equals: 0)
         }
 
         private func fromCode() throws -> Victim { try Victim(products + "/HotpatchFromCode") }
 
         @Test func revertsWhatCodePatched() throws {
             let victim = try fromCode()
-            #expect(try victim.ask("ask") == "add(6, 7) = 13")
-            #expect(try victim.ask("patch") == "patch 1")
-            #expect(try victim.ask("ask") == "add(6, 7) = -1")
+            try expect(victim.ask("ask"), equals: "add(6, 7) = 13")
+            try expect(victim.ask("patch"), equals: "patch 1")
+            try expect(victim.ask("ask"), equals: "add(6, 7) = -1")
             let list = try expectDone("list", "--pid", victim.id)
             #expect(list.output.contains("patch 1  applied  "), "\(list)")
             #expect(list.output.contains("  from code\n  victim_add at 0x"), "\(list)")
             #expect(list.output.contains("→ victim_subtract at 0x"), "\(list)")
             let json = try expectDone("list", "--pid", victim.id, "--json").json["patches"][0]
-            #expect(json["origin"] == .string("code"))
-            #expect(json["library"] == .string(""))
-            #expect(try victim.ask("in force") == "true")
+            expect(json["origin"], equals: .string("code"))
+            expect(json["library"], equals: .string(""))
+            try expect(victim.ask("in force"), equals: "true")
             try expectDone("revert", "--all", "--pid", victim.id)
-            #expect(try victim.ask("ask") == "add(6, 7) = 13")
-            #expect(try victim.ask("in force") == "false")
+            try expect(victim.ask("ask"), equals: "add(6, 7) = 13")
+            try expect(victim.ask("in force"), equals: "false")
             // And the process can go on patching.
-            #expect(try victim.ask("patch") == "patch 2")
-            #expect(try victim.ask("in force") == "false true")
-            #expect(try victim.ask("ask") == "add(6, 7) = -1")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("patch"), equals: "patch 2")
+            try expect(victim.ask("in force"), equals: "false true")
+            try expect(victim.ask("ask"), equals: "add(6, 7) = -1")
+            expect(victim.finish(), equals: 0)
         }
 
         private func addition() throws -> String { try Workshop.library("price.c", ["-DOTHER=1000"]) }
@@ -87,14 +88,14 @@ extension CommandTests {
         @Test func codeRevertsWhatWasAppliedFromOutside() throws {
             let victim = try fromCode()
             try expectDone("apply", addition(), "--pid", victim.id, "--map", "victim_add=other")
-            #expect(try victim.ask("ask") == "add(6, 7) = 1006")
-            #expect(try victim.ask("original") == "original 13")
-            #expect(try victim.ask("revert all") == "reverted")
-            #expect(try victim.ask("ask") == "add(6, 7) = 13")
-            #expect(
-                try expectDone("list", "--all", "--pid", victim.id, "--json").json["patches"][0]["state"]
-                    == .string("reverted"))
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("ask"), equals: "add(6, 7) = 1006")
+            try expect(victim.ask("original"), equals: "original 13")
+            try expect(victim.ask("revert all"), equals: "reverted")
+            try expect(victim.ask("ask"), equals: "add(6, 7) = 13")
+            try expect(
+                expectDone("list", "--all", "--pid", victim.id, "--json").json["patches"][0]["state"],
+                equals: .string("reverted"))
+            expect(victim.finish(), equals: 0)
         }
 
         @Test(arguments: [true, false])
@@ -103,25 +104,25 @@ extension CommandTests {
             for outside in [outsideFirst, !outsideFirst] {
                 if outside {
                     try expectDone("apply", addition(), "--pid", victim.id, "--map", "victim_add=other")
-                    #expect(try victim.ask("ask") == "add(6, 7) = 1006")
+                    try expect(victim.ask("ask"), equals: "add(6, 7) = 1006")
                 } else {
-                    #expect(try victim.ask("patch") == "patch 1")
-                    #expect(try victim.ask("ask") == "add(6, 7) = -1")
+                    try expect(victim.ask("patch"), equals: "patch 1")
+                    try expect(victim.ask("ask"), equals: "add(6, 7) = -1")
                 }
-                #expect(try victim.ask("original") == "original 13")
+                try expect(victim.ask("original"), equals: "original 13")
             }
             let patches = try expectDone("list", "--pid", victim.id, "--json").json["patches"]
-            #expect(patches.count == 2)
-            #expect(patches[1]["functions"][0]["status"] == .string("in force"))
-            #expect(patches[0]["functions"][0]["status"].string?.hasPrefix("below ") == true)
+            expect(patches.count, equals: 2)
+            expect(patches[1]["functions"][0]["status"], equals: .string("in force"))
+            expect(patches[0]["functions"][0]["status"].string?.hasPrefix("below "), equals: true)
             // The older one goes: the newer one stays in force.
             try expectDone("revert", "1", "--pid", victim.id)
-            #expect(try victim.ask("ask") == (outsideFirst ? "add(6, 7) = -1" : "add(6, 7) = 1006"))
-            #expect(try victim.ask("in force") == (outsideFirst ? "true" : "false"))
+            try expect(victim.ask("ask"), equals: (outsideFirst ? "add(6, 7) = -1" : "add(6, 7) = 1006"))
+            try expect(victim.ask("in force"), equals: (outsideFirst ? "true" : "false"))
             try expectDone("revert", "2", "--pid", victim.id)
-            #expect(try victim.ask("ask") == "add(6, 7) = 13")
-            #expect(try victim.ask("in force") == "false")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("ask"), equals: "add(6, 7) = 13")
+            try expect(victim.ask("in force"), equals: "false")
+            expect(victim.finish(), equals: 0)
         }
 
         // MARK: Symbols
@@ -133,7 +134,7 @@ extension CommandTests {
             let json = try expectDone("symbols", "--pid", shop.id, "price", "--json").json["functions"]
             let row = try #require((0..<(json.count ?? 0)).map { json[$0] }.first { $0["symbol"] == .string("price") })
             #expect((row["size"].number ?? 0) > 0)
-            #expect(row["address"].string.map { text.contains($0) } == true)
+            expect(row["address"].string.map { text.contains($0) }, equals: true)
             let libc = try expectDone("symbols", "--pid", shop.id, "getpid", "--in", "libc.so.6").output
             #expect(libc.contains("  getpid@GLIBC_"), "\(libc)")
             try expectRefused(
@@ -155,7 +156,7 @@ extension CommandTests {
             let victim = try Victim(program)
             for subject in [["--pid", victim.id], [program]] {
                 let written = names(try hotpatch(["symbols"] + subject + ["--json"]))
-                #expect(written == written.sorted())
+                expect(written, equals: written.sorted())
                 let price = "store.Shop.price(of: Swift.Int, twice: Swift.Bool) -> Swift.Int"
                 #expect(written.contains(price), "\(written)")
                 #expect(written.allSatisfy { $0.hasPrefix("store.") || $0 == "main" }, "\(written)")
@@ -169,7 +170,7 @@ extension CommandTests {
                 #expect(lines.count == written.count && lines.allSatisfy { $0.hasPrefix("0x") })
             }
             let row = try expectDone("symbols", "--pid", victim.id, "price", "--json").json["functions"][0]
-            #expect(row["image"] == .string(program))
+            expect(row["image"], equals: .string(program))
         }
 
         /// No function is no failure, and it is said.
@@ -185,7 +186,7 @@ extension CommandTests {
                     result.errors.hasPrefix("note: no function") && result.errors.contains(text), "\(result)",
                     sourceLocation: sourceLocation)
                 let json = try hotpatch(["symbols"] + arguments + ["--json"])
-                #expect(json.json["functions"] == .array([]), sourceLocation: sourceLocation)
+                expect(json.json["functions"], equals: .array([]), sourceLocation: sourceLocation)
                 let note = json.json["notes"][0].string ?? ""
                 #expect(
                     result.errors == "note: \(note)\n" && json.errors == result.errors, sourceLocation: sourceLocation)
@@ -204,7 +205,7 @@ extension CommandTests {
             let shop = try Shop()
             let before = try expectDone("symbols", "--pid", shop.id, "price").output
             try expectDone("apply", try Workshop.library("price.c", ["-DPRICE=1000"]), "--pid", shop.id)
-            #expect(try expectDone("symbols", "--pid", shop.id, "price").output == before)
+            try expect(expectDone("symbols", "--pid", shop.id, "price").output, equals: before)
         }
 
         @Test func symbolsOfAFile() throws {
@@ -213,10 +214,10 @@ extension CommandTests {
             #expect(text.contains("  price(int)  [_Z5pricei]\n"), "\(text)")
             #expect(text.contains("int twice<int>(int)  [_Z5twiceIiET_S0_]"), "\(text)")
             let json = try expectDone("symbols", library, "*twice*", "--json").json["functions"]
-            #expect(json.count == 1)
-            #expect(json[0]["symbol"] == .string("_Z5twiceIiET_S0_"))
-            #expect(json[0]["name"] == .string("int twice<int>(int)"))
-            #expect(json[0]["image"] == .string(library))
+            expect(json.count, equals: 1)
+            expect(json[0]["symbol"], equals: .string("_Z5twiceIiET_S0_"))
+            expect(json[0]["name"], equals: .string("int twice<int>(int)"))
+            expect(json[0]["image"], equals: .string(library))
             try expectRefused(["symbols", try Workshop.directory + "/nowhere"], "No such file", maps: nil)
             try expectRefused(["symbols", "/etc/passwd"], "/etc/passwd", "ELF header", maps: nil)
         }

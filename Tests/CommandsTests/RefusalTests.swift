@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -48,8 +49,8 @@ extension CommandTests {
             try expectRefused(
                 ["apply", price(), "--pid", shop.id], "stopped by job control", "kill -CONT", maps: shop.victim.maps)
             // Looking is allowed.
-            #expect(try expectDone("list", "--pid", shop.id).output == "process \(shop.id) has no patches\n")
-            #expect(try shop.victim.state() == "T", "it is still stopped")
+            try expect(expectDone("list", "--pid", shop.id).output, equals: "process \(shop.id) has no patches\n")
+            try expect(shop.victim.state(), equals: "T", "it is still stopped")
             kill(shop.victim.pid, SIGCONT)
             try shop.expect()
         }
@@ -60,7 +61,7 @@ extension CommandTests {
             try expectRefused(
                 ["apply", price(), "--pid", shop.id], "is being traced by tracer", "(pid \(tracer.id))",
                 maps: shop.victim.maps)
-            #expect(tracer.finish() == 0)
+            expect(tracer.finish(), equals: 0)
             try shop.expect()
             try expectDone("apply", price(), "--pid", shop.id)
             try shop.expect(price: 1007)
@@ -75,11 +76,11 @@ extension CommandTests {
             clock_gettime(CLOCK_MONOTONIC, &before)
             let result = try hotpatch("apply", price(), "--pid", victim.id, "--timeout", "1")
             clock_gettime(CLOCK_MONOTONIC, &after)
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(result.errors.contains("did not stop in time") && result.errors.contains("vfork"), "\(result)")
             #expect(after.tv_sec - before.tv_sec < 30)
-            #expect(try victim.ask() == "price 70")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask(), equals: "price 70")
+            expect(victim.finish(), equals: 0)
         }
 
         @Test func notPermitted() throws {
@@ -88,13 +89,13 @@ extension CommandTests {
             let user: Int? = getuid() == 0 ? 65534 : nil
             let pid = getuid() == 0 ? shop.id : "1"
             let result = try hotpatch(["apply", price(), "--pid", pid], asUser: user)
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(
                 result.errors.contains("may not be traced") && result.errors.contains("CAP_SYS_PTRACE"), "\(result)")
             #expect(result.errors.contains("user 0"), "\(result)")
             for command in [["list", "--pid", pid], ["revert", "--all", "--pid", pid], ["symbols", "--pid", pid]] {
                 let result = try hotpatch(command, asUser: user)
-                #expect(result.status == 2, "\(command): \(result)")
+                expect(result.status, equals: 2, "\(command): \(result)")
                 #expect(
                     result.errors.contains("ermission denied") || result.errors.contains("may not"),
                     "\(command): \(result)")
@@ -109,7 +110,7 @@ extension CommandTests {
                 ["apply", price(), "--pid", shop.id], "seccomp mode 2", "--allow-seccomp", maps: shop.victim.maps)
             try expectDone("apply", price(), "--pid", shop.id, "--allow-seccomp")
             try shop.expect(price: 1007)
-            #expect(try hotpatch("revert", "--all", "--pid", shop.id).status == 2)
+            try expect(hotpatch("revert", "--all", "--pid", shop.id).status, equals: 2)
             try expectDone("revert", "--all", "--pid", shop.id, "--allow-seccomp")
             try shop.expect()
         }
@@ -136,7 +137,7 @@ extension CommandTests {
                     "tiny32.c",
                     ["-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector"]))
             try expectRefused(["apply", price(), "--pid", victim.id], "32-bit", maps: victim.maps)
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
 
         @Test func itself() throws {
@@ -154,12 +155,12 @@ extension CommandTests {
             try expectRefused(
                 ["apply", library, "--pid", busy.id, "--timeout", "2"], "perhaps in the process's own allocator",
                 maps: nil)
-            #expect(try busy.ask() == "price 70")
+            try expect(busy.ask(), equals: "price 70")
             // A thread that merely waits is borrowed.
             let waiting = try Victim(program, "waits")
             try expectDone("apply", library, "--pid", waiting.id)
-            #expect(try waiting.ask() == "price 1007")
-            #expect(waiting.finish() == 0)
+            try expect(waiting.ask(), equals: "price 1007")
+            expect(waiting.finish(), equals: 0)
         }
 
         // MARK: Libraries
@@ -211,7 +212,7 @@ extension CommandTests {
             var shop = try Shop()
             let library = try Workshop.library("price.c", ["-DPRICE=1000", "-DTLS", "-ftls-model=initial-exec"])
             let result = try hotpatch("apply", library, "--pid", shop.id)
-            #expect(result.status == 2, "\(result)")
+            expect(result.status, equals: 2, "\(result)")
             #expect(result.errors.contains("Its loader says: cannot allocate memory in static TLS block"), "\(result)")
             #expect(try !shop.victim.maps().contains(library))
             try shop.expect()

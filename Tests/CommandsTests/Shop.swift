@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -37,8 +38,8 @@ func expectRefused(
 ) throws -> RunResult {
     let before = try maps?()
     let result = try hotpatch(arguments, asUser: user)
-    #expect(result.status == 2, "\(result)", sourceLocation: sourceLocation)
-    #expect(result.output == "", sourceLocation: sourceLocation)
+    expect(result.status, equals: 2, "\(result)", sourceLocation: sourceLocation)
+    expect(result.output, equals: "", sourceLocation: sourceLocation)
     #expect(result.errors.hasPrefix("error: "), "\(result)", sourceLocation: sourceLocation)
     let lines = result.errors.split(separator: "\n", omittingEmptySubsequences: false)
     #expect(
@@ -48,14 +49,14 @@ func expectRefused(
         #expect(result.errors.contains(reason), "\(result)", sourceLocation: sourceLocation)
     }
     let json = try hotpatch(arguments + ["--json"], asUser: user)
-    #expect(json.status == 2, sourceLocation: sourceLocation)
+    expect(json.status, equals: 2, sourceLocation: sourceLocation)
     #expect(
         json.json["schema"] == .number(1) && json.json["exit_code"] == .number(2), "\(json)",
         sourceLocation: sourceLocation)
     for reason in reasons {
-        #expect(json.json["error"].string?.contains(reason) == true, "\(json)", sourceLocation: sourceLocation)
+        expect(json.json["error"].string?.contains(reason), equals: true, "\(json)", sourceLocation: sourceLocation)
     }
-    #expect(try maps?() == before, "nothing is mapped", sourceLocation: sourceLocation)
+    try expect(maps?(), equals: before, "nothing is mapped", sourceLocation: sourceLocation)
     return result
 }
 
@@ -65,10 +66,10 @@ func expectDone(
     _ arguments: String..., sourceLocation: SourceLocation = #_sourceLocation
 ) throws -> RunResult {
     let result = try hotpatch(arguments)
-    #expect(result.status == 0, "\(arguments): \(result)", sourceLocation: sourceLocation)
-    #expect(result.errors == "", sourceLocation: sourceLocation)
+    expect(result.status, equals: 0, "\(arguments): \(result)", sourceLocation: sourceLocation)
+    expect(result.errors, equals: "", sourceLocation: sourceLocation)
     if arguments.contains("--json") {
-        #expect(result.json["schema"] == .number(1), "\(result)", sourceLocation: sourceLocation)
+        expect(result.json["schema"], equals: .number(1), "\(result)", sourceLocation: sourceLocation)
     }
     return result
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -34,39 +35,39 @@ extension CommandTests {
             let folder = try Self.kiosk.get().path
             let watched = try Watched(folder, command: ["swift", "run", "Kiosk"])
             let ready = try watched.event("ready", seconds: 300)
-            #expect(try watched.ask("hello") == "hello")
-            #expect(try watched.ask("count") == "count 1")
+            try expect(watched.ask("hello"), equals: "hello")
+            try expect(watched.ask("count"), equals: "count 1")
             // The body of a stored closure.
             try watched.save("Sources/Kiosk/Routes.swift", ("{ \"hello\" }", "{ \"good day\" }"))
             let applied = try watched.event("applied")
-            #expect(applied["functions"].count == 1, "\(applied)")
-            #expect(applied["kept_old"].count == 0, "\(applied)")
-            #expect(try watched.ask("hello") == "good day")
-            #expect(try watched.ask("count") == "count 2")
+            expect(applied["functions"].count, equals: 1, "\(applied)")
+            expect(applied["kept_old"].count, equals: 0, "\(applied)")
+            try expect(watched.ask("hello"), equals: "good day")
+            try expect(watched.ask("count"), equals: "count 2")
             try watched.save("Sources/Kiosk/Routes.swift", ("{ \"good day\" }", "{ \"\\(counter.next())\" }"))
             let kept = try watched.event("applied", "unchanged")
             let said =
                 "closure #1 in makeRoutes now captures counter: kept as it was where it is stored, until makeRoutes runs again"
-            #expect(kept["kept_old"] == .array([.string(said)]), "\(kept)")
+            expect(kept["kept_old"], equals: .array([.string(said)]), "\(kept)")
             // Taken back.
             try watched.save("Sources/Kiosk/Routes.swift", ("{ \"\\(counter.next())\" }", "{ \"hello\" }"))
             _ = try watched.event("restored")
-            #expect(try watched.ask("hello") == "hello")
+            try expect(watched.ask("hello"), equals: "hello")
             // What does not compile changes nothing; what is saved next is compiled with it.
             try watched.save("Sources/Kiosk/Routes.swift", ("{ \"hello\" }", "{ 5 }"))
             let failed = try watched.event("compile-failed")
             guard case .string(let output) = failed["output"] else { throw TestFailure("no output: \(failed)") }
             #expect(output.contains("Routes.swift:11:") && output.contains("error:"), "\(output)")
-            #expect(try watched.ask("hello") == "hello")
+            try expect(watched.ask("hello"), equals: "hello")
             try watched.save("Sources/Kiosk/Routes.swift", ("{ 5 }", "{ \"ciao\" }"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("hello") == "ciao")
+            try expect(watched.ask("hello"), equals: "ciao")
             // C, and a constant that another module reads.
             try watched.save("Sources/CKiosk/kiosk.c", ("* 10", "* 20"))
             _ = try watched.event("applied")
             try watched.save("Sources/KioskCore/Counter.swift", ("pageSize = 20", "pageSize = 50"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("price") == "price 40, 50 a page")
+            try expect(watched.ask("price"), equals: "price 40, 50 a page")
             // A file that is new, with what one module adds and another one uses.
             try watched.write(
                 "public func shout(_ text: String) -> String { text.uppercased() }\n",
@@ -74,7 +75,7 @@ extension CommandTests {
             _ = try watched.event("applied", "unchanged")
             try watched.save("Sources/Kiosk/Routes.swift", ("{ \"ciao\" }", "{ shout(\"ciao\") }"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("hello") == "CIAO")
+            try expect(watched.ask("hello"), equals: "CIAO")
             // The same of C.
             try watched.write("int kiosk_factor(void) { return 30; }\n", to: "Sources/CKiosk/factor.c")
             _ = try watched.event("applied", "unchanged")
@@ -82,14 +83,14 @@ extension CommandTests {
                 "Sources/CKiosk/kiosk.c", ("static int rounded", "int kiosk_factor(void);\nstatic int rounded"),
                 ("amount * 20", "amount * kiosk_factor()"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("price") == "price 60, 50 a page")
+            try expect(watched.ask("price"), equals: "price 60, 50 a page")
             // A file goes with its last use, and comes back.
             let prices = String(
                 decoding: try Workshop.bytes(of: "\(folder)/Sources/KioskCore/Prices.swift"), as: UTF8.self)
-            #expect(unlink("\(folder)/Sources/KioskCore/Prices.swift") == 0)
+            expect(unlink("\(folder)/Sources/KioskCore/Prices.swift"), equals: 0)
             try watched.save("Sources/Kiosk/Routes.swift", ("price \\(price(of: 2))", "price none"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("price") == "price none, 50 a page")
+            try expect(watched.ask("price"), equals: "price none, 50 a page")
             try watched.write(prices, to: "Sources/KioskCore/Prices.swift")
             try watched.save("Sources/Kiosk/Routes.swift", ("price none", "price \\(price(of: 2))"))
             try watched.wait(for: "price 60, 50 a page", to: "price")
@@ -97,9 +98,9 @@ extension CommandTests {
             try watched.write("closed\n", to: "Sources/KioskCore/Resources/sign.txt")
             _ = try watched.event("copied")
             let built = "\(folder)/.build/debug/Kiosk_KioskCore.resources/sign.txt"
-            #expect(try Workshop.bytes(of: built) == Array("closed\n".utf8))
-            #expect(try watched.ask("count") == "count 3")
-            #expect(unlink("\(folder)/Sources/KioskCore/Resources/sign.txt") == 0)
+            try expect(Workshop.bytes(of: built), equals: Array("closed\n".utf8))
+            try expect(watched.ask("count"), equals: "count 3")
+            expect(unlink("\(folder)/Sources/KioskCore/Resources/sign.txt"), equals: 0)
             _ = try watched.event("copied")
             #expect(access(built, F_OK) != 0)
             try watched.write("open\n", to: "Sources/KioskCore/Resources/sign.txt")
@@ -107,35 +108,35 @@ extension CommandTests {
             // A file that has gone before it compiled has never been.
             try watched.write("let mistaken: Int = \"\"\n", to: "Sources/Kiosk/Draft.swift")
             _ = try watched.event("compile-failed")
-            #expect(unlink("\(folder)/Sources/Kiosk/Draft.swift") == 0)
+            expect(unlink("\(folder)/Sources/Kiosk/Draft.swift"), equals: 0)
             // What cannot go into the process: named, built, and started again.
             try watched.save(
                 "Sources/KioskCore/Counter.swift",
                 ("private var count = 0\n", "private var count = 0\n    private var step = 2 { didSet {} }\n"),
                 ("count += 1", "count += step"))
             let restarting = try watched.event("restarting")
-            #expect(restarting["reason"] == .string("Counter: stored property 'step: Int' added"), "\(restarting)")
+            expect(restarting["reason"], equals: .string("Counter: stored property 'step: Int' added"), "\(restarting)")
             let restarted = try watched.event("restarted")
             #expect(restarted["pid"] != ready["pid"])
-            #expect(try watched.ask("count") == "count 2")
-            #expect(try watched.ask("hello") == "CIAO")
+            try expect(watched.ask("count"), equals: "count 2")
+            try expect(watched.ask("hello"), equals: "CIAO")
             // And edited on.
             try watched.save("Sources/Kiosk/Routes.swift", ("shout(\"ciao\")", "shout(\"servus\")"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("hello") == "SERVUS")
+            try expect(watched.ask("hello"), equals: "SERVUS")
             // A program that dies is said to have, and an edit starts it again.
             guard case .number(let pid) = restarted["pid"] else { throw TestFailure("no pid: \(restarted)") }
             kill(pid_t(pid), SIGKILL)
             let exited = try watched.event("exited")
-            #expect(exited["signal"] == .string("SIGKILL"), "\(exited)")
+            expect(exited["signal"], equals: .string("SIGKILL"), "\(exited)")
             try watched.save("Sources/Kiosk/Routes.swift", ("shout(\"servus\")", "\"again\""))
             let again = try watched.event("ready")
-            #expect(try watched.ask("hello") == "again")
-            #expect(try temporaryFolders(watched).count == 1)
+            try expect(watched.ask("hello"), equals: "again")
+            try expect(temporaryFolders(watched).count, equals: 1)
             guard case .number(let last) = again["pid"] else { throw TestFailure("no pid: \(again)") }
-            #expect(watched.finish() == -SIGTERM)
+            expect(watched.finish(), equals: -SIGTERM)
             #expect(kill(pid_t(last), 0) != 0)
-            #expect(try temporaryFolders(watched) == [])
+            try expect(temporaryFolders(watched), equals: [])
         }
 
         /// What happens while something else is under way: nothing that was saved is lost, and a program that has died is started.
@@ -159,8 +160,8 @@ extension CommandTests {
             #expect(try watched.ask("hello") == "hello")
             // A file of the folder that a link leads to.
             try watched.save("Sources/KioskCore/Counter.swift", ("pageSize = 20", "pageSize = 50"))
-            #expect(try watched.event("applied", "unchanged", "restarting")["event"] == .string("applied"))
-            #expect(try watched.ask("price") == "price 20, 50 a page")
+            try expect(watched.event("applied", "unchanged", "restarting")["event"], equals: .string("applied"))
+            try expect(watched.ask("price"), equals: "price 20, 50 a page")
             // It dies while it is built anew.
             try watched.save(
                 "Sources/KioskCore/Counter.swift",
@@ -170,8 +171,8 @@ extension CommandTests {
             guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
             kill(pid_t(pid), SIGKILL)
             _ = try watched.event("restarted")
-            #expect(try watched.ask("count") == "count 2")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("count"), equals: "count 2")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// A file or a folder gets another name: the program goes on, but for what is private in a file, which has its name in its own.
@@ -191,7 +192,7 @@ extension CommandTests {
                 "\(folder)/Sources/Kiosk/Routes.swift")
             let watched = try Watched(folder, command: ["swift", "run", "Kiosk"])
             _ = try watched.event("ready", seconds: 300)
-            #expect(try watched.ask("hello") == "open, sign, closed")
+            try expect(watched.ask("hello"), equals: "open, sign, closed")
             func move(_ old: String, _ new: String) {
                 rename("\(folder)/Sources/Kiosk/\(old)", "\(folder)/Sources/Kiosk/\(new)")
             }
@@ -200,25 +201,25 @@ extension CommandTests {
                 ("Boards/Open.swift", "Boards/Welcome.swift", "Boards/Welcome.swift", "open"),
                 ("Boards/Welcome.swift", "Boards/Open.swift", "Boards/Open.swift", "OPEN!"),
             ].enumerated() {
-                #expect(try watched.ask("count") == "count \(number + 1)")
+                try expect(watched.ask("count"), equals: "count \(number + 1)")
                 move(old, new)
                 let renamed = try watched.event("unchanged", "applied", "restarting", "refused", "compile-failed")
                 #expect(["unchanged", "applied"].contains(renamed["event"].string), "\(renamed)")
                 try watched.save("Sources/Kiosk/\(edited)", ("\"\(text)\"", "\"\(text.uppercased())!\""))
                 let applied = try watched.event("applied", "unchanged", "restarting", "refused", "compile-failed")
-                #expect(applied["event"] == .string("applied"), "\(applied)")
+                expect(applied["event"], equals: .string("applied"), "\(applied)")
             }
-            #expect(try watched.ask("hello") == "OPEN!!, sign, CLOSED!")
+            try expect(watched.ask("hello"), equals: "OPEN!!, sign, CLOSED!")
             move("Boards/Closed.swift", "Boards/Shut.swift")
             let restarting = try watched.event("restarting", "applied", "unchanged")
-            #expect(
-                restarting["reason"].string?.hasPrefix("Closed.swift is called Shut.swift now: what is private in it")
-                    == true,
+            expect(
+                restarting["reason"].string?.hasPrefix("Closed.swift is called Shut.swift now: what is private in it"),
+                equals: true,
                 "\(restarting)")
             _ = try watched.event("restarted")
-            #expect(try watched.ask("hello") == "OPEN!!, sign, CLOSED!")
-            #expect(try watched.ask("count") == "count 1")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("hello"), equals: "OPEN!!, sign, CLOSED!")
+            try expect(watched.ask("count"), equals: "count 1")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// What cannot go into the process is not left out of what is compiled next: that would reckon with it.
@@ -238,12 +239,12 @@ extension CommandTests {
                 let refused = try watched.event("refused", "applied")
                 #expect(refused["event"] == .string("refused") && refused["files"].count == 2, "\(refused)")
             }
-            #expect(try watched.ask("hello") == "hello")
+            try expect(watched.ask("hello"), equals: "hello")
             try watched.save("Sources/Kiosk/Routes.swift", ("var extra = 5; ", ""))
             try watched.save(main, ("\"what then?\"", "\"what now?\""))
             let applied = try watched.event("applied")
-            #expect(applied["files"].count == 2, "\(applied)")
-            #expect(watched.finish() == -SIGTERM)
+            expect(applied["files"].count, equals: 2, "\(applied)")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// C, with a compile_commands.json; and what cannot go into the process is left where the user wants that.
@@ -283,22 +284,22 @@ extension CommandTests {
             try runTool("sh", "-c", "cd \"$0\" && gcc -g -O0 -c kiosk.c -o kiosk.o && gcc kiosk.o -o kiosk", folder)
             let watched = try Watched(folder, ["--keep"], command: ["./kiosk"])
             _ = try watched.event("ready")
-            #expect(try watched.ask("count") == "1")
-            #expect(try watched.ask("fork") == "forked")
+            try expect(watched.ask("count"), equals: "1")
+            try expect(watched.ask("fork"), equals: "forked")
             try watched.save("kiosk.c", ("\"hello\"", "\"good day\""), ("return ++count", "return count += 10"))
             _ = try watched.event("applied")
             guard case .string(let notice) = try watched.event("notice")["message"] else {
                 throw TestFailure("no text")
             }
             #expect(notice.contains("forked by the program"), "\(notice)")
-            #expect(try watched.ask("hello") == "good day")
-            #expect(try watched.ask("count") == "11")
+            try expect(watched.ask("hello"), equals: "good day")
+            try expect(watched.ask("count"), equals: "11")
             try watched.save("kiosk.c", ("int amount;", "int amount, tax;"), ("good day", "good night"))
             let refused = try watched.event("refused")
             guard case .string(let reason) = refused["reason"] else { throw TestFailure("no reason: \(refused)") }
             #expect(reason.contains("price"), "\(reason)")
-            #expect(try watched.ask("hello") == "good day")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("hello"), equals: "good day")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// A program with a library, saved together; and what a restart does not mend, as each build has its time and other options.
@@ -352,19 +353,19 @@ extension CommandTests {
             try runTool("make", "-C", folder)
             let watched = try Watched(folder, command: ["./kiosk"])
             _ = try watched.event("ready")
-            #expect(try watched.ask("") == "hello open")
+            try expect(watched.ask(""), equals: "hello open")
             for (file, old, new) in [("kiosk.c", "\"hello\"", "\"bye\""), ("sign.c", "\"open\"", "\"closed\"")] {
                 try runTool("sed", "-i", "s/\(old)/\(new)/", "\(folder)/\(file)")
             }
             let applied = try watched.event("applied")
             #expect(applied["files"].count == 2 && applied["functions"].count == 2, "\(applied)")
-            #expect(try watched.ask("") == "bye closed")
+            try expect(watched.ask(""), equals: "bye closed")
             for (file, old, new) in [("kiosk.c", "\"bye\"", "\"hello\""), ("sign.c", "\"closed\"", "\"open\"")] {
                 try runTool("sed", "-i", "s/\(old)/\(new)/", "\(folder)/\(file)")
             }
             _ = try watched.event("restored")
-            #expect(try watched.ask("") == "hello open")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask(""), equals: "hello open")
+            expect(watched.finish(), equals: -SIGTERM)
             // Where one of them cannot have its part, the other does not keep its own.
             let kept = try Watched(folder, ["--keep"], command: ["./kiosk"])
             _ = try kept.event("ready")
@@ -373,11 +374,11 @@ extension CommandTests {
             }
             guard case .string(let reason) = try kept.event("refused")["reason"] else { throw TestFailure("no reason") }
             #expect(reason.contains("asked") && !reason.contains("taken back"), "\(reason)")
-            #expect(try kept.ask("") == "hello open")
+            try expect(kept.ask(""), equals: "hello open")
             try runTool("sed", "-i", "s/long asked/int asked/", "\(folder)/kiosk.c")
             _ = try kept.event("applied")
-            #expect(try kept.ask("") == "hello closed")
-            #expect(kept.finish() == -SIGTERM)
+            try expect(kept.ask(""), equals: "hello closed")
+            expect(kept.finish(), equals: -SIGTERM)
             try runTool("sed", "-i", "s/closed/open/", "\(folder)/sign.c")
             // Built with another layout than the commands say, and written in the future: it is not started again and again.
             try make(
@@ -389,7 +390,7 @@ extension CommandTests {
             _ = try again.event("restarting")
             _ = try again.event("restarted")
             _ = try again.event("refused")
-            #expect(again.finish() == -SIGTERM)
+            expect(again.finish(), equals: -SIGTERM)
         }
 
         /// Who ends both while the old program takes its time to end does not get a new one.
@@ -432,14 +433,14 @@ extension CommandTests {
             let notice = try watched.event("notice")["message"].string ?? ""
             #expect(notice.contains("has not ended yet"), "\(notice)")
             kill(watched.conversation.pid, SIGINT)
-            #expect((try? watched.event("launched", seconds: 30)) == nil)
-            #expect(watched.conversation.finish(seconds: 20) == -SIGINT)
+            expect((try? watched.event("launched", seconds: 30)), equals: nil)
+            expect(watched.conversation.finish(seconds: 20), equals: -SIGINT)
             #expect(kill(pid_t(pid), 0) != 0)
         }
 
         @Test func saysWhatItCannotBeginWith() throws {
             let none = try hotpatch("watch")
-            #expect(none.status == 64)
+            expect(none.status, equals: 64)
             let missing = try hotpatch("watch", "--", "/nowhere/program")
             #expect(missing.status == 2 && missing.errors.contains("/nowhere/program"), "\(missing)")
         }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -76,8 +77,8 @@ extension CommandTests {
             // At once: the program's symbols are still being read.
             try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
             _ = try watched.event("applied")
-            #expect(try watched.ask("number") == "1")
-            #expect(try watched.ask("count") == "1")
+            try expect(watched.ask("number"), equals: "1")
+            try expect(watched.ask("count"), equals: "1")
             let change = #"sed "s/number(void) { return [0-9]*/number(void) { return $1/" kiosk.c"#
             let editors: [(name: String, save: String)] = [
                 ("in place", "\(change) > kiosk.tmp && cat kiosk.tmp > kiosk.c && rm kiosk.tmp"),
@@ -109,7 +110,7 @@ extension CommandTests {
                 try runTool("sh", "-c", "cd \"$0\" && \(save)", folder, "\(index + 2)")
                 let event = try watched.event("applied", "restored", "unchanged", "compile-failed", "refused", "copied")
                 #expect(event["event"] == .string("applied") && event["files"].count == 1, "\(name): \(event)")
-                #expect(try watched.ask("number") == "\(index + 2)", "\(name)")
+                try expect(watched.ask("number"), equals: "\(index + 2)", "\(name)")
             }
             // A file is empty for a moment.
             try runTool(
@@ -124,8 +125,8 @@ extension CommandTests {
                 try watched.save("kiosk.c", ("return 0;", "return \(index + 9);"))
                 try watched.wait(for: "\(index + 9)", to: "number")
             }
-            #expect(try watched.ask("count") == "2")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("count"), equals: "2")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// Files that are saved together are one transaction, and what is said of it begins a line.
@@ -137,7 +138,7 @@ extension CommandTests {
             // A machine that is busy may part them.
             var sizes: [Int] = []
             while sizes.last != 2, sizes.count < 5 {
-                #expect(try watched.ask("half") == "half")
+                try expect(watched.ask("half"), equals: "half")
                 let number = sizes.count + 1
                 try runTool(
                     "sh", "-c",
@@ -149,12 +150,12 @@ extension CommandTests {
                 sizes.append(try watched.event("applied")["files"].count ?? 0)
                 try watched.wait(for: "\(number) \(number)", to: "both")
             }
-            #expect(sizes.last == 2, "\(sizes)")
+            expect(sizes.last, equals: 2, "\(sizes)")
             let number = sizes.count
             // A warning is said, of the file that compiles; what the program begins with runs once.
             try watched.save("kiosk.c", ("char line[64];", "char line[65]; int unused;"))
             let main = try watched.event("applied")
-            #expect(main["not_reached"] == .array([.string("main: it runs, and is not called again")]), "\(main)")
+            expect(main["not_reached"], equals: .array([.string("main: it runs, and is not called again")]), "\(main)")
             let warnings = try watched.event("warnings")
             guard case .string(let output) = warnings["output"] else { throw TestFailure("no output: \(warnings)") }
             #expect(output.contains("kiosk.c:11:") && output.contains("unused"), "\(output)")
@@ -164,15 +165,15 @@ extension CommandTests {
             let failed = try watched.event("compile-failed")
             guard case .string(let printed) = failed["output"] else { throw TestFailure("no output: \(failed)") }
             #expect(printed.contains("nowhere") && failed["files"].count == 0, "\(failed)")
-            #expect(try watched.ask("both") == "\(number) \(number)")
+            try expect(watched.ask("both"), equals: "\(number) \(number)")
             try watched.save("sign.c", ("extern int nowhere(void); return nowhere();", "return 9;"))
             try watched.wait(for: "\(number) 9", to: "both")
-            #expect(try watched.ask("count") == "1")
+            try expect(watched.ask("count"), equals: "1")
             // Who kills the watcher does the program no harm.
             kill(watched.conversation.pid, SIGKILL)
             usleep(100_000)
-            #expect(try watched.ask("both") == "\(number) 9")
-            #expect(try watched.ask("count") == "2")
+            try expect(watched.ask("both"), equals: "\(number) 9")
+            try expect(watched.ask("count"), equals: "2")
         }
 
         /// Two watchers of one build, each with a program of its own; and events in a file of their own.
@@ -185,19 +186,20 @@ extension CommandTests {
                 try first.save("kiosk.c", ("number(void) { return \(number - 1);", "number(void) { return \(number);"))
                 for watched in [first, second] { try watched.wait(for: "\(number)", to: "number") }
             }
-            for watched in [first, second] { #expect(watched.finish() == -SIGTERM) }
+            for watched in [first, second] { expect(watched.finish(), equals: -SIGTERM) }
             let events = String(decoding: try Workshop.bytes(of: "\(folder)/events"), as: UTF8.self)
             let all = events.components(of: "\n").filter { !$0.isEmpty }.map { Parsed($0 + "\n") }
             // What is compiled is said before what comes of it.
             let saved = all.indices.filter { all[$0]["event"] == .string("saved") }
             for index in saved {
-                #expect(all[index]["files"] == .array([.string("\(folder)/kiosk.c")]), "\(events)")
+                expect(all[index]["files"], equals: .array([.string("\(folder)/kiosk.c")]), "\(events)")
             }
             for index in all.indices where all[index]["event"] == .string("applied") {
                 #expect(saved.contains(index - 1), "\(events)")
             }
             let names = all.map { $0["event"] }.filter { $0 != .string("saved") }
-            #expect(names == ["launched", "ready", "applied", "applied", "applied"].map { .string($0) }, "\(events)")
+            expect(
+                names, equals: ["launched", "ready", "applied", "applied", "applied"].map { .string($0) }, "\(events)")
         }
 
         /// A thread that cannot be held: nothing is changed, which is said, and the next save is applied with it.
@@ -205,22 +207,22 @@ extension CommandTests {
             let folder = try makeKiosk("watched-vfork")
             let watched = try Watched(folder, ["--timeout", "2"], command: ["./kiosk"])
             _ = try watched.event("ready")
-            #expect(try watched.ask("vfork") == "begins")
+            try expect(watched.ask("vfork"), equals: "begins")
             try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
             let refused = try watched.event("refused", "applied")
             guard case .string(let reason) = refused["reason"] else { throw TestFailure("no reason: \(refused)") }
             #expect(reason.contains("vfork"), "\(reason)")
             try runTool("touch", "\(folder)/go")
-            #expect(try watched.ask("both") == "0 0")
+            try expect(watched.ask("both"), equals: "0 0")
             // On a machine with much to do two seconds are soon over.
             for number in 1...10 {
                 try watched.save("sign.c", ("return \(number - 1);", "return \(number);"))
                 if try watched.event("applied", "refused")["event"] == .string("applied") {
-                    #expect(try watched.ask("both") == "1 \(number)")
+                    try expect(watched.ask("both"), equals: "1 \(number)")
                     break
                 }
             }
-            #expect(watched.finish() == -SIGTERM)
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// An optimised program cannot get anything: why is said, and it is started again. Where no build is known, that is said.
@@ -232,22 +234,22 @@ extension CommandTests {
             let watched = try Watched(folder, command: [products + "/kiosk"])
             guard case .string(let error) = try watched.event("error")["message"] else { throw TestFailure("no text") }
             #expect(error.contains("-c release"), "\(error)")
-            #expect(try watched.ask("count") == "1")
+            try expect(watched.ask("count"), equals: "1")
             try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
             // What can be done about it was said: not again with each save.
-            #expect(try watched.event("restarting", "error")["reason"] == .string(error.components(of: ". ")[0]))
+            try expect(watched.event("restarting", "error")["reason"], equals: .string(error.components(of: ". ")[0]))
             _ = try watched.event("restarted", "error")
-            #expect(try watched.ask("count") == "1")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("count"), equals: "1")
+            expect(watched.finish(), equals: -SIGTERM)
             try runTool("rm", "\(folder)/compile_commands.json")
             let unknown = try Watched(folder, command: ["sh", "-c", "./kiosk"])
-            #expect(try unknown.ask("count") == "1")
+            try expect(unknown.ask("count"), equals: "1")
             try unknown.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 2;"))
             guard case .string(let notice) = try unknown.event("notice")["message"] else {
                 throw TestFailure("no text")
             }
             #expect(notice.contains("no build of the program was found"), "\(notice)")
-            #expect(unknown.finish() == -SIGTERM)
+            expect(unknown.finish(), equals: -SIGTERM)
         }
 
         /// Temporary files that somebody cleans up: what was kept of the program is made anew, in `/tmp` where there is no other place.
@@ -264,15 +266,15 @@ extension CommandTests {
             try runTool("rm", "-rf", temporary)
             try watched.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 2;"))
             let restarting = try watched.event("restarting", "error")
-            #expect(restarting["reason"].string?.hasSuffix("is gone") == true, "\(restarting)")
+            expect(restarting["reason"].string?.hasSuffix("is gone"), equals: true, "\(restarting)")
             _ = try watched.event("restarted", "error")
-            #expect(try watched.ask("count") == "1")
-            #expect(try watched.ask("number") == "2")
+            try expect(watched.ask("count"), equals: "1")
+            try expect(watched.ask("number"), equals: "2")
             try watched.save("kiosk.c", ("number(void) { return 2;", "number(void) { return 3;"))
             _ = try watched.event("applied", "error")
-            #expect(try watched.ask("number") == "3")
-            #expect(try watched.ask("count") == "2")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("number"), equals: "3")
+            try expect(watched.ask("count"), equals: "2")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// A program that has ended is built before it is started again: its command starts what there is.
@@ -280,7 +282,7 @@ extension CommandTests {
             let folder = try makeKiosk("watched-ended")
             let watched = try Watched(folder, command: ["./kiosk"])
             let ready = try watched.event("ready")
-            #expect(try watched.ask("number") == "0")
+            try expect(watched.ask("number"), equals: "0")
             guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
             kill(pid_t(pid), SIGKILL)
             _ = try watched.event("exited")
@@ -288,18 +290,18 @@ extension CommandTests {
             let notice = try watched.event("notice", "launched")["message"].string ?? ""
             #expect(notice.hasPrefix("it had ended"), "\(notice)")
             let again = try watched.event("ready")
-            #expect(try watched.ask("number") == "1")
+            try expect(watched.ask("number"), equals: "1")
             guard case .number(let second) = again["pid"] else { throw TestFailure("no pid: \(again)") }
             kill(pid_t(second), SIGKILL)
             _ = try watched.event("exited")
             // What does not compile starts nothing.
             try watched.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 1 +;"))
             let failed = try watched.event("compile-failed", "launched")
-            #expect(failed["event"] == .string("compile-failed"), "\(failed)")
+            expect(failed["event"], equals: .string("compile-failed"), "\(failed)")
             try watched.save("kiosk.c", ("number(void) { return 1 +;", "number(void) { return 2;"))
             _ = try watched.event("ready")
-            #expect(try watched.ask("number") == "2")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("number"), equals: "2")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// Another program that the command has started gets nothing, which is said.
@@ -317,8 +319,8 @@ extension CommandTests {
             _ = try watched.event("applied")
             let notice = try watched.event("notice")["message"].string ?? ""
             #expect(notice.contains("clerk (process") && notice.contains("old code"), "\(notice)")
-            #expect(try watched.ask("number") == "1")
-            #expect(watched.finish() == -SIGTERM)
+            try expect(watched.ask("number"), equals: "1")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// A program that may not be traced is said to be so, and started again with what was saved.
@@ -329,7 +331,7 @@ extension CommandTests {
             let rights = getuid() == 0 ? ["env", "TMPDIR=\(folder)"] + nobody : []
             let watched = try Watched(folder, command: ["./kiosk", "closed"], rights: rights)
             _ = try watched.event("launched")
-            #expect(try watched.ask("number") == "0")
+            try expect(watched.ask("number"), equals: "0")
             try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
             // What can be done about it is said once.
             let notice = try watched.event("notice", "restarting")["message"].string ?? ""
@@ -340,24 +342,24 @@ extension CommandTests {
             _ = try watched.event("launched")
             try watched.wait(for: "1", to: "number")
             try watched.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 3;"))
-            #expect(try watched.event("notice", "restarting")["event"] == .string("restarting"))
+            try expect(watched.event("notice", "restarting")["event"], equals: .string("restarting"))
             _ = try watched.event("launched")
             try watched.wait(for: "3", to: "number")
             try watched.save("kiosk.c", ("number(void) { return 3;", "number(void) { return 1;"))
             _ = try watched.event("launched")
             try watched.wait(for: "1", to: "number")
-            #expect(watched.finish() == -SIGTERM)
+            expect(watched.finish(), equals: -SIGTERM)
             // One that closes itself later.
             let later = try Watched(folder, command: ["./kiosk"], rights: rights)
             _ = try later.event("ready")
-            #expect(try later.ask("close") == "0")
+            try expect(later.ask("close"), equals: "0")
             try later.save("kiosk.c", ("number(void) { return 1;", "number(void) { return 2;"))
             let again = try later.event("restarting", "refused")
             guard case .string(let why) = again["reason"] else { throw TestFailure("no reason: \(again)") }
             #expect(again["event"] == .string("restarting") && why.contains("may not be traced"), "\(again)")
             _ = try later.event("restarted")
             try later.wait(for: "2", to: "number")
-            #expect(later.finish() == -SIGTERM)
+            expect(later.finish(), equals: -SIGTERM)
         }
     }
 }

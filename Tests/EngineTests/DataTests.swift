@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchTestSupport
@@ -23,11 +24,11 @@ import Testing
         let state = try engine.state()
         #expect(state.data.map(\.address) == [pointer] && state.data[0].kind == .originalPointer)
         #expect(state.data[0].original == engine.word(7) && state.data[0].name == first.sites[0].name)
-        #expect(state.layer(ofData: 1)?.patch == second.id)
+        expect(state.layer(ofData: 1)?.patch, equals: second.id)
         #expect(state.patches.allSatisfy { $0.record.stores.map(\.location) == [1] })
         for id in [first.id, second.id] {
             _ = try engine.revert([id])
-            #expect(target.peek(at: pointer) == first.sites[0].originalAddress.rawValue)
+            expect(target.peek(at: pointer), equals: first.sites[0].originalAddress.rawValue)
         }
         // Nothing of it is in force: what stands there now is what stood there before.
         _ = try engine.apply(wanted)
@@ -64,13 +65,13 @@ import Testing
         for numbers in order {
             let plan = try engine.restoreData(of: numbers.map { patches[$0] }, state: state(), memory: target.memory)
             for write in plan.writes {
-                #expect(try target.memory.bytes(at: write.address, count: write.bytes.count) == write.expected)
+                try expect(target.memory.bytes(at: write.address, count: write.bytes.count), equals: write.expected)
                 target.write(write.bytes, at: write.address)
             }
             remaining.removeAll { numbers.contains($0) }
             for number in numbers { patches[number].state = .reverted }
             let expected = remaining.last.map(contents) ?? location.original
-            #expect(try target.memory.bytes(at: address, count: count) == expected)
+            try expect(target.memory.bytes(at: address, count: count), equals: expected)
         }
         // Somebody else's bytes are not overwritten.
         for index in patches.indices { patches[index].state = .applied }
@@ -90,8 +91,8 @@ import Testing
         let other = try engine.apply(try request("getuid", of: target)).id
         let before = try engine.state()
         try target.lay(before.lasting(with: []), asVersion2: true)
-        #expect(try engine.state().layout.major == 2)
-        #expect(try engine.state().sites == before.sites)
+        try expect(engine.state().layout.major, equals: 2)
+        try expect(engine.state().sites, equals: before.sites)
         _ = try engine.revert([second])
         #expect(try engine.state().layout.major == 2 && engine.state().layer(of: 1)?.patch == first)
 
@@ -119,7 +120,7 @@ import Testing
         _ = try engine.apply(try request("getppid", of: target))
         let segment = try #require(engine.state().layout.segments.first)
         #expect(segment.edition == 0 && target.peek(at: segment.address + Ledger.committerOffset) == 0)
-        #expect(target.peek(at: segment.address + 56) == 0)
+        expect(target.peek(at: segment.address + 56), equals: 0)
     }
 
     /// What an edition took is given back behind the commit that makes the next one, and only then used again.
@@ -133,24 +134,24 @@ import Testing
             target.beforeCommit = { target in
                 // Nobody lays down anything in what is not empty yet.
                 let layout = try? Ledger.layout(of: target.processMap(), memory: target.memory)
-                #expect(layout?.spare.count == (target.givenBack.isEmpty ? 0 : 1))
+                expect(layout?.spare.count, equals: (target.givenBack.isEmpty ? 0 : 1))
             }
             let edition = try engine.state().layout.segments[0]
             _ = try engine.revert([engine.apply(try request("getppid", of: target)).id])
             let next = try engine.state().layout.segments[0]
             if next.edition > edition.edition {
-                #expect(target.givenBack.last == edition.address..<edition.address + edition.size)
-                #expect(try target.memory.bytes(at: edition.address, count: 8) == Ledger.retired)
+                expect(target.givenBack.last, equals: edition.address..<edition.address + edition.size)
+                try expect(target.memory.bytes(at: edition.address, count: 8), equals: Ledger.retired)
             }
         }
         #expect(target.givenBack[0].lowerBound == first.address && target.givenBack[2] == target.givenBack[0])
-        #expect(target.ledgerCount == 2)
-        #expect(try engine.state().patches.first?.record.state == .applied)
+        expect(target.ledgerCount, equals: 2)
+        try expect(engine.state().patches.first?.record.state, equals: .applied)
         // A patcher that dies before that leaves a mapping that is used by nobody, and damages nothing.
         target.givesMemoryBack = true
         target.beforeCommit = { $0.poke(0x2144_4549_5450_4d45, at: $0.givenBack.last!.lowerBound) }
         for _ in 0..<40 { _ = try engine.revert([engine.apply(try request("getppid", of: target)).id]) }
-        #expect(try engine.state().patches.first?.record.state == .applied)
+        try expect(engine.state().patches.first?.record.state, equals: .applied)
     }
 
     /// The latest patches that were reverted are told of for a while; how many there were before, always.

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -51,34 +52,34 @@ import Testing
         #expect(target.calls.isEmpty)
         for _ in 0..<4 { receipts.append(try version(disposal)) }
         for (first, second) in zip(receipts, receipts.dropFirst()) {
-            #expect(first.segments[0].upperBound == second.segments[0].lowerBound)
-            #expect(first.segments[1].upperBound == second.segments[1].lowerBound)
+            expect(first.segments[0].upperBound, equals: second.segments[0].lowerBound)
+            expect(first.segments[1].upperBound, equals: second.segments[1].lowerBound)
         }
         let disposed = try engine.disposeOfDeadCode()
         #expect(disposed.patches == [1, 2, 3, 4] && disposed.bytes == 4 * target.pageSize && disposed.obstacle == nil)
-        #expect(target.calls.map(\.function) == Array(repeating: Address(0x4000), count: 4))
+        expect(target.calls.map(\.function), equals: Array(repeating: Address(0x4000), count: 4))
         #expect(target.calls.allSatisfy { $0.arguments == [0x5000] })
         for (number, receipt) in receipts.enumerated() {
-            #expect(try isMapped(receipt.segments[0]) == (number >= 4), "code of patch \(number + 1)")
+            try expect(isMapped(receipt.segments[0]), equals: (number >= 4), "code of patch \(number + 1)")
             #expect(try isMapped(receipt.segments[1]), "constants of patch \(number + 1)")
         }
         var state = try engine.state()
-        #expect(state.patches.map { $0.record.state == .reverted } == (1...24).map { $0 <= 4 })
+        expect(state.patches.map { $0.record.state == .reverted }, equals: (1...24).map { $0 <= 4 })
         #expect(try engine.disposeOfDeadCode().patches.isEmpty)
         // The others are gone back to, and then what the function was. The next code lies where the first did.
         for receipt in receipts[4...].reversed() { _ = try engine.revert([receipt.id]) }
         #expect(target.isOriginal("getppid"))
-        #expect(try engine.disposeOfDeadCode().patches == Array(5...24))
+        try expect(engine.disposeOfDeadCode().patches, equals: Array(5...24))
         let again = try version(disposal)
-        #expect(again.segments[0] == receipts[0].segments[0])
+        expect(again.segments[0], equals: receipts[0].segments[0])
         // A new edition of the ledger tells of what is left.
         for _ in 0..<20 { _ = try engine.revert([version().id]) }
         state = try engine.state()
         #expect((state.layout.segments.first?.edition ?? 0) > 0)
-        #expect(state.segments(of: again.id).count == 2)
+        expect(state.segments(of: again.id).count, equals: 2)
         #expect(!state.linkedOwners.contains { $0 <= 24 }, "\(state.segments)")
-        #expect(state.segments.count { $0.constantsSize > 0 && $0.owner == 0 } == 1, "\(state.segments)")
-        #expect(state.disposal(of: again.id)?.disposal == disposal)
+        expect(state.segments.count { $0.constantsSize > 0 && $0.owner == 0 }, equals: 1, "\(state.segments)")
+        expect(state.disposal(of: again.id)?.disposal, equals: disposal)
     }
 
     /// What is recorded, read and mapped does not grow with the number of versions.
@@ -130,7 +131,7 @@ import Testing
         for _ in 0...LedgerState.versionsKept { _ = try engine.apply(try request("getppid", of: target)) }
         #expect(try engine.disposeOfDeadCode().patches.isEmpty)
         #expect(try isMapped(receipt.segments[0]))
-        #expect(try engine.state().patch(receipt.id)?.state == .applied)
+        try expect(engine.state().patch(receipt.id)?.state, equals: .applied)
     }
 
     /// What is led into waits, and only that.
@@ -141,9 +142,9 @@ import Testing
         let disposed = try engine.disposeOfDeadCode()
         #expect(disposed.patches == [1, 3] && disposed.obstacle == "a word")
         #expect(try isMapped(receipts[1].segments[0]))
-        #expect(try engine.state().deadCode.map(\.owner) == [2])
+        try expect(engine.state().deadCode.map(\.owner), equals: [2])
         target.reached = []
-        #expect(try engine.disposeOfDeadCode().patches == [2])
+        try expect(engine.disposeOfDeadCode().patches, equals: [2])
         #expect(try engine.state().deadCode.isEmpty)
     }
 
@@ -153,9 +154,9 @@ import Testing
         let both = try version(Disposal(isReachedByData: true))
         let others = [try version(Disposal(obstacle: "a type")), try version(nil)]
         _ = try engine.revert([code.id, both.id] + others.map(\.id))
-        #expect(try engine.disposeOfDeadCode().patches == [code.id, both.id])
-        #expect(target.searched.map(\.ranges) == [[code.segments[0]], both.segments])
-        #expect(target.searched.map(\.ignored) == [code.segments, both.segments])
+        try expect(engine.disposeOfDeadCode().patches, equals: [code.id, both.id])
+        expect(target.searched.map(\.ranges), equals: [[code.segments[0]], both.segments])
+        expect(target.searched.map(\.ignored), equals: [code.segments, both.segments])
         for other in others { #expect(try isMapped(other.segments[0])) }
     }
 

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchTestSupport
 import Testing
@@ -26,18 +27,18 @@ import Testing
         let target = try FakeTarget()
         let engine = PatchEngine(target: target, program: "")
         let first = try engine.apply(try placing("Price", of: target))
-        #expect(try engine.state().identity("Price") == first.segments[0].lowerBound + 8)
+        try expect(engine.state().identity("Price"), equals: first.segments[0].lowerBound + 8)
         let second = try engine.apply(try placing("Cart", of: target))
         var state = try engine.state()
-        #expect(state.identity("Price") == first.segments[0].lowerBound + 8)
-        #expect(state.identity("Cart") == second.segments[0].lowerBound + 8)
-        #expect(state.identity("Of all") == second.segments[0].lowerBound + 16)
+        expect(state.identity("Price"), equals: first.segments[0].lowerBound + 8)
+        expect(state.identity("Cart"), equals: second.segments[0].lowerBound + 8)
+        expect(state.identity("Of all"), equals: second.segments[0].lowerBound + 16)
         _ = try engine.revert([second.id])
         state = try engine.state()
-        #expect(state.identity("Cart") == nil)
-        #expect(state.identity("Of all") == first.segments[0].lowerBound + 16)
+        expect(state.identity("Cart"), equals: nil)
+        expect(state.identity("Of all"), equals: first.segments[0].lowerBound + 16)
         _ = try engine.revert([first.id])
-        #expect(try engine.state().identity("Of all") == nil)
+        try expect(engine.state().identity("Of all"), equals: nil)
     }
 
     /// What a patch has placed that is reverted is found, for as long as the code of a later one may refer to it.
@@ -48,8 +49,8 @@ import Testing
         let second = try engine.apply(try placing("Cart", of: target))
         _ = try engine.revert([first.id])
         var state = try engine.state()
-        #expect(state.identity("Price") == first.segments[0].lowerBound + 8)
-        #expect(state.identity("Of all") == second.segments[0].lowerBound + 16)
+        expect(state.identity("Price"), equals: first.segments[0].lowerBound + 8)
+        expect(state.identity("Of all"), equals: second.segments[0].lowerBound + 16)
         // In a new edition, too.
         for _ in 0..<20 {
             let patch = try engine.apply(try placing("Cart", of: target))
@@ -57,10 +58,10 @@ import Testing
         }
         state = try engine.state()
         #expect((state.layout.segments.first?.edition ?? 0) > 0)
-        #expect(state.identity("Price") == first.segments[0].lowerBound + 8)
-        #expect(state.identity("Cart") == second.segments[0].lowerBound + 8)
+        expect(state.identity("Price"), equals: first.segments[0].lowerBound + 8)
+        expect(state.identity("Cart"), equals: second.segments[0].lowerBound + 8)
         _ = try engine.revert([second.id])
-        #expect(try engine.state().identity("Price") == nil)
+        try expect(engine.state().identity("Price"), equals: nil)
     }
 
     /// A new edition of the ledger is with those of patches in force, and without the others.
@@ -75,8 +76,8 @@ import Testing
         let state = try engine.state()
         #expect((state.layout.segments.first?.edition ?? 0) > 0)
         #expect(state.identities.count < 20, "\(state.identities.count) are kept")
-        #expect(state.identity("Price") == kept.segments[0].lowerBound + 8)
-        #expect(state.identity("Of all") == kept.segments[0].lowerBound + 16)
-        #expect(state.identity("Cart") == nil)
+        expect(state.identity("Price"), equals: kept.segments[0].lowerBound + 8)
+        expect(state.identity("Of all"), equals: kept.segments[0].lowerBound + 16)
+        expect(state.identity("Cart"), equals: nil)
     }
 }

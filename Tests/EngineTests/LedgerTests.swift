@@ -1,4 +1,5 @@
 import HotpatchEngine
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -123,8 +124,8 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
     ])
     func recordsSurviveEncoding(_ records: [LedgerRecord]) throws {
         let bytes = LedgerEncoder(records).bytes
-        #expect(bytes.count % 8 == 0)
-        #expect(try decoded(bytes) == records)
+        expect(bytes.count % 8, equals: 0)
+        try expect(decoded(bytes), equals: records)
     }
 
     /// Paths of objects may hold whatever a file's name may; a library that was loaded has none. What was recorded before is read too.
@@ -152,11 +153,11 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         other.name = ""
         let records = [site(0), other, other, site(0, at: 0x403000)].map(LedgerRecord.site)
         let bytes = LedgerEncoder(records).bytes
-        #expect(try decoded(bytes) == records)
+        try expect(decoded(bytes), equals: records)
         #expect(bytes.count - LedgerEncoder(Array(records.dropLast())).bytes.count < 48)
         let (map, memory) = try ledger(records)
         let state = try LedgerState(of: map, memory: memory)
-        #expect(state.texts == [site(0).name, "/opt/shop", "/opt/shot"])
+        expect(state.texts, equals: [site(0).name, "/opt/shop", "/opt/shot"])
         let more = LedgerEncoder(
             [.site(site(0, at: 0x404000)), .patch(patch(1, .applied, sites: [5]))], behind: state.texts)
         #expect(
@@ -188,7 +189,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         let state = try #require(encoder.stateOffset)
         var bytes = encoder.bytes
         bytes[state] = UInt8(PatchRecord.State.applied.rawValue)
-        #expect(try decoded(bytes) == [.patch(patch(1, .applied, sites: []))])
+        try expect(decoded(bytes), equals: [.patch(patch(1, .applied, sites: []))])
         let record = state - LedgerCoding.headerSize
         for index in Array(record + 8..<record + 16) + Array(state + 8..<bytes.count) {
             var damaged = bytes
@@ -206,13 +207,13 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
             .patch(patch(4, .applying, sites: [1], replacement: 0x4000)),
         ])
         let state = try LedgerState(of: map, memory: memory)
-        #expect(state.replacement(for: Address(0x401000))?.address == Address(0x2000))
-        #expect(state.layer(of: 1)?.patch == 2)
-        #expect(state.layer(of: 1) { $0.patch < 2 }?.patch == 1)
+        expect(state.replacement(for: Address(0x401000))?.address, equals: Address(0x2000))
+        expect(state.layer(of: 1)?.patch, equals: 2)
+        expect(state.layer(of: 1) { $0.patch < 2 }?.patch, equals: 1)
         #expect(state.layer(of: 1) { $0.patch > 2 } == nil)
-        #expect(state.nextPatch == 5)
-        #expect(state.end(of: pool).text == Address(0x5000_0020))
-        #expect(state.end(of: pool).data == Address(0x5001_0008))
+        expect(state.nextPatch, equals: 5)
+        expect(state.end(of: pool).text, equals: Address(0x5000_0020))
+        expect(state.end(of: pool).data, equals: Address(0x5001_0008))
     }
 
     /// A thunk's bytes are taken for good, and what a patch through it replaces is what the thunk leads to.
@@ -223,11 +224,11 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
             .patch(patch(2, .reverted, sites: [1], replacement: 0x2000)),
         ])
         let state = try LedgerState(of: map, memory: memory)
-        #expect(state.end(of: pool).text == thunk.range.upperBound)
-        #expect(state.end(of: pool).data == Address(0x5001_0008))
-        #expect(state.replacement(for: Address(0x401000))?.address == Address(0x6000))
-        #expect(state.patches.map { state.code(of: $0.record.members[0]) } == [Address(0x6000), Address(0x2000)])
-        #expect(state.layer(of: 1)?.replacement == thunk.range.lowerBound)
+        expect(state.end(of: pool).text, equals: thunk.range.upperBound)
+        expect(state.end(of: pool).data, equals: Address(0x5001_0008))
+        expect(state.replacement(for: Address(0x401000))?.address, equals: Address(0x6000))
+        expect(state.patches.map { state.code(of: $0.record.members[0]) }, equals: [Address(0x6000), Address(0x2000)])
+        expect(state.layer(of: 1)?.replacement, equals: thunk.range.lowerBound)
         #expect(state.lasting(with: []).contains(.thunk(thunk)))
         for length in [0, 1 << 20] {
             var writer = LedgerWriter()
@@ -249,15 +250,15 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
                 patch(4, .applying, sites: [], stores: [.init(location: 1, bytes: [UInt8](repeating: 4, count: 8))])),
         ])
         let state = try LedgerState(of: map, memory: memory)
-        #expect(state.layer(ofData: 1)?.patch == 2)
-        #expect(state.layer(ofData: 1) { $0.patch != 2 }?.bytes == [UInt8](repeating: 1, count: 8))
+        expect(state.layer(ofData: 1)?.patch, equals: 2)
+        expect(state.layer(ofData: 1) { $0.patch != 2 }?.bytes, equals: [UInt8](repeating: 1, count: 8))
         #expect(state.layer(ofData: 2) == nil)
         #expect(state.isStored([UInt8](repeating: 4, count: 8), at: word(1)) && !state.isStored([], at: word(1)))
         for (start, count, isFound) in [
             (0, 8, true), (7, 1, true), (8, 8, false), (-1, 1, false), (-1, 2, true), (16, 8, false),
         ] {
             let range = word(1).address + start..<word(1).address + (start + count)
-            #expect((state.dataInForce(overlapping: range) == word(1)) == isFound, "\(range)")
+            expect((state.dataInForce(overlapping: range) == word(1)), equals: isFound, "\(range)")
         }
         // Where nothing was written to any more, other bytes may stand by now.
         var stores = DataStores(state: state)
@@ -272,7 +273,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         #expect(throws: PatchError.self) { try add([1], at: word(1).address + 7) }
         #expect(throws: PatchError.self) { try add([1], at: other.address + 7) }
         #expect(stores.stores.map(\.location) == [1, 3] && stores.stores[1].bytes == [UInt8](repeating: 7, count: 8))
-        #expect(stores.locations.map(\.original) == [[UInt8](repeating: 9, count: 8)])
+        expect(stores.locations.map(\.original), equals: [[UInt8](repeating: 9, count: 8)])
         // A new edition numbers anew what it keeps.
         let more =
             stores.locations.map(LedgerRecord.data) + [.patch(patch(5, .applying, sites: [], stores: stores.stores))]
@@ -286,8 +287,8 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
                 })
         }
         let last = try #require(later.patch(5))
-        #expect(last.stores.map { later.data($0.location).address } == [word(1).address, other.address])
-        #expect(later.data(last.stores[1].location).original == [UInt8](repeating: 9, count: 8))
+        expect(last.stores.map { later.data($0.location).address }, equals: [word(1).address, other.address])
+        expect(later.data(last.stores[1].location).original, equals: [UInt8](repeating: 9, count: 8))
     }
 
     @Test func codeThatIsPlacedLaterFindsWhatThereIs() throws {
@@ -299,9 +300,9 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         #expect(
             linked.constants == Address(0x6000_2000)..<Address(0x6000_3000)
                 && linked.range.upperBound == Address(0x6000_3000))
-        #expect(
-            state.lasting(with: [])
-                == [.segment(linked), .segment(pool), .identity(identity), .patch(patch(7, .applied, sites: []))])
+        expect(
+            state.lasting(with: []),
+            equals: [.segment(linked), .segment(pool), .identity(identity), .patch(patch(7, .applied, sites: []))])
     }
 
     /// Code is dead that no patch in force enters, nothing later refers to by name, and nothing was patched in.
@@ -312,18 +313,20 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
             return try LedgerState(of: map, memory: memory).deadCode.map(\.owner)
         }
         let reverted = LedgerRecord.patch(patch(7, .reverted, sites: [1], replacement: 0x6000_0000))
-        #expect(try dead(reverted) == [7])
+        try expect(dead(reverted), equals: [7])
         // Forgotten.
-        #expect(try dead() == [7])
+        try expect(dead(), equals: [7])
         for state in [PatchRecord.State.applying, .applied, .reverting] {
-            #expect(try dead(.patch(patch(7, state, sites: [1], replacement: 0x6000_0000))) == [])
-            #expect(try dead(reverted, .patch(patch(8, state, sites: [1], replacement: 0x6000_1fff))) == [])
+            try expect(dead(.patch(patch(7, state, sites: [1], replacement: 0x6000_0000))), equals: [])
+            try expect(dead(reverted, .patch(patch(8, state, sites: [1], replacement: 0x6000_1fff))), equals: [])
         }
-        #expect(try dead(reverted, .patch(patch(8, .applied, sites: [1]))) == [7])
-        #expect(try dead(reverted, .identity(identity)) == [])
-        #expect(try dead(reverted, .site(site(0, at: 0x6000_0100))) == [])
-        #expect(try dead(reverted, .disposal(DisposalRecord(owner: 7, isDisposedOf: true, disposal: Disposal()))) == [])
-        #expect(try dead(reverted, .disposal(DisposalRecord(owner: 7, disposal: Disposal(obstacle: "a type")))) == [])
+        try expect(dead(reverted, .patch(patch(8, .applied, sites: [1]))), equals: [7])
+        try expect(dead(reverted, .identity(identity)), equals: [])
+        try expect(dead(reverted, .site(site(0, at: 0x6000_0100))), equals: [])
+        try expect(
+            dead(reverted, .disposal(DisposalRecord(owner: 7, isDisposedOf: true, disposal: Disposal()))), equals: [])
+        try expect(
+            dead(reverted, .disposal(DisposalRecord(owner: 7, disposal: Disposal(obstacle: "a type")))), equals: [])
     }
 
     /// What a newer minor version has recorded is skipped, and said; only damage has kinds that nobody knows.
@@ -358,11 +361,13 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
             range: base..<base + padded.count, permissions: [.read, .write], inode: 7,
             path: "/memfd:hotpatch-ledger (deleted)")
         let state = try LedgerState(of: map([region]), memory: BytesMemory(base: base, contents: padded))
-        #expect(state.patches.map(\.record.state) == [.applied, .reverted, .applied])
-        #expect(state.patches.map(\.record.source) == ["/tmp/shop/one.so", "/tmp/shop/two.so", "/tmp/shop/three.so"])
-        #expect(state.patches[0].record.digest == "5f68fe5aa1944a44a8f8823fb28ec4bda04ef202")
+        expect(state.patches.map(\.record.state), equals: [.applied, .reverted, .applied])
+        expect(
+            state.patches.map(\.record.source), equals: ["/tmp/shop/one.so", "/tmp/shop/two.so", "/tmp/shop/three.so"])
+        expect(state.patches[0].record.digest, equals: "5f68fe5aa1944a44a8f8823fb28ec4bda04ef202")
         #expect(state.patches[2].record.members[0].replacementName == "price" && state.patches[0].record.handle != 0)
-        #expect(state.pools == [SegmentRecord(address: Address(0x5593_4c10_7000), codeSize: 65536, dataSize: 16384)])
+        expect(
+            state.pools, equals: [SegmentRecord(address: Address(0x5593_4c10_7000), codeSize: 65536, dataSize: 16384)])
         let site = try #require(state.sites.first)
         #expect(site.name == "price" && site.imagePath == "/tmp/shop/shop" && site.entry == Address(0x5593_4c11_d269))
         #expect(site.original == [0x8d, 0x04, 0xbf, 0x01, 0xc0] && site.moved.count == 3)
@@ -372,7 +377,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         let (next, memory) = try ledger(state.lasting(with: []))
         let later = try LedgerState(of: next, memory: memory)
         #expect(later.sites == state.sites && later.pools == state.pools && !later.isDueForNewEdition)
-        #expect(later.patches.map(\.record) == state.patches.map(\.record))
+        expect(later.patches.map(\.record), equals: state.patches.map(\.record))
         // Whatever stands in a ledger of before, reading it answers or throws.
         var random = SeededGenerator(seed: testSeed())
         for _ in 0..<1000 {

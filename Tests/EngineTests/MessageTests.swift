@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchTestSupport
@@ -97,9 +98,9 @@ import Testing
         // A new code asks for an example here; a closure's error is SwiftCall's to tell.
         let codes = Set(Self.errors.map(\.code.rawValue)).union(["closure", "closureType"])
         let declared = try Set(Self.declaredCodes())
-        #expect(codes == declared)
-        #expect(Set(Self.symbolErrors.map(Self.name)).count == 5)
-        #expect(Set(Self.readErrors.map(Self.name)).count == 7)
+        expect(codes, equals: declared)
+        expect(Set(Self.symbolErrors.map(Self.name)).count, equals: 5)
+        expect(Set(Self.readErrors.map(Self.name)).count, equals: 7)
     }
 
     /// As its source has them; each value is its name.
@@ -109,10 +110,10 @@ import Testing
         let codes = source.split(separator: "\n").compactMap { line -> String? in
             guard line.hasPrefix("    public static let ") else { return nil }
             let words = line.split(separator: " ")
-            #expect(words.last == "\"\(words[3])\")", "\(line)")
+            expect(words.last, equals: "\"\(words[3])\")", "\(line)")
             return String(words[3])
         }
-        #expect(Set(codes).count == codes.count)
+        expect(Set(codes).count, equals: codes.count)
         return codes
     }
 
@@ -126,17 +127,17 @@ import Testing
         #expect(refused.thread == nil && refused.patch == nil && refused.systemError == nil)
         let late = PatchError.notHeld(pid: 42, thread: 43, reason: "")
         #expect(late.code == .deadline && late.process == 42 && late.thread == 43)
-        #expect(PatchError.deadline(pid: 42, thread: 0, text: "").thread == nil)
+        expect(PatchError.deadline(pid: 42, thread: 0, text: "").thread, equals: nil)
         let during = late.during("read the function")
         #expect(during.message == "cannot read the function: \(late.message)" && during.thread == 43)
         #expect(during != late && during == late.during("read the function"))
         let failed = PatchError.rolledBack(address: Self.address, code: EIO)
         #expect(failed.outcome == .rolledBack && failed.systemError == EIO)
-        #expect(PatchError.unfinished("", .inconsistent).outcome == .inconsistent)
-        #expect(PatchError.notInForce(id: 7, state: .reverted).patch == 7)
+        expect(PatchError.unfinished("", .inconsistent).outcome, equals: .inconsistent)
+        expect(PatchError.notInForce(id: 7, state: .reverted).patch, equals: 7)
         let ambiguous = Self.symbolErrors.map(PatchError.symbol).filter { !$0.candidates.isEmpty }
-        #expect(ambiguous.map(\.code) == [.functionAmbiguous])
-        #expect(ambiguous.first?.candidates.map(\.spelling) == ["price@a.c", "price@b.c"])
+        expect(ambiguous.map(\.code), equals: [.functionAmbiguous])
+        expect(ambiguous.first?.candidates.map(\.spelling), equals: ["price@a.c", "price@b.c"])
     }
 
     private static func name(_ error: SymbolError) -> String {

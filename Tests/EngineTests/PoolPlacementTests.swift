@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchTestSupport
@@ -57,14 +58,14 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
 
     @Test func nothingWithinReachIsNil() {
         let regions = [region(1 << 20, 0x9000_0000, "/bin/app")]
-        #expect(place(near: 0x400_0000, regions, reach: 1 << 24) == nil)
+        expect(place(near: 0x400_0000, regions, reach: 1 << 24), equals: nil)
     }
 
     /// What an arm64 detour falls back on: the nearest place, however far.
     @Test func withoutALimitTheNearestIsTaken() throws {
         let full = [region(1 << 20, 0x4000_0000, "/bin/app")]
         let entry: UInt64 = 0x3000_0000
-        #expect(place(near: entry, full, reach: 128 << 20) == nil)
+        expect(place(near: entry, full, reach: 128 << 20), equals: nil)
         let address = try #require(place(near: entry, full, reach: .max))
         #expect(address >= Address(0x4000_0000) + PoolPlacement.heapRoom)
         #expect(address < Address(0x4000_0000) + PoolPlacement.heapRoom + 4 * page)
@@ -75,10 +76,10 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
     @Test func addressesEndWhereTheKernelSays() throws {
         let stack = region(0xffff_f000_0000, 0xffff_f002_0000, "[stack]")
         let small = region(0x7f_fff0_0000, 0x7f_fff2_0000, "[stack]")  // 39 bits
-        #expect(PoolPlacement.limit(.x86_64, regions: [small]) == Address(1 << 47))
-        #expect(PoolPlacement.limit(.arm64, regions: [stack]) == stack.range.upperBound)
-        #expect(PoolPlacement.limit(.arm64, regions: [small]) == small.range.upperBound)
-        #expect(PoolPlacement.limit(.arm64, regions: [region(1 << 50, 1 << 51)]) == Address(1 << 48))
+        expect(PoolPlacement.limit(.x86_64, regions: [small]), equals: Address(1 << 47))
+        expect(PoolPlacement.limit(.arm64, regions: [stack]), equals: stack.range.upperBound)
+        expect(PoolPlacement.limit(.arm64, regions: [small]), equals: small.range.upperBound)
+        expect(PoolPlacement.limit(.arm64, regions: [region(1 << 50, 1 << 51)]), equals: Address(1 << 48))
         // Libraries of arm64 lie above what x86_64 can address.
         let library = region(0xffff_8000_0000, 0xffff_8001_0000, "/lib/libx.so")
         let address = PoolPlacement.address(
@@ -105,7 +106,7 @@ private func place(near entry: UInt64, _ regions: [Region], program: String = "/
                 address.distance(to: entry) <= 1 << 26 && (address + size).distance(to: entry) <= 1 << 26,
                 "seed \(seed)")
             #expect(!regions.contains { $0.range.overlaps(address..<address + size) }, "seed \(seed)")
-            #expect(address.rawValue % UInt64(page) == 0)
+            expect(address.rawValue % UInt64(page), equals: 0)
         }
     }
 }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import Testing
@@ -22,22 +23,23 @@ import Testing
     }
 
     @Test func aNearReplacementIsJumpedToStraightAFarOneThroughTheIsland() {
-        #expect(site.entry(for: near) == [0xe9, 0xfb, 0x0f, 0x00, 0x00])  // jmp 0x402000
-        #expect(site.entry(for: far) == site.detour)
+        expect(site.entry(for: near), equals: [0xe9, 0xfb, 0x0f, 0x00, 0x00])  // jmp 0x402000
+        expect(site.entry(for: far), equals: site.detour)
     }
 
     @Test func threadsMoveOnlyFromTheFunctionsOwnBytes() {
         var plan = PatchPlan(architecture: .x86_64)
         plan.redirect(site, to: far, from: site.original)
-        #expect(
-            plan.writes == [Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour)]
+        expect(
+            plan.writes,
+            equals: [Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour)]
         )
-        #expect(plan.moves == [PCMove(from: Address(0x401001), to: Address(0x5040_0007))])
-        #expect(plan.hazards == [Address(0x401001)..<Address(0x401005)])
+        expect(plan.moves, equals: [PCMove(from: Address(0x401001), to: Address(0x5040_0007))])
+        expect(plan.hazards, equals: [Address(0x401001)..<Address(0x401005)])
 
         var next = PatchPlan(architecture: .x86_64)
         next.redirect(site, to: near, from: site.detour)
-        #expect(next.writes.map(\.bytes) == [site.entry(for: near)])
+        expect(next.writes.map(\.bytes), equals: [site.entry(for: near)])
         #expect(next.moves.isEmpty && next.hazards.isEmpty)
 
         var same = PatchPlan(architecture: .x86_64)
@@ -58,15 +60,15 @@ import Testing
         var site = site
         (site.machine, site.patchAddress) = (183, Address(0x401004))
         (site.detour, site.original) = (bytes, [UInt8](repeating: 0x1f, count: bytes.count))
-        #expect(site.entry(for: near) == site.detour, "the slot leads on, wherever the replacement is")
+        expect(site.entry(for: near), equals: site.detour, "the slot leads on, wherever the replacement is")
 
         var made = PatchPlan(architecture: .arm64)
         made.append(
             Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: site.detour), to: .entries)
         let back = made.reversed()
-        #expect(back.writes.map(\.bytes) == [site.original])
+        expect(back.writes.map(\.bytes), equals: [site.original])
         #expect(back.moves.allSatisfy { $0.to == site.patchAddress })
-        #expect(back.moves.map(\.from) == (hazards.isEmpty ? [] : [Address(0x401008), Address(0x40100c)]))
-        #expect(back.hazards == hazards)
+        expect(back.moves.map(\.from), equals: (hazards.isEmpty ? [] : [Address(0x401008), Address(0x40100c)]))
+        expect(back.hazards, equals: hazards)
     }
 }

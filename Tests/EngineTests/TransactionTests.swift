@@ -1,10 +1,11 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
 import HotpatchSymbols
-import Synchronization
 import HotpatchTestSupport
+import Synchronization
 import Testing
 
 @testable import HotpatchEngine
@@ -25,11 +26,11 @@ import Testing
             _ = try engine.revert([receipt.id])
             let state = try engine.state()
             most = max(most, state.layout.segments.reduce(0) { $0 + $1.used })
-            #expect(state.sites.count == 2)
+            expect(state.sites.count, equals: 2)
         }
         #expect(most < 2 * Ledger.tolerated, "\(most) bytes")
         #expect(Set(ids).count == ids.count && ids.sorted() == ids, "a number was used twice")
-        #expect(target.ledgerCount == 2, "\(target.ledgerCount) mappings")
+        expect(target.ledgerCount, equals: 2, "\(target.ledgerCount) mappings")
         // A handle to what was forgotten says so, and cannot revert another patch.
         for id in [ids[0], ids[ids.count - 1]] {
             let error = failure { _ = try engine.revert([id]) }
@@ -37,7 +38,7 @@ import Testing
         }
         let error = failure { _ = try engine.revert([1_000_000]) }
         #expect("\(error)".contains("has no patch 1000000"), "\(error)")
-        #expect(try engine.state().patch(other.id)?.state == .applied)
+        try expect(engine.state().patch(other.id)?.state, equals: .applied)
     }
 
     /// The newest patch takes turns with the one before, so that something in force always lies behind what is not.
@@ -53,7 +54,7 @@ import Testing
             most = max(most, try engine.state().layout.segments.reduce(0) { $0 + $1.used })
         }
         #expect(most < 2 * Ledger.tolerated, "\(most) bytes")
-        #expect(try engine.state().patches.filter { $0.record.state == .applied }.map(\.record.id) == [last])
+        try expect(engine.state().patches.filter { $0.record.state == .applied }.map(\.record.id), equals: [last])
     }
 
     /// A task may return through a thunk at any time: it is there for good, and serves again where it would be made again.
@@ -66,18 +67,18 @@ import Testing
             wanted.replacements[0].context = .init(
                 size: 32 + round % 4 * 16, allocator: .init(allocate: Address(0x1000), deallocate: Address(0x2000)))
             let planned = try engine.plan(wanted).plan.thunks
-            #expect(planned.count == (round < 4 ? 1 : 0), "round \(round)")
+            expect(planned.count, equals: (round < 4 ? 1 : 0), "round \(round)")
             thunks += planned
             let id = try engine.apply(wanted).id
             let state = try engine.state()
-            #expect(state.layer(of: 1)?.replacement == thunks[round % 4].address)
-            #expect(
-                try state.replacement(for: target.function("getppid").address)?.address
-                    == target.function("getpid").address)
+            expect(state.layer(of: 1)?.replacement, equals: thunks[round % 4].address)
+            try expect(
+                state.replacement(for: target.function("getppid").address)?.address,
+                equals: target.function("getpid").address)
             // A stub that is placed later lies beside it.
             if round == 20 { _ = try engine.apply(try request("getuid", of: target)) }
             for thunk in thunks {
-                #expect(try target.memory.bytes(at: thunk.address, count: thunk.bytes.count) == thunk.bytes)
+                try expect(target.memory.bytes(at: thunk.address, count: thunk.bytes.count), equals: thunk.bytes)
             }
             _ = try engine.revert([id])
         }
@@ -104,8 +105,8 @@ import Testing
                 if !died { break }
                 moments += 1
                 let state = try engine.state()
-                #expect(state.patch(kept)?.state == .applied, "moment \(moment)")
-                #expect(state.sites.count == 2, "moment \(moment)")
+                expect(state.patch(kept)?.state, equals: .applied, "moment \(moment)")
+                expect(state.sites.count, equals: 2, "moment \(moment)")
                 for entry in state.patches where entry.record.id != kept && entry.record.state != .reverted {
                     _ = try engine.revert([entry.record.id])
                 }
@@ -133,7 +134,7 @@ import Testing
             failure { _ = try engine.apply(try request("getuid", of: target)) },
             failure { _ = try engine.revert([id]) },
         ] { #expect("\(error)".contains("thread 7 is committing a patch itself"), "\(error)") }
-        #expect(try engine.state().patch(id)?.state == .applied)
+        try expect(engine.state().patch(id)?.state, equals: .applied)
 
         // Begun between plan and commit.
         target.poke(0, at: word)
@@ -153,7 +154,7 @@ import Testing
         target.threads = []
         target.poke(7, at: word)
         _ = try engine.revert([id])
-        #expect(target.peek(at: word) == 0)
+        expect(target.peek(at: word), equals: 0)
     }
 
     /// From inside, the word is set before anything is checked, in a new edition too, and cleared at the end.
@@ -163,7 +164,7 @@ import Testing
         let engine = PatchEngine(target: target, program: "")
         for _ in 0..<20 { _ = try engine.revert([engine.apply(try request("getppid", of: target)).id]) }
         #expect(try engine.state().layout.segments[0].edition > 0)
-        #expect(try engine.state().committer == 0)
+        try expect(engine.state().committer, equals: 0)
         #expect(target.announced.allSatisfy { !$0.isEmpty })
         // What another thread has left there is over: inside there is one commit at a time.
         let word = try #require(engine.state().layout.segments.first).address + Ledger.committerOffset
@@ -227,8 +228,8 @@ import Testing
             let bytes = Array(repeating: "cc", count: first.sites[0].detour.count).joined(separator: " ")
             #expect(error.message.contains(" are \(bytes), not "), "\(error)")
         }
-        #expect(target.commits == 1, "planned anew, it is seen before a commit")
-        #expect(try engine.state().patch(first.id)?.state == .applied)
+        expect(target.commits, equals: 1, "planned anew, it is seen before a commit")
+        try expect(engine.state().patch(first.id)?.state, equals: .applied)
     }
 
     /// What was mapped for a patch goes with it, unless the commit may have made it reachable.
@@ -238,7 +239,7 @@ import Testing
         let wanted = try request("getppid", of: target)
         target.commitFailure = .rolledBack(address: .null, code: EIO)
         #expect(failure { _ = try engine.apply(wanted) }.contains("undone"))
-        #expect(target.poolCount == 0)
+        expect(target.poolCount, equals: 0)
         // Each time that it is planned anew, too.
         target.commitFailure = .addressTaken(.null)
         target.turns = 5
@@ -246,10 +247,10 @@ import Testing
         #expect(target.commits == 7 && target.poolCount == 0, "\(target.commits) commits, \(target.poolCount) mappings")
         target.commitFailure = .inconsistent(address: .null, code: EIO)
         #expect(failure { _ = try engine.apply(wanted) }.contains("undoing it failed too"))
-        #expect(target.poolCount == 2)
+        expect(target.poolCount, equals: 2)
         target.commitFailure = nil
         _ = try engine.apply(wanted)
-        #expect(target.poolCount == 4)
+        expect(target.poolCount, equals: 4)
     }
 
     /// What was staged is used again where the commit is retried: mapped, filled, linked and called once, whatever the plan is then.
@@ -287,27 +288,27 @@ import Testing
         }
         let receipt = try engine.apply(wanted)
         target.beforeCommit = { _ in }
-        #expect(target.commits == 5, "\(target.commits) commits")
-        #expect(links.withLock { $0 } == 1)
-        #expect(target.calls.map(\.name) == ["register"])
-        #expect(receipt.segments.map { $0.upperBound - $0.lowerBound } == [4096, 8192])
+        expect(target.commits, equals: 5, "\(target.commits) commits")
+        expect(links.withLock { $0 }, equals: 1)
+        expect(target.calls.map(\.name), equals: ["register"])
+        expect(receipt.segments.map { $0.upperBound - $0.lowerBound }, equals: [4096, 8192])
         for (segment, bytes) in zip(receipt.segments, [[1, 2, 3, 0], [4, 0, 0, 0]] as [[UInt8]]) {
-            #expect(try target.memory.bytes(at: segment.lowerBound, count: 4) == bytes)
+            try expect(target.memory.bytes(at: segment.lowerBound, count: 4), equals: bytes)
         }
-        #expect(target.peek(at: receipt.segments[1].lowerBound + 8) == 0x1234)
+        expect(target.peek(at: receipt.segments[1].lowerBound + 8), equals: 0x1234)
         // The other's pool, of two mappings; two segments. What was mapped for a plan that was overtaken is gone.
-        #expect(target.poolCount == 4, "\(target.poolCount) mappings")
-        #expect(try engine.state().pools.count == 1)
+        expect(target.poolCount, equals: 4, "\(target.poolCount) mappings")
+        try expect(engine.state().pools.count, equals: 1)
 
         // Where it comes to nothing, it is taken back: the calls first.
         target.commitFailure = .rolledBack(address: .null, code: EIO)
         _ = failure { _ = try engine.apply(wanted) }
-        #expect(target.calls.map(\.name) == ["register", "register", "unregister"])
-        #expect(target.poolCount == 4, "\(target.poolCount) mappings")
+        expect(target.calls.map(\.name), equals: ["register", "register", "unregister"])
+        expect(target.poolCount, equals: 4, "\(target.poolCount) mappings")
         // What a function may have kept, and will not give back, stays.
         wanted.callsBefore = [Call(register, name: "keep", undo: .impossible)]
         _ = failure { _ = try engine.apply(wanted) }
-        #expect(target.poolCount == 6, "\(target.poolCount) mappings")
+        expect(target.poolCount, equals: 6, "\(target.poolCount) mappings")
         // A function that refuses: what was called before it is undone, and nothing is committed.
         target.commitFailure = nil
         target.commits = 0
@@ -317,7 +318,7 @@ import Testing
         ]
         let refusal = failure { _ = try engine.apply(wanted) }
         #expect(refusal.contains("second returned 4660, which refuses the patch"), "\(refusal)")
-        #expect(target.calls.suffix(3).map(\.name) == ["first", "second", "undo first"])
+        expect(target.calls.suffix(3).map(\.name), equals: ["first", "second", "undo first"])
         #expect(target.commits == 0 && target.poolCount == 6, "\(target.poolCount) mappings")
         // A failure afterwards is told, and undoes nothing.
         wanted.callsBefore = []
@@ -325,7 +326,7 @@ import Testing
         target.answer = { if $0.name == "late" { throw FakeTarget.Death() } else { return 0 } }
         let late = try engine.apply(wanted)
         #expect(late.problems.count == 1 && late.problems[0].hasPrefix("late could not be run"), "\(late.problems)")
-        #expect(try engine.state().patch(late.id)?.state == .applied)
+        try expect(engine.state().patch(late.id)?.state, equals: .applied)
     }
 
     /// A pool that was mapped for a plan that was overtaken serves the next.
@@ -335,8 +336,8 @@ import Testing
         target.beforeCommit = { $0.commitFailure = $0.commits <= 3 ? .overtaken(pid: 1) : nil }
         _ = try engine.apply(try request("getppid", of: target))
         #expect(target.commits == 4 && target.mapsMade == 2, "\(target.commits) commits, \(target.mapsMade) mappings")
-        #expect(target.poolCount == 2)
-        #expect(try engine.state().pools.count == 1)
+        expect(target.poolCount, equals: 2)
+        try expect(engine.state().pools.count, equals: 1)
     }
 
     /// A function that cannot be patched is left out where the request allows it, and nothing of it remains.
@@ -348,7 +349,7 @@ import Testing
         wanted.replacements.insert(contentsOf: try request("getuid", of: target).replacements, at: 0)
         wanted.replacements += try request("getgid", of: target).replacements
         #expect(failure { _ = try engine.apply(wanted) }.contains("belongs to the patching engine"))
-        #expect(target.poolCount == 0)
+        expect(target.poolCount, equals: 0)
         wanted.leavesOutRefused = true
         // It takes a thunk first.
         wanted.replacements[0].context = .init(
@@ -356,9 +357,9 @@ import Testing
         let receipt = try engine.apply(wanted)
         #expect(receipt.refused.map(\.index) == [0] && receipt.refused[0].function.address == own)
         #expect("\(receipt.refused[0].error)".contains("belongs to the patching engine"))
-        #expect(receipt.sites.map(\.name) == ["getppid", "getgid"])
+        expect(receipt.sites.map(\.name), equals: ["getppid", "getgid"])
         #expect(target.isOriginal("getuid") && !target.isOriginal("getppid") && !target.isOriginal("getgid"))
-        #expect(try engine.state().sites.count == 2)
+        try expect(engine.state().sites.count, equals: 2)
         _ = try engine.revert([receipt.id])
         // With nothing left, the refusal is the answer.
         wanted.replacements.removeSubrange(1...)
@@ -401,7 +402,7 @@ import Testing
         }
         let twice = failure { _ = try engine.plan(request([store(data), store(data + 4)])) }
         #expect(twice.contains("is changed twice"), "\(twice)")
-        #expect(target.commits == 0)
+        expect(target.commits, equals: 0)
         // Somebody else is faster: told by its name, and what differs.
         target.beforeCommit = { $0.poke(1, at: data + 2000) }
         let raced = failure { _ = try engine.apply(request([store(data, 3000)])) }
@@ -429,13 +430,15 @@ import Testing
         let (old, new) = ("_ZNSt11logic_error", "_ZNSt13runtime_error")
         for (first, second) in [("C1EPKc", "C2EPKc"), ("C2EPKc", "C1EPKc")] {
             let both = try request([(old + first, new + first), (old + second, new + second)])
-            #expect(both.replacements[0].function.address == both.replacements[1].function.address)
+            expect(both.replacements[0].function.address, equals: both.replacements[1].function.address)
             let receipt = try engine.apply(both)
             #expect(receipt.sites.count == 2 && receipt.sites[0] == receipt.sites[1])
             let patch = try #require(engine.state().patch(receipt.id))
             #expect(patch.members.count == 1 && patch.members[0].replacement == both.replacements[0].address)
             // Each name may have its own pointer to the original.
-            for pointer in pointers { #expect(target.peek(at: pointer) == receipt.sites[0].originalAddress.rawValue) }
+            for pointer in pointers {
+                expect(target.peek(at: pointer), equals: receipt.sites[0].originalAddress.rawValue)
+            }
             _ = try engine.revert([receipt.id])
         }
         // By other names of other texts, only where it is the same code.

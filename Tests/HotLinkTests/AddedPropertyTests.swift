@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchHotLink
 import Testing
 
@@ -26,8 +27,9 @@ import Testing
             struct Point { var x = 1; var y = 2 }
             class New { var one = 1 }
             """)
-        #expect(
-            added == [
+        expect(
+            added,
+            equals: [
                 "$s4Shop4TillC Till.first", "$s4Shop4TillC Till.last", "$s4Shop5ClerkC Clerk.name",
                 "$s4Shop5OuterO5InnerC Outer.Inner.two",
             ])
@@ -38,6 +40,6 @@ import Testing
         ("$sSSSgD", "Optional<String>"),
     ])
     func types(_ mangled: String, _ text: String) {
-        #expect(AddedProperty.text(ofType: mangled) == text)
+        expect(AddedProperty.text(ofType: mangled), equals: text)
     }
 }

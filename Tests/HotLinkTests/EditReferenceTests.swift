@@ -1,4 +1,5 @@
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchHotLink
 import HotpatchTestSupport
 import Testing
@@ -52,8 +53,9 @@ import Testing
             .globl datum
             datum: .quad 0
             """, "aarch64-linux-gnu")
-        #expect(
-            found == [
+        expect(
+            found,
+            equals: [
                 "0 R_AARCH64_ADR_PREL_PG_HI21 datum", "4 R_AARCH64_ADD_ABS_LO12_NC datum", "12 R_AARCH64_CALL26 helper",
                 "16 R_AARCH64_ADR_PREL_LO21 helper", "20 R_AARCH64_CONDBR19 helper", "24 R_AARCH64_TSTBR14 helper",
                 "28 R_AARCH64_CONDBR19 helper", "32 R_AARCH64_ADR_PREL_PG_HI21 datum",
@@ -94,11 +96,11 @@ import Testing
         let graph = try ObjectGraph(ObjectFile(ElfImage(path: object)))
         let text = try #require(graph.object.sections.firstIndex { $0.name == ".text" })
         let pieces = graph.pieces.filter { $0.section == text }
-        #expect(pieces.map(\.name) == ["outlined", "", "switcher", "unsized"])
-        #expect(pieces.filter(\.isFunction).count == 4)
+        expect(pieces.map(\.name), equals: ["outlined", "", "switcher", "unsized"])
+        expect(pieces.filter(\.isFunction).count, equals: 4)
         let nameless = try #require(graph.pieces.firstIndex { $0.section == text && $0.name.isEmpty })
         let places = graph.pieces.filter { graph.object.sections[$0.section].name == ".data.rel.ro" }
-        #expect(places.flatMap(\.references).map(\.target) == [.piece(nameless, offset: 0)])
-        #expect(graph.pieces[nameless].references.map(\.offset) == [1])
+        expect(places.flatMap(\.references).map(\.target), equals: [.piece(nameless, offset: 0)])
+        expect(graph.pieces[nameless].references.map(\.offset), equals: [1])
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -152,18 +153,18 @@ import Testing
         for (name, now) in after {
             if let former = before[name], let difference = now.difference(from: former) { found[name] = difference }
         }
-        #expect(
+        expect(
             Set(found.map { "\($0.key) \($0.value)" }).symmetricDifference(
-                Self.expected.map { "\($0.key) \($0.value)" }) == [])
-        #expect(after["$s4Shop6TellerC4tellSiyYaKF"]?.isAsync == true)
-        #expect(after["$s4Shop6TellerC4tellSiyYaKF"]?.throwsError == true)
+                Self.expected.map { "\($0.key) \($0.value)" }), equals: [])
+        expect(after["$s4Shop6TellerC4tellSiyYaKF"]?.isAsync, equals: true)
+        expect(after["$s4Shop6TellerC4tellSiyYaKF"]?.throwsError, equals: true)
         #expect(after["$s4Shop6WalkerV4makeACyFZ"] != nil)
     }
 
     @Test func withoutDebuggingInformationNothingIsKnown() throws {
         let directory = try TemporaryDirectory("fingerprint")
         try runTool("objcopy", "--strip-debug", try Self.edited.get().oldFile.path, "\(directory.path)/bare.o")
-        #expect(try Fingerprint.all(of: ElfImage(path: "\(directory.path)/bare.o")) == nil)
+        try expect(Fingerprint.all(of: ElfImage(path: "\(directory.path)/bare.o")), equals: nil)
     }
 
     @Test func functionsOfCAreKnownByTheirTypes() throws {
@@ -183,9 +184,9 @@ import Testing
         func difference(_ name: String) throws -> String? {
             try #require(after[name]).difference(from: try #require(before[name]))
         }
-        #expect(try difference("scale") == "takes other arguments")
-        #expect(try difference("same") == nil)
-        #expect(try difference("result") == "returns 'long' instead of 'int'")
+        try expect(difference("scale"), equals: "takes other arguments")
+        try expect(difference("same"), equals: nil)
+        try expect(difference("result"), equals: "returns 'long' instead of 'int'")
     }
 
     // MARK: Constants
@@ -204,22 +205,22 @@ import Testing
         }
         let pageSize = "$s4Shop8pageSizeSivp"
         let size = "$s4Shop6ConfigV4sizeSivpZ"
-        #expect(found[pageSize] == .store(name: pageSize, old: bytes(20), new: bytes(50)))
-        #expect(found[size] == .store(name: size, old: bytes(20), new: bytes(50)))
+        expect(found[pageSize], equals: .store(name: pageSize, old: bytes(20), new: bytes(50)))
+        expect(found[size], equals: .store(name: size, old: bytes(20), new: bytes(50)))
         let limit = try #require(found.first { $0.key.contains("5limit") })
-        #expect(limit.value == .store(name: limit.key, old: bytes(7), new: bytes(8)))
+        expect(limit.value, equals: .store(name: limit.key, old: bytes(7), new: bytes(8)))
         let ratio = "$s4Shop6ConfigV5ratioSdSgvpZ"
         let half: [UInt8] = [0, 0, 0, 0, 0, 0, 0xE0, 0x3F, 0]
         let quarter: [UInt8] = [0, 0, 0, 0, 0, 0, 0xD0, 0x3F, 0]
-        #expect(found[ratio] == .store(name: ratio, old: half, new: quarter))
+        expect(found[ratio], equals: .store(name: ratio, old: half, new: quarter))
         for name in ["7counter", "6secret", "6zeroed", "7current"] { #expect(isKept(name), "\(name)") }
         let text = "$s4Shop8lazyTextSSvp"
-        #expect(found[text] == .lazy(name: text, initialiser: "$s4Shop8lazyText_WZ", isLet: true))
+        expect(found[text], equals: .lazy(name: text, initialiser: "$s4Shop8lazyText_WZ", isLet: true))
         let closure = "$s4Shop9byClosureSaySiGvp"
-        #expect(found[closure] == .lazy(name: closure, initialiser: "$s4Shop9byClosure_WZ", isLet: true))
+        expect(found[closure], equals: .lazy(name: closure, initialiser: "$s4Shop9byClosure_WZ", isLet: true))
         let lazyVariable = try #require(found.first { $0.key.contains("12lazyVariable") })
         if case .lazy(_, _, let isLet) = lazyVariable.value {
-            #expect(isLet == false)
+            expect(isLet, equals: false)
         } else {
             Issue.record("\(lazyVariable)")
         }
@@ -229,7 +230,7 @@ import Testing
                 Issue.record("\(name): \(found[name].map { "\($0)" } ?? "nothing")")
             }
         }
-        #expect(found.count == 13, "\(found.keys.sorted())")
+        expect(found.count, equals: 13, "\(found.keys.sorted())")
         let unknown = ConstantChange.all(old: edited.old, new: edited.new, constants: nil)
         #expect(unknown.contains(.lazy(name: text, initialiser: "$s4Shop8lazyText_WZ", isLet: nil)))
     }

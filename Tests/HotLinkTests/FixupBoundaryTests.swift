@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchHotLink
 import HotpatchMemory
 import HotpatchPlan
@@ -73,7 +74,8 @@ import Testing
                 default: UInt64(0)
                 }
             let symbol = base &+ UInt64(bitPattern: values[index])
-            #expect(row.value(subject: symbol, addend: 0, place: Address(place(index)), got: .null) == values[index])
+            expect(
+                row.value(subject: symbol, addend: 0, place: Address(place(index)), got: .null), equals: values[index])
             command.append("--defsym=target\(index)=0x\(String(symbol, radix: 16))")
         }
         let result = try run(command)
@@ -98,12 +100,12 @@ import Testing
     private func checkFit(_ values: [Int64]) throws {
         let linked = try link(values)
         #expect(linked.refused.isEmpty && linked.misaligned.isEmpty)
-        #expect(linked.words.count == rows.count)
+        expect(linked.words.count, equals: rows.count)
         // What lld takes for a call it leads elsewhere when that is farther away than calls reach.
         for (index, (row, word)) in zip(rows, linked.words).enumerated() where row.name != "R_AARCH64_PLT32" {
             var bytes = Self.before(row)
             try row.write(values[index], into: &bytes, at: 0)
-            #expect(bytes == word, "\(row) of \(values[index])")
+            expect(bytes, equals: word, "\(row) of \(values[index])")
         }
     }
 
@@ -121,14 +123,14 @@ import Testing
             }
         }
         let below = try link(beyond { row, range in range.lowerBound - Int64(row.alignment) })
-        #expect(below.refused == names)
+        expect(below.refused, equals: names)
         let above = try link(
             beyond { row, range in (range.upperBound & ~Int64(row.alignment - 1)) + Int64(row.alignment) })
-        #expect(above.refused == names.subtracting(Self.narrower))
+        expect(above.refused, equals: names.subtracting(Self.narrower))
         // Units of pages are made by the expression.
         let odd = try link(rows.map { row in row.expression == .page ? 0 : Int64(row.alignment / 2) })
         #expect(odd.misaligned.isSubset(of: rows.filter { $0.alignment > 1 }.map(\.name)))
-        #expect(odd.misaligned.isEmpty == (architecture == .x86_64))
+        expect(odd.misaligned.isEmpty, equals: (architecture == .x86_64))
     }
 
     @Test func x86_64() throws { try FixupBoundaryTests(.x86_64).check() }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchHotLink
 import HotpatchMemory
 import HotpatchPlan
@@ -113,7 +114,7 @@ import Testing
         let link = try FixupLink(
             program.architecture, object: FixupObject(path: object), linked: FixupObject(path: linked))
         let report = try link.check()
-        #expect(report.relaxed == program.relaxed)
+        expect(report.relaxed, equals: program.relaxed)
         #expect(report.types.count > 25)
         #expect(report.unplaced.isEmpty)
     }
@@ -368,10 +369,10 @@ struct FixupLink {
             var again = live
             try FixupLink.clear(place.row, &again, place.offset)
             try place.row.write(value, into: &again, at: place.offset)
-            #expect(again == live, about)
+            expect(again, equals: live, about)
             if place.row == row { try row.write(value, into: &expected, at: offset) }
         }
-        if !isIncomplete { #expect(expected == live, "\(section.name)") }
+        if !isIncomplete { expect(expected, equals: live, "\(section.name)") }
         #expect(FixupLink.equal(code, live, mask), "\(section.name)")
         // A change of what no linker changes is seen.
         for byte in stride(from: 0, to: mask.count, by: max(1, mask.count / 50)) where mask[byte] != 0xff {

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchHotLink
 import HotpatchMemory
 import HotpatchPlan
@@ -186,7 +187,7 @@ import Testing
             }
             let found = Expected(
                 String(place.row.name.dropFirst(prefix.count)), place.offset, place.addendChange, place.field.value)
-            #expect(found == each.expected, about)
+            expect(found, equals: each.expected, about)
             // All that differs lies in the mask.
             let mask = try row.mask(of: each.code, at: each.offset)
             for index in each.code.indices where each.code[index] != each.live[index] && architecture == .x86_64 {

@@ -1,5 +1,6 @@
 import CPatchCore
 import Glibc
+import HotpatchExpectations
 import HotpatchHotLink
 import HotpatchMemory
 import HotpatchPlan
@@ -26,19 +27,19 @@ import Testing
             guard words.count >= 3, words[0] == "#define", words[1].hasPrefix(prefix), let type = UInt32(words[2]),
                 !words[1].contains("_P32_"), !words[1].hasSuffix("_NUM")
             else { continue }
-            #expect(table.row(type)?.name == String(words[1]), "type \(type)")
+            expect(table.row(type)?.name, equals: String(words[1]), "type \(type)")
             count += 1
         }
         #expect(count > 38)
-        #expect(table.row(0x7fff_ffff) == nil)
-        #expect(table.row(200) == nil)
+        expect(table.row(0x7fff_ffff), equals: nil)
+        expect(table.row(200), equals: nil)
     }
 
     @Test func unknownArchitecture() {
         var count = 7
-        #expect(hp_fixup_rows(hp_arch(rawValue: 77), &count) == nil)
-        #expect(count == 0)
-        #expect(hp_fixup_row(hp_arch(rawValue: 77), 1) == nil)
+        expect(hp_fixup_rows(hp_arch(rawValue: 77), &count), equals: nil)
+        expect(count, equals: 0)
+        expect(hp_fixup_row(hp_arch(rawValue: 77), 1), equals: nil)
     }
 
     @Test func whatOnlyLinkersWriteIsRefused() throws {
@@ -73,7 +74,7 @@ import Testing
                 #expect(FixupLink.equal(before, bytes, mask), "\(row) of \(value)")
                 let field = try row.read(bytes, at: 0)
                 #expect(field.holds(value), "\(row) of \(value): \(field)")
-                #expect(UInt64(bitPattern: field.value) & ~field.known == 0)
+                expect(UInt64(bitPattern: field.value) & ~field.known, equals: 0)
             }
             var bytes = [UInt8](repeating: 0xa5, count: row.byteCount)
             if row.range != nil {
@@ -115,19 +116,19 @@ import Testing
         func value(_ architecture: Architecture, _ type: UInt32, _ subject: UInt64, _ addend: Int64) throws -> Int64 {
             try row(architecture, type).value(subject: subject, addend: addend, place: place, got: got)
         }
-        #expect(try value(.x86_64, 1, 0x50_0000, 16) == 0x50_0010)  // S + A
-        #expect(try value(.x86_64, 2, 0x40_1000, -4) == -0x238)  // S + A - P
-        #expect(try value(.x86_64, 25, 0x60_0000, 0) == -8)  // S + A - GOT
-        #expect(try value(.x86_64, 26, 0xdead, -4) == 0x1f_edd0)  // GOT + A - P
-        #expect(try value(.x86_64, 9, 0x60_0010, -4) == 0x1f_edd8)  // G + GOT + A - P
-        #expect(try value(.x86_64, 0, 0x60_0010, -4) == 0)
-        #expect(try value(.arm64, 275, 0x50_0fff, 1) == 0x10_0000)  // Page(S + A) - Page(P)
-        #expect(try value(.arm64, 275, 0x40_0fff, 0) == -0x1000)
-        #expect(try value(.arm64, 311, 0x60_0ff8, 0x1000) == 0x1f_f000)  // the addend is the slot's
-        #expect(try value(.arm64, 313, 0x60_0ff8, 0x1000) == 0xff8)  // G - Page(GOT)
-        #expect(try value(.arm64, 310, 0x60_0ff8, 0) == 0xff0)  // G - GOT
-        #expect(try value(.arm64, 283, 0x40_1000, 4) == -0x230)
-        #expect(try value(.x86_64, 2, 0, Int64.min) == Int64.min &- 0x40_1234)  // wraps around
+        try expect(value(.x86_64, 1, 0x50_0000, 16), equals: 0x50_0010)  // S + A
+        try expect(value(.x86_64, 2, 0x40_1000, -4), equals: -0x238)  // S + A - P
+        try expect(value(.x86_64, 25, 0x60_0000, 0), equals: -8)  // S + A - GOT
+        try expect(value(.x86_64, 26, 0xdead, -4), equals: 0x1f_edd0)  // GOT + A - P
+        try expect(value(.x86_64, 9, 0x60_0010, -4), equals: 0x1f_edd8)  // G + GOT + A - P
+        try expect(value(.x86_64, 0, 0x60_0010, -4), equals: 0)
+        try expect(value(.arm64, 275, 0x50_0fff, 1), equals: 0x10_0000)  // Page(S + A) - Page(P)
+        try expect(value(.arm64, 275, 0x40_0fff, 0), equals: -0x1000)
+        try expect(value(.arm64, 311, 0x60_0ff8, 0x1000), equals: 0x1f_f000)  // the addend is the slot's
+        try expect(value(.arm64, 313, 0x60_0ff8, 0x1000), equals: 0xff8)  // G - Page(GOT)
+        try expect(value(.arm64, 310, 0x60_0ff8, 0), equals: 0xff0)  // G - GOT
+        try expect(value(.arm64, 283, 0x40_1000, 4), equals: -0x230)
+        try expect(value(.x86_64, 2, 0, Int64.min), equals: Int64.min &- 0x40_1234)  // wraps around
     }
 
     /// What instructions of arm64 become: type, instruction, value, instruction. Assembled with clang.
@@ -195,8 +196,8 @@ import Testing
             var bytes = withUnsafeBytes(of: before.littleEndian, Array.init)
             try row.write(value, into: &bytes, at: 0)
             let word = bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
-            #expect(
-                word == after,
+            expect(
+                word, equals: after,
                 "\(row) of \(value): 0x\(String(word, radix: 16)) instead of 0x\(String(after, radix: 16))")
             #expect(try row.read(bytes, at: 0).holds(value), "\(row)")
         }
@@ -219,7 +220,7 @@ import Testing
                 let row = try row(architecture, type)
                 seen.insert(row)
                 let half = Int64(1) << Int64(bits - 1)
-                #expect(row.range == -half...half - 1, "\(row)")
+                expect(row.range, equals: -half...half - 1, "\(row)")
             }
         }
         for (architecture, bits, types) in unsigned {
@@ -227,11 +228,11 @@ import Testing
                 let row = try row(architecture, type)
                 seen.insert(row)
                 let end = Int64(1) << Int64(bits)
-                #expect(row.range == 0...end - 1, "\(row)")
+                expect(row.range, equals: 0...end - 1, "\(row)")
             }
         }
         for row in Self.written where row.subject != .symbol && row.subject != .plt && !seen.contains(row) {
-            #expect(row.range == nil, "\(row)")
+            expect(row.range, equals: nil, "\(row)")
         }
     }
 

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import Testing
 
 @testable import HotpatchHotLink
@@ -18,7 +19,7 @@ import Testing
         ),
         ("main", "main"), ("", ""), ("(", "("), (".", "."), ("a.", "a."),
     ])
-    func functions(_ text: String, _ short: String) { #expect(KeptClosure.short(text) == short) }
+    func functions(_ text: String, _ short: String) { expect(KeptClosure.short(text), equals: short) }
 
     @Test func whatHasChanged() {
         func capture(_ name: String) -> Fingerprint.Capture { .init(name: name, type: "Si", isByReference: false) }
@@ -26,12 +27,12 @@ import Testing
             name: "closure #2 (Swift.Int) -> (Shelf in _1A) in closure #1 () -> () in Shop.makeRoutes(Shop.Cart) -> ()",
             before: [capture("")], after: [capture(""), capture("cart"), capture("clock")])
         let end = "kept as it was where it is stored, until makeRoutes runs again"
-        #expect("\(kept)" == "closure #2 in closure #1 in makeRoutes now captures cart, clock: \(end)")
+        expect("\(kept)", equals: "closure #2 in closure #1 in makeRoutes now captures cart, clock: \(end)")
         (kept.before, kept.after) = (kept.after, kept.before)
-        #expect("\(kept)" == "closure #2 in closure #1 in makeRoutes no longer captures cart, clock: \(end)")
+        expect("\(kept)", equals: "closure #2 in closure #1 in makeRoutes no longer captures cart, clock: \(end)")
         kept.after = nil
-        #expect("\(kept)" == "closure #2 in closure #1 in makeRoutes is gone: \(end)")
+        expect("\(kept)", equals: "closure #2 in closure #1 in makeRoutes is gone: \(end)")
         kept.name = "closure"
-        #expect("\(kept)" == "closure is gone: kept as it was where it is stored, until what makes it runs again")
+        expect("\(kept)", equals: "closure is gone: kept as it was where it is stored, until what makes it runs again")
     }
 }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchHotLink
 import HotpatchTestSupport
 import Testing
@@ -128,9 +129,9 @@ import Testing
 
     private func check(_ edited: EditedSource) throws {
         let reasons = edited.reasons
-        #expect(Set(reasons).subtracting(Self.expected) == [])
-        #expect(Self.expected.subtracting(reasons) == [])
-        #expect(Set(reasons).count == reasons.count)
+        expect(Set(reasons).subtracting(Self.expected), equals: [])
+        expect(Self.expected.subtracting(reasons), equals: [])
+        expect(Set(reasons).count, equals: reasons.count)
     }
 
     /// Where a class overrides what it inherited before, a word of its metadata has to hold the new function: stores can do that.
@@ -141,10 +142,10 @@ import Testing
             Issue.record("\(kinds)")
             return
         }
-        #expect(slots[0].metadata == "$s4Shop3DogCN")
-        #expect(slots[0].offset == 56 + 8)
-        #expect(slots[0].old == "$s4Shop6AnimalC4walkyyF")
-        #expect(slots[0].new == "$s4Shop3DogC4walkyyF")
+        expect(slots[0].metadata, equals: "$s4Shop3DogCN")
+        expect(slots[0].offset, equals: 56 + 8)
+        expect(slots[0].old, equals: "$s4Shop6AnimalC4walkyyF")
+        expect(slots[0].new, equals: "$s4Shop3DogC4walkyyF")
     }
 
     /// A class that inherits the function from there has the slot, too; and what is made of an override can be a thunk of another name.
@@ -159,8 +160,9 @@ import Testing
         }
         let edited = try EditedSource(source(""), source("override func f() -> B { self }; override func g() {}"))
         let reasons = RestartReason.all(old: edited.old, new: edited.new)
-        #expect(
-            Set(reasons.map(\.description)) == [
+        expect(
+            Set(reasons.map(\.description)),
+            equals: [
                 "B: override of method 'f()' added", "B: override of method 'g()' added",
                 "C: inherited methods changed", "D: inherited methods changed",
             ])
@@ -169,8 +171,9 @@ import Testing
             return slots
         }
         let places = slots.map { "\($0.metadata) \($0.offset)" }.sorted()
-        #expect(places == ["$s4Shop1BCN 56", "$s4Shop1BCN 64", "$s4Shop1CCN 56", "$s4Shop1CCN 64", "$s4Shop1DCN 56"])
-        #expect(Set(slots.map(\.old)) == ["$s4Shop1AC1fACyF", "$s4Shop1AC1gyyF"])
+        expect(
+            places, equals: ["$s4Shop1BCN 56", "$s4Shop1BCN 64", "$s4Shop1CCN 56", "$s4Shop1CCN 64", "$s4Shop1DCN 56"])
+        expect(Set(slots.map(\.old)), equals: ["$s4Shop1AC1fACyF", "$s4Shop1AC1gyyF"])
     }
 
     /// The slot of an async function holds its record, which nobody who reads of it asked for.
@@ -179,7 +182,7 @@ import Testing
             "class A { func f(_ n: Int) async -> Int { n } }\nclass B: A { \(body) }"
         }
         let edited = try EditedSource(source(""), source("override func f(_ n: Int) async -> Int { n + 1 }"))
-        #expect(edited.reasons == ["B: override of method 'f(Int)' added"])
+        expect(edited.reasons, equals: ["B: override of method 'f(Int)' added"])
     }
 
     @Test func opaqueResultsNameTheirFunction() throws {
@@ -187,12 +190,12 @@ import Testing
         let functions = RestartReason.all(old: edited.old, new: edited.new).compactMap { reason in
             if case .opaqueResult(let function) = reason.kind { function } else { nil }
         }
-        #expect(Set(functions) == ["$s4Shop5equalQryF", "$s4Shop5shapeQryF", "$s4Shop6SquareV4listQryF"])
+        expect(Set(functions), equals: ["$s4Shop5equalQryF", "$s4Shop5shapeQryF", "$s4Shop6SquareV4listQryF"])
     }
 
     @Test func anObjectIsLikeItself() throws {
         let edited = try Self.edited.get()
-        #expect(RestartReason.all(old: edited.new, new: edited.new) == [])
+        expect(RestartReason.all(old: edited.new, new: edited.new), equals: [])
     }
 
     @Test func virtualFunctionsAreSlots() throws {
@@ -220,8 +223,9 @@ import Testing
             int Derived::two() { return 4; }
             int Same::one() { return 5; }
             """, language: .cxx)
-        #expect(
-            Set(edited.reasons) == [
+        expect(
+            Set(edited.reasons),
+            equals: [
                 "Base: virtual function 'Base::three()' added to the vtable",
                 "Derived: base classes changed",
                 "Same: base classes changed",

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -48,7 +49,7 @@ import Testing
         for (variable, obstacle) in Self.expected {
             let constant = LazyConstant(variable, old: edited.old, new: edited.new, constants: constants)
             let found = try #require(constant, "\(variable)").obstacle
-            #expect(found == obstacle, "\(variable)")
+            expect(found, equals: obstacle, "\(variable)")
         }
     }
 }

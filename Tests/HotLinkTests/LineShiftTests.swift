@@ -1,4 +1,5 @@
 @testable import HotpatchHotLink
+import HotpatchExpectations
 import HotpatchPlan
 import Testing
 
@@ -32,7 +33,7 @@ import Testing
         for row in table {
             let shift = LineShift(row.lines, architecture) { $0 }
             let (old, new) = (code(row.old, architecture), code(row.new, architecture))
-            #expect(shift.explains(old, new, of: row.function) == row.isMoved, "\(row)")
+            expect(shift.explains(old, new, of: row.function), equals: row.isMoved, "\(row)")
             #expect(!shift.explains(old, code(row.new, architecture, end: 0xC2), of: row.function), "\(row)")
             #expect(!shift.explains(old, new + [0], of: row.function))
         }

@@ -1,4 +1,5 @@
 @testable import HotpatchHotLink
+import HotpatchExpectations
 import Testing
 
 /// What names say, by their bytes.
@@ -40,8 +41,8 @@ import Testing
             "$s4Shop1xSivM.resume.0": "$s4Shop1xSivM.resume.0", "": "", "é.7": "é",
         ]
         for (name, base) in numbers {
-            #expect(SymbolKind.withoutNumber(name) == base, "\(name)")
-            #expect(SymbolKind.hasNumber(name) == (name != base), "\(name)")
+            expect(SymbolKind.withoutNumber(name), equals: base, "\(name)")
+            expect(SymbolKind.hasNumber(name), equals: (name != base), "\(name)")
         }
         let owners = [
             "$s4Shop4pageyyYaFTY0_": "$s4Shop4pageyyYaF", "$s4Shop4pageyyYaFTQ12_": "$s4Shop4pageyyYaF",
@@ -49,7 +50,7 @@ import Testing
             "0_": nil,
             "$s4Shop4pageyyF": nil,
         ]
-        for (name, owner) in owners { #expect(SymbolKind.owner(of: name) == owner, "\(name)") }
+        for (name, owner) in owners { expect(SymbolKind.owner(of: name), equals: owner, "\(name)") }
     }
 
     /// Only what is mangled by Swift has closures, and an index that ends alike is none.
@@ -59,6 +60,6 @@ import Testing
             "$": [],
             "$s": [], "$s_": [], "$sU_": [], "$sfU_": [5], "fU_": [],
         ]
-        for (name, expected) in ends { #expect(ClosureMatch.closureEnds(in: name) == expected, "\(name)") }
+        for (name, expected) in ends { expect(ClosureMatch.closureEnds(in: name), equals: expected, "\(name)") }
     }
 }

@@ -2,9 +2,10 @@ import CHotpatchVictims
 import Foundation
 import Glibc
 import Hotpatch
+import HotpatchExpectations
+import HotpatchTestSupport
 import HotpatchTesting
 import Synchronization
-import HotpatchTestSupport
 import Testing
 
 struct Shelf {
@@ -28,12 +29,12 @@ extension HotpatchTestingTests {
             try? await withKnownIssue(isIntermittent: true, sourceLocation: sourceLocation) {
                 try await body()
             } matching: { issue in
-                #expect(issue.sourceLocation?.fileName == "ChecksTests.swift", sourceLocation: sourceLocation)
+                expect(issue.sourceLocation?.fileName, equals: "ChecksTests.swift", sourceLocation: sourceLocation)
                 found.withLock { $0.append(issue.comments.map(\.rawValue).joined() + "\(issue.error ?? Stopped())") }
                 return true
             }
             let all = found.withLock { $0 }
-            #expect(all.count == texts.count, "\(all)", sourceLocation: sourceLocation)
+            expect(all.count, equals: texts.count, "\(all)", sourceLocation: sourceLocation)
             for (text, issue) in zip(texts, all) {
                 #expect(issue.contains(text), "\(issue)", sourceLocation: sourceLocation)
             }
@@ -43,12 +44,12 @@ extension HotpatchTestingTests {
         @Test func aStoredProperty() async {
             await expectIssues("reads and writes the memory itself") {
                 try withMock(symbol: Self.text, with: { (_: Shelf.Label) -> String in "milk" }) {
-                    #expect(Shelf.Label().text == "tea")
+                    expect(Shelf.Label().text, equals: "tea")
                 }
             }
             await expectIssues("reads and writes the memory itself") {
                 try withPatch(symbol: Self.text, with: { (_: Shelf.Label) -> String in "milk" }) {
-                    #expect(Shelf.Label().text == "tea")
+                    expect(Shelf.Label().text, equals: "tea")
                 }
             }
         }
@@ -74,14 +75,14 @@ extension HotpatchTestingTests {
             await expectIssues("only where it does not hold, in another task, thread or queue") {
                 let name = "HotpatchTestingTests.Shelf.askElsewhere"
                 try await withMock(symbol: name, with: { (_: Int) -> Int in 1 }) {
-                    #expect(await onAThread { Shelf.askElsewhere(7) } == 7)
+                    await expect(onAThread { Shelf.askElsewhere(7) }, equals: 7)
                 }
             }
         }
 
         @Test func nothingToReport() async throws {
             try await withMock(symbol: Self.ask, with: { (_: Int) -> Int in 1 }) {
-                #expect(await Task { Shelf.ask(7) }.value == 1)
+                await expect(Task { Shelf.ask(7) }.value, equals: 1)
             }
             // It is known to be called, or that it may not be.
             try withMock(symbol: Self.ask, with: { (_: Int) -> Int in 1 }, checks: .copies) {}
@@ -95,7 +96,7 @@ extension HotpatchTestingTests {
 
         @Suite(.mock(symbol: "HotpatchTestingTests.Shelf.ask", with: { (_: Int) -> Int in 1 }))
         struct OfASuite {
-            @Test func thatCalls() { #expect(Shelf.ask(7) == 1) }
+            @Test func thatCalls() { expect(Shelf.ask(7), equals: 1) }
             @Test func thatDoesNot() {}
         }
 
@@ -104,13 +105,13 @@ extension HotpatchTestingTests {
             typealias Inlined = @convention(c) (Int32) -> Int32
             let name = "victim_inlined"
             await expectIssues("has copies, which the mock does not reach: inlined into", "never ran") {
-                try withMock(symbol: name, with: { _ in 1 } as Inlined) { #expect(victim_calls_inlined(2) == 12) }
+                try withMock(symbol: name, with: { _ in 1 } as Inlined) { expect(victim_calls_inlined(2), equals: 12) }
             }
             await expectIssues("has copies, which the patch does not reach: inlined into", "It has copies") {
-                try withPatch(symbol: name, with: { _ in 1 } as Inlined) { #expect(victim_calls_inlined(2) == 12) }
+                try withPatch(symbol: name, with: { _ in 1 } as Inlined) { expect(victim_calls_inlined(2), equals: 12) }
             }
             try withMock(symbol: name, with: { _ in 1 } as Inlined, checks: []) {
-                #expect(victim_calls_inlined(2) == 12)
+                expect(victim_calls_inlined(2), equals: 12)
             }
         }
 
@@ -121,7 +122,7 @@ extension HotpatchTestingTests {
             let error = #expect(throws: MockError.self) {
                 try withMock(symbol: name, with: { _ in } as @convention(c) (Int32) -> Void) { Issue.record("it ran") }
             }
-            #expect(error?.description.contains("\(name) never returns") == true)
+            expect(error?.description.contains("\(name) never returns"), equals: true)
             #expect(throws: MockError.self) {
                 try withPatch(symbol: name, with: { _ in } as @convention(c) (Int32) -> Void) { Issue.record("it ran") }
             }
@@ -129,10 +130,10 @@ extension HotpatchTestingTests {
 
         @Test func usleepAndItsLike() throws {
             try withMock(symbol: "usleep", with: { _ in 42 } as @convention(c) (UInt32) -> Int32) {
-                #expect(usleep(30_000_000) == 42)
+                expect(usleep(30_000_000), equals: 42)
             }
             try withMock(symbol: "sleep", with: { _ in 42 } as @convention(c) (UInt32) -> UInt32) {
-                #expect(sleep(30) == 42)
+                expect(sleep(30), equals: 42)
             }
         }
 

@@ -1,6 +1,7 @@
 import CHotpatchVictims
 import Glibc
 import Hotpatch
+import HotpatchExpectations
 import HotpatchTesting
 import Testing
 
@@ -17,13 +18,13 @@ extension HotpatchTestingTests {
                 #expect(throws: MockError.self) {
                     try withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { Issue.record("it ran") }
                 }
-                #expect(levy(5) == 5)
+                expect(levy(5), equals: 5)
                 try patch.revert()
-                #expect(levy(5) == 42)
-                try #expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
+                expect(levy(5), equals: 42)
+                try expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) }, equals: 43)
             }
-            #expect(levy(5) == 50)
-            #expect(try Patch.replacement(for: Self.name) == nil)
+            expect(levy(5), equals: 50)
+            try expect(Patch.replacement(for: Self.name), equals: nil)
         }
 
         @Test func aMockEndsBelowAPatch() throws {
@@ -31,27 +32,27 @@ extension HotpatchTestingTests {
             try withMock(symbol: Self.name, with: { (_: Int) -> Int in 42 }, checks: []) {
                 patch = try Patch.replace(symbol: Self.name, with: Self.patched)
             }
-            #expect(levy(5) == 5)
+            expect(levy(5), equals: 5)
             #expect(throws: MockError.self) {
                 try withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { Issue.record("it ran") }
             }
             try patch?.revert()
-            #expect(levy(5) == 50)
-            try #expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
-            #expect(levy(5) == 50)
-            #expect(try Patch.replacement(for: Self.name) == nil)
+            expect(levy(5), equals: 50)
+            try expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) }, equals: 43)
+            expect(levy(5), equals: 50)
+            try expect(Patch.replacement(for: Self.name), equals: nil)
         }
 
         /// What the test runs has reverted the function meanwhile.
         @Test func aMockAfterARevert() throws {
             try withMock(symbol: Self.name, with: { (_: Int) -> Int in 42 }) {
                 try Patch.revert(symbol: Self.name)
-                #expect(levy(5) == 50)
-                try withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { #expect(levy(5) == 43) }
-                #expect(levy(5) == 42)
+                expect(levy(5), equals: 50)
+                try withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { expect(levy(5), equals: 43) }
+                expect(levy(5), equals: 42)
             }
-            #expect(levy(5) == 50)
-            #expect(try Patch.replacement(for: Self.name) == nil)
+            expect(levy(5), equals: 50)
+            try expect(Patch.replacement(for: Self.name), equals: nil)
         }
 
         /// To install another mock, the library calls the real ones.
@@ -65,8 +66,8 @@ extension HotpatchTestingTests {
                     return -1
                 } as Refusing, checks: []
             ) {
-                try #expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
-                try #expect(withPatch(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
+                try expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) }, equals: 43)
+                try expect(withPatch(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) }, equals: 43)
             }
         }
 
@@ -75,7 +76,7 @@ extension HotpatchTestingTests {
         func aMockOfWhatASearchCalls(_ function: String) throws {
             typealias Plain = @convention(c) (Int, Int, Int) -> Int
             try withMock(symbol: function, wrapping: { (original: @escaping Plain) in original }, checks: []) {
-                try #expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) } == 43)
+                try expect(withMock(symbol: Self.name, with: { (_: Int) -> Int in 43 }) { levy(5) }, equals: 43)
             }
         }
     }

@@ -2,6 +2,7 @@ import CHotpatchVictims
 import Dispatch
 import Foundation
 import Hotpatch
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -16,8 +17,8 @@ extension HotpatchTestingTests {
             let total = try withMock(symbol: Self.name, with: { (item: String) -> Int in item.count * 100 }) {
                 price(of: "tea")
             }
-            #expect(total == 300)
-            #expect(price(of: "tea") == 3)
+            expect(total, equals: 300)
+            expect(price(of: "tea"), equals: 3)
         }
 
         /// Callers of vector functions of arm64 rely on registers that the search for a mock does not keep. The sign is the symbol's,
@@ -38,7 +39,7 @@ extension HotpatchTestingTests {
             let name = "static Swift.ContinuousClock.now.getter"
             let fixed = ContinuousClock.now
             try withMock(symbol: name, with: { () -> ContinuousClock.Instant in fixed }) {
-                #expect(ContinuousClock.now == fixed)
+                expect(ContinuousClock.now, equals: fixed)
             }
             #expect(ContinuousClock.now > fixed)
             typealias Now = () -> ContinuousClock.Instant
@@ -53,26 +54,26 @@ extension HotpatchTestingTests {
 
         @Test func holdsForNobodyElse() async throws {
             try await withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
-                #expect(price(of: "tea") == 42)
-                #expect(await Task.detached { price(of: "tea") }.value == 3)
-                #expect(await onAThread { price(of: "tea") } == 3)
+                expect(price(of: "tea"), equals: 42)
+                await expect(Task.detached { price(of: "tea") }.value, equals: 3)
+                await expect(onAThread { price(of: "tea") }, equals: 3)
                 let queued = await withCheckedContinuation { continuation in
                     DispatchQueue.global().async { continuation.resume(returning: price(of: "tea")) }
                 }
-                #expect(queued == 3)
+                expect(queued, equals: 3)
             }
         }
 
         @Test func holdsForChildren() async throws {
             try await withMock(symbol: Self.name, with: { (_: String) -> Int in 42 }) {
                 async let child = price(of: "tea")
-                #expect(await child == 42)
+                await expect(child, equals: 42)
                 let sum = await withTaskGroup(of: Int.self) { group in
                     for _ in 0..<10 { group.addTask { price(of: "tea") } }
                     return await group.reduce(0, +)
                 }
-                #expect(sum == 420)
-                #expect(await Task { price(of: "tea") }.value == 42)
+                expect(sum, equals: 420)
+                await expect(Task { price(of: "tea") }.value, equals: 42)
             }
         }
 
@@ -85,22 +86,22 @@ extension HotpatchTestingTests {
                 }
             }
             begin.finish()
-            #expect(await task.value == 3)
+            await expect(task.value, equals: 3)
         }
 
         @Test func theInnermostHolds() throws {
             try withMock(symbol: Self.name, with: { (_: String) -> Int in 1 }) {
                 try withMock(symbol: Self.name, with: { (_: String) -> Int in 2 }) {
-                    #expect(price(of: "tea") == 2)
+                    expect(price(of: "tea"), equals: 2)
                     try withMock(
                         symbol: "HotpatchTestingTests.discount(_:on:)",
                         with: { (_: Double, _: String) throws -> Double in 9 }
                     ) {
-                        #expect(price(of: "tea") == 2)
-                        try #expect(discount(1, on: "") == 9)
+                        expect(price(of: "tea"), equals: 2)
+                        try expect(discount(1, on: ""), equals: 9)
                     }
                 }
-                #expect(price(of: "tea") == 1)
+                expect(price(of: "tea"), equals: 1)
             }
         }
 
@@ -119,7 +120,7 @@ extension HotpatchTestingTests {
                 }
                 return try await group.reduce(0) { $0 + ($1 ? 0 : 1) }
             }
-            #expect(wrong == 0)
+            expect(wrong, equals: 0)
         }
 
         @Test func callsTheOriginal() throws {
@@ -129,7 +130,7 @@ extension HotpatchTestingTests {
                     { percent, item in try original(percent * 2, item) + 1000 }
                 }
             ) {
-                try #expect(discount(25, on: "teas") == 1002)
+                try expect(discount(25, on: "teas"), equals: 1002)
                 #expect(throws: SoldOut(item: "")) { try discount(25, on: "") }
             }
         }
@@ -145,11 +146,11 @@ extension HotpatchTestingTests {
                     }
                 }
             ) {
-                try await #expect(stock(of: "tea") == 31)
+                try await expect(stock(of: "tea"), equals: 31)
                 await #expect(throws: SoldOut(item: "")) { try await stock(of: "") }
-                try await #expect(Task.detached { try await stock(of: "tea") }.value == 30)
+                try await expect(Task.detached { try await stock(of: "tea") }.value, equals: 30)
             }
-            #expect(try await stock(of: "tea") == 30)
+            try await expect(stock(of: "tea"), equals: 30)
         }
 
         @Test func inATaskThatIsCancelled() async throws {
@@ -175,15 +176,15 @@ extension HotpatchTestingTests {
             ) {
                 var till = Till()
                 till.put(5)
-                #expect(till.amount == -5)
+                expect(till.amount, equals: -5)
             }
             try await withMock(
                 symbol: "HotpatchTestingTests.Warehouse.shelf(_:)",
                 with: { (_: Warehouse, number: Int) -> Int in -number }
             ) {
-                #expect(await Warehouse(1).shelf(7) == -7)
+                await expect(Warehouse(1).shelf(7), equals: -7)
             }
-            #expect(await Warehouse(1).shelf(7) == 107)
+            await expect(Warehouse(1).shelf(7), equals: 107)
         }
 
         /// The dispatcher keeps every register that arguments may be in.
@@ -194,14 +195,14 @@ extension HotpatchTestingTests {
             try await withMock(
                 symbol: name, wrapping: { (original: @escaping Stamp) in { "<" + original($0, $1, $2, $3, $4) + ">" } }
             ) {
-                #expect(stamp(1, 2.5, 3.25, long, [4, 5]) == "<1 2.5 3.25 \(long) [4, 5]>")
-                #expect(await onAThread { stamp(1, 2.5, 3.25, long, [4, 5]) } == "1 2.5 3.25 \(long) [4, 5]")
+                expect(stamp(1, 2.5, 3.25, long, [4, 5]), equals: "<1 2.5 3.25 \(long) [4, 5]>")
+                await expect(onAThread { stamp(1, 2.5, 3.25, long, [4, 5]) }, equals: "1 2.5 3.25 \(long) [4, 5]")
             }
         }
 
         @Test func ofACFunction() async throws {
             try await withMock(symbol: "getppid", with: { 42 } as @convention(c) () -> Int32) {
-                #expect(getppid() == 42)
+                expect(getppid(), equals: 42)
                 #expect(await onAThread { getppid() } != 42)
             }
             #expect(getppid() != 42)
@@ -226,7 +227,7 @@ extension HotpatchTestingTests {
             for (name, expected) in [("versioned@V1", [42, 2]), ("versioned@V2", [1, 42]), ("versioned", [1, 42])] {
                 try withMock(symbol: name, in: path, with: { 42 } as Versioned) {
                     let calls = try [call("V1"), call("V2")]
-                    #expect(calls == expected.map(Int32.init))
+                    expect(calls, equals: expected.map(Int32.init))
                 }
             }
         }
@@ -238,19 +239,19 @@ extension HotpatchTestingTests {
             let name = "HotpatchTestingTests.Till.counted(_:)"
             #expect(throws: Stopped.self) {
                 try withMock(symbol: name, with: { (_: Till, _: Int) -> Int in 42 }) {
-                    #expect(Till(amount: 2).counted(3) == 42)
+                    expect(Till(amount: 2).counted(3), equals: 42)
                     throw Stopped()
                 }
             }
-            #expect(try Patch.replacement(for: name) == nil)
+            try expect(Patch.replacement(for: name), equals: nil)
             await #expect(throws: Stopped.self) {
                 try await withMock(symbol: name, with: { (_: Till, _: Int) -> Int in 42 }) {
                     await Task.yield()
                     throw Stopped()
                 }
             }
-            #expect(try Patch.replacement(for: name) == nil)
-            #expect(Till(amount: 2).counted(3) == 6)
+            try expect(Patch.replacement(for: name), equals: nil)
+            expect(Till(amount: 2).counted(3), equals: 6)
         }
 
         @Test func releasesWhatItCaptures() throws {
@@ -259,7 +260,7 @@ extension HotpatchTestingTests {
                 let counted = Counted(3)
                 released = counted
                 try withMock(symbol: Self.name, with: { (_: String) -> Int in counted.value }) {
-                    #expect(price(of: "tea") == 3)
+                    expect(price(of: "tea"), equals: 3)
                 }
             }
             #expect(released == nil)
@@ -276,7 +277,7 @@ extension HotpatchTestingTests {
                     Issue.record("it ran")
                 }
             }
-            #expect(price(of: "tea") == 3)
+            expect(price(of: "tea"), equals: 3)
         }
     }
 }

@@ -1,5 +1,6 @@
-import HotpatchCalls
 import Hotpatch
+import HotpatchCalls
+import HotpatchExpectations
 import HotpatchTesting
 import Testing
 
@@ -8,22 +9,22 @@ extension HotpatchTestingTests {
         @Test func recordsCallsOfTheFunctionItself() throws {
             let calls = CallRecorder(((String) -> Int).self)
             try withRecording(symbol: "HotpatchTestingTests.price(of:)", calls) {
-                #expect(price(of: "tea") == 3)
-                #expect(price(of: "coffee") == 6)
+                expect(price(of: "tea"), equals: 3)
+                expect(price(of: "coffee"), equals: 6)
             }
             _ = price(of: "cake")
-            #expect(calls.all.map(\.arguments) == ["tea", "coffee"])
-            #expect(calls.all.map(\.result) == [3, 6])
+            expect(calls.all.map(\.arguments), equals: ["tea", "coffee"])
+            expect(calls.all.map(\.result), equals: [3, 6])
         }
 
         @Test func recordsWhatIsThrown() throws {
             let calls = CallRecorder(((Double, String) throws -> Double).self)
             try withRecording(symbol: "HotpatchTestingTests.discount(_:on:)", calls) {
-                try #expect(discount(50, on: "teas") == 2)
+                try expect(discount(50, on: "teas"), equals: 2)
                 #expect(throws: SoldOut(item: "")) { try discount(10, on: "") }
             }
             let all = calls.all
-            #expect(all.count == 2)
+            expect(all.count, equals: 2)
             #expect(all[0].arguments == (50, "teas"))
             #expect(all[0].result == 2 && all[0].error == nil)
             #expect(all[1].arguments == (10, ""))
@@ -38,10 +39,10 @@ extension HotpatchTestingTests {
                     String(repeating: d, count: a)
                 }, recorder: calls
             ) {
-                #expect(stamp(2, 1.5, 2.5, "ab", [7]) == "abab")
+                expect(stamp(2, 1.5, 2.5, "ab", [7]), equals: "abab")
             }
             #expect(calls.all[0].arguments == (2, 1.5, 2.5, "ab", [7]))
-            #expect(calls.all[0].result == "abab")
+            expect(calls.all[0].result, equals: "abab")
         }
 
         @Test func recordsAsyncCalls() async throws {
@@ -52,12 +53,12 @@ extension HotpatchTestingTests {
                         group.addTask { try await stock(of: String(repeating: "x", count: number)) }
                     }
                     let sum = try await group.reduce(0, +)
-                    #expect(sum == 50500)
+                    expect(sum, equals: 50500)
                 }
                 await #expect(throws: SoldOut.self) { try await stock(of: "") }
             }
             let all = calls.all
-            #expect(all.count == 101)
+            expect(all.count, equals: 101)
             #expect(
                 all.allSatisfy { $0.arguments.isEmpty ? $0.error is SoldOut : $0.result == $0.arguments.count * 10 })
         }
@@ -70,7 +71,7 @@ extension HotpatchTestingTests {
                 let text = await callWordsLater()
                 #expect(text.hasPrefix("long enough for the heap, surely b c 4 e true "))
             }
-            #expect(calls.all.count == 2)
+            expect(calls.all.count, equals: 2)
             let (a, b, c, d, e, f, g, h) = calls.all[1].arguments
             #expect((a, b, c, d, e, f) == ("", "", "", -1, "also long enough for the heap", false))
             #expect((g.id, h) == (2, -3))
@@ -80,11 +81,11 @@ extension HotpatchTestingTests {
         @Test func recordsMethods() throws {
             let calls = CallRecorder(((Till, Int) -> Int).self)
             try withRecording(symbol: "HotpatchTestingTests.Till.counted(_:)", calls) {
-                #expect(Till(amount: 2).counted(4) == 8)
+                expect(Till(amount: 2).counted(4), equals: 8)
             }
-            #expect(calls.all[0].arguments.0.amount == 2)
-            #expect(calls.all[0].arguments.1 == 4)
-            #expect(calls.all[0].result == 8)
+            expect(calls.all[0].arguments.0.amount, equals: 2)
+            expect(calls.all[0].arguments.1, equals: 4)
+            expect(calls.all[0].result, equals: 8)
         }
 
         @Test func refuses() throws {
@@ -96,7 +97,7 @@ extension HotpatchTestingTests {
                     recorder: calls
                 ) { Issue.record("it ran") }
             }
-            #expect(error?.description.contains("recorder") == true)
+            expect(error?.description.contains("recorder"), equals: true)
             #expect(calls.all.isEmpty)
         }
     }

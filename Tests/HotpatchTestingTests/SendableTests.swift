@@ -1,4 +1,5 @@
 import Foundation
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -44,7 +45,7 @@ extension HotpatchTestingTests {
                     }
                 }
                 """)
-            #expect(errors == "")
+            expect(errors, equals: "")
         }
 
         /// What a mock captures is its own, or fit for all tasks: found where types are checked, and where regions are.

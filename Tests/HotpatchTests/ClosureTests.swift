@@ -1,5 +1,6 @@
-import HotpatchCalls
 import Hotpatch
+import HotpatchCalls
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -14,15 +15,15 @@ import Testing
             symbol: "HotpatchCalls.describe",
             with: { (name: String, _: Int, _: Double, _: Bool) throws -> Int in name.count })
         defer { try? patch.revert() }
-        #expect(try describe("four", 1, 2, true) == 4)
+        try expect(describe("four", 1, 2, true), equals: 4)
         let original = try patch.original(as: ((String, Int, Double, Bool) throws -> Int).self)
-        #expect(try original("four", 1, 2, true) == 1007)
+        try expect(original("four", 1, 2, true), equals: 1007)
         let same = try Patch.original(
             symbol: "HotpatchCalls.describe", as: ((String, Int, Double, Bool) throws -> Int).self)
-        #expect(try same("four", 1, 2, true) == 1007)
+        try expect(same("four", 1, 2, true), equals: 1007)
         #expect(throws: Failure.self) { try original("four", -1, 2, true) }
         try patch.revert()
-        #expect(try describe("four", 1, 2, true) == 1007)
+        try expect(describe("four", 1, 2, true), equals: 1007)
     }
 
     @Test func aMutatingMethod() throws {
@@ -34,11 +35,11 @@ import Testing
             })
         defer { try? patch.revert() }
         var counter = Counter(unpatched: Token(1), 10)
-        #expect(counter.increment(by: 3).value == 7)
-        #expect(counter.value == 7)
+        expect(counter.increment(by: 3).value, equals: 7)
+        expect(counter.value, equals: 7)
         let original = try patch.original(as: ((inout Counter, Int) -> Counter).self)
         _ = original(&counter, 3)
-        #expect(counter.value == 10)
+        expect(counter.value, equals: 10)
     }
 
     @Test func aMethodOfAClass() throws {
@@ -50,7 +51,7 @@ import Testing
                 return account.balance
             })
         defer { try? patch.revert() }
-        #expect(try account.deposit(100, "note") == 600)
+        try expect(account.deposit(100, "note"), equals: 600)
     }
 
     /// DWARF tells that the method ends its object's life.
@@ -63,10 +64,10 @@ import Testing
                     { Item(original($0, $1).token.id, $0.balance) }
                 })
             defer { try? patch.revert() }
-            #expect(callClose() == "item 3 at 300")
+            expect(callClose(), equals: "item 3 at 300")
         }
         // What a patch keeps, its closure, has no token.
-        #expect(Token.living == before)
+        expect(Token.living, equals: before)
     }
 
     @Test func aMethodOfAProtocolExtension() throws {
@@ -74,13 +75,13 @@ import Testing
             symbol: "HotpatchCalls.Named.greet",
             with: { (named: any Named, greeting: String, times: Int) throws -> String in "\(times) \(named.name)" })
         defer { try? patch.revert() }
-        #expect(try Item(1, 2).greet("", 2) == "2 \(Item(1, 2).name)")
+        try expect(Item(1, 2).greet("", 2), equals: "2 \(Item(1, 2).name)")
         let original = try patch.original(as: ((any Named, String, Int) throws -> String).self)
-        #expect(try original(Item(1, 2), "good day", 2) == "good day \(Item(1, 2).name) 2 times")
+        try expect(original(Item(1, 2), "good day", 2), equals: "good day \(Item(1, 2).name) 2 times")
         let mutating = #expect(throws: PatchError.self) {
             try Patch.replace(symbol: "HotpatchCalls.Named.rename", with: { (_: any Named, _: Int) -> String in "" })
         }
-        #expect(mutating?.description.contains("protocol") == true, "\(String(describing: mutating))")
+        expect(mutating?.description.contains("protocol"), equals: true, "\(String(describing: mutating))")
     }
 
     @Test func anInitialiser() throws {
@@ -90,7 +91,7 @@ import Testing
                 Counter(unpatched: token, value * 2)
             })
         defer { try? patch.revert() }
-        #expect(Counter(Token(1), from: 21).value == 42)
+        expect(Counter(Token(1), from: 21).value, equals: 42)
     }
 
     @Test func anotherTypeIsRefused() throws {
@@ -101,14 +102,14 @@ import Testing
             return error.message.contains("function  (Int, Int) -> Int\n")
                 && error.message.contains("closure   (Int32, Int) -> Int\n")
         }
-        #expect(add(40, 2) == 42)
+        expect(add(40, 2), equals: 42)
     }
 
     @Test(arguments: ["HotpatchCalls.sendableAdd", "HotpatchCalls.sendableAdd(_:to:)"])
     func aSendableFunction(name: String) throws {
         let patch = try Patch.replace(symbol: name, with: { (a: Int, b: Int) -> Int in a * b })
         defer { try? patch.revert() }
-        #expect(sendableAdd(4, to: 5) == 20)
+        expect(sendableAdd(4, to: 5), equals: 20)
     }
 
     /// The demangled names are the same; the closure's context is a piece of its caller's stack in one.
@@ -121,7 +122,7 @@ import Testing
         #expect {
             try Patch.original(symbol: "HotpatchCalls.compose", as: Composed.self)
         } throws: { "\($0)".contains("Write @escaping where the function does") }
-        #expect(callApply() == "13")
+        expect(callApply(), equals: "13")
     }
 
     /// Wherever a struct is whose property is `some P`: metadata shows another layout than the one that callers use.
@@ -165,15 +166,15 @@ import Testing
         }
         defer { try? Patch.revertAll() }
         var value = Opaque(6)
-        #expect(opaqueInout(&value) == 7)
-        #expect(opaqueArray([value]) == 6)
-        #expect(transparent(Transparent(4)) == 8)
+        expect(opaqueInout(&value), equals: 7)
+        expect(opaqueArray([value]), equals: 6)
+        expect(transparent(Transparent(4)), equals: 8)
     }
 
     @Test func theOriginalOfAnotherTypeIsRefused() throws {
         let patch = try Patch.replace(symbol: "HotpatchCalls.add", with: { (a: Int, b: Int) -> Int in a - b })
         defer { try? patch.revert() }
-        #expect(add(40, 2) == 38)
+        expect(add(40, 2), equals: 38)
         #expect(throws: PatchError.self) { try patch.original(as: ((Int) -> Int).self) }
     }
 
@@ -182,21 +183,21 @@ import Testing
             symbol: "HotpatchCalls.add",
             wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) * 10 } })
         defer { try? patch.revert() }
-        #expect(add(40, 2) == 420)
+        expect(add(40, 2), equals: 420)
         // On top of the other.
         let second = try Patch.replace(
             symbol: "HotpatchCalls.add",
             wrapping: { (original: @escaping (Int, Int) -> Int) in { a, b in original(a, b) + 1 } })
-        #expect(add(40, 2) == 43)
+        expect(add(40, 2), equals: 43)
         try second.revert()
-        #expect(add(40, 2) == 420)
+        expect(add(40, 2), equals: 420)
     }
 
     @Test func aFunctionAsAValue() throws {
         let patch = try Patch.replace(isEven, with: { $0 == 3 })
         defer { try? patch.revert() }
         #expect(isEven(3) && !isEven(2))
-        #expect(patch.function.demangledName == "HotpatchCalls.isEven(Swift.Int8) -> Swift.Bool")
+        expect(patch.function.demangledName, equals: "HotpatchCalls.isEven(Swift.Int8) -> Swift.Bool")
     }
 
     @Test func aMethodAsAValueSaysWhyNot() {
@@ -212,7 +213,7 @@ import Testing
             try $0.replace(symbol: "HotpatchCalls.isEven", with: { (a: Int8) -> Bool in a == 3 })
         }
         defer { try? patches.first?.revert() }
-        #expect(add(4, 5) == 20)
+        expect(add(4, 5), equals: 20)
         #expect(isEven(3))
     }
 }

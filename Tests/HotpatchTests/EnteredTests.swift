@@ -1,5 +1,6 @@
 import Glibc
 import Hotpatch
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -32,22 +33,22 @@ import Testing
                 #expect {
                     try Patch.replace(symbol: function, in: library, with: replacement)
                 } throws: { error in "\(error)".contains(reason) }
-                #expect(try call(function) == 15)
+                try expect(call(function), equals: 15)
             }
             for _ in 0..<2 {
                 let patch = try Patch.replace(symbol: "roomy", in: library, with: replacement)
-                #expect(try call("roomy") == 1007)
-                #expect(try call("to_roomy") == 15)
-                #expect(try patch.original(as: Unary.self)(7) == 15)
+                try expect(call("roomy"), equals: 1007)
+                try expect(call("to_roomy"), equals: 15)
+                try expect(patch.original(as: Unary.self)(7), equals: 15)
                 try patch.revert()
-                #expect(try call("roomy") == 15)
+                try expect(call("roomy"), equals: 15)
             }
             let chosen = try Patch.replace(symbol: "chosen", in: library, with: replacement)
-            #expect(try call("chosen") == 1007)
-            #expect(try chosen.original(as: Unary.self)(7) == 15)
+            try expect(call("chosen"), equals: 1007)
+            try expect(chosen.original(as: Unary.self)(7), equals: 15)
             try chosen.revert()
             let tail = try Patch.replace(symbol: "tail", in: library, with: replacement)
-            #expect(try call("to_tail") == 1007)
+            try expect(call("to_tail"), equals: 1007)
             try tail.revert()
         }
     }

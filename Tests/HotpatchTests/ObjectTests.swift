@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -166,7 +167,7 @@ extension String {
         try victim.expect(["revert 3": "reverted", "hello": "hello v1", "page": "page v1 helper v1 7"])
         try victim.expect(["revert 1": "notInForce"])
         try victim.expect(["revert 2": "reverted", "": "probe v1 plain", "facts": "20 1 desk 42 20", "odd": "0"])
-        #expect(victim.program.finish() == 0)
+        expect(victim.program.finish(), equals: 0)
     }
 
     /// A program hears of what is done to it from outside, and of what is taken back; not of what it does itself.
@@ -181,11 +182,11 @@ extension String {
                 found = try victim.program.ask("told")
                 usleep(10_000)
             }
-            #expect(found == text)
+            expect(found, equals: text)
         }
         func command(_ arguments: [String]) throws {
             let result = try run([products + "/swift-hotpatch"] + arguments + ["--pid", "\(victim.program.pid)"])
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
         }
         let edit = try victim.edit(["Desk": [("helper v1", "helper v2")]])
         try command(["apply", edit[0], "--base", edit[1], "--timeout", "60"])
@@ -195,7 +196,7 @@ extension String {
         try command(["revert", "2"])
         try victim.expect(["page": "page v1 helper v1 7"])
         try expectTold("2: \(helper); 0: ")
-        #expect(victim.program.finish() == 0)
+        expect(victim.program.finish(), equals: 0)
     }
 
     /// What is refused has a code and an outcome.
@@ -234,7 +235,7 @@ extension String {
             ]))
         #expect(applied.hasPrefix("patch 1: "), "\(applied)")
         try victim.expect(["hello": "hello v2", "": "probe v2 plain bold", "revert 1": "reverted", "hello": "hello v1"])
-        #expect(victim.program.finish() == 0)
+        expect(victim.program.finish(), equals: 0)
     }
 
     /// Nothing can be loaded there that reads DWARF, and without that nobody knows how functions are called.
@@ -243,6 +244,6 @@ extension String {
         let answer = try victim.apply(try victim.edit(["Desk": [("hello v1", "hello v2")]]))
         #expect(answer.hasPrefix("object refused: ") && answer.contains("(DWARF) cannot be read"), "\(answer)")
         try victim.expect(["hello": "hello v1"])
-        #expect(victim.program.finish() == 0)
+        expect(victim.program.finish(), equals: 0)
     }
 }

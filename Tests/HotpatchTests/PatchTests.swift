@@ -1,6 +1,7 @@
 import CHotpatchVictims
 import Glibc
 import Hotpatch
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchTestSupport
 import Testing
@@ -23,27 +24,27 @@ private let zero: Binary = { _, _ in 0 }
 
     @Test func aCFunctionRunsInstead() throws {
         let patch = try Patch.replace(symbol: "victim_add", with: subtract)
-        #expect(victim_add(40, 2) == 38)
-        #expect(try patch.original(as: Binary.self)(40, 2) == 42)
+        expect(victim_add(40, 2), equals: 38)
+        try expect(patch.original(as: Binary.self)(40, 2), equals: 42)
         #expect(try patch.isInForce)
         try patch.revert()
-        #expect(victim_add(40, 2) == 42)
+        expect(victim_add(40, 2), equals: 42)
         #expect(try !patch.isInForce)
         // What the handle gave out stays callable.
-        #expect(try patch.original(as: Binary.self)(40, 2) == 42)
+        try expect(patch.original(as: Binary.self)(40, 2), equals: 42)
     }
 
     @Test func anAddressOrASymbolRunsInstead() throws {
         let address = UnsafeRawPointer(
             bitPattern: UInt(try #require(try Patch.functions(matching: "victim_subtract").first).address.rawValue))
         let first = try Patch.replace(symbol: "victim_add", with: try #require(address))
-        #expect(victim_add(40, 2) == 38)
+        expect(victim_add(40, 2), equals: 38)
         try first.revert()
         try Patch.replace(symbol: "victim_add", withSymbol: "victim_subtract")
-        #expect(victim_add(40, 2) == 38)
-        #expect(try Patch.replacement(for: "victim_add")?.name == "victim_subtract")
+        expect(victim_add(40, 2), equals: 38)
+        try expect(Patch.replacement(for: "victim_add")?.name, equals: "victim_subtract")
         try Patch.revert(symbol: "victim_add")
-        #expect(try Patch.replacement(for: "victim_add") == nil)
+        try expect(Patch.replacement(for: "victim_add"), equals: nil)
     }
 
     /// The patcher runs its own functions while it patches: of every module that a program gets with it, none may be replaced.
@@ -58,20 +59,20 @@ private let zero: Binary = { _, _ in 0 }
         let error = #expect(throws: PatchError.self) {
             try Patch.replace(symbol: function.name, withSymbol: "victim_add")
         }
-        #expect(error?.code == .ownFunction, "\(function.name): \(String(describing: error))")
+        expect(error?.code, equals: .ownFunction, "\(function.name): \(String(describing: error))")
     }
 
     @Test func aSwiftFunctionByItsDemangledName() throws {
-        #expect(price(of: "tea") == 3)
+        expect(price(of: "tea"), equals: 3)
         for name in [
             "HotpatchTests.price(of: Swift.String) -> Swift.Int", "HotpatchTests.price(of: Swift.String)",
             "HotpatchTests.price",
         ] {
             let patch = try Patch.replace(
                 symbol: name, withSymbol: "HotpatchTests.dearPrice(of: Swift.String) -> Swift.Int")
-            #expect(price(of: "tea") == 300)
+            expect(price(of: "tea"), equals: 300)
             try patch.revert()
-            #expect(price(of: "tea") == 3)
+            expect(price(of: "tea"), equals: 3)
         }
     }
 
@@ -79,7 +80,7 @@ private let zero: Binary = { _, _ in 0 }
         let pointer = Patch.OriginalPointer.allocate(capacity: 1)
         pointer.initialize(to: nil)
         let patch = try Patch.replace(symbol: "victim_add", with: subtract, original: pointer)
-        #expect(pointer.pointee.map { Address($0) } == patch.originalAddress)
+        expect(pointer.pointee.map { Address($0) }, equals: patch.originalAddress)
     }
 
     // MARK: Stacking
@@ -89,14 +90,14 @@ private let zero: Binary = { _, _ in 0 }
         let functions = [subtract, multiply, zero]
         let answers: [Int32] = [38, 80, 0]
         let patches = try functions.map { try Patch.replace(symbol: "victim_add", with: $0) }
-        #expect(Set(patches.map(\.originalAddress)).count == 1)
+        expect(Set(patches.map(\.originalAddress)).count, equals: 1)
         var inForce = [0, 1, 2]
-        #expect(victim_add(40, 2) == 0)
+        expect(victim_add(40, 2), equals: 0)
         for leaving in order {
             try patches[leaving].revert()
             inForce.removeAll { $0 == leaving }
             #expect(victim_add(40, 2) == inForce.last.map { answers[$0] } ?? 42)
-            #expect(try patches[0].original(as: Binary.self)(40, 2) == 42)
+            try expect(patches[0].original(as: Binary.self)(40, 2), equals: 42)
         }
     }
 
@@ -113,28 +114,28 @@ private let zero: Binary = { _, _ in 0 }
         let first = try Patch.replace(symbol: "victim_add", with: subtract)
         try first.revert()
         let second = try Patch.replace(symbol: "victim_add", with: multiply)
-        #expect(first.originalAddress == second.originalAddress)
-        #expect(victim_add(40, 2) == 80)
+        expect(first.originalAddress, equals: second.originalAddress)
+        expect(victim_add(40, 2), equals: 80)
     }
 
     // MARK: The original
 
     @Test func theOriginalByNamePatchedOrNot() throws {
-        #expect(try Patch.original(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
+        try expect(Patch.original(symbol: "victim_add", as: Binary.self)(40, 2), equals: 42)
         try Patch.replace(symbol: "victim_add", with: subtract)
-        #expect(try Patch.original(symbol: "victim_add", as: Binary.self)(40, 2) == 42)
-        #expect(victim_add(40, 2) == 38)
+        try expect(Patch.original(symbol: "victim_add", as: Binary.self)(40, 2), equals: 42)
+        expect(victim_add(40, 2), equals: 38)
         try Patch.revertAll()
-        #expect(
-            try Patch.originalAddress(symbol: "victim_add") == Patch.functions(matching: "victim_add").first?.address)
+        try expect(
+            Patch.originalAddress(symbol: "victim_add"), equals: Patch.functions(matching: "victim_add").first?.address)
     }
 
     @Test func aRecursiveCallInsideTheOriginalReentersTheReplacement() throws {
-        #expect(victim_depth(5) == 5)
+        expect(victim_depth(5), equals: 5)
         let patch = try Patch.replace(symbol: "victim_depth", with: { $0 > 3 ? 100 : -1 } as Unary)
         // The original's own call, with 4, runs the replacement.
-        #expect(try patch.original(as: Unary.self)(5) == 101)
-        #expect(victim_depth(5) == 100)
+        try expect(patch.original(as: Unary.self)(5), equals: 101)
+        expect(victim_depth(5), equals: 100)
     }
 
     @Test func manyThreadsRunTheOriginalWhileOthersRunTheReplacement() async throws {
@@ -150,7 +151,7 @@ private let zero: Binary = { _, _ in 0 }
             }
             return await group.reduce(0, +)
         }
-        #expect(wrong == 0)
+        expect(wrong, equals: 0)
     }
 
     // MARK: Entries of all shapes
@@ -158,9 +159,9 @@ private let zero: Binary = { _, _ in 0 }
     @Test func aPCRelativeEntry() throws {
         victim_set_count(7)
         let patch = try Patch.replace(symbol: "victim_counter", with: { -1 } as Nullary)
-        #expect(victim_counter() == -1)
-        #expect(try patch.original(as: Nullary.self)() == 7)
-        #expect(victim_get_count() == 8)
+        expect(victim_counter(), equals: -1)
+        try expect(patch.original(as: Nullary.self)(), equals: 7)
+        expect(victim_get_count(), equals: 8)
     }
 
     @Test(arguments: [
@@ -169,18 +170,18 @@ private let zero: Binary = { _, _ in 0 }
     ])
     func anEntryAsCompilersMakeThem(name: String, argument: Int, answer: Int) throws {
         let function = try Patch.original(symbol: name, as: Unary.self)
-        #expect(function(Int32(argument)) == Int32(answer))
+        expect(function(Int32(argument)), equals: Int32(answer))
         let patch = try Patch.replace(symbol: name, with: { _ in -3 } as Unary)
-        #expect(function(Int32(argument)) == -3)
-        #expect(try patch.original(as: Unary.self)(Int32(argument)) == Int32(answer))
+        expect(function(Int32(argument)), equals: -3)
+        try expect(patch.original(as: Unary.self)(Int32(argument)), equals: Int32(answer))
         try patch.revert()
-        #expect(function(Int32(argument)) == Int32(answer))
+        expect(function(Int32(argument)), equals: Int32(answer))
     }
 
     @Test func aTinyFunctionWithPadding() throws {
         let patch = try Patch.replace(symbol: "victim_tiny", with: { 9 } as Nullary)
-        #expect(victim_tiny() == 9)
-        #expect(try patch.original(as: Nullary.self)() == 0)
+        expect(victim_tiny(), equals: 9)
+        try expect(patch.original(as: Nullary.self)(), equals: 0)
     }
 
     @Test func anExceptionThroughAPatchedFrame() throws {
@@ -188,9 +189,9 @@ private let zero: Binary = { _, _ in 0 }
         let patch = try Patch.replace(
             symbol: "victim_cxx_middle(int)", with: victim_passthrough(31)!, original: victim_original(31))
         let passed = victim_passed(31)
-        #expect(victim_cxx_catch(8) == 4)
-        #expect(victim_cxx_catch(7) == -1, "the exception did not get through the replacement and the stub")
-        #expect(victim_passed(31) == passed + 2)
+        expect(victim_cxx_catch(8), equals: 4)
+        expect(victim_cxx_catch(7), equals: -1, "the exception did not get through the replacement and the stub")
+        expect(victim_passed(31), equals: passed + 2)
         try patch.revert()
         // The throwing function itself, called through its stub.
         passing.initialize(to: nil)
@@ -205,7 +206,7 @@ private let zero: Binary = { _, _ in 0 }
             try $0.replace(symbol: "victim_add", withSymbol: "victim_subtract")
             try $0.replace(symbol: "victim_tiny", with: { 5 } as Nullary)
         }
-        #expect(patches.map(\.id) == [patches[0].id, patches[0].id])
+        expect(patches.map(\.id), equals: [patches[0].id, patches[0].id])
         #expect(victim_add(40, 2) == 38 && victim_tiny() == 5)
         try patches[1].revert()
         #expect(victim_add(40, 2) == 42 && victim_tiny() == 0)
@@ -231,8 +232,8 @@ private let zero: Binary = { _, _ in 0 }
                 throw Changed()
             }
         }
-        #expect(victim_add(40, 2) == 42)
-        #expect(try Patch.replacement(for: "victim_add") == nil)
+        expect(victim_add(40, 2), equals: 42)
+        try expect(Patch.replacement(for: "victim_add"), equals: nil)
     }
 
     // MARK: Refusals: what, where, why, what to do
@@ -287,7 +288,7 @@ private let zero: Binary = { _, _ in 0 }
         let handle = try #require(dlopen("libm.so.6", RTLD_NOW), "\(path)")
         let cbrt = unsafeBitCast(try #require(dlsym(handle, "cbrt")), to: (@convention(c) (Double) -> Double).self)
         try Patch.replace(symbol: "cbrt", with: { _ in 5 } as @convention(c) (Double) -> Double)
-        #expect(cbrt(27) == 5)
+        expect(cbrt(27), equals: 5)
         try Patch.revert(symbol: "cbrt")
         #expect(abs(cbrt(27) - 3) < 1e-9)
     }
@@ -298,7 +299,7 @@ private let zero: Binary = { _, _ in 0 }
             symbol: "strlen", in: "libc.so.6", with: victim_passthrough(29)!, original: victim_original(29))
         let before = victim_passed(29)
         let length = unsafeBitCast(dlsym(nil, "strlen"), to: (@convention(c) (UnsafePointer<CChar>) -> Int).self)
-        #expect(length("hotpatch") == 8)
+        expect(length("hotpatch"), equals: 8)
         #expect(victim_passed(29) > before)
         try patch.revert()
     }
@@ -306,7 +307,7 @@ private let zero: Binary = { _, _ in 0 }
     @Test func functionsByPattern() throws {
         let names = try Patch.functions(matching: "victim_many_19??").map(\.name)
         #expect(names.contains("victim_many_1999") == false || names.count == 100)
-        #expect(try Patch.functions(matching: "victim_many_*").count == 2000)
+        try expect(Patch.functions(matching: "victim_many_*").count, equals: 2000)
     }
 
     @Test func twoThousandAtOnce() throws {
@@ -316,9 +317,9 @@ private let zero: Binary = { _, _ in 0 }
         let patches = try Patch.transaction { transaction in
             for function in functions { try transaction.replace(symbol: function.name, with: replacement) }
         }
-        #expect(victim_call_many() == 2000)
+        expect(victim_call_many(), equals: 2000)
         try patches[0].revert()
-        #expect(victim_call_many() == before)
+        expect(victim_call_many(), equals: before)
     }
 
     @Test func copiesThatAreNotReachedAreListed() throws {

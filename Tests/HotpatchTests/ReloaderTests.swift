@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -30,7 +31,7 @@ extension ObjectTests {
             #expect(planned.status == 0 && planned.output.hasPrefix("would be linked into process \(id)"), "\(planned)")
             try victim.expect(["page": "page v1 helper v1 7"])
             let applied = try apply(edit)
-            #expect(applied.status == 0, "\(applied)")
+            expect(applied.status, equals: 0, "\(applied)")
             #expect(applied.output.hasPrefix("patch 1 applied to process \(id): 1 function, "), "\(applied)")
             try victim.expect(["page": "page v1 helper v2 7"])
             var told = ""
@@ -41,12 +42,12 @@ extension ObjectTests {
             #expect(told.hasPrefix("1: Desk.(helper in "), "\(told)")
             let grown = try victim.edit(["Desk": [("var level = 1", "var level = 1\n    var unit = \"m\"")]])
             let refused = try apply(grown)
-            #expect(refused.status == 2, "\(refused)")
+            expect(refused.status, equals: 2, "\(refused)")
             #expect(refused.errors.contains("stored property 'unit: String' added: restart needed"), "\(refused)")
             let missing = try apply(["/nowhere.o", grown[1]])
             #expect(missing.status == 2 && missing.errors.contains("cannot read /nowhere.o"), "\(missing)")
             try victim.expect(["page": "page v1 helper v2 7"])
-            #expect(victim.program.finish() == 0)
+            expect(victim.program.finish(), equals: 0)
         }
 
         /// Under `watch`, from the save to the new code. What neither may be traced nor listens is told what it could do.
@@ -98,33 +99,33 @@ extension ObjectTests {
             }
             let watched = try watch("./looped", in: folder)
             _ = try event("ready", of: watched)
-            #expect(try ask("hello", watched) == "= hello")
-            #expect(try ask("count", watched) == "= 1")
+            try expect(ask("hello", watched), equals: "= hello")
+            try expect(ask("count", watched), equals: "= 1")
             try save(("\"hello\"", "\"good day\""), ("return ++count", "return count += 10"))
             let applied = try event("applied", of: watched)
             #expect(applied.contains("\"hello\"") && applied.contains("\"next\""), "\(applied)")
-            #expect(try ask("hello", watched) == "= good day")
-            #expect(try ask("count", watched) == "= 11")
+            try expect(ask("hello", watched), equals: "= good day")
+            try expect(ask("count", watched), equals: "= 11")
             try save(("int amount;", "int amount, tax;"))
             let refused = try event("refused", of: watched)
             #expect(refused.contains("price"), "\(refused)")
             try save(("int amount, tax;", "int amount;"), ("\"good day\"", "\"hello\""), ("count += 10", "++count"))
             _ = try event("restored", of: watched)
-            #expect(try ask("hello", watched) == "= hello")
-            #expect(try ask("count", watched) == "= 12")
+            try expect(ask("hello", watched), equals: "= hello")
+            try expect(ask("count", watched), equals: "= 12")
             kill(watched.pid, SIGTERM)
-            #expect(watched.finish(seconds: 20) == -SIGTERM)
+            expect(watched.finish(seconds: 20), equals: -SIGTERM)
 
             let quiet = try watch("./looped", "quiet", in: folder)
             _ = try event("ready", of: quiet)
-            #expect(try ask("hello", quiet) == "= hello")
+            try expect(ask("hello", quiet), equals: "= hello")
             try save(("\"hello\"", "\"good day\""))
             let advised = try event("notice", of: quiet)
             #expect(advised.contains("ReloaderLoop.start()"), "\(advised)")
             _ = try event("refused", of: quiet)
-            #expect(try ask("hello", quiet) == "= hello")
+            try expect(ask("hello", quiet), equals: "= hello")
             kill(quiet.pid, SIGTERM)
-            #expect(quiet.finish(seconds: 20) == -SIGTERM)
+            expect(quiet.finish(seconds: 20), equals: -SIGTERM)
         }
 
         private func watch(_ command: String..., in folder: String) throws -> Conversation {

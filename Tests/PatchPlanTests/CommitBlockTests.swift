@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import Testing
@@ -20,8 +21,8 @@ import Testing
         let plan = plan([(30..<34, 30, 3), (10..<14, 10, 1), (20..<24, 20, 2)])
         CommitBlock(plan).withUnsafeBlock { block in
             let moves = UnsafeBufferPointer(start: block.pointee.moves, count: block.pointee.move_count)
-            #expect(moves.map(\.from) == [10, 20, 30])
-            #expect([5, 10, 20, 30, 31].map { hp_moved_pc(block, $0) } == [5, 1, 2, 3, 31])
+            expect(moves.map(\.from), equals: [10, 20, 30])
+            expect([5, 10, 20, 30, 31].map { hp_moved_pc(block, $0) }, equals: [5, 1, 2, 3, 31])
         }
     }
 
@@ -35,9 +36,10 @@ import Testing
             moving: [PCMove(from: Address(20), to: Address(1)), PCMove(from: Address(23), to: Address(1))])
         CommitBlock(plan).withUnsafeBlock { block in
             let hazards = UnsafeBufferPointer(start: block.pointee.hazards, count: block.pointee.hazard_count)
-            #expect(hazards.map { [$0.start, $0.end] } == [[10, 16], [30, 40]])
-            #expect(
-                [9, 10, 15, 16, 20, 29, 39, 40].map { hp_is_hazard(block, $0) } == [
+            expect(hazards.map { [$0.start, $0.end] }, equals: [[10, 16], [30, 40]])
+            expect(
+                [9, 10, 15, 16, 20, 29, 39, 40].map { hp_is_hazard(block, $0) },
+                equals: [
                     false, true, true, false, false, false, true, false,
                 ])
         }
@@ -51,23 +53,23 @@ import Testing
             Write(address: Address(0x1000), kind: .constant, expected: full.reversed(), bytes: full), to: .data)
         let block = CommitBlock(plan)
         block.withUnsafeBlock { block in
-            #expect(block.pointee.write_count == 2)
+            expect(block.pointee.write_count, equals: 2)
             let first = block.pointee.writes[0]
             let second = block.pointee.writes[1]
             #expect(first.address == 0x9000 && first.length == 8 && first.compared == 0)
-            #expect(first.kind == UInt8(HP_WRITE_DATA.rawValue))
-            #expect(Array(UnsafeBufferPointer(start: first.bytes, count: 8)) == [8, 7, 6, 5, 4, 3, 2, 1])
-            #expect(second.bytes == first.bytes + 8, "what lies side by side is written at once")
+            expect(first.kind, equals: UInt8(HP_WRITE_DATA.rawValue))
+            expect(Array(UnsafeBufferPointer(start: first.bytes, count: 8)), equals: [8, 7, 6, 5, 4, 3, 2, 1])
+            expect(second.bytes, equals: first.bytes + 8, "what lies side by side is written at once")
             #expect(second.compared != 0 && second.kind == UInt8(HP_WRITE_CONSTANT.rawValue))
-            #expect(second.length == 5000)
-            #expect(Array(UnsafeBufferPointer(start: second.expected, count: 5000)) == full.reversed())
-            #expect(Array(UnsafeBufferPointer(start: second.bytes, count: 5000)) == full)
+            expect(second.length, equals: 5000)
+            expect(Array(UnsafeBufferPointer(start: second.expected, count: 5000)), equals: full.reversed())
+            expect(Array(UnsafeBufferPointer(start: second.bytes, count: 5000)), equals: full)
             // What a commit does where it does not compare.
             first.expected[0] = 42
         }
-        #expect(block.committedWrites[0].expected == [42, 0, 0, 0, 0, 0, 0, 0])
-        #expect(block.committedWrites[1] == plan.writes[1])
-        #expect(block.committedWrites[0].reversed?.bytes.first == 42)
+        expect(block.committedWrites[0].expected, equals: [42, 0, 0, 0, 0, 0, 0, 0])
+        expect(block.committedWrites[1], equals: plan.writes[1])
+        expect(block.committedWrites[0].reversed?.bytes.first, equals: 42)
     }
 
     @Test func anEmptyPlan() {

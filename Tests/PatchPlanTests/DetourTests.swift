@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import Testing
@@ -6,15 +7,15 @@ import Testing
 @Suite struct DetourTests {
     @Test func values() throws {
         let detour = try Detour()
-        #expect(detour.patchAddress == Address(0x401000))
-        #expect(detour.expected == hex("55 48 89 e5 41"))
-        #expect(detour.bytes == hex("e9 fb ef 0f 00"))
-        #expect(detour.stub.originalAddress == Address(0x500008))
-        #expect(detour.stub.slot == Address(0x600000))
-        #expect(detour.stub.range == Address(0x500000)..<Address(0x500013))
-        #expect(detour.pcMap.map(\.entryOffset) == [0, 1, 4, 6])
-        #expect(detour.pcMap.map(\.stubOffset) == [8, 9, 12, 14])
-        #expect(hazards(detour) == [Address(0x401001)..<Address(0x401005)])
+        expect(detour.patchAddress, equals: Address(0x401000))
+        expect(detour.expected, equals: hex("55 48 89 e5 41"))
+        expect(detour.bytes, equals: hex("e9 fb ef 0f 00"))
+        expect(detour.stub.originalAddress, equals: Address(0x500008))
+        expect(detour.stub.slot, equals: Address(0x600000))
+        expect(detour.stub.range, equals: Address(0x500000)..<Address(0x500013))
+        expect(detour.pcMap.map(\.entryOffset), equals: [0, 1, 4, 6])
+        expect(detour.pcMap.map(\.stubOffset), equals: [8, 9, 12, 14])
+        expect(hazards(detour), equals: [Address(0x401001)..<Address(0x401005)])
         #expect(!detour.movesCall && !detour.hasUncheckedIndirectJump)
     }
 
@@ -35,32 +36,32 @@ import Testing
 
     @Test func arm64Values() throws {
         let detour = try Detour(code: Self.arm64, architecture: .arm64)
-        #expect(detour.patchAddress == Address(0x401000))
+        expect(detour.patchAddress, equals: Address(0x401000))
         #expect(detour.expected == hex("fd 7b bf a9") && detour.bytes == hex("00 fc 03 14"))
-        #expect(detour.pcMap.map(\.entryOffset) == [0, 4])
+        expect(detour.pcMap.map(\.entryOffset), equals: [0, 4])
         #expect(hazards(detour).isEmpty && !detour.movesCall)
         // A thread behind paciasp goes on behind the stub's own.
         let signed = try Detour(code: hex("3f 23 03 d5") + Self.arm64, architecture: .arm64)
-        #expect(signed.patchAddress == Address(0x401004))
-        #expect(
-            signed.pcMap.first?.move(entry: signed.entry, stub: signed.stub.address)
-                == PCMove(from: Address(0x401004), to: signed.stub.originalAddress + 4))
+        expect(signed.patchAddress, equals: Address(0x401004))
+        expect(
+            signed.pcMap.first?.move(entry: signed.entry, stub: signed.stub.address),
+            equals: PCMove(from: Address(0x401004), to: signed.stub.originalAddress + 4))
     }
 
     @Test func aFarArm64DetourHasAHazard() throws {
         let detour = try Detour(code: Self.arm64, architecture: .arm64, stub: Address(0x1040_1040))
-        #expect(detour.bytes.count == 12)
-        #expect(hazards(detour) == [Address(0x401001)..<Address(0x40100c)])
-        #expect(detour.pcMap.map(\.entryOffset) == [0, 4, 8])
+        expect(detour.bytes.count, equals: 12)
+        expect(hazards(detour), equals: [Address(0x401001)..<Address(0x40100c)])
+        expect(detour.pcMap.map(\.entryOffset), equals: [0, 4, 8])
     }
 
     /// A jump of several instructions changes nothing but a register that is dead: who is inside starts over.
     @Test func whoIsInsideALongJumpStartsOver() throws {
         let address = Address(0x401000)
         let far = try Detour(code: Self.arm64, architecture: .arm64, stub: Address(0x1040_1040))
-        #expect(
-            Architecture.arm64.restarts(of: far.bytes, at: address)
-                == [4, 8].map { PCMove(from: address + $0, to: address) })
+        expect(
+            Architecture.arm64.restarts(of: far.bytes, at: address),
+            equals: [4, 8].map { PCMove(from: address + $0, to: address) })
         let near = try Detour(code: Self.arm64, architecture: .arm64)
         #expect(Architecture.arm64.restarts(of: near.bytes, at: address).isEmpty)
         #expect(try Architecture.x86_64.restarts(of: Detour().bytes, at: address).isEmpty)
@@ -69,8 +70,8 @@ import Testing
 
     @Test func onArm64AnEntryLeadsToItsIslandOnly() {
         // Past it, a replacement would be given a signed return address.
-        #expect(Architecture.arm64.jump(from: Address(0x401000), to: Address(0x402000)) == nil)
-        #expect(Architecture.x86_64.jump(from: Address(0x401000), to: Address(0x402000)) == hex("e9 fb 0f 00 00"))
+        expect(Architecture.arm64.jump(from: Address(0x401000), to: Address(0x402000)), equals: nil)
+        expect(Architecture.x86_64.jump(from: Address(0x401000), to: Address(0x402000)), equals: hex("e9 fb 0f 00 00"))
     }
 
     @Test func notes() throws {
@@ -128,8 +129,8 @@ import Testing
 
     @Test func everyReasonHasAName() {
         // One for each of the core's, under the same number.
-        #expect(Refusal.Reason.allCases.map(\.rawValue) == Array(1...HP_NO_SIZE.rawValue))
-        #expect(Set(Refusal.Reason.allCases.map(\.text)).count == 19)
+        expect(Refusal.Reason.allCases.map(\.rawValue), equals: Array(1...HP_NO_SIZE.rawValue))
+        expect(Set(Refusal.Reason.allCases.map(\.text)).count, equals: 19)
         #expect(Refusal.Reason.branchToEntry.text.contains("back to the entry"))
         #expect(Refusal.Reason.alreadyPatched.text.hasPrefix("another patcher's jump"))
     }
@@ -139,7 +140,7 @@ import Testing
     func addressesAtTheEndsOfTheWorldDoNotTrap(raw: UInt64) {
         for stub in [0, 16, raw, raw & ~15, ~15] {
             let detour = try? Detour(entry: Address(raw), stub: Address(stub))
-            if let detour { #expect(detour.expected.count == 5) }
+            if let detour { expect(detour.expected.count, equals: 5) }
             let other = try? Detour(code: Self.arm64, architecture: .arm64, entry: Address(raw), stub: Address(stub))
             if let other { #expect((4...16).contains(other.expected.count)) }
         }
@@ -149,12 +150,12 @@ import Testing
 
     @Test func architectures() {
         #expect(Architecture(elfMachine: 62) == .x86_64 && Architecture(elfMachine: 183) == .arm64)
-        #expect(Architecture(elfMachine: 3) == nil)
+        expect(Architecture(elfMachine: 3), equals: nil)
         for architecture in Architecture.allCases {
-            #expect(Architecture(elfMachine: architecture.elfMachine) == architecture)
+            expect(Architecture(elfMachine: architecture.elfMachine), equals: architecture)
         }
         #expect(Architecture.arm64.detourReach == 128 << 20 && Architecture.arm64.farDetourReach == .max)
-        #expect(Architecture.x86_64.farDetourReach == Architecture.x86_64.detourReach)
+        expect(Architecture.x86_64.farDetourReach, equals: Architecture.x86_64.detourReach)
         #expect(Architecture.x86_64.detourReach > 0x7fff_0000 && Architecture.x86_64.detourReach < 0x8000_0000)
     }
 }

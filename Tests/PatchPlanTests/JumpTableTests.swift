@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import Testing
@@ -93,10 +94,11 @@ import HotpatchTestSupport
         #expect(detour.patchAddress == Address(0x401000) && detour.expected == hex("81 c7 b5 fe ff"))
         #expect(!detour.hasUncheckedIndirectJump)
         let proviso = try #require(detour.provisos.first)
-        #expect(detour.provisos.count == 1)
-        #expect(proviso.places == Address(0x401009)..<Address(0x401029), "from behind the comparison, with the jump")
+        expect(detour.provisos.count, equals: 1)
+        expect(
+            proviso.places, equals: Address(0x401009)..<Address(0x401029), "from behind the comparison, with the jump")
         #expect(proviso.refusal.reason == .branchIntoPrologue && proviso.refusal.operand == Address(0x401004))
-        #expect(proviso.refusal.instruction == "jmp rsi")
+        expect(proviso.refusal.instruction, equals: "jmp rsi")
         // Where nothing behind the table leads there, nothing depends on its length.
         #expect(try Detour(code: Self.checked, tables: memory(relative: Self.entries)).provisos.isEmpty)
     }

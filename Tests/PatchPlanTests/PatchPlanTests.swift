@@ -1,4 +1,5 @@
 import CPatchCore
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import Testing
@@ -11,8 +12,9 @@ import Testing
     }
 
     @Test func golden() throws {
-        #expect(
-            try plan().description == """
+        try expect(
+            plan().description,
+            equals: """
                 plan for x86_64: 1 write, 1 stub
                 stub 0x500000, 19 bytes, slot 0x600000, original 0x500008
                     0x500000  ff 25 fa ff 0f 00               jmp qword ptr [rip + 0xffffa]
@@ -134,8 +136,9 @@ import Testing
                     if forget could be called
                 """)
         // What undoes it: the memory stays.
-        #expect(
-            plan.reversed().description == """
+        expect(
+            plan.reversed().description,
+            equals: """
                 plan for x86_64: 2 writes, 0 stubs, 1 call
                 constant 0x510000, 3 bytes, restored
                     - 04 05 06
@@ -224,8 +227,8 @@ import Testing
     @Test func aNearReplacementIsJumpedTo() throws {
         var plan = PatchPlan(architecture: .x86_64)
         plan.append(try Detour(), leadingTo: Address(0x402000))
-        #expect(plan.writes.map(\.bytes) == [hex("e9 fb 0f 00 00")])
-        #expect(plan.copies.map(\.bytes) == [hex("00 20 40 00 00 00 00 00")])
+        expect(plan.writes.map(\.bytes), equals: [hex("e9 fb 0f 00 00")])
+        expect(plan.copies.map(\.bytes), equals: [hex("00 20 40 00 00 00 00 00")])
     }
 
     /// What was added for a function that is left out is taken back, to the last byte.
@@ -233,7 +236,7 @@ import Testing
         var plan = try plan()
         let (before, mark) = (plan, plan.mark)
         plan.append(try Detour(entry: Address(0x402000), stub: Address(0x500020)), leadingTo: Address(0x403000))
-        #expect(plan.copies.count == 2)
+        expect(plan.copies.count, equals: 2)
         plan.append(Copy(address: before.copies[0].address + 8, bytes: [1], purpose: .slot))
         plan.segments.append(Segment(kind: .data, address: Address(0x800000), size: 4096))
         plan.callsBefore.append(Call(Address(1), name: "a"))
@@ -243,12 +246,12 @@ import Testing
         plan.ledger = LedgerMapping(Address(0)..<Address(1), isShared: false)
         for phase in PatchPlan.Phase.allCases { plan.append(Write(word: 1, at: Address(0x900000)), to: phase) }
         plan.rewind(to: mark)
-        #expect(plan == before)
+        expect(plan, equals: before)
         // The last copy had grown.
         plan.append(Copy(address: before.copies[0].address + 8, bytes: [1], purpose: .slot))
-        #expect(plan.copies.count == 1)
+        expect(plan.copies.count, equals: 1)
         plan.rewind(to: mark)
-        #expect(plan == before)
+        expect(plan, equals: before)
     }
 
     @Test func pages() {

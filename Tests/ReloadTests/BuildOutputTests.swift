@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import Testing
 
 @testable import HotpatchReload
@@ -16,9 +17,10 @@ import Testing
         let output = BuildOutput(
             "Building for debugging...\n[3/7] Emitting module App\n" + error + "[4/8] Compiling App b.swift\n" + error
                 + warning + "[5/8] Compiling App c.swift\n" + warning)
-        #expect(output.files == ["/a/Sources/App/b.swift"])
-        #expect(
-            output.text == "Building for debugging...\n[3/7] Emitting module App\n" + error
+        expect(output.files, equals: ["/a/Sources/App/b.swift"])
+        expect(
+            output.text,
+            equals: "Building for debugging...\n[3/7] Emitting module App\n" + error
                 + "[4/8] Compiling App b.swift\n" + warning + "[5/8] Compiling App c.swift\n")
     }
 

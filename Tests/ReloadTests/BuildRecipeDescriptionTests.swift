@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -102,8 +103,8 @@ import Testing
         let (_, recipe) = try package(directory)
         let driver = try #require(recipe.module("OtherUtil")).driver
         let place = try #require(driver.firstIndex(of: "-module-alias"))
-        #expect(driver[place + 1] == "Util=OtherUtil")
-        #expect(recipe.module("Kit")?.driver.contains("-module-alias") == false)
+        expect(driver[place + 1], equals: "Util=OtherUtil")
+        expect(recipe.module("Kit")?.driver.contains("-module-alias"), equals: false)
     }
 
     @Test func roles() throws {
@@ -129,34 +130,35 @@ import Testing
             ("Elsewhere/Texts/a.txt", .resource(copies: [bundle + "/Texts/a.txt"]), #line),
             ("Sources/Second/main.swift", .none, #line),
         ] as [(String, FileRole, Int)] {
-            #expect(
-                role(path) == expected, "\(path)",
+            expect(
+                role(path), equals: expected, "\(path)",
                 sourceLocation: SourceLocation(fileID: #fileID, filePath: #filePath, line: line, column: 1))
         }
-        #expect(recipe.source("\(root)/Elsewhere/Names.swift")?.source.path == "\(root)/Sources/Linked/Names.swift")
+        expect(
+            recipe.source("\(root)/Elsewhere/Names.swift")?.source.path, equals: "\(root)/Sources/Linked/Names.swift")
         for (path, module) in [
             ("Sources/Second/main.swift", "Second"), ("Sources/Second/New.swift", "Second"),
             ("Sources/App/main.swift", nil), ("Sources/App/New.swift", nil), ("Nowhere/New.swift", nil),
             ("Elsewhere/New.swift", nil),
-        ] { #expect(recipe.otherModule(of: "\(root)/\(path)") == module, "\(path)") }
+        ] { expect(recipe.otherModule(of: "\(root)/\(path)"), equals: module, "\(path)") }
     }
 
     @Test func whatIsWatched() throws {
         let directory = try TemporaryDirectory("description")
         let (root, recipe) = try package(directory)
-        #expect(
-            recipe.watchedDirectories
-                == [
-                    "Elsewhere/Texts", "Sources/App", "Sources/CZ", "Sources/Kit", "Sources/Linked", "Sources/Second",
-                    "Sources/Util", "Words",
-                ].map {
-                    "\(root)/\($0)"
-                })
-        #expect(recipe.watchedFiles == ["Package.swift", "Shared/shared.h", "words.txt"].map { "\(root)/\($0)" })
+        expect(
+            recipe.watchedDirectories,
+            equals: [
+                "Elsewhere/Texts", "Sources/App", "Sources/CZ", "Sources/Kit", "Sources/Linked", "Sources/Second",
+                "Sources/Util", "Words",
+            ].map {
+                "\(root)/\($0)"
+            })
+        expect(recipe.watchedFiles, equals: ["Package.swift", "Shared/shared.h", "words.txt"].map { "\(root)/\($0)" })
         for (path, isWatched) in [
             ("Sources/App/main.swift", true), ("Sources/App/Strings/new.txt", true), ("Sources/App/Data/x/y", true),
             ("Words/z", true), ("Sources/App/notes.txt", false), ("Sources/App/alone.txt", true),
             ("Elsewhere/Texts/b.txt", true),
-        ] { #expect(recipe.isWatched("\(root)/\(path)") == isWatched, "\(path)") }
+        ] { expect(recipe.isWatched("\(root)/\(path)"), equals: isWatched, "\(path)") }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -114,30 +115,30 @@ import Testing
         try BuildPackage.write("", to: out + "/Products/Debug-linux/App")
 
         let recipe = try BuildRecipe.find(directory: root, command: ["swift", "run"])
-        #expect(recipe.system == .swiftBuild)
-        #expect(recipe.product == "App")
-        #expect(recipe.modules.filter(\.isInProgram).map(\.name) == ["App", "Core"])
-        #expect(recipe.role(of: words) == .input(module: "App"))
-        #expect(recipe.watchedFiles == [root + "/Package.swift", words])
+        expect(recipe.system, equals: .swiftBuild)
+        expect(recipe.product, equals: "App")
+        expect(recipe.modules.filter(\.isInProgram).map(\.name), equals: ["App", "Core"])
+        expect(recipe.role(of: words), equals: .input(module: "App"))
+        expect(recipe.watchedFiles, equals: [root + "/Package.swift", words])
         for (path, tool) in [
             ("Plugins/Gen/plugin.swift", "Gen"), ("Sources/gen/main.swift", "gen"),
             ("Sources/Macros/Number.swift", "Macros"),
-        ] { #expect(recipe.role(of: "\(root)/\(path)") == .tool(module: tool), "\(path)") }
-        #expect(recipe.role(of: root + "/Sources/Core/greeting.txt") == .resource(copies: [copy]))
+        ] { expect(recipe.role(of: "\(root)/\(path)"), equals: .tool(module: tool), "\(path)") }
+        expect(recipe.role(of: root + "/Sources/Core/greeting.txt"), equals: .resource(copies: [copy]))
         let line = root + "/Sources/App/Line.swift"
-        #expect(recipe.source(line)?.source.object == folder("App") + "/Line.o")
+        expect(recipe.source(line)?.source.object, equals: folder("App") + "/Line.o")
         let command = try recipe.command(for: line)
         #expect(command.objectName == "Line.o" && command.workingDirectory == "/tmp")
         #expect(!command.arguments.contains { $0.contains("save-temps") || $0.contains("OutputFileMap") })
         #expect(command.arguments.contains("-primary-file") && command.arguments.contains(line))
         // It is not linked: its list has not been written here.
-        #expect(recipe.role(of: source) == .none)
+        expect(recipe.role(of: source), equals: .none)
         let c = try recipe.command(for: source)
-        #expect(c.arguments == ["/opt/swift/usr/bin/clang", "-x", "c", "-O0", "-c", source])
-        #expect(c.workingDirectory == "/tmp")
-        #expect(
-            recipe.buildCommand()
-                == ["swift", "build", "--package-path", root, "--build-system", "swiftbuild", "--product", "App"])
+        expect(c.arguments, equals: ["/opt/swift/usr/bin/clang", "-x", "c", "-O0", "-c", source])
+        expect(c.workingDirectory, equals: "/tmp")
+        expect(
+            recipe.buildCommand(),
+            equals: ["swift", "build", "--package-path", root, "--build-system", "swiftbuild", "--product", "App"])
         let byProgram = try BuildRecipe.find(directory: "/", executable: out + "/Products/Debug-linux/App")
         #expect(byProgram.root == root && byProgram.product == "App")
 
@@ -176,21 +177,21 @@ import Testing
         }
         try BuildPackage.write(JSON.array(entries).description, to: root + "/compile_commands.json")
         let recipe = try BuildRecipe.find(directory: root, command: ["./prog"])
-        #expect(recipe.system == .database)
+        expect(recipe.system, equals: .database)
         let source = root + "/src/twice.c"
         let command = try recipe.command(for: source)
-        #expect(command.arguments == ["gcc", "-g", "-O1", "-DX=\"y z\"", "-I", "include", "-c", "src/twice.c"])
+        expect(command.arguments, equals: ["gcc", "-g", "-O1", "-DX=\"y z\"", "-I", "include", "-c", "src/twice.c"])
         mkdir(root + "/new", 0o700)
-        #expect(try command.run(into: root + "/new").status == 0)
-        #expect(try [UInt8](readingFile: root + "/new/twice.o") == [UInt8](readingFile: root + "/twice.o"))
+        try expect(command.run(into: root + "/new").status, equals: 0)
+        try expect([UInt8](readingFile: root + "/new/twice.o"), equals: [UInt8](readingFile: root + "/twice.o"))
         // No rules were written: the compiler is asked.
-        #expect(recipe.role(of: root + "/include/a b.h") == .included(by: [source]))
+        expect(recipe.role(of: root + "/include/a b.h"), equals: .included(by: [source]))
         recipe.adopt(command.outputs(in: root + "/new"), of: source)
-        #expect(recipe.role(of: root + "/include/a b.h") == .included(by: [source]))
-        #expect(recipe.role(of: source) == .clang(module: root))
-        #expect(recipe.role(of: root + "/Makefile") == .manifest)
-        #expect(recipe.watchedDirectories == [root + "/include", root + "/src"])
-        #expect(recipe.buildCommand() == ["make", "-C", root])
+        expect(recipe.role(of: root + "/include/a b.h"), equals: .included(by: [source]))
+        expect(recipe.role(of: source), equals: .clang(module: root))
+        expect(recipe.role(of: root + "/Makefile"), equals: .manifest)
+        expect(recipe.watchedDirectories, equals: [root + "/include", root + "/src"])
+        expect(recipe.buildCommand(), equals: ["make", "-C", root])
     }
 
     @Test func linkTimeOptimisation() throws {
@@ -227,7 +228,7 @@ import Testing
             }
         }
         try BuildPackage.write(description("\"-O\",\"-Onone\"", whole: false), to: debug + "/description.json")
-        #expect(try BuildRecipe.find(directory: directory.path).modules.map(\.name) == ["App"])
+        try expect(BuildRecipe.find(directory: directory.path).modules.map(\.name), equals: ["App"])
     }
 
     @Test(
@@ -248,8 +249,8 @@ import Testing
         ] as [(String, String?, String?)])
     func invocations(_ words: String, _ build: String?, _ product: String?) {
         let invocation = BuildInvocation(words.split(separator: " ").map(String.init))
-        #expect(invocation?.build.joined(separator: " ") == build)
-        #expect(invocation?.product == product)
+        expect(invocation?.build.joined(separator: " "), equals: build)
+        expect(invocation?.product, equals: product)
     }
 
     @Test(arguments: [
@@ -257,7 +258,7 @@ import Testing
         ("a: x\\#y $$z\n\nb.h:\n/c d: e\n", ["x#y", "$z", "e"]), ("", []), ("a:", []), ("a.o: \\", []),
     ])
     func rules(_ text: String, _ prerequisites: [String]) {
-        #expect(BuildFiles.prerequisites(Array(text.utf8)) == prerequisites)
+        expect(BuildFiles.prerequisites(Array(text.utf8)), equals: prerequisites)
     }
 
     @Test(
@@ -267,6 +268,6 @@ import Testing
             ("\"a\\n\"", ["a\\n"]), ("'", nil), ("\"a", nil), ("a\\", nil),
         ] as [(String, [String]?)])
     func words(_ line: String, _ words: [String]?) {
-        #expect(CompilerWords.split(Substring(line)) == words)
+        expect(CompilerWords.split(Substring(line)), equals: words)
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchReload
 import HotpatchTestSupport
 import Testing
@@ -7,26 +8,27 @@ import Testing
     @Test func modules() throws {
         let root = try BuildPackage.path()
         let recipe = try BuildPackage.recipe()
-        #expect(recipe.system == .native)
-        #expect(recipe.product == "App")
-        #expect(recipe.edited.map(\.name).sorted() == ["App", "CSum", "Core"])
+        expect(recipe.system, equals: .native)
+        expect(recipe.product, equals: "App")
+        expect(recipe.edited.map(\.name).sorted(), equals: ["App", "CSum", "Core"])
         let core = try #require(recipe.module("Core"))
-        #expect(core.directories == [root + "/Sources/Core"])
-        #expect(
-            core.sources.filter { !$0.isGenerated }.map { $0.path.split(separator: "/").last } == [
+        expect(core.directories, equals: [root + "/Sources/Core"])
+        expect(
+            core.sources.filter { !$0.isGenerated }.map { $0.path.split(separator: "/").last },
+            equals: [
                 "Alone.swift", "Names.swift", "Shop.swift", "Twice.swift",
             ])
         #expect(core.dependencies.contains("CSum"))
-        #expect(recipe.watchedDirectories == ["App", "CSum", "Core"].map { root + "/Sources/\($0)" })
-        #expect(recipe.manifests == [root + "/Package.swift"])
+        expect(recipe.watchedDirectories, equals: ["App", "CSum", "Core"].map { root + "/Sources/\($0)" })
+        expect(recipe.manifests, equals: [root + "/Package.swift"])
     }
 
     @Test func roles() throws {
         let sources = try BuildPackage.path() + "/Sources/"
         let recipe = try BuildPackage.recipe()
-        #expect(recipe.role(of: sources + "Core/Shop.swift") == .swift(module: "Core"))
-        #expect(recipe.role(of: sources + "Core/../Core/New.swift") == .newSwift(module: "Core"))
-        #expect(recipe.role(of: sources + "CSum/sum.c") == .clang(module: "CSum"))
+        expect(recipe.role(of: sources + "Core/Shop.swift"), equals: .swift(module: "Core"))
+        expect(recipe.role(of: sources + "Core/../Core/New.swift"), equals: .newSwift(module: "Core"))
+        expect(recipe.role(of: sources + "CSum/sum.c"), equals: .clang(module: "CSum"))
         guard case .included(let users) = recipe.role(of: sources + "CSum/include/sum.h") else {
             Issue.record("sum.h is \(recipe.role(of: sources + "CSum/include/sum.h"))")
             return
@@ -36,14 +38,14 @@ import Testing
             Issue.record("greeting.txt is \(recipe.role(of: sources + "Core/Resources/greeting.txt"))")
             return
         }
-        #expect(try String(readingFile: #require(copies.first)) == "hello\n")
-        #expect(recipe.role(of: try BuildPackage.path() + "/Package.swift") == .manifest)
-        #expect(recipe.role(of: sources + "Core/notes.txt") == .none)
-        #expect(recipe.role(of: "/etc/passwd") == .none)
+        try expect(String(readingFile: #require(copies.first)), equals: "hello\n")
+        expect(recipe.role(of: try BuildPackage.path() + "/Package.swift"), equals: .manifest)
+        expect(recipe.role(of: sources + "Core/notes.txt"), equals: .none)
+        expect(recipe.role(of: "/etc/passwd"), equals: .none)
         // A new file of C is compiled as another one of its kind is.
         let more = sources + "CSum/more.c"
-        #expect(recipe.role(of: more) == .newClang(module: "CSum"))
-        #expect(recipe.role(of: sources + "CSum/more.cpp") == .none)
+        expect(recipe.role(of: more), equals: .newClang(module: "CSum"))
+        expect(recipe.role(of: sources + "CSum/more.cpp"), equals: .none)
         let larger = recipe.changing(adding: [(more, "CSum")], removing: [])
         let added = try #require(larger.source(more)?.source)
         #expect(added.isNew && added.object.hasSuffix("/more.c.o") && larger.role(of: more) == .clang(module: "CSum"))
@@ -59,10 +61,10 @@ import Testing
         let command = try recipe.command(for: path)
         let folder = try TemporaryDirectory("objects")
         let result = try command.run(into: folder.path)
-        #expect(result.status == 0, "\(result.text)")
+        expect(result.status, equals: 0, "\(result.text)")
         let outputs = command.outputs(in: folder.path)
         let built = try #require(recipe.source(path)).source.object
-        #expect(try Self.code(outputs.object, in: folder) == Self.code(built, in: folder))
+        try expect(Self.code(outputs.object, in: folder), equals: Self.code(built, in: folder))
         #expect(try String(readingFile: outputs.dependencies).contains(path))
     }
 
@@ -82,7 +84,7 @@ import Testing
         let command = try recipe.command(for: path)
             .replacing([path: folder.path + "/edited"], overlay: folder.path + "/overlay")
         let result = try command.run(into: folder.path)
-        #expect(result.status == 1)
+        expect(result.status, equals: 1)
         #expect(result.text.contains("\(path):1:23: error: cannot convert return expression of type 'String'"))
         #expect(access(command.outputs(in: folder.path).object, F_OK) != 0)
     }
@@ -99,8 +101,8 @@ import Testing
             try BuildRecipe.find(directory: root, command: [".build/debug/App", "x"]),
             try BuildRecipe.find(directory: "/tmp", command: ["swift", "run", "--package-path", root, "App"]),
         ] {
-            #expect(recipe.root == root)
-            #expect(recipe.product == "App")
+            expect(recipe.root, equals: root)
+            expect(recipe.product, equals: "App")
         }
         #expect(throws: BuildError.self) { try BuildRecipe.find(directory: "/usr") }
         #expect(throws: BuildError.notDebug(module: "App", flag: "-c release")) {
@@ -112,9 +114,9 @@ import Testing
     @Test func links() throws {
         let directory = try TemporaryDirectory("links")
         let link = directory.path + "/link"
-        #expect(symlink(try BuildPackage.path(), link) == 0)
+        expect(symlink(try BuildPackage.path(), link), equals: 0)
         let recipe = try BuildRecipe.find(directory: link, command: ["swift", "run"])
-        #expect(recipe.role(of: link + "/Sources/Core/Shop.swift") == .swift(module: "Core"))
-        #expect(recipe.root == (try BuildPackage.path()))
+        expect(recipe.role(of: link + "/Sources/Core/Shop.swift"), equals: .swift(module: "Core"))
+        expect(recipe.root, equals: (try BuildPackage.path()))
     }
 }

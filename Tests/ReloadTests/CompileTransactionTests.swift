@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -46,7 +47,7 @@ import Testing
     @Test func body() throws {
         let edit = try Edit(["Core/Alone.swift": "// One.\nfunc alone() -> Int { 7 }\n"])
         #expect(edit.transaction.isComplete, "\(edit.printed)")
-        #expect(edit.files == ["Alone.swift"])
+        expect(edit.files, equals: ["Alone.swift"])
         #expect(edit.transaction.interfaces.isEmpty)
     }
 
@@ -54,14 +55,14 @@ import Testing
     @Test func dependents() throws {
         let edit = try Edit(["Core/Alone.swift": "func alone(_ number: Int = 1) -> Int { number }\n"])
         #expect(edit.transaction.isComplete, "\(edit.printed)")
-        #expect(edit.files == ["Alone.swift", "Twice.swift*"])
+        expect(edit.files, equals: ["Alone.swift", "Twice.swift*"])
         #expect(try edit.symbols("Twice.swift").contains("$s4Core5aloneyS2iF"))
     }
 
     @Test func refusedDependent() throws {
         let edit = try Edit(["Core/Alone.swift": "func alone() -> String { \"1\" }\n"])
         #expect(!edit.transaction.isComplete)
-        #expect(edit.transaction.refused.map(\.source) == [try BuildPackage.source("Core/Twice.swift")])
+        expect(edit.transaction.refused.map(\.source), equals: [try BuildPackage.source("Core/Twice.swift")])
         #expect(edit.printed.contains("Twice.swift:1:") && edit.printed.contains("error:"))
     }
 
@@ -81,7 +82,7 @@ import Testing
         #expect(edit.transaction.isComplete, "\(edit.printed)")
         #expect(edit.files.first == "Names.swift" && edit.files.contains("Line.swift"))
         #expect(!edit.files.contains("Alone.swift*"))
-        #expect(edit.transaction.interfaces.map(\.module).first == "Core")
+        expect(edit.transaction.interfaces.map(\.module).first, equals: "Core")
         #expect(try edit.symbols("Line.swift").contains("U $s4Core4ShopC5shoutSSyF"))
     }
 
@@ -94,14 +95,16 @@ import Testing
 
             """
         ])
-        #expect(edit.transaction.refused.map(\.source) == [try BuildPackage.source("App/Line.swift")], "\(edit.files)")
+        expect(
+            edit.transaction.refused.map(\.source), equals: [try BuildPackage.source("App/Line.swift")], "\(edit.files)"
+        )
         #expect(edit.printed.contains("Line.swift:2:") && edit.printed.contains("error:"))
     }
 
     @Test func clang() throws {
         let edit = try Edit(["CSum/sum.c": "#include \"sum.h\"\nint csum(int a, int b) { return a + b; }\n"])
         #expect(edit.transaction.isComplete, "\(edit.printed)")
-        #expect(edit.files == ["sum.c"])
+        expect(edit.files, equals: ["sum.c"])
         #expect(try edit.symbols("sum.c").contains("T csum"))
         #expect(try !edit.symbols("sum.c").contains("twice"))
     }
@@ -115,7 +118,7 @@ import Testing
         #expect(edit.transaction.isComplete, "\(edit.printed)")
         #expect(Set(edit.files).isSuperset(of: ["New.swift", "Twice.swift"]), "\(edit.files)")
         let command = try edit.recipe.command(for: BuildPackage.source("Core/New.swift"))
-        #expect(command.objectName == "New.swift.o")
+        expect(command.objectName, equals: "New.swift.o")
     }
 
     /// Once a compilation is adopted, the next edit is compared with it.
@@ -130,7 +133,7 @@ import Testing
         options.contents = [path: edit.directory.path + "/edited.0"]
         let again = try edit.recipe.compile(
             [path], into: next, overlay: edit.directory.path + "/overlay", options: options)
-        #expect(again.files.map(\.source) == [path])
+        expect(again.files.map(\.source), equals: [path])
     }
 
     /// Who used what a removed file declared is compiled again.
@@ -139,8 +142,8 @@ import Testing
         let path = try BuildPackage.source("Core/Alone.swift")
         let change = recipe.interfaceChange(removing: path)
         let left = recipe.changing(adding: [], removing: [path])
-        #expect(left.dependents(of: change, in: "Core") == [try BuildPackage.source("Core/Twice.swift")])
-        #expect(left.role(of: path) == .newSwift(module: "Core"))
+        expect(left.dependents(of: change, in: "Core"), equals: [try BuildPackage.source("Core/Twice.swift")])
+        expect(left.role(of: path), equals: .newSwift(module: "Core"))
         let directory = try TemporaryDirectory("transaction")
         let transaction = try left.compile(
             left.dependents(of: change, in: "Core"), into: directory.path, overlay: directory.path)
@@ -163,7 +166,7 @@ import Testing
         options.contents = [line: folder + "/line", try BuildPackage.source("Core/Alone.swift"): folder + "/edited.0"]
         let next = try edit.recipe.compile(
             [line], into: folder + "/next", overlay: folder + "/overlay", options: options)
-        #expect(next.interfaces.map(\.module) == ["Core"])
+        expect(next.interfaces.map(\.module), equals: ["Core"])
         #expect(next.files.map(\.source).contains(line))
     }
 
@@ -181,8 +184,8 @@ import Testing
 @Suite struct CompilerProcessTests {
     @Test func printsAndStatus() throws {
         let result = try CompilerProcess().run(.init(["sh", "-c", "pwd; echo no >&2; exit 3"], in: "/usr"))
-        #expect(result.status == 3)
-        #expect(result.text == "/usr\nno\n")
+        expect(result.status, equals: 3)
+        expect(result.text, equals: "/usr\nno\n")
         #expect(!result.isCancelled)
         #expect(result.nanoseconds > 0)
     }
@@ -190,7 +193,7 @@ import Testing
     @Test func environmentAndInput() throws {
         let result = try CompilerProcess().run(
             .init(["sh", "-c", "cat; echo $X"], environment: ["X=1", "PATH=/usr/bin:/bin"]))
-        #expect(result.text == "1\n")
+        expect(result.text, equals: "1\n")
     }
 
     @Test func unknownProgram() throws {
@@ -219,8 +222,8 @@ import Testing
     @Test func leftBehind() throws {
         let result = try CompilerProcess().run(.init(["sh", "-c", "sleep 60 & echo $!"]))
         let left = try #require(pid_t(result.text.dropLast()))
-        #expect(kill(left, SIGKILL) == 0)
-        #expect(result.status == 0)
+        expect(kill(left, SIGKILL), equals: 0)
+        expect(result.status, equals: 0)
         #expect(result.nanoseconds < 60_000_000_000)
     }
 
@@ -228,8 +231,8 @@ import Testing
         let programs = (0..<7).map { CompilerProcess.Program(["sh", "-c", "echo \($0); exit \($0)"]) }
         for atOnce in [1, 3, 20] {
             let results = try CompilerProcess().run(all: programs, atOnce: atOnce)
-            #expect(results.map(\.status) == Array(0..<7))
-            #expect(results.map(\.text) == (0..<7).map { "\($0)\n" })
+            expect(results.map(\.status), equals: Array(0..<7))
+            expect(results.map(\.text), equals: (0..<7).map { "\($0)\n" })
         }
         #expect(throws: BuildError.self) {
             try CompilerProcess().run(all: [.init(["sleep", "600"]), .init(["/no/compiler"])], atOnce: 2)
@@ -239,7 +242,7 @@ import Testing
 
     @Test func longOutput() throws {
         let result = try CompilerProcess().run(.init(["sh", "-c", "head -c 5000000 /dev/zero"]))
-        #expect(result.printed.count == 4 << 20)
+        expect(result.printed.count, equals: 4 << 20)
     }
 }
 
@@ -254,8 +257,8 @@ import Testing
         func node(_ name: String) -> CompiledReferences.Node? {
             references.nodes.first { $0.key.name == name && $0.key.kind == .topLevel && $0.isInterface }
         }
-        #expect(node("twice")?.isDeclared == true)
-        #expect(node("alone")?.isDeclared == false)
+        expect(node("twice")?.isDeclared, equals: true)
+        expect(node("alone")?.isDeclared, equals: false)
         #expect(references.changes(to: references).isEmpty)
         #expect(references.externals.contains { $0.contains("Swift.swiftmodule") })
     }
@@ -289,7 +292,7 @@ import Testing
         let dependents = recipe.dependents(of: change, in: "Core").map { String($0.split(separator: "/").last!) }
         #expect(
             Set(dependents).isSuperset(of: ["Alone.swift", "Names.swift", "Shop.swift", "Twice.swift", "Line.swift"]))
-        #expect(recipe.swiftModules() == ["Core", "App"])
+        expect(recipe.swiftModules(), equals: ["Core", "App"])
     }
 }
 
@@ -304,11 +307,11 @@ import Testing
                 [swift.source: folder.path + "/edited"], overlay: folder.path + "/overlay")
             let result = try command.run(into: folder.path)
             #expect(result.status == 1 && result.text.contains("error: "), "\(result.text)")
-            #expect(result.text.contains("\u{1b}[") == isColored)
+            expect(result.text.contains("\u{1b}["), equals: isColored)
         }
         let c = try recipe.command(for: BuildPackage.source("CSum/sum.c"))
-        #expect(c.colored(true).arguments.last == "-fdiagnostics-color=always")
-        #expect(try c.colored(true).run(into: folder.path).status == 0)
+        expect(c.colored(true).arguments.last, equals: "-fdiagnostics-color=always")
+        try expect(c.colored(true).run(into: folder.path).status, equals: 0)
     }
 
     @Test func resource() throws {
@@ -317,11 +320,11 @@ import Testing
         try BuildPackage.write("new", to: folder.path + "/a")
         let copy = folder.path + "/bundle/sub/a"
         for _ in 0..<2 { try recipe.copyResource(folder.path + "/a", to: copy) }
-        #expect(try String(readingFile: copy) == "new")
+        try expect(String(readingFile: copy), equals: "new")
         #expect(throws: BuildError.self) { try recipe.copyResource(folder.path, to: copy) }
-        #expect(try run(["ls", "-A", folder.path + "/bundle/sub"]).output == "a\n")
+        try expect(run(["ls", "-A", folder.path + "/bundle/sub"]).output, equals: "a\n")
         // One that is gone goes from the program, too; and one that was never there does not matter.
         for _ in 0..<2 { try recipe.copyResource(folder.path + "/none", to: copy) }
-        #expect(try run(["ls", "-A", folder.path + "/bundle/sub"]).output == "")
+        try expect(run(["ls", "-A", folder.path + "/bundle/sub"]).output, equals: "")
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -18,14 +19,14 @@ import Testing
 
     @Test func quiet() {
         var batch = empty
-        #expect(batch.deadline == nil)
+        expect(batch.deadline, equals: nil)
         batch.completed("a", at: 1000)
-        #expect(batch.deadline == 1010)
+        expect(batch.deadline, equals: 1010)
         batch.completed("b", at: 1008)
-        #expect(batch.deadline == 1018)
-        #expect(taken(&batch, at: 1017) == [])
-        #expect(taken(&batch, at: 1018) == ["a", "b"])
-        #expect(batch.deadline == nil)
+        expect(batch.deadline, equals: 1018)
+        expect(taken(&batch, at: 1017), equals: [])
+        expect(taken(&batch, at: 1018), equals: ["a", "b"])
+        expect(batch.deadline, equals: nil)
     }
 
     /// The first of a burst are taken at once, the others when it is quiet.
@@ -35,7 +36,7 @@ import Testing
         #expect(batch.isSettled(at: 1) && batch.wake(at: 1) == nil)
         batch.completed("a", at: 1000)
         #expect(!batch.isSettled(at: 1000))
-        #expect(taken(&batch, at: 1000) == ["a"])
+        expect(taken(&batch, at: 1000), equals: ["a"])
         #expect(!batch.isSettled(at: 1009) && batch.wake(at: 1009) == 1010)
         #expect(batch.isSettled(at: 1010) && batch.wake(at: 1010) == nil)
         batch.completed("b", at: 1009)
@@ -46,14 +47,14 @@ import Testing
         // The next burst.
         batch.writing("d", at: 1100)
         batch.completed("a", at: 1100)
-        #expect(taken(&batch, at: 1100) == [])
+        expect(taken(&batch, at: 1100), equals: [])
         batch.completed("d", at: 1101)
-        #expect(taken(&batch, at: 1101) == ["a", "d"])
+        expect(taken(&batch, at: 1101), equals: ["a", "d"])
         // What has gone may come back.
         batch.removed("a", at: 1200)
         #expect(taken(&batch, at: 1200) == [] && batch.deadline == 1250)
         batch.completed("a", at: 1201)
-        #expect(taken(&batch, at: 1201) == ["a"])
+        expect(taken(&batch, at: 1201), equals: ["a"])
     }
 
     /// What never gets quiet is settled all the same, after a while, and not the first of a burst again and again.
@@ -64,49 +65,49 @@ import Testing
         for time in stride(from: UInt64(1000), to: 1400, by: 5) {
             batch.completed("a", at: time)
             if !batch.take(at: time).isEmpty { all.append(time) }
-            #expect(batch.isSettled(at: time) == (time >= 1100), "\(time)")
+            expect(batch.isSettled(at: time), equals: (time >= 1100), "\(time)")
         }
-        #expect(all == [1000, 1105, 1210, 1315])
+        expect(all, equals: [1000, 1105, 1210, 1315])
     }
 
     @Test func bound() {
         var batch = empty
         for time in stride(from: UInt64(1000), to: 1200, by: 9) { batch.completed("a", at: time) }
-        #expect(batch.deadline == 1100)
-        #expect(taken(&batch, at: 1200) == ["a"])
+        expect(batch.deadline, equals: 1100)
+        expect(taken(&batch, at: 1200), equals: ["a"])
         batch.completed("a", at: 1201)
-        #expect(batch.deadline == 1211)
+        expect(batch.deadline, equals: 1211)
     }
 
     /// A file that has gone may be about to come back.
     @Test func removal() {
         var batch = empty
         batch.removed("a", at: 1000)
-        #expect(batch.deadline == 1050)
+        expect(batch.deadline, equals: 1050)
         batch.completed("a", at: 1020)
-        #expect(batch.deadline == 1030)
+        expect(batch.deadline, equals: 1030)
         batch.removed("b", at: 1025)
-        #expect(taken(&batch, at: 1030) == [])
-        #expect(taken(&batch, at: 1075) == ["a", "b"])
+        expect(taken(&batch, at: 1030), equals: [])
+        expect(taken(&batch, at: 1075), equals: ["a", "b"])
     }
 
     /// A file that is being written holds up those saved with it, if it is one of them, but not for ever.
     @Test func writer() {
         var batch = empty
         batch.writing("new", at: 999)
-        #expect(batch.deadline == nil)
+        expect(batch.deadline, equals: nil)
         batch.completed("a", at: 1000)
         batch.completed("b", at: 1000)
-        #expect(batch.deadline == 1010)
+        expect(batch.deadline, equals: 1010)
         batch.writing("b", at: 1005)
-        #expect(batch.deadline == 1100)
-        #expect(taken(&batch, at: 1100) == ["a"])
+        expect(batch.deadline, equals: 1100)
+        expect(taken(&batch, at: 1100), equals: ["a"])
         batch.completed("b", at: 1300)
-        #expect(taken(&batch, at: 1310) == ["b"])
+        expect(taken(&batch, at: 1310), equals: ["b"])
         batch.completed("b", at: 1400)
         batch.writing("b", at: 1401)
         batch.completed("b", at: 1402)
-        #expect(batch.deadline == 1412)
+        expect(batch.deadline, equals: 1412)
     }
 
     @Test func forgotten() {
@@ -115,9 +116,9 @@ import Testing
         batch.completed("b", at: 1000)
         batch.forget("a")
         #expect(!batch.isPending("a") && batch.isPending("b"))
-        #expect(batch.deadline == 1010)
+        expect(batch.deadline, equals: 1010)
         batch.forget("b")
-        #expect(batch.deadline == nil)
+        expect(batch.deadline, equals: nil)
     }
 
     @Test func suspicion() {
@@ -127,7 +128,7 @@ import Testing
         batch.completed("b", .certain, at: 1)
         batch.completed("b", .possible, at: 1)
         let taken = batch.take(at: 100)
-        #expect(taken == ["a": .possible, "b": .certain])
+        expect(taken, equals: ["a": .possible, "b": .certain])
     }
 
     @Test func rules() {
@@ -153,8 +154,9 @@ import Testing
         let event: [UInt8] = [1, 0, 0, 0, 8, 0, 0, 0x40, 0, 0, 0, 0, 4, 0, 0, 0, 0x61, 0x62, 0, 0]
         let nameless: [UInt8] = [0xff, 0xff, 0xff, 0xff, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         let events = Inotify.parse((event + nameless)[...])
-        #expect(
-            events == [
+        expect(
+            events,
+            equals: [
                 Inotify.Event(watch: 1, mask: 0x4000_0008, name: "ab"),
                 Inotify.Event(watch: -1, mask: 0x4000, name: ""),
             ])

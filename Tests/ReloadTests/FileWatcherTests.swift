@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -102,13 +103,13 @@ private final class Tree {
             // Half of it is there for longer than the quiet time.
             let file = open(tree.path("Routes.swift"), O_WRONLY | O_TRUNC | O_CLOEXEC)
             _ = Glibc.write(file, "let a", 5)
-            #expect(try tree.changes(within: 150) == nil)
+            try expect(tree.changes(within: 150), equals: nil)
             _ = Glibc.write(file, " = 2", 4)
             close(file)
         }
-        #expect(try tree.changes() == ["modified Routes.swift"])
+        try expect(tree.changes(), equals: ["modified Routes.swift"])
         try tree.write("Other.swift", "let b = 2")
-        #expect(try tree.changes() == ["modified Other.swift"])
+        try expect(tree.changes(), equals: ["modified Other.swift"])
     }
 
     /// The same bytes again, a touch, and what editors and builds leave: none of it is told.
@@ -124,11 +125,11 @@ private final class Tree {
         for folder in [".build", ".build-release", ".git", "DerivedData", ".hidden"] {
             try tree.write(folder + "/deep/A.swift", "x")
         }
-        #expect(try tree.changes(within: 200) == nil)
+        try expect(tree.changes(within: 200), equals: nil)
         // Nor is it, when more is.
         try tree.write("A.swift", "a")
         try tree.write("B.swift", "bb")
-        #expect(try tree.changes() == ["modified B.swift"])
+        try expect(tree.changes(), equals: ["modified B.swift"])
     }
 
     /// What is emptied is waited for as what is removed; a file that was empty before, or is new, is not.
@@ -139,16 +140,16 @@ private final class Tree {
         options.longestMilliseconds = 600_000
         let tree = try Tree(["a.swift": "1\n", "b.swift": ""], options: options)
         try tree.write("a.swift", "")
-        #expect(try tree.changes(within: 300) == nil)
+        try expect(tree.changes(within: 300), equals: nil)
         try tree.write("a.swift", "2\n")
-        #expect(try tree.changes() == ["modified a.swift"])
+        try expect(tree.changes(), equals: ["modified a.swift"])
         try tree.write("c.swift", "")
-        #expect(try tree.changes() == ["created c.swift"])
+        try expect(tree.changes(), equals: ["created c.swift"])
         // One that stays empty is told in the end.
         options.quietMillisecondsAfterRemoval = 50
         try tree.watcher.watch(directories: [tree.root], options: options)
         try tree.write("a.swift", "")
-        #expect(try tree.changes() == ["modified a.swift"])
+        try expect(tree.changes(), equals: ["modified a.swift"])
     }
 
     @Test func savedTogether() throws {
@@ -157,8 +158,9 @@ private final class Tree {
         try tree.write("A.swift", "a2")
         tree.remove("C.swift")
         try tree.write("D.swift", "d")
-        #expect(
-            try tree.changes() == [
+        try expect(
+            tree.changes(),
+            equals: [
                 "modified A.swift", "modified B.swift", "removed C.swift", "created D.swift",
             ])
     }
@@ -168,40 +170,40 @@ private final class Tree {
         // The files are there before anybody can have watched the directories.
         try runTool(
             "sh", "-c", "cd \(tree.root) && mkdir -p X/Y/Z && echo 1 >X/One.swift && echo 2 >X/Y/Z/Two.swift")
-        #expect(try tree.changes() == ["created X/One.swift", "created X/Y/Z/Two.swift"])
+        try expect(tree.changes(), equals: ["created X/One.swift", "created X/Y/Z/Two.swift"])
         try tree.write("X/Y/Z/Two.swift", "22")
-        #expect(try tree.changes() == ["modified X/Y/Z/Two.swift"])
+        try expect(tree.changes(), equals: ["modified X/Y/Z/Two.swift"])
     }
 
     @Test func movedDirectories() throws {
         let tree = try Tree(["X/Y/A.swift": "a", "B.swift": "b"])
         tree.move("X", "Z")
-        #expect(try tree.changes() == ["removed X/Y/A.swift", "created Z/Y/A.swift"])
+        try expect(tree.changes(), equals: ["removed X/Y/A.swift", "created Z/Y/A.swift"])
         try tree.write("Z/Y/A.swift", "aa")
-        #expect(try tree.changes() == ["modified Z/Y/A.swift"])
+        try expect(tree.changes(), equals: ["modified Z/Y/A.swift"])
         // Out of what is watched, changed there, and back.
         rename(tree.path("Z"), tree.directory.path + "/Z")
-        #expect(try tree.changes() == ["removed Z/Y/A.swift"])
+        try expect(tree.changes(), equals: ["removed Z/Y/A.swift"])
         try tree.write("../Z/Y/A.swift", "aaa")
-        #expect(try tree.changes(within: 100) == nil)
+        try expect(tree.changes(within: 100), equals: nil)
         rename(tree.directory.path + "/Z", tree.path("Z"))
-        #expect(try tree.changes() == ["created Z/Y/A.swift"])
+        try expect(tree.changes(), equals: ["created Z/Y/A.swift"])
         try tree.write("Z/Y/A.swift", "aaaa")
-        #expect(try tree.changes() == ["modified Z/Y/A.swift"])
+        try expect(tree.changes(), equals: ["modified Z/Y/A.swift"])
     }
 
     /// git does it to a directory whose files all change their branch.
     @Test func recreatedDirectories() throws {
         let tree = try Tree(["X/A.swift": "a", "X/B.swift": "b"])
         try runTool("sh", "-c", "cd \(tree.root) && rm -r X && mkdir X && printf a >X/A.swift && printf bb >X/B.swift")
-        #expect(try tree.changes() == ["modified X/B.swift"])
+        try expect(tree.changes(), equals: ["modified X/B.swift"])
         // And to the one that was asked for.
         try runTool(
             "sh", "-c", "cd \(tree.root) && cd .. && rm -r Sources && mkdir -p Sources/X && printf a >Sources/X/A.swift"
         )
-        #expect(try tree.changes() == ["removed X/B.swift"])
+        try expect(tree.changes(), equals: ["removed X/B.swift"])
         try tree.write("X/A.swift", "aa")
-        #expect(try tree.changes() == ["modified X/A.swift"])
+        try expect(tree.changes(), equals: ["modified X/A.swift"])
     }
 
     @Test func links() throws {
@@ -209,15 +211,15 @@ private final class Tree {
         tree.link("../Shared", "Shared")
         tree.link("../Far/F.swift", "F.swift")
         tree.link("..", "Loop")
-        #expect(try tree.changes()?.contains("created F.swift") == true)
+        try expect(tree.changes()?.contains("created F.swift"), equals: true)
         // By the path that it was found with first, once.
         try tree.watch()
         try tree.write("../Far/F.swift", "ff")
-        #expect(try tree.changes()?.contains("modified F.swift") == true)
+        try expect(tree.changes()?.contains("modified F.swift"), equals: true)
         try tree.write("../Shared/S.swift", "ss")
-        #expect(try tree.changes()?.count == 1)
+        try expect(tree.changes()?.count, equals: 1)
         tree.remove("F.swift")
-        #expect(try tree.changes() == ["removed F.swift"])
+        try expect(tree.changes(), equals: ["removed F.swift"])
     }
 
     /// A file that is named counts whatever it is called; others beside it do not.
@@ -228,11 +230,11 @@ private final class Tree {
         try tree.write("../new", "2")
         rename(tree.directory.path + "/new", tree.directory.path + "/Package.resolved")
         let folder = tree.directory.path
-        #expect(try tree.changes() == ["modified \(folder)/Package.resolved"])
+        try expect(tree.changes(), equals: ["modified \(folder)/Package.resolved"])
         try tree.write("../compile_commands.json", "[]")
-        #expect(try tree.changes() == ["created \(folder)/compile_commands.json"])
+        try expect(tree.changes(), equals: ["created \(folder)/compile_commands.json"])
         try tree.write("A.swift", "aa")
-        #expect(try tree.changes() == ["modified A.swift"])
+        try expect(tree.changes(), equals: ["modified A.swift"])
     }
 
     @Test func chosenFiles() throws {
@@ -245,7 +247,7 @@ private final class Tree {
         try tree.write("out/a.swift", "1")
         try tree.write("index.html", "1")
         try tree.write("index.css", "1")
-        #expect(try tree.changes() == ["created index.html"])
+        try expect(tree.changes(), equals: ["created index.html"])
     }
 
     /// More events than the kernel keeps: what has changed is found all the same, and what is new is watched.
@@ -260,9 +262,9 @@ private final class Tree {
         try tree.write("B.swift", "b")
         tree.remove("Gone.swift")
         try tree.write("X/C.swift", "c")
-        #expect(try tree.changes() == ["modified A.swift", "removed Gone.swift", "created X/C.swift"])
+        try expect(tree.changes(), equals: ["modified A.swift", "removed Gone.swift", "created X/C.swift"])
         try tree.write("X/C.swift", "cc")
-        #expect(try tree.changes() == ["modified X/C.swift"])
+        try expect(tree.changes(), equals: ["modified X/C.swift"])
     }
 
     /// Once it is known what a program is built from, other directories are watched. What was saved meanwhile is told.
@@ -277,24 +279,24 @@ private final class Tree {
         try tree.write("X/C.swift", "cc")
         try tree.write("N.swift", "n")
         // One is pending, of others the event was not read yet.
-        #expect(try tree.watcher.changes() == nil)
+        try expect(tree.watcher.changes(), equals: nil)
         try tree.write("B.swift", "bb")
         tree.remove("Gone.swift")
         options = FileWatcher.Options()
         options.excluded = [tree.path("X")]
         let directories = [tree.root, tree.directory.path + "/Other"]
         try tree.watcher.watch(directories: directories, options: options)
-        #expect(
-            try tree.changes() == ["modified A.swift", "modified B.swift", "removed Gone.swift", "created N.swift"])
+        try expect(
+            tree.changes(), equals: ["modified A.swift", "modified B.swift", "removed Gone.swift", "created N.swift"])
         try tree.write("X/C.swift", "ccc")
         try tree.write("../Other/O.swift", "oo")
-        #expect(try tree.changes() == ["modified \(tree.directory.path)/Other/O.swift"])
-        #expect(tree.watcher.fileCount == 4)
+        try expect(tree.changes(), equals: ["modified \(tree.directory.path)/Other/O.swift"])
+        expect(tree.watcher.fileCount, equals: 4)
         #expect(throws: FileWatcherError.notADirectory(path: "/nowhere/at/all")) {
             try tree.watcher.watch(directories: ["/nowhere/at/all"])
         }
         try tree.write("A.swift", "aaa")
-        #expect(try tree.changes() == ["modified A.swift"])
+        try expect(tree.changes(), equals: ["modified A.swift"])
     }
 
     /// While nothing happens, nothing is to be done.
@@ -302,23 +304,23 @@ private final class Tree {
         let tree = try Tree(["A.swift": "a"])
         #expect(!tree.isReadable(within: 100))
         try tree.write("A.swift", "aa")
-        #expect(try tree.changes() == ["modified A.swift"])
+        try expect(tree.changes(), equals: ["modified A.swift"])
         #expect(!tree.isReadable(within: 100))
         // Nor because of a file that is open.
         let file = open(tree.path("A.swift"), O_WRONLY | O_TRUNC | O_CLOEXEC)
         defer { close(file) }
-        #expect(try tree.changes(within: 100) == nil)
+        try expect(tree.changes(within: 100), equals: nil)
         #expect(!tree.isReadable(within: 100))
-        #expect(tree.watcher.directoriesOfOtherMachines == [])
+        expect(tree.watcher.directoriesOfOtherMachines, equals: [])
     }
 
     @Test func errors() throws {
         let watcher = try FileWatcher(directories: ["/proc/self/fdinfo"])
         let limit = Int(try String(readingFile: "/proc/sys/fs/inotify/max_user_watches").dropLast())
-        #expect(watcher.failure("/a", code: ENOSPC) == .tooManyWatches(path: "/a", watched: 2, limit: limit))
-        #expect(watcher.failure("/a", code: ENOENT) == nil)
-        #expect(watcher.failure("/a", code: EACCES) == nil)
-        #expect(watcher.failure("/a", code: ENOMEM) == .cannotWatch(path: "/a", code: ENOMEM))
+        expect(watcher.failure("/a", code: ENOSPC), equals: .tooManyWatches(path: "/a", watched: 2, limit: limit))
+        expect(watcher.failure("/a", code: ENOENT), equals: nil)
+        expect(watcher.failure("/a", code: EACCES), equals: nil)
+        expect(watcher.failure("/a", code: ENOMEM), equals: .cannotWatch(path: "/a", code: ENOMEM))
         #expect(throws: FileWatcherError.notADirectory(path: "/nowhere/at/all")) {
             _ = try FileWatcher(directories: ["/nowhere/at/all"])
         }
@@ -327,7 +329,7 @@ private final class Tree {
             .tooManyWatches(path: "/a/b", watched: 8192, limit: nil),
             .tooManyInstances, .notADirectory(path: "/a"), .cannotWatch(path: "/a", code: EACCES),
         ]
-        for error in errors { #expect(faults(ofMessage: "\(error)") == [], "\(error)") }
+        for error in errors { expect(faults(ofMessage: "\(error)"), equals: [], "\(error)") }
         #expect("\(errors[0])".contains("fs.inotify.max_user_watches, which is 8192"))
     }
 }

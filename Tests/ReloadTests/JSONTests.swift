@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchReload
 import Testing
 
@@ -7,7 +8,8 @@ import Testing
             "name": .string("a\"b\\c\n\u{1}é"), "count": .number(-3), "yes": .bool(true), "none": .null,
             "list": .array([.number(1), .string("")]),
         ])
-        #expect(value.description == #"{"name":"a\"b\\c\n\u0001é","count":-3,"yes":true,"none":null,"list":[1,""]}"#)
+        expect(
+            value.description, equals: #"{"name":"a\"b\\c\n\u0001é","count":-3,"yes":true,"none":null,"list":[1,""]}"#)
     }
 
     @Test(
@@ -35,8 +37,9 @@ import Testing
     @Test func depth() throws {
         let deep = String(repeating: "[", count: 100_000)
         #expect(throws: JSONError.self) { try JSON(reading: deep) }
-        #expect(
-            try JSON(reading: String(repeating: "[", count: 128) + String(repeating: "]", count: 128)).array?.count == 1
+        try expect(
+            JSON(reading: String(repeating: "[", count: 128) + String(repeating: "]", count: 128)).array?.count,
+            equals: 1
         )
     }
 

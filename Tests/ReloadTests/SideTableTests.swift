@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -129,7 +130,7 @@ import Testing
         "class Shop { var a = \"\" }",
     ])
     func refused(_ source: String) throws {
-        #expect(try Self.rewrite(source, ["Shop.a"]) == nil)
+        try expect(Self.rewrite(source, ["Shop.a"]), equals: nil)
     }
 
     /// Every method that can be final is, and nothing has another line, or another column behind a line of its own.
@@ -175,7 +176,7 @@ import Testing
         }
         let source = SideTableSource(outline: outline, text: Array(text.utf8)) { _ in nil }
         let rewritten = source.rewritten([], final: functions).map { String(decoding: $0, as: UTF8.self) }
-        #expect(rewritten == marked.filter { $0 != "«" && $0 != "»" })
+        expect(rewritten, equals: marked.filter { $0 != "«" && $0 != "»" })
     }
 
     /// The rewritten file does what the original did, but that a value is made when it is read first.
@@ -256,10 +257,10 @@ import Testing
                 "swiftc", "-swift-version", "6", "-warnings-as-errors", "-parse-as-library", path, "-o",
                 directory.path + "/\(name)")
             let result = try run([directory.path + "/\(name)"])
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             outputs.append(result.output)
         }
-        #expect(outputs[0] == outputs[1])
+        expect(outputs[0], equals: outputs[1])
     }
 
     /// Where tokens end, of those that a property may end with.
@@ -269,11 +270,11 @@ import Testing
         ("\"\\(f(\")\"))\".", 11), ("##\"\"#\\#(\"##\n", 11), ("#line\n", 5), ("!", 1), ("\u{e9}t\u{e9})", 5),
     ])
     func tokens(_ text: String, _ end: Int) {
-        #expect(SourceToken(text: Array(text.utf8)).end(from: 0) == end)
+        expect(SourceToken(text: Array(text.utf8)).end(from: 0), equals: end)
     }
 
     @Test(arguments: ["\"abc", "\"\\(", "#\"a\"", "/a/", "", "`a", "# ", "+"])
     func noTokens(_ text: String) {
-        #expect(SourceToken(text: Array(text.utf8)).end(from: 0) == nil)
+        expect(SourceToken(text: Array(text.utf8)).end(from: 0), equals: nil)
     }
 }

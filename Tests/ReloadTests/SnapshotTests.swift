@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchReload
 import HotpatchTestSupport
 import Testing
@@ -16,10 +17,10 @@ import Testing
             let source = try #require(recipe.source(path)?.source)
             let object = try #require(snapshot?.object(of: path))
             #expect(object.hasPrefix(folder) && object.hasSuffix(source.object.split(separator: "/").last!))
-            #expect(try [UInt8](readingFile: object) == [UInt8](readingFile: source.object))
-            #expect(try String(readingFile: #require(snapshot?.contents(of: path))) == String(readingFile: path))
+            try expect([UInt8](readingFile: object), equals: [UInt8](readingFile: source.object))
+            try expect(String(readingFile: #require(snapshot?.contents(of: path))), equals: String(readingFile: path))
         }
-        #expect(snapshot?.edited == [])
+        expect(snapshot?.edited, equals: [])
         snapshot = nil
         #expect(access(folder, F_OK) != 0)
     }
@@ -33,8 +34,8 @@ import Testing
             named: "save-",
             butThoseOf: ["\(snapshot.folder)/save-1/0/a.o", "\(snapshot.folder)/save-12", "", "/", kept])
         let left = try run(["ls", snapshot.folder]).output.split(separator: "\n").filter { $0.hasPrefix("save-") }
-        #expect(left == ["save-1", "save-12"])
-        #expect(access(kept, F_OK) == 0)
+        expect(left, equals: ["save-1", "save-12"])
+        expect(access(kept, F_OK), equals: 0)
         snapshot.remove()
         #expect(access(snapshot.folder, F_OK) != 0)
     }
@@ -50,12 +51,12 @@ import Testing
             try BuildPackage.write(text, to: new)
             return snapshot.source(like: new, among: sources)
         }
-        #expect(try found(lines.joined(separator: "\n")) == shop)
-        #expect(try found((lines + ["// One more"]).joined(separator: "\n\n")) == shop)
-        #expect(try found(lines.joined(separator: "\n"), among: [sum, "/none"]) == nil)
-        #expect(try found((lines + lines + ["// One more"]).joined(separator: "\n")) == nil)
+        try expect(found(lines.joined(separator: "\n")), equals: shop)
+        try expect(found((lines + ["// One more"]).joined(separator: "\n\n")), equals: shop)
+        try expect(found(lines.joined(separator: "\n"), among: [sum, "/none"]), equals: nil)
+        try expect(found((lines + lines + ["// One more"]).joined(separator: "\n")), equals: nil)
         for text in ["", "\n \n", "// One more\n"] { #expect(try found(text) == nil) }
-        #expect(snapshot.source(like: parent.path + "/none", among: [shop]) == nil)
+        expect(snapshot.source(like: parent.path + "/none", among: [shop]), equals: nil)
     }
 
     /// The files as they were are compiled again, whatever they are by now.
@@ -69,7 +70,7 @@ import Testing
         let recipe = try BuildRecipe.find(directory: package.path)
         let snapshot = try Snapshot(of: recipe, in: package.path)
         try BuildPackage.write("int b(void) { return 2; }\n", to: package.path + "/a.c")
-        #expect(try Snapshot(of: recipe, in: package.path).edited.isEmpty == (sameTime(package.path)))
+        try expect(Snapshot(of: recipe, in: package.path).edited.isEmpty, equals: (sameTime(package.path)))
         let object = try #require(snapshot.object(of: package.path + "/a.c"))
         #expect(try run(["nm", object]).output.contains(" a\n"))
         #expect(try String(readingFile: #require(snapshot.contents(of: package.path + "/a.c"))).contains("int a"))
@@ -88,8 +89,8 @@ import Testing
         let snapshot = try Snapshot(of: recipe)
         let command = try snapshot.original(recipe.command(for: BuildPackage.source("Core/Shop.swift")))
         let result = try command.run(into: snapshot.makeFolder("baseline"))
-        #expect(result.status == 0, "\(result.text)")
-        #expect(access(command.outputs(in: snapshot.folder + "/baseline").object, R_OK) == 0)
+        expect(result.status, equals: 0, "\(result.text)")
+        expect(access(command.outputs(in: snapshot.folder + "/baseline").object, R_OK), equals: 0)
     }
 
     /// Whoever cleans up temporary files may take some of it, or the folder.
@@ -98,9 +99,9 @@ import Testing
         let snapshot = try Snapshot(of: BuildPackage.recipe(), in: parent.path)
         #expect(snapshot.isWhole)
         let object = try #require(snapshot.object(of: BuildPackage.source("CSum/sum.c")))
-        #expect(rename(object, object + "~") == 0)
+        expect(rename(object, object + "~"), equals: 0)
         #expect(!snapshot.isWhole)
-        #expect(rename(object + "~", object) == 0)
+        expect(rename(object + "~", object), equals: 0)
         #expect(snapshot.isWhole)
         snapshot.remove()
         #expect(!snapshot.isWhole)
@@ -123,8 +124,8 @@ import Testing
         symlink(parent.path, left + "/link")
         let snapshot = try Snapshot(of: BuildPackage.recipe(), in: parent.path)
         #expect(access(left, F_OK) != 0)
-        #expect(access(living + "/0/a.o", F_OK) == 0)
-        #expect(access(parent.path + "/mine", F_OK) == 0)
-        #expect(access(snapshot.folder, F_OK) == 0)
+        expect(access(living + "/0/a.o", F_OK), equals: 0)
+        expect(access(parent.path + "/mine", F_OK), equals: 0)
+        expect(access(snapshot.folder, F_OK), equals: 0)
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -79,7 +80,7 @@ private let shell: String = {
         #expect(try supervised.line("ended \(pid)").contains("crashed with SIGSEGV"))
         #expect(try supervised.line("the command").contains("crashed with SIGSEGV"))
         try supervised.line("nothing runs")
-        #expect(supervised.finish() == 0)
+        expect(supervised.finish(), equals: 0)
     }
 
     /// `sh -c`, make, and scripts: the program is a child of theirs, and may be started again.
@@ -94,7 +95,7 @@ private let shell: String = {
         #expect(second != first)
         kill(second, SIGTERM)
         try supervised.line("ended \(second)")
-        #expect(try supervised.line("the command") == "the command exited with code 3")
+        try expect(supervised.line("the command"), equals: "the command exited with code 3")
         try supervised.line("nothing runs")
     }
 
@@ -107,8 +108,8 @@ private let shell: String = {
         #expect(found == pid && parent(of: found) == "\(supervised.pid)")
         supervised.signal(SIGTERM)
         try supervised.line("got SIGTERM")
-        #expect(try supervised.line("the command") == "the command was killed by SIGTERM")
-        #expect(supervised.finish() == -SIGTERM)
+        try expect(supervised.line("the command"), equals: "the command was killed by SIGTERM")
+        expect(supervised.finish(), equals: -SIGTERM)
         #expect(isGone(found))
     }
 
@@ -118,7 +119,7 @@ private let shell: String = {
         try supervised.say("go")
         try eventually("exec") { (try? String(readingFile: "/proc/\(pid)/cmdline"))?.hasPrefix("sleep") == true }
         supervised.signal(SIGUSR2)
-        #expect(try supervised.pid("executed ") == pid)
+        try expect(supervised.pid("executed "), equals: pid)
     }
 
     /// The same program, with the same pid, but none of the patches.
@@ -129,21 +130,21 @@ private let shell: String = {
         try supervised.say("go")
         try supervised.line("anew")
         supervised.signal(SIGUSR2)
-        #expect(try supervised.pid("executed ") == pid)
-        #expect(try supervised.pid("found ") == pid)
+        try expect(supervised.pid("executed "), equals: pid)
+        try expect(supervised.pid("found "), equals: pid)
         try supervised.say("go")
-        #expect(try supervised.line("the command") == "the command exited with code 4")
+        try expect(supervised.line("the command"), equals: "the command exited with code 4")
     }
 
     /// A process that lost its parent before it was ever seen is the supervisor's child, which may trace it.
     @Test func orphan() throws {
         let supervised = try Supervised("sh", "-c", "sleep 1000 & exit 0")
         let pid = try supervised.pid("found ")
-        #expect(try supervised.line("the command") == "the command exited with code 0")
-        #expect(parent(of: pid) == "\(supervised.pid)")
+        try expect(supervised.line("the command"), equals: "the command exited with code 0")
+        expect(parent(of: pid), equals: "\(supervised.pid)")
         supervised.signal(SIGHUP)
-        #expect(try supervised.line("the command") == "the command had ended")
-        #expect(supervised.finish() == -SIGHUP)
+        try expect(supervised.line("the command"), equals: "the command had ended")
+        expect(supervised.finish(), equals: -SIGHUP)
         #expect(isGone(pid))
     }
 
@@ -155,8 +156,8 @@ private let shell: String = {
         try supervised.line("up")
         supervised.signal(SIGINT)
         try supervised.line("caught")
-        #expect(try supervised.line("the command") == "the command exited with code 5")
-        #expect(supervised.finish() == -SIGINT)
+        try expect(supervised.line("the command"), equals: "the command exited with code 5")
+        expect(supervised.finish(), equals: -SIGINT)
         #expect(!supervised.hasSaid("caught"))
     }
 
@@ -165,8 +166,8 @@ private let shell: String = {
             grace: 100, "sh", "-c", "trap '' TERM; sh -c 'echo inner $$; while :; do sleep 0.02; done'; echo no")
         let inner = try supervised.pid("inner ")
         supervised.signal(SIGTERM)
-        #expect(try supervised.line("the command") == "the command was killed by SIGKILL")
-        #expect(supervised.finish() == -SIGTERM)
+        try expect(supervised.line("the command"), equals: "the command was killed by SIGKILL")
+        expect(supervised.finish(), equals: -SIGTERM)
         #expect(isGone(inner))
         #expect(!supervised.hasSaid("no"))
     }
@@ -180,8 +181,8 @@ private let shell: String = {
         try supervised.line("up")
         supervised.signal(SIGTERM)
         try supervised.line("cleaned")
-        #expect(try supervised.line("the command") == "the command was killed by SIGTERM")
-        #expect(supervised.finish() == -SIGTERM)
+        try expect(supervised.line("the command"), equals: "the command was killed by SIGTERM")
+        expect(supervised.finish(), equals: -SIGTERM)
     }
 
     /// Who is in a hurry says so twice.
@@ -192,7 +193,7 @@ private let shell: String = {
         supervised.signal(SIGTERM)
         try supervised.line("caught")
         supervised.signal(SIGTERM)
-        #expect(try supervised.line("the command") == "the command was killed by SIGKILL")
+        try expect(supervised.line("the command"), equals: "the command was killed by SIGKILL")
     }
 
     /// A daemon has left on purpose. It executes another program than the one that is looked for, which would be ended wherever it runs.
@@ -239,7 +240,7 @@ private let shell: String = {
     /// The command has the signals that the supervisor was started with.
     @Test func signalsOfTheCommand() throws {
         let usual = try Supervised("sh", "-c", "grep -E 'Sig(Ign|Blk)' /proc/self/status; sleep 1000")
-        #expect(try usual.line("SigBlk") == "SigBlk:\t0000000000000000")
+        try expect(usual.line("SigBlk"), equals: "SigBlk:\t0000000000000000")
         // What the tests themselves were started with.
         let ignored = try run(["grep", "SigIgn", "/proc/self/status"]).output.split(separator: "\n").first ?? ""
         #expect(try usual.line("SigIgn") == ignored)
@@ -278,10 +279,10 @@ private let shell: String = {
         }
         let events = next()
         let program = try #require(supervisor.program)
-        #expect(events == [.found(program)])
+        expect(events, equals: [.found(program)])
         // Nothing is to be done while it runs.
         var waiting = pollfd(fd: supervisor.descriptor, events: Int16(POLLIN), revents: 0)
-        #expect(poll(&waiting, 1, 100) == 0)
+        expect(poll(&waiting, 1, 100), equals: 0)
         #expect(supervisor.events() == [] && supervisor.program == program)
         try supervisor.restart()
         #expect(isGone(program.pid))
@@ -293,15 +294,15 @@ private let shell: String = {
         }
         #expect(all.last == .commandEnded(.exited(code: 3)) && all.count == 2)
         #expect(!supervisor.isRunning)
-        #expect(try supervisor.stop() == nil)
-        #expect(poll(&waiting, 1, 100) == 0)
+        try expect(supervisor.stop(), equals: nil)
+        expect(poll(&waiting, 1, 100), equals: 0)
     }
 
     @Test func notStarted() throws {
         let supervised = try Supervised("/nowhere/to/be/found")
         let error = try supervised.line("error: ")
         #expect(error.contains("cannot start '/nowhere/to/be/found'. There is no such program."))
-        #expect(supervised.finish() == 2)
+        expect(supervised.finish(), equals: 2)
     }
 }
 
@@ -380,11 +381,11 @@ private final class PseudoTerminal {
         terminal.type("\u{3}")
         let text = try terminal.read(until: "the command exited with code 7")
         #expect(text.contains("got SIGINT of the terminal"))
-        #expect(text.split(separator: "caught").count == 2, "once: \(text)")
-        #expect(terminal.end() == -SIGINT)
+        expect(text.split(separator: "caught").count, equals: 2, "once: \(text)")
+        expect(terminal.end(), equals: -SIGINT)
         // As the shell found it, though the command has left it without an echo.
         var attributes = termios()
-        #expect(tcgetattr(terminal.master, &attributes) == 0)
+        expect(tcgetattr(terminal.master, &attributes), equals: 0)
         #expect(attributes.c_lflag & tcflag_t(ECHO) != 0)
     }
 
@@ -395,14 +396,14 @@ private final class PseudoTerminal {
         try terminal.read(until: "the command exited with code 3")
         try terminal.read(until: "nothing runs")
         var attributes = termios()
-        #expect(tcgetattr(terminal.master, &attributes) == 0)
+        expect(tcgetattr(terminal.master, &attributes), equals: 0)
         #expect(attributes.c_lflag & tcflag_t(ECHO) != 0)
         // TIOCGPGRP, from the side that has no group: tcgetpgrp(3) asks whether it is the own terminal.
         var group: pid_t = 0
-        #expect(ioctl(terminal.master, 0x540f, &group) == 0)
-        #expect(group == terminal.pid)
+        expect(ioctl(terminal.master, 0x540f, &group), equals: 0)
+        expect(group, equals: terminal.pid)
         terminal.type("\n")
-        #expect(terminal.end() == 0)
+        expect(terminal.end(), equals: 0)
     }
 
     @Test func hangUp() throws {
@@ -410,7 +411,7 @@ private final class PseudoTerminal {
         let text = try terminal.read(until: "found ") + (try terminal.read(until: "\r\n"))
         let pid = try #require(pid_t(text.split(separator: "found ").last!.prefix { $0.isNumber }))
         terminal.hangUp()
-        #expect(terminal.end() == -SIGHUP)
+        expect(terminal.end(), equals: -SIGHUP)
         #expect(isGone(pid))
     }
 }
@@ -423,7 +424,7 @@ private final class PseudoTerminal {
             (SIGKILL, "was killed by SIGKILL"), (SIGSEGV | 0x80, "crashed with SIGSEGV (core dumped)"),
             (SIGABRT, "crashed with SIGABRT"), (40, "was killed by signal 40"),
         ]
-        for (status, text) in rows { #expect("\(ChildEnd(waitStatus: status))" == text) }
+        for (status, text) in rows { expect("\(ChildEnd(waitStatus: status))", equals: text) }
     }
 
     @Test func errors() {
@@ -431,7 +432,7 @@ private final class PseudoTerminal {
             .notStarted(program: "swfit", code: ENOENT), .notStarted(program: "a", code: EACCES), .alreadyRuns(pid: 3),
             .cannotSupervise(code: EMFILE), .notEnded(pids: [3]), .notEnded(pids: [3, 4]),
         ]
-        for error in errors { #expect(faults(ofMessage: "\(error)") == [], "\(error)") }
+        for error in errors { expect(faults(ofMessage: "\(error)"), equals: [], "\(error)") }
     }
 
     @Test func families() {
@@ -444,13 +445,13 @@ private final class PseudoTerminal {
             entry(60, 61, 1), entry(61, 60, 1),
         ])
         func pids(_ known: [Int32: UInt64]) -> [Int32] { table.family(of: known).map(\.pid) }
-        #expect(pids([10: 5]) == [10, 20, 30, 11])
-        #expect(pids([10: 5, 11: 8, 50: 9]) == [10, 50, 20, 30, 11])
+        expect(pids([10: 5]), equals: [10, 20, 30, 11])
+        expect(pids([10: 5, 11: 8, 50: 9]), equals: [10, 50, 20, 30, 11])
         // Another process has the number.
-        #expect(pids([10: 4]) == [])
-        #expect(pids([99: 1]) == [])
-        #expect(pids([60: 1, 61: 1]) == [])
+        expect(pids([10: 4]), equals: [])
+        expect(pids([99: 1]), equals: [])
+        expect(pids([60: 1, 61: 1]), equals: [])
         // What has lost its parent is known itself.
-        #expect(pids([10: 4, 20: 6]) == [20, 11])
+        expect(pids([10: 4, 20: 6]), equals: [20, 11])
     }
 }

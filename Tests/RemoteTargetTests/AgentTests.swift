@@ -1,6 +1,7 @@
 import CPatchAgent
 import Glibc
 import HotpatchEngine
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -16,23 +17,23 @@ extension RemoteTargetTests {
             let victim = try Victim("n")
             let agent = try victim.startAgent()
             let deadline = Deadline.after(milliseconds: 20_000)
-            #expect(try agent.call(victim.beta, deadline: deadline) == 2)
-            #expect(try agent.call(victim.libc("getpid"), deadline: deadline) == UInt64(victim.pid))
-            #expect(try agent.systemCall("getpid", 39, deadline: deadline) == UInt64(victim.pid))
+            try expect(agent.call(victim.beta, deadline: deadline), equals: 2)
+            try expect(agent.call(victim.libc("getpid"), deadline: deadline), equals: UInt64(victim.pid))
+            try expect(agent.systemCall("getpid", 39, deadline: deadline), equals: UInt64(victim.pid))
             let path = try agent.scratch("/does/not/exist")
-            #expect(
-                Int32(truncatingIfNeeded: try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline))
-                    == -1)
-            #expect(agent.lastErrno == ENOENT)
+            expect(
+                Int32(truncatingIfNeeded: try agent.call(victim.libc("open"), path.rawValue, 0, deadline: deadline)),
+                equals: -1)
+            expect(agent.lastErrno, equals: ENOENT)
             #expect(throws: AgentError.systemCallFailed(pid: victim.pid, name: "close", code: EBADF)) {
                 try agent.systemCall("close", 3, 9999, deadline: deadline)
             }
             let thread = try #require(agent.thread)
-            #expect(thread.name == "hotpatch")
+            expect(thread.name, equals: "hotpatch")
             try agent.finish()
             #expect(try !victim.tasks.contains(thread.tid))
             #expect(victim.makesProgress())
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// In a pid namespace, threads call themselves otherwise than we do: with a /proc of its own, as in a container, or ours.
@@ -41,16 +42,16 @@ extension RemoteTargetTests {
             let victim = try Victim("nr", wrapper: wrapper, isolated: true)
             for round in 0..<8 {
                 let agent = try victim.startAgent()
-                #expect(try agent.call(victim.libc("getpid"), deadline: .after(milliseconds: 20_000)) == 1)
+                try expect(agent.call(victim.libc("getpid"), deadline: .after(milliseconds: 20_000)), equals: 1)
                 let thread = try #require(agent.thread)
-                #expect(thread.name == "hotpatch")
+                expect(thread.name, equals: "hotpatch")
                 #expect(try agent.memory.value(Int32.self, at: agent.area.field(HP_AREA_AGENT_TID)) != thread.tid)
                 try agent.finish()
                 #expect(try !victim.tasks.contains(thread.tid), "round \(round)")
                 #expect(try victim.stubs().isEmpty, "round \(round): the stub is still there")
             }
             #expect(victim.makesProgress())
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// Fifty starts in threads that check every register, the flags, the red zone and the vector state.
@@ -61,7 +62,7 @@ extension RemoteTargetTests {
                 try agent.finish()
             }
             #expect(victim.makesProgress(counting: [0, 1, 2]))
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// A thread blocked in each of the calls that restart in a different way.
@@ -69,14 +70,14 @@ extension RemoteTargetTests {
             let victim = try Victim("", main: mode)
             for _ in 0..<10 {
                 let agent = try victim.startAgent()
-                #expect(agent.borrowed.task.tid == victim.pid)
+                expect(agent.borrowed.task.tid, equals: victim.pid)
                 try agent.finish()
                 usleep(3000)
             }
             if mode != "k" { #expect(victim.makesProgress(counting: [0])) }
             #expect(victim.isAlive)
-            #expect(victim.shared.interrupted == 0)
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.interrupted, equals: 0)
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// A signal that comes while the thread is in the stub finds what the stub interrupted, and ends the call or does not, as it
@@ -96,7 +97,7 @@ extension RemoteTargetTests {
                 try agent.finish()
                 #expect(try victim.stubs().isEmpty)
             }
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// A signal for which no handler runs ends no call.
@@ -115,7 +116,7 @@ extension RemoteTargetTests {
             let victim = try Victim("Ukk")
             for _ in 0..<20 { try victim.startAgent().finish() }
             #expect(victim.makesProgress(counting: [1]))
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// A thread that waits in a signal handler is borrowed where it interrupted what may be interrupted.
@@ -125,10 +126,10 @@ extension RemoteTargetTests {
             Calls.tgkill(victim.pid, victim.pid, SIGUSR1)
             try victim.awaitHandler()
             let agent = try victim.startAgent()
-            #expect(agent.borrowed.task.tid == victim.pid)
+            expect(agent.borrowed.task.tid, equals: victim.pid)
             try agent.finish()
             #expect(victim.isAlive)
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// Also one that cannot be unwound.
@@ -149,8 +150,8 @@ extension RemoteTargetTests {
             // Its stub is still there: the next one removes it, and the area.
             try agent.finish()
             let second = try victim.startAgent()
-            #expect(try second.call(victim.beta, deadline: .after(milliseconds: 20_000)) == 2)
-            #expect(try LibraryTests.mappings(victim.pid).region(containing: agent.area.base) == nil)
+            try expect(second.call(victim.beta, deadline: .after(milliseconds: 20_000)), equals: 2)
+            try expect(LibraryTests.mappings(victim.pid).region(containing: agent.area.base), equals: nil)
             try second.finish()
             #expect(victim.makesProgress())
         }
@@ -163,7 +164,7 @@ extension RemoteTargetTests {
                 map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
             let target = try RemoteTarget(
                 process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
-            #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[0])
+            try expect(target.call(Call(victim.libc("rand"), name: "rand")), equals: Self.random[0])
             target.deadline = .after(milliseconds: 0)
             for request in [
                 { try target.mapLedger(Address(0x10_0000_0000)..<Address(0x10_0000_1000)) },
@@ -172,10 +173,10 @@ extension RemoteTargetTests {
             ] {
                 let error = #expect(throws: PatchError.self) { try request() }
                 #expect(error?.code == .deadline && error?.process == victim.pid && error?.thread == nil)
-                #expect(error?.message == RemoteRefusal.outOfTime(pid: victim.pid).description)
+                expect(error?.message, equals: RemoteRefusal.outOfTime(pid: victim.pid).description)
             }
             // What puts things back has its second.
-            #expect(try target.call(Call(victim.libc("rand"), name: "rand"), isCleanup: true) == Self.random[1])
+            try expect(target.call(Call(victim.libc("rand"), name: "rand"), isCleanup: true), equals: Self.random[1])
             target.finish()
             #expect(victim.makesProgress())
         }
@@ -205,7 +206,7 @@ extension RemoteTargetTests {
                 map: ProcessMap(pid: victim.pid), memory: process.memory(), root: "/proc/\(victim.pid)/root")
             let target = try RemoteTarget(
                 process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
-            #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[0])
+            try expect(target.call(Call(victim.libc("rand"), name: "rand")), equals: Self.random[0])
             kill(victim.pid, SIGSTOP)
             let waker = Calls.fork()
             if waker == 0 {
@@ -232,7 +233,7 @@ extension RemoteTargetTests {
                 process: process, symbols: index, options: TargetOptions(), deadline: .after(milliseconds: 30_000))
             target.agentIdle = 300_000
             for call in 1...6 {
-                #expect(try target.call(Call(victim.libc("rand"), name: "rand")) == Self.random[call - 1])
+                try expect(target.call(Call(victim.libc("rand"), name: "rand")), equals: Self.random[call - 1])
                 usleep(UInt32.random(in: 0...1000))
             }
             target.finish()
@@ -256,7 +257,7 @@ extension RemoteTargetTests {
             let error = #expect(throws: AgentError.self) { try victim.startAgent(deadline: 60_000) }
             #expect("\(error!)".contains(reason) && "\(error!)".contains("thread"), "\(error!)")
             #expect(Deadline.now - began < 30_000_000_000)
-            #expect(try LibraryTests.mappings(victim.pid).regions == before)
+            try expect(LibraryTests.mappings(victim.pid).regions, equals: before)
             #expect(try victim.stubs().isEmpty)
             try victim.limitMemory(toMore: nil)
             try victim.startAgent().finish()
@@ -301,7 +302,7 @@ extension RemoteTargetTests {
             }
             #expect(try victim.stubs().isEmpty)
             #expect(victim.makesProgress())
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         @Test func givesUpOnACallThatDoesNotReturn() throws {

@@ -1,5 +1,6 @@
 import CPatchCore
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchRemoteSupport
@@ -36,15 +37,15 @@ extension RemoteTargetTests {
             for _ in 0..<30 {
                 // A thread just behind the nop is not inside; one that stands on it starts anew.
                 let report = try Self.commit(victim, [Self.write(victim.alpha, from: Self.nop5, to: detour)])
-                #expect(report.writes == 1)
-                #expect(report.pokedWrites == 0)
+                expect(report.writes, equals: 1)
+                expect(report.pokedWrites, equals: 0)
                 #expect(victim.makesProgress())
-                #expect(victim.shared.value == 2)
+                expect(victim.shared.value, equals: 2)
                 _ = try Self.commit(victim, [Self.write(victim.alpha, from: detour, to: Self.nop5)])
                 #expect(victim.makesProgress())
-                #expect(victim.shared.value == 1)
+                expect(victim.shared.value, equals: 1)
             }
-            #expect(try memory.bytes(at: victim.alpha, count: 5) == Self.nop5)
+            try expect(memory.bytes(at: victim.alpha, count: 5), equals: Self.nop5)
         }
 
         /// Where /proc/PID/mem may not be written, ptrace writes word by word; bytes beside the change stay.
@@ -62,12 +63,12 @@ extension RemoteTargetTests {
                 let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
                 return try stopped.commit(&block, memory: memory)
             }
-            #expect(report.pokedWrites == 1)
+            expect(report.pokedWrites, equals: 1)
             var expected = around
             expected.replaceSubrange(16..<21, with: detour)
-            #expect(try memory.bytes(at: victim.alpha - 16, count: 48) == expected)
+            try expect(memory.bytes(at: victim.alpha - 16, count: 48), equals: expected)
             #expect(victim.makesProgress())
-            #expect(victim.shared.value == 2)
+            expect(victim.shared.value, equals: 2)
         }
 
         @Test func refusesUnexpectedBytes() throws {
@@ -81,8 +82,8 @@ extension RemoteTargetTests {
             #expect(throws: CommitError.mismatch(address: victim.alpha, expected: [1, 2, 3, 4, 5], found: Self.nop5)) {
                 try Self.commit(victim, writes)
             }
-            #expect(try memory.bytes(at: victim.beta, count: 5) == before)
-            #expect(try memory.bytes(at: victim.alpha, count: 5) == Self.nop5)
+            try expect(memory.bytes(at: victim.beta, count: 5), equals: before)
+            try expect(memory.bytes(at: victim.alpha, count: 5), equals: Self.nop5)
             #expect(victim.makesProgress())
         }
 
@@ -108,7 +109,7 @@ extension RemoteTargetTests {
             let thread = try #require(try TaskList(pid: victim.pid).scan().first { $0 != victim.pid })
             Calls.tgkill(victim.pid, thread, SIGUSR1)
             try victim.awaitHandler()
-            #expect(victim.shared.inHandler == Int(SIGUSR1))
+            expect(victim.shared.inHandler, equals: Int(SIGUSR1))
             let hazard = hp_hazard(start: victim.spin.rawValue + 1, end: victim.spin.rawValue + 3)
             let error = #expect(throws: CommitError.self) {
                 try Self.commit(victim, [Self.write(victim.spin, from: nil, to: [0x90])], hazards: [hazard])
@@ -117,9 +118,9 @@ extension RemoteTargetTests {
                 Issue.record("\(String(describing: error))")
                 return
             }
-            #expect(address == victim.spin + 1)
+            expect(address, equals: victim.spin + 1)
             #expect(foundAt != nil)
-            #expect(error?.isRetryable == true)
+            expect(error?.isRetryable, equals: true)
         }
 
         /// What merely looks like a PC, dead words of a frame, keeps nobody from patching.
@@ -143,7 +144,7 @@ extension RemoteTargetTests {
                     Self.write(victim.beta, from: nil, to: [0xeb, 0xfe]),
                     Self.write(victim.spin, from: nil, to: [0x90, 0xcc, 0xcc]),
                 ], moves: [move], hazards: [hazard])
-            #expect(report.movedThreads == 1)
+            expect(report.movedThreads, equals: 1)
             let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 20_000))
             #expect(stopped.threads.contains { $0.pc == victim.beta })
             _ = stopped.resume()
@@ -210,12 +211,12 @@ extension RemoteTargetTests {
                     Issue.record("\(String(describing: error))")
                     return
                 }
-                #expect(error?.outcome == .rolledBack)
+                expect(error?.outcome, equals: .rolledBack)
                 _ = stopped.resume()
             }
-            #expect(try good.bytes(at: victim.alpha, count: 5) == Self.nop5)
+            try expect(good.bytes(at: victim.alpha, count: 5), equals: Self.nop5)
             #expect(victim.makesProgress())
-            #expect(victim.shared.value == 1)
+            expect(victim.shared.value, equals: 1)
         }
 
         @Test func givesUpAfterTheMaximumPause() throws {
@@ -230,7 +231,7 @@ extension RemoteTargetTests {
                 Issue.record("\(String(describing: error))")
                 return
             }
-            #expect(try victim.process().memory().bytes(at: victim.alpha, count: 5) == Self.nop5)
+            try expect(victim.process().memory().bytes(at: victim.alpha, count: 5), equals: Self.nop5)
         }
     }
 }

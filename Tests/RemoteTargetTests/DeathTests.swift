@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchRemoteSupport
 import Testing
@@ -57,10 +58,10 @@ extension RemoteTargetTests {
             #expect(victim.makesProgress(), "\(what)")
             #expect(victim.isAlive, "\(what)")
             let agent = try victim.startAgent(idle: 60_000_000_000)
-            #expect(try agent.call(victim.beta, deadline: .after(milliseconds: 10_000)) == 2, "\(what)")
+            try expect(agent.call(victim.beta, deadline: .after(milliseconds: 10_000)), equals: 2, "\(what)")
             try agent.finish()
             #expect(victim.makesProgress(), "\(what)")
-            #expect(victim.shared.errors == 0, "\(what): \(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(what): \(victim.shared.message)")
             #expect(try victim.isLetGo(), "\(what)")
         }
 
@@ -80,10 +81,10 @@ extension RemoteTargetTests {
                     status = wait(child)
                     if progress[0] != Self.wasLeft { break }
                 }
-                #expect(status.map { $0 & 0x7f } == SIGKILL, "the child got to \(progress[0])")
-                #expect(progress[0] == phase.rawValue)
+                expect(status.map { $0 & 0x7f }, equals: SIGKILL, "the child got to \(progress[0])")
+                expect(progress[0], equals: phase.rawValue)
                 try checkLife(victim, after: "\(phase)")
-                #expect(try victim.descriptors() == descriptors, "\(phase)")
+                try expect(victim.descriptors(), equals: descriptors, "\(phase)")
             }
             munmap(progress, 4096)
         }
@@ -108,9 +109,9 @@ extension RemoteTargetTests {
                 }
                 end = wait(child).map { $0 & 0x7f }
             }
-            #expect(end == SIGKILL)
+            expect(end, equals: SIGKILL)
             try checkLife(victim, after: "command \(number)")
-            #expect(try victim.descriptors() == before)
+            try expect(victim.descriptors(), equals: before)
         }
 
         /// No thread may stand in a copy that is not there yet.
@@ -128,7 +129,7 @@ extension RemoteTargetTests {
             for round in 0..<5 {
                 try victim.losePatcherBeforeASignal()
                 #expect(victim.makesProgress(), "round \(round)")
-                #expect(victim.shared.errors == 0, "round \(round): \(victim.shared.message)")
+                expect(victim.shared.errors, equals: 0, "round \(round): \(victim.shared.message)")
             }
         }
 
@@ -151,7 +152,8 @@ extension RemoteTargetTests {
                 _ = wait(child)
                 reached[progress[0], default: 0] += 1
                 try checkLife(victim, after: "kill \(index) at \(progress[0]), seed \(Self.random)")
-                #expect(try victim.descriptors() == descriptors, "kill \(index) at \(progress[0]), seed \(Self.random)")
+                try expect(
+                    victim.descriptors(), equals: descriptors, "kill \(index) at \(progress[0]), seed \(Self.random)")
             }
             print(
                 "killed at random, by phase reached: \(reached.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })"

@@ -1,4 +1,5 @@
 import CHotpatchLinux
+import HotpatchExpectations
 import Testing
 
 @testable import HotpatchRemoteTarget
@@ -90,7 +91,7 @@ extension RemoteTargetTests {
         @Test(arguments: rows) func decides(row: Row) {
             let objection = FrameVetting.objection(
                 frames: row.frames, isComplete: row.isComplete, call: row.call)
-            #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
+            expect((objection == nil), equals: row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 
         /// Any function may be the allocator's: a thread must merely wait, and not for a lock.
@@ -109,7 +110,7 @@ extension RemoteTargetTests {
         ]) func decidesWhereTheAllocatorIsNotLibc(row: Row) {
             let objection = FrameVetting.objection(
                 frames: row.frames, isComplete: row.isComplete, call: row.call, hasOwnAllocator: true)
-            #expect((objection == nil) == row.isSafe, "line \(row.line): \(objection ?? "allowed")")
+            expect((objection == nil), equals: row.isSafe, "line \(row.line): \(objection ?? "allowed")")
         }
 
         private func symbol(_ range: Range<UInt64>, _ name: StaticString) -> FrameMap.Symbol {
@@ -130,16 +131,16 @@ extension RemoteTargetTests {
                     symbols: [symbol(0x3100..<0x3200, "malloc")]),
                 .init(range: 0x7000..<0x8000, kind: .allocator, name: "libjemalloc.so.2"),
             ])
-            #expect(map.kind(at: 0x1100) == .libc(["read", "__read"]))
-            #expect(map.kind(at: 0x111f) == .libc(["read", "__read"]))
-            #expect(map.kind(at: 0x1120) == .libcUnnamed)
-            #expect(map.kind(at: 0x1000) == .libcUnnamed)
-            #expect(map.kind(at: 0x5000) == .loader)
-            #expect(map.kind(at: 0x3000) == .user)
-            #expect(map.kind(at: 0x31ff) == .allocator("malloc"))
-            #expect(map.kind(at: 0x7000) == .allocator("libjemalloc.so.2"))
-            #expect(map.kind(at: 0x6000) == .nowhere)
-            #expect(map.kind(at: 0) == .nowhere)
+            expect(map.kind(at: 0x1100), equals: .libc(["read", "__read"]))
+            expect(map.kind(at: 0x111f), equals: .libc(["read", "__read"]))
+            expect(map.kind(at: 0x1120), equals: .libcUnnamed)
+            expect(map.kind(at: 0x1000), equals: .libcUnnamed)
+            expect(map.kind(at: 0x5000), equals: .loader)
+            expect(map.kind(at: 0x3000), equals: .user)
+            expect(map.kind(at: 0x31ff), equals: .allocator("malloc"))
+            expect(map.kind(at: 0x7000), equals: .allocator("libjemalloc.so.2"))
+            expect(map.kind(at: 0x6000), equals: .nowhere)
+            expect(map.kind(at: 0), equals: .nowhere)
         }
 
         @Test func namesPathsUniquely() {

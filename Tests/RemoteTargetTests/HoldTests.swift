@@ -24,9 +24,9 @@ extension RemoteTargetTests {
                 usleep(10_000)
                 if attempts < 3 { throw CommitError.busy(thread: 1, address: .null, foundAt: nil) }
             }
-            #expect(attempts == 3)
+            expect(attempts, equals: 3)
             #expect(holds.report.stops >= 3)
-            #expect(holds.report.threads == 2)
+            expect(holds.report.threads, equals: 2)
             #expect(holds.report.longest >= 10_000_000)
             #expect(holds.report.total >= 30_000_000)
             #expect(holds.report.total >= holds.report.longest)
@@ -94,8 +94,8 @@ extension RemoteTargetTests {
             #expect(throws: AgentError.self) { try victim.startAgent(deadline: 1500, holds: holds) }
             #expect((1...20).contains(holds.report.singleStops), "\(holds.report)")
             #expect(victim.shared.gap < 1_000_000, "a tick of 100 ms took \(victim.shared.gap) µs")
-            #expect(victim.shared.interrupted == 0)
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.interrupted, equals: 0)
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// A signal that nobody handles leaves no trace in the program, as it would not without us.
@@ -108,9 +108,9 @@ extension RemoteTargetTests {
                 usleep(2000)
             }
             #expect(mended >= 50)
-            #expect(victim.shared.interrupted == 0)
+            expect(victim.shared.interrupted, equals: 0)
             #expect(victim.makesProgress(counting: [0, 1]))
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// Stops that come more often than a wait lasts: it ends nevertheless, when its time is over.
@@ -125,8 +125,8 @@ extension RemoteTargetTests {
                 let ended = victim.shared.rounds(thread) - before[thread - 1]
                 #expect(ended >= 5, "of waits of 20 ms \(ended) ended within half a second")
             }
-            #expect(victim.shared.interrupted == 0)
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.interrupted, equals: 0)
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         #if arch(x86_64)
@@ -138,9 +138,9 @@ extension RemoteTargetTests {
                         registers.orig_rax = half << 32 | UInt64(SYS_epoll_wait)
                         registers.rax = UInt64(bitPattern: Int64(-EINTR))
                         #expect(hp_mend(&registers, timeout, half == 0x5a00_0000 ? false : true))
-                        #expect(Int64(bitPattern: registers.rax) == -514, "\(half), \(timeout)")
-                        #expect(UInt32(truncatingIfNeeded: registers.orig_rax) == UInt32(SYS_epoll_wait))
-                        #expect(hp_registers_call_number(&registers) == Int(SYS_epoll_wait))
+                        expect(Int64(bitPattern: registers.rax), equals: -514, "\(half), \(timeout)")
+                        expect(UInt32(truncatingIfNeeded: registers.orig_rax), equals: UInt32(SYS_epoll_wait))
+                        expect(hp_registers_call_number(&registers), equals: Int(SYS_epoll_wait))
                     }
                 }
             }
@@ -156,7 +156,7 @@ extension RemoteTargetTests {
                         #expect(round > 0)
                         return
                     }
-                    #expect(Int64(bitPattern: registers.rax) == -514)
+                    expect(Int64(bitPattern: registers.rax), equals: -514)
                     usleep(10_000)
                 }
                 Issue.record("it has not ended")
@@ -181,7 +181,7 @@ extension RemoteTargetTests {
                 #expect(report.scannedBytes > 0)
             }
             #expect(victim.isAlive)
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         /// A target that is killed while the agent starts: untouched up to the moment when a thread is sent away, and then told as
@@ -195,14 +195,14 @@ extension RemoteTargetTests {
                 }
             }
             if phase.rawValue < AgentPhase.redirected.rawValue {
-                #expect(error == .refused(.vanished(pid: victim.pid)))
-                #expect(error?.outcome == .refused)
+                expect(error, equals: .refused(.vanished(pid: victim.pid)))
+                expect(error?.outcome, equals: .refused)
             } else {
                 guard case .targetEnded(victim.pid, .killed(signal: SIGKILL), _)? = error else {
                     Issue.record("\(String(describing: error))")
                     return
                 }
-                #expect(error?.outcome == .inconsistent)
+                expect(error?.outcome, equals: .inconsistent)
             }
         }
     }

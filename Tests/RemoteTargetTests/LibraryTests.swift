@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchRemoteSupport
@@ -41,20 +42,20 @@ extension RemoteTargetTests {
                 stops.append(agent.borrowedNanoseconds)
                 let loaded = try Self.load(agent, victim, library)
                 #expect(loaded.handle != .null)
-                #expect(victim.shared.loaded == index)
+                expect(victim.shared.loaded, equals: index)
                 let symbol = try agent.scratch("replacement")
                 let function = try agent.call(
                     victim.libc("dlsym"), loaded.handle.rawValue, symbol.rawValue,
                     deadline: .after(milliseconds: 20_000))
-                #expect(try agent.call(Address(function), deadline: .after(milliseconds: 20_000)) == 42)
+                try expect(agent.call(Address(function), deadline: .after(milliseconds: 20_000)), equals: 42)
                 try agent.finish()
             }
             stops.sort()
             print("borrowed: median \(stops[5] / 1000) µs, worst \(stops[9] / 1000) µs")
             #expect(victim.makesProgress())
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
-            #expect(victim.shared.interrupted == 0)
-            #expect(Self.descriptors(victim.pid) == open)
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
+            expect(victim.shared.interrupted, equals: 0)
+            expect(Self.descriptors(victim.pid), equals: open)
         }
 
         /// Neither memory, nor descriptors, nor the stub stay behind.
@@ -68,7 +69,7 @@ extension RemoteTargetTests {
             let descriptors = Self.descriptors(victim.pid)
             for _ in 0..<20 { try victim.startAgent().finish() }
             #expect(try Self.mappings(victim.pid).regions.count <= before)
-            #expect(Self.descriptors(victim.pid) == descriptors)
+            expect(Self.descriptors(victim.pid), equals: descriptors)
             let bytes = try memory.bytes(at: slack.lowerBound, count: slack.upperBound - slack.lowerBound)
             #expect(bytes.allSatisfy { $0 == 0 })
         }
@@ -80,7 +81,7 @@ extension RemoteTargetTests {
             let descriptors = Self.descriptors(victim.pid)
             let error = #expect(throws: AgentError.self) { try Self.load(agent, victim, library) }
             #expect("\(error!)".contains("nobody_has_this_function"), "\(error!)")
-            #expect(Self.descriptors(victim.pid) == descriptors)
+            expect(Self.descriptors(victim.pid), equals: descriptors)
             let text = try Workshop.directory + "/text.so"
             try StoppedProcessTests.write("no library", to: text)
             let second = #expect(throws: AgentError.self) { try Self.load(agent, victim, text) }
@@ -98,10 +99,10 @@ extension RemoteTargetTests {
             defer { close(descriptor) }
             let deadline = Deadline.after(milliseconds: 20_000)
             let there = try agent.receiveDescriptor(of: descriptor, deadline: deadline)
-            #expect(try ProcText.readLink("/proc/\(victim.pid)/fd/\(there)") == file)
+            try expect(ProcText.readLink("/proc/\(victim.pid)/fd/\(there)"), equals: file)
             let buffer = try agent.scratch([UInt8](repeating: 0, count: 16))
-            #expect(try agent.systemCall("read", 0, UInt64(there), buffer.rawValue, 16, deadline: deadline) == 11)
-            #expect(agent.string(at: buffer) == "handed over")
+            try expect(agent.systemCall("read", 0, UInt64(there), buffer.rawValue, 16, deadline: deadline), equals: 11)
+            expect(agent.string(at: buffer), equals: "handed over")
             try agent.closeReceived(deadline: deadline)
             try agent.finish()
         }

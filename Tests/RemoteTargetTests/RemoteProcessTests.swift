@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchRemoteSupport
@@ -24,37 +25,37 @@ extension RemoteTargetTests {
         @Test func describesAProcess() throws {
             let victim = try Victim("nn")
             let process = try victim.process()
-            #expect(process.pid == victim.pid)
-            #expect(process.name == "victim")
-            #expect(process.executable == (try Workshop.victim))
-            #expect(process.threadCount == 3)
-            #expect(process.userID == getuid())
-            #expect(process.seccompMode == 0)
+            expect(process.pid, equals: victim.pid)
+            expect(process.name, equals: "victim")
+            expect(process.executable, equals: (try Workshop.victim))
+            expect(process.threadCount, equals: 3)
+            expect(process.userID, equals: getuid())
+            expect(process.seccompMode, equals: 0)
             #expect(!process.isInOtherNamespace)
             #expect(process.isAlive)
-            #expect(try process.memory().bytes(at: victim.alpha, count: 2) == [0x0f, 0x1f])
+            try expect(process.memory().bytes(at: victim.alpha, count: 2), equals: [0x0f, 0x1f])
         }
 
         @Test func refusesWhatIsNoProcess() {
-            #expect(refusal(0) == .noSuchProcess(pid: 0))
-            #expect(refusal(-1) == .noSuchProcess(pid: -1))
-            #expect(refusal(Int32.max) == .noSuchProcess(pid: Int32.max))
-            #expect(refusal(getpid()) == .oneself(pid: getpid()))
+            expect(refusal(0), equals: .noSuchProcess(pid: 0))
+            expect(refusal(-1), equals: .noSuchProcess(pid: -1))
+            expect(refusal(Int32.max), equals: .noSuchProcess(pid: Int32.max))
+            expect(refusal(getpid()), equals: .oneself(pid: getpid()))
         }
 
         @Test func refusesAThreadId() throws {
             let victim = try Victim("n")
             let thread = try #require(try TaskList(pid: victim.pid).scan().first { $0 != victim.pid })
-            #expect(refusal(thread) == .noSuchProcess(pid: thread))
+            expect(refusal(thread), equals: .noSuchProcess(pid: thread))
         }
 
         @Test func refusesAZombie() throws {
             let pid = try spawn(["true"])
             waitFor("Z", pid)
-            #expect(refusal(pid) == .zombie(pid: pid, parent: getpid()))
+            expect(refusal(pid), equals: .zombie(pid: pid, parent: getpid()))
             var status: Int32 = 0
             waitpid(pid, &status, 0)
-            #expect(refusal(pid) == .noSuchProcess(pid: pid))
+            expect(refusal(pid), equals: .noSuchProcess(pid: pid))
         }
 
         @Test func noticesThatTheProcessHasVanished() throws {
@@ -74,22 +75,22 @@ extension RemoteTargetTests {
             let victim = try Victim("n")
             let process = try victim.process()
             let memory = try process.memory()
-            #expect(process.end(of: memory) == nil)
+            expect(process.end(of: memory), equals: nil)
             kill(victim.pid, SIGTERM)
             waitFor("Z", victim.pid)
-            #expect(process.end(of: memory) == .killed(signal: SIGTERM))
+            expect(process.end(of: memory), equals: .killed(signal: SIGTERM))
             reap(victim.pid)
             let end = process.end(of: memory)
             #expect(end == .killed(signal: SIGTERM) || end == .unknown)
-            #expect(ProcessEnd(waitStatus: 7 << 8) == .exited(code: 7))
-            #expect(ProcessEnd(waitStatus: 0x80 | SIGSEGV) == .killed(signal: SIGSEGV))
+            expect(ProcessEnd(waitStatus: 7 << 8), equals: .exited(code: 7))
+            expect(ProcessEnd(waitStatus: 0x80 | SIGSEGV), equals: .killed(signal: SIGSEGV))
         }
 
         @Test func refusesAStoppedProcess() throws {
             let victim = try Victim("n")
             kill(victim.pid, SIGSTOP)
             waitFor("T", victim.pid)
-            #expect(refusal(victim.pid) == .stopped(pid: victim.pid))
+            expect(refusal(victim.pid), equals: .stopped(pid: victim.pid))
             kill(victim.pid, SIGCONT)
             #expect(victim.makesProgress())
         }
@@ -106,12 +107,12 @@ extension RemoteTargetTests {
             waitFor("t", victim.pid)
             let tracerName = ProcText.trimmed(try ProcText.readString("/proc/\(child)/comm"))
             let expected = RemoteRefusal.alreadyTraced(pid: victim.pid, tracer: child, tracerName: tracerName)
-            #expect(refusal(victim.pid) == expected)
+            expect(refusal(victim.pid), equals: expected)
             kill(child, SIGKILL)
             var status: Int32 = 0
             waitpid(child, &status, 0)
             #expect(victim.makesProgress())
-            #expect(refusal(victim.pid) == nil)
+            expect(refusal(victim.pid), equals: nil)
         }
 
         /// Another patcher is waited for, as no debugger is: the tracer is this very program.
@@ -144,7 +145,7 @@ extension RemoteTargetTests {
             ProcStat(parsing: (try? ProcText.readString("/proc/2/stat")) ?? "")?.isKernelThread == true
 
         @Test(.enabled(if: kernelThreadIsVisible, "no kernel thread is visible in this pid namespace"))
-        func refusesAKernelThread() { #expect(refusal(2) == .kernelThread(pid: 2)) }
+        func refusesAKernelThread() { expect(refusal(2), equals: .kernelThread(pid: 2)) }
 
         @Test func refusesASeccompFilter() throws {
             let source = """
@@ -166,7 +167,7 @@ extension RemoteTargetTests {
             let pid = try spawn([file])
             defer { kill(pid, SIGKILL) }
             for _ in 0..<1000 where refusal(pid) == nil { usleep(10_000) }
-            #expect(refusal(pid) == .seccomp(pid: pid, mode: 2))
+            expect(refusal(pid), equals: .seccomp(pid: pid, mode: 2))
             let process = try RemoteProcess.examine(pid: pid, allowSeccomp: true)
             #expect(process.hasNoNewPrivileges)
         }
@@ -192,7 +193,7 @@ extension RemoteTargetTests {
                 Issue.record("\(String(describing: answer.refusal))")
                 return
             }
-            #expect(hint.targetUser == 0)
+            expect(hint.targetUser, equals: 0)
             #expect("\(answer.refusal!)".contains("belongs to user 0"))
             #expect("\(answer.refusal!)".contains("CAP_SYS_PTRACE"))
         }
@@ -212,7 +213,7 @@ extension RemoteTargetTests {
             let pid = try spawn([file])
             defer { kill(pid, SIGKILL) }
             usleep(50_000)
-            #expect(refusal(pid) == .not64Bit(pid: pid))
+            expect(refusal(pid), equals: .not64Bit(pid: pid))
         }
 
         @Test func everyDescriptionHasThreeParts() {
@@ -244,8 +245,8 @@ extension RemoteTargetTests {
             ] as [(String, String?)])
         func parsesStat(text: String, name: String?) {
             let stat = ProcStat(parsing: text)
-            #expect(stat?.name == name)
-            if name != nil { #expect(stat?.startTime == 777) }
+            expect(stat?.name, equals: name)
+            if name != nil { expect(stat?.startTime, equals: 777) }
         }
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchEngine
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -26,7 +27,7 @@ extension RemoteTargetTests {
             let engine = PatchEngine(target: target, program: process.executable)
             let function = try index.function(named: "getppid", in: "libc.so.6")
             func answer() throws -> UInt64 { try target.call(Call(function.address, name: "getppid")) }
-            #expect(try answer() == UInt64(getpid()))
+            try expect(answer(), equals: UInt64(getpid()))
             let data = Address(0x20_0000_0000)
             try target.map(data..<data + target.pageSize, .data)
             let constant = try readOnlyZeros(24, target)
@@ -60,12 +61,12 @@ extension RemoteTargetTests {
             for round in 0..<3 {
                 let receipt = try engine.apply(request)
                 #expect(try victim.makesProgress() && answer() == 42, "round \(round)")
-                #expect(try isStored() == [true, true])
+                try expect(isStored(), equals: [true, true])
                 let segments = receipt.segments.map(\.lowerBound)
-                #expect(try segments.map(permissions) == [[.read, .execute], .read, [.read, .write]])
-                #expect(try target.memory.bytes(at: segments[1] + 4999, count: 2) == [7, 0])
-                #expect(try target.memory.value(UInt64.self, at: segments[2] + 8) == AgentTests.random[round])
-                #expect(try permissions(constant) == .read)
+                try expect(segments.map(permissions), equals: [[.read, .execute], .read, [.read, .write]])
+                try expect(target.memory.bytes(at: segments[1] + 4999, count: 2), equals: [7, 0])
+                try expect(target.memory.value(UInt64.self, at: segments[2] + 8), equals: AgentTests.random[round])
+                try expect(permissions(constant), equals: .read)
 
                 // The time of the operation before is over, and the agent gone.
                 if round == 0 {
@@ -76,11 +77,11 @@ extension RemoteTargetTests {
                 usleep(200_000)
                 _ = try engine.revert([receipt.id])
                 #expect(try victim.makesProgress() && answer() == UInt64(getpid()), "round \(round)")
-                #expect(try isStored() == [false, false])
+                try expect(isStored(), equals: [false, false])
                 for store in request.stores {
-                    #expect(try target.memory.bytes(at: store.address, count: 24) == store.expected)
+                    try expect(target.memory.bytes(at: store.address, count: 24), equals: store.expected)
                 }
-                #expect(try permissions(constant) == .read)
+                try expect(permissions(constant), equals: .read)
                 usleep(200_000)
             }
             target.finish()

@@ -1,5 +1,6 @@
 import CPatchCore
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchRemoteSupport
@@ -27,7 +28,7 @@ extension RemoteTargetTests {
             var pauses: [UInt64] = []
             for _ in 0..<20 {
                 let report = try Self.stop(victim)
-                #expect(report.threads == count)
+                expect(report.threads, equals: count)
                 pauses.append(report.nanoseconds)
                 usleep(3000)
             }
@@ -35,7 +36,7 @@ extension RemoteTargetTests {
             print("pause: \(count) threads, median \(pauses[10] / 1000) µs, worst \(pauses[19] / 1000) µs")
             #expect(try victim.isLetGo())
             #expect(victim.makesProgress(counting: counting))
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         @Test func holdsEveryThreadStill() throws {
@@ -44,7 +45,7 @@ extension RemoteTargetTests {
             let stopped = try StoppedProcess(process, deadline: .after(milliseconds: 20_000))
             let before = (1...4).map { victim.shared.rounds($0) }
             usleep(50_000)
-            #expect((1...4).map { victim.shared.rounds($0) } == before)
+            expect((1...4).map { victim.shared.rounds($0) }, equals: before)
             _ = stopped.resume()
             #expect(victim.makesProgress())
         }
@@ -53,7 +54,7 @@ extension RemoteTargetTests {
             let victim = try Victim("b")
             do {
                 let stopped = try StoppedProcess(try victim.process(), deadline: .after(milliseconds: 20_000))
-                #expect(stopped.threadCount == 2)
+                expect(stopped.threadCount, equals: 2)
             }
             #expect(victim.makesProgress())
             #expect(try victim.isLetGo())
@@ -70,13 +71,13 @@ extension RemoteTargetTests {
                     TaskGlance(pid: victim.pid, tid: $0).stat?.state != "Z"
                 }
                 usleep(2000)
-                #expect(victim.shared.births == births)
+                expect(victim.shared.births, equals: births)
                 #expect(Set(stopped.threads.map(\.tid)).isSuperset(of: tasks))
                 _ = stopped.resume()
                 usleep(2000)
             }
             #expect(victim.makesProgress())
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         @Test func mendsInterruptedCalls() throws {
@@ -88,14 +89,14 @@ extension RemoteTargetTests {
             }
             #expect(mended >= 60)
             #expect(victim.makesProgress())
-            #expect(victim.shared.interrupted == 0)
-            #expect(victim.shared.errors == 0, "\(victim.shared.message)")
+            expect(victim.shared.interrupted, equals: 0)
+            expect(victim.shared.errors, equals: 0, "\(victim.shared.message)")
         }
 
         @Test func stopsAProcessWhoseLeaderHasEnded() throws {
             let victim = try Victim("bn", main: "z")
             let report = try Self.stop(victim)
-            #expect(report.threads == 2)
+            expect(report.threads, equals: 2)
             #expect(victim.makesProgress(counting: [1, 2]))
         }
 
@@ -107,10 +108,10 @@ extension RemoteTargetTests {
             let thread = try #require(stopped.threads.first { $0.tid != victim.pid }?.tid)
             Calls.tgkill(victim.pid, thread, SIGUSR1)
             usleep(5000)
-            #expect(victim.shared.inHandler == 0)
+            expect(victim.shared.inHandler, equals: 0)
             _ = stopped.resume()
             try victim.awaitHandler()
-            #expect(victim.shared.inHandler == Int(SIGUSR1))
+            expect(victim.shared.inHandler, equals: Int(SIGUSR1))
         }
 
         /// The parent of a vfork does not stop before its child execs or exits.
@@ -138,16 +139,16 @@ extension RemoteTargetTests {
                 Issue.record("\(String(describing: refusal))")
                 return
             }
-            #expect(thread.tid == pid)
+            expect(thread.tid, equals: pid)
             #expect("\(refusal!)".contains("vfork"), "\(refusal!)")
             // Let go of, although it never stopped.
             func tracer() throws -> Int? {
                 ProcStatus(parsing: try ProcText.readString("/proc/\(pid)/status")).number("TracerPid")
             }
             for _ in 0..<1000 where try tracer() != 0 { usleep(10_000) }
-            #expect(try tracer() == 0)
+            try expect(tracer(), equals: 0)
             usleep(2_200_000)
-            #expect(kill(pid, 0) == 0)
+            expect(kill(pid, 0), equals: 0)
             #expect(TaskGlance(pid: pid, tid: pid).stat?.state != "t")
         }
 

@@ -1,6 +1,7 @@
 import CHotpatchVictims
-import HotpatchCalls
 import Glibc
+import HotpatchCalls
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 import _Differentiation
@@ -142,7 +143,7 @@ private typealias Compositions = (any Named & Kept) -> Int
                 try CallPlan(type, shape: row.shape, architecture: architecture)
             }
             guard let error else { continue }
-            #expect(Self.name(error) == row.reason, "\(architecture): \(error)")
+            expect(Self.name(error), equals: row.reason, "\(architecture): \(error)")
             try Self.namesTheWayOut(error)
         }
     }
@@ -151,7 +152,7 @@ private typealias Compositions = (any Named & Kept) -> Int
         @Test func wideFloats() throws {
             for type in [((Float80) -> Int).self, (() -> (Float80?)).self] as [Any.Type] {
                 let error = try #require(throws: CallRefusal.self) { try CallPlan(type) }
-                #expect(Self.name(error) == "wideFloat")
+                expect(Self.name(error), equals: "wideFloat")
                 try Self.namesTheWayOut(error)
             }
         }
@@ -196,7 +197,7 @@ private typealias Compositions = (any Named & Kept) -> Int
             { _ = try now.unboundOriginal(asyncContextSize: 16) },
         ] as [() throws -> Void] {
             let error = try #require(throws: CallRefusal.self) { try attempt() }
-            #expect(Self.name(error) == "asyncRecord")
+            expect(Self.name(error), equals: "asyncRecord")
             #expect(error.description.contains("Tu"))
         }
     }
@@ -212,7 +213,7 @@ private typealias Compositions = (any Named & Kept) -> Int
         ]
         let reasons = try SourceText.cases(of: "CallRefusal")
         #expect(reasons.count >= 28)
-        #expect(reasons == Set(Self.rows.map(\.reason)).union(elsewhere))
+        expect(reasons, equals: Set(Self.rows.map(\.reason)).union(elsewhere))
     }
 
     static func name(_ refusal: CallRefusal) -> String { Mirror(reflecting: refusal).children.first?.label ?? "" }

@@ -1,5 +1,6 @@
 import CHotpatchVictims
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -69,8 +70,8 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
         }
         let golden = try run(["cat", path]).output
         let (lines, expected) = (text.split(separator: "\n"), golden.split(separator: "\n"))
-        #expect(lines.count == expected.count)
-        for (line, other) in zip(lines, expected) { #expect(line == other) }
+        expect(lines.count, equals: expected.count)
+        for (line, other) in zip(lines, expected) { expect(line, equals: other) }
         #expect(Self.types.count >= 40)
     }
 
@@ -189,10 +190,10 @@ private typealias Later = (String, Double, Bool) async throws -> (String, Int)
             }
             let resultText = parts[0].split(separator: "swiftcc ", maxSplits: 1).last.map(String.init) ?? ""
             let plan = Self.shape(of: try CallPlan(types[index], architecture: architecture))
-            #expect(Self.values(inside).flatMap(Self.kind) == plan.arguments, "\(types[index]): \(line)")
-            #expect(Self.kind(resultText) == plan.results, "\(types[index]): \(line)")
+            expect(Self.values(inside).flatMap(Self.kind), equals: plan.arguments, "\(types[index]): \(line)")
+            expect(Self.kind(resultText), equals: plan.results, "\(types[index]): \(line)")
             seen += 1
         }
-        #expect(seen == types.count)
+        expect(seen, equals: types.count)
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchDemangle
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -116,8 +117,8 @@ import Testing
                 let text = DemanglerSpelling.text(function)
                 var again = SignatureParser(text)
                 let copy = try? again.function()
-                #expect(copy?.normalised() == function.normalised(), "\(closure) is written \(text)")
-                #expect(function.normalised().normalised() == function.normalised(), "\(closure)")
+                expect(copy?.normalised(), equals: function.normalised(), "\(closure) is written \(text)")
+                expect(function.normalised().normalised(), equals: function.normalised(), "\(closure)")
                 _ = TypeSpelling(for: [.function(function)]).text(function)
             }
         }

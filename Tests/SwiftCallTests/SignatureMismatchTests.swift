@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import Testing
 
 @testable import HotpatchSwiftCall
@@ -74,7 +75,7 @@ import Testing
     ])
     func says(_ symbol: String, _ closure: String, _ facts: String, _ expected: String) throws {
         let error = try #require(signatureError { try SignatureTests.match(symbol, closure, facts) })
-        #expect(error.description == expected)
+        expect(error.description, equals: expected)
     }
 
     @Test(arguments: [
@@ -88,7 +89,7 @@ import Testing
     ])
     func refusesTypes(_ closure: String, _ words: String) {
         let error = signatureError { try SignatureTests.match("$s3Zoo3addyS2i_SitF", closure) }
-        #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+        expect(error?.description.contains(words), equals: true, "\(String(describing: error))")
     }
 
     /// What the symbol leaves out must be known.
@@ -101,25 +102,29 @@ import Testing
             return refusal.reason
         }
         let method = "$s3Zoo4CartV5count2ofSiSS_tF"
-        #expect(reason(method, FunctionFacts()) == .unknownMutating)
-        #expect(reason("$s3Zoo5NamedPAAE5greetySSSiF", FunctionFacts()) == .unknownMutating)
-        #expect(
-            reason("$s3Zoo5NamedPAAE5greetySSSiF", FunctionFacts(selfUse: .mutated))
-                == .genericContext("extension of the protocol Zoo.Named"))
-        #expect(reason("$s3Zoo4CartV5totalSivg", FunctionFacts(selfUse: .borrowed)) == .unknownAsync)
+        expect(reason(method, FunctionFacts()), equals: .unknownMutating)
+        expect(reason("$s3Zoo5NamedPAAE5greetySSSiF", FunctionFacts()), equals: .unknownMutating)
+        expect(
+            reason("$s3Zoo5NamedPAAE5greetySSSiF", FunctionFacts(selfUse: .mutated)),
+            equals: .genericContext("extension of the protocol Zoo.Named"))
+        expect(reason("$s3Zoo4CartV5totalSivg", FunctionFacts(selfUse: .borrowed)), equals: .unknownAsync)
         let getter = "$s3Zoo4CartV5totalSivg"
-        #expect(reason(getter, FunctionFacts(selfUse: .borrowed, isAsync: true)) == .unknownThrows)
-        #expect(reason(getter, FunctionFacts(selfUse: .borrowed, isAsync: false), "() throws -> ()") == .unknownThrows)
-        #expect(reason(getter, FunctionFacts(selfUse: .borrowed, isAsync: false)) == nil)
+        expect(reason(getter, FunctionFacts(selfUse: .borrowed, isAsync: true)), equals: .unknownThrows)
+        expect(
+            reason(getter, FunctionFacts(selfUse: .borrowed, isAsync: false), "() throws -> ()"), equals: .unknownThrows
+        )
+        expect(reason(getter, FunctionFacts(selfUse: .borrowed, isAsync: false)), equals: nil)
         let initialiser = "$s3Zoo5StoreC4nameACSS_tcfC"
-        #expect(reason(initialiser, FunctionFacts()) == .allocatingInitialiser(isKnownOptimised: false))
-        #expect(
-            reason(initialiser, FunctionFacts(isOptimised: true)) == .allocatingInitialiser(isKnownOptimised: true))
+        expect(reason(initialiser, FunctionFacts()), equals: .allocatingInitialiser(isKnownOptimised: false))
+        expect(
+            reason(initialiser, FunctionFacts(isOptimised: true)),
+            equals: .allocatingInitialiser(isKnownOptimised: true))
         let free = "$s3Zoo3addyS2i_SitF"
-        #expect(reason(free, FunctionFacts(isFileLocal: true)) == .privateCode(isKnownOptimised: false))
-        #expect(
-            reason(free, FunctionFacts(isOptimised: true, isFileLocal: true)) == .privateCode(isKnownOptimised: true))
-        #expect(reason(free, FunctionFacts(isOptimised: false, isFileLocal: true)) == nil)
+        expect(reason(free, FunctionFacts(isFileLocal: true)), equals: .privateCode(isKnownOptimised: false))
+        expect(
+            reason(free, FunctionFacts(isOptimised: true, isFileLocal: true)),
+            equals: .privateCode(isKnownOptimised: true))
+        expect(reason(free, FunctionFacts(isOptimised: false, isFileLocal: true)), equals: nil)
     }
 
     /// A reason that no symbol of the tables brings about, and no missing fact, is not known to work.
@@ -131,7 +136,7 @@ import Testing
         ]
         let reasons = try SourceText.cases(of: "SymbolRefusal")
         #expect(reasons.count >= 28)
-        #expect(reasons == tables.union(elsewhere))
+        expect(reasons, equals: tables.union(elsewhere))
     }
 
     /// The way out stands in each, for those that depend on facts too.
@@ -146,7 +151,7 @@ import Testing
             let text = SymbolRefusal(reason: reason, function: "f").description
             #expect(text.contains(words) && text.hasPrefix("f cannot be replaced by a closure: "), "\(text)")
             // It may be there, and not be read.
-            #expect(text.lowercased().contains("build with -g") == text.contains("libdw1"), "\(text)")
+            expect(text.lowercased().contains("build with -g"), equals: text.contains("libdw1"), "\(text)")
         }
     }
 
@@ -170,17 +175,18 @@ import Testing
         func ownership(_ symbol: String, _ closure: String, _ facts: String) throws -> [SignatureMatch.Ownership] {
             try SignatureTests.match(symbol, closure, facts).ownership
         }
-        #expect(try ownership("$s3Zoo7consumeySiSSnF", "(Swift.String) -> Swift.Int", "-") == [.owned])
-        #expect(try ownership("$s3Zoo6borrowySiSSF", "(__shared Swift.String) -> Swift.Int", "-") == [.borrowed])
+        try expect(ownership("$s3Zoo7consumeySiSSnF", "(Swift.String) -> Swift.Int", "-"), equals: [.owned])
+        try expect(ownership("$s3Zoo6borrowySiSSF", "(__shared Swift.String) -> Swift.Int", "-"), equals: [.borrowed])
         // A function that borrows leaves nothing to consume.
         #expect(throws: SignatureError.self) {
             try ownership("$s3Zoo6borrowySiSSF", "(__owned Swift.String) -> Swift.Int", "-")
         }
         let setter = "(inout Zoo.Cart, Zoo.Item, Swift.Int) -> ()"
-        #expect(
-            try ownership("$s3Zoo4CartVyAA4ItemVSicis", setter, "mutated accessor") == [.inout, .owned, .owned])
-        #expect(
-            try ownership("$s3Zoo4CartV5itemsACSayAA4ItemVG_tcfC", "([Zoo.Item]) -> Zoo.Cart", "concrete") == [.owned])
+        try expect(
+            ownership("$s3Zoo4CartVyAA4ItemVSicis", setter, "mutated accessor"), equals: [.inout, .owned, .owned])
+        try expect(
+            ownership("$s3Zoo4CartV5itemsACSayAA4ItemVG_tcfC", "([Zoo.Item]) -> Zoo.Cart", "concrete"), equals: [.owned]
+        )
     }
 
     /// The same symbol, whether the function takes a hidden actor or not.
@@ -201,21 +207,21 @@ import Testing
     /// With the types of this process: a struct's `Self.Type` may be left out, a generic one's may not.
     @Test func types() throws {
         let make = try SwiftSignature(mangled: "$s14SwiftCallTests10SampleCartV4makeyACSiFZ")
-        #expect(try make.match(type: ((Int) -> SampleCart).self, FunctionFacts()).selfParameter == .leftOut)
-        #expect(
-            try make.match(type: ((SampleCart.Type, Int) -> SampleCart).self, FunctionFacts()).selfParameter
-                == .metatype)
+        try expect(make.match(type: ((Int) -> SampleCart).self, FunctionFacts()).selfParameter, equals: .leftOut)
+        try expect(
+            make.match(type: ((SampleCart.Type, Int) -> SampleCart).self, FunctionFacts()).selfParameter,
+            equals: .metatype)
         let shout = try SwiftSignature(mangled: "$sSS14SwiftCallTestsE6sampleyS2iFZ")
-        #expect(try shout.match(type: ((Int) -> Int).self, FunctionFacts()).selfParameter == .leftOut)
+        try expect(shout.match(type: ((Int) -> Int).self, FunctionFacts()).selfParameter, equals: .leftOut)
         let generic = try SwiftSignature(mangled: "$s14SwiftCallTests9SampleBoxV6sampleyS2iFZ")
         #expect(throws: SignatureError.self) { try generic.match(type: ((Int) -> Int).self, FunctionFacts()) }
         let object = try SwiftSignature(mangled: "$s14SwiftCallTests10SampleShopC4makeyACSiFZ")
         #expect(throws: SignatureError.self) { try object.match(type: ((Int) -> SampleShop).self, FunctionFacts()) }
-        #expect(
-            try object.match(type: ((SampleShop.Type, Int) -> SampleShop).self, FunctionFacts()).selfParameter
-                == .metatype)
+        try expect(
+            object.match(type: ((SampleShop.Type, Int) -> SampleShop).self, FunctionFacts()).selfParameter,
+            equals: .metatype)
         let actor = try SwiftSignature(mangled: "$s14SwiftCallTests11SampleActorC3addyS2iF")
-        #expect(try actor.match(type: Isolated.self, FunctionFacts()).selfParameter == .object)
+        try expect(actor.match(type: Isolated.self, FunctionFacts()).selfParameter, equals: .object)
         for type in [Int.self, String.self, (Int, Int).self, (@convention(c) (Int) -> Int).self] as [Any.Type] {
             #expect(throws: SignatureError.self) { try make.match(type: type, FunctionFacts()) }
         }

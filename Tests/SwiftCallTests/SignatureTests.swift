@@ -1,7 +1,8 @@
 import Glibc
 import HotpatchDemangle
-import Synchronization
+import HotpatchExpectations
 import HotpatchTestSupport
+import Synchronization
 import Testing
 
 @testable import HotpatchSwiftCall
@@ -53,7 +54,7 @@ import Testing
     func accepts(_ row: Row) throws {
         let match = try Self.match(row.symbol, row.rest[1], row.rest[0])
         #expect(row.rest[1].contains("throws ->") == match.throwsError || match.signature.text.contains("throws ->"))
-        #expect(match.ownership.count == Self.parameterCount(row.rest[1]))
+        expect(match.ownership.count, equals: Self.parameterCount(row.rest[1]))
         // Whatever differs in one place is no match.
         for other in Self.changed(row.rest[1]) {
             let error = signatureError { try Self.match(row.symbol, other, row.rest[0]) }
@@ -72,7 +73,7 @@ import Testing
         } catch {
             #expect(String(describing: error.reason).prefix { $0 != "(" } == row.rest[0])
             #expect(error.description.hasSuffix("."))
-            #expect(error.reason.advice.first?.isUppercase == true)
+            expect(error.reason.advice.first?.isUppercase, equals: true)
         }
     }
 
@@ -82,7 +83,7 @@ import Testing
         ("$sScP3ZooE12priorityNameySSSiF", .structure), ("$sScf3ZooE12executorNameSSyF", .protocolType),
     ])
     func contexts(_ symbol: String, _ kind: SwiftSignature.Context.Kind) throws {
-        #expect(try SwiftSignature(mangled: symbol).context?.kind == kind)
+        try expect(SwiftSignature(mangled: symbol).context?.kind, equals: kind)
     }
 
     private static func parameterCount(_ text: String) -> Int {

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchSymbols
@@ -58,15 +59,15 @@ import Testing
                 Seen(expected: String(cString: name), found: found.name, why: found.why))
         }
         unsafeBitCast(symbol, to: (@convention(c) (Report) -> Void).self)(report)
-        #expect(Self.seen.count == 16)
+        expect(Self.seen.count, equals: 16)
         for seen in Self.seen {
             if seen.expected.isEmpty {
                 #expect(seen.found == nil && seen.why != nil, "\(seen)")
                 continue
             }
             let found = try #require(seen.found, "\(seen)")
-            #expect(
-                try index.function(named: found, in: library) == index.function(named: seen.expected, in: library),
+            try expect(
+                index.function(named: found, in: library), equals: index.function(named: seen.expected, in: library),
                 "\(seen)")
         }
         Self.index = nil
@@ -86,7 +87,7 @@ import Testing
         ),
     ])
     func reads(_ text: String, _ expected: FunctionValueOrigin) {
-        #expect(FunctionValueOrigin(entry: text) == expected)
+        expect(FunctionValueOrigin(entry: text), equals: expected)
     }
 
     @Test(arguments: [
@@ -117,12 +118,12 @@ import Testing
     }
 
     @Test func otherValues() {
-        #expect(FunctionValue(3) == nil)
-        #expect(FunctionValue("sixteen bytes") == nil)
-        #expect(FunctionValue({ 3 } as @convention(c) () -> Int32) == nil)
+        expect(FunctionValue(3), equals: nil)
+        expect(FunctionValue("sixteen bytes"), equals: nil)
+        expect(FunctionValue({ 3 } as @convention(c) () -> Int32), equals: nil)
         #expect(FunctionValue({ (number: Int) in number + 1 }) != nil)
-        #expect(
-            FunctionValueOrigin(entry: nil)
-                == .unknown("The value's code has no symbol: the program may be stripped. Pass the function's name."))
+        expect(
+            FunctionValueOrigin(entry: nil),
+            equals: .unknown("The value's code has no symbol: the program may be stripped. Pass the function's name."))
     }
 }

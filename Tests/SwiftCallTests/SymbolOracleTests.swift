@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -136,17 +137,17 @@ import Testing
             #expect(
                 tree.isFunction || tree.isBound || tree.kinds.contains("DynamicSelf"),
                 "\(symbol) is accepted: \(signature.text)")
-            #expect(signature.isStatic == (tree.top == ["Static"]), "\(symbol)")
+            expect(signature.isStatic, equals: (tree.top == ["Static"]), "\(symbol)")
             let isAccessor = [.getter, .setter].contains(signature.kind)
             if !isAccessor {
                 let isSetter = signature.kind == .subscriptSetter
-                #expect(
-                    signature.function.parameters.count == tree.parameterCount + (isSetter ? 1 : 0),
+                expect(
+                    signature.function.parameters.count, equals: tree.parameterCount + (isSetter ? 1 : 0),
                     "\(symbol) \(signature.text)")
                 let lent = signature.escapeMarks.flatMap(\.marks).count { $0 }
-                if !isSetter { #expect(lent == tree.lentCount, "\(symbol) \(signature.text)") }
-                #expect(signature.function.isAsync == tree.isAsync, "\(symbol) \(signature.text)")
-                #expect((signature.function.thrown != .nothing) == tree.isThrowing, "\(symbol) \(signature.text)")
+                if !isSetter { expect(lent, equals: tree.lentCount, "\(symbol) \(signature.text)") }
+                expect(signature.function.isAsync, equals: tree.isAsync, "\(symbol) \(signature.text)")
+                expect((signature.function.thrown != .nothing), equals: tree.isThrowing, "\(symbol) \(signature.text)")
             }
             let isContext: Bool =
                 switch (tree.context, signature.context?.kind) {

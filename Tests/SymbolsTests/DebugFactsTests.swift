@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchSymbols
 import HotpatchTestSupport
@@ -39,18 +40,18 @@ import Testing
             let found = try facts(name, index, options)
             // A setter that only overwrites `self` has nothing left of it that could be described.
             if isOptimised, name == "Cart.first.setter", found?.selfUse == nil { continue }
-            #expect(found?.selfUse == expected, "\(name)")
-            #expect(found?.isOptimised == isOptimised, "\(name)")
+            expect(found?.selfUse, equals: expected, "\(name)")
+            expect(found?.isOptimised, equals: isOptimised, "\(name)")
         }
-        #expect(try facts("Cart.drain", index, options)?.selfUse == (isOptimised ? nil : .consumed))
-        #expect(try facts("Cart.init", index, options)?.selfUse == nil)
-        #expect(try facts("Cart.make", index, options)?.selfUse == nil)
+        try expect(facts("Cart.drain", index, options)?.selfUse, equals: (isOptimised ? nil : .consumed))
+        try expect(facts("Cart.init", index, options)?.selfUse, equals: nil)
+        try expect(facts("Cart.make", index, options)?.selfUse, equals: nil)
         for (name, expected) in [
             ("Cart.checked.getter", true), ("Cart.total.getter", false), ("Cart.counted.getter", false),
             ("Cart.make", true), ("Cart.addLater", true), ("Shop.close", true), ("price(of:)", false),
             ("hidden", false),
         ] {
-            #expect(try facts(name, index, options)?.throwsError == expected, "\(name)")
+            try expect(facts(name, index, options)?.throwsError, equals: expected, "\(name)")
         }
     }
 
@@ -59,8 +60,8 @@ import Testing
         let index = try index(options)
         for name in ["Cart.count(of:)", "Cart.checked.getter", "price(of:)"] {
             let found = try facts(name, index, options)
-            #expect(found?.selfUse == nil, "\(name)")
-            #expect(found?.throwsError == nil, "\(name)")
+            expect(found?.selfUse, equals: nil, "\(name)")
+            expect(found?.throwsError, equals: nil, "\(name)")
             if !options.contains("-gline-tables-only") { #expect(found == nil) }
         }
     }
@@ -70,9 +71,9 @@ import Testing
         _ = try load(try workshop.library("libother.so", ["symbols_scopes.c"], ["-g"]))
         let index = try ownIndex()
         for function in index.functions(matching: "*", in: "libother.so") {
-            #expect(index.debugFacts(of: function)?.isOptimised == nil)
-            #expect(index.debugFacts(of: function)?.selfUse == nil)
+            expect(index.debugFacts(of: function)?.isOptimised, equals: nil)
+            expect(index.debugFacts(of: function)?.selfUse, equals: nil)
         }
-        #expect(index.debugFacts(of: try index.function(named: "malloc", in: "libc")) == nil)
+        expect(index.debugFacts(of: try index.function(named: "malloc", in: "libc")), equals: nil)
     }
 }

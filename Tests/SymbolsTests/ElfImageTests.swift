@@ -1,10 +1,11 @@
 import Glibc
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchSymbols
-import Synchronization
 import HotpatchTestSupport
+import Synchronization
 import Testing
 
 @Suite struct ElfImageTests {
@@ -29,7 +30,7 @@ import Testing
         try #require(stat(file, &status) == 0)
         let map = try ProcessMap(parsing: "400000-410000 r-xp 0 0:0 \(status.st_ino) \(file)", pid: 0)
         let index = try SymbolIndex(map: map, memory: BytesMemory(base: Address(0x400000), contents: bytes))
-        #expect(try index.function(named: "vector_sum").isVariantCall == isTold)
+        try expect(index.function(named: "vector_sum").isVariantCall, equals: isTold)
         #expect(try !index.function(named: "plain").isVariantCall)
     }
 
@@ -38,15 +39,15 @@ import Testing
             path: try workshop.library(
                 "libscopes.so", ["symbols_scopes.c", "symbols_scopes_other.c"],
                 ["-g", "-Wl,-soname,libscopes.so.1", "-Wl,--build-id=0x0123456789abcdef"]))
-        #expect(library.fileType == 3)
-        #expect(library.soname == "libscopes.so.1")
-        #expect(library.buildID == [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF])
+        expect(library.fileType, equals: 3)
+        expect(library.soname, equals: "libscopes.so.1")
+        expect(library.buildID, equals: [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF])
         #expect(library.hasDebugInfo)
-        #expect(library.interpreter == nil)
+        expect(library.interpreter, equals: nil)
         #expect(!library.isStatic)
 
         let program = try ElfImage(path: try workshop.build("program", ["symbols_program.c"]))
-        #expect(program.interpreter?.contains("ld-linux") == true)
+        expect(program.interpreter?.contains("ld-linux"), equals: true)
         #expect(!program.hasDebugInfo)
         #expect(program.needed.contains("libc.so.6"))
         #expect(
@@ -58,7 +59,7 @@ import Testing
         #expect(symbolError { try program.readFile(at: text.address, count: -1) }.map(isMalformed) == true)
 
         let object = try ElfImage(path: try workshop.build("twin.o", ["symbols_twin.c"], ["-c"]))
-        #expect(object.fileType == 1)
+        expect(object.fileType, equals: 1)
         #expect(object.symbols.contains { $0.name == "in_two_images" && $0.isDefined })
     }
 
@@ -71,8 +72,8 @@ import Testing
         for index in 60..<64 { bytes[index] = 0 }  // e_shnum, e_shstrndx
         let bare = try ElfImage(path: try write(bytes, "bare.so"))
         #expect(bare.sections.isEmpty)
-        #expect(bare.dynamicSymbols == whole.dynamicSymbols)
-        #expect(bare.needed == whole.needed)
+        expect(bare.dynamicSymbols, equals: whole.dynamicSymbols)
+        expect(bare.needed, equals: whole.needed)
     }
 
     @Test func refusesOtherFiles() throws {
@@ -80,8 +81,8 @@ import Testing
             let path = try write(bytes, "file")
             return symbolError { try ElfImage(path: path) }
         }
-        #expect(try error(Array("#!/bin/sh\n".utf8)).map(isMalformed) == true)
-        #expect(try error([]).map(isMalformed) == true)
+        try expect(error(Array("#!/bin/sh\n".utf8)).map(isMalformed), equals: true)
+        try expect(error([]).map(isMalformed), equals: true)
         let good = try readAll(try workshop.library("good.so", ["symbols_twin.c"]))
         for (offset, value, word) in [(4, UInt8(1), "32-bit"), (5, 2, "big-endian"), (18, 8, "machine")] {
             var bytes = good
@@ -109,7 +110,7 @@ import Testing
             refused += examine(Array(good[..<length])) ? 0 : 1
         }
         // The section headers stand at the end: nothing shorter is whole.
-        #expect(refused == lengths.count)
+        expect(refused, equals: lengths.count)
         #expect(examine(good))
     }
 
@@ -124,16 +125,16 @@ import Testing
         let elf = try ElfImage(path: path)
         let symbols = elf.symbols
         let section = try #require(elf.section(named: ".padding"))
-        #expect(try ElfImage(path: path).contents(of: section).count == 1 << 20)
-        #expect(truncate(path, 4096) == 0)
-        #expect(elf.symbols == symbols)
-        #expect(symbolError { try elf.contents(of: section) }.map(isMalformed) == true)
+        try expect(ElfImage(path: path).contents(of: section).count, equals: 1 << 20)
+        expect(truncate(path, 4096), equals: 0)
+        expect(elf.symbols, equals: symbols)
+        expect(symbolError { try elf.contents(of: section) }.map(isMalformed), equals: true)
         #expect(symbolError { try ElfImage(path: path) } != nil)
     }
 
     /// Neither a FIFO nor a device is opened: the opening of either may wait, or do something.
     @Test func opensRegularFilesOnly() throws {
-        #expect(mkfifo(workshop.file("fifo"), 0o644) == 0)
+        expect(mkfifo(workshop.file("fifo"), 0o644), equals: 0)
         for path in [workshop.file("fifo"), "/dev/null", workshop.path] {
             guard case .unread(.unsupported)? = symbolError({ try ElfImage(path: path) }) else {
                 Issue.record("\(path) was opened")

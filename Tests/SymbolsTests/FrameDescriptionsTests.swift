@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchProcFS
 import HotpatchTestSupport
 import Testing
@@ -26,7 +27,7 @@ import Testing
                 || next > range.upperBound && table.range(containing: range.upperBound) != nil
         }
         #expect(wrong.isEmpty, "\(path): \(wrong.count) entries, first \(String(describing: wrong.first))")
-        #expect(ranges.first.map { table.range(containing: $0.lowerBound - 1) } == .some(nil))
+        expect(ranges.first.map { table.range(containing: $0.lowerBound - 1) }, equals: .some(nil))
     }
 
     @Test(arguments: ["libc.so.6", "libstdc++.so.6", "libswiftCore.so"]) func libraries(name: String) throws {
@@ -47,7 +48,7 @@ import Testing
         let workshop = try Workshop()
         let path = try workshop.library("frames-\(name).so", ["symbols_scopes.c"], ["-fuse-ld=\(name)"])
         try expectEntries(of: path, atLeast: 1)
-        #expect(try ElfImage(path: path).frameTable?.hasSearchTable == true)
+        try expect(ElfImage(path: path).frameTable?.hasSearchTable, equals: true)
     }
 
     /// One entry, with 0x40 bytes of code at 0x5000, behind what entries share: version 1, "zPLR", addresses relative to themselves. The
@@ -80,10 +81,10 @@ import Testing
     @Test func synthetic() {
         for (file, headerSize) in Self.files {
             for address in [0x5000, 0x503F] as [UInt64] {
-                #expect(range(file, headerSize: headerSize, at: address) == 0x5000..<0x5040)
+                expect(range(file, headerSize: headerSize, at: address), equals: 0x5000..<0x5040)
             }
             for address in [0, 0x4FFF, 0x5040, .max] as [UInt64] {
-                #expect(range(file, headerSize: headerSize, at: address) == nil)
+                expect(range(file, headerSize: headerSize, at: address), equals: nil)
             }
         }
     }
@@ -101,7 +102,7 @@ import Testing
                 }
             }
             for count in headerSize..<original.count {
-                #expect(range(Array(original[..<count]), headerSize: headerSize, at: 0x5000) == nil)
+                expect(range(Array(original[..<count]), headerSize: headerSize, at: 0x5000), equals: nil)
             }
         }
     }

@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchSymbols
 import HotpatchTestSupport
@@ -19,40 +20,40 @@ import Testing
         let aliasedBody = try index.function(named: "aliased", in: path).address + 1
 
         // A name that other files can use hides the file-scoped one; two file-scoped ones are equals.
-        #expect(
-            try index.function(named: "static_and_global", in: "libscopes.so").address
-                == dlsym(handle, "static_and_global")?.address)
-        #expect(index.functions(named: "static_and_global", in: "libscopes.so").count == 2)
-        #expect(symbolError { try index.function(named: "two_statics", in: "libscopes") }.map(isAmbiguous) == true)
-        #expect(index.functions(named: "two_statics", in: path).count == 2)
+        try expect(
+            index.function(named: "static_and_global", in: "libscopes.so").address,
+            equals: dlsym(handle, "static_and_global")?.address)
+        expect(index.functions(named: "static_and_global", in: "libscopes.so").count, equals: 2)
+        expect(symbolError { try index.function(named: "two_statics", in: "libscopes") }.map(isAmbiguous), equals: true)
+        expect(index.functions(named: "two_statics", in: path).count, equals: 2)
 
         // The file tells static ones apart, and so does the address.
         for (file, length) in [("symbols_scopes.c", 2), ("symbols_scopes_other.c", 1)] {
             let found = try index.function(named: "two_statics@\(file)", in: path)
             let address = found.image.bias.linked(found.address)
-            #expect(try index.function(named: "libscopes.so+0x\(String(address, radix: 16))") == found)
-            #expect(try index.function(named: "\(found.address)") == found)
-            #expect(index.functions(named: "static_and_global@\(file)", in: path).count == length - 1)
+            try expect(index.function(named: "libscopes.so+0x\(String(address, radix: 16))"), equals: found)
+            try expect(index.function(named: "\(found.address)"), equals: found)
+            expect(index.functions(named: "static_and_global@\(file)", in: path).count, equals: length - 1)
         }
         let error = symbolError { try index.function(named: "two_statics", in: path) }
         guard case .ambiguous(_, let candidates) = error else { throw TestFailure("\(error as Any)") }
-        #expect(
-            candidates.map(\.spelling).sorted()
-                == ["two_statics@symbols_scopes.c", "two_statics@symbols_scopes_other.c"])
-        #expect(symbolError { try index.function(named: "two_statics@other.c", in: path) }.map(isNotFound) == true)
+        expect(
+            candidates.map(\.spelling).sorted(),
+            equals: ["two_statics@symbols_scopes.c", "two_statics@symbols_scopes_other.c"])
+        expect(symbolError { try index.function(named: "two_statics@other.c", in: path) }.map(isNotFound), equals: true)
         guard case .noFunctionAt(_, let inside) = symbolError({ try index.function(named: "\(aliasedBody)") }) else {
             throw TestFailure("an address inside a function")
         }
-        #expect(inside == "aliased")
+        expect(inside, equals: "aliased")
 
         // Aliases are found by either name, at one address.
         let aliased = try index.function(named: "aliased", in: path)
-        #expect(try index.function(named: "other_label", in: path).address == aliased.address)
+        try expect(index.function(named: "other_label", in: path).address, equals: aliased.address)
 
         let variable = try index.dataSymbol(named: "variable_in_library", in: path)
-        #expect(variable.address == dlsym(handle, "variable_in_library")?.address)
-        #expect(try LocalMemory().value(Int32.self, at: variable.address) == 7)
-        #expect(symbolError { try index.dataSymbol(named: "per_thread", in: path) }.map(isNotFound) == true)
+        expect(variable.address, equals: dlsym(handle, "variable_in_library")?.address)
+        try expect(LocalMemory().value(Int32.self, at: variable.address), equals: 7)
+        expect(symbolError { try index.dataSymbol(named: "per_thread", in: path) }.map(isNotFound), equals: true)
     }
 
     @Test func extentsWithoutSymbolSizes() throws {
@@ -60,16 +61,16 @@ import Testing
         _ = try load(path)
         let index = try ownIndex()
         let sizeless = try index.function(named: "sizeless", in: path)
-        #expect(sizeless.size == 0)
+        expect(sizeless.size, equals: 0)
         // Its frame description says 3 bytes (x86_64: nop nop ret), whatever follows.
         #if arch(x86_64)
-            #expect(index.extent(of: sizeless).length == 3)
+            expect(index.extent(of: sizeless).length, equals: 3)
         #else
-            #expect(index.extent(of: sizeless).length == 12)
+            expect(index.extent(of: sizeless).length, equals: 12)
         #endif
         #expect(index.extent(of: sizeless).available >= index.extent(of: sizeless).length)
         let untyped = try index.function(named: "untyped_entry", in: path)
-        #expect(index.extent(of: untyped).available == 16)
+        expect(index.extent(of: untyped).available, equals: 16)
     }
 
     @Test func severalImages() throws {
@@ -85,11 +86,11 @@ import Testing
             return
         }
         // In the order in which they were loaded.
-        #expect(candidates.map(\.image) == [first, second])
-        #expect(try index.function(named: "in_two_images", in: "libsecond").image.path == second)
+        expect(candidates.map(\.image), equals: [first, second])
+        try expect(index.function(named: "in_two_images", in: "libsecond").image.path, equals: second)
         let firstImage = try #require(index.images.first { $0.path == first })
-        #expect(
-            try index.function(named: "in_two_images", excluding: others + [firstImage]).image.path == second)
+        try expect(
+            index.function(named: "in_two_images", excluding: others + [firstImage]).image.path, equals: second)
     }
 
     @Test(arguments: [
@@ -107,13 +108,13 @@ import Testing
         let path = try workshop.library("libclasses.so", ["symbols_classes.cpp"], compiler: "c++")
         _ = try load(path)
         let found = try ownIndex().function(named: name, in: path)
-        #expect(found.name == mangled)
+        expect(found.name, equals: mangled)
     }
 
     @Test func cxxOverloadsAreAmbiguous() throws {
         let path = try workshop.library("libover.so", ["symbols_classes.cpp"], compiler: "c++")
         _ = try load(path)
-        #expect(symbolError { try ownIndex().function(named: "shop::price", in: path) }.map(isAmbiguous) == true)
+        expect(symbolError { try ownIndex().function(named: "shop::price", in: path) }.map(isAmbiguous), equals: true)
     }
 
     @Test(arguments: [false, true]) func versionsOfALibrary(_ stripped: Bool) throws {
@@ -127,16 +128,16 @@ import Testing
             ("versioned", "V2"), ("versioned@@V2", "V2"), ("versioned@V2", "V2"), ("versioned@V1", "V1"),
         ] {
             let found = try index.function(named: query, in: path)
-            #expect(found.version == version, "\(query)")
-            #expect(found.address == dlvsym(handle, "versioned", version)?.address, "\(query)")
+            expect(found.version, equals: version, "\(query)")
+            expect(found.address, equals: dlvsym(handle, "versioned", version)?.address, "\(query)")
         }
-        #expect(index.functions(named: "versioned", in: path).count == 2)
-        #expect(
-            index.exportedAddress(of: "versioned", version: "V1", in: path)
-                == dlvsym(handle, "versioned", "V1")?.address)
+        expect(index.functions(named: "versioned", in: path).count, equals: 2)
+        expect(
+            index.exportedAddress(of: "versioned", version: "V1", in: path),
+            equals: dlvsym(handle, "versioned", "V1")?.address)
         let elf = try ElfImage(path: path)
         let both = elf.dynamicSymbols.filter { $0.name == "versioned" }
-        #expect(Set(both.map { "\($0.version ?? "")\($0.isDefaultVersion)" }) == ["V1false", "V2true"])
+        expect(Set(both.map { "\($0.version ?? "")\($0.isDefaultVersion)" }), equals: ["V1false", "V2true"])
     }
 
     @Test func indirectFunctions() throws {
@@ -147,8 +148,8 @@ import Testing
         for name in ["chosen", "chosen_inside"] {
             let found = try index.function(named: name, in: path)
             #expect(found.isIndirect)
-            #expect(found.address == fast, "\(name)")
-            #expect(found.size == (try index.function(named: "fast_choice", in: path)).size)
+            expect(found.address, equals: fast, "\(name)")
+            expect(found.size, equals: (try index.function(named: "fast_choice", in: path)).size)
         }
         let error = symbolError { try index.function(named: "never_bound", in: path) }
         guard case .indirectUnresolved("never_bound", path, _)? = error else {
@@ -165,8 +166,9 @@ import Testing
         #expect(found == nil || found == dlsym(handle, "fast_choice")?.address)
         typealias Call = @convention(c) () -> Int32
         let call = unsafeBitCast(try #require(dlsym(handle, "call_chosen")), to: Call.self)
-        #expect(call() == 22)
-        #expect(try ownIndex().function(named: "chosen", in: path).address == dlsym(handle, "fast_choice")?.address)
+        expect(call(), equals: 22)
+        try expect(
+            ownIndex().function(named: "chosen", in: path).address, equals: dlsym(handle, "fast_choice")?.address)
     }
 
     @Test func unresolvedSymbols() throws {
@@ -180,15 +182,15 @@ import Testing
         let index = try ownIndex()
         let elf = try ElfImage(path: needy)
         #expect(elf.needed.contains("libprovider.so"))
-        #expect(elf.runpath == ["$ORIGIN"])
+        expect(elf.runpath, equals: ["$ORIGIN"])
         var found = index.unresolvedSymbols(of: elf)
-        #expect(found.symbols == ["nowhere"])
-        #expect(found.libraries == [])
+        expect(found.symbols, equals: ["nowhere"])
+        expect(found.libraries, equals: [])
 
         try runTool(["rm", workshop.file("libprovider.so")])
         found = index.unresolvedSymbols(of: elf)
-        #expect(found.symbols == ["nowhere", "only_here"])
-        #expect(found.libraries == ["libprovider.so (needed by \(needy))"])
+        expect(found.symbols, equals: ["nowhere", "only_here"])
+        expect(found.libraries, equals: ["libprovider.so (needed by \(needy))"])
 
         // A library of the system that this process does not load is found through the cache or the directories.
         let fine = try workshop.library("libfine.so", ["symbols_twin.c"], ["-Wl,--no-as-needed", "-lresolv"])
@@ -207,21 +209,21 @@ import Testing
         let callers = copies.compactMap { copy -> String? in
             guard case .inlined(let into, let file, let line, let address) = copy.kind else { return nil }
             #expect(file?.hasSuffix("symbols_inlined.c") == true && line != nil)
-            #expect(index.function(containing: address)?.symbol.name == into)
+            expect(index.function(containing: address)?.symbol.name, equals: into)
             return into
         }
-        #expect(Set(callers) == ["floor_area", "wall_area"])
+        expect(Set(callers), equals: ["floor_area", "wall_area"])
         // Without code of its own in the library there is no symbol; with one, another file's namesake does not count.
         let both = try workshop.library(
             "libtwofiles.so", ["symbols_inlined.c", "symbols_inlined_other.c"], ["-O2", "-g", compression])
         _ = try load(both)
         let namesakes = try ownIndex()
         let counts = namesakes.functions(named: "area", in: both).map { namesakes.unreachedCopies(of: $0).copies.count }
-        #expect(counts.sorted() == [1, 2])
+        expect(counts.sorted(), equals: [1, 2])
 
         let scaled = index.unreachedCopies(of: try index.function(named: "scaled", in: path)).copies
-        #expect(scaled.map(\.description).count == 1)
-        #expect(scaled.first?.description.contains("scaled.constprop.0") == true)
+        expect(scaled.map(\.description).count, equals: 1)
+        expect(scaled.first?.description.contains("scaled.constprop.0"), equals: true)
     }
 
     @Test(arguments: [(["-O2"], "symbolsOnly"), (["-O2", "-s"], "unknown")])
@@ -232,9 +234,9 @@ import Testing
         switch index.unreachedCopies(of: try index.function(named: "scaled", in: path)) {
         case .known: Issue.record("there is no DWARF")
         case .symbolsOnly(let copies):
-            #expect(expected == "symbolsOnly")
-            #expect(copies.count == 1)
-        case .unknown: #expect(expected == "unknown")
+            expect(expected, equals: "symbolsOnly")
+            expect(copies.count, equals: 1)
+        case .unknown: expect(expected, equals: "unknown")
         }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchSymbols
 import Testing
@@ -36,8 +37,8 @@ func useSamples() -> Int {
     }
 
     @Test func describesTheProcess() {
-        #expect(index.images.first?.isMainProgram == true)
-        #expect(index.images.filter(\.isMainProgram).count == 1)
+        expect(index.images.first?.isMainProgram, equals: true)
+        expect(index.images.filter(\.isMainProgram).count, equals: 1)
         #expect(index.images.contains { $0.isDynamicLinker })
         #expect(index.images.contains { $0.matches("libc") && $0.elf.soname == "libc.so.6" })
         #expect(index.problems.isEmpty, "\(index.problems)")
@@ -61,8 +62,8 @@ func useSamples() -> Int {
         #expect(found.size > 0)
         let text = found.demangledName
         #expect(text.contains("sample") || text.contains("SampleCart"))
-        #expect(try index.function(named: found.name) == found)
-        #expect(try index.function(named: text) == found)
+        try expect(index.function(named: found.name), equals: found)
+        try expect(index.function(named: text), equals: found)
     }
 
     @Test func overloadsAreAmbiguous() throws {
@@ -72,9 +73,9 @@ func useSamples() -> Int {
                 Issue.record("\(String(describing: error))")
                 continue
             }
-            #expect(candidates.count == 2)
-            #expect(error?.description.contains("sampleOverloaded(of: Swift.String)") == true)
-            #expect(index.functions(named: name).count == 2)
+            expect(candidates.count, equals: 2)
+            expect(error?.description.contains("sampleOverloaded(of: Swift.String)"), equals: true)
+            expect(index.functions(named: name).count, equals: 2)
         }
     }
 
@@ -82,8 +83,8 @@ func useSamples() -> Int {
     @Test(arguments: ["malloc", "free", "dlopen", "pthread_create", "getenv", "swift_retain", "qsort", "calloc"])
     func agreesWithTheDynamicLinker(_ name: String) throws {
         let expected = try #require(dlsym(nil, name)).address
-        #expect(try index.function(named: name).address == expected)
-        #expect(index.exportedAddress(of: name) == expected)
+        try expect(index.function(named: name).address, equals: expected)
+        expect(index.exportedAddress(of: name), equals: expected)
     }
 
     @Test func indirectFunctionsOfLibc() throws {
@@ -92,30 +93,30 @@ func useSamples() -> Int {
             #expect(found.isIndirect)
             #expect(found.address != found.symbolAddress)
             // dlsym calls the resolver.
-            #expect(found.address == dlsym(nil, name)?.address, "\(name)")
+            expect(found.address, equals: dlsym(nil, name)?.address, "\(name)")
             #expect(index.extent(of: found).length > 0)
         }
     }
 
     @Test func versions() throws {
         let current = try index.function(named: "memcpy")
-        #expect(current.version == "GLIBC_2.14")
-        #expect(try index.function(named: "memcpy@@GLIBC_2.14") == current)
-        #expect(try index.function(named: "memcpy@GLIBC_2.14") == current)
+        expect(current.version, equals: "GLIBC_2.14")
+        try expect(index.function(named: "memcpy@@GLIBC_2.14"), equals: current)
+        try expect(index.function(named: "memcpy@GLIBC_2.14"), equals: current)
         let old = try index.function(named: "memcpy@GLIBC_2.2.5")
         #expect(old.symbolAddress == dlvsym(nil, "memcpy", "GLIBC_2.2.5")?.address || old.isIndirect)
         #expect(old.symbolAddress != current.symbolAddress)
-        #expect(symbolError { try index.function(named: "memcpy@GLIBC_9") }.map(isNotFound) == true)
-        #expect(Set(index.functions(named: "memcpy").compactMap(\.version)) == ["GLIBC_2.14", "GLIBC_2.2.5"])
+        expect(symbolError { try index.function(named: "memcpy@GLIBC_9") }.map(isNotFound), equals: true)
+        expect(Set(index.functions(named: "memcpy").compactMap(\.version)), equals: ["GLIBC_2.14", "GLIBC_2.2.5"])
     }
 
     @Test func narrowsByImage() throws {
         let malloc = try index.function(named: "malloc")
         for spec in ["libc", "libc.so", "libc.so.6", malloc.image.path] {
-            #expect(try index.function(named: "malloc", in: spec) == malloc)
+            try expect(index.function(named: "malloc", in: spec), equals: malloc)
         }
         for spec in ["lib", "libcc", "libm", "nothing"] {
-            #expect(symbolError { try index.function(named: "malloc", in: spec) }.map(isNotFound) == true)
+            expect(symbolError { try index.function(named: "malloc", in: spec) }.map(isNotFound), equals: true)
         }
         #expect(
             symbolError { try index.function(named: "malloc", excluding: [malloc.image]) }.map(isNotFound) == true
@@ -146,17 +147,18 @@ func useSamples() -> Int {
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(nearest.count == 1, "\(nearest)")
-        #expect(
-            nearest.first?.hasSuffix("> of static app.Shop.price(of: Swift.String) -> Swift.Int") == true, "\(nearest)")
+        expect(nearest.count, equals: 1, "\(nearest)")
+        expect(
+            nearest.first?.hasSuffix("> of static app.Shop.price(of: Swift.String) -> Swift.Int"), equals: true,
+            "\(nearest)")
         // `static` may be left out, as in a look-up.
-        #expect(index.functions(matching: "app.Shop.*").map(\.name) == ["$s3app4ShopO9salePrice2ofSiSS_tFZ"])
-        #expect(try index.function(named: "app.Shop.salePrice").name == "$s3app4ShopO9salePrice2ofSiSS_tFZ")
+        expect(index.functions(matching: "app.Shop.*").map(\.name), equals: ["$s3app4ShopO9salePrice2ofSiSS_tFZ"])
+        try expect(index.function(named: "app.Shop.salePrice").name, equals: "$s3app4ShopO9salePrice2ofSiSS_tFZ")
     }
 
     @Test(arguments: ["", "@", "@@", "*", "static ", "\u{0}", "malloc@", String(repeating: "x", count: 100_000)])
     func strangeNamesAreNotFound(_ name: String) {
-        #expect(symbolError { try index.function(named: name) }.map(isNotFound) == true)
+        expect(symbolError { try index.function(named: name) }.map(isNotFound), equals: true)
     }
 
     @Test func patterns() throws {
@@ -165,7 +167,7 @@ func useSamples() -> Int {
         #expect(samples.contains { $0.demangledName.contains("sampleOverloaded(of: Swift.Int)") })
         #expect(zip(samples, samples.dropFirst()).allSatisfy { $0.address <= $1.address })
         #expect(index.functions(matching: "sampleUnique").count >= 1)
-        #expect(index.functions(matching: "mallo?", in: "libc").map(\.name) == ["malloc"])
+        expect(index.functions(matching: "mallo?", in: "libc").map(\.name), equals: ["malloc"])
         #expect(index.functions(matching: "no such thing at all").isEmpty)
     }
 
@@ -173,8 +175,8 @@ func useSamples() -> Int {
         let unique = try index.function(named: "SymbolsTests.sampleUnique")
         for offset in [0, 1, unique.size - 1] {
             let found = try #require(index.function(containing: unique.address + offset))
-            #expect(found.symbol == unique)
-            #expect(found.offset == offset)
+            expect(found.symbol, equals: unique)
+            expect(found.offset, equals: offset)
         }
         #expect(index.function(containing: .null) == nil)
         #expect(index.function(containing: Address(UInt64.max)) == nil)
@@ -198,9 +200,9 @@ func useSamples() -> Int {
     @Test func dataSymbols() throws {
         let environment = try index.dataSymbol(named: "environ", in: "libc")
         let value = try LocalMemory().value(UInt64.self, at: environment.address)
-        #expect(value == UInt64(UInt(bitPattern: environ)))
-        #expect(environment.size == 8)
-        #expect(symbolError { try index.dataSymbol(named: "malloc") }.map(isNotFound) == true)
+        expect(value, equals: UInt64(UInt(bitPattern: environ)))
+        expect(environment.size, equals: 8)
+        expect(symbolError { try index.dataSymbol(named: "malloc") }.map(isNotFound), equals: true)
     }
 
     @Test func manyThreadsAsk() async throws {
@@ -208,7 +210,7 @@ func useSamples() -> Int {
         let expected = try index.function(named: "SymbolsTests.sampleUnique").address
         await withTaskGroup(of: Address?.self) { group in
             for _ in 0..<16 { group.addTask { try? fresh.function(named: "SymbolsTests.sampleUnique").address } }
-            for await address in group { #expect(address == expected) }
+            for await address in group { expect(address, equals: expected) }
         }
     }
 }

@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import Testing
 
 @testable import HotpatchSymbols
@@ -134,7 +135,7 @@ import Testing
         ("inner #1 (x: Swift.Int) -> () in Shop.run() -> ()", []),
         ("Shop.broken(of: Swift.String", []), ("Shop.broken<A", []), ("(", []), ("Shop.(x", []), (" ", []),
     ])
-    func swiftNames(_ text: String, _ expected: [String]) { #expect(keys(text, .swift) == expected) }
+    func swiftNames(_ text: String, _ expected: [String]) { expect(keys(text, .swift), equals: expected) }
 
     @Test(arguments: [
         ("shop::price(int)", ["shop::price"]),
@@ -155,7 +156,7 @@ import Testing
         ("shop::price(int)::{lambda(int)#1}::operator()(int) const", []),
         ("vtable for shop::Cart", []), ("shop::broken(int", []), ("operator", []), ("<", []),
     ])
-    func cxxNames(_ text: String, _ expected: [String]) { #expect(keys(text, .cxx) == expected) }
+    func cxxNames(_ text: String, _ expected: [String]) { expect(keys(text, .cxx), equals: expected) }
 
     @Test(arguments: [
         ("shop::cart::total", ["shop::cart::total"]), ("<shop::Cart>::total", ["shop::Cart::total"]),
@@ -165,7 +166,7 @@ import Testing
         ("<for<'a> fn(&'a u8) -> u8 as shop::Priced>::total", ["for<'a> fn(&'a u8) -> u8::total"]),
         ("shop::total::{closure#0}", []), ("shop::total [clone .cold]", []), ("<shop", []), ("shop::<u8", []),
     ])
-    func rustNames(_ text: String, _ expected: [String]) { #expect(keys(text, .rust) == expected) }
+    func rustNames(_ text: String, _ expected: [String]) { expect(keys(text, .rust), equals: expected) }
 
     @Test(arguments: [
         ("$s4Shop5price2ofSiSS_tF", "Shop.price(of: Swift.String) -> Swift.Int"),
@@ -177,7 +178,7 @@ import Testing
             // Not a name a compiler wrote: any answer will do, but no crash.
             _ = Demangling.demangle(mangled)
         } else {
-            #expect(Demangling.demangle(mangled) == expected)
+            expect(Demangling.demangle(mangled), equals: expected)
         }
     }
 
@@ -186,8 +187,8 @@ import Testing
         let parameters = String(repeating: "Si_", count: 1) + String(repeating: "Si", count: 800)
         let long = Demangling.demangle("$s4Shop5priceyy\(parameters)tF")
         #expect((long?.utf8.count ?? 0) > 8000)
-        #expect(long?.hasSuffix("Swift.Int) -> ()") == true)
-        #expect(Demangling.demangle("_Z" + String(repeating: "1", count: 20_000)) == nil)
+        expect(long?.hasSuffix("Swift.Int) -> ()"), equals: true)
+        expect(Demangling.demangle("_Z" + String(repeating: "1", count: 20_000)), equals: nil)
     }
 
     @Test(arguments: [
@@ -200,7 +201,7 @@ import Testing
         ("a*b*c", "aXbYbZc", true), ("a*b*c", "aXbYbZ", false), ("*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaa", false),
     ])
     func globs(_ pattern: String, _ name: String, _ expected: Bool) {
-        #expect(name.withBytes { Glob(pattern).matches($0) } == expected)
+        expect(name.withBytes { Glob(pattern).matches($0) }, equals: expected)
     }
 
     @Test(
@@ -209,7 +210,7 @@ import Testing
             ("price", "weight", nil), ("abc", "", nil),
         ] as [(String, String, Int?)])
     func spellings(_ word: String, _ other: String, _ expected: Int?) {
-        #expect(other.withBytes { Spelling(Array(word.utf8)).distance(to: $0, atMost: 2) } == expected)
+        expect(other.withBytes { Spelling(Array(word.utf8)).distance(to: $0, atMost: 2) }, equals: expected)
     }
 
     @Test(arguments: [
@@ -217,6 +218,6 @@ import Testing
         ("priceOf", "priceOfItem", false), ("price", "Price", false), ("totalPrice", "totalWeight", false),
     ])
     func words(_ word: String, _ other: String, _ expected: Bool) {
-        #expect(other.withBytes { Spelling(Array(word.utf8)).hasSameWords(as: $0) } == expected)
+        expect(other.withBytes { Spelling(Array(word.utf8)).hasSameWords(as: $0) }, equals: expected)
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchProcFS
 import HotpatchTestSupport
 import Testing
@@ -8,7 +9,7 @@ import Testing
         let path = "/proc/self/status"
         let whole = try ProcText.read(path)
         #expect(whole.starts(with: Array("Name:".utf8)))
-        #expect(try ProcText.prefix(of: path, count: 5) == Array("Name:".utf8))
+        try expect(ProcText.prefix(of: path, count: 5), equals: Array("Name:".utf8))
         #expect(throws: Errno(EFBIG)) { try ProcText.read(path, limit: 100) }
         #expect(throws: Errno(ENOENT)) { try ProcText.read("/proc/self/nothing") }
         #expect(throws: Errno(ENOENT)) { try ProcText.readLink("/proc/self/nothing") }
@@ -23,7 +24,7 @@ import Testing
         // Before Linux 3.5 there was none.
         let short = ProcStat(parsing: "7 (a) \(fields.prefix(42).joined(separator: " "))")
         #expect(short != nil && short?.exitStatus == nil)
-        #expect(ProcStat.state(in: Array("7 (a) b) Z 1".utf8)) == UInt8(ascii: "Z"))
+        expect(ProcStat.state(in: Array("7 (a) b) Z 1".utf8)), equals: UInt8(ascii: "Z"))
         #expect(ProcStat.state(in: Array("7 (a".utf8)) == nil && ProcStat.state(in: Array("7 (a)".utf8)) == nil)
     }
 
@@ -39,13 +40,13 @@ import Testing
     }
 
     @Test func knowsThisProcess() throws {
-        #expect(ProcStat.ownID() == getpid())
+        expect(ProcStat.ownID(), equals: getpid())
         let own = getpid()
         #expect(try TaskList(pid: getpid()).scan().contains(own))
         let state = try #require(TaskState(pid: getpid(), thread: own))
         #expect("RSD".contains(state.letter) && state.description.hasPrefix("\"\(state.name)\" is "))
         // No thread has this number (pid_max, proc_sys_kernel(5)).
         #expect(TaskState(pid: getpid(), thread: .max) == nil && TaskGlance.state(pid: getpid(), tid: .max) == nil)
-        #expect(KnownTask(pid: getpid(), callingItself: own)?.isThere == true)
+        expect(KnownTask(pid: getpid(), callingItself: own)?.isThere, equals: true)
     }
 }

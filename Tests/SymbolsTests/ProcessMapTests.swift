@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchSymbols
@@ -15,17 +16,17 @@ import Testing
                 7ffff000-80000000 r--p 00000000 00:01 9           /tmp/new\\012line (deleted)
 
                 """, pid: 1)
-        #expect(map.regions.count == 4)
-        #expect(
-            map.regions[0]
-                == Region(
-                    range: Address(0x400000)..<Address(0x452000), permissions: [.read, .execute], fileOffset: 0x1000,
-                    deviceMajor: 8, deviceMinor: 0x1F, inode: 173521, path: "/usr/bin/a path with spaces"))
-        #expect(map.regions[1].permissions == [.read, .write, .shared])
-        #expect(map.regions[1].path == "")
-        #expect(map.regions[2].permissions == [])
-        #expect(map.regions[3].path == "/tmp/new\nline (deleted)")
-        #expect(map.mappedFiles.map(\.path) == ["/tmp/new\nline (deleted)"])
+        expect(map.regions.count, equals: 4)
+        expect(
+            map.regions[0],
+            equals: Region(
+                range: Address(0x400000)..<Address(0x452000), permissions: [.read, .execute], fileOffset: 0x1000,
+                deviceMajor: 8, deviceMinor: 0x1F, inode: 173521, path: "/usr/bin/a path with spaces"))
+        expect(map.regions[1].permissions, equals: [.read, .write, .shared])
+        expect(map.regions[1].path, equals: "")
+        expect(map.regions[2].permissions, equals: [])
+        expect(map.regions[3].path, equals: "/tmp/new\nline (deleted)")
+        expect(map.mappedFiles.map(\.path), equals: ["/tmp/new\nline (deleted)"])
     }
 
     @Test func findsRegionsAndGaps() throws {
@@ -36,15 +37,15 @@ import Testing
             (0x6000, nil),
         ]
         for row in rows {
-            #expect(map.region(containing: Address(row.address))?.range.lowerBound.rawValue == row.start, "\(row)")
+            expect(map.region(containing: Address(row.address))?.range.lowerBound.rawValue, equals: row.start, "\(row)")
         }
         func gaps(_ low: UInt64, _ high: UInt64) -> [[UInt64]] {
             map.gaps(within: Address(low)..<Address(high)).map { [$0.lowerBound.rawValue, $0.upperBound.rawValue] }
         }
-        #expect(gaps(0, 0x8000) == [[0, 0x1000], [0x3000, 0x5000], [0x6000, 0x8000]])
-        #expect(gaps(0x1800, 0x4000) == [[0x3000, 0x4000]])
-        #expect(gaps(0x1000, 0x3000) == [])
-        #expect(gaps(0x7000, 0x7000) == [])
+        expect(gaps(0, 0x8000), equals: [[0, 0x1000], [0x3000, 0x5000], [0x6000, 0x8000]])
+        expect(gaps(0x1800, 0x4000), equals: [[0x3000, 0x4000]])
+        expect(gaps(0x1000, 0x3000), equals: [])
+        expect(gaps(0x7000, 0x7000), equals: [])
     }
 
     @Test(arguments: [
@@ -56,7 +57,7 @@ import Testing
     ])
     func refusesWhatIsNoMap(_ text: String) {
         let error = symbolError { try ProcessMap(parsing: text, pid: 1) }
-        #expect(error.map(isMalformed) == true)
+        expect(error.map(isMalformed), equals: true)
     }
 
     @Test func survivesRandomText() throws {
@@ -82,13 +83,13 @@ import Testing
         let map = try ProcessMap(pid: getpid())
         var local = 0
         let here = withUnsafePointer(to: &local) { Address(UnsafeRawPointer($0)) }
-        #expect(map.region(containing: here)?.permissions.contains([.read, .write]) == true)
+        expect(map.region(containing: here)?.permissions.contains([.read, .write]), equals: true)
     }
 
     @Test func namesAVanishedProcess() throws {
         var pid: pid_t = 0
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
-        #expect(posix_spawnp(&pid, "true", nil, nil, &arguments, environ) == 0)
+        expect(posix_spawnp(&pid, "true", nil, nil, &arguments, environ), equals: 0)
         waitpid(pid, nil, 0)
         guard case .unread(.noProcess(pid))? = symbolError({ try ProcessMap(pid: pid) }) else {
             Issue.record("not noProcess")

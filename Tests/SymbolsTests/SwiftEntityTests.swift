@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import Testing
 
 @testable import HotpatchSymbols
@@ -25,10 +26,11 @@ import Testing
     func made(name: String) { #expect(!SwiftEntity.isWritten(name), "\(Demangling.demangle(name) ?? name)") }
 
     @Test func storage() {
-        #expect(SwiftEntity.storage(ofAccessor: "$s3app6globalSivg") == ["$s3app6globalSivp", "$s3app6globalSivau"])
-        #expect(
-            SwiftEntity.storage(ofAccessor: "$s3app4CartC6sharedACvgZ")
-                == ["$s3app4CartC6sharedACvpZ", "$s3app4CartC6sharedACvau"])
-        #expect(SwiftEntity.storage(ofAccessor: "$s3app4CartCyS2icig") == [])
+        expect(
+            SwiftEntity.storage(ofAccessor: "$s3app6globalSivg"), equals: ["$s3app6globalSivp", "$s3app6globalSivau"])
+        expect(
+            SwiftEntity.storage(ofAccessor: "$s3app4CartC6sharedACvgZ"),
+            equals: ["$s3app4CartC6sharedACvpZ", "$s3app4CartC6sharedACvau"])
+        expect(SwiftEntity.storage(ofAccessor: "$s3app4CartCyS2icig"), equals: [])
     }
 }

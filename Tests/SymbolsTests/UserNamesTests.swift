@@ -1,4 +1,5 @@
 import Foundation
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchSymbols
 import HotpatchTestSupport
@@ -95,8 +96,8 @@ import Testing
         ] as [(String, String?)])
     func resolves(_ name: String, _ symbol: String?) throws {
         let found = try index.function(named: name)
-        if let symbol { #expect(found.name == symbol) }
-        #expect(found.image.name == "libNames.so")
+        if let symbol { expect(found.name, equals: symbol) }
+        expect(found.image.name, equals: "libNames.so")
     }
 
     /// Where the toolchain declares a function is no business of those who call it.
@@ -112,7 +113,7 @@ import Testing
         ("Int.init(bitPattern: UInt)", "$sSi10bitPatternSiSu_tcfC"),
     ])
     func ofTheToolchain(_ name: String, _ symbol: String) throws {
-        #expect(try index.function(named: name).name == symbol)
+        try expect(index.function(named: name).name, equals: symbol)
     }
 
     @Test func suggestsFromAllImages() {
@@ -121,7 +122,7 @@ import Testing
             Issue.record("it was found")
             return
         }
-        #expect(nearest == ["Names.Cart.total.getter : Swift.Int"])
+        expect(nearest, equals: ["Names.Cart.total.getter : Swift.Int"])
     }
 
     /// One a line, the best first.
@@ -139,7 +140,7 @@ import Testing
             Issue.record("it was found")
             return
         }
-        #expect(nearest.first == first)
+        expect(nearest.first, equals: first)
         #expect(nearest.allSatisfy { $0.contains("Names.") }, "\(nearest)")
         let text = SymbolError.notFound(name: name, image: nil, nearest: nearest).description
         #expect(text.hasSuffix("Spelled alike:\n  " + nearest.joined(separator: "\n  ")))
@@ -153,7 +154,7 @@ import Testing
             Issue.record("it was found")
             return
         }
-        #expect(nearest == [])
+        expect(nearest, equals: [])
     }
 
     /// The error lists names, each of which finds one of those that were meant.
@@ -170,23 +171,23 @@ import Testing
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(candidates.count == count)
+        expect(candidates.count, equals: count)
         let text = error?.description ?? ""
         #expect(text.hasSuffix("Write the name of the one that is meant as it stands here."), "\(text)")
         for candidate in candidates {
             let instead = Demangling.demangle(candidate.name) ?? ""
             #expect(text.contains(instead))
-            #expect(try index.function(named: instead).name == candidate.name)
+            try expect(index.function(named: instead).name, equals: candidate.name)
         }
     }
 
     @Test func narrowsByImage() throws {
-        #expect(symbolError { try index.function(named: "Swift.String.shout") }.map(isAmbiguous) == true)
+        expect(symbolError { try index.function(named: "Swift.String.shout") }.map(isAmbiguous), equals: true)
         for module in ["Names", "Mall"] {
             let found = try index.function(named: "Swift.String.shout(_:)", in: "lib\(module).so")
-            #expect(found.image.name == "lib\(module).so")
-            #expect(try index.function(named: "\(module).price").image == found.image)
-            #expect(try index.function(named: "Swift.String.shout(Int) -> String", in: "lib\(module)") == found)
+            expect(found.image.name, equals: "lib\(module).so")
+            try expect(index.function(named: "\(module).price").image, equals: found.image)
+            try expect(index.function(named: "Swift.String.shout(Int) -> String", in: "lib\(module)"), equals: found)
         }
     }
 
@@ -199,6 +200,6 @@ import Testing
         "(extension in Mall):Names.price(of:)", "(extension in Names):Names.price(of:)",
     ])
     func findsNothing(_ name: String) {
-        #expect(symbolError { try index.function(named: name, in: "libNames") }.map(isNotFound) == true)
+        expect(symbolError { try index.function(named: name, in: "libNames") }.map(isNotFound), equals: true)
     }
 }

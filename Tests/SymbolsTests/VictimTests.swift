@@ -1,5 +1,6 @@
 import Glibc
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchProcFS
 import HotpatchSymbols
@@ -17,19 +18,19 @@ import Testing
         let path = try workshop.build("program", ["symbols_program.c"], options)
         let victim = try Victim(path)
         let index = try victim.index()
-        #expect(index.images.first?.isMainProgram == true)
-        #expect(index.images.first?.path == path)
+        expect(index.images.first?.isMainProgram, equals: true)
+        expect(index.images.first?.path, equals: path)
         let memory = try ProcMemory(pid: victim.pid, writable: false)
         for name in ["twice", "file_scoped", "weak_one", "main"] {
             let function = try index.function(named: name, in: "program")
             let linked = function.image.bias.linked(function.address)
             let expected = try function.image.elf.readFile(at: linked, count: function.size)
-            #expect(try memory.bytes(at: function.address, count: function.size) == expected, "\(name)")
-            #expect(index.function(containing: function.address + 1)?.symbol == function)
+            try expect(memory.bytes(at: function.address, count: function.size), equals: expected, "\(name)")
+            expect(index.function(containing: function.address + 1)?.symbol, equals: function)
         }
         let counter = try index.dataSymbol(named: "counter_value")
-        #expect(try memory.value(Int32.self, at: counter.address) == 42)
-        #expect(index.images[0].elf.isStatic == options.contains("-static"))
+        try expect(memory.value(Int32.self, at: counter.address), equals: 42)
+        expect(index.images[0].elf.isStatic, equals: options.contains("-static"))
         // An indirect function of libc, in the static program bound by IRELATIVE relocations alone.
         let length = try index.function(named: "strlen")
         #expect(length.isIndirect)
@@ -42,7 +43,7 @@ import Testing
         let index = try victim.index()
         // -rdynamic: what other images may bind to stays in .dynsym; the rest is gone.
         #expect(try index.function(named: "twice", in: path).isExported)
-        #expect(symbolError { try index.function(named: "file_scoped", in: path) }.map(isNotFound) == true)
+        expect(symbolError { try index.function(named: "file_scoped", in: path) }.map(isNotFound), equals: true)
         #expect(index.images[0].elf.symbols.isEmpty)
         // Code without a symbol is not blamed on the symbol before it.
         let whole = try workshop.build("whole", ["symbols_program.c"], ["-O1", "-rdynamic"])
@@ -59,7 +60,7 @@ import Testing
         let debug = workshop.file("program.debug")
         try runTool(["objcopy", "--only-keep-debug", path, debug])
         let elf = try ElfImage(path: path)
-        #expect(elf.buildID.count == 20)
+        expect(elf.buildID.count, equals: 20)
         try runTool(["strip", path])
         switch place {
         case "build-id":
@@ -81,11 +82,11 @@ import Testing
         let found = try #require(image.debugElf)
         #expect(found.hasDebugInfo)
         #expect(found.symbols.contains { $0.name == "file_scoped" })
-        #expect(found.buildID == elf.buildID)
+        expect(found.buildID, equals: elf.buildID)
         // A stripped program is looked up in the names of its debug file.
         let index = try victim.index(debugDirectories: [workshop.path])
         let function = try index.function(named: "file_scoped")
-        #expect(index.image(containing: function.address) == index.images[0])
+        expect(index.image(containing: function.address), equals: index.images[0])
         #expect(!function.isExported)
     }
 
@@ -105,15 +106,15 @@ import Testing
         let victim = try Victim(try workshop.build("program", ["symbols_program.c"]))
         let before = try victim.index()
         let library = try workshop.library("libtwin.so", ["symbols_twin.c"])
-        #expect(symbolError { try before.function(named: "in_two_images") }.map(isNotFound) == true)
+        expect(symbolError { try before.function(named: "in_two_images") }.map(isNotFound), equals: true)
         try victim.load(library)
         let after = try before.refreshed(map: ProcessMap(pid: victim.pid))
-        #expect(try after.function(named: "in_two_images").image.path == library)
-        #expect(after.images.count == before.images.count + 1)
+        try expect(after.function(named: "in_two_images").image.path, equals: library)
+        expect(after.images.count, equals: before.images.count + 1)
         // What stayed is the very same, and so are its symbols.
         #expect(after.images[0] === before.images[0])
-        #expect(try after.function(named: "twice") == before.function(named: "twice"))
-        #expect(symbolError { try before.function(named: "in_two_images") }.map(isNotFound) == true)
+        try expect(after.function(named: "twice"), equals: before.function(named: "twice"))
+        expect(symbolError { try before.function(named: "in_two_images") }.map(isNotFound), equals: true)
     }
 
     @Test func deletedProgram() throws {
@@ -123,7 +124,7 @@ import Testing
         let index = try victim.index()
         #expect(index.problems.isEmpty, "\(index.problems)")
         #expect(try index.function(named: "twice").image.isMainProgram)
-        #expect(index.images[0].path == path)
+        expect(index.images[0].path, equals: path)
     }
 
     /// Rebuilt in place while it runs: the names of the new file would point into the middle of the old code.
@@ -149,7 +150,7 @@ import Testing
         let memory = try ProcMemory(pid: victim.pid, writable: false)
         kill(victim.pid, SIGKILL)
         var info = siginfo_t()
-        #expect(waitid(P_PID, id_t(victim.pid), &info, WEXITED | WNOWAIT) == 0)
+        expect(waitid(P_PID, id_t(victim.pid), &info, WEXITED | WNOWAIT), equals: 0)
         #expect(symbolError { try ProcessMap(pid: victim.pid) } != nil)
         #expect(symbolError { try SymbolIndex(map: map, memory: memory) } != nil)
     }
