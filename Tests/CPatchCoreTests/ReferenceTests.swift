@@ -192,7 +192,7 @@ import Testing
                         }
                     }
                 }
-                #expect(fast == slow)
+                expect(fast, equals: slow)
                 total += slow.count
             }
         }

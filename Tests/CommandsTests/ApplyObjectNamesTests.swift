@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -28,11 +29,11 @@ extension CommandTests {
             ] {
                 let result = try program.apply(
                     ("first.c", "int orders", declaration + "\nint orders"), ("first.c", "orders)", use + ")"))
-                #expect(result.status == 2, "\(result)")
+                expect(result.status, equals: 2, "\(result)")
                 #expect(result.errors.contains("\(name) (static in second.c)"), "\(result)")
-                #expect(try program.victim.ask() == "3")
+                try expect(program.victim.ask(), equals: "3")
             }
-            #expect(program.victim.finish() == 0)
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// What all files can name is new beside what another file has for itself.
@@ -41,13 +42,13 @@ extension CommandTests {
             var result = try program.apply(
                 ("first.c", "int orders", "int level = 5;\nint rate(int n) { return n + 1; }\nint orders"),
                 ("first.c", "orders)", "rate(4) * 10 + level)"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "55")
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "55")
             result = try program.apply(("first.c", "n + 1", "n + 2"), ("first.c", "+ level)", "+ level++)"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "65")
-            #expect(try program.victim.ask() == "66")
-            #expect(program.victim.finish() == 0)
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "65")
+            try expect(program.victim.ask(), equals: "66")
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// What edits have added for one file is that file's.
@@ -55,8 +56,8 @@ extension CommandTests {
             var program = try EditedFiles(Self.files, compiler)
             func expect(_ result: RunResult, _ answer: String, sourceLocation: SourceLocation = #_sourceLocation) throws
             {
-                #expect(result.status == 0, "\(result)", sourceLocation: sourceLocation)
-                #expect(try program.victim.ask() == answer, sourceLocation: sourceLocation)
+                expect(result.status, equals: 0, "\(result)", sourceLocation: sourceLocation)
+                try expect(program.victim.ask(), equals: answer, sourceLocation: sourceLocation)
             }
             try expect(
                 try program.apply(
@@ -81,27 +82,27 @@ extension CommandTests {
             try expect(try program.apply(("third.c", "n + fresh", "n + 2 * fresh")), "1026")
             try expect(try program.apply(("first.c", "3 * n", "4 * n")), "1028")
             try expect(try program.apply(("third.c", "2 * fresh", "3 * fresh")), "1038")
-            #expect(program.victim.finish() == 0)
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// Who can name a variable may change; the variable is the one that it was.
         @Test(arguments: [["gcc"], ["clang"]]) func staticsThatAreOpened(compiler: [String]) throws {
             var program = try EditedFiles(Self.files, compiler)
             var result = try program.apply(("second.c", "static int level", "int level"))
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             result = try program.apply(
                 ("first.c", "int orders", "extern int level;\nint orders"), ("first.c", "orders)", "++level)"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "78")
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "78")
             // And the other way round.
             result = try program.apply(
                 ("first.c", "\nint orders", "\nstatic int orders"), ("first.c", "++level)", "++level + 0 * ++orders)"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "79")
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "79")
             result = try program.apply(("first.c", "0 * ++orders", "1000 * orders"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "4080")
-            #expect(program.victim.finish() == 0)
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "4080")
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// Linkers make hidden symbols of a program local, and they are the program's all the same.
@@ -117,9 +118,9 @@ extension CommandTests {
             let result = try program.apply(
                 ("first.c", "int orders", "int concealed(int);\nextern int depth;\nint orders"),
                 ("first.c", "orders)", "concealed(2) + depth)"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "13")
-            #expect(program.victim.finish() == 0)
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "13")
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// Functions of C may be called as the Swift compiler calls what it makes without a name.
@@ -139,25 +140,25 @@ extension CommandTests {
             _ = try program.victim.ask()
             var result = try program.apply(
                 ("first.c", "n + got++", "n * 100 + 0 * got++"), ("first.c", "n * 2", "n * 3"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "100 6 500")
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "100 6 500")
             result = try program.apply(("first.c", "0 * got++", "got"))
-            #expect(result.status == 0, "\(result)")
-            #expect(try program.victim.ask() == "109 6 509")
-            #expect(program.victim.finish() == 0)
+            expect(result.status, equals: 0, "\(result)")
+            try expect(program.victim.ask(), equals: "109 6 509")
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// Code of programs expects a copy of a library's variable in the program, and says so where there is none.
         @Test func variablesOfLibraries() throws {
             var program = try EditedFiles(Self.files, ["gcc"])
             let result = try program.apply(("first.c", "orders)", "fileno(stderr))"))
-            #expect(result.status == 2)
+            expect(result.status, equals: 2)
             #expect(result.errors.contains("reaches stderr as something of the program"), "\(result)")
             #expect(result.errors.contains("-fPIC"), "\(result)")
             let done = try program.apply(("first.c", "orders)", "fileno(stderr))"), compiling: ["-fPIC"])
-            #expect(done.status == 0, "\(done)")
-            #expect(try program.victim.ask() == "2")
-            #expect(program.victim.finish() == 0)
+            expect(done.status, equals: 0, "\(done)")
+            try expect(program.victim.ask(), equals: "2")
+            expect(program.victim.finish(), equals: 0)
         }
 
         private static let cxx = """
@@ -183,13 +184,13 @@ extension CommandTests {
             }
             var program = try EditedFiles([("first.cpp", Self.cxx), ("second.cpp", other)], compiler)
             let result = try include(&program)
-            #expect(result.status == 0, "\(result)")
+            expect(result.status, equals: 0, "\(result)")
             #expect(result.output.contains("std::cout and the other streams are initialised already"), "\(result)")
-            #expect(try program.victim.ask() == "2")
+            try expect(program.victim.ask(), equals: "2")
             let next = try program.apply(("first.cpp", "std::cout.good()", "10 * std::cout.good()"))
-            #expect(next.status == 0, "\(next)")
-            #expect(try program.victim.ask() == "11")
-            #expect(program.victim.finish() == 0)
+            expect(next.status, equals: 0, "\(next)")
+            try expect(program.victim.ask(), equals: "11")
+            expect(program.victim.finish(), equals: 0)
         }
 
         /// What initialises a thread-local, each thread calls by the name of the variable.
@@ -199,11 +200,11 @@ extension CommandTests {
                 let result = try program.apply(
                     ("first.cpp", "int made() { return 7; }", "int made() { return 7; }\n" + declaration),
                     ("first.cpp", "sized.size())", "sized.size() + (int)sizeof each + (int)(&each != nullptr))"))
-                #expect(result.status == 2, "\(result)")
+                expect(result.status, equals: 2, "\(result)")
                 #expect(result.errors.contains("initialised when the program, or a thread, starts"), "\(result)")
             }
-            #expect(try program.victim.ask() == "1")
-            #expect(program.victim.finish() == 0)
+            try expect(program.victim.ask(), equals: "1")
+            expect(program.victim.finish(), equals: 0)
         }
     }
 }

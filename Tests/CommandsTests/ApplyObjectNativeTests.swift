@@ -48,9 +48,9 @@ extension CommandTests {
             let sources = try EditedC("things.c", beside: "answerer.c", compiler)
             let victim = try Victim(sources.program)
             func expect(_ table: String, _ words: String, _ primes: String) throws {
-                #expect(try victim.ask("table") == table)
-                #expect(try victim.ask("words") == words)
-                #expect(try victim.ask("primes") == primes)
+                try expect(victim.ask("table"), equals: table)
+                try expect(victim.ask("words"), equals: words)
+                try expect(victim.ask("primes"), equals: primes)
             }
             try expect("twice 8 thrice 12 ", "one two ", "10")
             let first = try sources.edited([
@@ -78,7 +78,7 @@ extension CommandTests {
             try expectDone("revert", "2", "--pid", victim.id)
             try expectDone("revert", "--all", "--pid", victim.id)
             try expect("twice 8 thrice 12 ", "one two ", "10")
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
 
         /// gcc numbers the static variables of functions through the whole file: one that is added gives its number to others.

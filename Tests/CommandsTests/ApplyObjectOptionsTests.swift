@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -26,8 +27,8 @@ extension CommandTests {
             let object = try sources.compiledAnew(with: Array(options.dropFirst()))
             let result = try hotpatch("apply", object, "--base", sources.base, "--pid", victim.id)
             #expect(result.status == 2 && result.errors.contains(reason), "\(result)")
-            #expect(try victim.ask("number") == "5")
-            #expect(victim.finish() == 0)
+            try expect(victim.ask("number"), equals: "5")
+            expect(victim.finish(), equals: 0)
         }
 
         /// Others change nothing that matters.
@@ -42,14 +43,14 @@ extension CommandTests {
             let victim = try Victim(sources.program)
             let edit = try sources.edited([("n + 1", "n + 2")])
             try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
-            #expect(try victim.ask("number") == "6")
+            try expect(victim.ask("number"), equals: "6")
             // What they leave out they would not notice.
             let other = try sources.edited([("struct { int p, q; } in", "struct { int q, p; } in")], of: edit.text)
             let refused = try hotpatch("apply", other.object, "--base", edit.object, "--pid", victim.id)
             #expect(
                 refused.status == 2 && refused.errors.contains("outer: 'in: { q: int at 0; p: int at 4 }"), "\(refused)"
             )
-            #expect(victim.finish() == 0)
+            expect(victim.finish(), equals: 0)
         }
     }
 }

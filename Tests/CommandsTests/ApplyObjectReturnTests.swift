@@ -1,3 +1,4 @@
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -28,18 +29,18 @@ extension CommandTests {
             var desk = try Desk()
             let (mark, use) = ("enum Limits", "{ n in \"\\(type(of: Back()))\" }")
             try desk.apply((mark, first + "\n" + mark), (Self.hello, use))
-            #expect(try desk.victim.ask("hello") == "Back")
+            try expect(desk.victim.ask("hello"), equals: "Back")
             try desk.apply((first + "\n" + mark, mark), (use, Self.hello))
-            #expect(try desk.victim.ask("hello") == "hello v1")
+            try expect(desk.victim.ask("hello"), equals: "hello v1")
             let refused = try hotpatch(
                 ["apply"] + desk.edited([(mark, second + "\n" + mark), (Self.hello, use)]).arguments
                     + ["--pid", desk.victim.id])
             #expect(refused.status == 2 && refused.errors.contains(reason), "\(refused)")
-            #expect(try desk.victim.ask("hello") == "hello v1")
+            try expect(desk.victim.ask("hello"), equals: "hello v1")
             // As it was, it is the one that is there.
             try desk.apply((mark, first + "\n" + mark), (Self.hello, use))
-            #expect(try desk.victim.ask("hello") == "Back")
-            #expect(desk.victim.finish() == 0)
+            try expect(desk.victim.ask("hello"), equals: "Back")
+            expect(desk.victim.finish(), equals: 0)
         }
 
         /// A type that moves from one file to the other is the one that runs, or another.
@@ -52,10 +53,10 @@ extension CommandTests {
                 ["apply"] + desk.edited([(type, "")], shelf: [(moved, other + moved)]).arguments
                     + ["--pid", desk.victim.id])
             #expect(refused.status == 2 && refused.errors.contains("Meter"), "\(refused)")
-            #expect(try desk.victim.ask("facts") == "20 1 desk 42 20")
+            try expect(desk.victim.ask("facts"), equals: "20 1 desk 42 20")
             try desk.apply((type, ""), ("\\(shape())", "\\(shape())!"), shelf: [(moved, type + moved)])
-            #expect(try desk.victim.ask("facts") == "20 1 desk 42! 20")
-            #expect(desk.victim.finish() == 0)
+            try expect(desk.victim.ask("facts"), equals: "20 1 desk 42! 20")
+            expect(desk.victim.finish(), equals: 0)
         }
 
         /// Variables, tables of C++ classes and functions, likewise.
@@ -87,15 +88,15 @@ extension CommandTests {
                 ),
             ] {
                 var result = try program.apply(("first.cpp", "// here", first), ("first.cpp", ", order", ", " + use))
-                #expect(result.status == 0, "\(result)")
+                expect(result.status, equals: 0, "\(result)")
                 result = try program.apply(("first.cpp", first, "// here"), ("first.cpp", ", " + use, ", order"))
-                #expect(result.status == 0, "\(result)")
-                #expect(try program.victim.ask() == "1")
+                expect(result.status, equals: 0, "\(result)")
+                try expect(program.victim.ask(), equals: "1")
                 result = try program.apply(("first.cpp", "// here", second), ("first.cpp", ", order", ", " + other))
                 #expect(result.status == 2 && result.errors.contains(reason), "\(result)")
-                #expect(try program.victim.ask() == "1")
+                try expect(program.victim.ask(), equals: "1")
             }
-            #expect(program.victim.finish() == 0)
+            expect(program.victim.finish(), equals: 0)
         }
     }
 }

@@ -20,9 +20,10 @@ struct Shop {
     ) throws {
         orders += 1
         let answer = try victim.ask()
-        #expect(
-            answer
-                == "price \(price) tax \(tax) discount \(discount) margin \(margin) rebate \(rebate) countdown \(countdown) "
+        expect(
+            answer,
+            equals:
+                "price \(price) tax \(tax) discount \(discount) margin \(margin) rebate \(rebate) countdown \(countdown) "
                 + "noted \(noted) orders \(orders)", sourceLocation: sourceLocation)
     }
 }

@@ -157,7 +157,7 @@ extension CommandTests {
             usleep(700_000)
             try watched.conversation.say("go on")
             let ready = try watched.event("ready", seconds: 300)
-            #expect(try watched.ask("hello") == "hello")
+            try expect(watched.ask("hello"), equals: "hello")
             // A file of the folder that a link leads to.
             try watched.save("Sources/KioskCore/Counter.swift", ("pageSize = 20", "pageSize = 50"))
             try expect(watched.event("applied", "unchanged", "restarting")["event"], equals: .string("applied"))

@@ -174,7 +174,7 @@ import Testing
         target.answer = { if $0.arguments == [0x5000] { throw FakeTarget.Death() } else { return 0 } }
         let disposed = try engine.disposeOfDeadCode()
         #expect(disposed.patches == [2] && disposed.bytes == target.pageSize)
-        #expect(disposed.obstacle?.hasPrefix("__deregister_frame could not be run") == true)
+        expect(disposed.obstacle?.hasPrefix("__deregister_frame could not be run"), equals: true)
         #expect(try isMapped(receipts[0].segments[0]) && !isMapped(receipts[1].segments[0]))
     }
 
@@ -187,7 +187,7 @@ import Testing
         // A header that is being written, until the next look.
         target.poke(0xffff, at: ledger + 8)
         target.whileWaiting = { (target, _) in target.poke(major, at: ledger + 8) }
-        #expect(try engine.disposeOfDeadCode().patches == [receipt.id])
+        try expect(engine.disposeOfDeadCode().patches, equals: [receipt.id])
     }
 
     /// Whenever the patcher dies, nothing leads into what is gone.

@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchPlan
 import Testing
@@ -51,7 +52,7 @@ import Testing
             let planned = try engine.plan(wanted)
             var id: UInt32 = 0
             try expect(planned.description) { id = try engine.apply(wanted).id }
-            #expect(planned.id == id)
+            expect(planned.id, equals: id)
             editions.insert(try engine.state().layout.segments[0].edition)
             // Some stay for a while.
             let ids = round % 5 == 4 ? try engine.state().patches.filter(\.isInForce).map(\.record.id) : []
@@ -59,7 +60,7 @@ import Testing
                 try expect(try engine.plan(reverting: ids).description) { _ = try engine.revert(ids) }
             }
         }
-        #expect(editions.count == 3)
+        expect(editions.count, equals: 3)
     }
 
     /// - Parameter description: a plan in words.
@@ -80,17 +81,17 @@ import Testing
     @Test func aDryRunChangesNothing() throws {
         let wanted = try request("getppid", of: target)
         let first = try engine.plan(wanted).description
-        #expect(try engine.plan(wanted).description == first)
+        try expect(engine.plan(wanted).description, equals: first)
         #expect(target.changes.isEmpty && target.mapsMade == 0 && target.ledgerCount == 0 && target.commits == 0)
         let id = try engine.apply(wanted).id
         target.forgetChanges()
         let revert = try engine.plan(reverting: [id])
         #expect(revert.patches.map(\.id) == [id] && revert.functions.map(\.site.name).count == 1)
-        #expect(revert.functions[0].next == nil)
-        #expect(try engine.planRevert { (_, _) in false } == nil)
+        expect(revert.functions[0].next, equals: nil)
+        try expect(engine.planRevert { (_, _) in false }, equals: nil)
         #expect(throws: PatchError.self) { try engine.plan(reverting: [id + 1]) }
         #expect(target.changes.isEmpty && target.commits == 1)
-        #expect(try engine.state().patch(id)?.state == .applied)
+        try expect(engine.state().patch(id)?.state, equals: .applied)
     }
 
     /// What remains of a stack is told by its number and name.
@@ -103,13 +104,13 @@ import Testing
         }
         func next(_ reverted: [UInt32]) throws -> String? {
             let functions = try engine.plan(reverting: reverted).functions
-            #expect(functions.count == 1)
+            expect(functions.count, equals: 1)
             return functions.first?.next.map { "\($0.name) \($0.patch)" }
         }
-        #expect(try next([ids[2]]) == "second \(ids[1])")
-        #expect(try next([ids[1]]) == "third \(ids[2])")
-        #expect(try next([ids[1], ids[2]]) == "first \(ids[0])")
-        #expect(try next(ids) == nil)
+        try expect(next([ids[2]]), equals: "second \(ids[1])")
+        try expect(next([ids[1]]), equals: "third \(ids[2])")
+        try expect(next([ids[1], ids[2]]), equals: "first \(ids[0])")
+        try expect(next(ids), equals: nil)
     }
 
     /// The order of everything, in words without addresses and numbers.
@@ -124,15 +125,17 @@ import Testing
         var wanted = try request("getppid", of: target)
         wanted.callsBefore = [Call(Address(0x1000), name: "agree")]
         wanted.callsAfter = [Call(Address(0x2000), name: "tell")]
-        #expect(
-            headings(try engine.plan(wanted).description) == [
+        expect(
+            headings(try engine.plan(wanted).description),
+            equals: [
                 "segment text", "segment data", "call before: agree at with ()", "ledger mapping stays",
                 "stub slot original", "slot", "ledger", "ledger", "data generation", "data committer", "text entry",
                 "data state", "call after: tell at with ()",
             ])
         let id = try engine.apply(wanted).id
-        #expect(
-            headings(try engine.plan(reverting: [id]).description) == [
+        expect(
+            headings(try engine.plan(reverting: [id]).description),
+            equals: [
                 "data generation", "data committer", "data publication", "data slot", "text entry", "data state",
             ])
     }

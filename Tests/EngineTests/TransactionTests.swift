@@ -389,8 +389,8 @@ import Testing
             return DataStore(address: address, expected: before, bytes: after, name: "table")
         }
         let planned = try engine.plan(request([store(data), store(constant, 3000)])).plan
-        #expect(planned[.data].map(\.kind) == [.data, .constant])
-        #expect(planned[.data].map(\.address) == [data, constant])
+        expect(planned[.data].map(\.kind), equals: [.data, .constant])
+        expect(planned[.data].map(\.address), equals: [data, constant])
         for (bad, why) in [
             (store(Address(shared)), "Others share the memory"), (store(Address(0x10)), "Nothing is mapped there"),
             (store(try target.function("getppid").address), "code"),

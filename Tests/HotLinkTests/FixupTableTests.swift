@@ -44,7 +44,7 @@ import Testing
 
     @Test func whatOnlyLinkersWriteIsRefused() throws {
         let dynamic = Self.rows.filter { $0.expression == .unsupported }
-        #expect(dynamic.count == 17)
+        expect(dynamic.count, equals: 17)
         for row in dynamic {
             var bytes = [UInt8](repeating: 1, count: 16)
             #expect(throws: FixupProblem.unsupported) { try row.write(0, into: &bytes, at: 0) }

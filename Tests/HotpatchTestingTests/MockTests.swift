@@ -263,7 +263,7 @@ extension HotpatchTestingTests {
                     expect(price(of: "tea"), equals: 3)
                 }
             }
-            #expect(released == nil)
+            expect(released, equals: nil)
         }
 
         // MARK: Refusals

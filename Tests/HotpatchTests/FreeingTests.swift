@@ -1,4 +1,5 @@
 import Glibc
+import HotpatchExpectations
 import HotpatchTestSupport
 import Testing
 
@@ -113,19 +114,19 @@ extension ObjectTests {
             #expect(try ager.code() - first <= Self.most)
             let objects = try ager.program.ask("objects", seconds: 120)
             let list = try run([products + "/swift-hotpatch", "list", "--all", "--pid", "\(ager.program.pid)"])
-            #expect(list.status == 0, "\(list)")
+            expect(list.status, equals: 0, "\(list)")
             func count(_ text: String, _ part: String) -> Int { text.components(of: part).count - 1 }
-            #expect(
-                count(objects, " kept") == count(list.output, "its code is kept, to be gone back to"),
+            expect(
+                count(objects, " kept"), equals: count(list.output, "its code is kept, to be gone back to"),
                 "\(objects)\n\(list)")
-            #expect(count(objects, " freed") == count(list.output, "its code was freed"), "\(objects)\n\(list)")
+            expect(count(objects, " freed"), equals: count(list.output, "its code was freed"), "\(objects)\n\(list)")
             let last = ager.last
             for number in [last, last - 2, last - 1, last - 3] { try ager.expect("revert \(number)", "reverted") }
             try ager.expect("", "\(last % 2 + 2)")
             let reverted = try run([products + "/swift-hotpatch", "revert", "--all", "--pid", "\(ager.program.pid)"])
-            #expect(reverted.status == 0, "\(reverted)")
+            expect(reverted.status, equals: 0, "\(reverted)")
             try ager.expect("", "1")
-            #expect(ager.program.finish() == 0)
+            expect(ager.program.finish(), equals: 0)
         }
 
         /// A program that is asked to do it, and may not be traced, does not grow either.
@@ -145,7 +146,7 @@ extension ObjectTests {
                 if number >= 50, try ager.code() - first <= Self.most { break }
             }
             #expect(try ager.code() - first <= Self.most)
-            #expect(ager.program.finish() == 0)
+            expect(ager.program.finish(), equals: 0)
         }
 
         @Test func aThreadSleepsInIt() throws {
@@ -161,7 +162,7 @@ extension ObjectTests {
             try ager.expect("sleep", "sleeps")
             try ager.expect("wake", "107")
             try ager.expectFreed(1)
-            #expect(ager.program.finish() == 0)
+            expect(ager.program.finish(), equals: 0)
         }
 
         @Test func aRegisterLeadsThere() throws {
@@ -177,7 +178,7 @@ extension ObjectTests {
             }
             try ager.expect("let go", "let go")
             try ager.expectFreed(1)
-            #expect(ager.program.finish() == 0)
+            expect(ager.program.finish(), equals: 0)
         }
 
         @Test func itsAddressIsOnTheHeap() throws {
@@ -191,7 +192,7 @@ extension ObjectTests {
             try ager.expect("drop", "1")
             try ager.expectFreed(1)
             try ager.expect("trace", "traced")
-            #expect(ager.program.finish() == 0)
+            expect(ager.program.finish(), equals: 0)
         }
 
         /// While threads begin and end, and map and unmap memory.
@@ -205,7 +206,7 @@ extension ObjectTests {
                 try ager.expect("", "1")
             }
             try ager.expectFreed(1)
-            #expect(ager.program.finish() == 0)
+            expect(ager.program.finish(), equals: 0)
         }
     }
 }

@@ -108,7 +108,7 @@ final class SelfLinked {
     func expect(_ expected: KeyValuePairs<String, String>) throws {
         for (question, answer) in expected {
             let found = try program.ask(question)
-            #expect(found == answer, "asked \(question)")
+            expect(found, equals: answer, "asked \(question)")
         }
     }
 }
@@ -203,7 +203,7 @@ extension String {
     @Test func refusals() throws {
         let victim = try SelfLinked()
         let base = try victim.edit(["Desk": []])[0]
-        #expect(try victim.apply([base, base]) == "nothing")
+        try expect(victim.apply([base, base]), equals: "nothing")
         func expect(_ paths: [String], _ code: String, _ reason: String) throws {
             let answer = try victim.apply(paths)
             #expect(answer.hasPrefix("\(code) refused: ") && answer.contains(reason), "\(answer)")
@@ -217,7 +217,7 @@ extension String {
         let needy = try victim.edit(["Desk": [("\n    var unit = \"m\"", ""), ("helper v1", "helper v2")]])
         try expect(needy, "object", "is not what runs from")
         try victim.expect(["hello": "hello v1", "page": "page v1 helper v1 7"])
-        #expect(victim.program.finish() == 0)
+        expect(victim.program.finish(), equals: 0)
     }
 
     /// With the Swift runtime linked in.

@@ -84,14 +84,16 @@ import Testing
         let printed = lines[start + 1..<end].flatMap { line in
             line.split(separator: " ").dropFirst().prefix { $0.count == 2 }.compactMap { UInt8($0, radix: 16) }
         }
-        #expect(printed == thunk.bytes)
-        #expect(
-            Array(lines[end - 2..<end]) == [
+        expect(printed, equals: thunk.bytes)
+        expect(
+            Array(lines[end - 2..<end]),
+            equals: [
                 "    \(thunk.address + code)  22 11 00 00 00 00 00 00 40 00 00 00 00 00 00 00",
                 "    \(thunk.address + code + 16)  44 33 00 00 00 00 00 00 66 55 00 00 00 00 00 00",
             ])
-        #expect(
-            (lines[..<start] + lines[end...]).joined(separator: "\n") == """
+        expect(
+            (lines[..<start] + lines[end...]).joined(separator: "\n"),
+            equals: """
                 plan for x86_64: 4 writes, 1 stub, 1 thunk, 3 segments, 4 calls, 3 releases
                 segment 0x700000, 4096 bytes, text
                     0x700000  b8 2a 00 00 00                  mov eax, 0x2a
@@ -161,8 +163,8 @@ import Testing
         plan.append(Write(word: 0, at: Address(0x900008), expected: 0), to: .committer)
         let undo = plan.reversed()
         let undone = plan.writes.dropFirst(2)
-        #expect(plan.writes.prefix(2).map(\.address) == [Address(0x900000), Address(0x900008)])
-        #expect(undo.writes.map(\.address) == undone.map(\.address).reversed())
+        expect(plan.writes.prefix(2).map(\.address), equals: [Address(0x900000), Address(0x900008)])
+        expect(undo.writes.map(\.address), equals: undone.map(\.address).reversed())
         #expect(undo.stubs.isEmpty && undo.copies.isEmpty)
         // A jump of one instruction: nobody can be inside.
         #expect(undo.moves.isEmpty && undo.hazards.isEmpty)
@@ -171,11 +173,11 @@ import Testing
         for write in undone { store(write.expected ?? [], at: write.address, in: &memory) }
         let before = memory
         for write in undone + undo.writes {
-            #expect(load(write.bytes.count, at: write.address, in: memory) == write.expected)
+            expect(load(write.bytes.count, at: write.address, in: memory), equals: write.expected)
             store(write.bytes, at: write.address, in: &memory)
         }
-        #expect(memory == before)
-        #expect(undo.reversed().writes == Array(undone))
+        expect(memory, equals: before)
+        expect(undo.reversed().writes, equals: Array(undone))
     }
 
     private func store(_ bytes: [UInt8], at address: Address, in memory: inout [Address: UInt8]) {
@@ -195,14 +197,14 @@ import Testing
             }
         }
         let order = PatchPlan.Phase.allCases.flatMap { [$0.rawValue * 16 + 8, $0.rawValue * 16] }
-        #expect(plan.writes.map { Int($0.address.rawValue) } == order)
+        expect(plan.writes.map { Int($0.address.rawValue) }, equals: order)
         let hops = UInt64(PatchPlan.Phase.hops.rawValue * 16)
-        #expect(plan[.hops].map(\.address.rawValue) == [hops + 8, hops])
+        expect(plan[.hops].map(\.address.rawValue), equals: [hops + 8, hops])
         plan.sortEntries()
         var sorted = order
         sorted.swapAt(2 * PatchPlan.Phase.entries.rawValue, 2 * PatchPlan.Phase.entries.rawValue + 1)
-        #expect(plan.writes.map { Int($0.address.rawValue) } == sorted)
-        #expect(CommitBlock(plan).underway == plan[.committer].map(\.address))
+        expect(plan.writes.map { Int($0.address.rawValue) }, equals: sorted)
+        expect(CommitBlock(plan).underway, equals: plan[.committer].map(\.address))
     }
 
     /// A call that may have kept a pointer cannot be taken back; those that can be are, the last first.
@@ -219,8 +221,8 @@ import Testing
     @Test func writesOfUnknownPastAreLeftOutOfTheUndo() throws {
         var plan = try plan()
         plan.append(Write(word: 7, at: Address(0x700000)), to: .pointers)
-        #expect(plan.writes.count == 2)
-        #expect(plan.reversed().writes.map(\.kind) == [.text])
+        expect(plan.writes.count, equals: 2)
+        expect(plan.reversed().writes.map(\.kind), equals: [.text])
     }
 
     /// A replacement within reach is jumped to straight; the slot says where it is all the same.

@@ -53,10 +53,10 @@ import Testing
         #expect(
             program.undefinedDynamicSymbols.contains { $0.name == "dlopen" && $0.version?.hasPrefix("GLIBC_") == true })
         let text = try #require(program.section(named: ".text"))
-        #expect(try program.contents(of: text) == program.readFile(at: text.address, count: Int(text.size)))
-        #expect(symbolError { try program.readFile(at: .max, count: 1) }.map(isMalformed) == true)
-        #expect(symbolError { try program.readFile(at: text.address, count: .max) }.map(isMalformed) == true)
-        #expect(symbolError { try program.readFile(at: text.address, count: -1) }.map(isMalformed) == true)
+        try expect(program.contents(of: text), equals: program.readFile(at: text.address, count: Int(text.size)))
+        expect(symbolError { try program.readFile(at: .max, count: 1) }.map(isMalformed), equals: true)
+        expect(symbolError { try program.readFile(at: text.address, count: .max) }.map(isMalformed), equals: true)
+        expect(symbolError { try program.readFile(at: text.address, count: -1) }.map(isMalformed), equals: true)
 
         let object = try ElfImage(path: try workshop.build("twin.o", ["symbols_twin.c"], ["-c"]))
         expect(object.fileType, equals: 1)
