@@ -90,7 +90,7 @@ import Testing
             disassemble(words("d503201f 74020201 d65f03c0"), at: 0, arch: HP_ARCH_ARM64),
             equals: "nop; .word 0x74020201; ret"
         )
-        expect(disassembleOne([1, 2, 3], at: 0, arch: HP_ARCH_ARM64), equals: ("", 0))
+        #expect(disassembleOne([1, 2, 3], at: 0, arch: HP_ARCH_ARM64) == ("", 0))
     }
 
     @Test(arguments: [HP_ARCH_X86_64.rawValue, HP_ARCH_ARM64.rawValue]) func reach(_ raw: UInt32) {

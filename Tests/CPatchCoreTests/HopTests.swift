@@ -46,14 +46,14 @@ import Testing
         expect(Relocation(loop).refusal.reason, equals: HP_BRANCH_INTO_PROLOGUE)
         try expect(#require(relocation(loop, hop: Relocation.entry + 64)).text, equals: "mov eax, edi; jmp 0x401002")
         let second = hex("48 89 f8 75 fc c3")  // jnz 0x401001
-        expect(relocation(second, hop: Relocation.entry + 64), equals: nil)
+        #expect(relocation(second, hop: Relocation.entry + 64) == nil)
     }
 
     @Test(arguments: [(-126, true), (-127, false), (129, true), (130, false), (4096, false)])
     func reach(offset: Int64, isNear: Bool) {
         let hop = UInt64(bitPattern: Int64(Relocation.entry) + offset)
         expect((relocation(Self.memmove, hop: hop) != nil), equals: isNear)
-        expect(relocation(words("d503201f d65f03c0"), hop: hop, arch: HP_ARCH_ARM64), equals: nil, "arm64 needs none")
+        #expect(relocation(words("d503201f d65f03c0"), hop: hop, arch: HP_ARCH_ARM64) == nil, "arm64 needs none")
     }
 
     struct Row: Sendable, CustomTestStringConvertible {

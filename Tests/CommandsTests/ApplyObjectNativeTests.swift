@@ -40,7 +40,7 @@ extension CommandTests {
             ])
             try expectDone("apply", harmless.object, "--base", sources.base, "--pid", victim.id)
             try expect(victim.ask("color"), equals: "1")
-            expect(victim.finish(), equals: 0)
+            #expect(victim.finish() == 0)
         }
 
         /// A constant table has one value for all who read it, whatever it holds; a longer one is another for its own file.
@@ -48,9 +48,9 @@ extension CommandTests {
             let sources = try EditedC("things.c", beside: "answerer.c", compiler)
             let victim = try Victim(sources.program)
             func expect(_ table: String, _ words: String, _ primes: String) throws {
-                try expect(victim.ask("table"), equals: table)
-                try expect(victim.ask("words"), equals: words)
-                try expect(victim.ask("primes"), equals: primes)
+                #expect(try victim.ask("table") == table)
+                #expect(try victim.ask("words") == words)
+                #expect(try victim.ask("primes") == primes)
             }
             try expect("twice 8 thrice 12 ", "one two ", "10")
             let first = try sources.edited([

@@ -51,7 +51,7 @@ extension CommandTests {
             try desk.expect(["page v3 helper v2 7", "count v3 7 8", "hello v3"], ["hello", "count", "page"])
             try expectDone("revert", "--all", "--pid", desk.victim.id)
             try desk.expect(["hello v1", "count v1 9", "page v1 helper v1 7", "probe v1 plain"])
-            expect(desk.victim.finish(), equals: 0)
+            #expect(desk.victim.finish() == 0)
         }
 
         /// Files that were edited together are applied together: the one uses what the other adds.

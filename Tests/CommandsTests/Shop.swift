@@ -20,10 +20,9 @@ struct Shop {
     ) throws {
         orders += 1
         let answer = try victim.ask()
-        expect(
-            answer,
-            equals:
-                "price \(price) tax \(tax) discount \(discount) margin \(margin) rebate \(rebate) countdown \(countdown) "
+        #expect(
+            answer
+                == "price \(price) tax \(tax) discount \(discount) margin \(margin) rebate \(rebate) countdown \(countdown) "
                 + "noted \(noted) orders \(orders)", sourceLocation: sourceLocation)
     }
 }

@@ -51,20 +51,20 @@ import Testing
             }
             let planned = try engine.plan(wanted)
             var id: UInt32 = 0
-            try expect(planned.description) { id = try engine.apply(wanted).id }
+            try check(planned.description) { id = try engine.apply(wanted).id }
             expect(planned.id, equals: id)
             editions.insert(try engine.state().layout.segments[0].edition)
             // Some stay for a while.
             let ids = round % 5 == 4 ? try engine.state().patches.filter(\.isInForce).map(\.record.id) : []
             if !ids.isEmpty {
-                try expect(try engine.plan(reverting: ids).description) { _ = try engine.revert(ids) }
+                try check(try engine.plan(reverting: ids).description) { _ = try engine.revert(ids) }
             }
         }
         expect(editions.count, equals: 3)
     }
 
     /// - Parameter description: a plan in words.
-    private func expect(
+    private func check(
         _ description: String, sourceLocation: SourceLocation = #_sourceLocation, _ change: () throws -> Void
     ) throws {
         target.forgetChanges()

@@ -210,7 +210,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         expect(state.replacement(for: Address(0x401000))?.address, equals: Address(0x2000))
         expect(state.layer(of: 1)?.patch, equals: 2)
         expect(state.layer(of: 1) { $0.patch < 2 }?.patch, equals: 1)
-        expect(state.layer(of: 1) { $0.patch > 2 }, equals: nil)
+        #expect(state.layer(of: 1) { $0.patch > 2 } == nil)
         expect(state.nextPatch, equals: 5)
         expect(state.end(of: pool).text, equals: Address(0x5000_0020))
         expect(state.end(of: pool).data, equals: Address(0x5001_0008))
@@ -252,7 +252,7 @@ private func record(_ kind: UInt32, _ payload: [UInt8]) -> [UInt8] {
         let state = try LedgerState(of: map, memory: memory)
         expect(state.layer(ofData: 1)?.patch, equals: 2)
         expect(state.layer(ofData: 1) { $0.patch != 2 }?.bytes, equals: [UInt8](repeating: 1, count: 8))
-        expect(state.layer(ofData: 2), equals: nil)
+        #expect(state.layer(ofData: 2) == nil)
         #expect(state.isStored([UInt8](repeating: 4, count: 8), at: word(1)) && !state.isStored([], at: word(1)))
         for (start, count, isFound) in [
             (0, 8, true), (7, 1, true), (8, 8, false), (-1, 1, false), (-1, 2, true), (16, 8, false),

@@ -25,9 +25,9 @@ extension HotpatchTestingTests {
             }
             let all = calls.all
             expect(all.count, equals: 2)
-            expect(all[0].arguments, equals: (50, "teas"))
+            #expect(all[0].arguments == (50, "teas"))
             #expect(all[0].result == 2 && all[0].error == nil)
-            expect(all[1].arguments, equals: (10, ""))
+            #expect(all[1].arguments == (10, ""))
             #expect(all[1].result == nil && all[1].error as? SoldOut == SoldOut(item: ""))
         }
 
@@ -41,7 +41,7 @@ extension HotpatchTestingTests {
             ) {
                 expect(stamp(2, 1.5, 2.5, "ab", [7]), equals: "abab")
             }
-            expect(calls.all[0].arguments, equals: (2, 1.5, 2.5, "ab", [7]))
+            #expect(calls.all[0].arguments == (2, 1.5, 2.5, "ab", [7]))
             expect(calls.all[0].result, equals: "abab")
         }
 
@@ -73,8 +73,8 @@ extension HotpatchTestingTests {
             }
             expect(calls.all.count, equals: 2)
             let (a, b, c, d, e, f, g, h) = calls.all[1].arguments
-            expect((a, b, c, d, e, f), equals: ("", "", "", -1, "also long enough for the heap", false))
-            expect((g.id, h), equals: (2, -3))
+            #expect((a, b, c, d, e, f) == ("", "", "", -1, "also long enough for the heap", false))
+            #expect((g.id, h) == (2, -3))
             #expect(calls.all[0].result?.hasSuffix(" 8") == true && calls.all[1].error is Failure)
         }
 

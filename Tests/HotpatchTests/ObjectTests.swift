@@ -108,7 +108,7 @@ final class SelfLinked {
     func expect(_ expected: KeyValuePairs<String, String>) throws {
         for (question, answer) in expected {
             let found = try program.ask(question)
-            expect(found, equals: answer, "asked \(question)")
+            #expect(found == answer, "asked \(question)")
         }
     }
 }
@@ -167,7 +167,7 @@ extension String {
         try victim.expect(["revert 3": "reverted", "hello": "hello v1", "page": "page v1 helper v1 7"])
         try victim.expect(["revert 1": "notInForce"])
         try victim.expect(["revert 2": "reverted", "": "probe v1 plain", "facts": "20 1 desk 42 20", "odd": "0"])
-        expect(victim.program.finish(), equals: 0)
+        #expect(victim.program.finish() == 0)
     }
 
     /// A program hears of what is done to it from outside, and of what is taken back; not of what it does itself.
@@ -203,7 +203,7 @@ extension String {
     @Test func refusals() throws {
         let victim = try SelfLinked()
         let base = try victim.edit(["Desk": []])[0]
-        try expect(victim.apply([base, base]), equals: "nothing")
+        #expect(try victim.apply([base, base]) == "nothing")
         func expect(_ paths: [String], _ code: String, _ reason: String) throws {
             let answer = try victim.apply(paths)
             #expect(answer.hasPrefix("\(code) refused: ") && answer.contains(reason), "\(answer)")

@@ -17,86 +17,86 @@ import Testing
         })
     func scenario(name: String, options: [String]) throws {
         let result = try run(program: "HotpatchScenarios", [name] + options)
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// In a pid namespace, as a container is: with its own /proc; and with another's, by whose ids no thread could be held.
     @Test(arguments: [(["--mount-proc"], true, ""), ([], false, "/proc is of another pid namespace")])
     func inAPidNamespace(options: [String], succeeds: Bool, reason: String) throws {
         let result = try run(["unshare", "--pid", "--fork"] + options + [products + "/HotpatchScenarios", "sleepers"])
-        expect((result.status == 0), equals: succeeds, "\(result)")
+        #expect((result.status == 0) == succeeds, "\(result)")
         #expect((result.errors + result.output).contains(reason), "\(result)")
     }
 
     @Test func aForkDuringAnOperation() throws {
         let result = try run(program: "HotpatchScenarios", ["operation"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// Whoever waits, waits on: threads are traced where a signal would end a call early; where it must, the patch says so.
     @Test(arguments: ["automatic", "signal", "ptrace"])
     func callsThatASignalEnds(parking: String) throws {
         let result = try run(program: "HotpatchScenarios", ["waits", parking])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     @Test(arguments: ["held", "timeouts", "storm", "forgotten", "missing", "order"])
     func threadsThatAreHeld(name: String) throws {
         let result = try run(program: "HotpatchScenarios", [name])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// The kernel's pages stay as they are, so writes go without mprotect.
     @Test(arguments: ["libc", "hammer", "mapped", "stub", "fork", "pages"], ["16384", "65536"])
     func largerPages(name: String, pageSize: String) throws {
         let result = try run(program: "HotpatchScenarios", [name, "signal", "procMem", pageSize])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// Threads that block signals are traced, without being told to.
     @Test(arguments: ["procMem", "mprotect"])
     func threadsThatBlockSignals(writer: String) throws {
         let result = try run(program: "HotpatchScenarios", ["blockers", "automatic", writer])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// In the time that is given to it, reading ends; what it has not read is not missed later.
     @Test func readingThatEnds() throws {
         let result = try run(program: "HotpatchScenarios", ["reading"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// Who may ask the process to change itself, and what hostile requests come to.
     @Test func theReloaderLoop() throws {
         let result = try run(program: "HotpatchScenarios", ["reloader"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     @Test func namesOfOneCode() throws {
         let result = try run(program: "HotpatchScenarios", ["names"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     @Test func filesOfLimitedLength() throws {
         let result = try run(program: "HotpatchScenarios", ["files"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// Whoever holds the threads, and whatever writes: pages that are read-only are so afterwards.
     @Test(arguments: [["signal", "procMem"], ["ptrace", "mprotect"], ["signal", "mprotect"]])
     func aRequestOfEverything(options: [String]) throws {
         let result = try run(program: "HotpatchScenarios", ["everything"] + options)
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     @Test func noMemoryForThunks() throws {
         let result = try run(program: "HotpatchScenarios", ["thunks"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     @Test func aThreadUnderADebugger() throws {
         let result = try run(program: "HotpatchScenarios", ["traced", "ptrace"])
-        expect(result.status, equals: 0, "\(result)")
+        #expect(result.status == 0, "\(result)")
     }
 
     /// Swift's own backtracer, which is another process and knows adapters from nothing but their call frame information.
@@ -149,7 +149,7 @@ import Testing
 
     /// A run that expects nothing passes always: an unknown name must fail.
     @Test func anUnknownScenarioFails() throws {
-        try expect(run(program: "HotpatchScenarios", ["nonsense"]).status, equals: 64)
+        #expect(try run(program: "HotpatchScenarios", ["nonsense"]).status == 64)
     }
 }
 

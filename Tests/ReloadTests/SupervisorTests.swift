@@ -243,7 +243,7 @@ private let shell: String = {
         try expect(usual.line("SigBlk"), equals: "SigBlk:\t0000000000000000")
         // What the tests themselves were started with.
         let ignored = try run(["grep", "SigIgn", "/proc/self/status"]).output.split(separator: "\n").first ?? ""
-        try expect(usual.line("SigIgn"), equals: ignored)
+        #expect(try usual.line("SigIgn") == ignored)
         // As after nohup(1).
         let ignoring = try Supervised(
             by: ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"],

@@ -49,7 +49,7 @@ import Testing
         let whole = try workshop.build("whole", ["symbols_program.c"], ["-O1", "-rdynamic"])
         let hidden = try #require(try ElfImage(path: whole).symbols.first { $0.name == "file_scoped" })
         let address = index.images[0].bias.address(ofLinked: hidden.value)
-        expect(index.function(containing: address + 1), equals: nil)
+        #expect(index.function(containing: address + 1) == nil)
         let twice = try index.function(named: "twice", in: path)
         #expect(index.extent(of: twice).available < 64, "the next function's frame information ends it")
     }
@@ -99,7 +99,7 @@ import Testing
         // Right by its checksum; then another file of that name.
         #expect(try victim.index().images[0].debugElf != nil)
         try workshop.build("program.debug", ["symbols_twin.c"], ["-g", "-shared", "-fPIC"])
-        try expect(victim.index().images[0].debugElf, equals: nil)
+        #expect(try victim.index().images[0].debugElf == nil)
     }
 
     @Test func refreshSeesLoadedLibraries() throws {
