@@ -21,13 +21,13 @@ public final class ReadingTime: Sendable {
     public init() {}
 
     /// So long from now on.
-    public convenience init(_ limit: Duration) {
+    package convenience init(_ limit: Duration) {
         self.init()
         begin(limit)
     }
 
     /// Lets what is read from now on take so long, all together.
-    public func begin(_ limit: Duration) {
+    package func begin(_ limit: Duration) {
         let (sum, isLater) = linux_monotonic_time().addingReportingOverflow(UInt64(limit.nanoseconds))
         milliseconds.store(limit.milliseconds, ordering: .relaxed)
         end.store(isLater ? Self.unlimited : sum, ordering: .relaxed)

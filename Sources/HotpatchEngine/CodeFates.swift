@@ -1,7 +1,7 @@
 import CHotpatchLinux
 
 /// What becomes of code of a linked object.
-public enum CodeFate: Hashable, Sendable {
+package enum CodeFate: Hashable, Sendable {
     /// It runs, or whoever goes back to it has it run.
     case entered
     /// To be gone back to, though newer code runs.
@@ -16,7 +16,7 @@ public enum CodeFate: Hashable, Sendable {
 }
 
 /// What becomes of the code of linked objects that is no longer entered.
-public struct CodeFates {
+package struct CodeFates {
     private let ledger: LedgerState
     /// What leads into dead code, by the numbers of its patches; nil where nothing was found.
     private var reached: [UInt32: String?] = [:]
@@ -31,7 +31,7 @@ public struct CodeFates {
     ///   - longest: nanoseconds for which threads may be held to search for it.
     ///   - hint: what to do about that.
     ///   - search: searches the process, while it runs, until some time on the monotonic clock, in nanoseconds.
-    public init(
+    package init(
         _ ledger: LedgerState, of pid: Int32, longest: UInt64, hint: String = "",
         search: (MemorySearch, _ until: UInt64) throws -> Void = { try $0.run(until: $1) }
     ) {
@@ -48,7 +48,7 @@ public struct CodeFates {
         } catch { failure = "\(error)" }
     }
 
-    public func fate(of patch: UInt32) -> CodeFate {
+    package func fate(of patch: UInt32) -> CodeFate {
         guard let record = ledger.disposal(of: patch) else { return .entered }
         if record.isDisposedOf { return .freed }
         if let reached = reached[patch] {
@@ -66,24 +66,16 @@ public struct CodeFates {
 }
 
 /// What a patch has taken of the process's memory, in bytes: whole pages.
-public struct LinkedSizes: Hashable, Sendable {
-    public var (code, constants, data) = (0, 0, 0)
+package struct LinkedSizes: Hashable, Sendable {
+    package var (code, constants, data) = (0, 0, 0)
 
     /// Code that is gone takes nothing.
-    public init(_ ledger: LedgerState, of patch: UInt32) {
+    package init(_ ledger: LedgerState, of patch: UInt32) {
         let isGone = ledger.disposal(of: patch)?.isDisposedOf == true
         for segment in ledger.segments(of: patch) {
             code &+= isGone ? 0 : segment.codeSize
             constants &+= segment.constantsSize
             data &+= segment.dataSize
         }
-    }
-}
-
-extension PatchRecord {
-    /// The objects that it was linked from; none where it is a library that was loaded, or was made of what the process has.
-    public var objects: [String] {
-        // What was loaded has a handle.
-        handle == 0 ? source.split(separator: "\n").map(String.init) : []
     }
 }

@@ -6,18 +6,18 @@ import HotpatchProcFS
 
 /// A search of all memory of a process, this one or another, for words that lead into code: `hp_search`, with all that it takes in one block
 /// of memory, so that it can go on while no thread may allocate.
-public final class MemorySearch {
+package final class MemorySearch {
     private let pid: Int32
     private let code: [SearchedCode]
     private let block: UnsafeMutableRawPointer
     private let size: Int
     /// Lent to whoever holds the threads.
-    public let flat: UnsafeMutablePointer<hp_search>
+    package let flat: UnsafeMutablePointer<hp_search>
     private var threads: SearchedThreads
 
     /// - Parameter directory: of the process, or of a thread of it, in /proc; by itself, that of the process.
     /// - Throws: `MemoryError` where what is to be read of it cannot be opened; `SearchIsImpossible`.
-    public convenience init(for code: [SearchedCode], of pid: Int32, directory: String? = nil) throws {
+    package convenience init(for code: [SearchedCode], of pid: Int32, directory: String? = nil) throws {
         // The last byte is nobody's: the unwinder's tree divides addresses there.
         let ranges = code.enumerated().flatMap { index, code in
             code.ranges.map { (range: $0.lowerBound..<max($0.lowerBound, $0.upperBound - 1), owner: index) }
@@ -101,7 +101,7 @@ public final class MemorySearch {
     /// Searches all that is mapped, while the process runs.
     /// - Parameter end: on the monotonic clock, in nanoseconds.
     /// - Throws: `SearchIsImpossible`.
-    public func run(until end: UInt64) throws {
+    package func run(until end: UInt64) throws {
         hp_begin_search(flat)
         flat.pointee.is_held = false
         threads.held = []
@@ -170,10 +170,10 @@ public final class MemorySearch {
 
     // MARK: What was found
 
-    public var searchedBytes: Int { Int(flat.pointee.searched_bytes) }
+    package var searchedBytes: Int { Int(flat.pointee.searched_bytes) }
 
     /// By the places of the code among what was searched for, what leads there.
-    public var found: [Int: String] {
+    package var found: [Int: String] {
         var found: [Int: String] = [:]
         for index in code.indices {
             let code = flat.pointee.code[index]
@@ -196,7 +196,7 @@ public final class MemorySearch {
     /// than calls, perhaps: what was freed, and not used again, counts.
     /// - Parameter end: on the monotonic clock, in nanoseconds.
     /// - Throws: `MemoryError`, `SearchIsImpossible`.
-    public static func count(of addresses: Set<Address>, in pid: Int32, until end: UInt64) throws -> Int {
+    package static func count(of addresses: Set<Address>, in pid: Int32, until end: UInt64) throws -> Int {
         let search = try MemorySearch(
             for: [SearchedCode(ranges: [])], addresses.map { ($0..<$0 + 1, 0) }, of: pid, directory: nil)
         search.flat.pointee.counts = true

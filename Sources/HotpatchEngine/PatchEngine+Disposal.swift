@@ -95,7 +95,7 @@ extension SegmentRecord {
 
 extension PatchEngine {
     /// What was disposed of.
-    public struct Disposed: Hashable, Sendable {
+    package struct Disposed: Hashable, Sendable {
         /// The numbers of the patches whose code is gone.
         package var patches: [UInt32] = []
         /// The size of the code.
@@ -109,11 +109,11 @@ extension PatchEngine {
     }
 
     /// The memory of the process is searched for what leads into old code once in so many patches.
-    public static let patchesBetweenDisposals: UInt32 = 8
+    package static let patchesBetweenDisposals: UInt32 = 8
 
     /// Takes away code that nothing enters and nothing leads into any more, if it is time for that.
     /// - Parameter receipt: of a patch that has just been made.
-    public func disposeOfDeadCode(after receipt: Receipt) throws(PatchError) -> Disposed? {
+    package func disposeOfDeadCode(after receipt: Receipt) throws(PatchError) -> Disposed? {
         receipt.id % Self.patchesBetweenDisposals == 0 ? try disposeOfDeadCode() : nil
     }
 

@@ -3,28 +3,28 @@ import HotpatchPlan
 import HotpatchSymbols
 
 /// A revert, planned against the state of a process at one moment. Nothing has been changed yet.
-public struct PlannedRevert: Sendable {
+package struct PlannedRevert: Sendable {
     /// A function that what is reverted has replaced.
-    public struct Function: Sendable {
-        public var site: SiteRecord
+    package struct Function: Sendable {
+        package var site: SiteRecord
         /// What runs then: of the newest patch that remains; nil for the function's own code.
-        public var next: (patch: UInt32, name: String)?
+        package var next: (patch: UInt32, name: String)?
     }
 
-    public var patches: [PatchRecord]
+    package var patches: [PatchRecord]
     /// All that is done to the process.
-    public var plan: PatchPlan
-    public var functions: [Function]
+    package var plan: PatchPlan
+    package var functions: [Function]
     /// Functions whose image is gone, so that there is nothing to write.
-    public var vanished: [SiteRecord]
+    package var vanished: [SiteRecord]
     /// Likewise, locations of data.
-    public var vanishedData: [DataRecord]
+    package var vanishedData: [DataRecord]
     /// The numbers of the patches that are told, one for each call.
     var told: [UInt32]
 }
 
 extension PlannedRevert: CustomStringConvertible {
-    public var description: String { plan.description }
+    package var description: String { plan.description }
 }
 
 extension PatchEngine {
@@ -65,7 +65,7 @@ extension PatchEngine {
     }
 
     /// Computes what `revert` would do. Changes nothing.
-    public func plan(reverting ids: [UInt32], callsBack: Bool = false) throws(PatchError) -> PlannedRevert {
+    package func plan(reverting ids: [UInt32], callsBack: Bool = false) throws(PatchError) -> PlannedRevert {
         target.beginOperation()
         defer { target.endOperation() }
         let state = try look().state
@@ -73,7 +73,7 @@ extension PatchEngine {
     }
 
     /// Likewise; nil where there is nothing to revert.
-    public func planRevert(
+    package func planRevert(
         callsBack: Bool = false, where isWanted: (PatchRecord, LedgerState) -> Bool
     ) throws(PatchError) -> PlannedRevert? {
         target.beginOperation()

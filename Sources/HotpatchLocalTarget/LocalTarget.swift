@@ -125,7 +125,7 @@ public final class LocalTarget: Target {
         return unsafeBitCast(code, to: Function.self)(words[0], words[1], words[2], words[3], words[4], words[5])
     }
 
-    public func mapLedger(_ range: Range<Address>) throws {
+    package func mapLedger(_ range: Range<Address>) throws {
         var code: Int32 = 0
         let address = hp_map_ledger(range.lowerBound.rawValue, range.upperBound - range.lowerBound, &code)
         if address == 0, code == EEXIST { throw PatchError.addressTaken(range.lowerBound) }
@@ -150,22 +150,22 @@ public final class LocalTarget: Target {
         range.lowerBound.pointer?.storeBytes(of: word.littleEndian, as: UInt64.self)
     }
 
-    public func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
+    package func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
 
     /// What an emulator keeps of a thread is in no memory that the program sees.
-    public var searchesMemory: Bool { !Emulation.isActive }
+    package var searchesMemory: Bool { !Emulation.isActive }
 
-    public func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
+    package func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
         try commit(block, searching: MemorySearch(for: code, of: pid))
     }
 
     /// Nanoseconds for which threads are held at most to search memory, which is nothing that anybody waits for.
-    public var longestSearch: UInt64 { UInt64(min(options.longestPause.nanoseconds, 50_000_000)) }
+    package var longestSearch: UInt64 { UInt64(min(options.longestPause.nanoseconds, 50_000_000)) }
 
     /// Searches the memory of this process, in one of its operations (`hp_operate`), while it runs.
     /// - Parameter end: on the monotonic clock, in nanoseconds.
     /// - Throws: `SearchIsImpossible`.
-    public func search(_ search: MemorySearch, until end: UInt64) throws {
+    package func search(_ search: MemorySearch, until end: UInt64) throws {
         guard searchesMemory else {
             throw SearchIsImpossible("the memory of a process that is emulated is not searched")
         }

@@ -23,7 +23,7 @@ extension MemoryReader {
 
     /// Lends bytes that nobody keeps: few of them cost no allocation.
     @inlinable
-    public func withBytes<Result>(
+    package func withBytes<Result>(
         at address: Address, count: Int, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(MemoryError) -> Result {
         let result = withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) {

@@ -28,7 +28,7 @@ public struct AppliedObjects: Hashable, Sendable {
     /// For how long threads were held; nil where none were.
     public var summary: CommitSummary?
     /// What became of code of former patches; nil where it was not looked at.
-    public var disposed: PatchEngine.Disposed?
+    package var disposed: PatchEngine.Disposed?
     /// The plan in words, where nothing was to be changed.
     public var plan: String?
     /// In order.

@@ -52,4 +52,4 @@ package struct Write: Hashable, Sendable {
     }
 }
 
-func littleEndian(_ word: UInt64) -> [UInt8] { withUnsafeBytes(of: word.littleEndian) { [UInt8]($0) } }
+package func littleEndian(_ word: UInt64) -> [UInt8] { withUnsafeBytes(of: word.littleEndian) { [UInt8]($0) } }

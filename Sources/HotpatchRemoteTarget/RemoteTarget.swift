@@ -225,7 +225,7 @@ public final class RemoteTarget: Target {
         try mem.write(bytes, at: address)
     }
 
-    public func mapLedger(_ range: Range<Address>) throws {
+    package func mapLedger(_ range: Range<Address>) throws {
         let (address, size) = (range.lowerBound, range.upperBound - range.lowerBound)
         let flags = UInt64(MAP_PRIVATE) | Self.mapFixedNoReplace
         try asking(at: address, size: size) { agent in
@@ -273,7 +273,7 @@ public final class RemoteTarget: Target {
 
     package func commit(_ block: CommitBlock) throws -> CommitSummary { try commit(block, searching: nil) }
 
-    public var searchesMemory: Bool { true }
+    package var searchesMemory: Bool { true }
 
     package func commit(_ block: CommitBlock, unlessReached code: [SearchedCode]) throws -> CommitSummary {
         let search = try MemorySearch(for: code, of: process.pid, directory: process.livingDirectory)

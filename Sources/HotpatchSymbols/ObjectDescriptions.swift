@@ -33,9 +33,9 @@ package struct ObjectDescriptions: Sendable {
     package private(set) var variables: [String: Variable] = [:]
 
     /// What a compiler was asked to leave out of it: types of variables, arguments and members.
-    public private(set) var gap: Gap?
+    package private(set) var gap: Gap?
 
-    public enum Gap: Hashable, Sendable {
+    package enum Gap: Hashable, Sendable {
         /// They are in another file (-gsplit-dwarf).
         case elsewhere
         /// Only lines are described, for backtraces (-g1, -gline-tables-only).

@@ -18,7 +18,7 @@ package struct LinkableSymbol: Sendable, Hashable {
     package var file: String?
     /// Whether only that file can name it: it is static in C, or private in Swift. Of what the whole image can name, and no other image,
     /// linkers make local symbols, too: those are hidden, or GNU ld writes them behind a file symbol without a name (version scripts).
-    public var isOfOneFile: Bool
+    package var isOfOneFile: Bool
     package var image: LoadedImage
 }
 
@@ -30,7 +30,7 @@ package struct ThreadLocalSymbol: Sendable, Hashable {
     /// What the file symbol before it says, of a local one.
     package var file: String?
     /// Whether only that file can name it.
-    public var isOfOneFile: Bool
+    package var isOfOneFile: Bool
 }
 
 /// The thread-locals of one image, as the dynamic linker knows them.
@@ -147,7 +147,7 @@ extension SymbolIndex {
     }
 
     /// How many files of one name an image was linked from, as far as its symbols tell.
-    public func countOfFiles(named name: String, in image: LoadedImage) -> Int {
+    package func countOfFiles(named name: String, in image: LoadedImage) -> Int {
         guard let table = image.symbols.tables.staticTable else { return 0 }
         return name.withBytes { name in
             (0..<table.count).count { index in

@@ -56,8 +56,8 @@ extension CommandTests {
             var program = try EditedFiles(Self.files, compiler)
             func expect(_ result: RunResult, _ answer: String, sourceLocation: SourceLocation = #_sourceLocation) throws
             {
-                expect(result.status, equals: 0, "\(result)", sourceLocation: sourceLocation)
-                try expect(program.victim.ask(), equals: answer, sourceLocation: sourceLocation)
+                #expect(result.status == 0, "\(result)", sourceLocation: sourceLocation)
+                #expect(try program.victim.ask() == answer, sourceLocation: sourceLocation)
             }
             try expect(
                 try program.apply(
@@ -82,7 +82,7 @@ extension CommandTests {
             try expect(try program.apply(("third.c", "n + fresh", "n + 2 * fresh")), "1026")
             try expect(try program.apply(("first.c", "3 * n", "4 * n")), "1028")
             try expect(try program.apply(("third.c", "2 * fresh", "3 * fresh")), "1038")
-            expect(program.victim.finish(), equals: 0)
+            #expect(program.victim.finish() == 0)
         }
 
         /// Who can name a variable may change; the variable is the one that it was.

@@ -78,7 +78,7 @@ extension CommandTests {
             try expectDone("revert", "2", "--pid", victim.id)
             try expectDone("revert", "--all", "--pid", victim.id)
             try expect("twice 8 thrice 12 ", "one two ", "10")
-            expect(victim.finish(), equals: 0)
+            #expect(victim.finish() == 0)
         }
 
         /// gcc numbers the static variables of functions through the whole file: one that is added gives its number to others.

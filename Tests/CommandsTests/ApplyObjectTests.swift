@@ -108,7 +108,7 @@ extension CommandTests {
             try expect("helper v3 [7]", 90)
             try expectDone("revert", "3", "--pid", desk.victim.id)
             try expect("helper v1 7", 20)
-            expect(desk.victim.finish(), equals: 0)
+            #expect(desk.victim.finish() == 0)
         }
 
         /// Objects and a library on top of each other, reverted in every order: of each function the newest in force runs.

@@ -1,6 +1,7 @@
 import Glibc
 import HotpatchCommands
 import HotpatchELF
+import HotpatchExpectations
 import HotpatchPlan
 import HotpatchTestSupport
 import Testing

@@ -87,8 +87,8 @@ import Testing
         target.forgetChanges()
         let revert = try engine.plan(reverting: [id])
         #expect(revert.patches.map(\.id) == [id] && revert.functions.map(\.site.name).count == 1)
-        expect(revert.functions[0].next, equals: nil)
-        try expect(engine.planRevert { (_, _) in false }, equals: nil)
+        #expect(revert.functions[0].next == nil)
+        #expect(try engine.planRevert { (_, _) in false } == nil)
         #expect(throws: PatchError.self) { try engine.plan(reverting: [id + 1]) }
         #expect(target.changes.isEmpty && target.commits == 1)
         try expect(engine.state().patch(id)?.state, equals: .applied)

@@ -217,7 +217,7 @@ extension String {
         let needy = try victim.edit(["Desk": [("\n    var unit = \"m\"", ""), ("helper v1", "helper v2")]])
         try expect(needy, "object", "is not what runs from")
         try victim.expect(["hello": "hello v1", "page": "page v1 helper v1 7"])
-        expect(victim.program.finish(), equals: 0)
+        #expect(victim.program.finish() == 0)
     }
 
     /// With the Swift runtime linked in.

@@ -1,5 +1,6 @@
 import CPatchMachine
 import Glibc
+import HotpatchExpectations
 import HotpatchMemory
 import HotpatchRemoteSupport
 import Testing
