@@ -46,8 +46,8 @@ enum Hold {
             // The threads have reached their calls by then.
             guard round >= 0 else { continue }
             print("floor", Double(floor) / 1e6)
-            print("apply", Double(receipt.summary.pauseNanoseconds) / 1e6)
-            print("revert", Double(reverted.summary.pauseNanoseconds) / 1e6)
+            print("apply", receipt.summary.pause / .milliseconds(1))
+            print("revert", reverted.summary.pause / .milliseconds(1))
         }
     }
 
