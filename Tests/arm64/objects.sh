@@ -100,13 +100,13 @@ keep 4 Desk
 
 # A program that links the same edits into itself, with the library as SwiftPM links it into a program.
 mkdir self
-imports=(-I "$products/Modules")
-for directory in "$package"/CPatch/*/include; do imports+=(-Xcc "-I$directory"); done
-for map in "$products"/CPatch*.build/module.modulemap "$package"/CPatch/*/include/module.modulemap "$package"/Sources/CHotpatch*/module.modulemap; do
-    imports+=(-Xcc "-fmodule-map-file=$map")
+options=()
+for directory in "$package"/CPatch/*/include; do options+=(-Xcc "-I$directory"); done
+for map in "$products"/CPatch*.build/module.modulemap "$package"/Sources/CHotpatch*/module.modulemap; do
+    options+=(-Xcc "-fmodule-map-file=$map")
 done
 cp "$commands"/desk/{Desk,Shelf}.swift "$package/Tests/Victims/SelfLinked/main.swift" self/
-(cd self && objects Desk "${imports[@]}" Desk.swift Shelf.swift main.swift)
+(cd self && objects Desk -I "$products/Modules" "${options[@]}" Desk.swift Shelf.swift main.swift)
 library=$(tr -d "'" <"$products/HotpatchScenarios.product/Objects.LinkFileList" \
     | grep -E '/C?Hotpatch[A-Za-z]*\.build/|/CPatch[A-Za-z]*\.build/' | grep -vE '/(HotpatchScenarios|HotpatchCalls|CHotpatchVictims)\.build/')
 # shellcheck disable=SC2086
@@ -135,11 +135,6 @@ for kind in plain guarded; do
     program aging-$kind ager.c aging.c "${options[@]}"
     edited 2 'return 1;' 'return 2;' '+ 100' '+ 200'
 done
-cp "$package/Tests/Victims/SelfLinked/ager.swift" self/edit.swift
-(cd self && objects Ager -parse-as-library "${imports[@]}" edit.swift)
-$clang -Wno-unused-command-line-argument -g -O0 -c "$commands/objects/ager.c" -o self/ager.o
-# shellcheck disable=SC2086
-link_swift -o "$out/aging-self" self/{ager,edit}.o "$out/aging-plain.o" $library -lcapstone
 
 # Thread-locals, new ones too: by descriptors, words and numbers.
 program threads-descriptor threader.c threads.c -fPIC

@@ -14,7 +14,6 @@ let objectChecks: [Check] = [
     Check(name: "a C file, with absolute addresses", run: { try editsC("work-large") }),
     Check(name: "code is freed", run: { try freesCode("aging-plain") }),
     Check(name: "code is freed, with signed return addresses", run: { try freesCode("aging-guarded") }),
-    Check(name: "a program frees its own code", run: freesItself),
     Check(name: "new thread-locals, by descriptors", run: bringsThreadLocals),
     Check(name: "a program's thread-locals, by words", run: { try findsThreadLocals("threads-word") }),
     Check(name: "a program's thread-locals, by numbers", run: { try findsThreadLocals("threads-number") }),
@@ -254,46 +253,6 @@ private func freesCode(_ name: String) throws {
         return
     }
     throw TestFailure("not freed: \(try program.fate(of: 1) ?? "nothing")")
-}
-
-/// The same, by the program itself: Tests/Victims/SelfLinked/ager.swift. What leads into the code is on a stack, and in a register alone.
-private func freesItself() throws {
-    let program = try Conversation(victim("aging-self"))
-    let pair = try Edited.paths("aging-plain-2")
-    var last = 0
-    func answers(_ expected: KeyValuePairs<String, String>, line: Int = #line) throws {
-        for (question, answer) in expected {
-            let found = try program.ask(question, seconds: 120)
-            try expect(found == answer, "asked \(question): \(found)", line: line)
-        }
-    }
-    func apply() throws {
-        last += 1
-        try answers(["apply \(pair.new) \(pair.base)": "\(last)"])
-    }
-    func status(of patch: Int) throws -> String {
-        let all = try program.ask("objects", seconds: 120)
-        let each = all.split(separator: ";").map { $0.drop { $0 == " " } }
-        return each.first { $0.hasPrefix("\(patch) ") }.map(String.init) ?? "forgotten"
-    }
-    for (before, after) in [(("sleep", "sleeps"), ("wake", "207")), (("hold", "holds"), ("let go", "let go"))] {
-        try apply()
-        let patch = last
-        try answers([before.0: before.1, "revert \(patch)": "reverted"])
-        let held = try status(of: patch)
-        try expect(!held.contains("freed"), held)
-        try answers([after.0: after.1, "sleep": "sleeps", "wake": "107"])
-        var found = held
-        // Again where the machine is too slow to search in time.
-        for _ in 0..<60 where found.hasPrefix("\(patch) ") && !found.hasSuffix(" freed") {
-            try apply()
-            try answers(["": "2", "revert \(last)": "reverted", "": "1"])
-            found = try status(of: patch)
-        }
-        try expect(!found.hasPrefix("\(patch) ") || found.hasSuffix(" freed"), found)
-    }
-    let status = program.finish()
-    try expect(status == 0, "it ended with \(status)")
 }
 
 /// Each thread gets one of its own when it first asks for it.
