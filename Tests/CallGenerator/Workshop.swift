@@ -45,7 +45,9 @@ struct Workshop {
         for module in ["CPatchCall", "CPatch", "CPatchCore"] {
             imports += ["-Xcc", "-fmodule-map-file=\(machine.products)/\(module).build/module.modulemap"]
         }
-        for part in ["Core", "Machine", "Commit", "Call"] { imports += ["-Xcc", "-I\(Self.package)/CPatch/\(part)/include"] }
+        for part in ["Core", "Machine", "Commit", "Call"] {
+            imports += ["-Xcc", "-I\(Self.package)/CPatch/\(part)/include"]
+        }
         for module in ["CHotpatchLinux", "CHotpatchElf", "CHotpatchDw"] {
             imports += ["-I", "\(Self.package)/Sources/\(module)"]
         }
