@@ -66,15 +66,15 @@ public final class Supervisor {
     private let timer: Int32
 
     /// The process that was launched, until it is known that it has ended.
-    private(set) var root: ChildHandle?
+    var root: ChildHandle?
     /// How it has ended.
     private(set) var rootEnd: ChildEnd?
     /// The program that was looked for.
     public private(set) var program: SupervisedProcess?
-    private var programHandle: ChildHandle?
+    private(set) var programHandle: ChildHandle?
     private var programMemory: ProcMemory?
     /// A program that has ended, and how its parent must tell.
-    private var ending: (process: SupervisedProcess, handle: ChildHandle, deadline: UInt64)?
+    private(set) var ending: (process: SupervisedProcess, handle: ChildHandle, deadline: UInt64)?
 
     /// Called where what is ended takes longer than a second: with the processes that are left, and the seconds after which they are killed.
     public var isSlow: (([Int32], Int) -> Void)?
@@ -89,12 +89,12 @@ public final class Supervisor {
     private static let longestDelay: UInt64 = 500_000_000
 
     /// Processes of the command, with the times they were started at. Their children belong to it also when they are gone.
-    private var known: [Int32: UInt64] = [:]
+    var known: [Int32: UInt64] = [:]
     /// The command's processes are a group of their own, as there is no terminal.
     public private(set) var hasOwnGroup = false
-    private let terminal = TerminalSettings()
+    let terminal = TerminalSettings()
     /// In the environment of the command's processes.
-    private var mark = ""
+    private(set) var mark = ""
 
     public init(command: [String], options: Options = Options()) throws(SupervisorError) {
         self.command = command
@@ -198,7 +198,7 @@ public final class Supervisor {
     }
 
     /// It is no child of this process, or not any more.
-    private func isForeign(_ handle: ChildHandle) -> Bool { waitpid(handle.pid, nil, WNOHANG) < 0 && errno == ECHILD }
+    func isForeign(_ handle: ChildHandle) -> Bool { waitpid(handle.pid, nil, WNOHANG) < 0 && errno == ECHILD }
 
     private func checkProgram(_ events: inout [SupervisorEvent]) {
         if let program, let handle = programHandle {
@@ -226,8 +226,8 @@ public final class Supervisor {
         }
     }
 
-    /// The id of the process that was launched, also after its end.
-    private var rootPID: Int32 = 0
+    /// Of the process that was launched, also after its end.
+    private(set) var rootPID: Int32 = 0
 
     private func forgetProgram() {
         program = nil
@@ -294,7 +294,7 @@ public final class Supervisor {
     }
 
     /// Nil where it has ended.
-    private func executable(of pid: Int32) -> String? {
+    func executable(of pid: Int32) -> String? {
         guard let path = try? ProcText.readLink(ProcDirectory.path(of: pid) + "/exe") else { return nil }
         // The kernel marks the path of a file that is gone.
         let mark = " (deleted)"
@@ -317,53 +317,9 @@ public final class Supervisor {
         return nil
     }
 
-    // MARK: The command's processes
+    // MARK: Starting
 
-    /// The processes of the command that live, parents first.
-    func family() -> [ChildTable.Entry] {
-        let before = known
-        for _ in 0..<Self.looks {
-            let living = livingFamily()
-            if !living.isEmpty || before.isEmpty { return living }
-            // While the processes were listed, the last of them may have left one behind that was not listed yet.
-            known = before
-        }
-        known = root.map { [$0.pid: $0.startTime] } ?? [:]
-        return []
-    }
-
-    /// Before it is believed that none is left.
-    private static let looks = 3
-
-    private func livingFamily() -> [ChildTable.Entry] {
-        guard !known.isEmpty else { return [] }
-        let table = ChildTable.now()
-        let own = ProcStat.ownID() ?? getpid()
-        // One whose parent has ended before it was ever seen.
-        for entry in table.entries.values
-        where entry.parent == own && known[entry.pid] == nil && !entry.isZombie && isMarked(entry.pid) {
-            known[entry.pid] = entry.startTime
-        }
-        let all = table.family(of: known)
-        let living = all.filter { !$0.isZombie }
-        for entry in all where entry.isZombie && entry.parent == own {
-            if entry.pid == root?.pid || entry.pid == programHandle?.pid || entry.pid == ending?.handle.pid { continue }
-            waitpid(entry.pid, nil, WNOHANG)
-        }
-        known = Dictionary(living.map { ($0.pid, $0.startTime) }) { first, _ in first }
-        if let root { known[root.pid] = root.startTime }
-        return living
-    }
-
-    private func isMarked(_ pid: Int32) -> Bool {
-        guard let environment = try? ProcText.read(ProcDirectory.path(of: pid) + "/environ", limit: 4 << 20) else {
-            return false
-        }
-        let mark = Array("\(Self.environmentMark)=\(mark)".utf8)
-        return environment.split(separator: 0).contains { $0.elementsEqual(mark) }
-    }
-
-    private func forget() {
+    func forget() {
         if let handle = programHandle, handle !== root { linux_epoll_remove(descriptor, handle.descriptor) }
         if let root { linux_epoll_remove(descriptor, root.descriptor) }
         forgetProgram()
@@ -412,110 +368,5 @@ public final class Supervisor {
             next += 1
         }
         return all + added.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-    }
-
-    // MARK: Ending
-
-    /// Starts the command again, after it was stopped where it runs.
-    public func restart(
-        graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
-    ) throws(SupervisorError) {
-        try stop(graceMilliseconds: graceMilliseconds, signals: signals)
-        try launch()
-    }
-
-    /// Ends the command: SIGTERM to its processes, and SIGKILL to those that are left after a while. Waits for it, at most that long
-    /// and two seconds. Processes that have begun a session of their own, as daemons do, are left alone.
-    /// - Parameter signals: one that comes while it waits cuts the waiting to a second. It is not taken.
-    /// - Returns: how the process that was launched has ended; nil where that was known before.
-    @discardableResult
-    public func stop(
-        graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
-    ) throws(SupervisorError) -> ChildEnd? {
-        try finish(SIGTERM, isSent: false, graceMilliseconds, signals)
-    }
-
-    /// Ends the command as if it had got a signal that this process has got: it does get it, unless the terminal has sent it to both.
-    /// Then as ``stop(graceMilliseconds:signals:)``.
-    @discardableResult
-    public func end(
-        by signal: SupervisorSignals.Signal, signals: SupervisorSignals? = nil, graceMilliseconds: Int = 10_000
-    ) throws(SupervisorError) -> ChildEnd? {
-        // A terminal that closes tells the leader of the session first, and no other.
-        let hasReached = signal.isFromTerminal && !hasOwnGroup && signal.number != SIGHUP
-        return try finish(signal.number, isSent: hasReached, graceMilliseconds, signals)
-    }
-
-    private func finish(
-        _ signal: Int32, isSent: Bool, _ graceMilliseconds: Int, _ signals: SupervisorSignals?
-    ) throws(SupervisorError) -> ChildEnd? {
-        defer { terminal.restore() }
-        var end = rootEnd
-        var reached: [Int32: String] = [:]
-        for victim in victims() { reached[victim.pid] = executable(of: victim.pid) }
-        if !isSent {
-            send(signal)
-            // A process that is stopped takes no other signal.
-            send(SIGCONT)
-        }
-        let start = linux_monotonic_time()
-        var deadline = start + UInt64(max(0, graceMilliseconds)) * 1_000_000
-        var isKilled = false
-        var isHurried = false
-        var isTold = false
-        while true {
-            if let root, let known = root.end() ?? (root.hasEnded && isForeign(root) ? .unknown : nil) {
-                end = known
-                linux_epoll_remove(descriptor, root.descriptor)
-                self.root = nil
-            }
-            let rest = victims()
-            if rest.isEmpty && root == nil { break }
-            // What a process executes after it has got the signal has not got it: `swift run` loses one that comes while it reads the package.
-            for victim in rest {
-                guard let old = reached[victim.pid], let new = executable(of: victim.pid), new != old else { continue }
-                reached[victim.pid] = new
-                ChildHandle(pid: victim.pid, startTime: victim.startTime)?.send(signal)
-            }
-            let now = linux_monotonic_time()
-            if !isTold, !isHurried, !rest.isEmpty, now >= start + 1_000_000_000, now + 1_000_000_000 < deadline {
-                isTold = true
-                isSlow?(rest.map(\.pid), Int((deadline - now + 500_000_000) / 1_000_000_000))
-            }
-            if now >= deadline {
-                if isKilled { throw .notEnded(pids: rest.map(\.pid)) }
-                isKilled = true
-                deadline = now + 2_000_000_000
-            }
-            // What is forked meanwhile is killed in the next round.
-            if isKilled { send(SIGKILL) }
-            var waiting = [
-                pollfd(fd: root?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: isHurried ? -1 : signals?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-            ]
-            poll(&waiting, 2, root == nil ? 5 : 20)
-            if waiting[1].revents != 0 {
-                isHurried = true
-                deadline = min(deadline, linux_monotonic_time() + 1_000_000_000)
-            }
-        }
-        forget()
-        return end
-    }
-
-    /// The processes that stopping ends.
-    private func victims() -> [ChildTable.Entry] {
-        let session = getsid(0)
-        return family().filter { $0.pid == root?.pid || $0.pid == program?.pid || getsid($0.pid) == session }
-    }
-
-    private func send(_ signal: Int32) {
-        let victims = victims()
-        // The group's number is kept by the process that leads it, until somebody has waited for that.
-        let hasGroup = hasOwnGroup && root != nil
-        for victim in victims where !hasGroup || getpgid(victim.pid) != rootPID {
-            ChildHandle(pid: victim.pid, startTime: victim.startTime)?.send(signal)
-        }
-        if hasGroup { kill(-rootPID, signal) }
     }
 }
