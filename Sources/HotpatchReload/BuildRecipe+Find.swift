@@ -12,8 +12,7 @@ extension BuildRecipe {
         if let configuration = invocation?.configuration, configuration != "debug" {
             throw .notDebug(module: invocation?.product ?? "the program", flag: "-c \(configuration)")
         }
-        let directory = BuildFiles.canonical(
-            invocation?.packagePath.map { BuildFiles.join(directory, $0) } ?? directory)
+        let directory = package(of: command, in: directory)
         var program = executable
         if program == nil, invocation == nil, let word = command.first, word.contains("/") {
             let path = BuildFiles.canonical(BuildFiles.join(directory, word))
@@ -40,6 +39,11 @@ extension BuildRecipe {
         if let path = databases(near: directory).first { return try database(path) }
         throw .noBuild(
             "There is neither \(scratch)/debug/description.json nor a compile_commands.json near \(directory)")
+    }
+
+    /// The folder of the package that a command builds: the one where it is run, unless it names another one.
+    public static func package(of command: [String], in directory: String) -> String {
+        BuildFiles.canonical(BuildInvocation(command)?.packagePath.map { BuildFiles.join(directory, $0) } ?? directory)
     }
 
     /// The build that a program was made by, found beside it.

@@ -54,7 +54,24 @@ extension BuildRecipe {
         return BuildRecipe(
             system: .native, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
             manifests: manifests(root: root, modules: modules),
-            toolFiles: toolFiles(description, scratch: scratch), inputs: inputs(others, scratch: scratch))
+            toolFiles: toolFiles(description, scratch: scratch),
+            inputs: inputs(others, scratch: scratch).merging(embedded(description, scratch: scratch)) { $1 })
+    }
+
+    /// The resources that SwiftPM writes a source of (`.embedInCode`), each with the target that has it.
+    private static func embedded(_ description: JSON, scratch: String) -> [String: String] {
+        var files: [String: String] = [:]
+        for command in description["writeCommands"]?.members ?? [] {
+            let parts = command.name.split(separator: "/").suffix(3)
+            guard command.name.hasSuffix("/DerivedSources/embedded_resources.swift"),
+                let folder = parts.first, folder.hasSuffix(".build")
+            else { continue }
+            for input in command.value["inputs"]?.array?.compactMap({ $0["name"]?.string }) ?? []
+            where input.hasPrefix("/") && !BuildFiles.isBelow(input, scratch) {
+                files[BuildFiles.canonical(input)] = String(folder.dropLast(".build".count))
+            }
+        }
+        return files
     }
 
     /// The objects of each program.

@@ -5,19 +5,29 @@ extension BuildRecipe {
     /// - Parameters:
     ///   - directory: where the command is run.
     ///   - command: what starts the program.
-    public static func isProgram(_ executable: String, of command: [String], directory: String) -> Bool {
+    ///   - parent: what the process executes that has started it, where that is known.
+    public static func isProgram(
+        _ executable: String, of command: [String], directory: String, startedBy parent: String? = nil
+    ) -> Bool {
+        // Macros and what plugins run, while others are compiled. `swift run` starts none: it becomes the program.
+        if let parent, builders.contains(BuildFiles.split(parent).name) { return false }
         let path = BuildFiles.canonical(executable)
         let name = BuildFiles.split(path).name
         let invocation = BuildInvocation(command)
         if let product = invocation?.product, name != product { return false }
-        // Macros, which compilers run.
-        if invocation != nil, name.hasSuffix("-tool") { return false }
-        let folder = BuildFiles.canonical(invocation?.packagePath.map { BuildFiles.join(directory, $0) } ?? directory)
+        // As SwiftPM calls them, and somebody perhaps a program.
+        if invocation != nil, invocation?.product == nil, name.hasSuffix("-tool") { return false }
+        let folder = package(of: command, in: directory)
         do throws(BuildError) { return try ofProgram(path, directory: folder) != nil } catch {
             if case .notDebug = error { return true }
             return false
         }
     }
+
+    private static let builders: Set = [
+        "swift-frontend", "swift-plugin-server", "swift-build", "swift-run", "swift-package", "swift-driver",
+        "SWBBuildService", "SWBBuildServiceBundle",
+    ]
 
     /// The object of a source that says nothing: what the program has of a file that is new.
     /// - Parameter folder: exists, and is empty.

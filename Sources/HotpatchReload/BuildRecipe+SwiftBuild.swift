@@ -50,12 +50,36 @@ extension BuildRecipe {
         let inputs = inputs(tasks, scratch: scratch).filter { input in
             manifests.contains { BuildFiles.isBelow(input.key, BuildFiles.split($0).folder) }
         }
+        let resources = tasks.copies.filter { !BuildFiles.isBelow($0.source, scratch) }
+        let embedded = embedded(resources, modules)
         return BuildRecipe(
             system: .swiftBuild, root: root, scratch: scratch,
             product: program.map { BuildFiles.split($0.output).name },
-            modules: modules,
-            resources: tasks.copies.filter { !BuildFiles.isBelow($0.source, scratch) },
-            manifests: manifests, toolFiles: pluginFiles(root), inputs: inputs)
+            modules: modules, resources: resources.filter { embedded[BuildFiles.canonical($0.source)] == nil },
+            manifests: manifests, toolFiles: pluginFiles(root), inputs: inputs.merging(embedded) { $1 })
+    }
+
+    /// The resources that SwiftPM writes a source of (`.embedInCode`), each with the target that has it. They are copied, too, and which
+    /// they are stands in that source only: `static let sign_txt: [UInt8] = …`.
+    private static func embedded(_ resources: [BuildResource], _ modules: [BuildModule]) -> [String: String] {
+        var files: [String: String] = [:]
+        for module in modules {
+            guard let source = module.sources.first(where: { $0.path.hasSuffix("/embedded_resources.swift") }),
+                source.isGenerated, let text = try? BuildFiles.read(source.path)
+            else { continue }
+            let names = text.split(separator: UInt8(ascii: "\n")).compactMap { line -> String? in
+                let words = String(decoding: line.prefix(1000), as: UTF8.self).split(separator: " ")
+                return words.count > 2 && words.starts(with: ["static", "let"])
+                    ? words[2].split(separator: ":").first.map(String.init) : nil
+            }
+            func isLetter(_ character: Character) -> Bool { character.isLetter || character.isNumber }
+            for resource in resources
+            where module.directories.contains(where: { BuildFiles.isBelow(resource.source, $0) }) {
+                let name = BuildFiles.split(resource.source).name.map { isLetter($0) ? $0 : "_" }
+                if names.contains(String(name)) { files[BuildFiles.canonical(resource.source)] = module.name }
+            }
+        }
+        return files
     }
 
     private static func only<Value>(_ values: [Value]) -> Value? { values.count == 1 ? values[0] : nil }

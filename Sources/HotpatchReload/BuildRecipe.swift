@@ -1,3 +1,4 @@
+import Glibc
 import HotpatchELF
 
 /// How the sources of a program are compiled.
@@ -40,8 +41,9 @@ public final class BuildRecipe: Sendable {
     private let jobs = Locked<[String: ModuleJobs]>([:])
     /// What later compilations have written, by source.
     private let latest = Locked<[String: CompileCommand.Outputs]>([:])
-    /// Modules of which others would see something else than their interfaces say.
-    let outdated = Locked<Set<String>>([])
+    /// Modules of which others would see something else than their interfaces say. A recipe with other files of the same build has the
+    /// same ones: the interfaces are the same files.
+    let outdated: Locked<Set<String>>
     /// What the compiler said that it reads for a source, and when that was written.
     private let rules = Locked<[String: (time: Int, prerequisites: [String])]>([:])
     /// What was read of the packages when the program was built.
@@ -49,13 +51,14 @@ public final class BuildRecipe: Sendable {
     /// What was read of files, and when these were written.
     private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
-    /// Where SwiftPM builds.
-    let scratch: String?
+    /// Of SwiftPM: where it builds.
+    public let scratch: String?
 
     init(
         system: System, root: String, scratch: String? = nil, product: String?, modules: [BuildModule],
         resources: [BuildResource],
-        manifests: [String], toolFiles: [String: String] = [:], inputs: [String: String] = [:]
+        manifests: [String], toolFiles: [String: String] = [:], inputs: [String: String] = [:],
+        outdated: Locked<Set<String>> = Locked([])
     ) {
         self.system = system
         self.root = root
@@ -67,6 +70,7 @@ public final class BuildRecipe: Sendable {
         self.manifests = manifests
         self.toolFiles = toolFiles
         self.inputs = inputs
+        self.outdated = outdated
         flatResources = Self.flatResources(self.resources)
         var places: [String: (module: Int, source: Int)] = [:]
         for (module, value) in modules.enumerated() {
@@ -293,6 +297,13 @@ public final class BuildRecipe: Sendable {
         return prerequisites
     }
 
+    /// From now on what these compilations wrote says what the files include, declare and use, and the interfaces that were made for them are
+    /// the modules'. Their files are to stay.
+    public func adopt(_ transaction: CompileTransaction) {
+        for file in transaction.files { adopt(file.outputs, of: file.source) }
+        outdated.withLock { $0.subtract(transaction.interfaces.map(\.module)) }
+    }
+
     /// From now on what this compilation wrote says what the file includes, declares and uses. Its files are to stay.
     public func adopt(_ outputs: CompileCommand.Outputs, of source: String) {
         let former = latest.withLock { $0.updateValue(outputs, forKey: source) }
@@ -320,6 +331,11 @@ public final class BuildRecipe: Sendable {
     }
 
     // MARK: Building again
+
+    /// Whether what the build made for other files to be compiled with is there: not after `swift package clean`.
+    public var isThere: Bool {
+        modules.allSatisfy { !$0.isInProgram || $0.moduleFile.map { access($0, F_OK) == 0 } ?? true }
+    }
 
     /// What builds the program again.
     ///
@@ -390,9 +406,8 @@ public final class BuildRecipe: Sendable {
     private func changing(_ modules: [BuildModule]) -> BuildRecipe {
         let recipe = BuildRecipe(
             system: system, root: root, scratch: scratch, product: product, modules: modules, resources: resources,
-            manifests: manifests, toolFiles: toolFiles, inputs: inputs)
+            manifests: manifests, toolFiles: toolFiles, inputs: inputs, outdated: outdated)
         recipe.latest.withLock { [latest] new in new = latest.withLock { $0 } }
-        recipe.outdated.withLock { [outdated] new in new = outdated.withLock { $0 } }
         recipe.parsed.withLock { [parsed] new in new = parsed.withLock { $0 } }
         recipe.jobs.withLock { [jobs] new in new = jobs.withLock { $0 } }
         return recipe
@@ -416,7 +431,7 @@ public final class BuildRecipe: Sendable {
                 workingDirectory: module.workingDirectory, objectName: BuildFiles.split(source.object).name)
         case .swift:
             let jobs = try jobs(of: module)
-            guard let arguments = jobs.commands[path] else { throw .noCommand(path: path) }
+            guard let arguments = jobs.command(for: path) else { throw .noCommand(path: path) }
             return CompileCommand(
                 source: path, module: module.name, language: .swift, arguments: arguments,
                 workingDirectory: module.workingDirectory, objectName: BuildFiles.split(source.object).name)
@@ -426,7 +441,8 @@ public final class BuildRecipe: Sendable {
     /// The command that makes a Swift module's interface, for other modules to read: `NAME.swiftmodule` in a folder.
     /// - Throws: `BuildError`.
     func moduleCommand(for name: String, writingInto folder: String) throws(BuildError) -> CompileCommand {
-        guard let module = module(name), module.language == .swift, let words = try jobs(of: module).emitModule else {
+        guard let module = module(name), module.language == .swift, let words = try jobs(of: module).interfaceCommand
+        else {
             throw .noCommand(path: name + ".swiftmodule")
         }
         return CompileCommand(

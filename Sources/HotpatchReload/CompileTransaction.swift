@@ -47,7 +47,7 @@ extension BuildRecipe {
     /// Modules come in the order of their use, the files of one at once, as far as there are processors. Where others see something else of
     /// a file than before, those that use what has changed are compiled too, of other modules as well. The interface of a module is made
     /// again, into `overlay`, before a file of another one is compiled that uses it: that may take seconds, and most edits need it of none.
-    /// Call `adopt` with each file's outputs once they are live.
+    /// Call `adopt` once the result is live: until then the interfaces count as outdated.
     /// - Parameters:
     ///   - sources: of the build; those of C and C++ too.
     ///   - folder: exists, and is empty. Each file gets a folder of its own in it.
@@ -61,6 +61,8 @@ extension BuildRecipe {
         var transaction = CompileTransaction()
         var done: Set<String> = []
         var folders = 0
+        /// Modules whose interfaces say what this transaction makes of them.
+        var fresh: Set<String> = []
 
         func prepared(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
             var command = command.colored(options.isColored)
@@ -102,7 +104,7 @@ extension BuildRecipe {
 
         /// Others compile against what lies in the overlay: it is written aside, and seen as a whole.
         func makeInterfaces(usedBy user: String) throws(BuildError) {
-            let waiting = outdated.withLock { $0 }
+            let waiting = outdated.withLock { $0 }.subtracting(fresh)
             guard !waiting.isEmpty else { return }
             let aside = overlay + "/new"
             try BuildFiles.makeFolder(aside)
@@ -117,7 +119,7 @@ extension BuildRecipe {
                     transaction.refused.append((module + ".swiftmodule", result.printed))
                 } else {
                     try BuildFiles.rename("\(aside)/\(module).swiftmodule", to: "\(overlay)/\(module).swiftmodule")
-                    outdated.withLock { _ = $0.remove(module) }
+                    fresh.insert(module)
                     transaction.interfaces.append((module, result.nanoseconds))
                 }
             }
@@ -147,6 +149,7 @@ extension BuildRecipe {
                 for file in try compile(batch) { change.formUnion(interfaceChange(of: file.source, file.outputs)) }
                 guard !change.isEmpty else { continue }
                 outdated.withLock { _ = $0.insert(module) }
+                fresh.remove(module)
                 waiting += dependents(of: change, in: module).map { ($0, true) }
             }
         }
@@ -163,10 +166,17 @@ extension BuildRecipe {
     }
 
     /// Puts a changed resource where the program finds it, whole: never half of it is seen. One that is gone goes there, too.
+    /// A build of today may leave that one; what is built anew has not got it.
     /// - Parameter copy: one of `FileRole.resource`.
+    /// - Returns: what was done; nil where there was neither the one nor the other.
     /// - Throws: `BuildError`.
-    public func copyResource(_ path: String, to copy: String) throws(BuildError) {
-        guard access(path, F_OK) == 0 else { return BuildFiles.removeFile(copy) }
+    @discardableResult
+    public func copyResource(_ path: String, to copy: String) throws(BuildError) -> ResourceChange? {
+        guard access(path, F_OK) == 0 else {
+            guard BuildFiles.isFile(copy) else { return nil }
+            BuildFiles.removeFile(copy)
+            return .removed
+        }
         let (folder, name) = BuildFiles.split(copy)
         try BuildFiles.makeFolders(folder)
         // Another watcher of the package writes its own.
@@ -178,5 +188,9 @@ extension BuildRecipe {
             BuildFiles.removeFile(aside)
             throw error
         }
+        return .copied
     }
 }
+
+/// What was done to the program's copy of a resource.
+public enum ResourceChange: Hashable, Sendable { case copied, removed }

@@ -1,9 +1,12 @@
 /// What the compiler's driver would run for a module.
 struct ModuleJobs: Sendable {
-    /// For each source its frontend command, without what it writes. The program first.
-    var commands: [String: [String]] = [:]
+    /// For each source its frontend command, without what it writes. The program first. Of many sources it has not the names, but a list
+    /// that is gone.
+    private var commands: [String: [String]] = [:]
     /// The command that makes the module's interface (`.swiftmodule`), likewise.
-    var emitModule: [String]?
+    private var emitModule: [String]?
+    /// All of the module, in the order in which the driver got them.
+    private let sources: [String]
 
     /// Options that say where a frontend writes; each has one argument.
     private static let outputs: Set = [
@@ -39,8 +42,9 @@ struct ModuleJobs: Sendable {
             }
         }
         arguments += ["-emit-module", "-emit-module-path", "/dev/null", "-c"] + sources
-        // Lists of files would be temporary, and gone with the driver. A command line has room for thousands of names.
-        arguments += ["-disable-batch-mode", "-driver-filelist-threshold=100000", "-driver-print-jobs"]
+        // Lists of files are temporary, and gone with the driver. But without them it would print the names of all for each: 190 MB for
+        // 2,000 files.
+        arguments += ["-disable-batch-mode", "-driver-filelist-threshold=128", "-driver-print-jobs"]
         let program = CompilerProcess.Program(arguments, in: module.workingDirectory)
         let result = try CompilerProcess().run(program, seconds: 120, outputOnly: true)
         guard result.status == 0 else {
@@ -48,6 +52,7 @@ struct ModuleJobs: Sendable {
             let again = try CompilerProcess().run(program, seconds: 120)
             throw .noJobs(module: module.name, printed: "It says: \(again.text.prefix(2000))")
         }
+        self.sources = sources
         read(result.text)
         guard sources.allSatisfy({ commands[$0] != nil }) else {
             throw .noJobs(
@@ -56,7 +61,36 @@ struct ModuleJobs: Sendable {
     }
 
     /// What `-driver-print-jobs` prints: a command a line.
-    init(printed text: String) { read(text) }
+    init(printed text: String, sources: [String] = []) {
+        self.sources = sources
+        read(text)
+    }
+
+    /// How a source is compiled; nil where the driver has not said.
+    func command(for source: String) -> [String]? { commands[source].map { named($0, primary: source) } }
+
+    /// How the module's interface is made.
+    var interfaceCommand: [String]? { emitModule.map { named($0, primary: nil) } }
+
+    /// With the sources in the place of a list of them. A command line has room for thousands of names.
+    private func named(_ words: [String], primary: String?) -> [String] {
+        guard words.contains("-filelist") else { return words }
+        var named: [String] = []
+        var next = words.startIndex
+        while next < words.endIndex {
+            switch words[next] {
+            case "-filelist": named += sources.flatMap { $0 == primary ? ["-primary-file", $0] : [$0] }
+            // It stands among the others.
+            case "-primary-file": break
+            default:
+                named.append(words[next])
+                next += 1
+                continue
+            }
+            next += 2
+        }
+        return named
+    }
 
     private mutating func read(_ text: String) {
         for line in text.split(separator: "\n") {

@@ -34,6 +34,8 @@ public final class CompilerProcess: Sendable {
         /// -1 once it is closed.
         var output: Int32
         var printed: [UInt8] = []
+        /// More than that is thrown away.
+        var most: Int
         var started: UInt64
         var status: Int32?
     }
@@ -56,6 +58,8 @@ public final class CompilerProcess: Sendable {
 
     private let state = Locked(State())
     private static let mostPrinted = 4 << 20
+    /// Of a program that is asked something.
+    private static let longestAnswer = 64 << 20
 
     public init() {}
 
@@ -142,7 +146,9 @@ public final class CompilerProcess: Sendable {
         let started = Self.now
         do throws(BuildError) {
             if let pid = try spawn(program, output: ends[1], outputOnly: outputOnly) {
-                return Child(index: index, pid: pid, output: ends[0], started: started)
+                return Child(
+                    index: index, pid: pid, output: ends[0],
+                    most: outputOnly ? Self.longestAnswer : Self.mostPrinted, started: started)
             }
         } catch {
             close(ends[0])
@@ -219,7 +225,7 @@ public final class CompilerProcess: Sendable {
         withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { buffer in
             let count = recv(child.output, buffer.baseAddress!, buffer.count, Int32(MSG_DONTWAIT))
             if count > 0 {
-                child.printed.append(contentsOf: buffer.prefix(min(count, mostPrinted - child.printed.count)))
+                child.printed.append(contentsOf: buffer.prefix(min(count, child.most - child.printed.count)))
                 return .some
             }
             return count < 0 && (errno == EINTR || errno == EAGAIN) ? .nothing : .ended

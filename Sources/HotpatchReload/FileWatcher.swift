@@ -152,8 +152,9 @@ public final class FileWatcher {
 
     /// The files that have changed, in the order of their paths; nil where none has, or where some may be about to follow.
     /// Never waits.
+    /// - Parameter again: these have changed also where they are saved as they were.
     /// - Throws: where a new directory cannot be watched. The watcher goes on without it, and is called again.
-    public func changes() throws(FileWatcherError) -> [FileChange]? {
+    public func changes(again: Set<String> = []) throws(FileWatcherError) -> [FileChange]? {
         for event in inotify.read() where !handle(event) {
             // The other events are of the instance that this has closed.
             rescan()
@@ -164,7 +165,9 @@ public final class FileWatcher {
         isSettled = batch.isSettled(at: now)
         // What was taken, or put off: the timer stands where the batch says.
         linux_timer_set(timer, batch.wake(at: now) ?? 0)
-        let changes = taken.sorted { $0.key < $1.key }.compactMap { compare($0.key, $0.value) }
+        let changes = taken.sorted { $0.key < $1.key }.compactMap {
+            compare($0.key, $0.value, isSaveEnough: again.contains($0.key))
+        }
         // What has been compared is not lost by the error: it is thrown by the next call.
         if changes.isEmpty, let error = trouble {
             trouble = nil
@@ -174,7 +177,9 @@ public final class FileWatcher {
         return changes.isEmpty ? nil : changes
     }
 
-    private func compare(_ path: String, _ suspicion: FileWatcherBatch.Suspicion) -> FileChange? {
+    private func compare(
+        _ path: String, _ suspicion: FileWatcherBatch.Suspicion, isSaveEnough: Bool
+    ) -> FileChange? {
         let old = known[path]
         if suspicion == .possible, let old, old.stillStands(at: path) { return nil }
         let new = FileWatcherContents(reading: path)
@@ -183,7 +188,8 @@ public final class FileWatcher {
         case (nil, nil): return nil
         case (nil, _?): return FileChange(path: path, kind: .created)
         case (_?, nil): return FileChange(path: path, kind: .removed)
-        case (let old?, let new?): return old.digest == new.digest ? nil : FileChange(path: path, kind: .modified)
+        case (let old?, let new?):
+            return old.digest == new.digest && !isSaveEnough ? nil : FileChange(path: path, kind: .modified)
         }
     }
 }

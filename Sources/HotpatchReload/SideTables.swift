@@ -86,7 +86,6 @@ public struct SideTables: Sendable {
             // The compiler is to speak of what the user has written; and a method that is overridden, in whichever file, is not final.
             contents = [:]
             for source in kept.keys.sorted() where !sources.contains(source) { sources.append(source) }
-            discard(transaction, with: compiler)
             transaction = try run(sources, into: folder + "/plain", with: compiler)
         }
         guard transaction.isComplete else { return transaction }
@@ -98,13 +97,13 @@ public struct SideTables: Sendable {
                     return transaction
                 }
             }
-            discard(transaction, with: compiler)
             let again = try tables.run(sources, into: folder + "/again", with: compiler)
             if again.refused.isEmpty {
                 self = tables
                 return again
             }
-            discard(again, with: compiler)
+            // They were made again, of what will not run.
+            transaction.interfaces = []
         }
         for source in kept.keys where contents[source] == nil { forget(source) }
         return transaction
@@ -126,11 +125,6 @@ public struct SideTables: Sendable {
         options.contents.merge(contents) { $1 }
         return try compiler.recipe.compile(
             sources, into: folder, overlay: compiler.overlay, options: options, process: compiler.process)
-    }
-
-    /// Interfaces that were made of what will not run are made again.
-    private func discard(_ transaction: CompileTransaction, with compiler: Compiler) {
-        compiler.recipe.outdated.withLock { $0.formUnion(transaction.interfaces.map(\.module)) }
     }
 
     /// Makes the copy of a file that is compiled in its place; of a file that has none of the properties any more, none.

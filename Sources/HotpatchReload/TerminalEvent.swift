@@ -55,6 +55,8 @@ public enum TerminalEvent: Hashable, Sendable {
     case unchanged(files: [String], TerminalTimes)
     /// Resources were copied to where the program reads them.
     case copied(files: [String])
+    /// Resources are gone, and so are their copies.
+    case removed(files: [String])
     /// The program is as it was before the save.
     case refused(files: [String], reason: String)
     /// - `files`: empty where a build does not say which. `output`: as the compiler, or the build, has printed it.
@@ -85,6 +87,7 @@ public enum TerminalEvent: Hashable, Sendable {
         case .restored: "restored"
         case .unchanged: "unchanged"
         case .copied: "copied"
+        case .removed: "removed"
         case .refused: "refused"
         case .compileFailed: "compile-failed"
         case .warnings: "warnings"
@@ -122,7 +125,7 @@ extension TerminalEvent {
         case .ready(let process, let files):
             add(process)
             add("files", .number(files))
-        case .saved(let files), .copied(let files): add("files", list(files))
+        case .saved(let files), .copied(let files), .removed(let files): add("files", list(files))
         case .applied(let reload), .restored(let reload):
             add("files", list(reload.files))
             add("functions", list(reload.functions))

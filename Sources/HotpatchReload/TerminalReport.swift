@@ -105,6 +105,7 @@ struct TerminalLines {
         case .restored(let reload): return lines(of: reload, "as it was")
         case .unchanged(let files, let times): return [line(names(files), "nothing changed", times: times)]
         case .copied(let files): return [line(names(files), "copied")]
+        case .removed(let files): return [line(names(files), "removed")]
         case .refused(let files, let reason):
             return [line(names(files), paint(.yellow, "not applied: ") + printable(reason))]
         case .compileFailed(let files, let output, let times):

@@ -76,9 +76,16 @@ import Testing
             JSON.Member(
                 name: "\(folder)/\(program).product/Objects.LinkFileList", value: .object(["inputs": .array(objects)]))
         }
+        let sources = folder + "/App.build/DerivedSources/embedded_resources.swift"
+        let embedded = JSON.Member(
+            name: sources,
+            value: .object([
+                "inputs": .array(
+                    ["<embedded-resources>", "\(root)/Sources/App/embedded.txt"].map { .object(["name": .string($0)]) })
+            ]))
         let description = JSON.object([
             .init(name: "swiftCommands", value: .object(commands)),
-            .init(name: "writeCommands", value: .object(lists)),
+            .init(name: "writeCommands", value: .object(lists + [embedded])),
             .init(name: "copyCommands", value: .object(copies)),
         ])
         try BuildPackage.write(text(description), to: folder + "/description.json")
@@ -107,6 +114,20 @@ import Testing
         expect(recipe.module("Kit")?.driver.contains("-module-alias"), equals: false)
     }
 
+    /// What others are compiled with may have been removed: `swift package clean`.
+    @Test func cleaned() throws {
+        let directory = try TemporaryDirectory("description")
+        let (root, recipe) = try package(directory)
+        #expect(recipe.isThere)
+        var modules = recipe.modules
+        modules[0].moduleFile = root + "/App.swiftmodule"
+        let other = BuildRecipe(
+            system: .native, root: root, product: nil, modules: modules, resources: [], manifests: [])
+        #expect(!other.isThere)
+        try BuildPackage.write("", to: root + "/App.swiftmodule")
+        #expect(other.isThere)
+    }
+
     @Test func roles() throws {
         let directory = try TemporaryDirectory("description")
         let (root, recipe) = try package(directory)
@@ -115,6 +136,7 @@ import Testing
         for (path, expected, line) in [
             ("words.txt", .input(module: "App"), #line),
             ("Words/more.txt", .input(module: "App"), #line),
+            ("Sources/App/embedded.txt", .input(module: "App"), #line),
             ("Sources/App/Strings/a.txt", .resource(copies: [bundle + "/a.txt"]), #line),
             // New ones: in a folder of which all is copied, and beside sources.
             ("Sources/App/Strings/b.txt", .resource(copies: [bundle + "/b.txt"]), #line),
@@ -146,15 +168,18 @@ import Testing
     @Test func whatIsWatched() throws {
         let directory = try TemporaryDirectory("description")
         let (root, recipe) = try package(directory)
-        expect(
-            recipe.watchedDirectories,
-            equals: [
-                "Elsewhere/Texts", "Sources/App", "Sources/CZ", "Sources/Kit", "Sources/Linked", "Sources/Second",
-                "Sources/Util", "Words",
-            ].map {
-                "\(root)/\($0)"
-            })
-        expect(recipe.watchedFiles, equals: ["Package.swift", "Shared/shared.h", "words.txt"].map { "\(root)/\($0)" })
+        #expect(
+            recipe.watchedDirectories
+                == [
+                    "Elsewhere/Texts", "Sources/App", "Sources/CZ", "Sources/Kit", "Sources/Linked", "Sources/Second",
+                    "Sources/Util", "Words",
+                ].map {
+                    "\(root)/\($0)"
+                })
+        #expect(
+            recipe.watchedFiles
+                == ["Package.swift", "Shared/shared.h", "Sources/App/embedded.txt", "words.txt"].map { "\(root)/\($0)" }
+        )
         for (path, isWatched) in [
             ("Sources/App/main.swift", true), ("Sources/App/Strings/new.txt", true), ("Sources/App/Data/x/y", true),
             ("Words/z", true), ("Sources/App/notes.txt", false), ("Sources/App/alone.txt", true),

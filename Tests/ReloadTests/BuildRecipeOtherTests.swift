@@ -261,6 +261,34 @@ import Testing
         expect(BuildFiles.prerequisites(Array(text.utf8)), equals: prerequisites)
     }
 
+    /// A program may be called as SwiftPM calls what runs while others are compiled, and is told from it by who starts it.
+    @Test func programs() throws {
+        let root = try BuildPackage.path()
+        let program = root + "/.build/debug/App"
+        func isProgram(_ command: String, _ executable: String = program, _ parent: String? = nil) -> Bool {
+            BuildRecipe.isProgram(
+                executable, of: command.split(separator: " ").map(String.init), directory: root, startedBy: parent)
+        }
+        #expect(isProgram("swift run") && isProgram("swift run App") && isProgram("make run"))
+        #expect(!isProgram("swift run Other"))
+        #expect(isProgram("sh run.sh", program, "/bin/sh") && isProgram("swift test", program, "/usr/bin/swift-test"))
+        for builder in ["swift-frontend", "swift-build", "swift-run"] {
+            #expect(!isProgram("sh run.sh", program, "/usr/bin/" + builder))
+        }
+        let tool = root + "/.build/debug/Sort-tool"
+        #expect(isProgram("swift run Sort-tool", tool) && isProgram("./run", tool))
+        #expect(!isProgram("swift run", tool) && !isProgram("./run", tool, "/usr/bin/swift-frontend"))
+    }
+
+    /// Before the first build that is what is watched.
+    @Test func packages() {
+        #expect(BuildRecipe.package(of: ["make", "run"], in: "/usr") == "/usr")
+        #expect(BuildRecipe.package(of: ["swift", "run", "App", "--package-path", "x"], in: "/usr") == "/usr")
+        let named = BuildRecipe.package(of: ["swift", "run", "--package-path", "lib", "App"], in: "/usr")
+        #expect(named.hasSuffix("/lib"))
+        #expect(BuildRecipe.package(of: ["swift", "test", "--package-path=/"], in: "/usr") == "/")
+    }
+
     @Test(
         arguments: [
             ("a 'b c' \"d \\\"e\" f\\ g", ["a", "b c", "d \"e", "f g"]), ("", []), ("  '' ", [""]),

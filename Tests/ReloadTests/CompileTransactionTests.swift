@@ -151,6 +151,85 @@ import Testing
         #expect(printed.contains("cannot find 'alone'"))
     }
 
+    /// What cannot be compiled is read as it runs by what is saved after it: in its own module and in others.
+    @Test func withheld() throws {
+        let recipe = try BuildPackage.recipe()
+        let directory = try TemporaryDirectory("withheld")
+        let live = LiveSources(try Snapshot(of: recipe, in: directory.path))
+        let (alone, twice, line) =
+            (
+                try BuildPackage.source("Core/Alone.swift"), try BuildPackage.source("Core/Twice.swift"),
+                try BuildPackage.source("App/Line.swift")
+            )
+        let overlay = directory.path + "/overlay"
+        mkdir(overlay, 0o700)
+        var count = 0
+        func compile(_ edits: [String: String], withholding withheld: Set<String> = []) throws -> CompileTransaction {
+            count += 1
+            let folder = directory.path + "/\(count)"
+            mkdir(folder, 0o700)
+            let read = recipe.withholding(withheld, live)
+            #expect(read.unknown.isEmpty && Set(read.contents.keys) == withheld)
+            var options = CompileOptions()
+            options.contents = read.contents
+            for (source, text) in edits {
+                let copy = folder + "/edited.\(options.contents.count)"
+                try BuildPackage.write(text, to: copy)
+                options.contents[source] = copy
+            }
+            mkdir(folder + "/objects", 0o700)
+            return try read.recipe.compile(
+                edits.keys.sorted(), into: folder + "/objects", overlay: overlay, options: options)
+        }
+        let broken = "public func alone() -> Int { nowhere }\npublic func more() -> Int { 2 }\n"
+        let edited = "func twice() -> Int { alone() * 3 }\n"
+        #expect(try !compile([alone: broken, twice: edited]).isComplete)
+        let own = try compile([twice: edited], withholding: [alone])
+        #expect(own.isComplete && own.files.map(\.source) == [twice])
+        // An interface that was made of what is refused is made again: nobody sees what does not run.
+        let both = try compile([
+            alone: "public func alone() -> Int { 1 }\npublic func more() -> Int { 2 }\n",
+            line: "import Core\nfunc line(_ shop: Shop) -> String { more() }\n",
+        ])
+        #expect(both.interfaces.map(\.module) == ["Core"] && both.refused.map(\.source) == [line])
+        let other = try compile(
+            [line: "import Core\nfunc line(_ shop: Shop) -> String { \"\\(more())\" }\n"], withholding: [alone])
+        #expect(other.refused.map(\.source) == [line])
+        let printed = String(decoding: other.refused.first?.printed ?? [], as: UTF8.self)
+        #expect(printed.contains("no member 'more'") || printed.contains("cannot find 'more'"))
+        let harmless = try compile(
+            [line: "import Core\nfunc line(_ shop: Shop) -> String { \"\" }\n"], withholding: [alone])
+        #expect(harmless.isComplete)
+    }
+
+    /// What a file held that was compiled is known, but where it was saved meanwhile; a header's users are known to have read it.
+    @Test func liveSources() throws {
+        let recipe = try BuildPackage.recipe()
+        let directory = try TemporaryDirectory("live")
+        var live = LiveSources(try Snapshot(of: recipe, in: directory.path))
+        let alone = try BuildPackage.source("Core/Alone.swift")
+        let header = try BuildPackage.source("CSum/include/sum.h")
+        #expect(try live.contents(of: alone).map { try String(readingFile: $0) } == "func alone() -> Int { 1 }\n")
+        mkdir(directory.path + "/objects", 0o700)
+        let copies = try LiveSources.copy([alone], into: directory.path + "/copies")
+        let transaction = try recipe.compile(
+            [alone, BuildPackage.source("CSum/sum.c")], into: directory.path + "/objects", overlay: directory.path)
+        live.adopt(transaction, copies: copies, contents: [:])
+        #expect(live.contents(of: alone) == copies[alone])
+        live.rename(alone, to: "/new.swift")
+        #expect(live.contents(of: alone) == nil && live.contents(of: "/new.swift") == copies[alone])
+        try BuildPackage.write("another", to: copies[alone] ?? "")
+        live.adopt(transaction, copies: copies, contents: [:])
+        #expect(live.contents(of: alone) == nil)
+        let read = recipe.withholding([alone, header], live)
+        #expect(read.contents.isEmpty && read.unknown == [alone, header])
+        #expect(recipe.reads(transaction, of: [header]))
+        #expect(!recipe.reads(transaction, of: []))
+        var other = transaction
+        other.files.removeAll { $0.source == alone || $0.source.hasSuffix(".c") }
+        #expect(!recipe.reads(other, of: [header]))
+    }
+
     /// An interface that has changed is made once another module's file needs it, and not before.
     @Test func interfacesWhenNeeded() throws {
         let edit = try Edit(["Core/Alone.swift": "public func alone() -> Int { 1 }\npublic func more() -> Int { 2 }\n"])
@@ -297,6 +376,26 @@ import Testing
 }
 
 @Suite struct CompileCommandTests {
+    /// Of many sources the driver prints a list that is gone, and not the names.
+    @Test func manySources() throws {
+        let directory = try TemporaryDirectory("many")
+        let sources = (0..<300).map { "\(directory.path)/File\($0).swift" }
+        for (number, path) in sources.enumerated() {
+            try BuildPackage.write("func f\(number)() -> Int { \(number) }\n", to: path)
+        }
+        var module = BuildModule(
+            name: "Many", language: .swift, sources: [], isLocal: true, isInProgram: true, directories: [],
+            workingDirectory: directory.path)
+        module.driver = ["swiftc", "-module-name", "Many", "-parse-as-library", "-Onone"]
+        let jobs = try ModuleJobs(asking: module, for: sources)
+        let words = try #require(jobs.command(for: sources[7]))
+        #expect(!words.contains("-filelist") && Set(words).isSuperset(of: sources))
+        let place = try #require(words.firstIndex(of: "-primary-file"))
+        #expect(words[place + 1] == sources[7] && words.filter { $0 == "-primary-file" }.count == 1)
+        #expect(words[place - 1] == sources[6] && words[place + 2] == sources[8])
+        #expect(try Set(#require(jobs.interfaceCommand)).isSuperset(of: sources))
+    }
+
     @Test func colors() throws {
         let recipe = try BuildPackage.recipe()
         let swift = try recipe.command(for: BuildPackage.source("Core/Alone.swift"))
@@ -319,12 +418,14 @@ import Testing
         let recipe = try BuildPackage.recipe()
         try BuildPackage.write("new", to: folder.path + "/a")
         let copy = folder.path + "/bundle/sub/a"
-        for _ in 0..<2 { try recipe.copyResource(folder.path + "/a", to: copy) }
-        try expect(String(readingFile: copy), equals: "new")
+        for _ in 0..<2 { #expect(try recipe.copyResource(folder.path + "/a", to: copy) == .copied) }
+        #expect(try String(readingFile: copy) == "new")
         #expect(throws: BuildError.self) { try recipe.copyResource(folder.path, to: copy) }
         try expect(run(["ls", "-A", folder.path + "/bundle/sub"]).output, equals: "a\n")
         // One that is gone goes from the program, too; and one that was never there does not matter.
-        for _ in 0..<2 { try recipe.copyResource(folder.path + "/none", to: copy) }
-        try expect(run(["ls", "-A", folder.path + "/bundle/sub"]).output, equals: "")
+        for change in [.removed, nil] as [ResourceChange?] {
+            #expect(try recipe.copyResource(folder.path + "/none", to: copy) == change)
+        }
+        #expect(try run(["ls", "-A", folder.path + "/bundle/sub"]).output == "")
     }
 }
