@@ -13,12 +13,13 @@ struct ObjectReports {
         if objects.plan != nil { return planned }
         guard let patch = objects.patch, let summary = objects.summary else { return nothing }
         let functions = functions
+        let reached = functions.filter { !FirstFunction.isName($0) }
         var lines = [
-            "patch \(patch) applied to process \(pid): \(functions.count) function\(functions.count == 1 ? "" : "s"), "
+            "patch \(patch) applied to process \(pid): \(reached.count) function\(reached.count == 1 ? "" : "s"), "
                 + pauseText(summary)
         ]
-        lines += functions.map { "  \($0)" }
-        let notes = objects.notes + (interruptionText(summary).map { [$0] } ?? [])
+        lines += reached.map { "  \($0)" }
+        let notes = objects.notes + firstNotes + (interruptionText(summary).map { [$0] } ?? [])
         lines += notes.map { "note: \($0)" }
         let report = Report(
             text: lines.joined(separator: "\n"),
@@ -36,6 +37,8 @@ struct ObjectReports {
             report: report)
     }
 
+    private var firstNotes: [String] { functions.filter(FirstFunction.isName).map(FirstFunction.note) }
+
     private var steps: [ObjectSession.Step] { objects.steps.map { .init($0) } }
 
     private var nothing: ObjectSession.Applied {
@@ -51,15 +54,16 @@ struct ObjectReports {
         let plan = objects.plan ?? ""
         var lines = ["would be linked into process \(pid):"]
         lines += objects.table
-        lines += objects.notes.map { "note: \($0)" }
+        let notes = objects.notes + firstNotes
+        lines += notes.map { "note: \($0)" }
         lines.append(plan)
         let report = Report(
             text: lines.joined(separator: "\n"),
             json: [
                 "pid": .number(Int(pid)), "dry_run": .bool(true),
                 "functions": .array(objects.functions.map(JSON.string)),
-                "notes": .array(objects.notes.map(JSON.string)), "plan": .string(plan),
+                "notes": .array(notes.map(JSON.string)), "plan": .string(plan),
             ])
-        return .init(functions: functions, notes: objects.notes, steps: steps, report: report)
+        return .init(functions: functions, notes: notes, steps: steps, report: report)
     }
 }

@@ -3,31 +3,46 @@ import HotpatchEngine
 import HotpatchObjects
 import HotpatchPlan
 import HotpatchReload
+import HotpatchRemoteTarget
 
 extension WatchLoop {
-    func apply(
-        _ compiled: WatchedCompiler.Compiled, _ files: Set<String>, savedAt: UInt64, compiledIn nanoseconds: UInt64
-    ) {
+    func apply(_ compiled: WatchedCompiler.Compiled, _ finished: Compiling) {
         guard let program else { return }
+        let files = finished.files
+        let nanoseconds = linux_monotonic_time() - finished.since
         // It may have executed another program meanwhile.
         for event in supervisor.events() { handle(event) }
         guard self.program === program else { return }
         let started = linux_monotonic_time()
         do throws(CommandError) {
             report(
-                try program.apply(compiled), files, savedAt: savedAt, compiled: nanoseconds, linkedFrom: started)
+                try program.apply(compiled), files, savedAt: finished.savedAt, compiled: nanoseconds,
+                linkedFrom: started)
             for note in compiled.notes { report.write(.notice(note)) }
+            if let withheld = finished.withheld { sayWithheld(withheld) }
         } catch {
             let said = program.aboutSources(error.description)
             let reasons = error.isLasting ? [briefly(said)] : error.restartReasons.map(program.aboutSources)
-            if !reasons.isEmpty {
-                restart(files, because: reasons.joined(separator: "\n"))
-            } else {
-                // The next save may find the process in a better state.
+            let reason = reasons.isEmpty ? said : reasons.joined(separator: "\n")
+            let refusal = TerminalEvent.refused(files: files.sorted(), reason: reason)
+            if reasons.isEmpty || finished.withheld != nil {
+                // The next save may find the process in a better state; and what it cannot be built without is to be mended first.
                 unfinished.formUnion(files)
-                report.write(.refused(files: files.sorted(), reason: said))
+                report.write(refusal)
+                if let withheld = finished.withheld { sayWithheld(withheld) }
+                isHeld = reasons.isEmpty && RemoteProcess.isHeld(program.process.pid)
+                if isHeld { report.write(.notice("what was saved goes into the program as soon as that can be")) }
+            } else if mayRestart || !compileAlone(finished, after: refusal, because: .program) {
+                restart(files, because: reason)
             }
         }
+    }
+
+    /// A program that was stopped or traced, and is not any more, gets what was saved meanwhile.
+    func goOn() {
+        guard isHeld, let program, dirty.isEmpty, !RemoteProcess.isHeld(program.process.pid) else { return }
+        isHeld = false
+        for path in unfinished { dirty[path] = linux_monotonic_time() }
     }
 
     private func report(
@@ -53,12 +68,13 @@ extension WatchLoop {
         case .reverted(_, let summary):
             report.write(.restored(TerminalReload(files: saved, functions: [], times: times(summary))))
         case .applied(let applied):
-            var reload = TerminalReload(files: saved, functions: applied.functions, times: times(applied.summary))
+            var reload = TerminalReload(
+                files: saved, functions: applied.functions.filter { !FirstFunction.isName($0) },
+                times: times(applied.summary))
             reload.keptOld = applied.kept.filter { !WatchNotes.isDetail($0, applied.summary) }
-            let once = applied.functions.filter(Self.runsOnce)
-            reload.notReached = once.map { "\($0): it runs, and is not called again" }
+            reload.notReached = applied.functions.filter(FirstFunction.isName).map(FirstFunction.note)
             report.write(.applied(reload))
-            notes = applied.notes.filter { !reload.keptOld.contains($0) }
+            notes = applied.notes.filter { !(reload.keptOld + reload.notReached).contains($0) }
             summary = applied.summary
         }
         for note in notes { report.write(WatchNotes.isDetail(note, summary) ? .detail(note) : .notice(note)) }
@@ -87,13 +103,5 @@ extension WatchLoop {
                     "the command has started \(others.joined(separator: ", ")), too, which \(others.count == 1 ? "goes" : "go") on with "
                         + "the old code: \(only)"))
         }
-    }
-
-    /// A program's first function, by its readable name: of C, of top-level code, or of what is marked with @main.
-    static func runsOnce(_ function: String) -> Bool {
-        let name = function.prefix { $0 != "(" }
-        return function == "main"
-            || function.hasPrefix("static ") && function.hasSuffix("-> ()")
-                && (name.hasSuffix(".main") || name.hasSuffix(".$main"))
     }
 }

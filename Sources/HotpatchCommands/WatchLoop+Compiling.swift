@@ -12,11 +12,17 @@ extension WatchLoop {
             report.write(.saved(files: files.sorted()))
             return restart(files, because: "what was kept of the program in \(program.snapshot.folder) is gone")
         }
+        compile(unfinished.union(dirty.keys), of: program)
+    }
+
+    /// - Parameter withheld: what is not compiled, and is to be read as it runs.
+    func compile(_ files: Set<String>, of program: WatchedProgram, withholding withheld: Withheld? = nil) {
         var sources: Set<String> = []
         var removed: Set<String> = []
         var reasons: [String] = []
         var new: [(path: String, module: String)] = []
-        let files = unfinished.union(dirty.keys)
+        // What nothing of the program is made of.
+        var others: Set<String> = []
         for path in files.sorted() {
             switch program.recipe.role(of: path) {
             case .swift(let module), .clang(let module):
@@ -47,6 +53,7 @@ extension WatchLoop {
             case .none:
                 guard let module = program.recipe.otherModule(of: path), let other = supervisor.otherPrograms.first
                 else {
+                    (dirty[path], others) = (nil, others.union([path]))
                     break
                 }
                 let process = program.process
@@ -55,6 +62,10 @@ extension WatchLoop {
                         + "\(Self.name(of: other.executable)) (process \(other.pid)) runs, too")
             }
         }
+        unfinished.subtract(others)
+        // What waits is not tried again because of these.
+        if dirty.isEmpty { return }
+        let files = files.subtracting(others)
         for (old, name) in program.renamed(new, from: removed) {
             do throws(CommandError) {
                 if let reason = try program.rename(old, to: name) {
@@ -104,18 +115,21 @@ extension WatchLoop {
         do { folder = try program.newFolder() } catch { return putOff("\(error)") }
         var options = CompileOptions()
         options.isColored = report.hasColors
-        let compiler = program.compiler(of: recipe, options, process)
+        let read = withheld.map { recipe.withholding($0.files, program.live) }
+        if let read { options.contents = read.contents }
+        let compiler = program.compiler(of: read?.recipe ?? recipe, options, process)
         let work = WatchWork<Compiled> { [sources] in
             do { return .success(try compiler.compile(sources.sorted(), into: folder)) } catch {
                 return .failure(WatchFailure(error))
             }
         }
         guard let work else { return putOff("no thread could be started. Save again.") }
-        report.write(.saved(files: files.sorted()))
+        if withheld == nil { report.write(.saved(files: files.sorted())) }
         let now = linux_monotonic_time()
         compiling = Compiling(
-            work: work, process: process, files: files, removed: removed, recipe: recipe,
-            savedAt: dirty.values.min() ?? now, since: now,
+            work: work, process: process, files: files, saved: files.intersection(dirty.keys), removed: removed,
+            recipe: recipe, withheld: withheld, unreadable: read?.unknown ?? [],
+            savedAt: dirty.values.min() ?? now, since: withheld?.since ?? now,
             isSettled: isSettled)
     }
 
@@ -138,38 +152,48 @@ extension WatchLoop {
 
     private func copy(_ path: String, to copies: [String]) {
         do {
-            for copy in copies { try program?.recipe.copyResource(path, to: copy) }
-            report.write(.copied(files: [path]))
+            var changes: Set<ResourceChange> = []
+            for copy in copies {
+                if let change = try program?.recipe.copyResource(path, to: copy) { changes.insert(change) }
+            }
+            if changes.contains(.copied) { report.write(.copied(files: [path])) }
+            if changes.contains(.removed) { report.write(.removed(files: [path])) }
         } catch { fail("\(error)") }
     }
 
     func finishCompiling() {
         guard let finished = compiling, finished.isSettled, let outcome = finished.work.outcome else { return }
         compiling = nil
-        let (files, savedAt, since) = (finished.files, finished.savedAt, finished.since)
         switch outcome {
         case .failure(let failure):
-            fail(failure.description)
-            unfinished.formUnion(files)
+            if let withheld = finished.withheld { report.write(withheld.refusal) } else { fail(failure.description) }
+            unfinished.formUnion(finished.all)
         case .success(let compiled):
             let transaction = compiled.transaction
             if transaction.isCancelled { return }
-            if !transaction.refused.isEmpty {
-                report.write(
-                    .compileFailed(
-                        files: transaction.refused.map(\.source),
-                        output: transaction.refused.map { String(decoding: $0.printed, as: UTF8.self) }.joined(),
-                        TerminalTimes(nanoseconds: linux_monotonic_time() - savedAt)))
+            let isUsable =
+                transaction.refused.isEmpty
+                && program?.recipe.reads(transaction, of: finished.unreadable) == false
+            if !isUsable, let recipe = program?.recipe, !recipe.isThere {
+                restart(finished.all, because: "what was built in \(recipe.scratch ?? recipe.root) is gone")
+            } else if !isUsable {
+                let refusal = TerminalEvent.compileFailed(
+                    files: transaction.refused.map(\.source),
+                    output: transaction.refused.map { String(decoding: $0.printed, as: UTF8.self) }.joined(),
+                    TerminalTimes(nanoseconds: linux_monotonic_time() - finished.savedAt))
+                if compileAlone(finished, after: refusal, because: .compiler) { return }
+                report.write(finished.withheld?.refusal ?? refusal)
                 // It is compiled again with the next file that is saved: they may belong together.
-                unfinished.formUnion(files)
+                unfinished.formUnion(finished.all)
             } else {
-                unfinished = []
+                unfinished = finished.withheld?.files ?? []
                 if !finished.removed.isEmpty { program?.leaveOut(finished.removed, by: finished.recipe) }
-                apply(compiled, files, savedAt: savedAt, compiledIn: linux_monotonic_time() - since)
+                apply(compiled, finished)
+                if compiling != nil { return }
                 reportWarnings(of: transaction)
             }
         }
-        for file in files { dirty[file] = nil }
+        for file in finished.files { dirty[file] = nil }
         program?.removeOldFolders()
     }
 

@@ -28,12 +28,14 @@ extension WatchLoop {
         return try? BuildRecipe.find(directory: folder, command: watch.command)
     }
 
+    /// What a restart has not mended, another one would not either.
+    var mayRestart: Bool { !watch.keep && (hasNews || !isRestarted) }
+
     func restart(_ changed: Set<String>, because reasons: String) {
         let files = changed.sorted()
         for file in files { dirty[file] = nil }
         unfinished = []
-        // What a restart has not mended, another one would not either.
-        guard !watch.keep, hasNews || !isRestarted else {
+        guard mayRestart else {
             // Others are compiled with what these say, too: not without them, as long as they are not what runs.
             unfinished = changed.filter { program?.recipe.source($0) != nil && access($0, F_OK) == 0 }
             return report.write(.refused(files: files, reason: reasons))
@@ -81,6 +83,13 @@ extension WatchLoop {
     }
 
     private func startAgain(isBuilt: Bool) {
+        // A folder that was moved away may come back: what runs is not ended for nothing.
+        if let name = watch.command.first, name.contains("/"), access(name, X_OK) != 0 {
+            restartedAt = nil
+            return fail(
+                "cannot start \(name) again. \(String(cString: strerror(errno))). The program that runs goes on as it is: save "
+                    + "something once it is there.")
+        }
         forgetProgram()
         isRestarted = true
         supervisor.command = isBuilt ? BuildInvocation.withoutBuilding(watch.command) : watch.command

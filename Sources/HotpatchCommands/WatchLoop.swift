@@ -28,6 +28,8 @@ final class WatchLoop {
     private var saidLasting: Set<String> = []
     /// The recipe of the program that ran last.
     private(set) var lastRecipe: BuildRecipe?
+    /// The program is stopped, or somebody traces it: what was saved waits until that is over.
+    var isHeld = false
     /// It was said which processes an edit does not reach.
     var saidForks = false
     private var launchedAt: UInt64 = 0
@@ -56,9 +58,15 @@ final class WatchLoop {
         var work: WatchWork<Compiled>
         var process: CompilerProcess
         var files: Set<String>
+        /// Those of them that were saved last; the others waited for them.
+        var saved: Set<String>
         /// Those of them that are gone, and the recipe without them.
         var removed: Set<String>
         var recipe: BuildRecipe
+        /// What is not compiled, and those of its files of which it is not known how they run: nothing may have read them.
+        var withheld: Withheld?
+        var unreadable: Set<String>
+        var all: Set<String> { files.union(withheld?.files ?? []) }
         /// In nanoseconds; as the start of the compilation.
         var savedAt: UInt64
         var since: UInt64
@@ -85,8 +93,9 @@ final class WatchLoop {
     func run() throws -> Never {
         // What is saved during the first build is compared with what the build has read.
         startWatching((try? BuildRecipe.find(directory: folder, command: watch.command)))
-        supervisor.find { [folder, command = watch.command] in
-            BuildRecipe.isProgram($0.executable, of: command, directory: folder)
+        supervisor.find { [folder, command = watch.command, unowned supervisor] in
+            BuildRecipe.isProgram(
+                $0.executable, of: command, directory: folder, startedBy: supervisor.parentExecutable(of: $0))
         }
         try launch()
         while true {
@@ -104,6 +113,7 @@ final class WatchLoop {
             finishCompiling()
             launchAgain()
             if program == nil, building == nil, isSettled, !dirty.isEmpty, supervisor.isRunning { leaveAsItIs() }
+            goOn()
             if compiling == nil, building == nil, preparing == nil, program != nil, !dirty.isEmpty { compile() }
         }
     }
@@ -116,7 +126,7 @@ final class WatchLoop {
             compiling.flatMap { $0.isSettled || $0.work.outcome == nil ? $0.work.descriptor : nil },
         ]
         var polled = descriptors.compactMap { $0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        _ = poll(&polled, UInt(polled.count), -1)
+        _ = poll(&polled, UInt(polled.count), isHeld ? 300 : -1)
     }
 
     func launch() throws {
@@ -233,6 +243,7 @@ final class WatchLoop {
         cancelCompiling()
         program = nil
         obstacle = nil
+        isHeld = false
     }
 
     private func cancelCompiling() {
@@ -257,7 +268,7 @@ final class WatchLoop {
         if let recipe { options.includes = recipe.isWatched }
         // What a build before has left may tell of folders that are gone.
         var directories = (recipe?.watchedDirectories ?? []).filter { access($0, F_OK) == 0 }
-        if directories.isEmpty { directories = [folder] }
+        if directories.isEmpty { directories = [BuildRecipe.package(of: watch.command, in: folder)] }
         if recipe == nil, !watch.directories.isEmpty { directories = [] }
         directories += watch.directories
         let files = (recipe?.watchedFiles ?? []).filter { access($0, F_OK) == 0 }
@@ -277,7 +288,8 @@ final class WatchLoop {
 
     private func takeChanges() {
         do {
-            let changes = try watcher?.changes() ?? []
+            // Who saves a file once more, for it did not go into the program, means that.
+            let changes = try watcher?.changes(again: unfinished) ?? []
             var othersRun: Bool?
             for change in changes where !isOthers(change.path, &othersRun) {
                 noteSaved(change.path)

@@ -5,12 +5,14 @@ import HotpatchReload
 /// Compiles what was saved for a program, as it is when this is made.
 struct WatchedCompiler: Sendable {
     var tables: SideTables
+    var live: LiveSources
     var compiler: SideTables.Compiler
 
-    /// What was compiled, and what is beside the program's objects once it is applied.
+    /// What was compiled, and what is beside the program's objects, and runs, once it is applied.
     struct Compiled: Sendable {
         var transaction: CompileTransaction
         var tables: SideTables
+        var live: LiveSources
 
         /// What to say of properties that are kept beside their objects from now on.
         var notes: [String] {
@@ -23,9 +25,13 @@ struct WatchedCompiler: Sendable {
 
     /// - Throws: `BuildError`.
     func compile(_ sources: [String], into folder: String) throws -> Compiled {
-        var tables = tables
+        var (tables, live) = (tables, live)
+        let copies = try LiveSources.copy(sources, into: folder + "/sources")
         let transaction = try tables.compile(sources, into: folder, with: compiler)
-        return Compiled(transaction: transaction, tables: tables)
+        if transaction.isComplete {
+            live.adopt(transaction, copies: copies, contents: compiler.options.contents)
+        }
+        return Compiled(transaction: transaction, tables: tables, live: live)
     }
 
     /// The stored properties, and the functions with slots of a vtable, that classes have in an object and not in the one that runs.

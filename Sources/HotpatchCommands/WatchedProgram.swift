@@ -25,6 +25,8 @@ final class WatchedProgram: @unchecked Sendable {
     private var digests: [String: String] = [:]
     /// What its objects have beside them.
     private(set) var sideTables = SideTables()
+    /// What its sources held when that was compiled which runs.
+    private(set) var live: LiveSources
     /// For each source the object of its last compilation that counts: what was written with it says what the file declares and uses.
     private var adopted: [String: String] = [:]
     /// By source.
@@ -42,6 +44,7 @@ final class WatchedProgram: @unchecked Sendable {
         self.process = process
         self.recipe = recipe
         snapshot = try Snapshot(of: recipe)
+        live = LiveSources(snapshot)
         overlay = try snapshot.makeFolder("modules")
         session = ObjectSession(pid: process.pid, options: options, prefersAsking: true)
     }
@@ -70,7 +73,7 @@ final class WatchedProgram: @unchecked Sendable {
     func removeOldFolders() {
         let needed =
             Array(running.values) + latent.values + adopted.values + history.flatMap { $0.before.values }
-            + sideTables.contents.values
+            + sideTables.contents.values + live.files
         snapshot.removeFolders(named: "save-", butThoseOf: needed)
         digests = digests.filter { access($0.key, F_OK) == 0 }
     }
@@ -112,6 +115,7 @@ final class WatchedProgram: @unchecked Sendable {
         }
         recipe = recipe.renaming(old, to: new)
         sideTables.rename(old, to: new)
+        live.rename(old, to: new)
         origins[new] = origins.removeValue(forKey: old) ?? old
         running[old] = nil
         running[new] = base
@@ -162,7 +166,7 @@ final class WatchedProgram: @unchecked Sendable {
     /// Compiles what is saved, on whichever thread, while nothing is applied.
     func compiler(of recipe: BuildRecipe, _ options: CompileOptions, _ process: CompilerProcess) -> WatchedCompiler {
         WatchedCompiler(
-            tables: sideTables,
+            tables: sideTables, live: live,
             compiler: SideTables.Compiler(
                 recipe: recipe, overlay: overlay, options: options, process: process,
                 added: { [running, snapshot] file in
@@ -187,6 +191,7 @@ final class WatchedProgram: @unchecked Sendable {
     func apply(_ compiled: WatchedCompiler.Compiled) throws(CommandError) -> Outcome {
         let outcome = try apply(compiled.transaction)
         sideTables = compiled.tables
+        live = compiled.live
         return outcome
     }
 
@@ -199,7 +204,7 @@ final class WatchedProgram: @unchecked Sendable {
             changed[file.source] = file.outputs.object
         }
         if changed.isEmpty {
-            adopt(transaction.files)
+            adopt(transaction)
             return .nothing(notes: [])
         }
         if let entries = undone(by: changed) {
@@ -208,7 +213,7 @@ final class WatchedProgram: @unchecked Sendable {
             for entry in entries.reversed() {
                 for (source, object) in history.remove(at: entry).before { running[source] = object }
             }
-            adopt(transaction.files)
+            adopt(transaction)
             return .reverted(patches: patches, summary: summary)
         }
         // A transaction changes one image. What others use comes first.
@@ -241,7 +246,7 @@ final class WatchedProgram: @unchecked Sendable {
             sum.summary?.totalNanoseconds += applied.summary?.totalNanoseconds ?? 0
             all = sum
         }
-        adopt(transaction.files)
+        adopt(transaction)
         guard var all else { return .nothing(notes: notes) }
         all.notes += notes
         return .applied(all)
@@ -332,11 +337,9 @@ final class WatchedProgram: @unchecked Sendable {
     }
 
     /// What these files declare and include is from now on what the program has of them.
-    private func adopt(_ files: [CompileTransaction.File]) {
-        for file in files {
-            recipe.adopt(file.outputs, of: file.source)
-            adopted[file.source] = file.outputs.object
-        }
+    private func adopt(_ transaction: CompileTransaction) {
+        recipe.adopt(transaction)
+        for file in transaction.files { adopted[file.source] = file.outputs.object }
     }
 
     /// The patches without which the files would be what they are to be: those that have changed nothing else since.

@@ -135,6 +135,17 @@ extension RemoteProcess {
         }
     }
 
+    /// Whether a process is stopped, or somebody traces it: nothing can be done to it as long as that lasts.
+    package static func isHeld(_ pid: Int32) -> Bool {
+        do throws(RemoteRefusal) { try refuseIfHeld(pid) } catch {
+            switch error {
+            case .alreadyTraced, .stopped: return true
+            default: return false
+            }
+        }
+        return false
+    }
+
     /// Whether a tracer is a patcher, which will be gone in a moment: this very program, or the process's own (a commit from inside).
     static func isPatcher(_ tracer: Int32, of pid: Int32) -> Bool {
         let program: String
