@@ -27,6 +27,7 @@ measure() { "$1" --harness "$build/harness.txt" --command "$2" --targets "$targe
 
 if [ "$step" != measure ]; then
     echo "building" >&2
+    mkdir -p "$targets"
     # An incremental build misses a layout that changed in another package.
     # It also stops at a source file that was removed there: `make clean` then.
     touch Sources/*/*.swift Suite/*.swift
@@ -40,7 +41,6 @@ if [ "$step" != measure ]; then
         build_command "$tree" "$build/command-before" >"$build/command-before.path"
         swift build --package-path "$tree/Benchmarks" --scratch-path "$build/measure-before" -c release --product Measure >&2
     fi
-    mkdir -p "$targets"
     cc -O2 -rdynamic -o "$targets/idle" Targets/idle.c
     cc -O2 -pthread -rdynamic -o "$targets/blocked" Targets/blocked.c
     cc -O2 -shared -fPIC -o "$targets/idle_patch.so" Targets/idle_patch.c

@@ -34,6 +34,13 @@ extension RemoteRefusal {
         default: false
         }
     }
+
+    fileprivate var isPassing: Bool {
+        switch self {
+        case .alreadyTraced, .stopped: true
+        default: false
+        }
+    }
 }
 
 /// Why a command did not do what it was asked to. Printed as `error: what. why. try this.`
@@ -45,6 +52,8 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     public var restartReasons: [String]
     /// The process refuses everything as long as it lives: it may not be traced, for instance.
     public var isLasting = false
+    /// The process is stopped, or somebody traces it: nothing can be done to it as long as that lasts.
+    public var isPassing = false
 
     public init(_ description: String, exitCode: ExitCode = .refused, restartReasons: [String] = []) {
         self.description = description
@@ -71,6 +80,7 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
         case let error as RemoteRefusal:
             self.init(error.description)
             isLasting = error.isLasting
+            isPassing = error.isPassing
         case let error as AgentError: self.init(error.description, exitCode: ExitCode(error.outcome))
         default: self.init("\(error)", restartReasons: HotpatchObjects.restartReasons(of: error))
         }

@@ -30,7 +30,8 @@ extension WatchLoop {
                 unfinished.formUnion(files)
                 report.write(refusal)
                 if let withheld = finished.withheld { sayWithheld(withheld) }
-                isHeld = reasons.isEmpty && RemoteProcess.isHeld(program.process.pid)
+                // It may be over by now.
+                isHeld = reasons.isEmpty && (error.isPassing || RemoteProcess.isHeld(program.process.pid))
                 if isHeld { report.write(.notice("what was saved goes into the program as soon as that can be")) }
             } else if mayRestart || !compileAlone(finished, after: refusal, because: .program) {
                 restart(files, because: reason)
