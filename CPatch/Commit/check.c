@@ -134,15 +134,25 @@ static bool is_saved_pc(const hp_commit_job *job, uint64_t address) {
     return hp_is_saved_pc(HP_MACHINE_ARCH, neighbours);
 }
 
+// Where the search of a stack ends. The C libraries keep a thread's control block at the top of its stack, and in it the head of its list
+// of robust mutexes, which the kernel knows (get_robust_list(2)). Above it lies a page without access, which does not stop a read of
+// /proc/self/mem, and then the stack of another thread.
+static uint64_t stack_end(int32_t thread, uint64_t sp) {
+    uint64_t head = 0, size = 0, limit = sp + HP_STACK_SEARCH_BYTES;
+    if (HP_SYSCALL3(SYS_get_robust_list, thread, &head, &size) != 0) return limit;
+    return head > sp && head < limit ? head : limit;
+}
+
 hp_commit_status hp_check_stack(hp_commit_job *job, int32_t thread, uint64_t sp) {
     enum { CHUNK = 4096 };
     uint64_t words[CHUNK / sizeof(uint64_t)];
     if (job->block->hazard_count == 0) return HP_COMMIT_DONE;
     // The psABI's red zone lies below the stack pointer; a leaf keeps values there.
     uint64_t address = (sp - 128) & ~7ull;
-    uint64_t end = address + job->options->stack_bytes;
+    const uint64_t end = stack_end(thread, sp);
     while (address < end) {
-        uint64_t chunk = CHUNK - address % CHUNK;
+        // What lies before a page that cannot be read is given all the same.
+        uint64_t chunk = end - address < CHUNK ? (end - address + 7) & ~7ull : CHUNK;
         long count = hp_read_memory(job, address, words, chunk);
         if (count <= 0) break;
         for (long i = 0; i < count / 8; i++) {

@@ -10,7 +10,6 @@ final class SharedOptions: Sendable {
     private let longestPause: Atomic<Int>
     private let writer: Atomic<UInt32>
     private let parking: Atomic<UInt32>
-    private let stackBytes: Atomic<Int>
     private let pageSize: Atomic<Int>
 
     init(_ value: LocalTarget.Options = .init()) {
@@ -19,7 +18,6 @@ final class SharedOptions: Sendable {
         longestPause = Atomic(value.longestPause.nanoseconds)
         writer = Atomic(value.writer.rawValue)
         parking = Atomic(value.parking.rawValue)
-        stackBytes = Atomic(value.stackBytes)
         pageSize = Atomic(value.pageSize)
     }
 
@@ -31,7 +29,6 @@ final class SharedOptions: Sendable {
                 readingTimeout: .nanoseconds(readingTimeout.load(ordering: .relaxed)))
             value.writer = .init(rawValue: writer.load(ordering: .relaxed)) ?? .automatic
             value.parking = .init(rawValue: parking.load(ordering: .relaxed)) ?? .automatic
-            value.stackBytes = stackBytes.load(ordering: .relaxed)
             value.pageSize = pageSize.load(ordering: .relaxed)
             return value
         }
@@ -41,7 +38,6 @@ final class SharedOptions: Sendable {
             longestPause.store(newValue.longestPause.nanoseconds, ordering: .relaxed)
             writer.store(newValue.writer.rawValue, ordering: .relaxed)
             parking.store(newValue.parking.rawValue, ordering: .relaxed)
-            stackBytes.store(newValue.stackBytes, ordering: .relaxed)
             pageSize.store(newValue.pageSize, ordering: .relaxed)
         }
     }

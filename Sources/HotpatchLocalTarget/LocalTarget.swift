@@ -27,8 +27,6 @@ public final class LocalTarget: Target {
         package enum Parking: UInt32, Sendable { case automatic, signal, ptrace }
         package var writer = Writer.automatic
         package var parking = Parking.automatic
-        /// Bytes of each thread's stack, from its stack pointer up, that are searched for an address inside an entry.
-        package var stackBytes = Int(HP_OWN_STACK_SEARCH_BYTES)
         /// In bytes, a power of two. Tests pretend that it is more than the kernel's.
         package var pageSize = sysconf(Int32(_SC_PAGESIZE))
 
@@ -185,7 +183,6 @@ public final class LocalTarget: Target {
         commitOptions.hold_ns = UInt64(options.longestPause.nanoseconds)
         commitOptions.writer = options.writer.rawValue
         commitOptions.parking = options.parking.rawValue
-        commitOptions.stack_bytes = options.stackBytes
         commitOptions.page_size = pageSize
         let underway = block.underway.prefix(2).map(\.rawValue)
         commitOptions.underway = (underway.first ?? 0, underway.dropFirst().first ?? 0)

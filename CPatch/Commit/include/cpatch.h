@@ -58,7 +58,6 @@ typedef struct hp_commit_options {
     uint64_t hold_ns;             // for which threads are held at most, all attempts together; 0 for one second
     uint32_t writer;              // hp_writer
     uint32_t parking;             // hp_parking
-    size_t stack_bytes;           // of each thread's stack, from its stack pointer up, searched for hazards
     size_t page_size;
     // Words of this process that hold the committing thread's id for as long as the commit may write, and 0 otherwise; 0 for none.
     uint64_t underway[2];

@@ -301,10 +301,8 @@ typedef struct hp_hazard {
 } hp_hazard;
 
 // How much of each thread's stack is searched for hazards, at most, from the stack pointer up. A signal frame lies further up the more
-// the handler that runs has pushed. From outside the search ends at the thread's control block, which few stacks are this far from. From
-// inside nobody knows where the block of another thread is, and the search reads on through whatever lies above the stack: so it is a
-// shorter one, for it is made for every thread while all are held.
-enum { HP_STACK_SEARCH_BYTES = 256 << 10, HP_OWN_STACK_SEARCH_BYTES = 64 << 10 };
+// the handler that runs has pushed. The search ends at the thread's control block, where that is known: few stacks are this far from it.
+enum { HP_STACK_SEARCH_BYTES = 256 << 10 };
 
 typedef struct hp_commit_block {
     const hp_copy_item *copies;

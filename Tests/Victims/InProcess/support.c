@@ -288,7 +288,10 @@ long victim_passed(int slot) { return __atomic_load_n(&passed[slot], __ATOMIC_AC
 
 static _Atomic int step_wanted, step_waiting, step_released, step_offset;
 
+// With the frame of the interrupted function far up its stack.
 static void wait_inside(uintptr_t pc) {
+    volatile char pushed[160 << 10];
+    pushed[0] = 0;
     step_offset = (int)(pc - (uintptr_t)&victim_stepped);
     step_released = 0;
     step_waiting = 1;

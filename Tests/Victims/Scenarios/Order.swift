@@ -100,7 +100,6 @@ private struct Spins {
         options.parking = parking.rawValue
         options.writer = writer.rawValue
         options.page_size = pageSize
-        options.stack_bytes = 1 << 16
         var (writes, report) = (writes, hp_commit_report())
         let moves = hazard ? [] : moves ?? [hp_pc_move(from: here, to: there)]
         let hazards = hazard ? [hp_hazard(start: here, end: here + 1)] : []

@@ -74,7 +74,6 @@ func commitNothing(
     options.page_size = pageSize
     let words = underway.map { UInt64(UInt(bitPattern: $0.word)) } + [0, 0]
     options.underway = (words[0], words[1])
-    options.stack_bytes = 1 << 16
     var report = hp_commit_report()
     var hazards = [hp_hazard(start: hazard, end: hazard + 1)]
     hazards.withUnsafeMutableBufferPointer {
