@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds all in release mode, measures, and prints one table. Nothing is judged by the exit code: machines differ.
 #
-# BASE=COMMIT measures that commit in the same run, and prints its medians in a column of their own. STEP=build and STEP=measure do the one
-# or the other: a build may go on beside other work, and what is measured may not.
+# BASE=COMMIT measures that commit in the same run, and prints its medians in a column of their own; both are measured twice.
+# STEP=build and STEP=measure do the one or the other: a build may go on beside other work, and what is measured may not.
 set -euo pipefail
 cd "$(dirname "$0")"
 build=$PWD/.build
@@ -57,15 +57,31 @@ if [ -z "$base" ]; then
     measure "$build/release/Measure" "$(cat "$build/command.path")"
     exit 0
 fi
-measure "$build/measure-before/release/Measure" "$(cat "$build/command-before.path")" >"$build/before.md"
-measure "$build/release/Measure" "$(cat "$build/command.path")" >"$build/after.md"
+# Twice each, the other way round the second time: what becomes slower or faster meanwhile is the machine.
+before() { measure "$build/measure-before/release/Measure" "$(cat "$build/command-before.path")" >"$build/before.$1.md"; }
+after() { measure "$build/release/Measure" "$(cat "$build/command.path")" >"$build/after.$1.md"; }
+before 1
+after 1
+after 2
+before 2
 # What is measured, and in which state, stands in the first two columns, the median in the third.
 awk -F ' *[|] *' -v base="$(git -C "$tree" rev-parse --short HEAD)" '
-    NR == FNR { before[$2, $3] = $4; next }
-    FNR == 1 { before[$2, $3] = base }
-    FNR == 2 { before[$2, $3] = "---" }
+    FNR == 1 { file++ }
+    file < 4 { median[file, $2, $3] = $4; next }
+    # "1.8 · 1.9 ns": the unit once, where it is the same.
+    function both(first, second, what, state, one, other) {
+        one = median[first, what, state]
+        other = median[second, what, state]
+        if (one == "") return ""
+        if (substr(one, index(one, " ")) == substr(other, index(other, " "))) sub(/ .*/, "", one)
+        return one " · " other
+    }
+    FNR <= 2 { printf "| %s | %s | %s | %s |", $2, $3, $4, FNR == 1 ? base : "---" }
+    FNR > 2 {
+        median[4, $2, $3] = $4
+        printf "| %s | %s | %s | %s |", $2, $3, both(4, 3, $2, $3), both(1, 2, $2, $3)
+    }
     {
-        printf "| %s | %s | %s | %s |", $2, $3, $4, before[$2, $3]
         for (i = 5; i < NF; i++) printf " %s |", $i
         print ""
-    }' "$build/before.md" "$build/after.md"
+    }' "$build/before.1.md" "$build/before.2.md" "$build/after.2.md" "$build/after.1.md"
