@@ -31,9 +31,10 @@ final class WatchedProgram: @unchecked Sendable {
     private var adopted: [String: String] = [:]
     /// By source.
     private var images: [String: String] = [:]
-    /// How files were called when the program was built, by what they are called now.
-    private var origins: [String: String] = [:]
+    /// Files that have gone, with the build that had them, as long as the program has something of them.
+    private var gone: [String: BuildRecipe] = [:]
     private var transactions = 0
+    private var emptyFolders = 0
     /// So many patches can be taken back to what was before them. What the build made is kept for all.
     private static let patchesTakenBack = 16
 
@@ -80,6 +81,7 @@ final class WatchedProgram: @unchecked Sendable {
 
     /// A file that the build did not have belongs to the program from now on.
     func takeIn(_ path: String, into module: String) {
+        gone[path] = nil
         recipe = recipe.changing(adding: [(path, module)], removing: [])
     }
 
@@ -95,10 +97,7 @@ final class WatchedProgram: @unchecked Sendable {
                 names.append((mate, path))
                 continue
             }
-            let known = Dictionary(candidates.map { (origins[$0] ?? $0, $0) }, uniquingKeysWith: { first, _ in first })
-            guard let found = snapshot.source(like: path, among: known.keys.sorted()), let old = known[found] else {
-                continue
-            }
+            guard let old = live.source(like: path, among: candidates.sorted()) else { continue }
             names.append((old, path))
         }
         return names
@@ -114,9 +113,9 @@ final class WatchedProgram: @unchecked Sendable {
                 + "thing by that"
         }
         recipe = recipe.renaming(old, to: new)
+        (gone[old], gone[new]) = (nil, nil)
         sideTables.rename(old, to: new)
         live.rename(old, to: new)
-        origins[new] = origins.removeValue(forKey: old) ?? old
         running[old] = nil
         running[new] = base
         latent[new] = latent.removeValue(forKey: old)
@@ -157,8 +156,21 @@ final class WatchedProgram: @unchecked Sendable {
     /// Files have gone, and what was compiled since does without them. What the program has of them stays in it.
     /// - Parameter recipe: that of this program without them.
     func leaveOut(_ paths: Set<String>, by recipe: BuildRecipe) {
+        for path in paths {
+            gone[path] = self.recipe
+            (latent[path], adopted[path]) = (nil, nil)
+        }
         self.recipe = recipe
-        for path in paths { (latent[path], adopted[path]) = (nil, nil) }
+    }
+
+    /// Objects of nothing for the files that have gone: a function that has moved from one of them to another file is known by the objects
+    /// of both.
+    private func objectsOfGone() throws(CommandError) -> [String: String] {
+        var objects: [String: String] = [:]
+        for (source, recipe) in gone where running[source] ?? snapshot.object(of: source) != nil {
+            objects[source] = try nothing(inPlaceOf: source, by: recipe)
+        }
+        return objects
     }
 
     // MARK: Compiling
@@ -207,6 +219,7 @@ final class WatchedProgram: @unchecked Sendable {
             adopt(transaction)
             return .nothing(notes: [])
         }
+        changed.merge(try objectsOfGone()) { object, _ in object }
         if let entries = undone(by: changed) {
             let patches = entries.map { history[$0].patch }
             let summary = try session.revert(patches)
@@ -218,8 +231,8 @@ final class WatchedProgram: @unchecked Sendable {
         }
         // A transaction changes one image. What others use comes first.
         var images: [String] = []
-        for file in transaction.files where changed[file.source] != nil {
-            let image = try image(of: file.source)
+        for source in transaction.files.map(\.source) + gone.keys.sorted() where changed[source] != nil {
+            let image = try image(of: source)
             if !images.contains(image) { images.append(image) }
         }
         var all: ObjectSession.Applied?
@@ -305,6 +318,7 @@ final class WatchedProgram: @unchecked Sendable {
             before[source] = try base(of: source)
             running[source] = object
             latent[source] = nil
+            gone[source] = nil
         }
         history.append((patch, before))
         let old = history.count - 1 - Self.patchesTakenBack
@@ -328,11 +342,16 @@ final class WatchedProgram: @unchecked Sendable {
     /// The object that runs of a source; of a file that is new, one of nothing.
     private func base(of source: String) throws(CommandError) -> String {
         if let known = running[source] ?? snapshot.object(of: source) { return known }
+        let made = try nothing(inPlaceOf: source, by: recipe)
+        running[source] = made
+        return made
+    }
+
+    private func nothing(inPlaceOf source: String, by recipe: BuildRecipe) throws(CommandError) -> String {
         do throws(BuildError) {
-            let folder = try snapshot.makeFolder("empty-\(running.count)")
-            let made = try recipe.compileNothing(inPlaceOf: source, into: folder)
-            running[source] = made
-            return made
+            emptyFolders += 1
+            let folder = try snapshot.makeFolder("empty-\(emptyFolders)")
+            return try recipe.compileNothing(inPlaceOf: source, into: folder)
         } catch { throw CommandError(error) }
     }
 

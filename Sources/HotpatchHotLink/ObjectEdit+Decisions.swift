@@ -137,15 +137,12 @@ extension ObjectEdit {
             }
             if let symbol = live.symbol(name, of: new.owner(of: index)) {
                 if isBack, symbol.isFunction { return .patch(symbol.address) }
-                throw LinkError.unsupported(
-                    path: new.object.path,
-                    what: "\(Demangling.demangle(name) ?? name) is defined by another file of the program",
-                    remedy: "Give the objects of both files, or restart.")
+                throw definedElsewhere(name)
             }
-            if isBack, let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) {
-                return .repoint(entry: entry, slot: slot)
-            }
-            return .add
+            guard let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) else { return .add }
+            // An edit has added it to another file, whose functions call that one.
+            guard isBack else { throw definedElsewhere(name) }
+            return .repoint(entry: entry, slot: slot)
         }
         if !changed.contains(name), baseline.isVerified[partner] { return .bind(place.address) }
         // Every file that uses it has one like it, of which the linker has kept another file's.
@@ -154,6 +151,13 @@ extension ObjectEdit {
         if place.isInImage { return .patch(place.address) }
         guard let slot = live.identity(EntryStub.slotName(place.address)) else { return .take }
         return .repoint(entry: place.address, slot: slot)
+    }
+
+    private func definedElsewhere(_ name: String) -> LinkError {
+        .unsupported(
+            path: new.object.path,
+            what: "\(Demangling.demangle(name) ?? name) is defined by another file of the program",
+            remedy: "Give the objects of both files, or restart.")
     }
 
     /// A function that every file has which uses it (`inline` of C++, templates, what a class defines in itself), and this one has not had:

@@ -83,30 +83,6 @@ public final class Snapshot: Sendable {
     /// A copy of the source.
     public func contents(of source: String) -> String? { kept[source]?.source }
 
-    /// The one of some sources that a new file is most likely to be, with another name: at least half of their lines are the same.
-    /// - Returns: nil where it is none of them.
-    public func source(like new: String, among sources: some Sequence<String>) -> String? {
-        guard let lines = Self.lines(of: new) else { return nil }
-        var best: (source: String, common: Int)?
-        for source in sources {
-            guard let known = contents(of: source).flatMap(Self.lines) else { continue }
-            let common = known.reduce(0) { $0 + min($1.value, lines[$1.key] ?? 0) }
-            let longest = max(known.values.reduce(0, +), lines.values.reduce(0, +))
-            if common > 0, common * 2 >= longest, common > best?.common ?? 0 { best = (source, common) }
-        }
-        return best?.source
-    }
-
-    /// How often each line of a text stands in it, but for blank ones.
-    private static func lines(of path: String) -> [ArraySlice<UInt8>: Int]? {
-        guard let text = try? BuildFiles.read(path) else { return nil }
-        var lines: [ArraySlice<UInt8>: Int] = [:]
-        for line in text.split(separator: UInt8(ascii: "\n")) where line.contains(where: { $0 > UInt8(ascii: " ") }) {
-            lines[line, default: 0] += 1
-        }
-        return lines
-    }
-
     /// A new folder in this one, for whatever goes with it.
     public func makeFolder(_ name: String) throws(BuildError) -> String {
         let path = folder + "/" + name

@@ -211,6 +211,7 @@ extension CommandTests {
                 expect(applied["event"], equals: .string("applied"), "\(applied)")
             }
             try expect(watched.ask("hello"), equals: "OPEN!!, sign, CLOSED!")
+            try functionsThatMove(watched)
             move("Boards/Closed.swift", "Boards/Shut.swift")
             let restarting = try watched.event("restarting", "applied", "unchanged")
             expect(
@@ -218,9 +219,38 @@ extension CommandTests {
                 equals: true,
                 "\(restarting)")
             _ = try watched.event("restarted")
-            try expect(watched.ask("hello"), equals: "OPEN!!, sign, CLOSED!")
+            try expect(watched.ask("hello"), equals: "OPEN!!, sign, CLOSED!, here")
             try expect(watched.ask("count"), equals: "count 1")
             expect(watched.finish(), equals: -SIGTERM)
+        }
+
+        /// A file that an edit has added gets another name, and its function moves to a file that is nothing like it. What the build had
+        /// moves likewise.
+        private func functionsThatMove(_ watched: Watched) throws {
+            let boards = "\(watched.folder)/Sources/Kiosk/Boards"
+            func write(_ text: String, to file: String) throws {
+                try runTool("sh", "-c", "printf '%s' \"$1\" > \"$0\"", "\(boards)/\(file)", text)
+            }
+            func expectApplied(_ hello: String) throws {
+                let event = try watched.event("applied", "unchanged", "restarting", "refused", "compile-failed")
+                expect(event["event"], equals: .string("applied"), "\(event)")
+                try expect(watched.ask("hello"), equals: hello)
+            }
+            try write("func fresh() -> String { \"new\" }\n// A file of its own.\n", to: "New.swift")
+            _ = try watched.event("unchanged", "applied")
+            try watched.save("Sources/Kiosk/Routes.swift", ("\\(closed())", "\\(closed()), \\(fresh())"))
+            try expectApplied("OPEN!!, sign, CLOSED!, new")
+            rename("\(boards)/New.swift", "\(boards)/Newest.swift")
+            let renamed = try watched.event("unchanged", "applied", "restarting", "refused", "compile-failed")
+            #expect(["unchanged", "applied"].contains(renamed["event"].string), "\(renamed)")
+            try watched.save("Sources/Kiosk/Boards/Newest.swift", ("\"new\"", "\"newest\""))
+            try expectApplied("OPEN!!, sign, CLOSED!, newest")
+            let text = "struct Neighbour {\n    var age = 1\n    var name = \"\"\n}\nfunc fresh() -> String { \"there\" }\n"
+            try runTool("rm", "\(boards)/Newest.swift")
+            try write(text, to: "Other.swift")
+            try expectApplied("OPEN!!, sign, CLOSED!, there")
+            try watched.save("Sources/Kiosk/Boards/Other.swift", ("\"there\"", "\"here\""))
+            try expectApplied("OPEN!!, sign, CLOSED!, here")
         }
 
         /// What does not compile waits, and what is saved after it goes without it: of another module, and of its own.

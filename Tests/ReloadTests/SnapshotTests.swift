@@ -49,14 +49,14 @@ import Testing
         let new = parent.path + "/New.swift"
         func found(_ text: String, among sources: [String] = [sum, shop]) throws -> String? {
             try BuildPackage.write(text, to: new)
-            return snapshot.source(like: new, among: sources)
+            return LiveSources(snapshot).source(like: new, among: sources)
         }
         try expect(found(lines.joined(separator: "\n")), equals: shop)
         try expect(found((lines + ["// One more"]).joined(separator: "\n\n")), equals: shop)
         try expect(found(lines.joined(separator: "\n"), among: [sum, "/none"]), equals: nil)
         try expect(found((lines + lines + ["// One more"]).joined(separator: "\n")), equals: nil)
         for text in ["", "\n \n", "// One more\n"] { #expect(try found(text) == nil) }
-        expect(snapshot.source(like: parent.path + "/none", among: [shop]), equals: nil)
+        expect(LiveSources(snapshot).source(like: parent.path + "/none", among: [shop]), equals: nil)
     }
 
     /// The files as they were are compiled again, whatever they are by now.
