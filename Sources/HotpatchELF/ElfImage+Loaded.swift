@@ -16,6 +16,13 @@ extension ElfImage {
         hasDynamicSection(at: bias, in: memory) && hasRelocations(at: bias, in: memory)
     }
 
+    /// Whether nobody writes to what a linked address is of, once the dynamic linker is done.
+    package func isConstant(_ address: UInt64) -> Bool {
+        if segments.contains(where: { $0.type == Self.relro && $0.contains(address) }) { return true }
+        let loaded = segments.first { $0.type == UInt32(PT_LOAD) && $0.contains(address) }
+        return loaded.map { !$0.permissions.contains(.write) } ?? false
+    }
+
     private func hasDynamicSection(at bias: LoadBias, in memory: any MemoryReader) -> Bool {
         guard let segment = segments.first(where: { $0.type == UInt32(PT_DYNAMIC) }) else { return true }
         let isMoved = segment.permissions.contains(.write)

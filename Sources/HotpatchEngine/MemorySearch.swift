@@ -80,13 +80,16 @@ package final class MemorySearch {
                 start: UInt64(UInt(bitPattern: block)), end: UInt64(UInt(bitPattern: block)) + UInt64(size))
         }
         let directory = directory ?? ProcDirectory.path(of: pid)
-        flat.pointee.maps = linux_open(directory + "/maps", O_RDONLY | O_CLOEXEC)
-        flat.pointee.pagemap = linux_open(directory + "/pagemap", O_RDONLY | O_CLOEXEC)
-        flat.pointee.memory = linux_open(directory + "/mem", O_RDONLY | O_CLOEXEC)
-        guard flat.pointee.maps >= 0, flat.pointee.pagemap >= 0, flat.pointee.memory >= 0 else {
+        func opened(_ name: String) throws -> Int32 {
+            let file = linux_open("\(directory)/\(name)", O_RDONLY | O_CLOEXEC)
+            if file >= 0 { return file }
             throw SearchIsImpossible(
-                "\(directory)/maps, pagemap and mem cannot all be opened: \(String(cString: strerror(errno)))")
+                "nobody can tell whether anything leads into it: \(directory)/\(name) cannot be opened: "
+                    + String(cString: strerror(errno)))
         }
+        flat.pointee.maps = try opened("maps")
+        flat.pointee.memory = try opened("mem")
+        flat.pointee.pagemap = try opened("pagemap")
     }
 
     deinit {

@@ -23,13 +23,19 @@ public struct ClosureMatch: Sendable {
     /// Whether a name is that of something new, whoever had its number before.
     static func isUnmatched(_ name: String) -> Bool { name.utf8.contains(0) }
 
-    init() {}
+    /// Types of which nothing is what it was.
+    private let renewed: RenewedTypes?
 
-    /// - Parameter described: what is known of the captures of a closure of the baseline and a new one.
+    init(renewed: RenewedTypes? = nil) { self.renewed = renewed }
+
+    /// - Parameters:
+    ///   - renewed: types of which nothing is what it was.
+    ///   - described: what is known of the captures of a closure of the baseline and a new one.
     init(
-        _ comparison: inout GraphComparison,
+        _ comparison: inout GraphComparison, renewed: RenewedTypes? = nil,
         described: (_ old: String, _ new: String) -> InterfaceComparison.Captures = { _, _ in .same }
     ) {
+        self.renewed = renewed
         let old = Families(comparison.old)
         let new = Families(comparison.new)
         guard !old.closures.isEmpty || !new.closures.isEmpty else { return }
@@ -64,6 +70,7 @@ public struct ClosureMatch: Sendable {
 
     /// The name that something of the new object goes by in the process.
     public func renamed(_ name: String) -> String {
+        if let renewed = renewed?.renamed(name) { return renewed }
         guard !names.isEmpty else { return name }
         for end in Self.closureEnds(in: name).reversed() {
             let prefix = String(name.utf8.prefix(end))!

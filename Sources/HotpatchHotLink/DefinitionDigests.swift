@@ -8,6 +8,8 @@ import HotpatchSymbols
 /// baseline of the file no longer tells.
 struct DefinitionDigests: Sendable {
     private var lines: [String: String] = [:]
+    /// The names of what protocols require, where the object tells them.
+    private var requirements: [String: [String]] = [:]
 
     init(_ graph: ObjectGraph, variables: [String: String]) {
         let layout = SwiftLayout(graph)
@@ -28,7 +30,8 @@ struct DefinitionDigests: Sendable {
         }
         for (name, found) in layout.interfaces {
             let words = found.signature + found.associatedTypes + found.requirements.map { "\($0)" }
-            lines[name] = (words + ["\(found.flags)"] + (found.names ?? [])).joined(separator: "\n")
+            lines[name] = (words + ["\(found.flags)"]).joined(separator: "\n")
+            requirements[name] = found.names
         }
         for (base, found) in layout.conformances {
             let types = found.types.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
@@ -45,7 +48,14 @@ struct DefinitionDigests: Sendable {
 
     /// Nil of what nothing is known of.
     subscript(name: String) -> Address? {
-        lines[name].map(Self.number)
+        lines[name].map { Self.number($0 + (requirements[name] ?? []).map { "\n" + $0 }.joined()) }
+    }
+
+    /// Whether another object lays out something as this does, as far as both tell.
+    func agrees(with other: DefinitionDigests, on name: String) -> Bool {
+        guard lines[name] == other.lines[name] else { return false }
+        guard let mine = requirements[name], let theirs = other.requirements[name] else { return true }
+        return mine == theirs
     }
 
     /// FNV-1a, folded: it is no address of anything.
@@ -86,7 +96,7 @@ extension ObjectEdit {
 
     /// The names of what the process has and the file no longer defines, but for functions.
     var gone: [String] {
-        let kept = Set(described(new, variables.new).map(name(of:)))
+        let kept = Set(described(new, variables.new).flatMap { [name(of: $0), new.pieces[$0].name] })
         return described(old, variables.old).filter { baseline.places[$0] != nil }.map { old.pieces[$0].name }
             .filter { !kept.contains($0) }
     }
@@ -128,8 +138,14 @@ extension ObjectLinker {
             for index in returned {
                 let name = edit.new.pieces[index].name
                 guard let digest = digests[name] else { continue }
-                let former = edits.first { $0.oldNames[name] != nil }
-                if let known = former?.oldDigests[name] ?? live.identity(DefinitionDigests.identity(name)) {
+                if let former = edits.first(where: { $0.oldNames[name] != nil }) {
+                    if former.oldDigests.agrees(with: digests, on: name) { continue }
+                    reasons.append(
+                        "\(Self.subject(name)): it moves from \(Self.file(former.old)) to \(Self.file(edit.new)), and is laid out "
+                            + "otherwise than the process has it")
+                    continue
+                }
+                if let known = live.identity(DefinitionDigests.identity(name)) {
                     if known == digest { continue }
                     reasons.append(
                         "\(Self.subject(name)): it comes back, or comes from another file, and is laid out otherwise "
@@ -149,6 +165,11 @@ extension ObjectLinker {
             }
             guard reasons.isEmpty else { throw LinkError.restart(path: edit.new.object.path, reasons: reasons) }
         }
+    }
+
+    /// The name of an object's file.
+    private static func file(_ graph: ObjectGraph) -> String {
+        graph.object.path.split(separator: "/").last.map(String.init) ?? graph.object.path
     }
 
     private static func subject(_ name: String) -> String {

@@ -81,8 +81,10 @@ private struct ConstantReader {
         // Without what lies between it and the next.
         let bytes = (Self.contents(of: before, in: old), Self.contents(of: after, in: new))
         let references = (old.pieces[before].references, new.pieces[after].references)
-        let isConstant = Self.isConstant(sections.0) && Self.isConstant(sections.1)
-        if isConstant, bytes.0.count != bytes.1.count, isOwn(after) { return .resized(name: name) }
+        let isConstant = sections.0.isConstant && sections.1.isConstant
+        if bytes.0.count != bytes.1.count, old.isOwnConstant(before), new.isOwnConstant(after) {
+            return .resized(name: name)
+        }
         if references.0.isEmpty, references.1.isEmpty {
             if bytes.0 == bytes.1 { return nil }
             if sections.0.isWritable || sections.1.isWritable { return .kept(name: name, reason: "it is a variable") }
@@ -96,19 +98,6 @@ private struct ConstantReader {
             $0.row.subject == .symbol && $0.row.expression == .absolute && $0.row.byteCount == GotSlot.size
         }
         return isTable && isSimple ? .relink(name: name) : .kept(name: name, reason: "it holds references")
-    }
-
-    /// What the loader writes into and nobody after it is a constant, too.
-    private static func isConstant(_ section: ObjectFile.Section) -> Bool {
-        !section.isThreadLocal && (!section.isWritable || section.name.hasPrefix(".data.rel.ro"))
-    }
-
-    /// Whether it is one of C or C++ that no other file can name.
-    private func isOwn(_ piece: Int) -> Bool {
-        new.pieces[piece].symbols.allSatisfy {
-            let symbol = new.object.symbols[$0]
-            return symbol.binding == .local && !symbol.name.hasPrefix("$")
-        }
     }
 
     private static func contents(of piece: Int, in graph: ObjectGraph) -> [UInt8] {
@@ -180,5 +169,20 @@ private struct ConstantReader {
             }
         }
         return result
+    }
+}
+
+extension ObjectFile.Section {
+    /// What the loader writes into and nobody after it is a constant, too.
+    var isConstant: Bool { !isThreadLocal && (!isWritable || name.hasPrefix(".data.rel.ro")) }
+}
+
+extension ObjectGraph {
+    /// Whether a piece is a constant of C or C++ that no other file can name.
+    func isOwnConstant(_ piece: Int) -> Bool {
+        !pieces[piece].isFunction && object.sections[pieces[piece].section].isConstant
+            && pieces[piece].symbols.allSatisfy {
+                object.symbols[$0].binding == .local && !object.symbols[$0].name.hasPrefix("$")
+            }
     }
 }

@@ -6,6 +6,8 @@ import HotpatchSymbols
 struct InterfaceComparison {
     /// The variables of Swift that are constant in both objects.
     let constants: Set<String>
+    /// Those that are constant in the new object, whatever they were.
+    let newConstants: Set<String>
     /// Where functions are declared.
     let lines: (old: [String: Int], new: [String: Int])
     let functions: (old: DescribedFunctions, new: DescribedFunctions)
@@ -48,6 +50,7 @@ struct InterfaceComparison {
         functions = (DescribedFunctions(of: before, old), DescribedFunctions(of: after, new))
         lines = (old.lines, new.lines)
         constants = old.constants.intersection(new.constants)
+        newConstants = new.constants
         types = (old.types, new.types)
         variables = (old.variables, new.variables)
     }
@@ -61,10 +64,12 @@ struct InterfaceComparison {
     }
 
     /// Compares what a closure of the baseline and a new one capture. What is not known counts as the same: their code is compared, too.
-    func captures(_ old: String, _ new: String) -> Captures {
+    /// - Parameter isOther: whether a type is another one than before, whatever its name.
+    func captures(_ old: String, _ new: String, isOther: (String) -> Bool = { _ in false }) -> Captures {
         guard let before = functions.old.fingerprint(of: old)?.captures,
             let after = functions.new.fingerprint(of: new)?.captures
         else { return .same }
+        if before.contains(where: { isOther($0.type) }) { return .others }
         if before == after { return .same }
         let isAlike =
             before.count == after.count
@@ -106,8 +111,17 @@ struct InterfaceComparison {
             // What is made for lambdas has one name for several: `LambdaMatch` compares what those capture.
             if name.contains("<lambda") || name.contains("(lambda") { return nil }
             guard let after = types.new[name], after != before, !isExtended(before, after) else { return nil }
-            return "\(Demangling.demangle(name) ?? name): \(change(before, after))"
+            return "\(Self.text(ofType: name)): \(change(before, after))"
         }
+    }
+
+    /// A type of a function stands behind the function's name, which is mangled: `_Z4workv::Item`.
+    private static func text(ofType name: String) -> String {
+        let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let function = Demangling.demangle(parts[0]) else {
+            return Demangling.demangle(name) ?? name
+        }
+        return "\(function):\(parts[1])"
     }
 
     /// The variables of C and C++ that are of another type, and a sentence for each, likewise.
@@ -141,6 +155,10 @@ struct InterfaceComparison {
     }
 
     private func change(_ before: [String], _ after: [String]) -> String {
+        func members(_ facts: [String]) -> [String] { facts.filter { !$0.hasSuffix(" bytes") } }
+        if members(before) == members(after), let was = before.first, let now = after.first {
+            return "its size changed from \(was) to \(now)"
+        }
         if let added = after.first(where: { !before.contains($0) && !$0.hasSuffix(" bytes") }) {
             let name = added.prefix { $0 != ":" && $0 != "=" }
             let isKnown = before.contains { $0.hasPrefix(name) }

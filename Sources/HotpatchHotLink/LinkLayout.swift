@@ -28,6 +28,8 @@ struct LinkLayout: Sendable {
     /// Records for the runtime, by section.
     private(set) var records: [(section: String, offset: Int)] = []
     private(set) var frames: (offset: Int, bytes: [[UInt8]], references: [[ObjectGraph.Reference]])?
+    /// Copies of constants of libraries, by their names, which code reaches as if they were the program's.
+    private(set) var copies: [String: (offset: Int, bytes: [UInt8])] = [:]
 
     struct Spot: Hashable, Sendable {
         var kind: MemoryKind
@@ -164,6 +166,11 @@ struct LinkLayout: Sendable {
         for reference in references {
             if reference.row.isThreadLocal { note(threadLocal: reference, of: edit) }
             let definition = linker.definition(of: reference.target, in: edit)
+            if case .symbol(let name, _) = definition, reference.row.reachesCopies, copies[name] == nil,
+                let bytes = linker.live.constantOfLibrary(name)
+            {
+                copies[name] = (take(.constant, bytes.count, alignment: 16), bytes)
+            }
             if reference.row.subject == .gotSlot {
                 let slot = Slot(definition: definition, addend: reference.row.addendInSlot ? reference.addend : 0)
                 if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
@@ -172,7 +179,12 @@ struct LinkLayout: Sendable {
                 let slot = Slot(definition: definition, addend: 0)
                 if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
             }
-            guard reference.row.isCall, plt[definition] == nil else { continue }
+            var isCall = reference.row.isCall
+            if case .symbol(let name, _) = definition, reference.row.reachesCopies {
+                // The address of a library's function: that of an entry which leads there, as linkers do it.
+                isCall = isCall || linker.live.isFunctionOfLibrary(name)
+            }
+            guard isCall, plt[definition] == nil else { continue }
             if case .piece(let place) = definition, linker.decision(place).isTaken { continue }
             let slot = Slot(definition: definition, addend: 0)
             if slots[slot] == nil { slots[slot] = take(.constant, GotSlot.size, alignment: GotSlot.size) }
@@ -184,4 +196,7 @@ struct LinkLayout: Sendable {
 extension FixupRow {
     /// The displacement of a jump that reaches no further than 128 bytes.
     var isShortJump: Bool { byteCount == 1 && expression == .relative }
+
+    /// It holds no whole address, nor what leads to one: it reaches what is near.
+    var reachesCopies: Bool { subject == .symbol && byteCount > 0 && byteCount < GotSlot.size }
 }

@@ -91,6 +91,9 @@ struct LinkedImage {
             let bytes = linker.edits[place.edit].new.object.sections[place.section].bytes
             contents[spot.kind]!.replaceSubrange(spot.offset..<spot.offset + bytes.count, with: bytes)
         }
+        for copy in layout.copies.values {
+            contents[.constant]!.replaceSubrange(copy.offset..<copy.offset + copy.bytes.count, with: copy.bytes)
+        }
         for (place, entry) in layout.entries {
             try jump(at: entry.entry, through: address(.data, entry.slot))
             write(placed(place)!.rawValue, .data, entry.slot)
@@ -235,7 +238,7 @@ struct LinkedImage {
             case .nothing: break
             case .symbol, .plt:
                 let target =
-                    try hop.map { address(.text, $0) }
+                    try hop.map { address(.text, $0) } ?? copy(for: reference, in: edit)
                     ?? address(of: reference.target, in: edit, isFrame: isFrame)
                 do throws(FixupProblem) { try write(target.rawValue) } catch {
                     let definition = linker.definition(of: reference.target, in: edit)
@@ -259,8 +262,19 @@ struct LinkedImage {
         }
     }
 
+    /// Where the copy of a library's constant lies, or the entry that leads to its function, that a field reaches.
+    private func copy(for reference: ObjectGraph.Reference, in edit: Int) -> Address? {
+        let definition = linker.definition(of: reference.target, in: edit)
+        guard reference.row.reachesCopies, case .symbol(let name, _) = definition else { return nil }
+        if let copy = layout.copies[name] { return address(.constant, copy.offset) }
+        guard !reference.row.isCall, let entry = layout.plt[definition], linker.live.isFunctionOfLibrary(name) else {
+            return nil
+        }
+        return address(.text, entry)
+    }
+
     /// Code of programs reaches variables of libraries as if they were the program's: its linker copies those that it uses into it
-    /// (R_*_COPY). One that it did not use has no copy.
+    /// (R_*_COPY). One that it did not use, and that may change, has no copy.
     private func checkReach(of reference: ObjectGraph.Reference, in edit: Int) throws {
         guard case .symbol(let name, _) = linker.definition(of: reference.target, in: edit),
             let found = address(ofUndefined: name), let image = linker.live.index.image(containing: found),
@@ -356,6 +370,13 @@ struct LinkedImage {
                 result.identities.append((NewEntries.identity(piece.name), found))
             }
         }
+        // What is new under the name of a former one is what others find by it.
+        for place in linker.reached where linker.edits[place.edit].renewed.contains(linker.piece(place).name) {
+            guard let found = layout.entries[place].map({ address(.text, $0.entry) }) ?? placed(place) else { continue }
+            result.identities.append((linker.edits[place.edit].new.identity(of: place.piece), found))
+            guard let entry = layout.entries[place] else { continue }
+            result.identities.append((EntryStub.slotName(found), address(.data, entry.slot)))
+        }
         // Closures and others that the process has under other names, or not at all: for the object that comes after this one.
         let reached = Set(linker.reached)
         for (number, edit) in linker.edits.enumerated() {
@@ -366,7 +387,7 @@ struct LinkedImage {
                 let ordinary = edit.ordinaryAddress(of: index)
                 let place = ObjectLinker.Place(edit: number, piece: index)
                 switch edit.decisions[index].entry {
-                case .bind(let entry) where entry != ordinary:
+                case .bind(let entry) where entry != ordinary || edit.isBoundToAlias(index):
                     result.identities.append((Baseline.alias(piece.name, edit.digest), entry))
                 case .add where ordinary != nil && layout.entries[place] == nil:
                     result.identities.append((Baseline.alias(piece.name, edit.digest), .null))
@@ -446,7 +467,7 @@ extension ObjectLinker {
         return LinkPlan(
             // An address that a call returns to lies inside, also behind a last one that never returns, and not in the last byte.
             segments: kinds.map { LinkPlan.Segment(kind: $0, size: max(layout.sizes[$0]! + 2, GotSlot.size)) },
-            near: live.image.range.lowerBound, notes: edits.flatMap(\.notes)
+            near: live.image.range.lowerBound, notes: notes
         ) { ranges in
             var bases: [MemoryKind: Address] = [:]
             for (kind, range) in zip(kinds, ranges) { bases[kind] = range.lowerBound }

@@ -115,4 +115,26 @@ public struct LiveProgram: Sendable {
         }
         return identity(name) ?? index.exportedAddress(of: name)
     }
+    /// More is not copied.
+    private static let largestCopy = 1 << 16
+
+    /// What a constant of a library holds, of which the program may have a copy, as linkers give it to those that it uses (R_*_COPY): the
+    /// descriptions that C++ throws and catches by, which are compared by what they say, tables of functions, numbers. Of variables, those
+    /// of libc that lead to the standard streams, which nobody changes.
+    func constantOfLibrary(_ name: String) -> [UInt8]? {
+        guard let symbol = symbolOfLibrary(name), !symbol.isFunction, symbol.size > 0, symbol.size <= Self.largestCopy
+        else { return nil }
+        let isStream = ["stdin", "stdout", "stderr"].contains(name) && symbol.size == GotSlot.size
+        let library = symbol.image
+        guard isStream || library.elf.isConstant(library.bias.linked(symbol.address)) else { return nil }
+        return try? memory.bytes(at: symbol.address, count: symbol.size)
+    }
+
+    func isFunctionOfLibrary(_ name: String) -> Bool { symbolOfLibrary(name)?.isFunction ?? false }
+
+    private func symbolOfLibrary(_ name: String) -> LinkableSymbol? {
+        guard let found = address(ofUndefined: name), let library = index.image(containing: found), library != image
+        else { return nil }
+        return index.linkableSymbols(named: name, in: library).first { $0.address == found && !$0.isIndirect }
+    }
 }

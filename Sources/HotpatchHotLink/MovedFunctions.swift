@@ -48,10 +48,16 @@ public struct MovedFunctions: Sendable {
         return Set(object.symbols.lazy.filter { $0.section != nil && $0.name.hasSuffix("Mc") }.map(\.name))
     }
 
-    /// That other files can name.
+    /// That other files can name; and what the Swift compiler makes for a type of its own accord, which goes with that.
     private static func functions(of file: ElfImage) throws -> Set<String> {
         let object = try ObjectFile(file)
         return Set(
-            object.symbols.lazy.filter { $0.isFunction && $0.section != nil && $0.binding == .global }.map(\.name))
+            object.symbols.lazy.filter { symbol in
+                guard symbol.isFunction, symbol.section != nil else { return false }
+                if symbol.binding == .global { return true }
+                // Conformances and associated types of a conformance, metadata of generic types (swift/docs/ABI/Mangling.rst).
+                let name = symbol.name
+                return name.hasPrefix("$s") && ["Wb", "WT", "Wt", "Mi", "Mr"].contains { name.hasSuffix($0) }
+            }.map(\.name))
     }
 }

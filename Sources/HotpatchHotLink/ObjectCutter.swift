@@ -145,12 +145,14 @@ struct ObjectCutter {
         return low < relocations.count ? relocations[low] : nil
     }
 
-    /// A global name before a local one.
+    /// A global name before a local one; of a constructor or destructor of C++ that is that of the base part, too, the whole object's: in
+    /// which order a compiler names the two says nothing.
     private func rank(_ symbol: ObjectFile.Symbol) -> Int {
-        switch symbol.binding {
-        case .global, .unique: 0
-        case .weak: 1
-        default: 2
+        let isOfBase = symbol.name.hasPrefix("_ZN") && (symbol.name.contains("D2E") || symbol.name.contains("C2E"))
+        return switch symbol.binding {
+        case .global, .unique: isOfBase ? 1 : 0
+        case .weak: isOfBase ? 3 : 2
+        default: 4
         }
     }
 

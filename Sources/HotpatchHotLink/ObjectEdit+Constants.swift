@@ -5,8 +5,7 @@ import HotpatchMemory
 extension ObjectEdit {
     /// Lets constants that are initialised at their first use be so once more, where what initialises them has changed.
     mutating func makeAnew(_ changes: [ConstantChange], _ constants: Set<String>) {
-        for case .resized(let name) in changes {
-            entries.variables.insert(name)
+        for case .resized(let name) in changes where entries.variables.insert(name).inserted {
             notes.append("\(display(name)): it has another size: what holds its address goes on with the former one")
         }
         for case .lazy(let name, _, _) in changes {
@@ -31,6 +30,9 @@ extension ObjectEdit {
         for change in changes {
             switch change {
             case .kept(let name, _) where isTaken(name): break
+            // Of another type: it is made anew.
+            case .store(let name, _, _) where isTaken(name): break
+            case .relink(let name) where isTaken(name): break
             case .kept(let name, let reason): notes.append("\(display(name)): its value is kept: \(reason)")
             // Made anew, or told of.
             case .lazy, .resized: break

@@ -188,7 +188,9 @@ extension ObjectEdit {
 
     /// Functions of the process that the edit has removed from the file: their names and entries.
     var removedFunctions: [(name: String, identity: String, entry: Address)] {
-        let kept = Set(new.pieces.indices.lazy.filter { new.pieces[$0].isFunction }.map { name(of: $0) })
+        let kept = Set(
+            new.pieces.indices.lazy.filter { new.pieces[$0].isFunction }.map { name(of: $0) }
+        ).union(new.pieces.lazy.map(\.name).filter(renewed.contains))
         return old.pieces.indices.compactMap { index in
             let (name, kind) = (old.pieces[index].name, old.pieces[index].kind)
             guard old.pieces[index].isFunction, let place = baseline.places[index], !kept.contains(name),

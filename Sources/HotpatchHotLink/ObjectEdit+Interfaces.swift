@@ -4,12 +4,14 @@ import HotpatchMemory
 /// What exists in the process, and what code outside of the object relies on; and what is said of what cannot follow.
 extension ObjectEdit {
     /// What exists in the process, or what code outside of the object relies on, must be as it was.
-    mutating func checkInterfaces(_ interfaces: InterfaceComparison) throws {
-        var reasons: [String] = []
+    /// - Parameter layouts: what is laid out otherwise than it was.
+    mutating func checkInterfaces(_ interfaces: InterfaceComparison, _ layouts: [RestartReason]) throws {
+        var reasons = renewed.obstacles
         var overrides: [RestartReason.Slot] = []
         var called: [(function: String, reason: String)] = []
-        for reason in RestartReason.all(old: old, new: new) {
+        for reason in layouts where !renewed.contains(reason.descriptor) {
             switch reason.kind {
+            case .opaqueResult(let function) where renewed.contains(function): continue
             case .override(let found) where !found.isEmpty:
                 overrides += found
                 notes.append(reason.description)
@@ -20,10 +22,22 @@ extension ObjectEdit {
         let told = Set(called.map(\.function))
         called += interfaces.functionChanges(opaque: told) { numbered.renamed(closures.renamed($0)) }
         let named = new.named()
-        let variables = interfaces.variableChanges().filter { name, _ in
-            // A change of size is told by the size.
-            guard let before = oldNames[name], let after = named[name] else { return true }
-            return old.size(of: before) == new.size(of: after)
+        var variables: [(name: String, reason: String)] = []
+        for (name, reason) in interfaces.variableChanges() {
+            // In C++, what only its file can name is described without the rest of its name.
+            let symbol = named[name] == nil ? "_ZL\(name.utf8.count)\(name)" : name
+            guard let before = oldNames[symbol], let after = named[symbol] else {
+                variables.append((name, reason))
+                continue
+            }
+            if old.isOwnConstant(before), new.isOwnConstant(after) {
+                // All who use it are in the file: they get another one.
+                entries.variables.insert(symbol)
+                notes.append("\(reason): what holds its address goes on with the former one")
+            } else if old.size(of: before) == new.size(of: after) {
+                // A change of size is told by the size.
+                variables.append((name, reason))
+            }
         }
         reasons += interfaces.typeChanges() + variables.map(\.reason) + sharedNameChanges()
         if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
@@ -32,12 +46,28 @@ extension ObjectEdit {
         notes += numbered.unmatchedLambdas.map {
             "\($0): it is gone, or captures otherwise than before: where it is stored, it stays as it is"
         }
+        noteRenewed()
         guard !overrides.isEmpty else { return }
         let found = try VtableSlot.all(overrides, in: new, live) { name in
             formerAddress(of: name) ?? live.address(ofUndefined: name)
         }
         slots = found.slots
         notes += found.notes
+    }
+
+    private mutating func noteRenewed() {
+        for descriptor in renewed.changed {
+            let name =
+                descriptor.hasSuffix("Mp")
+                ? SwiftLayoutNames.protocol(descriptor) : SwiftLayoutNames.type(String(descriptor.dropLast(2)))
+            notes.append(
+                "\(name): an edit before has added it, and it is another one from now on: what was made with the former one stays as it is"
+            )
+        }
+        for piece in new.pieces where renewed.contains(piece.name) && oldNames[piece.name] != nil {
+            guard ["vp", "vpZ"].contains(where: piece.name.hasSuffix) else { continue }
+            notes.append("\(display(piece.name)): it begins anew, as its type does")
+        }
     }
 
     /// Whether anything of the old object has a closure's address to give away. One that only who makes it calls, nobody stores.

@@ -11,6 +11,8 @@ public struct ObjectEdit: Sendable {
     /// The digest of the new object.
     public let digest: String
     public let closures: ClosureMatch
+    /// Types that edits before have brought, and that are laid out otherwise now.
+    let renewed: RenewedTypes
     let numbered: NumberedNames
     /// Parallel to the new object's pieces.
     public private(set) var decisions: [LinkDecision]
@@ -35,6 +37,8 @@ public struct ObjectEdit: Sendable {
     /// What is said of the types of variables of C and C++, by their names.
     let variables: (old: [String: String], new: [String: String])
     let functions: (old: DescribedFunctions, new: DescribedFunctions)
+    /// What others use of what the file no longer has.
+    private(set) var lost: [LostDefinition] = []
     /// What the user should know.
     public internal(set) var notes: [String] = []
 
@@ -55,8 +59,12 @@ public struct ObjectEdit: Sendable {
     ///   - before: the object that runs.
     ///   - after: the new one.
     ///   - moved: functions that come from other files that are edited with this one.
+    ///   - others: the `renewedTypes` of these.
     /// - Throws: `ReadError`, `LinkError`, `FixupError`.
-    public init(before: ElfImage, after: ElfImage, live: LiveProgram, moved: MovedFunctions = MovedFunctions()) throws {
+    public init(
+        before: ElfImage, after: ElfImage, live: LiveProgram, moved: MovedFunctions = MovedFunctions(),
+        renewing others: Set<String> = []
+    ) throws {
         let (old, new) = (try ObjectFile(before), try ObjectFile(after))
         digest = after.contentsDigest
         for object in [old, new] where object.architecture != live.architecture {
@@ -76,7 +84,16 @@ public struct ObjectEdit: Sendable {
         let interfaces = try InterfaceComparison(before, after)
         variables = interfaces.variableTypes
         functions = interfaces.functions
-        var closures = ClosureMatch(&comparison, described: interfaces.captures)
+        let changes = RestartReason.all(old: self.old, new: self.new)
+        renewed = RenewedTypes(changes, and: others, old: self.old, new: self.new) { [oldNames, baseline] name in
+            guard let piece = oldNames[name] else { return false }
+            if let place = baseline.places[piece] { return !place.isInImage }
+            return live.index.linkableSymbols(named: name, in: live.image).isEmpty
+        }
+        comparison.rename { [renewed] in renewed.renamed($0) ?? $0 }
+        var closures = ClosureMatch(&comparison, renewed: renewed) { [renewed] in
+            interfaces.captures($0, $1) { renewed.isPart(ofType: $0) }
+        }
         if closures.forget(where: { live.identity(Baseline.alias($0, former)) == .null }) {
             comparison.rename { [closures] in closures.renamed($0) }
         }
@@ -86,11 +103,12 @@ public struct ObjectEdit: Sendable {
         }
         comparison.rename { [closures, numbered] in numbered.renamed(closures.renamed($0)) }
         decisions = []
-        try checkInterfaces(interfaces)
-        let changes = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants) {
+        try checkInterfaces(interfaces, changes)
+        let constants = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants) {
             [closures, numbered] in numbered.renamed(closures.renamed($0))
         }
-        makeAnew(changes, interfaces.constants)
+        // One that is new is initialised at its first use, as ever.
+        makeAnew(constants, interfaces.constants.union(interfaces.newConstants.filter { oldNames[$0] == nil }))
         if !entries.isEmpty {
             comparison.rename { [closures, numbered, entries] in
                 entries.renamed(numbered.renamed(closures.renamed($0)))
@@ -98,9 +116,10 @@ public struct ObjectEdit: Sendable {
         }
         decisions = try decide(
             &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
-        try compareValues(changes)
+        try compareValues(constants)
         noteRemovedConformances()
         noteCalledOnce()
+        lost = lostDefinitions()
         for case (let piece, .patch(let entry)) in decisions.enumerated() {
             let name = name(of: piece)
             let callee = live.callee(name, at: entry)
@@ -144,6 +163,9 @@ public struct ObjectEdit: Sendable {
 
     func renamed(_ name: String) -> String { entries.renamed(numbered.renamed(closures.renamed(name))) }
 
+    /// The types that are new under the names of former ones, for the edits of other files.
+    public var renewedTypes: Set<String> { renewed.names }
+
     /// Whether others that are compiled anew are to find a function, or its record, where it was not: it is called otherwise.
     func isCalledOtherwiseByAll(_ piece: Int) -> Bool {
         let name = new.pieces[piece].name
@@ -157,8 +179,13 @@ public struct ObjectEdit: Sendable {
     /// Whether the process has, or may have, something under another name than this object: the name does not tell the next one.
     func isAliased(_ piece: Int) -> Bool {
         let own = new.pieces[piece].name
-        return !ClosureMatch.closureEnds(in: own).isEmpty || numbered.names[own] != nil
-            || oldNames[name(of: piece)].flatMap { baseline.places[$0]?.isAliased } ?? false
+        return !ClosureMatch.closureEnds(in: own).isEmpty || numbered.names[own] != nil || renewed.contains(own)
+            || isBoundToAlias(piece)
+    }
+
+    /// Whether the process has something under another name than the object before this one.
+    func isBoundToAlias(_ piece: Int) -> Bool {
+        oldNames[name(of: piece)].flatMap { baseline.places[$0]?.isAliased } ?? false
     }
 
     /// Where the name of a piece leads in the process, as long as no object says otherwise.

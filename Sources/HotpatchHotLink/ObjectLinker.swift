@@ -19,6 +19,8 @@ public struct ObjectLinker: Sendable {
     private(set) var frames: [FrameSection] = []
     /// Where each name that other objects may use is defined by these.
     private var definitions: [String: Place] = [:]
+    /// What the user should know.
+    private(set) var notes: [String] = []
     /// Thread-locals that the objects do not define.
     private var otherThreadLocals: [String: ThreadLocal] = [:]
 
@@ -49,22 +51,29 @@ public struct ObjectLinker: Sendable {
         }
         try checkCallers()
         try checkReturned()
+        notes = edits.flatMap(\.notes) + (try lostNotes())
         try reach()
     }
 
     /// What is called otherwise has a new entry, of which only code knows that these objects bring.
     private func checkCallers() throws {
         for (number, edit) in edits.enumerated() where !edit.callers.isEmpty {
-            var patched: Set<LinkDecision> = []
-            for (other, decisions) in edits.map(\.decisions).enumerated() where other != number {
-                patched.formUnion(decisions)
-            }
-            let missing = edit.callers.filter { !patched.contains(.patch($0.entry)) }
+            let patched = entriesPatched(otherThanBy: number)
+            let missing = edit.callers.filter { !patched.contains($0.entry) }
             guard missing.isEmpty else {
                 throw LinkError.restart(
                     path: edit.new.object.path, reasons: edit.callReasons + missing.prefix(3).map(\.reason))
             }
         }
+    }
+
+    /// Functions of the process that the objects of other files replace.
+    func entriesPatched(otherThanBy number: Int) -> Set<Address> {
+        var result: Set<Address> = []
+        for (other, edit) in edits.enumerated() where other != number {
+            for case .patch(let entry) in edit.decisions { result.insert(entry) }
+        }
+        return result
     }
 
     /// Whether the process would be changed.
@@ -147,6 +156,13 @@ public struct ObjectLinker: Sendable {
             if decision(target).isTaken { mark(target) }
             try check(reference, leadsTo: target)
         case .symbol(let name, let isWeak):
+            if edits[edit].renewed.contains(name) {
+                throw LinkError.restart(
+                    path: edits[edit].new.object.path,
+                    reasons: [
+                        "\(Demangling.demangle(name) ?? name): another file has it, compiled with the former type: apply the object of that file, too"
+                    ])
+            }
             if reference.row.isThreadLocal {
                 otherThreadLocals[name] = try live.threadLocal(
                     name, file: nil, isElsewhere: true, for: edits[edit].new.object.path)

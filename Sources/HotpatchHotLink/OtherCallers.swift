@@ -60,7 +60,7 @@ struct OtherCallers {
             ($0.entry, "\(display($0.name)), which is not in the object, calls \(function)")
         }
         result.isCalledByLinkedCode = linked.contains { range in
-            references(to: place.address, in: range).contains { !isOwn($0.field) }
+            references(to: [place.address], in: range).contains { !isOwn($0.field) }
         }
         return result
     }
@@ -102,11 +102,16 @@ struct OtherCallers {
 
     /// Functions from other files of the image that call or jump to an address.
     private func callers(of address: Address) -> [(entry: Address, name: String)] {
-        var result: [(entry: Address, name: String)] = []
+        users(of: [address])[address] ?? []
+    }
+
+    /// Functions from other files of the image that refer to some addresses, by these.
+    func users(of addresses: Set<Address>) -> [Address: [(entry: Address, name: String)]] {
+        var result: [Address: [(entry: Address, name: String)]] = [:]
         for segment in live.image.elf.segments
         where segment.type == UInt32(PT_LOAD) && segment.permissions.contains(.execute) {
             let start = live.image.bias.address(ofLinked: segment.address)
-            for reference in references(to: address, in: start..<start + Int(clamping: segment.memorySize)) {
+            for reference in references(to: addresses, in: start..<start + Int(clamping: segment.memorySize)) {
                 if isOwn(reference.field) { continue }
                 guard let code = live.image.code(containing: reference.field) else { continue }
                 let count = code.range.upperBound - code.range.lowerBound
@@ -118,15 +123,17 @@ struct OtherCallers {
                 if let owner = SymbolKind.owner(of: name) {
                     (entry, name) = (live.onlySymbol(owner)?.address ?? entry, owner)
                 }
-                if !result.contains(where: { $0.entry == entry }) { result.append((entry, name)) }
+                let known = result[reference.target] ?? []
+                if !known.contains(where: { $0.entry == entry }) { result[reference.target] = known + [(entry, name)] }
             }
         }
         return result
     }
 
-    private func references(to address: Address, in range: Range<Address>) -> [Reference] {
-        var targets = ReferenceTargets(in: address..<address + 1)
-        targets.add(allTo: address..<address + 1)
+    private func references(to addresses: Set<Address>, in range: Range<Address>) -> [Reference] {
+        guard let low = addresses.min(), let high = addresses.max() else { return [] }
+        var targets = ReferenceTargets(in: low..<high + 1)
+        for address in addresses { targets.add(allTo: address..<address + 1) }
         var result: [Reference] = []
         var start = range.lowerBound
         while start < range.upperBound {

@@ -24,6 +24,8 @@ public struct RestartReason: Hashable, Sendable {
     public var subject: String
     public var change: String
     public var kind: Kind
+    /// The mangled name of the descriptor of the type, protocol or conformance; empty where there is none.
+    public var descriptor = ""
 
     /// What exists in both objects of a source file and may not differ between them, in the order of the new one.
     ///

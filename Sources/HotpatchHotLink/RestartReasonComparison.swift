@@ -5,6 +5,8 @@ struct LayoutComparison {
     let old: SwiftLayout
     let new: SwiftLayout
     private var found: [RestartReason] = []
+    /// Of what is compared.
+    private var descriptor = ""
 
     init(old: SwiftLayout, new: SwiftLayout) {
         self.old = old
@@ -12,20 +14,24 @@ struct LayoutComparison {
     }
 
     private mutating func add(_ subject: String, _ change: String, _ kind: RestartReason.Kind = .layout) {
-        found.append(RestartReason(subject: subject, change: change, kind: kind))
+        found.append(RestartReason(subject: subject, change: change, kind: kind, descriptor: descriptor))
     }
 
     mutating func reasons() -> [RestartReason] {
         for base in new.types {
             guard let before = old.nominals[base], let after = new.nominals[base] else { continue }
+            descriptor = base + "Mn"
             compare(base, before, after)
         }
         for (name, after) in new.interfaces.sorted(by: { $0.key < $1.key }) {
+            descriptor = name
             if let before = old.interfaces[name] { compare(name, before, after) }
         }
         for (name, after) in new.conformances.sorted(by: { $0.key < $1.key }) {
+            descriptor = name + "Mc"
             if let before = old.conformances[name] { compare(name, before, after) }
         }
+        descriptor = ""
         for (name, after) in new.opaques.sorted(by: { $0.key < $1.key }) {
             if let before = old.opaques[name] { compare(name, before, after) }
         }

@@ -93,6 +93,11 @@ enum SwiftLayoutNames {
         return String(rest.dropFirst(digits.count).prefix(count))
     }
 
+    /// A type as a demangler writes it, without its module.
+    static func tidied(_ type: String) -> String {
+        tidy(type, modules: Set(type.split(separator: ".").prefix(1).map(String.init)))
+    }
+
     private static func tidy(_ text: String, modules: Set<String>) -> String {
         var result = withoutDiscriminators(Array(text.utf8))
         for name in modules.union(["Swift"]) { result = removing(Array((name + ".").utf8), from: result) }

@@ -73,10 +73,18 @@ public struct LinkedObjects: Sendable {
         let usual = images.compactMap { $0 }.first ?? index.images.first(where: \.isMainProgram)
         var edits: [ObjectEdit] = []
         let moved = try MovedFunctions(files)
-        for ((after, before), image) in zip(files, images) {
-            guard let image = image ?? usual else { throw LinkError.notInProcess(path: before.path) }
-            edits.append(try ObjectEdit(before: before, after: after, live: live(image), moved: moved))
-        }
+        // What one file renews is another's, too.
+        var renewed: Set<String> = []
+        repeat {
+            edits = try zip(files, images).map { file, image in
+                guard let image = image ?? usual else { throw LinkError.notInProcess(path: file.before.path) }
+                return try ObjectEdit(
+                    before: file.before, after: file.after, live: live(image), moved: moved, renewing: renewed)
+            }
+            let found = edits.reduce(into: renewed) { $0.formUnion($1.renewedTypes) }
+            if files.count == 1 || found == renewed { break }
+            renewed = found
+        } while true
         guard let image = edits.first?.image else { throw ObjectsError.none }
         guard edits.allSatisfy({ $0.image == image }) else {
             throw ObjectsError.severalImages(Array(Set(edits.map(\.image.path))).sorted())

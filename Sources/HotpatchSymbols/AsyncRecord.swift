@@ -111,6 +111,8 @@ extension Demangling {
             case ")":
                 depth -= 1
                 effects = ""
+            // What stands behind it is the type of a property.
+            case ":" where depth == 0 && effects.last == " ": return false
             case "-" where depth == 0 && text[index...].hasPrefix("-> "):
                 return effects.split(separator: " ").contains("async")
             default: if depth == 0 { effects.append(character) }

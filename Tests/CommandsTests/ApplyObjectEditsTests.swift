@@ -278,6 +278,16 @@ extension CommandTests {
             expect(desk.victim.finish(), equals: 0)
         }
 
+        /// One that an edit adds is initialised at its first use as any, whoever asks for it.
+        @Test func constantsOfNewConstants() throws {
+            var desk = try Desk("Facts", editing: ["Facts"])
+            try desk.apply(
+                ("\\(greeting), \\(base)\"", "\\(greeting), \\(fresh)\"\n    static let fresh = \"fresh \" + String(7)")
+            )
+            #expect(try desk.victim.ask("facts").contains("| hello, fresh 7 |"))
+            expect(desk.victim.finish(), equals: 0)
+        }
+
         /// That a program exports its functions says nothing of who calls them: a library does that leaves the name to the loader.
         @Test func calledOtherwiseThoughExported() throws {
             let edits = [

@@ -43,6 +43,54 @@ extension CommandTests {
             #expect(victim.finish() == 0)
         }
 
+        /// Linkers give programs copies of the constants of libraries that they use, and code reaches those: what an edit uses besides has
+        /// a copy of its own. Of the streams of libc, the same is done: they lead to the same.
+        @Test(arguments: [
+            ["g++", "-falign-functions=16"], ["g++", "-falign-functions=16", "-fno-pic", "-no-pie"], ["clang++"],
+        ])
+        func constantsOfLibraries(compiler: [String]) throws {
+            let sources = try EditedC("shapes.cpp", beside: "shaper.cpp", compiler)
+            let first = try sources.edited([
+                ("#include <memory>", "#include <memory>\n#include <cstdio>"),
+                (
+                    "throw std::runtime_error(\"too much \"",
+                    "{ fputs(\"\", stderr); if (x > 200) throw x; if (x > 150) throw 1.5; } if (x > 100) throw std::invalid_argument(\"invalid \""
+                ),
+                (
+                    "catch (const std::exception &e)",
+                    "catch (int n) { text += \"int \" + std::to_string(n); } catch (double) { text += \"double\"; } catch (const std::logic_error &e)"
+                ),
+            ])
+            let victim = try Victim(sources.program)
+            try expect(victim.ask("60"), equals: "v1 square 9 caught too much 120 #1")
+            try expectDone("apply", first.object, "--base", sources.base, "--pid", victim.id)
+            try expect(victim.ask("60"), equals: "v1 square 9 caught invalid 120 #2")
+            try expect(victim.ask("80"), equals: "v1 square 9 double #3")
+            try expect(victim.ask("110"), equals: "v1 square 9 int 220 #4")
+            try expectDone("revert", "1", "--pid", victim.id)
+            try expect(victim.ask("60"), equals: "v1 square 9 caught too much 120 #5")
+            expect(victim.finish(), equals: 0)
+        }
+
+        /// g++ names what destroys a whole object and what destroys the part of one by turns.
+        @Test(arguments: [["g++", "-falign-functions=16"], ["clang++"]])
+        func aClassIsDerivedFrom(compiler: [String]) throws {
+            let sources = try EditedC("shapes.cpp", beside: "shaper.cpp", compiler)
+            let edit = try sources.edited([
+                (
+                    "static std::string prefix",
+                    "struct Cube : Square { std::string text = \"cube\"; Cube() : Square(2) {} std::string name() const override { return text; } };\nstatic std::string prefix"
+                ), ("std::string text = prefix;", "Cube cube; std::string text = prefix + cube.name() + \" \";"),
+            ])
+            let victim = try Victim(sources.program)
+            try expect(victim.ask("20"), equals: "v1 square 9 40 #1")
+            try expectDone("apply", edit.object, "--base", sources.base, "--pid", victim.id)
+            try expect(victim.ask("20"), equals: "v1 cube square 9 40 #2")
+            try expectDone("revert", "1", "--pid", victim.id)
+            try expect(victim.ask("20"), equals: "v1 square 9 40 #3")
+            expect(victim.finish(), equals: 0)
+        }
+
         /// A constant table has one value for all who read it, whatever it holds; a longer one is another for its own file.
         @Test(arguments: compilers) func tablesThatHoldReferences(compiler: [String]) throws {
             let sources = try EditedC("things.c", beside: "answerer.c", compiler)
@@ -75,6 +123,11 @@ extension CommandTests {
                 of: second.text)
             try expectDone("apply", third.object, "--base", second.object, "--pid", victim.id)
             try expect("twice 8 same 8 ", "one zwei drei ", "18")
+            // Of another type, it is another one for its own file, too.
+            let fourth = try sources.edited(
+                [("const int primes", "const unsigned primes"), ("2, 3, 5, 8", "2, 3, 5, 9")], of: third.text)
+            try expectDone("apply", fourth.object, "--base", third.object, "--pid", victim.id)
+            try expect("twice 8 same 8 ", "one zwei drei ", "19")
             try expectDone("revert", "2", "--pid", victim.id)
             try expectDone("revert", "--all", "--pid", victim.id)
             try expect("twice 8 thrice 12 ", "one two ", "10")

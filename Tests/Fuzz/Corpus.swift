@@ -97,6 +97,8 @@ struct Subject: Sendable {
     let name: String
     let before: HostileObject
     let after: HostileObject
+    /// What is before, as the compiler wrote it.
+    let graph: ObjectGraph
     let live: LiveProgram
     private let memory: FakeMemory
     private let files: (before: String, after: String)
@@ -126,6 +128,7 @@ struct Subject: Sendable {
         }
         let image = try ElfImage(path: files.before)
         let object = try ObjectFile(image)
+        graph = try ObjectGraph(object)
         var needed: Set<String> = [
             "__register_frame", "__deregister_frame", "swift_registerTypeMetadataRecords",
             "swift_registerProtocolConformances", "swift_registerProtocols", "pthread_key_create",
@@ -149,8 +152,6 @@ struct Subject: Sendable {
             identity: { known[$0] ?? outside[$0] }, replacement: { replaced[$0] })
         self.memory = memory
     }
-
-    func graph() throws -> ObjectGraph { try ObjectGraph(ObjectFile(ElfImage(path: files.before))) }
 
     /// Side by side, in whole pages.
     func ranges(of segments: [LinkPlan.Segment]) -> [Range<Address>] {

@@ -291,7 +291,7 @@ struct HostileObject {
             // The same again and again.
             let word = Self.words.randomElement(using: &generator)!
             let count = [3, 100, 5000, 60000].randomElement(using: &generator)!
-            name = Array("$s4Shop".utf8) + [[UInt8]](repeating: Array(word.utf8), count: count).joined()
+            name = Array("$s4Shop".utf8) + Array(word.utf8).repeated(count)
             text = "$s4Shop and \(count) times \(word)"
         case 1:
             for _ in 0..<Int.random(in: 1..<12, using: &generator) {
@@ -325,11 +325,21 @@ struct HostileObject {
         let times = [2, 7, 40].randomElement(using: &generator)!
         let entries = Array(bytes[section.offset..<section.offset + section.size])
         guard entries.count * times < 4 << 20 else { return }
-        let start = append(Array([[UInt8]](repeating: entries, count: times).joined()))
+        let start = append(entries.repeated(times))
         set(UInt64(start), at: section.header + 24, 8)
         set(UInt64(entries.count * times), at: section.header + 32, 8)
         changes.append("\(section.name) \(times) times")
     }
 
     func hex(_ number: UInt64) -> String { "0x" + String(number, radix: 16) }
+}
+
+extension [UInt8] {
+    /// `joined` takes a hundred times as long where nothing is optimised.
+    fileprivate func repeated(_ times: Int) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(count * times)
+        for _ in 0..<times { result += self }
+        return result
+    }
 }

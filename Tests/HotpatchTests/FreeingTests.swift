@@ -195,6 +195,31 @@ extension ObjectTests {
             expect(ager.program.finish(), equals: 0)
         }
 
+        /// A program that may not open what of /proc says which of its pages it has written to, or what they hold: it is not dumpable,
+        /// and not root's. It edits itself as any, keeps its old code, and says why.
+        @Test func itMayNotReadItself() throws {
+            let isRoot = geteuid() == 0
+            let ager = try Ager(isRoot ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [])
+            try ager.expect("hide", "hidden")
+            try ager.apply(ager.versions[1])
+            try ager.expect("", "3")
+            let code = try ager.code()
+            try ager.expect("revert 1", "reverted")
+            try ager.expect("", "1")
+            for _ in 0..<3 {
+                try ager.apply(ager.versions[0])
+                try ager.expect("", "2")
+                try ager.expect("revert \(ager.last)", "reverted")
+            }
+            try ager.expect("", "1")
+            let status = try ager.status(of: 1)
+            #expect(status.hasPrefix("false "), "\(status)")
+            #expect(status.contains("waits(\"nobody can tell whether anything leads into it: "), "\(status)")
+            #expect(status.contains("/mem cannot be opened: Permission denied"), "\(status)")
+            #expect(try ager.code() > code)
+            expect(ager.program.finish(), equals: 0)
+        }
+
         /// While threads begin and end, and map and unmap memory.
         @Test func inAStorm() throws {
             let ager = try Ager()

@@ -25,6 +25,9 @@ public func edit(_ line: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
         case "objects":
             return strdup(
                 try Patch.objects.map { "\($0.id) \($0.isInForce) \($0.codeSize) \($0.code)" }.joined(separator: "; "))
+        case "hide":
+            hide(4 /* PR_SET_DUMPABLE */, 0, 0, 0, 0)
+            return strdup("hidden")
         case "loop":
             // Not to be traced by whoever lacks the right to trace everybody.
             hide(4 /* PR_SET_DUMPABLE */, 0, 0, 0, 0)

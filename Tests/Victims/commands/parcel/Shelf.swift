@@ -1,0 +1,2 @@
+// Edited, too.
+// Shelf
