@@ -66,6 +66,8 @@ public struct PatchRequest: Sendable {
     package var link: @Sendable (_ segments: [Range<Address>]) throws -> Linked = { _ in Linked() }
     /// A function that cannot be patched is left out, and told of, instead of being the request's end.
     package var leavesOutRefused = false
+    /// Why functions cannot be patched, where that is known already, by their places in `replacements`.
+    package var refusals: [Int: PatchError] = [:]
     package var origin: PatchRecord.Origin
     /// The library or object they come from, or empty.
     package var source: String
