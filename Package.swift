@@ -185,7 +185,7 @@ let package = Package(
                 "HotpatchFromCode", "HotpatchTestSupport",
             ]),
         tests("ReloadTests", ["HotpatchReload", "HotpatchSupervise", "HotpatchTestSupport"]),
-        tests("CPatchCoreTests", ["CPatchCore", "HotpatchTestSupport"]),
+        tests("CPatchCoreTests", ["CPatchCore", "CPatchMachine", "HotpatchTestSupport"]),
         tests("PatchPlanTests", ["HotpatchPlan", "HotpatchMemory", "CPatchCore", "HotpatchTestSupport"]),
         tests(
             "HotLinkTests",

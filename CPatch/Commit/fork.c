@@ -61,7 +61,7 @@ void hp_begin_operation(void) {
 
 void hp_end_operation(void) { release(); }
 
-// Of the operation under way.
+// Where on the stack the operation under way began.
 static uint64_t operation_stack;
 
 uint64_t hp_operation_stack(void) { return operation_stack; }

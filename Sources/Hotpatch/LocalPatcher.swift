@@ -202,6 +202,13 @@ struct LocalPatcher: ~Copyable {
         try with { (patcher) throws(PatchError) in try patcher.engine().state().patch(patch)?.state == .applied }
     }
 
+    /// Reverts the patches in force that satisfy `isWanted`, and frees code that nothing leads into any more.
+    mutating func revert(where isWanted: (PatchRecord, LedgerState) -> Bool) throws(PatchError) {
+        let engine = try engine()
+        _ = try engine.revert(where: isWanted)
+        _ = try engine.disposeOfDeadCode()
+    }
+
     static func revert(_ patch: UInt32) throws(PatchError) {
         try with { (patcher) throws(PatchError) in
             let engine = try patcher.engine()

@@ -99,7 +99,7 @@ extension Patch {
     public static func revert(symbol: String, in image: String? = nil) throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
             let function = try patcher.function(symbol, in: image)
-            _ = try patcher.engine().revert { (patch, state) in
+            try patcher.revert { (patch, state) in
                 let site = state.site(entry: function.address)
                 return patch.members.contains { $0.site == site?.id }
             }
@@ -110,7 +110,7 @@ extension Patch {
     /// - Throws: `PatchError`. Unless its outcome is `inconsistent`, nothing has changed.
     public static func revertAll() throws(PatchError) {
         try LocalPatcher.with { (patcher) throws(PatchError) in
-            _ = try patcher.engine().revert { (_, _) in true }
+            try patcher.revert { (_, _) in true }
         }
     }
 

@@ -22,6 +22,8 @@ public struct Apply: Sendable {
     public var only: [String]
     public var map: [(old: String, new: String)]
     public var image: String?
+    /// Functions that are refused are left out and listed, and the others applied.
+    public var keepGoing: Bool
     public var dryRun: Bool
     /// As root: load it though others could have written it.
     public var allowUnsafeOwner: Bool
@@ -29,13 +31,15 @@ public struct Apply: Sendable {
 
     public init(
         library: String, pid: Int32, only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil,
-        dryRun: Bool = false, allowUnsafeOwner: Bool = false, options: TargetOptions = TargetOptions()
+        keepGoing: Bool = false, dryRun: Bool = false, allowUnsafeOwner: Bool = false,
+        options: TargetOptions = TargetOptions()
     ) {
         self.library = library
         self.pid = pid
         self.only = only
         self.map = map
         self.image = image
+        self.keepGoing = keepGoing
         self.dryRun = dryRun
         self.allowUnsafeOwner = allowUnsafeOwner
         self.options = options
@@ -62,7 +66,9 @@ public struct Apply: Sendable {
             try session.target.requireLoader()
             try checkUnwritten(patch.image, status, session: session)
             let unexported = try checkResolved(session.index.unresolvedSymbols(of: patch.image), in: session.index)
-            var matches = try patch.matches(in: session.index, selection: .init(only: only, map: map, image: image))
+            var matches = try patch.matches(
+                in: session.index,
+                selection: .init(only: only, map: map, image: image, leavesOutRefused: keepGoing))
             matches.notes += bindingNotes(unexported)
             let entries = matches.entries
             log.debug("\(session.index.images.count) images read, \(entries.count) functions to replace")
@@ -266,6 +272,8 @@ public struct Apply: Sendable {
             onRevert: onRevert ?? .null,
             notes: patch.notes(in: session.index) + matches.notes + repetition(of: patch, session)
                 + imageNotes(in: session.index))
+        request.leavesOutRefused = keepGoing
+        for (place, entry) in matches.entries.enumerated() { request.refusals[place] = entry.refusal }
         request.callsBefore =
             patch.onApply.map { onApply in
                 // What agreed to be applied may have handed out pointers to itself: it is told where that comes to nothing.
@@ -286,11 +294,13 @@ extension Apply {
     private func dryReport(
         _ planned: PlannedPatch, _ matches: LibraryMatches, patch: PatchLibrary, session: Session
     ) -> Report {
-        let entries = matches.entries
+        let refused = planned.refused
+        let entries = applied(matches.entries, without: refused)
         var lines = [
             "\(library) would replace \(entries.count) function\(entries.count == 1 ? "" : "s") of process \(pid):"
         ]
         for entry in entries { lines += describe(entry, session: session).lines }
+        lines += refused.map(line)
         for function in matches.leftOut { lines.append("  left out: \(displayName(function.name))") }
         if patch.onApply != nil { lines.append("  before: hotpatch_on_apply runs") }
         lines += planned.notes.map { "note: \($0)" }
@@ -300,19 +310,23 @@ extension Apply {
             json: [
                 "pid": .number(Int(pid)), "dry_run": .bool(true), "library": .string(fullPath(library)),
                 "functions": .array(entries.map { describe($0, session: session).json }),
+                "refused": .array(refused.map(json)),
                 "left_out": .array(matches.leftOut.map { .string($0.name) }),
                 "notes": .array(planned.notes.map(JSON.string)), "plan": .string(planned.description),
-            ])
+            ], exitCode: refused.isEmpty ? .done : .doneInPart)
     }
 
     private func report(
-        _ receipt: Receipt, _ functions: [(lines: [String], json: JSON)], _ leftOut: [LeftOut]
+        _ receipt: Receipt, _ described: [(lines: [String], json: JSON)], _ leftOut: [LeftOut]
     ) -> Report {
+        let refused = receipt.refused
+        let functions = applied(described, without: refused)
         var lines = [
             "patch \(receipt.id) applied to process \(pid): \(functions.count) function\(functions.count == 1 ? "" : "s"), "
-                + pauseText(receipt.summary)
+                + (refused.isEmpty ? "" : "\(refused.count) refused, ") + pauseText(receipt.summary)
         ]
         for function in functions { lines += function.lines }
+        lines += refused.map(line)
         let notes = receipt.notes + (interruptionText(receipt.summary).map { [$0] } ?? [])
         lines += notes.map { "note: \($0)" }
         return Report(
@@ -320,13 +334,32 @@ extension Apply {
             json: [
                 "pid": .number(Int(pid)), "patch": .number(Int(receipt.id)), "library": .string(fullPath(library)),
                 "functions": .array(functions.map(\.json)),
+                "refused": .array(refused.map(json)),
                 "left_out": .array(leftOut.map { .string($0.name) }),
                 "pause_ns": .number(Int(clamping: receipt.summary.pauseNanoseconds)),
                 "holds": .number(receipt.summary.holds),
                 "held_ns": .number(Int(clamping: receipt.summary.totalNanoseconds)),
                 "threads": .number(receipt.summary.heldThreads), "moved": .number(receipt.summary.movedThreads),
                 "interrupted": .number(receipt.summary.interruptedCalls), "notes": .array(notes.map(JSON.string)),
-            ])
+            ], exitCode: refused.isEmpty ? .done : .doneInPart)
+    }
+
+    /// What is applied of what stands for the request's functions.
+    private func applied<T>(_ all: [T], without refused: [RefusedReplacement]) -> [T] {
+        let places = Set(refused.map(\.index))
+        return all.indices.filter { !places.contains($0) }.map { all[$0] }
+    }
+
+    private func line(_ refused: RefusedReplacement) -> String {
+        "  refused: \(displayName(refused.function.name)): \(refused.error.description)"
+    }
+
+    private func json(_ refused: RefusedReplacement) -> JSON {
+        .object([
+            "symbol": .string(refused.function.name), "name": .string(displayName(refused.function.name)),
+            "image": .string(refused.function.image.path), "address": .string(refused.function.address.description),
+            "reason": .string(refused.error.description),
+        ])
     }
 
     private func describe(_ entry: LibraryEntry, session: Session) -> (lines: [String], json: JSON) {

@@ -90,7 +90,7 @@ extension CodeFates {
         self.init(inspection.ledger, of: inspection.pid, longest: longest, hint: " (--max-pause)")
     }
 
-    /// Of objects that were reverted, or superseded for good, and that the ledger has forgotten.
+    /// What is left of objects that were reverted, or superseded for good, and that the ledger has forgotten.
     func earlier(in ledger: LedgerState) -> (text: String?, json: JSON) {
         let owners = ledger.linkedOwners.filter { ledger.patch($0) == nil }
         let memory = LinkedMemory(ledger, of: owners)

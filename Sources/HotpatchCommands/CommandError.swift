@@ -13,6 +13,8 @@ public enum ExitCode: Int32, Sendable {
     case rolledBack = 3
     /// The target may be inconsistent.
     case inconsistent = 4
+    /// What was refused was left out, as asked, and the rest was done.
+    case doneInPart = 5
     case usage = 64
 
     init(_ outcome: PatchError.Outcome) {

@@ -12,11 +12,17 @@ struct LibrarySelection: Sendable {
     var map: [(old: String, new: String)]
     /// The image of the target in which names are looked up, where several define them.
     var image: String?
+    /// A function that is refused is noted, and ends nothing.
+    var leavesOutRefused: Bool
 
-    init(only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil) {
+    init(
+        only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil,
+        leavesOutRefused: Bool = false
+    ) {
         self.only = only
         self.map = map
         self.image = image
+        self.leavesOutRefused = leavesOutRefused
     }
 }
 
@@ -28,6 +34,8 @@ struct LibraryEntry: Sendable {
     var originalPointer: UInt64?
     /// The context of an async function that needs a larger one than callers allocate; else nil.
     var context: AsyncContext.Larger?
+    /// Why it cannot be made; nil where the plan is to tell.
+    var refusal: PatchError?
 }
 
 /// What it replaces in a process, and what it could.
@@ -84,7 +92,7 @@ extension PatchLibrary {
             matches.entries.append(
                 LibraryEntry(function: target, replacement: function, originalPointer: pointer(for: [function.name])))
         }
-        matches.entries = try oneForEach(matches.entries)
+        matches.entries = try oneForEach(matches.entries, selection: selection)
         let copies = index.copiesLeft(of: missing, in: selection.image).sorted { $0.key < $1.key }.map { name, copies in
             "\(Demangling.demangle(name) ?? name) is not replaced: of it the process has only what the compiler made for some callers: "
                 + shortList(copies.map(\.description))
@@ -95,8 +103,14 @@ extension PatchLibrary {
             let context = AsyncContext(
                 own: index.asyncContextSize(of: entry.function),
                 replacement: image.asyncContextSize(of: entry.replacement))
-            matches.entries[place].context = try context.larger(
-                for: entry.function, by: entry.replacement.name, in: index)
+            do throws(PatchError) {
+                matches.entries[place].context = try context.larger(
+                    for: entry.function, by: entry.replacement.name, in: index)
+            } catch {
+                guard selection.leavesOutRefused else { throw error }
+                matches.entries[place].refusal = error
+                continue
+            }
             if context.own != nil { try checkTaskRuntime(of: entry.function, in: index) }
         }
         if !types.isEmpty {
@@ -167,7 +181,9 @@ extension PatchLibrary {
     /// Several names of one function are one replacement, where the library has one function for them too: the constructors of
     /// complete and of base objects, aliases.
     /// - Throws: where it has several, as after a linker has folded functions of the target that were equal.
-    private func oneForEach(_ entries: [LibraryEntry]) throws(PatchError) -> [LibraryEntry] {
+    private func oneForEach(
+        _ entries: [LibraryEntry], selection: LibrarySelection
+    ) throws(PatchError) -> [LibraryEntry] {
         var kept: [LibraryEntry] = []
         var places: [Address: Int] = [:]
         for entry in entries {
@@ -185,9 +201,14 @@ extension PatchLibrary {
                 known.originalPointer == nil || entry.originalPointer == nil
                     || known.originalPointer == entry.originalPointer
             else {
-                throw .sameCode(
+                let refusal = PatchError.sameCode(
                     functions: [known.function.demangledName, entry.function.demangledName].sorted(),
                     address: known.function.address, image: known.function.image.path)
+                guard selection.leavesOutRefused else { throw refusal }
+                kept[place].refusal = refusal
+                kept.append(entry)
+                kept[kept.count - 1].refusal = refusal
+                continue
             }
             kept[place].originalPointer = known.originalPointer ?? entry.originalPointer
         }

@@ -8,11 +8,14 @@ public struct Report: Sendable {
     public var json: JSON
     /// Lines for the standard error: nothing went wrong, and nothing was found either.
     public var notices: [String]
+    /// What the command exits with: `done`, or what was done in part.
+    public var exitCode: ExitCode
 
     /// - Parameter json: the members of the document.
-    public init(text: String, json: KeyValuePairs<String, JSON>, notices: [String] = []) {
+    public init(text: String, json: KeyValuePairs<String, JSON>, notices: [String] = [], exitCode: ExitCode = .done) {
         self.text = text
         self.json = .document(json)
         self.notices = notices
+        self.exitCode = exitCode
     }
 }

@@ -60,7 +60,7 @@ extension PatchEngine {
             plan.append(Write(word: PatchRecord.State.applied.rawValue, at: start + offset), to: .states)
         }
         addCommitter(to: &plan, at: state.layout.segments.first ?? segment, expected: state.committer)
-        // Of a new edition nobody knows yet, and what an old one has left there says nothing.
+        // Nobody knows of a new edition yet, and what an old one has left there says nothing.
         if isNewEdition { addCommitter(to: &plan, at: segment, expected: nil) }
     }
 

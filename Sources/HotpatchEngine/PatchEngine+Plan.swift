@@ -19,7 +19,7 @@ extension PatchEngine {
         planning.plan.segments = linked?.segments ?? []
         planning.take(request.replacements + (linked?.contents.replacements ?? []))
         for index in planning.replacements.indices {
-            try planning.add(index, isOptional: request.leavesOutRefused)
+            try planning.add(index, isOptional: request.leavesOutRefused, refusal: request.refusals[index])
         }
         // Half of what stands in the way of a detour would be no reason to make it.
         var latest: LoadedImage?

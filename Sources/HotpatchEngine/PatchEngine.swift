@@ -247,18 +247,18 @@ extension PatchEngine {
         if state.committer != 0, state.committer != target.committer, target.hasThread(state.committer) {
             throw PatchError.underway(pid: target.pid, thread: state.committer)
         }
-        var room = Allocation(in: target)
-        if let ledger = plan.ledger { try reading("map the patch ledger") { try room.reserve(ledger) } }
+        var ledgerMemory = Allocation(in: target)
+        if let ledger = plan.ledger { try reading("map the patch ledger") { try ledgerMemory.reserve(ledger) } }
         let block = CommitBlock(plan)
         do {
             // One that fails may have changed anything.
             knownLedger.forget()
             let summary = try code.isEmpty ? target.commit(block) : target.commit(block, unlessReached: code)
-            room.release()
+            ledgerMemory.release()
             if target.committer != 0 { knownLedger.note(commitFrom: state, reverted: reverted) }
             return summary
         } catch let error as PatchError {
-            if error.outcome == .inconsistent { room.release() }
+            if error.outcome == .inconsistent { ledgerMemory.release() }
             throw error
         } catch let mismatch as CommitMismatch {
             let (address, expected, found) = (mismatch.address, mismatch.expected, mismatch.found)

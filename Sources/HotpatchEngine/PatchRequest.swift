@@ -2,41 +2,6 @@ import HotpatchMemory
 import HotpatchPlan
 import HotpatchSymbols
 
-/// One function to be replaced.
-public struct Replacement: Sendable {
-    package var function: FunctionSymbol
-    /// Bytes of the function, and bytes up to the next one: `SymbolIndex.extent(of:)`.
-    package var extent: (length: Int, available: Int)
-    /// Where calls of the function lead from now on.
-    package var address: Address
-    /// For `list`: the replacement's symbol, or where it comes from.
-    package var name: String
-    /// A variable of 8 bytes in the target that receives the address of the original, or nil.
-    package var originalPointer: Address?
-    /// The context of an async function that needs a larger one than callers allocate; else nil.
-    package var context: AsyncContext.Larger?
-
-    /// Makes the request.
-    /// - Parameters:
-    ///   - function: what is replaced.
-    ///   - extent: of the function, as `SymbolIndex.extent(of:)` tells it: in bytes.
-    ///   - address: where its callers are led, in the target.
-    ///   - name: of what is there.
-    ///   - originalPointer: a word of the target that receives the address at which the original can be called; nil for none.
-    ///   - context: of an async function whose callers allocate too little; else nil.
-    public init(
-        function: FunctionSymbol, extent: (length: Int, available: Int), address: Address, name: String,
-        originalPointer: Address? = nil, context: AsyncContext.Larger? = nil
-    ) {
-        self.function = function
-        self.extent = extent
-        self.address = address
-        self.name = name
-        self.originalPointer = originalPointer
-        self.context = context
-    }
-}
-
 /// Memory that a request takes.
 package struct SegmentRequest: Hashable, Sendable {
     package var kind: MemoryKind
@@ -101,6 +66,8 @@ public struct PatchRequest: Sendable {
     package var link: @Sendable (_ segments: [Range<Address>]) throws -> Linked = { _ in Linked() }
     /// A function that cannot be patched is left out, and told of, instead of being the request's end.
     package var leavesOutRefused = false
+    /// Why functions cannot be patched, where that is known already, by their places in `replacements`.
+    package var refusals: [Int: PatchError] = [:]
     package var origin: PatchRecord.Origin
     /// The library or object they come from, or empty.
     package var source: String
@@ -134,53 +101,4 @@ public struct PatchRequest: Sendable {
         self.onRevert = onRevert
         self.notes = notes
     }
-}
-
-/// A request, planned against the state of a process at one moment. Nothing has been changed yet.
-package struct PlannedPatch: Sendable {
-    package var id: UInt32
-    /// All that is done to the process, the ledger included.
-    package var plan: PatchPlan
-    /// The new ones; their parts are segments of the plan.
-    var pools: [SegmentRecord]
-    /// The request's segments; nil where it has none.
-    var linked: LinkedSegments?
-    /// The site of each replacement that is not refused, in the order of the request.
-    package var sites: [SiteRecord]
-    /// What was left out.
-    package var refused: [RefusedReplacement]
-    /// Notes for the user: indirect jumps that could not be checked, and the like.
-    package var notes: [String]
-    /// What the note of such a jump ends with, behind the function's name.
-    package static let uncheckedJump =
-        "has a computed jump that could not be checked: it must not lead into its first bytes"
-    var stores: [DataStore]
-}
-
-/// A function that cannot be patched, left out of a larger request.
-package struct RefusedReplacement: Sendable {
-    /// Its place among the request's replacements, those of its segments behind the others.
-    package var index: Int
-    package var function: FunctionSymbol
-    package var error: PatchError
-}
-
-extension PlannedPatch: CustomStringConvertible {
-    public var description: String { plan.description }
-}
-
-/// A patch that has been committed: undoes it, lists it, calls the original.
-public struct Receipt: Sendable {
-    /// The number of the patch in the ledger of its process; 1, 2, …
-    public var id: UInt32
-    package var sites: [SiteRecord]
-    /// Where the request's segments lie.
-    package var segments: [Range<Address>]
-    /// What was left out.
-    package var refused: [RefusedReplacement]
-    package var notes: [String]
-    /// Calls that were to be made afterwards, and failed.
-    package var problems: [String]
-    /// What the commit did.
-    public var summary: CommitSummary
 }

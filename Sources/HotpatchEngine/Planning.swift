@@ -22,9 +22,9 @@ struct Planning {
     var notes: [String] = []
     var pools: [Pool] = []
     var lanes: SegmentLanes
-    /// What is asked for so far, by entry: the site's place in `sites`, and the replacement's in the request.
-    var asked: [Address: (number: Int, index: Int)] = [:]
-    /// Of the request.
+    /// What is planned so far, by the function's entry: the site's place in `sites`, and the replacement's in the request.
+    var planned: [Address: (number: Int, index: Int)] = [:]
+    /// Those of the request, and of its segments behind them.
     var replacements: [Replacement] = []
     var nextSite: UInt32
 
@@ -160,16 +160,26 @@ struct Planning {
     }
 
     /// Adds a function of the request, or where it may be left out and cannot be patched, notes that.
-    mutating func add(_ index: Int, isOptional: Bool) throws(PatchError) {
+    /// - Parameter refusal: why it cannot be patched, where that is known already.
+    mutating func add(_ index: Int, isOptional: Bool, refusal: PatchError?) throws(PatchError) {
         let replacement = replacements[index]
-        guard isOptional else { return try add(replacement, index: index) }
+        guard isOptional else {
+            if let refusal { throw refusal }
+            return try add(replacement, index: index)
+        }
         let before = mark
-        let isAsked = asked[replacement.function.address] != nil
-        do throws(PatchError) { try add(replacement, index: index) } catch {
+        let isPlanned = planned[replacement.function.address] != nil
+        do throws(PatchError) {
+            if let refusal { throw refusal }
+            try add(replacement, index: index)
+        } catch {
             guard error.concernsOneFunction else { throw error }
             rewind(to: before)
-            if !isAsked { asked[replacement.function.address] = nil }
-            refused.append(RefusedReplacement(index: index, function: replacement.function, error: error))
+            if !isPlanned { planned[replacement.function.address] = nil }
+            let function = replacement.function
+            refused.append(RefusedReplacement(index: index, function: function, error: error))
+            // Other replacements may call through the pointer: it leads to the function, which stays what it is.
+            try fill(replacement.originalPointer, with: function.address, of: function.name)
         }
     }
 
@@ -177,30 +187,30 @@ struct Planning {
     mutating func take(_ replacements: [Replacement]) {
         self.replacements = replacements
         let count = replacements.count
-        asked.reserveCapacity(count)
+        planned.reserveCapacity(count)
         plan.reserve(count)
         sites.reserveCapacity(count)
         members.reserveCapacity(count)
     }
 
+    /// Where a plan was before a function. What is written to data is not part of it: no function is refused behind that.
     private struct Mark {
         var plan: PatchPlan.Mark
         var pools: [Pool]
-        var data: DataStores
         var counts: (sites: Int, newSites: Int, members: Int, notes: Int)
         var nextSite: UInt32
     }
 
     private var mark: Mark {
         Mark(
-            plan: plan.mark, pools: pools, data: data,
+            plan: plan.mark, pools: pools,
             counts: (sites.count, newSites.count, members.count, notes.count),
             nextSite: nextSite)
     }
 
     private mutating func rewind(to mark: Mark) {
         plan.rewind(to: mark.plan)
-        (pools, data, nextSite) = (mark.pools, mark.data, mark.nextSite)
+        (pools, nextSite) = (mark.pools, mark.nextSite)
         sites.removeSubrange(mark.counts.sites...)
         newSites.removeSubrange(mark.counts.newSites...)
         members.removeSubrange(mark.counts.members...)
@@ -213,14 +223,15 @@ struct Planning {
         if replacement.address == function.address {
             throw .itself(function: name(function), address: function.address)
         }
-        if let known = asked[function.address] {
+        if let known = planned[function.address] {
             try checkSame(replacement, as: replacements[known.index])
             // One patch of one function, under two names.
-            sites.append(sites[known.number])
-            try fill(replacement.originalPointer, with: sites[known.number])
+            let site = sites[known.number]
+            sites.append(site)
+            try fill(replacement.originalPointer, with: site.originalAddress, of: site.name)
             return
         }
-        asked[function.address] = (sites.count, index)
+        planned[function.address] = (sites.count, index)
         guard let context = replacement.context else { return try place(replacement) }
         var thunk = replacement
         thunk.address = try self.thunk(for: replacement, allocating: context)
@@ -239,16 +250,18 @@ struct Planning {
             site = try newSite(for: replacement)
         }
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
-        try fill(replacement.originalPointer, with: site)
+        try fill(replacement.originalPointer, with: site.originalAddress, of: site.name)
         sites.append(site)
     }
 
-    private mutating func fill(_ pointer: Address?, with site: SiteRecord) throws(PatchError) {
+    private mutating func fill(
+        _ pointer: Address?, with original: Address, of name: String
+    ) throws(PatchError) {
         guard let pointer else { return }
-        let bytes = engine.word(site.originalAddress.rawValue)
+        let bytes = engine.word(original.rawValue)
         plan.append(Write(address: pointer, kind: .data, expected: nil, bytes: bytes), to: .pointers)
         try data.add(
-            bytes, at: pointer, kind: .originalPointer, name: site.name,
+            bytes, at: pointer, kind: .originalPointer, name: name,
             imagePath: map.region(containing: pointer)?.path ?? ""
         ) {
             // A library that is not loaded yet has nothing there.
@@ -257,7 +270,7 @@ struct Planning {
     }
 
     /// Several names of one code, such as the constructors of complete and of base objects, are one function: by another name it may be
-    /// asked for again, with what is the same code too, or is of the same text where the two are.
+    /// replaced again, by what is the same code too, or is of the same text where the two are.
     private func checkSame(_ replacement: Replacement, as known: Replacement) throws(PatchError) {
         let functions = [known.function, replacement.function]
         if functions[0].name == functions[1].name {

@@ -30,7 +30,7 @@ struct InterfaceComparison {
             }) {
                 throw refused("is compressed (-gz)", "Compile with -gz=none.")
             }
-            // Of DWARF 4, and of DWARF 5.
+            // DWARF 5 has type units in further sections .debug_info, DWARF 4 in .debug_types.
             let units = file.sections.filter { $0.name == ".debug_info" }
             if units.count > 1 || file.section(named: ".debug_types") != nil {
                 throw refused(

@@ -200,7 +200,7 @@ extension ObjectEdit {
         }
     }
 
-    /// Of several static things of one name nobody takes any, and none gets another copy.
+    /// Nobody takes any of several static things of one name, and none gets another copy.
     private func checkKnown(_ index: Int) throws {
         let name = name(of: index)
         guard live.isAmbiguous(name, of: new.owner(of: index)) else { return }

@@ -43,7 +43,7 @@ extension MemoryReader {
 
 /// Memory that could not be read or written.
 public struct MemoryError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Of the first byte that could not be; null where the memory could not even be opened.
+    /// The first byte that could not be read or written; null where the memory could not even be opened.
     public var address: Address
     /// How many bytes were wanted from there on.
     public var count: Int

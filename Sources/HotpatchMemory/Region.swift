@@ -24,9 +24,9 @@ public struct Region: Hashable, Sendable {
     public var permissions: Permissions
     /// Offset into the file, in bytes; 0 for anonymous memory.
     public var fileOffset: UInt64
-    /// Of the device that the file is on; 0 for anonymous memory.
+    /// The major number of the device that the file is on; 0 for anonymous memory.
     public var deviceMajor: UInt32
-    /// Likewise.
+    /// Its minor number, likewise.
     public var deviceMinor: UInt32
     /// 0 for anonymous memory.
     public var inode: UInt64

@@ -126,7 +126,7 @@ extension PatchPlan: CustomStringConvertible {
 }
 
 extension PatchPlan.Phase {
-    /// Of one write.
+    /// What one write is of.
     fileprivate var noun: String {
         switch self {
         case .generation: "generation"

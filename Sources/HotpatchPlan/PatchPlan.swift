@@ -20,7 +20,7 @@ package struct PatchPlan: Hashable, Sendable {
     package enum Phase: Int, Hashable, Sendable, CaseIterable {
         /// The ledger's, which refuses a plan that was overtaken.
         case generation
-        /// Of the ledger too: who commits.
+        /// The word of the ledger that says who commits.
         case committer
         /// What makes records part of the ledger, and says which patches are on their way out of force.
         case publication
@@ -32,11 +32,11 @@ package struct PatchPlan: Hashable, Sendable {
         case data
         /// Padding that short jumps go through.
         case hops
-        /// Of functions. Nothing before them can be noticed.
+        /// The entries of functions. The program can notice nothing that is written before them.
         case entries
         /// Variables and constants that code which is out of force by now relied on.
         case restored
-        /// Of patches: what is in force from now on, and what is not any more.
+        /// The states of patches: what is in force from now on, and what is not any more.
         case states
 
         /// Where an undo belongs: everything in the opposite order. Nil for what belongs to the one commit.

@@ -51,7 +51,7 @@ public final class BuildRecipe: Sendable {
     /// What was read of files, and when these were written.
     private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
-    /// Of SwiftPM: where it builds.
+    /// Where SwiftPM builds; nil for other builds.
     public let scratch: String?
 
     init(

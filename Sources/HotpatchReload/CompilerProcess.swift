@@ -58,7 +58,7 @@ public final class CompilerProcess: Sendable {
 
     private let state = Locked(State())
     private static let mostPrinted = 4 << 20
-    /// Of a program that is asked something.
+    /// The most that is read of a program that is asked something.
     private static let longestAnswer = 64 << 20
 
     public init() {}

@@ -226,7 +226,7 @@ public final class Supervisor {
         }
     }
 
-    /// Of the process that was launched, also after its end.
+    /// The id of the process that was launched, kept after its end.
     private(set) var rootPID: Int32 = 0
 
     private func forgetProgram() {

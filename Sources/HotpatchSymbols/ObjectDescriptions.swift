@@ -123,7 +123,7 @@ package struct ObjectDescriptions: Sendable {
                 if libdw.dwarf_hasattr(&die, UInt32(DW_AT_low_pc)) == 1, let name = symbol(ofCode: &die, isCxx) {
                     functions[name] = Self.function(&die, name, isSwift)
                     hasFunction = true
-                    // Of what a class declares, the declaration tells.
+                    // The declaration tells the line of what a class declares.
                     let line = Self.number(&die, DW_AT_decl_line, isInherited: isCxx)
                     if let line, line > 0 { lines[name] = Int(clamping: line) }
                 }

@@ -44,6 +44,13 @@ struct ApplyCommand: ParsableCommand {
         help: ArgumentHelp("The image of the target to patch, where several define a name.", valueName: "image"))
     var image: String?
 
+    @Flag(
+        name: .long,
+        help:
+            "Where functions of the library are refused, list them with the reasons and apply the others, in one transaction. The exit code is 5 then."
+    )
+    var keepGoing = false
+
     @Flag(name: .long, help: "Print what would happen, and do nothing.")
     var dryRun = false
 
@@ -77,6 +84,11 @@ struct ApplyCommand: ParsableCommand {
             throw ValidationError(
                 "--only, --map and --in are for a library: of an object, what was edited is replaced.")
         }
+        guard !keepGoing else {
+            throw ValidationError(
+                "--keep-going is for a library: the functions of an object were edited together, and go into the program together."
+            )
+        }
         return zip(patches, base).map { ObjectPair(new: $0, base: $1) }
     }
 
@@ -99,8 +111,8 @@ struct ApplyCommand: ParsableCommand {
             return try perform(json: process.json) { () throws(CommandError) in try command.run() }
         }
         let command = Apply(
-            library: patches[0], pid: process.pid, only: only, map: try pairs(), image: image, dryRun: dryRun,
-            allowUnsafeOwner: allowUnsafeOwner, options: change.target)
+            library: patches[0], pid: process.pid, only: only, map: try pairs(), image: image, keepGoing: keepGoing,
+            dryRun: dryRun, allowUnsafeOwner: allowUnsafeOwner, options: change.target)
         log.start()
         change.raisePriority()
         try perform(json: process.json) { () throws(CommandError) in try command.run() }

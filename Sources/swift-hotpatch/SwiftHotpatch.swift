@@ -17,7 +17,7 @@ struct SwiftHotpatch: ParsableCommand {
         abstract: "Changes the functions of a running process, without restarting it.",
         discussion: """
             Exit codes: 0 done, 2 refused and the target untouched, 3 failed and rolled back, \
-            4 the target may be inconsistent, 64 usage.
+            4 the target may be inconsistent, 5 done but for what was refused (--keep-going), 64 usage.
             """,
         version: "0.1.0",
         subcommands: [ApplyCommand.self, RevertCommand.self, ListCommand.self, SymbolsCommand.self, WatchCommand.self])
@@ -143,15 +143,18 @@ struct ChangeOptions: ParsableArguments {
 
 /// Runs a command, prints what it has to say, and exits with its code.
 func perform(json: Bool, _ command: () throws(CommandError) -> Report) throws {
+    let exitCode: HotpatchCommands.ExitCode
     do throws(CommandError) {
         let report = try command()
         let output = json ? report.json.description : printable(report.text)
         if !output.isEmpty { print(output) }
         for notice in report.notices { write("note: \(printable(notice))\n") }
+        exitCode = report.exitCode
     } catch {
         fail(error, json: json)
-        throw ArgumentParser.ExitCode(error.exitCode.rawValue)
+        exitCode = error.exitCode
     }
+    guard exitCode == .done else { throw ArgumentParser.ExitCode(exitCode.rawValue) }
 }
 
 func fail(_ error: CommandError, json: Bool) {

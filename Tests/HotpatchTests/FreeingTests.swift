@@ -53,7 +53,7 @@ extension ObjectTests {
                 }
             }
 
-            /// Of that, what came since it began.
+            /// The part of that which came since it began.
             func code() throws -> Int { try Self.codeSize(of: program.pid) - before }
 
             @discardableResult
@@ -72,7 +72,7 @@ extension ObjectTests {
                 try expect("apply \(new) \(base ?? self.base)", "\(last)")
             }
 
-            /// Of a patch, as the program sees it: "true 4096 kept".
+            /// What the program says of a patch: "true 4096 kept".
             func status(of patch: Int) throws -> String {
                 let all = try program.ask("objects", seconds: 120).components(of: "; ")
                 return all.first { $0.hasPrefix("\(patch) ") }.map { String($0.dropFirst("\(patch) ".count)) }
@@ -146,6 +146,24 @@ extension ObjectTests {
                 if number >= 50, try ager.code() - first <= Self.most { break }
             }
             #expect(try ager.code() - first <= Self.most)
+            expect(ager.program.finish(), equals: 0)
+        }
+
+        /// Whoever reverts, and however, frees what it can.
+        @Test(arguments: ["revert-all", "revert-function price"])
+        func revertedWithoutAHandle(how: String) throws {
+            let ager = try Ager()
+            try ager.apply(ager.versions[1])
+            try ager.expect(how, "reverted")
+            try ager.expect("", "1")
+            // In case the machine is too busy to search in time: again. Nothing else of this program frees.
+            for _ in 0..<100 {
+                if try ager.status(of: 1).hasSuffix(" freed") { break }
+                usleep(20_000)
+                try ager.expect(how, "reverted")
+            }
+            let status = try ager.status(of: 1)
+            #expect(status.hasSuffix(" 0 freed") || status == "forgotten", "\(status)")
             expect(ager.program.finish(), equals: 0)
         }
 

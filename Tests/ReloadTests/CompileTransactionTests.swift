@@ -376,7 +376,7 @@ import Testing
 }
 
 @Suite struct CompileCommandTests {
-    /// Of many sources the driver prints a list that is gone, and not the names.
+    /// For many sources the driver prints a list that is gone, and not the names.
     @Test func manySources() throws {
         let directory = try TemporaryDirectory("many")
         let sources = (0..<300).map { "\(directory.path)/File\($0).swift" }

@@ -10,7 +10,7 @@ enum Hold {
     private static let rounds = 15
     private static let goal = 1.25
 
-    /// Of this process, for which `printSample` runs anew.
+    /// Measures holds of this process, for which `printSample` runs anew.
     static func measure(_ table: inout Table) throws {
         for call in ["pause", "futex"] {
             for count in counts {
@@ -51,7 +51,7 @@ enum Hold {
         }
     }
 
-    /// Of another process, by the command.
+    /// Measures holds of another process, by the command.
     static func measure(_ table: inout Table, command: String, targets: String) throws {
         for count in counts {
             try Apply.with("\(targets)/blocked", [String(count)]) { target in

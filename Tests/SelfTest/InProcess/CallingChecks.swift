@@ -7,7 +7,7 @@ let callingChecks: [Check] = [
     Check(name: $0.description, run: $0.run)
 }
 
-/// Of async functions. Their patches hold threads, for which user-mode emulation has no ptrace.
+/// Checks of async functions, whose patches hold threads, for which user-mode emulation has no ptrace.
 let asyncCallingChecks: [Check] = [asyncChecks, asyncSymbolChecks, asyncUnwindChecks].joined().map {
     Check(name: $0.description, run: $0.runAndWait)
 }

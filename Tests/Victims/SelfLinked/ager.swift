@@ -22,6 +22,12 @@ public func edit(_ line: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
         case "revert":
             try patches[UInt32(words[1])!]!.revert()
             return strdup("reverted")
+        case "revert-all":
+            try Patch.revertAll()
+            return strdup("reverted")
+        case "revert-function":
+            try Patch.revert(symbol: words[1])
+            return strdup("reverted")
         case "objects":
             return strdup(
                 try Patch.objects.map { "\($0.id) \($0.isInForce) \($0.codeSize) \($0.code)" }.joined(separator: "; "))
