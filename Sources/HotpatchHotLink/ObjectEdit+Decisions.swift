@@ -139,7 +139,9 @@ extension ObjectEdit {
                 if isBack, symbol.isFunction { return .patch(symbol.address) }
                 throw definedElsewhere(name)
             }
-            guard let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) else { return .add }
+            guard let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) else {
+                return .add
+            }
             // An edit has added it to another file, whose functions call that one.
             guard isBack else { throw definedElsewhere(name) }
             return .repoint(entry: entry, slot: slot)

@@ -245,9 +245,10 @@ extension CommandTests {
             #expect(["unchanged", "applied"].contains(renamed["event"].string), "\(renamed)")
             try watched.save("Sources/Kiosk/Boards/Newest.swift", ("\"new\"", "\"newest\""))
             try expectApplied("OPEN!!, sign, CLOSED!, newest")
-            let text = "struct Neighbour {\n    var age = 1\n    var name = \"\"\n}\nfunc fresh() -> String { \"there\" }\n"
             try runTool("rm", "\(boards)/Newest.swift")
-            try write(text, to: "Other.swift")
+            try write(
+                "struct Neighbour {\n    var age = 1\n    var name = 2\n}\nfunc fresh() -> String { \"there\" }\n",
+                to: "Other.swift")
             try expectApplied("OPEN!!, sign, CLOSED!, there")
             try watched.save("Sources/Kiosk/Boards/Other.swift", ("\"there\"", "\"here\""))
             try expectApplied("OPEN!!, sign, CLOSED!, here")
