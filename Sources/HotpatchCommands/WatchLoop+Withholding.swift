@@ -21,6 +21,8 @@ extension WatchLoop {
     func compileAlone(_ finished: Compiling, after refusal: TerminalEvent, because reason: Withheld.Reason) -> Bool {
         let waiting = finished.files.subtracting(finished.saved)
         guard let program, finished.withheld == nil, !waiting.isEmpty, !finished.saved.isEmpty else { return false }
+        // A save that ends this compilation begins one of what waits, too.
+        unfinished.formUnion(waiting)
         compile(
             finished.saved, of: program,
             withholding: Withheld(files: waiting, reason: reason, refusal: refusal, since: finished.since))

@@ -122,6 +122,11 @@ public struct LedgerState: Sendable {
         return known.last { $0.owner < newest }?.address
     }
 
+    /// Whether a patch in force has placed something of a name in the process.
+    package func isPlaced(_ name: String) -> Bool {
+        identitiesByName[name]?.contains { identities[$0].owner == 0 || isInForce(identities[$0].owner) } ?? false
+    }
+
     private func isInForce(_ patch: UInt32) -> Bool { entry(patch)?.record.isInForce == true }
 
     /// - Parameter id: of a record of this ledger.

@@ -12,6 +12,8 @@ public struct LiveProgram: Sendable {
     public var memory: any MemoryReader
     /// Where code or data lies that was linked into the process before, by name.
     public var identity: @Sendable (String) -> Address?
+    /// Whether what lies there by that name is in force.
+    public var isPlaced: @Sendable (String) -> Bool
     /// What runs instead of the function at an entry; nil where it was not replaced.
     public var replacement: @Sendable (Address) -> Address?
     /// Where the process keeps what it has made at run time, and variables: its writable memory; nil where nobody knows.
@@ -22,6 +24,7 @@ public struct LiveProgram: Sendable {
     package init(
         architecture: Architecture, index: SymbolIndex, image: LoadedImage, memory: any MemoryReader,
         identity: @escaping @Sendable (String) -> Address? = { _ in nil },
+        isPlaced: @escaping @Sendable (String) -> Bool = { _ in false },
         replacement: @escaping @Sendable (Address) -> Address? = { _ in nil },
         writable: @escaping @Sendable () -> [Range<Address>]? = { nil }
     ) {
@@ -30,6 +33,7 @@ public struct LiveProgram: Sendable {
         self.image = image
         self.memory = memory
         self.identity = identity
+        self.isPlaced = isPlaced
         self.replacement = replacement
         self.writable = writable
         bindings = LibraryBindings(of: image, in: index, memory: memory)

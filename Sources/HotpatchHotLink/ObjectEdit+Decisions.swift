@@ -142,9 +142,10 @@ extension ObjectEdit {
             guard let entry = live.identity(name), let slot = live.identity(EntryStub.slotName(entry)) else {
                 return .add
             }
+            if isBack { return .repoint(entry: entry, slot: slot) }
             // An edit has added it to another file, whose functions call that one.
-            guard isBack else { throw definedElsewhere(name) }
-            return .repoint(entry: entry, slot: slot)
+            if live.isPlaced(name) { throw definedElsewhere(name) }
+            return .add
         }
         if !changed.contains(name), baseline.isVerified[partner] { return .bind(place.address) }
         // Every file that uses it has one like it, of which the linker has kept another file's.

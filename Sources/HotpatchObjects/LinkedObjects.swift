@@ -41,7 +41,8 @@ public struct LinkedObjects: Sendable {
         func live(_ image: LoadedImage) -> LiveProgram {
             LiveProgram(
                 architecture: architecture, index: index, image: image, memory: original,
-                identity: { ledger.identity($0) }, replacement: { ledger.linkedCode(of: $0) },
+                identity: { ledger.identity($0) }, isPlaced: { ledger.isPlaced($0) },
+                replacement: { ledger.linkedCode(of: $0) },
                 writable: {
                     map.regions.filter {
                         $0.permissions.contains([.read, .write]) && !$0.permissions.contains(.shared)

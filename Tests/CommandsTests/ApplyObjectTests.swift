@@ -111,6 +111,23 @@ extension CommandTests {
             #expect(desk.victim.finish() == 0)
         }
 
+        /// What an edit has added and a revert has taken away is added once more, also where a later edit is in force.
+        @Test func addedAgain() throws {
+            var desk = try Desk()
+            let added = try desk.edited([
+                ("helper v1 \\(n)", "helper v2 \\(extra(n))"),
+                ("enum Limits", "func extra(_ n: Int) -> String { \"<\\(n)>\" }\nenum Limits"),
+            ])
+            try desk.apply(added)
+            try desk.apply(shelf: [("shelf v1", "shelf v2")])
+            try desk.expect(["page v1 helper v2 <7>"], ["page"])
+            try expectDone("revert", "1", "--pid", desk.victim.id)
+            try desk.expect(["page v1 helper v1 7"], ["page"])
+            try desk.apply(added)
+            try desk.expect(["page v1 helper v2 <7>"], ["page"])
+            expect(desk.victim.finish(), equals: 0)
+        }
+
         /// Objects and a library on top of each other, reverted in every order: of each function the newest in force runs.
         @Test func amongOtherPatches() throws {
             let directory = try Workshop.directory + "/mixed-\(Desk.number.next())"

@@ -149,7 +149,7 @@ struct Subject: Sendable {
             uniqueKeysWithValues: needed.sorted().enumerated().map { ($0.element, libraries + $0.offset * 16) })
         live = LiveProgram(
             architecture: object.architecture, index: index, image: program, memory: memory,
-            identity: { known[$0] ?? outside[$0] }, replacement: { replaced[$0] })
+            identity: { known[$0] ?? outside[$0] }, isPlaced: { known[$0] != nil }, replacement: { replaced[$0] })
         self.memory = memory
     }
 
