@@ -31,8 +31,8 @@ final class WatchedProgram: @unchecked Sendable {
     private var adopted: [String: String] = [:]
     /// By source.
     private var images: [String: String] = [:]
-    /// Files that have gone, with the build that had them, as long as the program has something of them.
-    private var gone: [String: BuildRecipe] = [:]
+    /// Files that have gone, with their modules, as long as the program has something of them.
+    private var gone: [String: String] = [:]
     private var transactions = 0
     private var emptyFolders = 0
     /// So many patches can be taken back to what was before them. What the build made is kept for all.
@@ -157,18 +157,19 @@ final class WatchedProgram: @unchecked Sendable {
     /// - Parameter recipe: that of this program without them.
     func leaveOut(_ paths: Set<String>, by recipe: BuildRecipe) {
         for path in paths {
-            gone[path] = self.recipe
+            gone[path] = self.recipe.source(path)?.module.name
             (latent[path], adopted[path]) = (nil, nil)
         }
         self.recipe = recipe
     }
 
     /// Objects of nothing for the files that have gone: a function that has moved from one of them to another file is known by the objects
-    /// of both.
-    private func objectsOfGone() throws(CommandError) -> [String: String] {
+    /// of both. Where one cannot be made, the linker tells of such a function.
+    private func objectsOfGone() -> [String: String] {
         var objects: [String: String] = [:]
-        for (source, recipe) in gone where running[source] ?? snapshot.object(of: source) != nil {
-            objects[source] = try nothing(inPlaceOf: source, by: recipe)
+        for (source, module) in gone where running[source] ?? snapshot.object(of: source) != nil {
+            let recipe = recipe.changing(adding: [(source, module)], removing: [])
+            objects[source] = try? nothing(inPlaceOf: source, by: recipe)
         }
         return objects
     }
@@ -219,7 +220,7 @@ final class WatchedProgram: @unchecked Sendable {
             adopt(transaction)
             return .nothing(notes: [])
         }
-        changed.merge(try objectsOfGone()) { object, _ in object }
+        changed.merge(objectsOfGone()) { object, _ in object }
         if let entries = undone(by: changed) {
             let patches = entries.map { history[$0].patch }
             let summary = try session.revert(patches)

@@ -219,7 +219,7 @@ extension CommandTests {
                 equals: true,
                 "\(restarting)")
             _ = try watched.event("restarted")
-            try expect(watched.ask("hello"), equals: "OPEN!!, sign, CLOSED!, here")
+            try expect(watched.ask("hello"), equals: "both, sign, CLOSED!, here")
             try expect(watched.ask("count"), equals: "count 1")
             expect(watched.finish(), equals: -SIGTERM)
         }
@@ -252,6 +252,13 @@ extension CommandTests {
             try expectApplied("OPEN!!, sign, CLOSED!, there")
             try watched.save("Sources/Kiosk/Boards/Other.swift", ("\"there\"", "\"here\""))
             try expectApplied("OPEN!!, sign, CLOSED!, here")
+            // Two files go at once.
+            try runTool("rm", "\(boards)/Other.swift", "\(boards)/Open.swift")
+            try write(
+                "func fresh() -> String { \"here\" }\nfunc open() -> String { \"both\" }\n"
+                    + "struct Sign { var text = \"sign\" }\n",
+                to: "Joined.swift")
+            try expectApplied("both, sign, CLOSED!, here")
         }
 
         /// What does not compile waits, and what is saved after it goes without it: of another module, and of its own.
