@@ -7,12 +7,19 @@ import Testing
 
 @Suite struct CompileTransactionTests {
     /// Edited files, compiled; the package itself stays as it is.
-    private struct Edit {
+    struct Edit {
         let directory: TemporaryDirectory
         let recipe: BuildRecipe
         let transaction: CompileTransaction
 
         init(_ edits: KeyValuePairs<String, String>, new: [String] = []) throws {
+            try self.init(files: edits.map { ($0.key, $0.value) }, new: new)
+        }
+
+        init(
+            files edits: [(name: String, text: String)], new: [String] = [],
+            options changed: (inout CompileOptions) -> Void = { _ in }
+        ) throws {
             directory = try TemporaryDirectory("transaction")
             var contents: [String: String] = [:]
             for (name, text) in edits {
@@ -27,8 +34,9 @@ import Testing
             options.contents = contents
             options.swift = ["-function-sections"]
             options.clang = ["-ffunction-sections"]
+            changed(&options)
             transaction = try recipe.compile(
-                edits.map { try BuildPackage.source($0.key) }, into: directory.path + "/objects",
+                edits.map { try BuildPackage.source($0.name) }, into: directory.path + "/objects",
                 overlay: directory.path + "/overlay", options: options)
         }
 
