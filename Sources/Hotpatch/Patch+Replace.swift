@@ -246,15 +246,25 @@ extension Patch {
         private mutating func replace(
             symbol: String, in image: String?, with address: Address, original: OriginalPointer?
         ) throws(PatchError) {
-            try replace(Patch.function(symbol: symbol, in: image), with: address, name: nil, original: original)
+            try replace(with: address, name: nil, original: original) { (patcher) throws(PatchError) in
+                try patcher.function(symbol, in: image)
+            }
         }
 
         fileprivate mutating func replace(
             _ function: FunctionSymbol, with address: Address, name: String?, original: OriginalPointer?
         ) throws(PatchError) {
+            try replace(with: address, name: name, original: original) { _ in function }
+        }
+
+        private mutating func replace(
+            with address: Address, name: String?, original: OriginalPointer?,
+            _ find: (inout LocalPatcher) throws(PatchError) -> FunctionSymbol
+        ) throws(PatchError) {
             let original = original.map { Address(UnsafeRawPointer($0)) }
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
+                    let function = try find(&patcher)
                     let found = try patcher.index().function(containing: address)
                     let symbol = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
                     // Code that no symbol names was made by somebody who knows what its callers do.

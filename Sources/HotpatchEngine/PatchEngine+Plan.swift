@@ -17,7 +17,9 @@ extension PatchEngine {
         var linked = staged.linked
         if linked == nil { linked = try planning.link(request) }
         planning.plan.segments = linked?.segments ?? []
-        planning.take(request.replacements + (linked?.contents.replacements ?? []))
+        let linkedReplacements = linked?.contents.replacements ?? []
+        planning.take(
+            linkedReplacements.isEmpty ? request.replacements : request.replacements + linkedReplacements)
         for index in planning.replacements.indices {
             try planning.add(index, isOptional: request.leavesOutRefused, refusal: request.refusals[index])
         }

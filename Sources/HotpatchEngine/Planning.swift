@@ -9,8 +9,10 @@ struct Planning {
     let map: ProcessMap
     let state: LedgerState
     let memory: PageSnapshot
-    /// Before anything was patched: what `memory` holds, and for whole images, of which it would keep every page.
-    let code, images: OriginalCode
+    /// What `memory` held before anything was patched. A page of code has many entries, and is asked for by each.
+    let code: PageSnapshot
+    /// Likewise, for whole images, of which a snapshot would keep every page.
+    let images: OriginalCode
     var plan: PatchPlan
     var data: DataStores
     var sites: [SiteRecord] = []
@@ -27,6 +29,8 @@ struct Planning {
     /// Those of the request, and of its segments behind them.
     var replacements: [Replacement] = []
     var nextSite: UInt32
+    /// The image that was asked about last: see `isMappedAsRead`.
+    var latest: (image: LoadedImage, isMappedAsRead: Bool)?
 
     struct Pool {
         var record: SegmentRecord
@@ -71,8 +75,8 @@ struct Planning {
         self.map = map
         self.state = state
         memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
-        code = OriginalCode(memory, state: state)
-        images = OriginalCode(engine.target.memory, as: code)
+        code = PageSnapshot(of: OriginalCode(memory, state: state), pageSize: engine.target.pageSize)
+        images = OriginalCode(engine.target.memory, state: state)
         nextSite = state.nextSite
         data = DataStores(state: state)
         plan = PatchPlan(architecture: engine.target.architecture)

@@ -138,11 +138,9 @@ package struct ReferenceTargets: Sendable {
     }
 
     /// The words of 8 bytes in `data`, which lies at `address`, that hold the address of a target.
-    package func words(in data: [UInt8], at address: Address) -> [Reference] {
-        data.withUnsafeBytes {
-            collect($0) { bytes, targets, from, found, capacity in
-                hp_find_words(bytes, data.count, address.rawValue, targets, from, found, capacity)
-            }
+    package func words(in data: UnsafeRawBufferPointer, at address: Address) -> [Reference] {
+        collect(data) { bytes, targets, from, found, capacity in
+            hp_find_words(bytes, data.count, address.rawValue, targets, from, found, capacity)
         }
     }
 

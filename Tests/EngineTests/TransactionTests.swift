@@ -366,6 +366,26 @@ import Testing
         #expect(failure { _ = try engine.apply(wanted) }.contains("belongs to the patching engine"))
     }
 
+    /// What was found of an entry holds for as long as its image lies there: then nothing but the entry is looked at again.
+    @Test func aFunctionPatchedAgainIsNotSearchedAgain() throws {
+        let target = try FakeTarget()
+        target.showsDevices = true
+        let engine = PatchEngine(target: target, program: "")
+        let first = try engine.apply(try request("getppid", of: target))
+        _ = try engine.revert([first.id])
+        func bytesRead() throws -> Int {
+            let before = target.mappedBytesRead
+            let planned = try engine.plan(try request("getppid", of: target))
+            expect(planned.sites, equals: first.sites)
+            return target.mappedBytesRead - before
+        }
+        let known = try bytesRead()
+        // Another file lies there now.
+        target.inodeShift = 1
+        let unknown = try bytesRead()
+        #expect(unknown > known, "\(unknown) bytes of ledger and stub, and \(known)")
+    }
+
     /// Words of data and of constants, by the protection that their page has.
     @Test func dataIsChangedByItsKind() throws {
         let pages = UnsafeMutableRawPointer(
