@@ -33,7 +33,8 @@ extension Planning {
         }
         guard let detour = try engine.fittingDetour(of: site, replacement, memory: memory) else {
             guard let layer = state.layer(of: site.id) else { return nil }
-            throw .target(
+            throw .refused(
+                function: name(function), address: function.address, image: function.image.path,
                 "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
                     + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
         }
@@ -162,7 +163,8 @@ extension Planning {
     ) throws(PatchError) {
         let image = replacement.function.image
         let architecture = engine.target.architecture
-        let taken = PatchError.target(
+        let taken = PatchError.refused(
+            function: name(replacement.function), address: replacement.function.address, image: image.path,
             "cannot patch \(name(replacement.function)): the padding at \(hop), which its jump needs, is in use. "
                 + "Patch what calls it.")
         let found = try engine.reading("read the padding near the function") {

@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -171,20 +172,22 @@ struct Planning {
             if let refusal { throw refusal }
             return try add(replacement, index: index)
         }
+        if let refusal { return try leaveOut(index, for: refusal) }
         let before = mark
         let isPlanned = planned[replacement.function.address] != nil
-        do throws(PatchError) {
-            if let refusal { throw refusal }
-            try add(replacement, index: index)
-        } catch {
+        do throws(PatchError) { try add(replacement, index: index) } catch {
             guard error.concernsOneFunction else { throw error }
             rewind(to: before)
             if !isPlanned { planned[replacement.function.address] = nil }
-            let function = replacement.function
-            refused.append(RefusedReplacement(index: index, function: function, error: error))
-            // Other replacements may call through the pointer: it leads to the function, which stays what it is.
-            try fill(replacement.originalPointer, with: function.address, of: function.name)
+            try leaveOut(index, for: error)
         }
+    }
+
+    private mutating func leaveOut(_ index: Int, for reason: PatchError) throws(PatchError) {
+        let (function, pointer) = (replacements[index].function, replacements[index].originalPointer)
+        refused.append(RefusedReplacement(index: index, function: function, error: reason))
+        // Other replacements may call through the pointer: it leads to the function, which stays what it is.
+        try fill(pointer, with: function.address, of: function.name)
     }
 
     /// Takes the functions of a request, and makes room for their records, which are large to be moved again and again.
@@ -236,10 +239,11 @@ struct Planning {
             return
         }
         planned[function.address] = (sites.count, index)
-        guard let context = replacement.context else { return try place(replacement) }
-        var thunk = replacement
-        thunk.address = try self.thunk(for: replacement, allocating: context)
-        try place(thunk)
+        var entered = replacement
+        if let context = replacement.context {
+            entered.address = try thunk(for: replacement, allocating: context)
+        }
+        try place(entered)
     }
 
     /// Makes a function's entry lead to its replacement, or to the thunk that does.
@@ -253,6 +257,8 @@ struct Planning {
         } else {
             site = try newSite(for: replacement)
         }
+        // Half of what stands in the way of a detour would be no reason to make it.
+        do throws(ReadError) { try replacement.function.image.checkRead() } catch { throw .symbol(SymbolError(error)) }
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
         try fill(replacement.originalPointer, with: site.originalAddress, of: site.name)
         sites.append(site)
@@ -366,10 +372,10 @@ struct Planning {
 }
 
 extension PatchError {
-    /// Whether it says that one function cannot be patched, so that others may be all the same.
+    /// Whether it says that one function cannot be patched, or those of one image, so that others may be all the same.
     fileprivate var concernsOneFunction: Bool {
         switch code {
-        case .refused, .ownFunction, .itself, .asyncContext, .shadowStack, .noSpace, .sameCode: true
+        case .refused, .ownFunction, .itself, .asyncContext, .shadowStack, .noSpace, .sameCode, .memory: true
         default: false
         }
     }

@@ -105,7 +105,8 @@ package final class ReferenceIndex {
         let ranges = image.executableRanges
         guard let first = ranges.first, let last = ranges.last else { return [] }
         guard last.upperBound - first.lowerBound <= limit else {
-            throw .target(
+            throw .refused(
+                image: image.path,
                 "cannot patch \(image.path): \((last.upperBound - first.lowerBound) >> 20) MiB of it are executable, and only "
                     + "\(limit >> 20) MiB are searched for what leads into an entry. Patch what calls it.")
         }
@@ -135,7 +136,8 @@ package final class ReferenceIndex {
                 }
                 body(UnsafeRawBufferPointer(piece), at)
                 if found.count > mostReferences {
-                    throw .target(
+                    throw .refused(
+                        image: image.path,
                         "cannot patch \(image.path): more than \(mostReferences) branches lead into the first bytes of "
                             + "functions. No compiler writes such code. Patch what calls it.")
                 }

@@ -91,6 +91,12 @@ final class FakeTarget: Target {
         overlay.write(bytes, at: address)
     }
 
+    /// What cannot be read.
+    var unreadable: Range<Address>? {
+        get { overlay.unreadable }
+        set { overlay.unreadable = newValue }
+    }
+
     func poke(_ word: UInt64, at address: Address) {
         overlay.write(withUnsafeBytes(of: word.littleEndian) { Array($0) }, at: address)
     }
@@ -246,8 +252,14 @@ private final class Overlay: MemoryReader {
         var mapped: [Range<Address>: [UInt8]] = [:]
         var bytes: [Address: UInt8] = [:]
         var mappedBytesRead = 0
+        var unreadable: Range<Address>?
     }
     private let state = Mutex(State())
+
+    var unreadable: Range<Address>? {
+        get { state.withLock(\.unreadable) }
+        set { state.withLock { $0.unreadable = newValue } }
+    }
 
     var mappedBytesRead: Int { state.withLock(\.mappedBytesRead) }
 
@@ -275,6 +287,9 @@ private final class Overlay: MemoryReader {
             return true
         }
         if isDone { return }
+        if unreadable?.overlaps(address..<address + buffer.count) == true {
+            throw MemoryError(address: address, count: buffer.count, code: EIO)
+        }
         try LocalMemory().read(at: address, into: buffer)
         let end = address + buffer.count
         state.withLock { state in
