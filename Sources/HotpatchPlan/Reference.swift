@@ -12,7 +12,7 @@ package struct Reference: Hashable, Sendable {
     }
 
     package var kind: Kind
-    /// The address of the displacement on x86_64, of the instruction on arm64; of the data.
+    /// The address of the displacement on x86_64, or of the instruction on arm64, or of the data.
     package var field: Address
     package var target: Address
     /// Bytes of the displacement.
@@ -56,7 +56,7 @@ package struct Reference: Hashable, Sendable {
     }
 }
 
-/// Places that references are looked for to: of some, only jumps count, of the others all that refers to them.
+/// Places that references are looked for to: to some of them only jumps count, to the others every reference.
 package struct ReferenceTargets: Sendable {
     package let range: Range<Address>
     private var entries, insides: Places

@@ -85,7 +85,7 @@ public final class BuildRecipe: Sendable {
         self.places = places
     }
 
-    /// The modules whose sources a user edits: of the program, and not of its dependencies' checkouts.
+    /// The modules whose sources a user edits: the program's, and not those in checkouts of dependencies.
     public var edited: [BuildModule] { modules.filter { $0.isLocal && ($0.isInProgram || $0.isTool) } }
 
     public func module(_ name: String) -> BuildModule? {
@@ -128,7 +128,7 @@ public final class BuildRecipe: Sendable {
         return manifests + (inputs.keys.filter { !BuildFiles.isDirectory($0) } + others).sorted()
     }
 
-    /// What files of the program have read of its packages, and no build has written. Of a large module it takes a while.
+    /// What the program's files have read from its packages and no build has written. For a large module it takes a while.
     private func readFiles(where isWanted: (String) -> Bool) -> [String] {
         let files = packageFiles.withLock { known in
             let files = known ?? findPackageFiles()
@@ -259,7 +259,7 @@ public final class BuildRecipe: Sendable {
         return nil
     }
 
-    /// The files that read another one when they were compiled last: of the modules that a user edits.
+    /// The files, in modules that a user edits, that read another one when they were compiled last.
     func users(of path: String) -> [String] {
         let users = users { $0 == path }
         // SwiftPM's newer build keeps what it has read of them, and compilers refuse what is newer.
