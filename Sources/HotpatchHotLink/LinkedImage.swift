@@ -326,7 +326,7 @@ extension LinkDecision {
 extension ObjectLinker {
     /// What to change, and with what.
     /// - Throws: `LinkError`, `FixupError`.
-    public func plan() throws -> LinkPlan {
+    package func plan() throws -> LinkPlan {
         let layout = try LinkLayout(self)
         let filled = MemoryKind.inLayout.filter { (layout.sizes[$0] ?? 0) > 0 }
         // What places nothing is not asked what it links: stores of addresses that are known already would be lost.
