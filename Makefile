@@ -20,7 +20,7 @@ setup: ## Install what is missing (apt), or say what to install
 	    echo "error: these packages are missing and this user may not install them. Ask for: apt-get install $(PACKAGES)"; exit 1; fi; \
 	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(PACKAGES) >/dev/null
 
-sdk-arm64: setup ## Make the SDK that builds for arm64 (in .sdk-arm64, 400 MB)
+sdk-arm64: setup ## Make the SDK that builds for arm64 (in the user's cache, 400 MB)
 	@Tests/arm64/sdk.sh .sdk-arm64
 
 build: setup ## Build everything, debug

@@ -158,8 +158,8 @@ take proof
 
 # What computes. The tests for arm64 are built meanwhile.
 begin arm64-build Tests/arm64/test.sh build
-for stage in "consumer Tests/consumer.sh" "signatures env SEED=1 SIGNATURES=40 BATCH=20 Tests/calls/test.sh" \
-    "edits Tests/matrix.sh --sample 4 --edits 12 --seed 1" "checks Tests/checks.sh" \
+for stage in "consumer Tests/consumer.sh" "signatures env SEED=1 SIGNATURES=24 BATCH=12 Tests/calls/test.sh" \
+    "edits Tests/matrix.sh --sample 5 --edits 8 --seed 1" "checks Tests/checks.sh" \
     "fuzz Tests/fuzz.sh --seed 1 --seconds 10"; do
     # shellcheck disable=SC2086
     begin $stage

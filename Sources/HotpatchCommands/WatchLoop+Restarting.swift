@@ -36,8 +36,7 @@ extension WatchLoop {
         for file in files { dirty[file] = nil }
         unfinished = []
         guard mayRestart else {
-            // Others are compiled with what these say, too: not without them, as long as they are not what runs.
-            unfinished = changed.filter { program?.recipe.source($0) != nil && access($0, F_OK) == 0 }
+            letWait(changed)
             return report.write(.refused(files: files, reason: reasons))
         }
         report.write(.restarting(reason: reasons))
@@ -45,9 +44,14 @@ extension WatchLoop {
         let recipe = program?.recipe ?? (try? BuildRecipe.find(directory: folder, command: watch.command))
         guard let command = recipe?.buildCommand(for: watch.command) ?? BuildInvocation(watch.command)?.build else {
             // What starts the program builds it, too.
-            return startAgain(isBuilt: false)
+            return startAgain(isBuilt: false, with: changed)
         }
         build(command, for: files)
+    }
+
+    /// Others are compiled with what these files say, too, as long as they are not what runs: not against a program that does without them.
+    private func letWait(_ files: Set<String>) {
+        unfinished.formUnion(files.filter { program?.recipe.source($0) != nil && access($0, F_OK) == 0 })
     }
 
     private func build(_ command: [String], for files: [String]) {
@@ -57,7 +61,11 @@ extension WatchLoop {
                 return .failure(WatchFailure(error))
             }
         }
-        guard let work else { return fail("no thread could be started. Save again.") }
+        guard let work else {
+            restartedAt = nil
+            letWait(Set(files))
+            return fail("no thread could be started. Save again.")
+        }
         building = (work, process, files)
     }
 
@@ -78,14 +86,16 @@ extension WatchLoop {
                     files: output.files, output: output.text, TerminalTimes(nanoseconds: result.nanoseconds)))
             // The program that runs is as it was; what is saved next is built anew with all.
             unfinished.formUnion(files)
-        case .success: startAgain(isBuilt: true)
+        case .success: startAgain(isBuilt: true, with: Set(files))
         }
     }
 
-    private func startAgain(isBuilt: Bool) {
+    /// - Parameter files: that run with the new start.
+    private func startAgain(isBuilt: Bool, with files: Set<String>) {
         // A folder that was moved away may come back: what runs is not ended for nothing.
         if let name = watch.command.first, name.contains("/"), access(name, X_OK) != 0 {
             restartedAt = nil
+            letWait(files)
             return fail(
                 "cannot start \(name) again. \(String(cString: strerror(errno))). The program that runs goes on as it is: save "
                     + "something once it is there.")

@@ -30,15 +30,19 @@ package struct CompileCommand: Sendable, Hashable {
 
     /// The whole command.
     package func arguments(writingInto folder: String) -> [String] {
+        arguments + outputArguments(writingInto: folder)
+    }
+
+    /// The options that say what is written where.
+    func outputArguments(writingInto folder: String) -> [String] {
         let outputs = outputs(in: folder)
         switch language {
         case .swift:
-            return arguments + [
+            return [
                 "-emit-dependencies-path", outputs.dependencies, "-emit-reference-dependencies-path",
                 outputs.references ?? "/dev/null", "-o", outputs.object,
             ]
-        case .clang:
-            return arguments + ["-MD", "-MT", "dependencies", "-MF", outputs.dependencies, "-o", outputs.object]
+        case .clang: return ["-MD", "-MT", "dependencies", "-MF", outputs.dependencies, "-o", outputs.object]
         }
     }
 
@@ -61,6 +65,12 @@ package struct CompileCommand: Sendable, Hashable {
     /// - Parameter contents: for each path, the file that has its contents.
     /// - Parameter overlay: the file that says so to the compiler; it is written.
     package func replacing(_ contents: [String: String], overlay: String) throws(BuildError) -> CompileCommand {
+        try Self.write(contents, toOverlay: overlay)
+        return reading(overlay: overlay)
+    }
+
+    /// Writes the file that tells a compiler which contents to read in the place of files.
+    static func write(_ contents: [String: String], toOverlay overlay: String) throws(BuildError) {
         let roots = contents.sorted { $0.key < $1.key }.map { path, file in
             JSON.object(["type": .string("file"), "name": .string(path), "external-contents": .string(file)])
         }
@@ -69,6 +79,10 @@ package struct CompileCommand: Sendable, Hashable {
             "roots": .array(roots),
         ])
         try BuildFiles.write(Array(text.description.utf8), to: overlay)
+    }
+
+    /// The same command with the contents that such a file says.
+    func reading(overlay: String) -> CompileCommand {
         var command = self
         command.arguments += [language == .swift ? "-vfsoverlay" : "-ivfsoverlay", overlay]
         return command

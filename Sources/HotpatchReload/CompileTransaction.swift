@@ -37,6 +37,8 @@ package struct CompileOptions: Sendable {
     package var isColored = false
     /// For each compiler. When they are over it is ended.
     package var seconds = 600
+    /// As many compilers run at once.
+    package var processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
 
     package init() {}
 }
@@ -64,39 +66,47 @@ extension BuildRecipe {
         /// Modules whose interfaces say what this transaction makes of them.
         var fresh: Set<String> = []
 
-        func prepared(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
+        let contents = folder + "/contents.yaml"
+        if !options.contents.isEmpty { try CompileCommand.write(options.contents, toOverlay: contents) }
+        func prepared(_ command: CompileCommand) -> CompileCommand {
             var command = command.colored(options.isColored)
             command.arguments += command.language == .swift ? options.swift : options.clang
             command = command.preferringModules(in: overlay)
-            return options.contents.isEmpty
-                ? command : try command.replacing(options.contents, overlay: folder + "/contents.yaml")
+            return options.contents.isEmpty ? command : command.reading(overlay: contents)
         }
         /// Those that were compiled; the transaction says whether all were.
         func compile(_ batch: [(path: String, isDependent: Bool)]) throws(BuildError) -> [CompileTransaction.File] {
-            var programs: [CompilerProcess.Program] = []
-            var files: [CompileTransaction.File] = []
+            var jobs: [CompilerBatch.Job] = []
             for (path, isDependent) in batch where done.insert(path).inserted {
                 let own = BuildFiles.join(folder, String(folders))
                 folders += 1
                 try BuildFiles.makeFolder(own)
-                let command = try prepared(self.command(for: path))
-                programs.append(.init(command.arguments(writingInto: own), in: command.workingDirectory))
-                files.append(
-                    CompileTransaction.File(
-                        source: path, module: command.module, outputs: command.outputs(in: own), nanoseconds: 0,
-                        isDependent: isDependent, warnings: []))
+                let command = prepared(try self.command(for: path))
+                jobs.append(
+                    CompilerBatch.Job(
+                        command: command, folder: own,
+                        file: CompileTransaction.File(
+                            source: path, module: command.module, outputs: command.outputs(in: own), nanoseconds: 0,
+                            isDependent: isDependent, warnings: [])))
             }
-            let results = try process.run(all: programs, seconds: options.seconds)
             var compiled: [CompileTransaction.File] = []
-            for (var file, result) in zip(files, results) {
-                if result.isCancelled {
-                    transaction.isCancelled = true
-                } else if result.status != 0 {
-                    transaction.refused.append((file.source, result.printed))
-                } else {
-                    (file.nanoseconds, file.warnings) = (result.nanoseconds, result.printed)
-                    compiled.append(file)
+            var batches = CompilerBatch.batches(of: jobs, processors: options.processors)
+            while !batches.isEmpty, transaction.isComplete {
+                let results = try process.run(
+                    all: batches.map(\.program), seconds: options.seconds, atOnce: options.processors)
+                var again: [CompilerBatch] = []
+                for (batch, result) in zip(batches, results) {
+                    if result.isCancelled {
+                        transaction.isCancelled = true
+                    } else if result.status == 0 {
+                        compiled += batch.compiled(result)
+                    } else if let refused = batch.refused(result) {
+                        transaction.refused += refused
+                    } else {
+                        again += batch.alone
+                    }
                 }
+                batches = again
             }
             transaction.files += compiled
             return compiled
@@ -110,7 +120,7 @@ extension BuildRecipe {
             try BuildFiles.makeFolder(aside)
             for module in swiftModules() where waiting.contains(module) && module != user {
                 guard self.modules(using: module).contains(user), transaction.isComplete else { continue }
-                let command = try prepared(moduleCommand(for: module, writingInto: aside))
+                let command = prepared(try moduleCommand(for: module, writingInto: aside))
                 let result = try process.run(
                     .init(command.arguments, in: command.workingDirectory), seconds: options.seconds)
                 if result.isCancelled {

@@ -6,8 +6,13 @@ package struct LiveSources: Sendable {
     /// By source: a copy of what was compiled last; nil where that is not known.
     private var copies: [String: String?] = [:]
 
-    /// - Parameter snapshot: of the build that made the program.
-    package init(_ snapshot: Snapshot) { self.snapshot = snapshot }
+    /// - Parameters:
+    ///   - snapshot: of the build that made the program.
+    ///   - unsure: sources that were saved while that build went on: it may have read them before or after.
+    package init(_ snapshot: Snapshot, unsure: some Sequence<String> = []) {
+        self.snapshot = snapshot
+        for source in unsure { copies[source] = .some(nil) }
+    }
 
     /// A file that holds it; nil where it is not known.
     package func contents(of source: String) -> String? {

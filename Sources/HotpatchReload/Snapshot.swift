@@ -14,6 +14,8 @@ package final class Snapshot: Sendable {
     private struct Kept: Sendable {
         var object: String?
         var source: String?
+        /// When the build has compiled it, as the files say.
+        var compiled = 0
     }
 
     private static let prefix = "hotpatch-watch-"
@@ -45,9 +47,11 @@ package final class Snapshot: Sendable {
                         }
                     }
                     // The compiler leaves an object of the same code as it is; what it read it writes each time.
-                    let compiled = max(
+                    copies.compiled = max(
                         BuildFiles.modified(source.object), source.dependencyFile.map(BuildFiles.modified) ?? 0)
-                    if !source.isGenerated, BuildFiles.modified(source.path) > compiled { edited.append(source.path) }
+                    if !source.isGenerated, BuildFiles.modified(source.path) > copies.compiled {
+                        edited.append(source.path)
+                    }
                     kept[source.path] = copies
                 }
             }
@@ -79,6 +83,9 @@ package final class Snapshot: Sendable {
 
     /// The object that was linked; nil where there was none.
     package func object(of source: String) -> String? { kept[source]?.object }
+
+    /// When the build had compiled a source; nil of one that it did not have. Another time means another build.
+    package func compiled(_ source: String) -> Int? { kept[source]?.compiled }
 
     /// A copy of the source.
     package func contents(of source: String) -> String? { kept[source]?.source }

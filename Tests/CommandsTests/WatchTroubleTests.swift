@@ -22,6 +22,11 @@ extension CommandTests {
                 while (fgets(line, sizeof line, stdin)) {
                     if (!strcmp(line, "count\\n")) printf("= %d\\n", next());
                     else if (!strcmp(line, "both\\n")) printf("= %d %d\\n", number(), sign());
+                    else if (!strcmp(line, "again\\n")) {
+                        printf("= again\\n");
+                        fflush(stdout);
+                        execl("/proc/self/exe", "kiosk", (char *)0);
+                    }
                     else if (!strcmp(line, "half\\n")) printf("= half\\nof a line, ");
                     else if (!strcmp(line, "close\\n")) printf("= %d\\n", prctl(PR_SET_DUMPABLE, 0));
                     else if (!strcmp(line, "vfork\\n")) {
@@ -250,6 +255,44 @@ extension CommandTests {
             }
             #expect(notice.contains("no build of the program was found"), "\(notice)")
             expect(unknown.finish(), equals: -SIGTERM)
+        }
+
+        /// A program that executes itself gets what had changed in it again, whatever the time of the file is.
+        @Test func aProgramThatExecutesItself() throws {
+            let folder = try makeKiosk("watched-again")
+            let watched = try Watched(folder, command: ["./kiosk"])
+            _ = try watched.event("ready")
+            try watched.save("kiosk.c", ("number(void) { return 0;", "number(void) { return 1;"))
+            _ = try watched.event("applied")
+            try runTool("touch", "-d", "2001-02-03", "\(folder)/kiosk.c")
+            try expect(watched.ask("number"), equals: "1")
+            try expect(watched.ask("again"), equals: "again")
+            _ = try watched.event("executed")
+            _ = try watched.event("applied", "error")
+            try expect(watched.ask("number"), equals: "1")
+            expect(watched.finish(), equals: -SIGTERM)
+        }
+
+        /// A file that needs a restart which could not be goes on waiting for it.
+        @Test func aStartThatIsGone() throws {
+            let folder = try makeKiosk("watched-start")
+            try runTool(
+                "sh", "-c", "cd \"$0\" && printf '#!/bin/sh\\nexec ./kiosk\\n' > start && chmod +x start", folder)
+            let watched = try Watched(folder, command: ["./start"])
+            _ = try watched.event("ready")
+            try expect(watched.ask("count"), equals: "1")
+            try runTool("chmod", "-x", "\(folder)/start")
+            try watched.save(
+                "kiosk.c", ("static int count;", "static long count[2];"), ("return ++count;", "return ++count[1];"),
+                ("number(void) { return 0;", "number(void) { return 1;"))
+            let error = try watched.event("error", "applied")["message"].string ?? ""
+            #expect(error.contains("cannot start ./start again"), "\(error)")
+            try expect(watched.ask("count"), equals: "2")
+            try runTool("chmod", "+x", "\(folder)/start")
+            try watched.save("sign.c", ("return 0;", "return 5;"))
+            _ = try watched.event("restarted", "applied")
+            try expect(watched.ask("both"), equals: "1 5")
+            expect(watched.finish(), equals: -SIGTERM)
         }
 
         /// Temporary files that somebody cleans up: what was kept of the program is made anew, in `/tmp` where there is no other place.

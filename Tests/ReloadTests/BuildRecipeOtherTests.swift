@@ -253,6 +253,17 @@ import Testing
         expect(invocation?.product, equals: product)
     }
 
+    /// An option of the program's own is none of the build's.
+    @Test(arguments: [
+        ("swift run", "swift run --skip-build"), ("swift run --skip-build App", "swift run --skip-build App"),
+        ("swift run App --skip-build", "swift run --skip-build App --skip-build"),
+        ("swift test --skip-build", "swift test --skip-build"), ("./App", "./App"),
+    ])
+    func withoutBuilding(_ words: String, _ expected: String) {
+        let words = words.split(separator: " ").map(String.init)
+        expect(BuildInvocation.withoutBuilding(words).joined(separator: " "), equals: expected)
+    }
+
     @Test(arguments: [
         ("a.o: b.c c.h", ["b.c", "c.h"]), ("a.o : b\\ c.h \\\n  d.h\n", ["b c.h", "d.h"]),
         ("a: x\\#y $$z\n\nb.h:\n/c d: e\n", ["x#y", "$z", "e"]), ("", []), ("a:", []), ("a.o: \\", []),

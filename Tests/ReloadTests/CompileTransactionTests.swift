@@ -7,12 +7,19 @@ import Testing
 
 @Suite struct CompileTransactionTests {
     /// Edited files, compiled; the package itself stays as it is.
-    private struct Edit {
+    struct Edit {
         let directory: TemporaryDirectory
         let recipe: BuildRecipe
         let transaction: CompileTransaction
 
         init(_ edits: KeyValuePairs<String, String>, new: [String] = []) throws {
+            try self.init(files: edits.map { ($0.key, $0.value) }, new: new)
+        }
+
+        init(
+            files edits: [(name: String, text: String)], new: [String] = [],
+            options changed: (inout CompileOptions) -> Void = { _ in }
+        ) throws {
             directory = try TemporaryDirectory("transaction")
             var contents: [String: String] = [:]
             for (name, text) in edits {
@@ -27,8 +34,9 @@ import Testing
             options.contents = contents
             options.swift = ["-function-sections"]
             options.clang = ["-ffunction-sections"]
+            changed(&options)
             transaction = try recipe.compile(
-                edits.map { try BuildPackage.source($0.key) }, into: directory.path + "/objects",
+                edits.map { try BuildPackage.source($0.name) }, into: directory.path + "/objects",
                 overlay: directory.path + "/overlay", options: options)
         }
 
@@ -206,10 +214,14 @@ import Testing
     @Test func liveSources() throws {
         let recipe = try BuildPackage.recipe()
         let directory = try TemporaryDirectory("live")
-        var live = LiveSources(try Snapshot(of: recipe, in: directory.path))
+        let snapshot = try Snapshot(of: recipe, in: directory.path)
+        var live = LiveSources(snapshot)
         let alone = try BuildPackage.source("Core/Alone.swift")
         let header = try BuildPackage.source("CSum/include/sum.h")
         #expect(try live.contents(of: alone).map { try String(readingFile: $0) } == "func alone() -> Int { 1 }\n")
+        // The build may have read it before or after it was saved.
+        let unsure = LiveSources(snapshot, unsure: [alone])
+        #expect(unsure.contents(of: alone) == nil && recipe.withholding([alone], unsure).unknown == [alone])
         mkdir(directory.path + "/objects", 0o700)
         let copies = try LiveSources.copy([alone], into: directory.path + "/copies")
         let transaction = try recipe.compile(

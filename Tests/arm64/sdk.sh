@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Makes what arm64 code is built and run with, on an x86_64 Debian machine: a cross SDK for the installed Swift toolchain,
-# both emulators, kernels, and the libraries of the machine that is emulated. Usage: sdk.sh DIRECTORY
+# both emulators, kernels, and the libraries of the machine that is emulated. Usage: sdk.sh LINK
+#
+# It lies in the user's cache, named by this script and the compiler: clones share it, and what the compiler makes of the interfaces in
+# it, which takes half a minute of a processor. LINK leads there; where there is no cache to write to, it is the folder itself.
 #
 # All of it are packages of Debian (Tests/debian.sh). Bookworm's qemu (7.2) is no use: in user mode it runs stale code after a write
 # through another mapping, and as a machine it loses track of which pages are guarded.
@@ -14,10 +17,26 @@ headers="libc6-dev linux-libc-dev libgcc-14-dev libstdc++-14-dev libcapstone-dev
 # Metapackages: of each, the kernel it depends on. The second has pages of 16 KiB.
 kernels="linux-image-cloud-arm64 linux-image-arm64-16k"
 
-out=$(realpath -m "${1:?usage: sdk.sh DIRECTORY}")
+link=$(realpath -ms "${1:?usage: sdk.sh LINK}")
 toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")
-stamp="$(cat "$(readlink -f "$0")" "$(dirname "$0")/../debian.sh" | sha256sum | cut -d' ' -f1) $(swiftc --version 2>/dev/null | head -n 1) $out"
-if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+of=$(cat "$(readlink -f "$0")" "$(dirname "$0")/../debian.sh" <(echo "$toolchain") <(swiftc --version 2>/dev/null | head -n 1) | sha256sum | cut -c1-16)
+cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/swift-hotpatch
+if mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ]; then out=$cache/arm64-sdk-$of; else out=$link; fi
+stamp="$of $out"
+# Who comes second waits for the first, and finds it made.
+mkdir -p "$(dirname "$out")"
+exec 9>"$out.lock"
+flock 9
+if [ "$out" != "$link" ]; then
+    # Those of other compilers and scripts, if nobody has used them for a month.
+    find "$cache" -mindepth 2 -maxdepth 2 -path '*/arm64-sdk-*/stamp' -mtime +30 -printf '%h\0' | xargs -0 -r rm -rf
+    [ -L "$link" ] || rm -rf "$link"
+    ln -sfn "$out" "$link"
+fi
+if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then
+    touch "$out/stamp"
+    exit 0
+fi
 
 fail() {
     echo "error: no arm64 SDK. $1" >&2

@@ -97,7 +97,7 @@ run() {
         boot cloud 900 "async-calls remote commands objects scenarios"
         # Pages of 16 KiB: Debian has no arm64 kernel with larger ones.
         boot 16k 400 "commands brief-scenarios"
-        call_signatures "qemu-user" run-arm64-user.sh 10
+        call_signatures "qemu-user" run-arm64-user.sh 5
         return
     fi
     for kernel in cloud 16k; do boot $kernel 1200 "core calls async-calls remote commands objects scenarios other-scenarios"; done

@@ -11,17 +11,25 @@ private let longScenarios = ["hammer", "births", "forks"]
 
 private let ways = [["signal", "procMem"], ["ptrace", "mprotect"], ["signal", "mprotect"], ["ptrace", "procMem"]]
 
+/// What does not depend on the machine, which the suites for this machine try, or what user-mode emulation tries (Tests/arm64/test.sh), or
+/// what patches for seconds. Here they are tried at length.
+private let elsewhere: Set = ["sleepers", "stub", "littered", "ledger"]
+private let atLength: [Check] =
+    [
+        ["births", "signal", "mprotect"], ["forks", "signal", "procMem"], ["operation"], ["waits", "signal"],
+        ["reading"],
+        ["names"], ["timeouts"], ["storm"], ["forgotten"], ["missing"], ["order"], ["files"],
+        ["everything", "ptrace", "procMem"], ["reloader"],
+    ].map(scenario) + largerPages
+
 /// Each by one of the ways to hold threads and to write text, in turn: HotpatchTests tries each by two.
 let scenarioChecks: [Check] =
-    scenarios.enumerated().map { scenario([$1] + ways[$0 % ways.count]) } + [
-        scenario(["hammer", "ptrace", "procMem"]), scenario(["births", "signal", "mprotect"]),
-        scenario(["forks", "signal", "procMem"]), scenario(["blockers", "automatic", "procMem"]),
-        scenario(["traced", "ptrace"]), scenario(["operation"]), scenario(["waits"]), scenario(["waits", "signal"]),
-        scenario(["held"]), scenario(["reading"]), scenario(["names"]), scenario(["timeouts"]), scenario(["storm"]),
-        scenario(["forgotten"]), scenario(["missing"]), scenario(["order"]), scenario(["files"]),
-        scenario(["everything", "signal", "mprotect"]), scenario(["everything", "ptrace", "procMem"]),
-        scenario(["reloader"]),
-    ] + largerPages
+    scenarios.enumerated().filter { isLong || !elsewhere.contains($1) }.map { scenario([$1] + ways[$0 % ways.count]) }
+    + [
+        scenario(["hammer", "ptrace", "procMem"]), scenario(["blockers", "automatic", "procMem"]),
+        scenario(["traced", "ptrace"]), scenario(["waits"]), scenario(["held"]),
+        scenario(["everything", "signal", "mprotect"]),
+    ] + (isLong ? atLength : [])
 
 /// By all others.
 let otherScenarioChecks: [Check] =
