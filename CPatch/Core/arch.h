@@ -10,19 +10,26 @@ bool hp_refuse(
     hp_arch arch, hp_refusal *refusal, hp_reason reason, const hp_relocation_request *request, size_t offset,
     size_t length, uint64_t operand);
 
-// Whether a reference of that kind to `target` is looked for. Most are not, and lie in the image: no branch tells these apart.
+// The same value, of which the compiler knows nothing: it makes no branch of what is computed from it.
+static inline uint64_t hp_opaque(uint64_t value) {
+    __asm__("" : "+r"(value));
+    return value;
+}
+
+// Whether a reference of that kind to `target` is looked for. Most are not, and lie in the image: a branch that tells these apart
+// would be foretold wrongly every other time.
 static inline bool hp_is_reference_target(const hp_reference_targets *wanted, uint64_t target, hp_reference_kind kind) {
+    if (wanted->length == 0) return false;
     static const uint8_t nothing;
     uint64_t bit = target - wanted->start;
-    bool inside = bit < wanted->length;
-    size_t byte = inside ? (size_t)(bit >> 3) : 0;
-    bool any = wanted->length > 0;
-    uint8_t insides = *(wanted->insides != NULL && any ? wanted->insides + byte : &nothing);
-    // The two maps are large, and what lies in no cache is waited for.
-    bool jumps = kind == HP_REFERENCE_JUMP;
-    uint8_t entries = *(jumps && wanted->entries != NULL && any ? wanted->entries + byte : &nothing);
-    uint8_t found = insides | entries;
-    return inside & (found >> (bit & 7) & 1);
+    uint64_t inside = hp_opaque(0 - (uint64_t)(bit < wanted->length));
+    // The two maps are large, and what lies in no cache is waited for: calls do not ask for the entries.
+    uint64_t jump = hp_opaque(0 - (uint64_t)(kind == HP_REFERENCE_JUMP));
+    size_t byte = (size_t)(bit >> 3 & inside);
+    uint8_t insides = *(wanted->insides != NULL ? wanted->insides + byte : &nothing);
+    uint8_t entries = *(wanted->entries != NULL ? wanted->entries + (byte & (size_t)jump) : &nothing);
+    uint64_t found = insides | (entries & jump);
+    return (found & inside) >> (bit & 7) & 1;
 }
 
 #define HP_ARCHITECTURE(arch)                                                                                          \

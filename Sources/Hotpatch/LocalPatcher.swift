@@ -126,7 +126,11 @@ struct LocalPatcher: ~Copyable {
         var note: String?
     }
 
-    mutating func apply(_ wanted: [ResolvedReplacement]) throws(PatchError) -> Receipt {
+    /// - Parameter leavesOutRefused: whether a function that cannot be patched is left out, and told of in the receipt, instead of being the
+    ///   end of all.
+    mutating func apply(
+        _ wanted: [ResolvedReplacement], leavesOutRefused: Bool = false
+    ) throws(PatchError) -> Receipt {
         let index = try index()
         try checkExecutable(wanted.map(\.address))
         let replacements = wanted.map {
@@ -141,7 +145,9 @@ struct LocalPatcher: ~Copyable {
                 "the patch of \(wanted.function.demangledName) also changes \($0.demangledName), which is the same code"
             }
         }
-        var receipt = try engine().apply(PatchRequest(replacements: replacements, origin: origin, notes: notes))
+        var request = PatchRequest(replacements: replacements, origin: origin, notes: notes)
+        request.leavesOutRefused = leavesOutRefused
+        var receipt = try engine().apply(request)
         receipt.notes += interruptionNote(receipt.summary).map { [$0] } ?? []
         return receipt
     }

@@ -137,7 +137,32 @@ extension Patch {
     public static func transaction(_ body: (inout Transaction) throws -> Void) throws -> [Patch] {
         var transaction = Transaction()
         try body(&transaction)
-        return try commit(transaction)
+        return try commit(transaction).map { try $0.get() }
+    }
+
+    /// Replaces as many of several functions as can be, at once: as ``transaction(_:)``, but for those that cannot be patched, which are left
+    /// out instead of being the end of all.
+    ///
+    ///     let results = try Patch.partialTransaction { transaction in
+    ///         for symbol in symbols { try transaction.replace(symbol: symbol, withSymbol: symbol + "_traced") }
+    ///     }
+    ///     for case .failure(let error) in results { print(error.message) }
+    ///
+    /// A variable that was to receive the original of a function that is left out receives the function's own address, so that other
+    /// replacements may call it. A name that is unknown or ambiguous is not left out: ``Transaction/replace(symbol:in:with:original:selfUse:)``
+    /// throws it inside `body`, which may catch it and go on.
+    ///
+    /// - Parameter body: says what to replace. Nothing is changed before it has returned.
+    /// - Returns: for each replacement, in order, a handle, or why its function was left out. The handles are one patch: reverting one
+    ///   reverts all.
+    /// - Throws: what `body` throws, and then nothing was changed; or `PatchError`, where none can be patched that of the first.
+    @discardableResult
+    public static func partialTransaction(
+        _ body: (inout Transaction) throws -> Void
+    ) throws -> [Result<Patch, PatchError>] {
+        var transaction = Transaction()
+        try body(&transaction)
+        return try commit(transaction, leavesOutRefused: true)
     }
 
     private static func single(
@@ -145,17 +170,21 @@ extension Patch {
     ) throws(PatchError) -> Patch {
         var transaction = Transaction()
         try body(&transaction)
-        return try commit(transaction)[0]
+        return try commit(transaction)[0].get()
     }
 
-    private static func commit(_ transaction: Transaction) throws(PatchError) -> [Patch] {
+    private static func commit(
+        _ transaction: Transaction, leavesOutRefused: Bool = false
+    ) throws(PatchError) -> [Result<Patch, PatchError>] {
         let wanted = transaction.wanted
         if wanted.isEmpty { return [] }
         return try LocalPatcher.with { (patcher) throws(PatchError) in
-            let receipt = try patcher.apply(wanted)
-            return wanted.enumerated().map {
-                Patch(
-                    receipt: receipt, member: $0.offset, of: $0.element)
+            let receipt = try patcher.apply(wanted, leavesOutRefused: leavesOutRefused)
+            // Both are in the order of the request.
+            var (sites, refused) = (receipt.sites[...], receipt.refused[...])
+            return wanted.enumerated().map { place, wanted in
+                if let first = refused.first, first.index == place { return .failure(refused.removeFirst().error) }
+                return .success(Patch(receipt: receipt, site: sites.removeFirst(), of: wanted))
             }
         }
     }
@@ -246,15 +275,25 @@ extension Patch {
         private mutating func replace(
             symbol: String, in image: String?, with address: Address, original: OriginalPointer?
         ) throws(PatchError) {
-            try replace(Patch.function(symbol: symbol, in: image), with: address, name: nil, original: original)
+            try replace(with: address, name: nil, original: original) { (patcher) throws(PatchError) in
+                try patcher.function(symbol, in: image)
+            }
         }
 
         fileprivate mutating func replace(
             _ function: FunctionSymbol, with address: Address, name: String?, original: OriginalPointer?
         ) throws(PatchError) {
+            try replace(with: address, name: name, original: original) { _ in function }
+        }
+
+        private mutating func replace(
+            with address: Address, name: String?, original: OriginalPointer?,
+            _ find: (inout LocalPatcher) throws(PatchError) -> FunctionSymbol
+        ) throws(PatchError) {
             let original = original.map { Address(UnsafeRawPointer($0)) }
             wanted.append(
                 try LocalPatcher.with { (patcher) throws(PatchError) in
+                    let function = try find(&patcher)
                     let found = try patcher.index().function(containing: address)
                     let symbol = found.map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\($0.offset)" }
                     // Code that no symbol names was made by somebody who knows what its callers do.

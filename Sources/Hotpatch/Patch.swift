@@ -43,12 +43,12 @@ public struct Patch: Sendable, Identifiable {
     public let notes: [String]
     private let selfUse: SelfUse?
 
-    init(receipt: Receipt, member: Int, of wanted: LocalPatcher.ResolvedReplacement) {
+    init(receipt: Receipt, site: SiteRecord, of wanted: LocalPatcher.ResolvedReplacement) {
         id = receipt.id
         function = wanted.function
         selfUse = wanted.selfUse
         replacementAddress = wanted.address
-        originalAddress = receipt.sites[member].originalAddress
+        originalAddress = site.originalAddress
         notes = receipt.notes + (wanted.note.map { [$0] } ?? [])
     }
 

@@ -16,20 +16,20 @@ import HotpatchReload
 ///     2. load the very file that was read, on a thread of its own
 ///     3. run hotpatch_on_apply
 ///     4. hold all threads, check, write, release
-public struct Apply: Sendable {
-    public var library: String
-    public var pid: Int32
-    public var only: [String]
-    public var map: [(old: String, new: String)]
-    public var image: String?
+package struct Apply: Sendable {
+    package var library: String
+    package var pid: Int32
+    package var only: [String]
+    package var map: [(old: String, new: String)]
+    package var image: String?
     /// Functions that are refused are left out and listed, and the others applied.
-    public var keepGoing: Bool
-    public var dryRun: Bool
+    package var keepGoing: Bool
+    package var dryRun: Bool
     /// As root: load it though others could have written it.
-    public var allowUnsafeOwner: Bool
-    public var options: TargetOptions
+    package var allowUnsafeOwner: Bool
+    package var options: TargetOptions
 
-    public init(
+    package init(
         library: String, pid: Int32, only: [String] = [], map: [(old: String, new: String)] = [], image: String? = nil,
         keepGoing: Bool = false, dryRun: Bool = false, allowUnsafeOwner: Bool = false,
         options: TargetOptions = TargetOptions()
@@ -45,7 +45,7 @@ public struct Apply: Sendable {
         self.options = options
     }
 
-    public func run() throws(CommandError) -> Report {
+    package func run() throws(CommandError) -> Report {
         let descriptor = linux_open(library, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw CommandError("cannot open \(library): \(systemError(errno)). Check the path.")

@@ -2,13 +2,13 @@ import HotpatchObjects
 import HotpatchRemoteTarget
 
 /// `apply --base`: link edited objects into a process, and let their functions replace those that the edit changed.
-public struct ApplyObject: Sendable {
-    public var objects: [ObjectPair]
-    public var pid: Int32
-    public var dryRun: Bool
-    public var options: TargetOptions
+package struct ApplyObject: Sendable {
+    package var objects: [ObjectPair]
+    package var pid: Int32
+    package var dryRun: Bool
+    package var options: TargetOptions
 
-    public init(
+    package init(
         objects: [ObjectPair], pid: Int32, dryRun: Bool = false, options: TargetOptions = TargetOptions()
     ) {
         self.objects = objects
@@ -17,7 +17,7 @@ public struct ApplyObject: Sendable {
         self.options = options
     }
 
-    public func run() throws(CommandError) -> Report {
+    package func run() throws(CommandError) -> Report {
         try ObjectSession(pid: pid, options: options).apply(objects, dryRun: dryRun).report
     }
 }

@@ -5,7 +5,7 @@ import HotpatchRemoteTarget
 import HotpatchSymbols
 
 /// The exit codes of the command line.
-public enum ExitCode: Int32, Sendable {
+package enum ExitCode: Int32, Sendable {
     case done = 0
     /// The target was not touched.
     case refused = 2
@@ -46,25 +46,25 @@ extension RemoteRefusal {
 }
 
 /// Why a command did not do what it was asked to. Printed as `error: what. why. try this.`
-public struct CommandError: Error, Sendable, CustomStringConvertible {
-    public var description: String
-    public var exitCode: ExitCode
+package struct CommandError: Error, Sendable, CustomStringConvertible {
+    package var description: String
+    package var exitCode: ExitCode
     /// Why what was asked for cannot be done to the process as it is, now or later: the program has to be started again for it. Empty where
     /// it need not.
-    public var restartReasons: [String]
+    package var restartReasons: [String]
     /// The process refuses everything as long as it lives: it may not be traced, for instance.
-    public var isLasting = false
+    package var isLasting = false
     /// The process is stopped, or somebody traces it: nothing can be done to it as long as that lasts.
-    public var isPassing = false
+    package var isPassing = false
 
-    public init(_ description: String, exitCode: ExitCode = .refused, restartReasons: [String] = []) {
+    package init(_ description: String, exitCode: ExitCode = .refused, restartReasons: [String] = []) {
         self.description = description
         self.exitCode = exitCode
         self.restartReasons = restartReasons
     }
 
     /// Any error of the modules below. What does not say otherwise refused before it touched the target.
-    public init(_ error: any Error) {
+    package init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
         case let error as SymbolError:
@@ -88,7 +88,7 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    public var json: JSON {
+    package var json: JSON {
         .document(["error": .string(description), "exit_code": .number(Int(exitCode.rawValue))])
     }
 }

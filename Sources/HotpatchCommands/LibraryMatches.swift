@@ -106,12 +106,11 @@ extension PatchLibrary {
             do throws(PatchError) {
                 matches.entries[place].context = try context.larger(
                     for: entry.function, by: entry.replacement.name, in: index)
+                if context.own != nil { try checkTaskRuntime(of: entry.function, in: index) }
             } catch {
                 guard selection.leavesOutRefused else { throw error }
                 matches.entries[place].refusal = error
-                continue
             }
-            if context.own != nil { try checkTaskRuntime(of: entry.function, in: index) }
         }
         if !types.isEmpty {
             matches.notes.append(

@@ -4,17 +4,17 @@ import HotpatchSymbols
 import HotpatchReload
 
 /// `list`: what is patched in a process, by whomever.
-public struct List: Sendable {
-    public var pid: Int32
+package struct List: Sendable {
+    package var pid: Int32
     /// What was reverted too, as far as the process's ledger still has it.
-    public var all: Bool
+    package var all: Bool
 
-    public init(pid: Int32, all: Bool = false) {
+    package init(pid: Int32, all: Bool = false) {
         self.pid = pid
         self.all = all
     }
 
-    public func run() throws(CommandError) -> Report {
+    package func run() throws(CommandError) -> Report {
         let inspection = try Inspection(pid: pid)
         let patches = inspection.ledger.patches.map(\.record)
         let code = CodeFates(inspection)

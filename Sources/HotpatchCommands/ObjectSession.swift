@@ -15,45 +15,45 @@ import Logging
 /// What is costly to read of it, its symbols and what its code refers to, is kept from one time to the next, for as long as it runs the
 /// same program with the same files mapped. What may have changed meanwhile is read anew each time: its mappings, its threads, and what is
 /// patched in it. Not safe for use by several threads at once.
-public final class ObjectSession {
-    public let pid: Int32
-    public let options: TargetOptions
+package final class ObjectSession {
+    package let pid: Int32
+    package let options: TargetOptions
     /// A process that listens for it is asked to apply them itself, rather than traced. Where this is false, that is only done where it may
     /// not be traced.
-    public let prefersAsking: Bool
+    package let prefersAsking: Bool
     /// What was read last.
     private(set) var session: Session?
 
-    public init(pid: Int32, options: TargetOptions = TargetOptions(), prefersAsking: Bool = false) {
+    package init(pid: Int32, options: TargetOptions = TargetOptions(), prefersAsking: Bool = false) {
         self.pid = pid
         self.options = options
         self.prefersAsking = prefersAsking
     }
 
     /// What an apply has done.
-    public struct Applied: Sendable {
+    package struct Applied: Sendable {
         /// The number of the patch; nil where the edit changes nothing, and of a dry run.
-        public var patch: UInt32?
+        package var patch: UInt32?
         /// Functions of the process that run new code, or would, by their readable names.
-        public var functions: [String]
+        package var functions: [String]
         /// What the user should know.
-        public var notes: [String]
+        package var notes: [String]
         /// Those of the notes that tell what runs as it did before.
-        public var kept: [String] = []
+        package var kept: [String] = []
         /// For how long threads were held; nil where none were.
-        public var summary: CommitSummary?
+        package var summary: CommitSummary?
         /// What took how long, in order.
-        public var steps: [Step]
+        package var steps: [Step]
         /// As the command says it.
-        public var report: Report
+        package var report: Report
     }
 
-    public struct Step: Sendable, CustomStringConvertible {
-        public var name: String
-        public var duration: Duration
+    package struct Step: Sendable, CustomStringConvertible {
+        package var name: String
+        package var duration: Duration
 
         /// "linked in 12.3 ms"
-        public var description: String {
+        package var description: String {
             let microseconds =
                 duration.components.seconds * 1_000_000 + duration.components.attoseconds / 1_000_000_000_000
             return "\(name) in \(microseconds / 1000).\(microseconds % 1000 / 100) ms"
@@ -61,7 +61,7 @@ public final class ObjectSession {
     }
 
     /// Reads what an apply needs of the process, so that the first one finds it read.
-    public func prepare() throws(CommandError) {
+    package func prepare() throws(CommandError) {
         try perform { () throws(CommandError) in
             let session = try begin()
             let code = session.index.images.first(where: \.isMainProgram)
@@ -75,7 +75,7 @@ public final class ObjectSession {
 
     /// Links objects into the process, all or none.
     /// - Parameter dryRun: says what would happen, and changes nothing.
-    public func apply(_ objects: [ObjectPair], dryRun: Bool = false) throws(CommandError) -> Applied {
+    package func apply(_ objects: [ObjectPair], dryRun: Bool = false) throws(CommandError) -> Applied {
         let applied = try perform { () throws(CommandError) in
             try trace(objects, dryRun)
         } asking: { (process) throws(CommandError) in
@@ -134,7 +134,7 @@ public final class ObjectSession {
     }
 
     /// Takes patches out of force, in one transaction.
-    public func revert(_ patches: [UInt32]) throws(CommandError) -> CommitSummary {
+    package func revert(_ patches: [UInt32]) throws(CommandError) -> CommitSummary {
         try perform { () throws(CommandError) in
             let session = try begin()
             defer { session.target.finish() }

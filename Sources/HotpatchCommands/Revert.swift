@@ -4,25 +4,25 @@ import HotpatchRemoteTarget
 import HotpatchReload
 
 /// `revert`: takes patches out of force, those made from code too.
-public struct Revert: Sendable {
-    public enum Choice: Sendable {
+package struct Revert: Sendable {
+    package enum Choice: Sendable {
         case patches([UInt32])
         case all
     }
 
-    public var pid: Int32
-    public var choice: Choice
-    public var dryRun: Bool
-    public var options: TargetOptions
+    package var pid: Int32
+    package var choice: Choice
+    package var dryRun: Bool
+    package var options: TargetOptions
 
-    public init(pid: Int32, choice: Choice, dryRun: Bool = false, options: TargetOptions = TargetOptions()) {
+    package init(pid: Int32, choice: Choice, dryRun: Bool = false, options: TargetOptions = TargetOptions()) {
         self.pid = pid
         self.choice = choice
         self.dryRun = dryRun
         self.options = options
     }
 
-    public func run() throws(CommandError) -> Report {
+    package func run() throws(CommandError) -> Report {
         let session = try Session(pid: pid, options: options)
         defer { session.target.finish() }
         do throws(PatchError) {

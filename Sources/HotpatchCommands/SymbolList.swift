@@ -5,20 +5,20 @@ import HotpatchSymbols
 import HotpatchReload
 
 /// `symbols`: what can be patched of a program, or all that a process or a file defines.
-public struct SymbolList: Sendable {
-    public enum Subject: Sendable {
+package struct SymbolList: Sendable {
+    package enum Subject: Sendable {
         case process(Int32)
         case file(String)
     }
 
-    public var subject: Subject
+    package var subject: Subject
     /// With `*` and `?`; without either, any part of the mangled or demangled name. Nil for all.
-    public var pattern: String?
-    public var image: String?
+    package var pattern: String?
+    package var image: String?
     /// The functions of every image, and those that compilers and linkers made.
-    public var all: Bool
+    package var all: Bool
 
-    public init(subject: Subject, pattern: String? = nil, image: String? = nil, all: Bool = false) {
+    package init(subject: Subject, pattern: String? = nil, image: String? = nil, all: Bool = false) {
         self.subject = subject
         self.pattern = pattern
         self.image = image
@@ -44,7 +44,7 @@ public struct SymbolList: Sendable {
         var absence: String
     }
 
-    public func run() throws(CommandError) -> Report {
+    package func run() throws(CommandError) -> Report {
         let found: Found
         switch subject {
         case .process(let pid): found = try functions(of: pid)

@@ -4,13 +4,13 @@ import Glibc
 ///
 /// The runtime trusts names: for some that no compiler writes it ends the process, be it the one that is patched. What it is known to do
 /// that for is not given to it: see `PackMarkers`.
-public struct SwiftDemangler: ~Copyable {
+package struct SwiftDemangler: ~Copyable {
     /// Names beyond this length are left as they are: nothing a compiler writes, and the demangler is recursive.
-    public static let longestName = 16 << 10
+    package static let longestName = 16 << 10
 
     private var buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 2048)
 
-    public init() {}
+    package init() {}
 
     deinit { buffer.deallocate() }
 
@@ -18,7 +18,7 @@ public struct SwiftDemangler: ~Copyable {
     ///
     /// - Parameter name: a mangled name with its prefix (`$s`, `_$s`, `$S`, `$e`, `_T0`).
     /// - Returns: what `body` does; nil where the name is none of Swift's.
-    public mutating func demangle<R>(
+    package mutating func demangle<R>(
         _ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R
     ) -> R? {
         guard name.count > 0, name.count <= Self.longestName, PackMarkers.areSafe(in: name, tryingWith: &self) else {
@@ -28,7 +28,7 @@ public struct SwiftDemangler: ~Copyable {
     }
 
     /// The same for text of one's own.
-    public static func demangle(_ name: String) -> String? {
+    package static func demangle(_ name: String) -> String? {
         var name = name
         return name.withUTF8 { bytes in
             var demangler = SwiftDemangler()

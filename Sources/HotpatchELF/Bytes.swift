@@ -63,7 +63,7 @@ extension UnsafeRawBufferPointer {
         return nil
     }
 
-    /// Where `text` first occurs at `start` or behind it. By its second byte: the first is often a dot, of which there are many.
+    /// Where `text` first occurs at `start` or behind it. It is found by its second byte, for the first is often a dot, and there are many.
     @inlinable
     package func firstIndex(of text: UnsafeRawBufferPointer, from start: Int) -> Int? {
         guard text.count >= 2 else { return nil }

@@ -4,11 +4,11 @@ import HotpatchMemory
 
 /// The DWARF of a file, as an ELF file of our own making: what libdw reads.
 ///
-/// As with `FrameTable`, libdw gets no header that the file has written. Of the sections it gets those that hold DWARF and whose bytes,
-/// and whose size once they are decompressed, stay within a budget; not the names of other files (`.gnu_debugaltlink`), which it
-/// would open wherever they lead.
+/// As with `FrameTable`, libdw gets no header that the file has written. It gets the sections that hold DWARF, where their bytes, and their
+/// size once they are decompressed, stay within a budget. It does not get the names of other files (`.gnu_debugaltlink`), which it would
+/// open wherever they lead.
 enum DebugSections {
-    /// In bytes, of all sections of a file as they lie in it, and decompressed. A file with more counts as one without DWARF.
+    /// All sections of a file together, in bytes, as they lie in it and decompressed. A file with more counts as one without DWARF.
     static let largestSize: UInt64 = 2 << 30
     /// zlib makes at most 1032 bytes of one.
     private static let largestRatio: UInt64 = 1100
@@ -94,7 +94,7 @@ enum DebugSections {
         return result
     }
 
-    /// Where an object's code lies for libdw: of each section elsewhere, so that an address tells which function it is of.
+    /// Where an object's code lies for libdw: each section elsewhere, so that an address tells which function it belongs to.
     static func address(ofSection index: Int) -> UInt64 { UInt64(index) << 40 }
 
     /// Writes into the sections of an object what a linker would if all but its code were at address 0: libdw reads numbers as they stand.
@@ -136,7 +136,7 @@ enum DebugSections {
         return true
     }
 
-    /// In bytes, of what a relocation of an absolute address or offset changes; nil of any other: of thread-locals, say.
+    /// How many bytes a relocation of an absolute address or offset changes; nil for any other relocation, such as a thread-local's.
     private static func width(of type: UInt32, _ machine: UInt16) -> Int? {
         if machine == UInt16(EM_X86_64) {
             switch Int32(bitPattern: type) {

@@ -10,7 +10,7 @@ import HotpatchMemory
 package final class FileContents: Sendable {
     /// A longer file is refused: no program or debug file is half as long.
     static let largestFile: Int64 = 64 << 30
-    /// In bytes, of what is kept of one file: more cannot be read. The symbols of the largest programs take a fifth.
+    /// How many bytes of one file are kept: more cannot be read. The symbols of the largest programs take a fifth.
     static let largestShare = 1 << 30
 
     let identity: FileIdentity?

@@ -95,7 +95,7 @@ package final class FrameTable: Sendable {
         var tableSize: Int
         /// The header and the table, where they are not the file's.
         var front: [UInt8] = []
-        /// The rest, in the file's bytes: of libc a quarter of a megabyte.
+        /// The rest, in the file's bytes: a quarter of a megabyte for libc.
         var bytes: UnsafeRawBufferPointer
     }
 

@@ -2,8 +2,9 @@ import CHotpatchDw
 import CHotpatchElf
 import CHotpatchLinux
 
-/// The functions of libdw and libelf. Of a program that is linked with both, as the command is, those; else they are loaded where DWARF is
-/// first asked for: a program that is patched without it needs neither. One that is linked statically as a whole, without them, has none.
+/// The functions of libdw and libelf. A program that is linked with both, as the command is, uses those. Any other loads them when DWARF is
+/// first asked for, so that a program that is patched without it needs neither. A program that is linked statically as a whole, without
+/// them, has none.
 package let libdw: hp_libdw = {
     var functions = hp_libdw()
     if hp_use_linked_libdw(&functions) { return functions }

@@ -41,14 +41,14 @@ struct LibraryVetting {
     var functionArrays: [FunctionArray] = []
     /// Where relocations are written to: link-time addresses, and which they are in the file.
     var slots: [(range: Range<UInt64>, place: UInt64)] = []
-    /// What the loader reads, of memory that relocations may be of: link-time addresses.
+    /// What the loader reads of the memory that relocations may change: link-time addresses.
     private(set) var readInData: [Range<UInt64>] = []
 
     /// A part of a segment, in memory as in the file.
     struct Table {
         var address: UInt64 = 0
         var fileOffset: UInt64 = 0
-        /// In bytes; of one whose end nobody says, up to the end of what the segment has of the file.
+        /// In bytes. Where nobody says the end, it reaches up to the end of what the segment has of the file.
         var size: UInt64 = 0
         var isWritable = false
 
@@ -63,7 +63,7 @@ struct LibraryVetting {
 
     /// What libraries have at most: the loader keeps that many headers on its stack.
     private static let mostSegments = 128
-    /// In bytes, of what a library takes of the address space: code reaches no further.
+    /// How many bytes of the address space a library may take: code reaches no further.
     private static let largestSpan: UInt64 = 4 << 30
     /// In bytes, for each thread; the loader ends the process that has no more.
     private static let largestThreadLocal: UInt64 = 64 << 20

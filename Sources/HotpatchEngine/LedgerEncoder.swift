@@ -7,7 +7,7 @@ struct LedgerEncoder {
     /// The offset of the state word of the last patch among them.
     private(set) var stateOffset: Int?
     private var numbers: [String: UInt32] = [:]
-    /// The last texts asked for, of which most come again at once: of sites their image's path, of members the replacement's name.
+    /// The last texts asked for. Most come again at once: a site's image path, a member's replacement name.
     private var latest: [(text: String, number: UInt32)] = []
     private var newTexts = LedgerWriter()
     private var firstText, nextText: UInt32

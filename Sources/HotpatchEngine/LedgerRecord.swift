@@ -71,7 +71,7 @@ package struct DataRecord: Hashable, Sendable {
     package var address: Address
     /// The bytes that stood there before any patch in force, as many as each of these writes.
     package var original: [UInt8]
-    /// Mangled: what lies there, or, of a pointer, the function that it leads to.
+    /// Mangled: what lies there, or the function that a pointer leads to.
     package var name: String
     package var imagePath: String
 

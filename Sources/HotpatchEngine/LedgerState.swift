@@ -132,7 +132,7 @@ public struct LedgerState: Sendable {
     /// - Parameter id: of a record of this ledger.
     package func data(_ id: UInt32) -> DataRecord { data[Int(id) - 1] }
 
-    /// The newest patch in force on a location of data, of those that satisfy `isWanted`.
+    /// The newest patch in force on a location of data that satisfies `isWanted`.
     func layer(ofData id: UInt32, where isWanted: (DataLayer) -> Bool = { _ in true }) -> DataLayer? {
         dataLayers.newest(on: id, where: isWanted)
     }
@@ -183,7 +183,7 @@ public struct LedgerState: Sendable {
         (sites[Int(id) - 1].patchAddress, sites[Int(id) - 1].original)
     }
 
-    /// The newest patch in force on a site, of those that satisfy `isWanted`; the newest of all is the one that runs.
+    /// The newest patch in force on a site that satisfies `isWanted`; the newest of all is the one that runs.
     func layer(of site: UInt32, where isWanted: (Layer) -> Bool = { _ in true }) -> Layer? {
         siteLayers.newest(on: site, where: isWanted)
     }

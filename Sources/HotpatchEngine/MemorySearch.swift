@@ -15,7 +15,7 @@ package final class MemorySearch {
     package let flat: UnsafeMutablePointer<hp_search>
     private var threads: SearchedThreads
 
-    /// - Parameter directory: of the process, or of a thread of it, in /proc; by itself, that of the process.
+    /// - Parameter directory: where the process, or a thread of it, has its files in /proc; the process's where it is left out.
     /// - Throws: `MemoryError` where what is to be read of it cannot be opened; `SearchIsImpossible`.
     package convenience init(for code: [SearchedCode], of pid: Int32, directory: String? = nil) throws {
         // The last byte is nobody's: the unwinder's tree divides addresses there.

@@ -1,4 +1,5 @@
 import CPatchCore
+import Glibc
 import HotpatchMemory
 import HotpatchPlan
 
@@ -10,12 +11,6 @@ final class OriginalCode: MemoryReader {
     init(_ memory: any MemoryReader, state: LedgerState) {
         self.memory = memory
         self.state = state
-    }
-
-    /// The same of other memory.
-    init(_ memory: any MemoryReader, as other: OriginalCode) {
-        self.memory = memory
-        state = other.state
     }
 
     func read(at address: Address, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryError) {
@@ -49,6 +44,10 @@ final class OriginalCode: MemoryReader {
             let found = try? memory.bytes(at: place, count: original.count)
             return found == original ? nil : found
         }
-        return buffer[start..<end].elementsEqual(original) ? nil : Array(buffer[start..<end])
+        let found = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<end])
+        let isOriginal = original.withUnsafeBytes { original in
+            original.isEmpty || memcmp(original.baseAddress!, found.baseAddress!, original.count) == 0
+        }
+        return isOriginal ? nil : Array(found)
     }
 }

@@ -50,7 +50,7 @@ package struct DeadCode: Sendable {
     package var owner: UInt32
     package var code: [Range<Address>]
     package var searched: SearchedCode
-    /// A patch in force, of which nothing is: it goes out of force with its code.
+    /// The patch, where it counts as in force though none of its replacements is: it goes out of force with its code.
     var entry: LedgerState.Entry?
     var disposal: DisposalRecord
 }

@@ -17,15 +17,11 @@ extension PatchEngine {
         var linked = staged.linked
         if linked == nil { linked = try planning.link(request) }
         planning.plan.segments = linked?.segments ?? []
-        planning.take(request.replacements + (linked?.contents.replacements ?? []))
+        let linkedReplacements = linked?.contents.replacements ?? []
+        planning.take(
+            linkedReplacements.isEmpty ? request.replacements : request.replacements + linkedReplacements)
         for index in planning.replacements.indices {
             try planning.add(index, isOptional: request.leavesOutRefused, refusal: request.refusals[index])
-        }
-        // Half of what stands in the way of a detour would be no reason to make it.
-        var latest: LoadedImage?
-        for replacement in planning.replacements where replacement.function.image !== latest {
-            latest = replacement.function.image
-            try reading("read the symbols") { try replacement.function.image.checkRead() }
         }
         for store in request.stores + (linked?.contents.stores ?? []) { try planning.add(store) }
         planning.plan.callsBefore = request.callsBefore + (linked?.contents.callsBefore ?? [])

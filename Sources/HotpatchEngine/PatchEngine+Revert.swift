@@ -7,7 +7,7 @@ package struct PlannedRevert: Sendable {
     /// A function that what is reverted has replaced.
     package struct Function: Sendable {
         package var site: SiteRecord
-        /// What runs then: of the newest patch that remains; nil for the function's own code.
+        /// What runs then: the replacement by the newest patch that remains; nil for the function's own code.
         package var next: (patch: UInt32, name: String)?
     }
 
@@ -147,7 +147,8 @@ extension PatchEngine {
                 made.append(
                     Write(address: site.patchAddress, kind: .text, expected: site.original, bytes: found), to: .entries)
             } else {
-                // Bytes of a patch in force that are neither: somebody else's. Of an image that was unloaded: not ours any more.
+                // A patch is in force, and the bytes are neither its jump nor the function's: somebody else has written them. Where the
+                // image was unloaded, the place is not ours any more.
                 if try isMapped(site) {
                     throw .entryChanged(
                         function: displayName(site.name), address: site.patchAddress, expected: site.detour,

@@ -144,6 +144,13 @@ extension PatchError {
             address: address, image: image, cause: refusal)
     }
 
+    /// The same, for a reason that is none of the instructions there.
+    package static func refused(
+        function: String? = nil, address: Address? = nil, image: String, _ text: String
+    ) -> PatchError {
+        PatchError(.refused, text, function: function, address: address, image: image)
+    }
+
     package static func ownFunction(function: String, address: Address) -> PatchError {
         PatchError(
             .ownFunction,

@@ -33,7 +33,7 @@ extension Planning {
     }
 
     /// Where there is room within reach of an address.
-    /// - Parameter reach: of the shortest detour, where it is nil.
+    /// - Parameter reach: in bytes; the shortest detour's, where it is nil.
     func place(near address: Address, size: Int, reach: UInt64? = nil) -> Address? {
         let architecture = engine.target.architecture
         let planned =
@@ -47,7 +47,7 @@ extension Planning {
             limit: PoolPlacement.limit(architecture, regions: map.regions))
     }
 
-    /// The first pool within reach that has room; of those beyond the shortest detour's reach, the nearest.
+    /// The first pool within reach that has room; where only those beyond the shortest detour's reach have any, the nearest of them.
     private func nearestPool(to entry: Address, reach: UInt64) -> Int? {
         func isUsable(_ index: Int) -> Bool {
             let pool = pools[index]

@@ -26,16 +26,38 @@ extension Planning {
             plan.redirect(site, to: replacement.address, from: found)
             return site
         }
+        let stub = site.stub.lowerBound
+        if isMappedAsRead(function.image), engine.references.fits(function.address, function.image, stub: stub) {
+            plan.redirect(site, to: replacement.address, from: found)
+            return site
+        }
         guard let detour = try engine.fittingDetour(of: site, replacement, memory: memory) else {
             guard let layer = state.layer(of: site.id) else { return nil }
-            throw .target(
+            throw .refused(
+                function: name(function), address: function.address, image: function.image.path,
                 "cannot patch \(name(function)) at \(function.address). Another build of it was loaded there since patch "
                     + "\(layer.patch) replaced it. Revert patch \(layer.patch) first.")
         }
         try checkReferences(replacement, of: detour)
-        if let hop = detour.hop { try claim(hop, of: replacement, leadingTo: site.stub.lowerBound) }
+        if let hop = detour.hop { try claim(hop, of: replacement, leadingTo: stub) }
+        note(detour, fits: function.image)
         plan.redirect(site, to: replacement.address, from: found)
         return site
+    }
+
+    /// What is found of an entry once holds for as long as its image lies there: the function is replaced again and again. Not of a
+    /// detour that goes through padding, which somebody else may take.
+    private func note(_ detour: Detour, fits image: LoadedImage) {
+        if detour.hop == nil { engine.references.note(detour.entry, fits: image, stub: detour.stub.address) }
+    }
+
+    /// Whether the image that somebody has read is the one that is mapped now. Functions are patched image by image.
+    private mutating func isMappedAsRead(_ image: LoadedImage) -> Bool {
+        if let latest, latest.image === image { return latest.isMappedAsRead }
+        let code = image.regions.filter { $0.permissions.contains(.execute) }
+        let isMapped = code.allSatisfy { map.region(containing: $0.range.lowerBound) == $0 }
+        latest = (image, isMapped)
+        return isMapped
     }
 
     mutating func newSite(for replacement: Replacement) throws(PatchError) -> SiteRecord {
@@ -65,6 +87,7 @@ extension Planning {
         pools[pool].data += 8
         plan.append(detour, leadingTo: replacement.address)
         newSites.append(sites.count)
+        note(detour, fits: function.image)
         if detour.hasUncheckedIndirectJump {
             notes.append("\(name(function)) \(PlannedPatch.uncheckedJump)")
         }
@@ -140,7 +163,8 @@ extension Planning {
     ) throws(PatchError) {
         let image = replacement.function.image
         let architecture = engine.target.architecture
-        let taken = PatchError.target(
+        let taken = PatchError.refused(
+            function: name(replacement.function), address: replacement.function.address, image: image.path,
             "cannot patch \(name(replacement.function)): the padding at \(hop), which its jump needs, is in use. "
                 + "Patch what calls it.")
         let found = try engine.reading("read the padding near the function") {

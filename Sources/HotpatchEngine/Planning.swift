@@ -1,3 +1,4 @@
+import HotpatchELF
 import HotpatchMemory
 import HotpatchPlan
 import HotpatchProcFS
@@ -9,8 +10,10 @@ struct Planning {
     let map: ProcessMap
     let state: LedgerState
     let memory: PageSnapshot
-    /// Before anything was patched: what `memory` holds, and for whole images, of which it would keep every page.
-    let code, images: OriginalCode
+    /// What `memory` held before anything was patched. A page of code has many entries, and is asked for by each.
+    let code: PageSnapshot
+    /// Likewise, for whole images, of which a snapshot would keep every page.
+    let images: OriginalCode
     var plan: PatchPlan
     var data: DataStores
     var sites: [SiteRecord] = []
@@ -27,6 +30,8 @@ struct Planning {
     /// Those of the request, and of its segments behind them.
     var replacements: [Replacement] = []
     var nextSite: UInt32
+    /// The image that was asked about last: see `isMappedAsRead`.
+    var latest: (image: LoadedImage, isMappedAsRead: Bool)?
 
     struct Pool {
         var record: SegmentRecord
@@ -71,8 +76,8 @@ struct Planning {
         self.map = map
         self.state = state
         memory = PageSnapshot(of: engine.target.memory, pageSize: engine.target.pageSize)
-        code = OriginalCode(memory, state: state)
-        images = OriginalCode(engine.target.memory, as: code)
+        code = PageSnapshot(of: OriginalCode(memory, state: state), pageSize: engine.target.pageSize)
+        images = OriginalCode(engine.target.memory, state: state)
         nextSite = state.nextSite
         data = DataStores(state: state)
         plan = PatchPlan(architecture: engine.target.architecture)
@@ -167,20 +172,22 @@ struct Planning {
             if let refusal { throw refusal }
             return try add(replacement, index: index)
         }
+        if let refusal { return try leaveOut(index, for: refusal) }
         let before = mark
         let isPlanned = planned[replacement.function.address] != nil
-        do throws(PatchError) {
-            if let refusal { throw refusal }
-            try add(replacement, index: index)
-        } catch {
+        do throws(PatchError) { try add(replacement, index: index) } catch {
             guard error.concernsOneFunction else { throw error }
             rewind(to: before)
             if !isPlanned { planned[replacement.function.address] = nil }
-            let function = replacement.function
-            refused.append(RefusedReplacement(index: index, function: function, error: error))
-            // Other replacements may call through the pointer: it leads to the function, which stays what it is.
-            try fill(replacement.originalPointer, with: function.address, of: function.name)
+            try leaveOut(index, for: error)
         }
+    }
+
+    private mutating func leaveOut(_ index: Int, for reason: PatchError) throws(PatchError) {
+        let (function, pointer) = (replacements[index].function, replacements[index].originalPointer)
+        refused.append(RefusedReplacement(index: index, function: function, error: reason))
+        // Other replacements may call through the pointer: it leads to the function, which stays what it is.
+        try fill(pointer, with: function.address, of: function.name)
     }
 
     /// Takes the functions of a request, and makes room for their records, which are large to be moved again and again.
@@ -232,10 +239,11 @@ struct Planning {
             return
         }
         planned[function.address] = (sites.count, index)
-        guard let context = replacement.context else { return try place(replacement) }
-        var thunk = replacement
-        thunk.address = try self.thunk(for: replacement, allocating: context)
-        try place(thunk)
+        var entered = replacement
+        if let context = replacement.context {
+            entered.address = try thunk(for: replacement, allocating: context)
+        }
+        try place(entered)
     }
 
     /// Makes a function's entry lead to its replacement, or to the thunk that does.
@@ -249,6 +257,8 @@ struct Planning {
         } else {
             site = try newSite(for: replacement)
         }
+        // Half of what stands in the way of a detour would be no reason to make it.
+        do throws(ReadError) { try replacement.function.image.checkRead() } catch { throw .symbol(SymbolError(error)) }
         members.append(.init(site: site.id, replacement: replacement.address, replacementName: replacement.name))
         try fill(replacement.originalPointer, with: site.originalAddress, of: site.name)
         sites.append(site)
@@ -362,10 +372,10 @@ struct Planning {
 }
 
 extension PatchError {
-    /// Whether it says that one function cannot be patched, so that others may be all the same.
+    /// Whether it says that one function cannot be patched, or those of one image, so that others may be all the same.
     fileprivate var concernsOneFunction: Bool {
         switch code {
-        case .refused, .ownFunction, .itself, .asyncContext, .shadowStack, .noSpace, .sameCode: true
+        case .refused, .ownFunction, .itself, .asyncContext, .shadowStack, .noSpace, .sameCode, .memory: true
         default: false
         }
     }

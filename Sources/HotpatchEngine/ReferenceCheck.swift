@@ -21,7 +21,7 @@ struct ReferenceCheck {
     let patchAddress: Address
     var detourLength: Int
     /// As it was before anything was patched.
-    let code: OriginalCode
+    let code: PageSnapshot
     /// The function's, mangled: most functions are refused by nobody, and so named nowhere.
     let name: String
 

@@ -10,6 +10,8 @@ package final class ReferenceIndex {
         var added: Set<Address> = []
         /// Ascending by target; nil before the image was read.
         var references: [Reference]?
+        /// Where the stubs lie of entries whose detours fit the image, and that nothing in it stands in the way of.
+        var fitting: [Address: Address] = [:]
 
         init(starts: [Address]) { self.starts = starts }
     }
@@ -17,7 +19,7 @@ package final class ReferenceIndex {
     /// Functions are patched image by image.
     private var latest: (image: LoadedImage, entry: Entry)?
 
-    /// Code is read in pieces of so many bytes, which the allocator gives again and again, and the processor's cache holds.
+    /// Code is read in pieces of so many bytes, which the processor's cache holds.
     private static let block = 1 << 16
     /// Pieces overlap, so that no instruction, and no pair of them (arm64), is cut in two.
     private static let overlap = 128
@@ -63,6 +65,14 @@ package final class ReferenceIndex {
         entries[image] = entry
     }
 
+    /// Notes that the detour of an entry, which leads to a stub, was found to fit an image that was read.
+    func note(_ entry: Address, fits image: LoadedImage, stub: Address) { self.entry(of: image)?.fitting[entry] = stub }
+
+    /// Whether it was.
+    func fits(_ entry: Address, _ image: LoadedImage, stub: Address) -> Bool {
+        self.entry(of: image)?.fitting[entry] == stub
+    }
+
     /// Where pieces of code begin in a range of an image that was read.
     func starts(in range: Range<Address>, of image: LoadedImage) -> ArraySlice<Address> {
         guard let entry = entry(of: image) else { return [] }
@@ -95,7 +105,8 @@ package final class ReferenceIndex {
         let ranges = image.executableRanges
         guard let first = ranges.first, let last = ranges.last else { return [] }
         guard last.upperBound - first.lowerBound <= limit else {
-            throw .target(
+            throw .refused(
+                image: image.path,
                 "cannot patch \(image.path): \((last.upperBound - first.lowerBound) >> 20) MiB of it are executable, and only "
                     + "\(limit >> 20) MiB are searched for what leads into an entry. Patch what calls it.")
         }
@@ -113,15 +124,20 @@ package final class ReferenceIndex {
         to targets: ReferenceTargets, _ image: LoadedImage, _ architecture: Architecture, _ memory: some MemoryReader
     ) throws(PatchError) -> [Reference] {
         var found: [Reference] = []
-        func read(_ range: Range<Address>, _ body: (_ bytes: [UInt8], _ address: Address) -> Void) throws(PatchError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: block + overlap, alignment: 16)
+        defer { buffer.deallocate() }
+        func read(_ range: Range<Address>, _ body: (UnsafeRawBufferPointer, Address) -> Void) throws(PatchError) {
             var at = range.lowerBound
             while at < range.upperBound, !image.isOutOfTime {
-                let count = min(range.upperBound - at, block + overlap)
-                do throws(MemoryError) { body(try memory.bytes(at: at, count: count), at) } catch {
+                let piece = UnsafeMutableRawBufferPointer(
+                    rebasing: buffer[..<min(range.upperBound - at, block + overlap)])
+                do throws(MemoryError) { try memory.read(at: at, into: piece) } catch {
                     throw .memory(error, doing: "read \(image.path)")
                 }
+                body(UnsafeRawBufferPointer(piece), at)
                 if found.count > mostReferences {
-                    throw .target(
+                    throw .refused(
+                        image: image.path,
                         "cannot patch \(image.path): more than \(mostReferences) branches lead into the first bytes of "
                             + "functions. No compiler writes such code. Patch what calls it.")
                 }

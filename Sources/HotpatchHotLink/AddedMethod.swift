@@ -1,12 +1,12 @@
 /// A function that a class of an object file has a slot of its vtable for, and has none in an earlier one.
-public struct AddedMethod: Hashable, Sendable {
+package struct AddedMethod: Hashable, Sendable {
     /// The class's mangled name, of its nominal type: `$s…C`.
-    public var type: String
+    package var type: String
     /// Mangled.
-    public var function: String
+    package var function: String
 
     /// Those of classes that both objects have. What lies in a slot has a descriptor with a name of its own, `…Tq`.
-    public static func all(old: ObjectFile, new: ObjectFile) -> [AddedMethod] {
+    package static func all(old: ObjectFile, new: ObjectFile) -> [AddedMethod] {
         let (before, after) = (names(old), names(new))
         let added = after.methods.subtracting(before.methods)
         guard !added.isEmpty else { return [] }

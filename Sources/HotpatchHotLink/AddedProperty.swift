@@ -1,15 +1,15 @@
 /// A stored property that a class or an actor has in the edited object of a file, and not in the former one.
-public struct AddedProperty: Hashable, Sendable {
+package struct AddedProperty: Hashable, Sendable {
     /// The class's mangled name, of its nominal type: `$s…C`.
-    public var type: String
-    public var name: String
+    package var type: String
+    package var name: String
 
     /// The class, as it stands in the source.
-    public var typeText: String { SwiftLayoutNames.type(type) }
+    package var typeText: String { SwiftLayoutNames.type(type) }
 
     /// Those that would make room of their own in the class's objects. Most edits have none, which the records' sizes tell at once.
     /// - Throws: `LinkError`, `FixupError`.
-    public static func all(old: ObjectFile, new: ObjectFile) throws -> [AddedProperty] {
+    package static func all(old: ObjectFile, new: ObjectFile) throws -> [AddedProperty] {
         let (before, after) = (sizes(old), sizes(new))
         let grown = after.filter { before[$0.key].map { [size = $0.value] in $0 < size } ?? false }
         guard !grown.isEmpty else { return [] }
@@ -32,5 +32,5 @@ public struct AddedProperty: Hashable, Sendable {
     }
 
     /// A mangled type (`$s…D`) as a source may write it.
-    public static func text(ofType mangled: String) -> String { SwiftLayoutNames.text(mangled) }
+    package static func text(ofType mangled: String) -> String { SwiftLayoutNames.text(mangled) }
 }

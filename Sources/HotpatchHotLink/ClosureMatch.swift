@@ -7,15 +7,15 @@ import HotpatchSymbols
 /// they are: of those of one function and one type, equal code first, wherever it stands; then what is left alone of its type between two
 /// matches. What a closure captures must be the same: of the same types and, where its code is not what it was, by the same names. What is
 /// derived of a closure, nested closures too, goes with it.
-public struct ClosureMatch: Sendable {
+package struct ClosureMatch: Sendable {
     /// Maps the name of each new closure that was matched under another name to that name. A closure's symbol is the prefix of the names derived
     /// from it.
-    public private(set) var names: [String: String] = [:]
+    package private(set) var names: [String: String] = [:]
     /// Closures of the baseline that the new object does not have any more, or has with other captures. Where one is stored, it stays as
     /// it is.
-    public private(set) var unmatchedOld: [String] = []
+    package private(set) var unmatchedOld: [String] = []
     /// Closures of the new object that the baseline does not have.
-    public private(set) var unmatchedNew: [String] = []
+    package private(set) var unmatchedNew: [String] = []
 
     /// What stands behind the name of one that is new, though another closure had its number.
     static let unmatchedMark = "\u{0}"
@@ -69,7 +69,7 @@ public struct ClosureMatch: Sendable {
     }
 
     /// The name that something of the new object goes by in the process.
-    public func renamed(_ name: String) -> String {
+    package func renamed(_ name: String) -> String {
         if let renewed = renewed?.renamed(name) { return renewed }
         guard !names.isEmpty else { return name }
         for end in Self.closureEnds(in: name).reversed() {

@@ -5,33 +5,33 @@ import HotpatchSymbols
 /// in it cannot stand in for each other.
 ///
 /// From the object's DWARF, which swiftc and clang write with -g.
-public struct Fingerprint: Hashable, Sendable {
+package struct Fingerprint: Hashable, Sendable {
     /// What a method of a value does with `self`; nil where there is none, or the name tells.
     package var selfUse: DebugFacts.SelfUse?
     /// What gets, sets or changes a property in place. Where that is stored, and nobody observes it, the compiler writes these itself, and
     /// describes no `self`.
     var isAccessor = false
-    public var isAsync: Bool
+    package var isAsync: Bool
     /// Nil where it is not described.
-    public var throwsError: Bool?
+    package var throwsError: Bool?
     /// The types of the arguments of a function of C, whose name has none of them; nil of any other.
-    public var parameters: [String]?
+    package var parameters: [String]?
     /// The type of the result where the name does not tell it: what an opaque result really is, and what a function of C returns.
-    public var result: String?
+    package var result: String?
     /// The arguments of a closure or a function inside another and, behind them, what it captures.
-    public var captures: [Capture]?
+    package var captures: [Capture]?
 
-    public struct Capture: Hashable, Sendable {
+    package struct Capture: Hashable, Sendable {
         /// Empty of an argument: the body gives it any name.
-        public var name: String
+        package var name: String
         /// Mangled.
-        public var type: String
+        package var type: String
         /// A `var`, which is held by its address.
-        public var isByReference: Bool
+        package var isByReference: Bool
     }
 
     /// By the functions' names; nil where the object has no DWARF, so that nothing is known of them.
-    public static func all(of object: ElfImage) -> [String: Fingerprint]? {
+    package static func all(of object: ElfImage) -> [String: Fingerprint]? {
         guard let descriptions = ObjectDescriptions(of: object) else { return nil }
         let known = DescribedFunctions(of: object, descriptions)
         return Dictionary(uniqueKeysWithValues: known.names.map { ($0, known.fingerprint(of: $0)!) })
@@ -99,7 +99,7 @@ public struct Fingerprint: Hashable, Sendable {
     }
 
     /// In what way it is called otherwise than a former function of its name: "is now mutating"; nil where it is not.
-    public func difference(from old: Fingerprint) -> String? {
+    package func difference(from old: Fingerprint) -> String? {
         if isAsync != old.isAsync { return isAsync ? "has become async" : "is no longer async" }
         if (throwsError ?? false) != (old.throwsError ?? false) {
             return throwsError == true ? "now throws" : "no longer throws"

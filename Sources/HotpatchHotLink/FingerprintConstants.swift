@@ -3,7 +3,7 @@ import HotpatchELF
 import HotpatchSymbols
 
 /// A global or static variable whose initial value an edit has changed, or how it comes to it.
-public enum ConstantChange: Hashable, Sendable {
+package enum ConstantChange: Hashable, Sendable {
     /// A constant that lies in the program as it is, without references: these bytes in the living process make it new.
     case store(name: String, old: [UInt8], new: [UInt8])
     /// Likewise a constant of C or C++ with references: tables of texts, of functions.
@@ -20,7 +20,7 @@ public enum ConstantChange: Hashable, Sendable {
     /// - Parameters:
     ///   - constants: the `let`s of both objects, as DWARF tells; nil where nothing is known of them.
     ///   - renamed: the name that something of the new object has in the old one.
-    public static func all(
+    package static func all(
         old: ObjectGraph, new: ObjectGraph, constants: Set<String>?,
         renamed: @escaping (String) -> String = { $0 }
     ) -> [ConstantChange] {

@@ -2,17 +2,17 @@ import HotpatchMemory
 import HotpatchPlan
 
 /// One relocation of an object: a type, a place, an addend and a symbol.
-public struct Fixup: Hashable, Sendable {
-    public var row: FixupRow
+package struct Fixup: Hashable, Sendable {
+    package var row: FixupRow
     /// The name of the section that is changed, and
-    public var section: String
+    package var section: String
     /// the place in it.
-    public var offset: UInt64
-    public var addend: Int64
+    package var offset: UInt64
+    package var addend: Int64
     /// The name of what it refers to.
-    public var symbol: String
+    package var symbol: String
 
-    public init(row: FixupRow, section: String, offset: UInt64, addend: Int64, symbol: String) {
+    package init(row: FixupRow, section: String, offset: UInt64, addend: Int64, symbol: String) {
         self.row = row
         self.section = section
         self.offset = offset
@@ -27,7 +27,7 @@ public struct Fixup: Hashable, Sendable {
     ///   - subject: the address or number that the row's subject stands for.
     ///   - place: the address that the place has when the code runs.
     ///   - got: the start of the global offset table.
-    public func apply(
+    package func apply(
         to bytes: inout [UInt8], at index: Int? = nil, subject: UInt64, place: Address, got: Address
     ) throws(FixupError) {
         guard let index = index ?? Int(exactly: offset) else { throw error(.outOfBounds) }
@@ -38,7 +38,7 @@ public struct Fixup: Hashable, Sendable {
     }
 
     /// What is said of a problem with this one.
-    public func error(_ problem: FixupProblem) -> FixupError {
+    package func error(_ problem: FixupProblem) -> FixupError {
         FixupError(
             architecture: row.architecture, type: row.type, section: section, offset: offset,
             symbol: symbol,
@@ -47,20 +47,20 @@ public struct Fixup: Hashable, Sendable {
 }
 
 /// A relocation that cannot be carried out.
-public struct FixupError: Error, Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+package struct FixupError: Error, Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         case problem(FixupProblem)
         /// The type is in no table.
         case unknown
     }
 
     package var architecture: Architecture
-    public var type: UInt32
-    public var section: String
+    package var type: UInt32
+    package var section: String
     /// In the section, in bytes.
-    public var offset: UInt64
-    public var symbol: String
-    public var kind: Kind
+    package var offset: UInt64
+    package var symbol: String
+    package var kind: Kind
 
     /// An error for a type that is in no table.
     package static func unknown(
@@ -73,7 +73,7 @@ public struct FixupError: Error, Hashable, Sendable {
 }
 
 extension FixupError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         let row = FixupTable(architecture).row(type)
         let subject = symbol.isEmpty ? "" : " for \(symbol)"
         let what =

@@ -3,21 +3,21 @@ import HotpatchMemory
 import HotpatchPlan
 
 /// A slot of a global offset table: a word of data from which code takes an address.
-public enum GotSlot {
+package enum GotSlot {
     /// In bytes, which it is aligned to as well.
-    public static let size = 8
+    package static let size = 8
 
     /// What it holds for such a word, in the byte order of both architectures.
-    public static func bytes(_ word: UInt64) -> [UInt8] {
+    package static func bytes(_ word: UInt64) -> [UInt8] {
         withUnsafeBytes(of: word.littleEndian, Array.init)
     }
 }
 
 /// An entry of a procedure linkage table: a jump to the address that a slot holds. Calls go through it whose fields do not reach what
 /// they call.
-public enum PltEntry {
+package enum PltEntry {
     /// In bytes, the most that one takes: a multiple of 16.
-    public static let size = Int(HP_PLT_CAPACITY)
+    package static let size = Int(HP_PLT_CAPACITY)
 
     /// - Parameters:
     ///   - address: where it runs.

@@ -3,7 +3,7 @@ import HotpatchMemory
 import HotpatchPlan
 
 /// A type of relocation: what it refers to, by which expression, and which bits hold the result.
-public struct FixupRow: @unchecked Sendable {
+package struct FixupRow: @unchecked Sendable {
     /// An element of a constant table.
     private let raw: UnsafePointer<hp_fixup>
 
@@ -12,13 +12,13 @@ public struct FixupRow: @unchecked Sendable {
     package var architecture: Architecture { Architecture(rawValue: raw.pointee.arch) ?? .x86_64 }
 
     /// Its number in the ELF file.
-    public var type: UInt32 { raw.pointee.type }
+    package var type: UInt32 { raw.pointee.type }
 
     /// As in the psABI: `R_X86_64_PC32`.
-    public var name: String { String(cString: raw.pointee.name) }
+    package var name: String { String(cString: raw.pointee.name) }
 
     /// What a relocation refers to: X of its expression. S is the symbol's address, TP the thread pointer.
-    public enum Subject: UInt8, Hashable, Sendable, CaseIterable {
+    package enum Subject: UInt8, Hashable, Sendable, CaseIterable {
         case nothing
         /// S.
         case symbol
@@ -44,10 +44,10 @@ public struct FixupRow: @unchecked Sendable {
         /// The address of two words: a function that gives S − TP, and what it is given.
         case descriptorSlots
     }
-    public var subject: Subject { Subject(rawValue: raw.pointee.subject) ?? .nothing }
+    package var subject: Subject { Subject(rawValue: raw.pointee.subject) ?? .nothing }
 
     /// A is the addend, P the place.
-    public enum Expression: UInt8, Hashable, Sendable, CaseIterable {
+    package enum Expression: UInt8, Hashable, Sendable, CaseIterable {
         /// Nothing is written.
         case none
         /// X + A.
@@ -63,25 +63,25 @@ public struct FixupRow: @unchecked Sendable {
         /// Only linkers write it, into what they make.
         case unsupported
     }
-    public var expression: Expression { Expression(rawValue: raw.pointee.expression) ?? .unsupported }
+    package var expression: Expression { Expression(rawValue: raw.pointee.expression) ?? .unsupported }
 
     /// The slot holds S + A, and `value` reads no addend: so it is on arm64.
-    public var addendInSlot: Bool { raw.pointee.addend_in_slot }
+    package var addendInSlot: Bool { raw.pointee.addend_in_slot }
 
     /// A call or jump, which may be led through an entry of the PLT.
-    public var isCall: Bool { raw.pointee.call }
+    package var isCall: Bool { raw.pointee.call }
 
     /// The place is an instruction of arm64, at a multiple of 4.
-    public var isInstruction: Bool { raw.pointee.instruction }
+    package var isInstruction: Bool { raw.pointee.instruction }
 
     /// Bytes of the place: 0 for one that nothing is written to.
-    public var byteCount: Int { Int(raw.pointee.size) }
+    package var byteCount: Int { Int(raw.pointee.size) }
 
     /// What the value must be a multiple of.
-    public var alignment: UInt64 { 1 << UInt64(raw.pointee.alignment) }
+    package var alignment: UInt64 { 1 << UInt64(raw.pointee.alignment) }
 
     /// The values that fit; nil where all do, because other instructions hold the other bits.
-    public var range: ClosedRange<Int64>? {
+    package var range: ClosedRange<Int64>? {
         var (lowest, highest) = (Int64(0), Int64(0))
         return hp_fixup_range(raw, &lowest, &highest) ? lowest...highest : nil
     }
@@ -92,21 +92,21 @@ public struct FixupRow: @unchecked Sendable {
     ///   - addend: A.
     ///   - place: P, the address that the place has when the code runs.
     ///   - got: the start of the global offset table.
-    public func value(subject: UInt64, addend: Int64, place: Address, got: Address) -> Int64 {
+    package func value(subject: UInt64, addend: Int64, place: Address, got: Address) -> Int64 {
         var terms = hp_fixup_terms(
             subject: subject, addend: addend, place: place.rawValue, got: got.rawValue)
         return hp_fixup_value(raw, &terms)
     }
 
     /// Writes a value. The bytes stay as they are where an error is thrown.
-    public func write(_ value: Int64, into bytes: inout [UInt8], at offset: Int) throws(FixupProblem) {
+    package func write(_ value: Int64, into bytes: inout [UInt8], at offset: Int) throws(FixupProblem) {
         guard offset >= 0 else { throw .outOfBounds }
         let count = bytes.count
         try check(hp_fixup_write(raw, &bytes, count, offset, value), value)
     }
 
     /// The value that bytes hold.
-    public func read(_ bytes: [UInt8], at offset: Int) throws(FixupProblem) -> FieldValue {
+    package func read(_ bytes: [UInt8], at offset: Int) throws(FixupProblem) -> FieldValue {
         guard offset >= 0 else { throw .outOfBounds }
         var field = FieldValue(value: 0, known: 0)
         try check(hp_fixup_read(raw, bytes, bytes.count, offset, &field.value, &field.known))
@@ -115,7 +115,7 @@ public struct FixupRow: @unchecked Sendable {
 
     /// What a linker may change for a fixup at `offset`, relaxations included.
     /// - Parameter code: the object's, which no linker has changed.
-    public func mask(of code: [UInt8], at offset: Int) throws(FixupProblem) -> FixupMask {
+    package func mask(of code: [UInt8], at offset: Int) throws(FixupProblem) -> FixupMask {
         guard offset >= 0 else { throw .outOfBounds }
         var span = hp_fixup_span()
         try check(hp_fixup_mask(raw, code, code.count, offset, &span))
@@ -128,7 +128,7 @@ public struct FixupRow: @unchecked Sendable {
     ///   - live: what the linker wrote, and
     ///   - code: what the object has there, as many bytes.
     /// - Throws: `FixupProblem.otherCode` where it is nothing that a linker makes of it.
-    public func find(in live: [UInt8], from code: [UInt8], at offset: Int) throws(FixupProblem)
+    package func find(in live: [UInt8], from code: [UInt8], at offset: Int) throws(FixupProblem)
         -> LinkedPlace
     {
         guard offset >= 0, code.count == live.count else { throw .outOfBounds }
@@ -154,25 +154,25 @@ public struct FixupRow: @unchecked Sendable {
 }
 
 extension FixupRow: Hashable, CustomStringConvertible {
-    public static func == (left: Self, right: Self) -> Bool { left.raw == right.raw }
-    public func hash(into hasher: inout Hasher) { hasher.combine(raw) }
+    package static func == (left: Self, right: Self) -> Bool { left.raw == right.raw }
+    package func hash(into hasher: inout Hasher) { hasher.combine(raw) }
 
-    public var description: String { name }
+    package var description: String { name }
 }
 
 /// The relocation types of an architecture.
-public struct FixupTable: Hashable, Sendable {
+package struct FixupTable: Hashable, Sendable {
     package var architecture: Architecture
 
     package init(_ architecture: Architecture) { self.architecture = architecture }
 
     /// nil for a type that is unknown.
-    public func row(_ type: UInt32) -> FixupRow? {
+    package func row(_ type: UInt32) -> FixupRow? {
         hp_fixup_row(architecture.core, type).map(FixupRow.init)
     }
 
     /// Ascending by type.
-    public var rows: [FixupRow] {
+    package var rows: [FixupRow] {
         var count = 0
         guard let rows = hp_fixup_rows(architecture.core, &count) else { return [] }
         return (0..<count).map { FixupRow(rows + $0) }
@@ -180,43 +180,43 @@ public struct FixupTable: Hashable, Sendable {
 }
 
 /// What a place says of the value that was put there.
-public struct FieldValue: Hashable, Sendable {
+package struct FieldValue: Hashable, Sendable {
     /// Bits that are not known are 0.
-    public var value: Int64
-    public var known: UInt64
+    package var value: Int64
+    package var known: UInt64
 
-    public init(value: Int64, known: UInt64) {
+    package init(value: Int64, known: UInt64) {
         self.value = value
         self.known = known
     }
 
     /// Whether it is this value, as far as is known.
-    public func holds(_ value: Int64) -> Bool { UInt64(bitPattern: value ^ self.value) & known == 0 }
+    package func holds(_ value: Int64) -> Bool { UInt64(bitPattern: value ^ self.value) & known == 0 }
 }
 
 /// The bits that a linker may change.
-public struct FixupMask: Hashable, Sendable {
+package struct FixupMask: Hashable, Sendable {
     /// The offset of the first byte.
-    public var start: Int
-    public var bits: [UInt8]
+    package var start: Int
+    package var bits: [UInt8]
 }
 
 /// Where linked code holds what a fixup of its object put there.
-public struct LinkedPlace: Hashable, Sendable {
+package struct LinkedPlace: Hashable, Sendable {
     /// Whose field it is: that of another type where the linker relaxed the code.
-    public var row: FixupRow
+    package var row: FixupRow
     /// The field's offset.
-    public var offset: Int
+    package var offset: Int
     /// What the object's addend is raised by.
-    public var addendChange: Int64
+    package var addendChange: Int64
     /// What it holds.
-    public var field: FieldValue
+    package var field: FieldValue
     /// The bytes that were understood. Fixups of the object that come after this one and lie in them are gone.
-    public var span: Range<Int>
+    package var span: Range<Int>
 }
 
 /// Why a fixup cannot be written, or not be read.
-public enum FixupProblem: Error, Hashable, Sendable {
+package enum FixupProblem: Error, Hashable, Sendable {
     case doesNotFit(value: Int64, range: ClosedRange<Int64>)
     case misaligned(value: Int64, alignment: UInt64)
     /// The place does not lie in the bytes.
@@ -237,7 +237,7 @@ extension Architecture {
     /// - Parameters:
     ///   - code: the function's.
     ///   - start: where instructions are read from.
-    public func instructionEnd(in code: [UInt8], from start: Int = 0, holding field: Int) -> Int? {
+    package func instructionEnd(in code: [UInt8], from start: Int = 0, holding field: Int) -> Int? {
         guard start >= 0, field >= start else { return nil }
         let end = hp_instruction_end(core, code, code.count, start, field)
         return end > 0 ? end : nil

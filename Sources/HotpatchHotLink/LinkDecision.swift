@@ -1,7 +1,7 @@
 import HotpatchMemory
 
 /// What becomes of a piece of an edited object.
-public enum LinkDecision: Hashable, Sendable {
+package enum LinkDecision: Hashable, Sendable {
     /// What refers to it refers to what the process has.
     case bind(Address)
     /// The process gets a copy.
@@ -16,7 +16,7 @@ public enum LinkDecision: Hashable, Sendable {
     case leave
 
     /// Whether the process gets a copy.
-    public var isTaken: Bool {
+    package var isTaken: Bool {
         switch self {
         case .take, .add, .patch, .repoint: true
         case .bind, .leave: false

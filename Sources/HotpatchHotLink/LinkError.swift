@@ -1,5 +1,5 @@
 /// Why an object cannot be linked into a process. Nothing was touched.
-public enum LinkError: Error, Hashable, Sendable {
+package enum LinkError: Error, Hashable, Sendable {
     case notAnObject(path: String)
     /// The object was made for link-time optimisation: it holds no machine code.
     case bitcode(path: String)
@@ -18,7 +18,7 @@ public enum LinkError: Error, Hashable, Sendable {
 }
 
 extension LinkError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .notAnObject(let path):
             return "\(path) is not an object file. It is linked already. Name the .o file that the compiler wrote."

@@ -3,60 +3,60 @@ import HotpatchPlan
 import HotpatchSymbols
 
 /// What links edited objects into a process: memory to take, and, once that has a place, what it holds and what else changes.
-public struct LinkPlan: Sendable {
+package struct LinkPlan: Sendable {
     /// Memory to take, near the image.
-    public struct Segment: Hashable, Sendable {
+    package struct Segment: Hashable, Sendable {
         package var kind: MemoryKind
         /// In bytes.
-        public var size: Int
+        package var size: Int
     }
 
     /// A function of the image, and the new code.
-    public struct Redirect: Sendable {
-        public var function: FunctionSymbol
-        public var address: Address
+    package struct Redirect: Sendable {
+        package var function: FunctionSymbol
+        package var address: Address
         /// The new function's name.
-        public var name: String
+        package var name: String
         /// The bytes of the context that the new code of an async function needs.
-        public var contextSize: Int?
+        package var contextSize: Int?
     }
 
     /// A word of data to change.
-    public struct Store: Hashable, Sendable {
-        public var address: Address
-        public var expected: [UInt8]
-        public var bytes: [UInt8]
-        public var name: String
+    package struct Store: Hashable, Sendable {
+        package var address: Address
+        package var expected: [UInt8]
+        package var bytes: [UInt8]
+        package var name: String
         /// A constant, which linkers may have put into the segment of the code.
-        public var isConstant = false
+        package var isConstant = false
     }
 
     /// How the code can be taken away again, once no function in force is part of it.
-    public struct Disposal: Hashable, Sendable {
+    package struct Disposal: Hashable, Sendable {
         /// Why it has to stay for good; empty where it has not.
-        public var obstacle = ""
+        package var obstacle = ""
         /// Whether constants or data of the same object lead to it: whoever knows them may call it.
-        public var isReachedByData = false
+        package var isReachedByData = false
         /// What undoes the registration of its unwind tables; nil where none was made.
         package var deregistration: Call?
     }
 
     /// What depends on where the segments lie.
-    public struct Linked: Sendable {
-        public var contents: [[UInt8]] = []
-        public var redirects: [Redirect] = []
-        public var stores: [Store] = []
+    package struct Linked: Sendable {
+        package var contents: [[UInt8]] = []
+        package var redirects: [Redirect] = []
+        package var stores: [Store] = []
         package var calls: [Call] = []
         /// Where something that later objects may refer to lies, by name.
-        public var identities: [(name: String, address: Address)] = []
+        package var identities: [(name: String, address: Address)] = []
         /// Nil where no code was placed.
-        public var disposal: Disposal?
+        package var disposal: Disposal?
     }
 
-    public var segments: [Segment]
+    package var segments: [Segment]
     /// Where the segments are to lie near.
-    public var near: Address
-    public var notes: [String]
+    package var near: Address
+    package var notes: [String]
     /// Lays everything out. The segments lie as they were asked for.
-    public var link: @Sendable ([Range<Address>]) throws -> Linked
+    package var link: @Sendable ([Range<Address>]) throws -> Linked
 }

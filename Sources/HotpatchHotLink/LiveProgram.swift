@@ -3,21 +3,21 @@ import HotpatchPlan
 import HotpatchSymbols
 
 /// The process that objects are linked into, as the linker sees it.
-public struct LiveProgram: Sendable {
+package struct LiveProgram: Sendable {
     package var architecture: Architecture
-    public var index: SymbolIndex
+    package var index: SymbolIndex
     /// The image that the objects are part of.
-    public var image: LoadedImage
+    package var image: LoadedImage
     /// The process's memory, with the entries of patched functions as they were.
-    public var memory: any MemoryReader
+    package var memory: any MemoryReader
     /// Where code or data lies that was linked into the process before, by name.
-    public var identity: @Sendable (String) -> Address?
+    package var identity: @Sendable (String) -> Address?
     /// Whether what lies there by that name is in force.
-    public var isPlaced: @Sendable (String) -> Bool
+    package var isPlaced: @Sendable (String) -> Bool
     /// What runs instead of the function at an entry; nil where it was not replaced.
-    public var replacement: @Sendable (Address) -> Address?
+    package var replacement: @Sendable (Address) -> Address?
     /// Where the process keeps what it has made at run time, and variables: its writable memory; nil where nobody knows.
-    public var writable: @Sendable () -> [Range<Address>]?
+    package var writable: @Sendable () -> [Range<Address>]?
     /// What the image exports, and has from others; nil of a program.
     private let bindings: LibraryBindings?
 
@@ -40,7 +40,7 @@ public struct LiveProgram: Sendable {
     }
 
     /// The image that defines most of an object's functions that other files can name; nil where none does.
-    public static func image(of object: ObjectFile, in index: SymbolIndex) -> LoadedImage? {
+    package static func image(of object: ObjectFile, in index: SymbolIndex) -> LoadedImage? {
         let names = object.symbols.lazy.filter { $0.isFunction && $0.section != nil && $0.binding != .weak }.map(\.name)
         let counts = index.images.map { image in
             // Not a variable of that name.

@@ -4,16 +4,16 @@ import HotpatchSymbols
 /// Functions that some of several files no longer define, and others do now: one that has moved to another file is the one that runs.
 ///
 /// Closures are none of them: those that are stored are the former file's, and their numbers say nothing in another.
-public struct MovedFunctions: Sendable {
-    public private(set) var names: Set<String> = []
+package struct MovedFunctions: Sendable {
+    package private(set) var names: Set<String> = []
     /// Conformances of Swift that the files have now.
     private(set) var conformances: Set<String> = []
 
-    public init() {}
+    package init() {}
 
     /// - Parameter files: the objects of each file before and after its edit.
     /// - Throws: `ReadError`, `LinkError`.
-    public init(_ files: [(after: ElfImage, before: ElfImage)]) throws {
+    package init(_ files: [(after: ElfImage, before: ElfImage)]) throws {
         guard files.count > 1 else { return }
         var (gone, new): ([String: ElfImage], [String: ElfImage]) = ([:], [:])
         var all: Set<String> = []

@@ -5,17 +5,17 @@ import HotpatchPlan
 import HotpatchSymbols
 
 /// One source file's edit: the object that runs, the new one, and what becomes of each piece of that.
-public struct ObjectEdit: Sendable {
-    public let old: ObjectGraph
-    public let new: ObjectGraph
+package struct ObjectEdit: Sendable {
+    package let old: ObjectGraph
+    package let new: ObjectGraph
     /// The digest of the new object.
-    public let digest: String
-    public let closures: ClosureMatch
+    package let digest: String
+    package let closures: ClosureMatch
     /// Types that edits before have brought, and that are laid out otherwise now.
     let renewed: RenewedTypes
     let numbered: NumberedNames
     /// Parallel to the new object's pieces.
-    public private(set) var decisions: [LinkDecision]
+    package private(set) var decisions: [LinkDecision]
     /// The baseline's pieces for those that are patched.
     var partners: [Int: Int] = [:]
     /// Constants whose values the edit has changed.
@@ -40,7 +40,7 @@ public struct ObjectEdit: Sendable {
     /// What others use of what the file no longer has.
     private(set) var lost: [LostDefinition] = []
     /// What the user should know.
-    public internal(set) var notes: [String] = []
+    package internal(set) var notes: [String] = []
 
     let baseline: Baseline
     let live: LiveProgram
@@ -61,7 +61,7 @@ public struct ObjectEdit: Sendable {
     ///   - moved: functions that come from other files that are edited with this one.
     ///   - others: the `renewedTypes` of these.
     /// - Throws: `ReadError`, `LinkError`, `FixupError`.
-    public init(
+    package init(
         before: ElfImage, after: ElfImage, live: LiveProgram, moved: MovedFunctions = MovedFunctions(),
         renewing others: Set<String> = []
     ) throws {
@@ -156,7 +156,7 @@ public struct ObjectEdit: Sendable {
     }
 
     /// What the objects are part of.
-    public var image: LoadedImage { live.image }
+    package var image: LoadedImage { live.image }
 
     /// The name that a piece of the new object goes by in the process.
     func name(of piece: Int) -> String { renamed(new.pieces[piece].name) }
@@ -164,7 +164,7 @@ public struct ObjectEdit: Sendable {
     func renamed(_ name: String) -> String { entries.renamed(numbered.renamed(closures.renamed(name))) }
 
     /// The types that are new under the names of former ones, for the edits of other files.
-    public var renewedTypes: Set<String> { renewed.names }
+    package var renewedTypes: Set<String> { renewed.names }
 
     /// Whether others that are compiled anew are to find a function, or its record, where it was not: it is called otherwise.
     func isCalledOtherwiseByAll(_ piece: Int) -> Bool {

@@ -1,7 +1,7 @@
 extension ObjectFile {
     /// A digest of what a program gets of it: the contents of its sections and what they refer to. It is the same whatever the object
     /// says to debuggers and linkers.
-    public var loadedDigest: String {
+    package var loadedDigest: String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         func add(_ bytes: some Sequence<UInt8>) {
             // FNV-1a.

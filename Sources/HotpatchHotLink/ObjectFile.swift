@@ -6,62 +6,62 @@ import HotpatchPlan
 /// A relocatable object (ET_REL, elf(5)): what a compiler made of one source file.
 ///
 /// Its bytes are hostile. All that is kept of them is inside its bounds: sections and symbols that exist, places inside their section.
-public struct ObjectFile: Sendable {
-    public let path: String
+package struct ObjectFile: Sendable {
+    package let path: String
     package let architecture: Architecture
     /// In file order; a section's index is its place.
-    public let sections: [Section]
+    package let sections: [Section]
     /// In file order; a symbol's index is its place. The first is the null symbol.
-    public let symbols: [Symbol]
+    package let symbols: [Symbol]
 
     /// Its code builds code on the stack: functions inside functions whose addresses are taken.
     var needsExecutableStack: Bool { sections.contains { $0.name == ".note.GNU-stack" && $0.isExecutable } }
 
     /// Nothing of it runs: an object of a source that says nothing.
-    public var definesNoFunction: Bool {
+    package var definesNoFunction: Bool {
         !symbols.contains { $0.isFunction && $0.section != nil && $0.binding != .weak }
     }
 
-    public struct Section: Sendable {
-        public var name: String
-        public var type: UInt32
-        public var flags: UInt64
+    package struct Section: Sendable {
+        package var name: String
+        package var type: UInt32
+        package var flags: UInt64
         /// The alignment of its address, in bytes: a power of two.
-        public var alignment: Int
+        package var alignment: Int
         /// Zeros where the file has none (SHT_NOBITS).
-        public var bytes: [UInt8]
+        package var bytes: [UInt8]
         /// Ascending by offset.
-        public var relocations: [Relocation] = []
+        package var relocations: [Relocation] = []
 
         /// Whether it is part of a program at run time.
-        public var isAllocated: Bool { flags & UInt64(SHF_ALLOC) != 0 }
-        public var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }
-        public var isWritable: Bool { flags & UInt64(SHF_WRITE) != 0 }
-        public var isThreadLocal: Bool { flags & UInt64(SHF_TLS) != 0 }
-        public var holdsZeros: Bool { type == UInt32(SHT_NOBITS) }
+        package var isAllocated: Bool { flags & UInt64(SHF_ALLOC) != 0 }
+        package var isExecutable: Bool { flags & UInt64(SHF_EXECINSTR) != 0 }
+        package var isWritable: Bool { flags & UInt64(SHF_WRITE) != 0 }
+        package var isThreadLocal: Bool { flags & UInt64(SHF_TLS) != 0 }
+        package var holdsZeros: Bool { type == UInt32(SHT_NOBITS) }
     }
 
-    public struct Relocation: Hashable, Sendable {
+    package struct Relocation: Hashable, Sendable {
         /// The offset in the section.
-        public var offset: Int
-        public var type: UInt32
+        package var offset: Int
+        package var type: UInt32
         /// Its index.
-        public var symbol: Int
-        public var addend: Int64
+        package var symbol: Int
+        package var addend: Int64
     }
 
-    public struct Symbol: Hashable, Sendable {
-        public var name: String
+    package struct Symbol: Hashable, Sendable {
+        package var name: String
         /// STT_FUNC, STT_OBJECT, …
-        public var type: UInt8
-        public var binding: SymbolBinding
-        public var place: Place
+        package var type: UInt8
+        package var binding: SymbolBinding
+        package var place: Place
         /// In its section, in bytes; at most the section's size.
-        public var value: Int
+        package var value: Int
         /// In bytes, inside the section.
-        public var size: Int
+        package var size: Int
 
-        public enum Place: Hashable, Sendable {
+        package enum Place: Hashable, Sendable {
             case undefined
             case absolute(UInt64)
             /// A variable that no file initialises, of this alignment (SHN_COMMON).
@@ -69,19 +69,19 @@ public struct ObjectFile: Sendable {
             case section(Int)
         }
 
-        public var isFunction: Bool { type == UInt8(STT_FUNC) }
+        package var isFunction: Bool { type == UInt8(STT_FUNC) }
         /// STT_GNU_IFUNC: what it leads to its resolver chooses, which is the code that lies there.
-        public var isIndirect: Bool { type == UInt8(STT_GNU_IFUNC) }
-        public var isSection: Bool { type == UInt8(STT_SECTION) }
-        public var isThreadLocal: Bool { type == UInt8(STT_TLS) }
-        public var isUndefined: Bool { place == .undefined }
+        package var isIndirect: Bool { type == UInt8(STT_GNU_IFUNC) }
+        package var isSection: Bool { type == UInt8(STT_SECTION) }
+        package var isThreadLocal: Bool { type == UInt8(STT_TLS) }
+        package var isUndefined: Bool { place == .undefined }
 
         /// The section that it lies in.
-        public var section: Int? { if case .section(let index) = place { index } else { nil } }
+        package var section: Int? { if case .section(let index) = place { index } else { nil } }
     }
 
     /// The name of the source or object file that the first file symbol gives; linkers keep it in front of the file's local symbols.
-    public var fileName: String? { symbols.first { $0.type == UInt8(STT_FILE) && !$0.name.isEmpty }?.name }
+    package var fileName: String? { symbols.first { $0.type == UInt8(STT_FILE) && !$0.name.isEmpty }?.name }
 
     /// Budgets: more is not what a compiler makes of one file.
     private static let largestSection: UInt64 = 256 << 20
@@ -89,7 +89,7 @@ public struct ObjectFile: Sendable {
     private static let largestRelocations = 1 << 23
 
     /// - Throws: `LinkError` where the file is no object, is of another machine, or contradicts itself.
-    public init(_ elf: ElfImage) throws {
+    package init(_ elf: ElfImage) throws {
         path = elf.path
         guard elf.fileType == UInt16(ET_REL) else {
             throw LinkError.notAnObject(path: elf.path)

@@ -7,51 +7,51 @@ import HotpatchPlan
 ///
 /// Assemblers leave out relocations between local symbols of one section. Those in code are found by reading its instructions; those in
 /// data that matter are in Swift's descriptors, whose fields are known (`SwiftDescriptor`).
-public struct ObjectGraph: Sendable {
-    public let object: ObjectFile
+package struct ObjectGraph: Sendable {
+    package let object: ObjectFile
     /// Those of one section lie side by side, ascending.
-    public let pieces: [Piece]
+    package let pieces: [Piece]
     /// The pieces of each section.
     let piecesOfSection: [Range<Int>]
     /// The piece of each symbol that is defined in a section that is part of the program.
     let pieceOfSymbol: [Int?]
 
     /// From one symbol to the next: a function, a variable, a constant, or what lies between such and has no name.
-    public struct Piece: Sendable {
-        public var section: Int
+    package struct Piece: Sendable {
+        package var section: Int
         /// In the section. A function ends where its symbol says, without the padding behind it.
-        public var range: Range<Int>
+        package var range: Range<Int>
         /// Symbols that name its start: none, or several.
-        public var symbols: [Int]
+        package var symbols: [Int]
         /// The name that others refer to it by; empty where it has none.
-        public let name: String
+        package let name: String
         /// What that says.
         var kind: SymbolKind
-        public var isFunction: Bool
+        package var isFunction: Bool
         /// It goes on what begins before it: a symbol there is that long. A type's metadata begins before the address that names it.
-        public var continues = false
+        package var continues = false
         /// Ascending by offset.
-        public var references: [Reference] = []
+        package var references: [Reference] = []
     }
 
     /// A field of a piece, and what its value is made of.
-    public struct Reference: Hashable, Sendable {
+    package struct Reference: Hashable, Sendable {
         /// The offset in the piece, in bytes.
-        public var offset: Int
-        public var row: FixupRow
-        public var target: Target
+        package var offset: Int
+        package var row: FixupRow
+        package var target: Target
         /// What the row's expression adds to the address of the target.
-        public var addend: Int64
+        package var addend: Int64
     }
 
-    public enum Target: Hashable, Sendable {
+    package enum Target: Hashable, Sendable {
         /// One that the object does not define in a section.
         case symbol(Int)
         case piece(Int, offset: Int)
     }
 
     /// - Throws: `LinkError`, `FixupError`.
-    public init(_ object: ObjectFile) throws {
+    package init(_ object: ObjectFile) throws {
         self.object = object
         var cutter = ObjectCutter(object)
         try cutter.cut()
@@ -68,7 +68,7 @@ public struct ObjectGraph: Sendable {
         return low..<high
     }
 
-    public func bytes(of piece: Int) -> ArraySlice<UInt8> {
+    package func bytes(of piece: Int) -> ArraySlice<UInt8> {
         object.sections[pieces[piece].section].bytes[pieces[piece].range]
     }
 

@@ -3,7 +3,7 @@ import HotpatchSymbols
 
 extension ObjectLinker {
     /// Functions of the process that run new code, mangled; without those of which only lines have other numbers.
-    public var changedFunctions: [String] {
+    package var changedFunctions: [String] {
         reached.compactMap { place in
             switch decision(place) {
             case .patch, .repoint: edits[place.edit].name(of: place.piece)
@@ -13,10 +13,10 @@ extension ObjectLinker {
     }
 
     /// Where calls go on that are suspended in functions which run new code: in the former code.
-    public var formerResumptions: Set<Address> { Set(edits.flatMap(\.formerResumptions)) }
+    package var formerResumptions: Set<Address> { Set(edits.flatMap(\.formerResumptions)) }
 
     /// What becomes of each symbol: a line each, of what is taken or patched and of what that binds to.
-    public var table: [String] {
+    package var table: [String] {
         var lines: [String] = []
         for place in reached {
             let piece = piece(place)
@@ -36,7 +36,7 @@ extension ObjectLinker {
     }
 
     /// For a log.
-    public var summary: String {
+    package var summary: String {
         let taken = reached.filter { decision($0).isTaken }.count
         return
             "\(changedFunctions.count) functions to patch, \(taken) pieces to place, \(records.values.reduce(0) { $0 + $1.count }) "

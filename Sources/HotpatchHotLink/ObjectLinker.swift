@@ -6,7 +6,7 @@ import HotpatchSymbols
 ///
 /// What an edit has changed is taken, and what that needs and the process does not have: each function by itself, data by whole sections,
 /// for assemblers leave no relocation between local symbols of one section.
-public struct ObjectLinker: Sendable {
+package struct ObjectLinker: Sendable {
     let edits: [ObjectEdit]
     let live: LiveProgram
     private(set) var reached: [Place] = []
@@ -36,7 +36,7 @@ public struct ObjectLinker: Sendable {
     }
 
     /// - Throws: `LinkError` where something is not defined anywhere.
-    public init(_ edits: [ObjectEdit], into live: LiveProgram) throws {
+    package init(_ edits: [ObjectEdit], into live: LiveProgram) throws {
         self.edits = edits
         self.live = live
         for (number, edit) in edits.enumerated() {
@@ -77,7 +77,7 @@ public struct ObjectLinker: Sendable {
     }
 
     /// Whether the process would be changed.
-    public var changesNothing: Bool {
+    package var changesNothing: Bool {
         reached.isEmpty && records.isEmpty
             && edits.allSatisfy {
                 // What is gone, the next object may bring back: the process is to know what it was.

@@ -1,6 +1,6 @@
 /// What of an edit cannot go into a living process, named as a compiler would.
-public struct RestartReason: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+package struct RestartReason: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         /// The layout changes of what exists in the process, or of what its code relies on.
         case layout
         /// Another function stands in slots of the vtable that are there already: stores do it, and nothing has to be restarted.
@@ -10,32 +10,32 @@ public struct RestartReason: Hashable, Sendable {
     }
 
     /// A word of a class's metadata that holds the address of a function.
-    public struct Slot: Hashable, Sendable {
+    package struct Slot: Hashable, Sendable {
         /// The symbol of the metadata, `…N`: the address point.
-        public var metadata: String
+        package var metadata: String
         /// From there, in bytes.
-        public var offset: Int
+        package var offset: Int
         /// The functions' mangled names.
-        public var old: String
-        public var new: String
+        package var old: String
+        package var new: String
     }
 
     /// The type, protocol or function.
-    public var subject: String
-    public var change: String
-    public var kind: Kind
+    package var subject: String
+    package var change: String
+    package var kind: Kind
     /// The mangled name of the descriptor of the type, protocol or conformance; empty where there is none.
-    public var descriptor = ""
+    package var descriptor = ""
 
     /// What exists in both objects of a source file and may not differ between them, in the order of the new one.
     ///
     /// A type, a protocol or a conformance that only one of them has is none of it.
-    public static func all(old: ObjectGraph, new: ObjectGraph) -> [RestartReason] {
+    package static func all(old: ObjectGraph, new: ObjectGraph) -> [RestartReason] {
         var comparison = LayoutComparison(old: SwiftLayout(old), new: SwiftLayout(new))
         return comparison.reasons()
     }
 }
 
 extension RestartReason: CustomStringConvertible {
-    public var description: String { "\(subject): \(change)" }
+    package var description: String { "\(subject): \(change)" }
 }

@@ -1,41 +1,41 @@
 import HotpatchEngine
 
 /// What has come of objects that were to be applied, as whoever applied them tells it: from outside, or in the process.
-public struct AppliedObjects: Hashable, Sendable {
+package struct AppliedObjects: Hashable, Sendable {
     /// What took how long.
-    public struct Step: Hashable, Sendable {
-        public var name: String
-        public var nanoseconds: UInt64
+    package struct Step: Hashable, Sendable {
+        package var name: String
+        package var nanoseconds: UInt64
 
-        public init(_ name: String, nanoseconds: UInt64) {
+        package init(_ name: String, nanoseconds: UInt64) {
             self.name = name
             self.nanoseconds = nanoseconds
         }
     }
 
     /// The number of the patch; nil where the edits change nothing, and where nothing was to be changed.
-    public var patch: UInt32?
+    package var patch: UInt32?
     /// Full paths of the new objects, in order.
-    public var paths: [String]
+    package var paths: [String]
     /// Functions of the process that run new code, or would, mangled.
-    public var functions: [String]
+    package var functions: [String]
     /// What becomes of each symbol, a line each.
-    public var table: [String]
+    package var table: [String]
     /// What runs as it did before though the edits say otherwise.
-    public var kept: [String]
+    package var kept: [String]
     /// What else the user should know; `kept` is among them once something was applied or planned.
-    public var notes: [String]
+    package var notes: [String]
     /// For how long threads were held; nil where none were.
-    public var summary: CommitSummary?
+    package var summary: CommitSummary?
     /// What became of code of former patches; nil where it was not looked at.
     package var disposed: PatchEngine.Disposed?
     /// The plan in words, where nothing was to be changed.
-    public var plan: String?
+    package var plan: String?
     /// In order.
-    public var steps: [Step] = []
+    package var steps: [Step] = []
 
     /// What was linked, and not applied so far.
-    public init(_ linked: LinkedObjects) {
+    package init(_ linked: LinkedObjects) {
         paths = linked.paths
         functions = linked.functions
         table = linked.table
@@ -48,7 +48,7 @@ public struct AppliedObjects: Hashable, Sendable {
         plan = planned.description
     }
 
-    public mutating func note(_ receipt: Receipt) {
+    package mutating func note(_ receipt: Receipt) {
         patch = receipt.id
         notes = receipt.notes + receipt.problems
         summary = receipt.summary

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A file's path from the root directory on, without symbolic links; where the file is gone, the path as given from there on.
-public func fullPath(_ path: String) -> String {
+package func fullPath(_ path: String) -> String {
     if let real = realpath(path, nil) {
         defer { free(real) }
         return String(cString: real)

@@ -7,20 +7,20 @@ import HotpatchProcFS
 import HotpatchSymbols
 
 /// Edited objects, linked together into an image of a process: what one transaction would change. Nothing has been touched yet.
-public struct LinkedObjects: Sendable {
-    public let objects: [ObjectPair]
+package struct LinkedObjects: Sendable {
+    package let objects: [ObjectPair]
     /// Functions of the process that would run new code, mangled.
-    public let functions: [String]
+    package let functions: [String]
     /// What becomes of each symbol, a line each.
-    public let table: [String]
+    package let table: [String]
     /// What the user should know.
-    public let notes: [String]
+    package let notes: [String]
     /// Where calls go on that are suspended in what would run new code.
-    public let formerResumptions: Set<Address>
+    package let formerResumptions: Set<Address>
     /// For a log.
-    public let summary: String
+    package let summary: String
     /// Whether the process would stay as it is.
-    public let changesNothing: Bool
+    package let changesNothing: Bool
     private let plan: LinkPlan
     private let index: SymbolIndex
 
@@ -112,10 +112,10 @@ public struct LinkedObjects: Sendable {
     }
 
     /// Full paths of the new objects, in order.
-    public var paths: [String] { objects.map { fullPath($0.new) } }
+    package var paths: [String] { objects.map { fullPath($0.new) } }
 
     /// What the engine is asked for. Its record names the new objects as its source.
-    public func request(origin: PatchRecord.Origin) -> PatchRequest {
+    package func request(origin: PatchRecord.Origin) -> PatchRequest {
         var request = PatchRequest(
             replacements: [], origin: origin, source: PatchRecord.source(objects: paths), notes: notes)
         if origin.fromOutside, let told {

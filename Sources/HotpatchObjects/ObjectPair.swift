@@ -1,27 +1,27 @@
 import HotpatchELF
 
 /// What a compiler has made of one source file after an edit, and what it had made before.
-public struct ObjectPair: Hashable, Sendable {
+package struct ObjectPair: Hashable, Sendable {
     /// The path of the object that is to run.
-    public var new: String
+    package var new: String
     /// The path of the one that does: what the program was linked from, or what was applied last.
-    public var base: String
+    package var base: String
 
-    public init(new: String, base: String) {
+    package init(new: String, base: String) {
         self.new = new
         self.base = base
     }
 }
 
 /// Why objects cannot be applied together. Nothing was touched.
-public enum ObjectsError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum ObjectsError: Error, Hashable, Sendable, CustomStringConvertible {
     case none
     /// One of them is given twice.
     case twice(path: String, other: String)
     /// They belong to several images of the process.
     case severalImages([String])
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .none: "no object is given. Nothing would be applied. Name an object file, and its baseline."
         case .twice(let path, let other):

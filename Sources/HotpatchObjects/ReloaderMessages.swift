@@ -6,7 +6,7 @@ import HotpatchSymbols
 
 /// An edited object and what it is an edit of, with what the files hold: the process that links them opens nothing for whoever asks it
 /// to, and what it reads does not change under its eyes. The paths are for people.
-public struct ObjectContents: Sendable {
+package struct ObjectContents: Sendable {
     package var pair: ObjectPair
     package var new: [UInt8]
     package var base: [UInt8]

@@ -107,8 +107,8 @@ package struct PatchPlan: Hashable, Sendable {
     }
 
     /// Adds a write behind the others of its phase.
-    /// - Parameter moves: where threads go on that are found inside the bytes, of those that begin one of their instructions. Where there
-    ///   is one, no thread may be on its way back to any byte but the first.
+    /// - Parameter moves: where threads go on that are found at the start of an instruction inside the bytes. Where there is one, no thread
+    ///   may be on its way back to any byte but the first.
     package mutating func append(_ write: Write, to phase: Phase, moving moves: [PCMove] = []) {
         add(write, to: phase, moving: moves)
     }

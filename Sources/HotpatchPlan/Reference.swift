@@ -12,7 +12,7 @@ package struct Reference: Hashable, Sendable {
     }
 
     package var kind: Kind
-    /// The address of the displacement on x86_64, of the instruction on arm64; of the data.
+    /// The address of the displacement on x86_64, or of the instruction on arm64, or of the data.
     package var field: Address
     package var target: Address
     /// Bytes of the displacement.
@@ -56,7 +56,7 @@ package struct Reference: Hashable, Sendable {
     }
 }
 
-/// Places that references are looked for to: of some, only jumps count, of the others all that refers to them.
+/// Places that references are looked for to: to some of them only jumps count, to the others every reference.
 package struct ReferenceTargets: Sendable {
     package let range: Range<Address>
     private var entries, insides: Places
@@ -138,11 +138,9 @@ package struct ReferenceTargets: Sendable {
     }
 
     /// The words of 8 bytes in `data`, which lies at `address`, that hold the address of a target.
-    package func words(in data: [UInt8], at address: Address) -> [Reference] {
-        data.withUnsafeBytes {
-            collect($0) { bytes, targets, from, found, capacity in
-                hp_find_words(bytes, data.count, address.rawValue, targets, from, found, capacity)
-            }
+    package func words(in data: UnsafeRawBufferPointer, at address: Address) -> [Reference] {
+        collect(data) { bytes, targets, from, found, capacity in
+            hp_find_words(bytes, data.count, address.rawValue, targets, from, found, capacity)
         }
     }
 

@@ -2,7 +2,7 @@ import Glibc
 import HotpatchMemory
 
 /// Why it is not known how a file is compiled, or why a compiler could not be run.
-public enum BuildError: Error, Hashable, Sendable {
+package enum BuildError: Error, Hashable, Sendable {
     /// No build was found; what was looked for.
     case noBuild(String)
     /// What is compiled like this cannot be edited file by file.
@@ -21,7 +21,7 @@ public enum BuildError: Error, Hashable, Sendable {
 }
 
 extension BuildError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .noBuild(let what):
             return

@@ -1,12 +1,12 @@
 /// What others see differently of a file than before.
-public struct InterfaceChange: Sendable, Hashable {
+package struct InterfaceChange: Sendable, Hashable {
     var keys: Set<CompiledReferences.Key> = []
     /// What the compiler says about the file cannot be read: anything may have changed.
     var isUnknown = false
 
-    public var isEmpty: Bool { keys.isEmpty && !isUnknown }
+    package var isEmpty: Bool { keys.isEmpty && !isUnknown }
 
-    public mutating func formUnion(_ other: InterfaceChange) {
+    package mutating func formUnion(_ other: InterfaceChange) {
         keys.formUnion(other.keys)
         isUnknown = isUnknown || other.isUnknown
     }
@@ -15,7 +15,7 @@ public struct InterfaceChange: Sendable, Hashable {
 extension BuildRecipe {
     /// What others see differently since a file was compiled last.
     /// - Parameter outputs: of its new compilation; not adopted yet.
-    public func interfaceChange(of source: String, _ outputs: CompileCommand.Outputs) -> InterfaceChange {
+    package func interfaceChange(of source: String, _ outputs: CompileCommand.Outputs) -> InterfaceChange {
         guard let path = outputs.references, let new = readReferences(at: path) else {
             return InterfaceChange(isUnknown: true)
         }
@@ -28,14 +28,14 @@ extension BuildRecipe {
     }
 
     /// What others miss when a file is gone.
-    public func interfaceChange(removing source: String) -> InterfaceChange {
+    package func interfaceChange(removing source: String) -> InterfaceChange {
         guard let old = references(of: source) else { return InterfaceChange(isUnknown: true) }
         return InterfaceChange(keys: Set(old.nodes.filter { $0.isDeclared && $0.isInterface }.map(\.key)))
     }
 
     /// The files that are to be compiled again because what others see of a module's files has changed, in the order in which they are to
     /// be compiled. Of that module, and of the edited ones that use it.
-    public func dependents(of change: InterfaceChange, in module: String) -> [String] {
+    package func dependents(of change: InterfaceChange, in module: String) -> [String] {
         guard !change.isEmpty else { return [] }
         var keys = change.keys
         var found: Set<String> = []

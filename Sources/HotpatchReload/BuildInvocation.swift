@@ -1,19 +1,19 @@
 /// The words of a `swift run` or `swift build`: which build they mean, and how it is repeated.
-public struct BuildInvocation: Sendable, Hashable {
+package struct BuildInvocation: Sendable, Hashable {
     /// `swift`, as it was called.
-    public var program: String
+    package var program: String
     /// `run`, `build` or `test`.
-    public var verb: String
-    public var packagePath: String?
-    public var scratchPath: String?
-    public var configuration: String?
-    public var buildSystem: String?
+    package var verb: String
+    package var packagePath: String?
+    package var scratchPath: String?
+    package var configuration: String?
+    package var buildSystem: String?
     /// The program to be run.
-    public var product: String?
+    package var product: String?
     /// It starts what was built before.
-    public var skipsBuild = false
+    package var skipsBuild = false
     /// The options that `swift build` takes too, all of the above but the product among them.
-    public var options: [String] = []
+    package var options: [String] = []
 
     /// Options of SwiftPM that are followed by a value.
     private static let withValue: Set = [
@@ -37,7 +37,7 @@ public struct BuildInvocation: Sendable, Hashable {
     ]
 
     /// Nil where the words are no call of SwiftPM.
-    public init?(_ words: [String]) {
+    package init?(_ words: [String]) {
         guard let program = words.first, BuildFiles.split(program).name == "swift", words.count > 1,
             ["run", "build", "test"].contains(words[1])
         else { return nil }
@@ -78,13 +78,13 @@ public struct BuildInvocation: Sendable, Hashable {
     }
 
     /// `swift build` with the same options, and for the same program.
-    public var build: [String] {
+    package var build: [String] {
         [program, "build"] + options + (verb == "test" ? ["--build-tests"] : [])
             + (product.map { ["--product", $0] } ?? [])
     }
 
     /// The words of a command without the build that it begins with: what it built before is started.
-    public static func withoutBuilding(_ words: [String]) -> [String] {
+    package static func withoutBuilding(_ words: [String]) -> [String] {
         guard let invocation = BuildInvocation(words), invocation.verb == "run", !invocation.skipsBuild else {
             return words
         }

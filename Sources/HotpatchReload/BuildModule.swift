@@ -1,43 +1,43 @@
 /// What is compiled together: a module of Swift files, or the C and C++ files of a target.
-public struct BuildModule: Sendable {
-    public enum Language: Sendable {
+package struct BuildModule: Sendable {
+    package enum Language: Sendable {
         case swift
         /// C, C++, Objective-C, assembly: each file on its own.
         case clang
     }
 
-    public var name: String
-    public var language: Language
-    public var sources: [BuildSource]
+    package var name: String
+    package var language: Language
+    package var sources: [BuildSource]
     /// Its sources are written by the user: it is no checkout of a dependency.
-    public var isLocal: Bool
+    package var isLocal: Bool
     /// Its objects are linked into the program. True for all where the program is not known.
-    public var isInProgram: Bool
+    package var isInProgram: Bool
     /// A macro or what else runs while others are compiled.
-    public var isTool = false
+    package var isTool = false
     /// Where its sources lie: a new file below belongs to it.
-    public var directories: [String]
+    package var directories: [String]
     /// Where others find the headers of a C module.
-    public var headerDirectories: [String] = []
+    package var headerDirectories: [String] = []
     /// What other modules read of a Swift module, as the build writes it.
-    public var moduleFile: String?
+    package var moduleFile: String?
     /// The modules of the build that this one may use.
-    public var dependencies: [String] = []
+    package var dependencies: [String] = []
     /// The compiler driver's command for a Swift module, without the sources. The program first.
     var driver: [String] = []
     /// Where the commands run.
-    public var workingDirectory: String
+    package var workingDirectory: String
 }
 
 /// One file that the build compiles.
-public struct BuildSource: Sendable, Hashable {
-    public var path: String
+package struct BuildSource: Sendable, Hashable {
+    package var path: String
     /// What the build makes of it, and what is linked into the program.
-    public var object: String
+    package var object: String
     /// The build has written the source itself.
-    public var isGenerated = false
+    package var isGenerated = false
     /// The build does not know it yet.
-    public var isNew = false
+    package var isNew = false
     /// What it read when it was compiled, as a rule of make.
     var dependencyFile: String?
     /// What a Swift file declares and uses (`.swiftdeps`).
@@ -47,13 +47,13 @@ public struct BuildSource: Sendable, Hashable {
 }
 
 /// A file that is copied beside the program.
-public struct BuildResource: Sendable, Hashable {
-    public var source: String
-    public var copy: String
+package struct BuildResource: Sendable, Hashable {
+    package var source: String
+    package var copy: String
 }
 
 /// What a file is to the program that is built from it.
-public enum FileRole: Sendable, Hashable {
+package enum FileRole: Sendable, Hashable {
     /// Compiled, in a module of Swift.
     case swift(module: String)
     /// It lies where a Swift module's sources do, and is not among them yet.

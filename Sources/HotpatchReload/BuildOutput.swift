@@ -1,11 +1,11 @@
 /// What a build has printed that has failed.
-public struct BuildOutput: Hashable, Sendable {
+package struct BuildOutput: Hashable, Sendable {
     /// The files that errors are in, as it names them, each once.
-    public private(set) var files: [String] = []
+    package private(set) var files: [String] = []
     /// Without what it has said before: a compiler that makes a module's interface, and another one that compiles the file, find the same.
-    public private(set) var text = ""
+    package private(set) var text = ""
 
-    public init(_ printed: String) {
+    package init(_ printed: String) {
         var said: Set<Substring> = []
         var message = printed.startIndex..<printed.startIndex
         var isMessage = false

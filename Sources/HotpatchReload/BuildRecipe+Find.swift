@@ -5,7 +5,7 @@ extension BuildRecipe {
     ///   - command: what starts the program: `swift run App`, `.build/debug/App`, `make run`. May be empty.
     ///   - executable: the file that the process runs, where it runs already. It says most surely what was built.
     /// - Throws: `BuildError`: nothing was built, or not for debugging.
-    public static func find(
+    package static func find(
         directory: String, command: [String] = [], executable: String? = nil
     ) throws(BuildError) -> BuildRecipe {
         let invocation = BuildInvocation(command)
@@ -42,7 +42,7 @@ extension BuildRecipe {
     }
 
     /// The folder of the package that a command builds: the one where it is run, unless it names another one.
-    public static func package(of command: [String], in directory: String) -> String {
+    package static func package(of command: [String], in directory: String) -> String {
         BuildFiles.canonical(BuildInvocation(command)?.packagePath.map { BuildFiles.join(directory, $0) } ?? directory)
     }
 

@@ -6,7 +6,7 @@ extension BuildRecipe {
     ///   - directory: where the command is run.
     ///   - command: what starts the program.
     ///   - parent: what the process executes that has started it, where that is known.
-    public static func isProgram(
+    package static func isProgram(
         _ executable: String, of command: [String], directory: String, startedBy parent: String? = nil
     ) -> Bool {
         // Macros and what plugins run, while others are compiled. `swift run` starts none: it becomes the program.
@@ -33,7 +33,7 @@ extension BuildRecipe {
     /// - Parameter folder: exists, and is empty.
     /// - Returns: its path.
     /// - Throws: `BuildError`.
-    public func compileNothing(inPlaceOf source: String, into folder: String) throws(BuildError) -> String {
+    package func compileNothing(inPlaceOf source: String, into folder: String) throws(BuildError) -> String {
         let nothing = folder + "/nothing"
         var command = try command(for: source)
         // For a file that says nothing at all, clang writes no debugging information.

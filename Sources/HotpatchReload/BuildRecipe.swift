@@ -9,8 +9,8 @@ import HotpatchELF
 /// for the `role` of what has changed. Sources go to `compile`; those that include a header too. Once the objects are live, `adopt` makes
 /// them what the next edit is compared with. New files and removed ones make another recipe (`changing`). Before the program is started
 /// again, `buildCommand` builds it, and all begins anew.
-public final class BuildRecipe: Sendable {
-    public enum System: String, Sendable {
+package final class BuildRecipe: Sendable {
+    package enum System: String, Sendable {
         /// SwiftPM's own (`description.json`).
         case native
         /// SwiftPM with `--build-system swiftbuild`.
@@ -19,15 +19,15 @@ public final class BuildRecipe: Sendable {
         case database = "compile_commands.json"
     }
 
-    public let system: System
+    package let system: System
     /// The package, or the folder of compile_commands.json.
-    public let root: String
+    package let root: String
     /// The program's name where it is known.
-    public let product: String?
-    public let modules: [BuildModule]
-    public let resources: [BuildResource]
+    package let product: String?
+    package let modules: [BuildModule]
+    package let resources: [BuildResource]
     /// Files that say how the program is built.
-    public let manifests: [String]
+    package let manifests: [String]
 
     /// Files of plugins, each with the plugin.
     let toolFiles: [String: String]
@@ -52,7 +52,7 @@ public final class BuildRecipe: Sendable {
     private let parsed = Locked<[String: (time: Int, references: CompiledReferences)]>([:])
 
     /// Where SwiftPM builds; nil for other builds.
-    public let scratch: String?
+    package let scratch: String?
 
     init(
         system: System, root: String, scratch: String? = nil, product: String?, modules: [BuildModule],
@@ -85,15 +85,15 @@ public final class BuildRecipe: Sendable {
         self.places = places
     }
 
-    /// The modules whose sources a user edits: of the program, and not of its dependencies' checkouts.
-    public var edited: [BuildModule] { modules.filter { $0.isLocal && ($0.isInProgram || $0.isTool) } }
+    /// The modules whose sources a user edits: the program's, and not those in checkouts of dependencies.
+    package var edited: [BuildModule] { modules.filter { $0.isLocal && ($0.isInProgram || $0.isTool) } }
 
-    public func module(_ name: String) -> BuildModule? {
+    package func module(_ name: String) -> BuildModule? {
         modules.first { $0.name == name && $0.isInProgram } ?? modules.first { $0.name == name }
     }
 
     /// The module and the entry of a file that the build compiles. Its path there may have links in it that `path` has not.
-    public func source(_ path: String) -> (module: BuildModule, source: BuildSource)? {
+    package func source(_ path: String) -> (module: BuildModule, source: BuildSource)? {
         (places[path] ?? places[BuildFiles.canonical(path)]).map {
             (modules[$0.module], modules[$0.module].sources[$0.source])
         }
@@ -102,7 +102,7 @@ public final class BuildRecipe: Sendable {
     // MARK: What is watched
 
     /// The folders below which files of the program lie; none lies below another.
-    public var watchedDirectories: [String] {
+    package var watchedDirectories: [String] {
         // Also those of other programs: the command may have started them, too.
         var folders = Set(modules.filter(\.isLocal).flatMap { $0.directories + $0.headerDirectories })
         for resource in resources {
@@ -120,7 +120,7 @@ public final class BuildRecipe: Sendable {
     }
 
     /// Files that are watched beside those folders.
-    public var watchedFiles: [String] {
+    package var watchedFiles: [String] {
         let folders = watchedDirectories
         let others = readFiles { path in
             FileWatcher.isSource(path) && !folders.contains { BuildFiles.isBelow(path, $0) }
@@ -128,7 +128,7 @@ public final class BuildRecipe: Sendable {
         return manifests + (inputs.keys.filter { !BuildFiles.isDirectory($0) } + others).sorted()
     }
 
-    /// What files of the program have read of its packages, and no build has written. Of a large module it takes a while.
+    /// What the program's files have read from its packages and no build has written. For a large module it takes a while.
     private func readFiles(where isWanted: (String) -> Bool) -> [String] {
         let files = packageFiles.withLock { known in
             let files = known ?? findPackageFiles()
@@ -157,7 +157,7 @@ public final class BuildRecipe: Sendable {
     }
 
     /// Which files of the folders are watched, told by their paths.
-    public var isWatched: @Sendable (String) -> Bool {
+    package var isWatched: @Sendable (String) -> Bool {
         let files = Set(resources.map(\.source))
         let folders = (files.union(inputs.keys)).filter(BuildFiles.isDirectory) + flatResources.keys
         return { path in
@@ -187,7 +187,7 @@ public final class BuildRecipe: Sendable {
     }
 
     /// What a file is. A path as the watcher has it.
-    public func role(of watched: String) -> FileRole {
+    package func role(of watched: String) -> FileRole {
         let path = BuildFiles.canonical(watched)
         if manifests.contains(path) || system == .database && Self.isManifest(BuildFiles.split(path).name) {
             return .manifest
@@ -243,7 +243,7 @@ public final class BuildRecipe: Sendable {
     }
 
     /// The module that a file belongs to, where nothing of that is in the program: another program's, or a test's.
-    public func otherModule(of path: String) -> String? {
+    package func otherModule(of path: String) -> String? {
         guard role(of: path) == .none else { return nil }
         let module = source(path)?.module ?? owner(of: path, among: modules.filter { $0.isLocal })
         return module.flatMap { $0.isInProgram || $0.isTool ? nil : $0.name }
@@ -259,7 +259,7 @@ public final class BuildRecipe: Sendable {
         return nil
     }
 
-    /// The files that read another one when they were compiled last: of the modules that a user edits.
+    /// The files, in modules that a user edits, that read another one when they were compiled last.
     func users(of path: String) -> [String] {
         let users = users { $0 == path }
         // SwiftPM's newer build keeps what it has read of them, and compilers refuse what is newer.
@@ -299,13 +299,13 @@ public final class BuildRecipe: Sendable {
 
     /// From now on what these compilations wrote says what the files include, declare and use, and the interfaces that were made for them are
     /// the modules'. Their files are to stay.
-    public func adopt(_ transaction: CompileTransaction) {
+    package func adopt(_ transaction: CompileTransaction) {
         for file in transaction.files { adopt(file.outputs, of: file.source) }
         outdated.withLock { $0.subtract(transaction.interfaces.map(\.module)) }
     }
 
     /// From now on what this compilation wrote says what the file includes, declares and uses. Its files are to stay.
-    public func adopt(_ outputs: CompileCommand.Outputs, of source: String) {
+    package func adopt(_ outputs: CompileCommand.Outputs, of source: String) {
         let former = latest.withLock { $0.updateValue(outputs, forKey: source) }
         if let path = former?.references, path != outputs.references { parsed.withLock { $0[path] = nil } }
     }
@@ -333,7 +333,7 @@ public final class BuildRecipe: Sendable {
     // MARK: Building again
 
     /// Whether what the build made for other files to be compiled with is there: not after `swift package clean`.
-    public var isThere: Bool {
+    package var isThere: Bool {
         modules.allSatisfy { !$0.isInProgram || $0.moduleFile.map { access($0, F_OK) == 0 } ?? true }
     }
 
@@ -342,7 +342,7 @@ public final class BuildRecipe: Sendable {
     /// Options that only the earlier build was given (`-Xswiftc …`) are not known, unless `command` has them.
     /// - Parameter command: what the program is started with: `swift run …` has the options of its build.
     /// - Returns: the program first; nil where the build is not known (a compile_commands.json far from it).
-    public func buildCommand(for command: [String] = []) -> [String]? {
+    package func buildCommand(for command: [String] = []) -> [String]? {
         if let invocation = BuildInvocation(command) { return invocation.build }
         switch system {
         case .native, .swiftBuild:
@@ -364,7 +364,8 @@ public final class BuildRecipe: Sendable {
     ///
     /// What is known of the other files stays known.
     /// - Parameter added: path and module.
-    public func changing(adding added: [(path: String, module: String)], removing removed: Set<String>) -> BuildRecipe {
+    package func changing(adding added: [(path: String, module: String)], removing removed: Set<String>) -> BuildRecipe
+    {
         var modules = modules
         for index in modules.indices where modules[index].isInProgram {
             let known = modules[index]
@@ -393,7 +394,7 @@ public final class BuildRecipe: Sendable {
     }
 
     /// The same build with a file of another name, whose object goes on being called as it was.
-    public func renaming(_ old: String, to new: String) -> BuildRecipe {
+    package func renaming(_ old: String, to new: String) -> BuildRecipe {
         guard let place = places[old] else { return self }
         var modules = modules
         modules[place.module].sources[place.source].path = new
@@ -420,7 +421,7 @@ public final class BuildRecipe: Sendable {
     /// The first time for a Swift module its compiler's driver is asked (50–400 ms).
     /// - Parameter path: of a source that the build compiles, as it stands in `modules`.
     /// - Throws: `BuildError`.
-    public func command(for path: String) throws(BuildError) -> CompileCommand {
+    package func command(for path: String) throws(BuildError) -> CompileCommand {
         guard let (module, source) = source(path) else { throw .noCommand(path: path) }
         let path = source.path
         switch module.language {

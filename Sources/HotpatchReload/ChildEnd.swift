@@ -2,7 +2,7 @@ import Glibc
 import HotpatchProcFS
 
 /// How a process has ended.
-public enum ChildEnd: Hashable, Sendable {
+package enum ChildEnd: Hashable, Sendable {
     case exited(code: Int32)
     /// - `core`: the kernel has handed over a core dump.
     case killed(signal: Int32, core: Bool)
@@ -18,7 +18,7 @@ public enum ChildEnd: Hashable, Sendable {
     }
 
     /// It was ended by a fault of its own, or ended itself with one.
-    public var isCrash: Bool {
+    package var isCrash: Bool {
         guard case .killed(let signal, _) = self else { return false }
         return [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSYS].contains(signal)
     }
@@ -26,7 +26,7 @@ public enum ChildEnd: Hashable, Sendable {
 
 extension ChildEnd: CustomStringConvertible {
     /// "exited with code 1", "crashed with SIGSEGV (core dumped)".
-    public var description: String {
+    package var description: String {
         switch self {
         case .exited(let code):
             // A shell and others say so of a child of theirs (sh(1)).
@@ -40,5 +40,5 @@ extension ChildEnd: CustomStringConvertible {
     }
 
     /// "SIGTERM"; "signal 40" where it has no name.
-    public static func name(of signal: Int32) -> String { WaitStatus.name(of: signal) ?? "signal \(signal)" }
+    package static func name(of signal: Int32) -> String { WaitStatus.name(of: signal) ?? "signal \(signal)" }
 }

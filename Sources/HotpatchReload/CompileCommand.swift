@@ -1,35 +1,35 @@
 import Glibc
 
 /// How one file is compiled, without what is written where.
-public struct CompileCommand: Sendable, Hashable {
-    public let source: String
-    public let module: String
-    public let language: BuildModule.Language
+package struct CompileCommand: Sendable, Hashable {
+    package let source: String
+    package let module: String
+    package let language: BuildModule.Language
     /// The program first.
-    public var arguments: [String]
-    public let workingDirectory: String
+    package var arguments: [String]
+    package let workingDirectory: String
     /// The name of the object that the build makes. It stands in Swift objects as the name of the file that their local symbols are of:
     /// an object of the same name is needed to find these in the program.
-    public let objectName: String
+    package let objectName: String
 
     /// What a compilation writes.
-    public struct Outputs: Sendable, Hashable {
-        public var object: String
+    package struct Outputs: Sendable, Hashable {
+        package var object: String
         /// What was read, as a rule of make.
-        public var dependencies: String
+        package var dependencies: String
         /// What a Swift file declares and uses.
-        public var references: String?
+        package var references: String?
     }
 
     /// The files that `run(into:)` writes.
-    public func outputs(in folder: String) -> Outputs {
+    package func outputs(in folder: String) -> Outputs {
         let object = BuildFiles.join(folder, objectName)
         return Outputs(
             object: object, dependencies: object + ".d", references: language == .swift ? object + ".swiftdeps" : nil)
     }
 
     /// The whole command.
-    public func arguments(writingInto folder: String) -> [String] {
+    package func arguments(writingInto folder: String) -> [String] {
         arguments + outputArguments(writingInto: folder)
     }
 
@@ -55,7 +55,7 @@ public struct CompileCommand: Sendable, Hashable {
     ///   - seconds: when they are over it is ended.
     /// - Returns: with a status other than 0 where the compiler has refused the file, or was cancelled; what it printed says why.
     /// - Throws: `BuildError`.
-    public func run(
+    package func run(
         into folder: String, process: CompilerProcess = CompilerProcess(), seconds: Int = 600
     ) throws(BuildError) -> CompilerResult {
         try process.run(.init(arguments(writingInto: folder), in: workingDirectory), seconds: seconds)
@@ -64,7 +64,7 @@ public struct CompileCommand: Sendable, Hashable {
     /// The same command with other contents in the place of files: their paths, in messages and debug information, stay.
     /// - Parameter contents: for each path, the file that has its contents.
     /// - Parameter overlay: the file that says so to the compiler; it is written.
-    public func replacing(_ contents: [String: String], overlay: String) throws(BuildError) -> CompileCommand {
+    package func replacing(_ contents: [String: String], overlay: String) throws(BuildError) -> CompileCommand {
         try Self.write(contents, toOverlay: overlay)
         return reading(overlay: overlay)
     }
@@ -89,7 +89,7 @@ public struct CompileCommand: Sendable, Hashable {
     }
 
     /// The same command, whose messages have colours or not.
-    public func colored(_ isColored: Bool) -> CompileCommand {
+    package func colored(_ isColored: Bool) -> CompileCommand {
         var command = self
         // In their places: one may be the argument of another (`-Xcc`).
         command.arguments = arguments.map { word in
@@ -110,7 +110,7 @@ public struct CompileCommand: Sendable, Hashable {
     }
 
     /// The same command, which finds the modules of a folder before those of the build.
-    public func preferringModules(in folder: String) -> CompileCommand {
+    package func preferringModules(in folder: String) -> CompileCommand {
         guard language == .swift, let place = arguments.firstIndex(of: "-I") ?? arguments.indices.last else {
             return self
         }

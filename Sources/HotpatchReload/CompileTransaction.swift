@@ -1,46 +1,46 @@
 import Glibc
 
 /// Files compiled together, with those that depend on what has changed in them.
-public struct CompileTransaction: Sendable {
-    public struct File: Sendable {
-        public var source: String
-        public var module: String
-        public var outputs: CompileCommand.Outputs
+package struct CompileTransaction: Sendable {
+    package struct File: Sendable {
+        package var source: String
+        package var module: String
+        package var outputs: CompileCommand.Outputs
         /// From the compiler's start to its end.
-        public var nanoseconds: UInt64
+        package var nanoseconds: UInt64
         /// It was not edited: what it uses has changed.
-        public var isDependent: Bool
+        package var isDependent: Bool
         /// What the compiler printed although it succeeded.
-        public var warnings: [UInt8]
+        package var warnings: [UInt8]
     }
 
     /// In the order of modules: each behind those that it uses.
-    public internal(set) var files: [File] = []
+    package internal(set) var files: [File] = []
     /// The modules whose interfaces were made again, and how long each took.
-    public internal(set) var interfaces: [(module: String, nanoseconds: UInt64)] = []
+    package internal(set) var interfaces: [(module: String, nanoseconds: UInt64)] = []
     /// The files that the compiler refused, and what it printed. Nothing of the transaction is of use then.
-    public internal(set) var refused: [(source: String, printed: [UInt8])] = []
-    public internal(set) var isCancelled = false
+    package internal(set) var refused: [(source: String, printed: [UInt8])] = []
+    package internal(set) var isCancelled = false
 
-    public var isComplete: Bool { refused.isEmpty && !isCancelled }
+    package var isComplete: Bool { refused.isEmpty && !isCancelled }
 }
 
 /// What is compiled how, for a transaction.
-public struct CompileOptions: Sendable {
+package struct CompileOptions: Sendable {
     /// For a source, a file that has what is to be compiled in its place: what it held when it was saved, for instance.
-    public var contents: [String: String] = [:]
+    package var contents: [String: String] = [:]
     /// Further options of the Swift frontend: `-function-sections`.
-    public var swift: [String] = []
+    package var swift: [String] = []
     /// Further options of clang or gcc: `-ffunction-sections`.
-    public var clang: [String] = []
+    package var clang: [String] = []
     /// What the compilers print is for a terminal.
-    public var isColored = false
+    package var isColored = false
     /// For each compiler. When they are over it is ended.
-    public var seconds = 600
+    package var seconds = 600
     /// As many compilers run at once.
-    public var processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    package var processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
 
-    public init() {}
+    package init() {}
 }
 
 extension BuildRecipe {
@@ -56,7 +56,7 @@ extension BuildRecipe {
     ///   - overlay: exists, for the interfaces of modules; the same one until the program is built again.
     ///   - process: through which another thread may end it.
     /// - Throws: `BuildError`.
-    public func compile(
+    package func compile(
         _ sources: [String], into folder: String, overlay: String, options: CompileOptions = CompileOptions(),
         process: CompilerProcess = CompilerProcess()
     ) throws(BuildError) -> CompileTransaction {
@@ -168,7 +168,7 @@ extension BuildRecipe {
 
     /// Asks now what the first edit of each module would have to ask: how its files are compiled, and what they declare and use.
     /// - Throws: `BuildError`.
-    public func prepare() throws(BuildError) {
+    package func prepare() throws(BuildError) {
         for module in edited where module.isInProgram {
             if let path = module.sources.first?.path { _ = try command(for: path) }
             for source in module.sources { _ = references(of: source.path) }
@@ -181,7 +181,7 @@ extension BuildRecipe {
     /// - Returns: what was done; nil where there was neither the one nor the other.
     /// - Throws: `BuildError`.
     @discardableResult
-    public func copyResource(_ path: String, to copy: String) throws(BuildError) -> ResourceChange? {
+    package func copyResource(_ path: String, to copy: String) throws(BuildError) -> ResourceChange? {
         guard access(path, F_OK) == 0 else {
             guard BuildFiles.isFile(copy) else { return nil }
             BuildFiles.removeFile(copy)
@@ -203,4 +203,4 @@ extension BuildRecipe {
 }
 
 /// What was done to the program's copy of a resource.
-public enum ResourceChange: Hashable, Sendable { case copied, removed }
+package enum ResourceChange: Hashable, Sendable { case copied, removed }

@@ -3,24 +3,24 @@ import Glibc
 import HotpatchELF
 
 /// What a compiler has left.
-public struct CompilerResult: Sendable {
+package struct CompilerResult: Sendable {
     /// The exit code, or minus the signal.
-    public var status: Int32
+    package var status: Int32
     /// What it printed, to both of its outputs, as it printed it. Not more than 4 MiB.
-    public var printed: [UInt8]
+    package var printed: [UInt8]
     /// From its start to its end.
-    public var nanoseconds: UInt64
+    package var nanoseconds: UInt64
     /// It was ended, or never started: `CompilerProcess.cancel`.
-    public var isCancelled: Bool
+    package var isCancelled: Bool
 
-    public var text: String { String(decoding: printed, as: UTF8.self) }
+    package var text: String { String(decoding: printed, as: UTF8.self) }
 }
 
 /// Runs of compilers, one behind the other or several at once, which another thread may end.
 ///
 /// Each is a process group of its own, so that what it starts ends with it, and reads nothing. It gets no descriptors but its outputs, nor
 /// the signal mask of the thread that starts it.
-public final class CompilerProcess: Sendable {
+package final class CompilerProcess: Sendable {
     private struct State {
         /// Those that have not been waited for: their numbers are still their own.
         var children: Set<pid_t> = []
@@ -41,15 +41,15 @@ public final class CompilerProcess: Sendable {
     }
 
     /// What is to be run.
-    public struct Program: Sendable, Hashable {
+    package struct Program: Sendable, Hashable {
         /// The program first, looked for as the shell does.
-        public var arguments: [String]
+        package var arguments: [String]
         /// Where it runs.
-        public var directory: String?
+        package var directory: String?
         /// `NAME=value`; nil for that of this process.
-        public var environment: [String]?
+        package var environment: [String]?
 
-        public init(_ arguments: [String], in directory: String? = nil, environment: [String]? = nil) {
+        package init(_ arguments: [String], in directory: String? = nil, environment: [String]? = nil) {
             self.arguments = arguments
             self.directory = directory
             self.environment = environment
@@ -61,24 +61,24 @@ public final class CompilerProcess: Sendable {
     /// The most that is read of a program that is asked something.
     private static let longestAnswer = 64 << 20
 
-    public init() {}
+    package init() {}
 
     /// Ends what runs (SIGKILL), and keeps anything more from being started. Any thread may call it.
-    public func cancel() {
+    package func cancel() {
         state.withLock { state in
             state.isCancelled = true
             for child in state.children { kill(-child, SIGKILL) }
         }
     }
 
-    public var isCancelled: Bool { state.withLock { $0.isCancelled } }
+    package var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
     /// Runs a program to its end.
     /// - Parameters:
     ///   - seconds: when they are over it is ended.
     ///   - outputOnly: what it prints to standard error is left out of the result, and lost.
     /// - Throws: `BuildError.notStarted`, `.outOfTime`.
-    public func run(
+    package func run(
         _ program: Program, seconds: Int = 600, outputOnly: Bool = false
     ) throws(BuildError) -> CompilerResult {
         try run(all: [program], seconds: seconds, outputOnly: outputOnly)[0]
@@ -89,7 +89,7 @@ public final class CompilerProcess: Sendable {
     ///   - seconds: for each; when they are over all are ended.
     ///   - atOnce: nil for as many as there are processors.
     /// - Throws: `BuildError.notStarted`, `.outOfTime`. Nothing runs any more then.
-    public func run(
+    package func run(
         all programs: [Program], seconds: Int = 600, outputOnly: Bool = false, atOnce: Int? = nil
     ) throws(BuildError) -> [CompilerResult] {
         let atOnce = max(1, atOnce ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))

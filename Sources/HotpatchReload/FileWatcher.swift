@@ -2,16 +2,16 @@ import CHotpatchLinux
 import Glibc
 
 /// A file that does not hold what it held.
-public struct FileChange: Hashable, Sendable {
-    public enum Kind: String, Hashable, Sendable {
+package struct FileChange: Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable {
         case modified, created, removed
     }
 
     /// Absolute. Of a directory that is watched, symbolic links are resolved; inside it a file is known by its name there.
-    public var path: String
-    public var kind: Kind
+    package var path: String
+    package var kind: Kind
 
-    public init(path: String, kind: Kind) {
+    package init(path: String, kind: Kind) {
         self.path = path
         self.kind = kind
     }
@@ -36,36 +36,36 @@ public struct FileChange: Hashable, Sendable {
 /// the kernel has lost events, everything is looked at.
 ///
 /// Not for several threads at once.
-public final class FileWatcher {
-    public struct Options {
+package final class FileWatcher {
+    package struct Options {
         /// Files are reported when nothing has happened to any for so long.
-        public var quietMilliseconds = 25
+        package var quietMilliseconds = 25
         /// The same where a file has gone: an editor may be about to put the new one in its place.
-        public var quietMillisecondsAfterRemoval = 100
+        package var quietMillisecondsAfterRemoval = 100
         /// So long after the first one they are reported without a quiet moment.
-        public var longestMilliseconds = 500
+        package var longestMilliseconds = 500
         /// Files that are saved after a quiet moment are reported at once, and those that follow them after the next one:
         /// ``FileWatcher/isSettled`` tells whether it has come.
-        public var reportsFirstAtOnce = false
+        package var reportsFirstAtOnce = false
         /// Directories that are not looked into, with all below them: where builds go. Hidden ones never are.
-        public var excluded: [String] = []
+        package var excluded: [String] = []
         /// Whether a file is one of those that count, told by its path. What editors leave is not asked about.
-        public var includes: (String) -> Bool = FileWatcher.isSource
+        package var includes: (String) -> Bool = FileWatcher.isSource
 
-        public init() {}
+        package init() {}
     }
 
     /// Whether a path has an extension that a Swift package is compiled from: Swift, C, C++ and assembly, and their headers.
-    public static func isSource(_ path: String) -> Bool {
+    package static func isSource(_ path: String) -> Bool {
         FileWatcherRules.sourceExtensions.contains(String(FileWatcherRules.fileExtension(of: path)))
     }
 
     /// Whether all that was saved together is reported: no further file has followed for a moment. As of the last ``changes()``; where files
     /// are reported at once it returns nil when this becomes so.
-    public private(set) var isSettled = true
+    package private(set) var isSettled = true
 
     /// Readable when ``changes()`` is to be called.
-    public let descriptor: Int32
+    package let descriptor: Int32
 
     private(set) var options = Options()
     private(set) var excluded: Set<String> = []
@@ -80,7 +80,7 @@ public final class FileWatcher {
     /// - Parameters:
     ///   - directories: with all below them.
     ///   - files: watched whatever they are called. They may be missing, their directories not.
-    public init(directories: [String], files: [String] = [], options: Options = Options()) throws(FileWatcherError) {
+    package init(directories: [String], files: [String] = [], options: Options = Options()) throws(FileWatcherError) {
         inotify = try Inotify()
         descriptor = linux_epoll()
         timer = linux_timer()
@@ -93,7 +93,7 @@ public final class FileWatcher {
     /// Watches other directories and files from now on. Of those that were watched before no change is lost: what was saved and not
     /// told yet is told by ``changes()``. Of the others, what they hold now is what they are compared with.
     /// - Throws: as ``init(directories:files:options:)``; then it watches what it can.
-    public func watch(
+    package func watch(
         directories: [String], files: [String] = [], options: Options = Options()
     ) throws(FileWatcherError) {
         var new = FileWatcherTree()
@@ -140,11 +140,11 @@ public final class FileWatcher {
     }
 
     /// The number of files that are known.
-    public var fileCount: Int { known.count }
+    package var fileCount: Int { known.count }
 
     /// Those of the directories where a change is not told of if another machine has made it: NFS, SMB, and what a virtual machine shares
     /// with its host.
-    public var directoriesOfOtherMachines: [String] {
+    package var directoriesOfOtherMachines: [String] {
         // NFS, SMB, SMB2, CIFS, 9p, FUSE (which is virtiofs too), vboxsf (linux/magic.h).
         let shared: Set<Int64> = [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x0102_1997, 0x6573_5546, 0x786f_4256]
         return tree.roots.filter { shared.contains(linux_file_system($0) & 0xffff_ffff) }
@@ -154,7 +154,7 @@ public final class FileWatcher {
     /// Never waits.
     /// - Parameter again: these have changed also where they are saved as they were.
     /// - Throws: where a new directory cannot be watched. The watcher goes on without it, and is called again.
-    public func changes(again: Set<String> = []) throws(FileWatcherError) -> [FileChange]? {
+    package func changes(again: Set<String> = []) throws(FileWatcherError) -> [FileChange]? {
         for event in inotify.read() where !handle(event) {
             // The other events are of the instance that this has closed.
             rescan()

@@ -2,7 +2,7 @@ import Glibc
 import HotpatchMemory
 
 /// Why files cannot be watched.
-public enum FileWatcherError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum FileWatcherError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kernel watches no further directory for this user.
     case tooManyWatches(path: String, watched: Int, limit: Int?)
     /// The kernel makes no further instance of inotify for this user.
@@ -10,7 +10,7 @@ public enum FileWatcherError: Error, Hashable, Sendable, CustomStringConvertible
     case notADirectory(path: String)
     case cannotWatch(path: String, code: Int32)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .tooManyWatches(let path, let watched, let limit):
             let known = limit.map { ", which is \($0)" } ?? ""

@@ -1,10 +1,10 @@
 /// Why bytes are not a JSON value.
-public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
+package struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     /// In bytes, from the start of the text.
-    public var offset: Int
-    public var what: String
+    package var offset: Int
+    package var what: String
 
-    public var description: String { "not JSON at byte \(offset): \(what)." }
+    package var description: String { "not JSON at byte \(offset): \(what)." }
 }
 
 extension JSON {
@@ -13,7 +13,7 @@ extension JSON {
     /// Where two members have one name, `subscript` gives the first. Half of a surrogate pair becomes U+FFFD.
     /// - Parameter depth: how deeply arrays and objects may be nested.
     /// - Throws: `JSONError`.
-    public init(reading text: [UInt8], depth: Int = 128) throws(JSONError) {
+    package init(reading text: [UInt8], depth: Int = 128) throws(JSONError) {
         let result = text.withUnsafeBufferPointer { text -> Result<JSON, JSONError> in
             var reader = JSONReader(text: text)
             do throws(JSONError) { return .success(try reader.document(depth: depth)) } catch { return .failure(error) }
@@ -21,36 +21,36 @@ extension JSON {
         self = try result.get()
     }
 
-    public init(reading text: String) throws(JSONError) { try self.init(reading: Array(text.utf8)) }
+    package init(reading text: String) throws(JSONError) { try self.init(reading: Array(text.utf8)) }
 
     /// The member of an object; nil where there is none, or where this is no object.
-    public subscript(name: String) -> JSON? {
+    package subscript(name: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.name == name }?.value
     }
 
-    public var string: String? {
+    package var string: String? {
         guard case .string(let string) = self else { return nil }
         return string
     }
 
-    public var bool: Bool? {
+    package var bool: Bool? {
         guard case .bool(let bool) = self else { return nil }
         return bool
     }
 
-    public var array: [JSON]? {
+    package var array: [JSON]? {
         guard case .array(let values) = self else { return nil }
         return values
     }
 
-    public var members: [Member]? {
+    package var members: [Member]? {
         guard case .object(let members) = self else { return nil }
         return members
     }
 
     /// The strings of an array of strings; nil where it is something else.
-    public var strings: [String]? {
+    package var strings: [String]? {
         guard let array else { return nil }
         let strings = array.compactMap(\.string)
         return strings.count == array.count ? strings : nil

@@ -1,6 +1,6 @@
 /// A JSON value that prints itself on one line, and is read from bytes (RFC 8259). Foundation's coders would bring all of Foundation
 /// along.
-public enum JSON: Sendable, Hashable, CustomStringConvertible {
+package enum JSON: Sendable, Hashable, CustomStringConvertible {
     case string(String)
     case number(Int)
     /// A number with a fraction or an exponent, or one that `Int` does not hold.
@@ -11,23 +11,23 @@ public enum JSON: Sendable, Hashable, CustomStringConvertible {
     /// In the order given.
     case object([Member])
 
-    public struct Member: Sendable, Hashable {
-        public var name: String
-        public var value: JSON
+    package struct Member: Sendable, Hashable {
+        package var name: String
+        package var value: JSON
     }
 
-    public static func object(_ members: KeyValuePairs<String, JSON>) -> JSON {
+    package static func object(_ members: KeyValuePairs<String, JSON>) -> JSON {
         .object(members.map { Member(name: $0.key, value: $0.value) })
     }
 
     /// What a command prints: an object that says first how it is to be read.
     ///
     /// Members may be added to a schema. Where one goes, or means something else, the schema has the next number.
-    public static func document(_ members: KeyValuePairs<String, JSON>) -> JSON {
+    package static func document(_ members: KeyValuePairs<String, JSON>) -> JSON {
         .object([Member(name: "schema", value: .number(1))] + members.map { Member(name: $0.key, value: $0.value) })
     }
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .string(let string): return Self.quoted(string)
         case .number(let number): return String(number)

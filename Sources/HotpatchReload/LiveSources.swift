@@ -1,7 +1,7 @@
 /// What each source of a program held when that was compiled of it which runs.
 ///
 /// A file that was saved and cannot go into the program is compiled with others as it is here: so they reckon with what runs.
-public struct LiveSources: Sendable {
+package struct LiveSources: Sendable {
     private let snapshot: Snapshot
     /// By source: a copy of what was compiled last; nil where that is not known.
     private var copies: [String: String?] = [:]
@@ -9,20 +9,20 @@ public struct LiveSources: Sendable {
     /// - Parameters:
     ///   - snapshot: of the build that made the program.
     ///   - unsure: sources that were saved while that build went on: it may have read them before or after.
-    public init(_ snapshot: Snapshot, unsure: some Sequence<String> = []) {
+    package init(_ snapshot: Snapshot, unsure: some Sequence<String> = []) {
         self.snapshot = snapshot
         for source in unsure { copies[source] = .some(nil) }
     }
 
     /// A file that holds it; nil where it is not known.
-    public func contents(of source: String) -> String? {
+    package func contents(of source: String) -> String? {
         if let known = copies[source] { return known }
         return snapshot.edited.contains(source) ? nil : snapshot.contents(of: source)
     }
 
     /// The one of some sources that a new file is most likely to be, with another name: at least half of their lines are the same.
     /// - Returns: nil where it is none of them.
-    public func source(like new: String, among sources: some Sequence<String>) -> String? {
+    package func source(like new: String, among sources: some Sequence<String>) -> String? {
         guard let lines = Self.lines(of: new) else { return nil }
         var best: (source: String, common: Int)?
         for source in sources {
@@ -45,12 +45,12 @@ public struct LiveSources: Sendable {
     }
 
     /// Those of the files that were copied since the program was built.
-    public var files: [String] { copies.values.compactMap { $0 } }
+    package var files: [String] { copies.values.compactMap { $0 } }
 
     /// Copies sources that are about to be compiled. One that cannot be read has no copy.
     /// - Parameter folder: is made.
     /// - Throws: `BuildError`.
-    public static func copy(_ sources: [String], into folder: String) throws(BuildError) -> [String: String] {
+    package static func copy(_ sources: [String], into folder: String) throws(BuildError) -> [String: String] {
         try BuildFiles.makeFolder(folder)
         var copies: [String: String] = [:]
         for source in sources {
@@ -66,7 +66,7 @@ public struct LiveSources: Sendable {
     /// - Parameters:
     ///   - copies: of the sources, made before they were compiled.
     ///   - contents: what was compiled in the place of others.
-    public mutating func adopt(
+    package mutating func adopt(
         _ transaction: CompileTransaction, copies: [String: String], contents: [String: String]
     ) {
         for source in transaction.files.map(\.source) {
@@ -78,7 +78,7 @@ public struct LiveSources: Sendable {
     }
 
     /// A file is called otherwise.
-    public mutating func rename(_ old: String, to new: String) {
+    package mutating func rename(_ old: String, to new: String) {
         copies[new] = .some(contents(of: old))
         copies[old] = .some(nil)
     }
@@ -93,7 +93,7 @@ extension BuildRecipe {
     /// The same build as it runs, for others to be compiled with while some files wait.
     /// - Parameter files: have been saved, and are not compiled as they are.
     /// - Returns: what is compiled in their place; and of those of which that is not known, what must not be read.
-    public func withholding(
+    package func withholding(
         _ files: Set<String>, _ live: LiveSources
     ) -> (recipe: BuildRecipe, contents: [String: String], unknown: Set<String>) {
         var contents: [String: String] = [:]
@@ -119,7 +119,7 @@ extension BuildRecipe {
     }
 
     /// Whether any of some files was read for a transaction, as far as it can be told.
-    public func reads(_ transaction: CompileTransaction, of files: Set<String>) -> Bool {
+    package func reads(_ transaction: CompileTransaction, of files: Set<String>) -> Bool {
         if files.isEmpty { return false }
         // Who includes a header is recompiled with it, and so would be its module's interface.
         let modules = Set(

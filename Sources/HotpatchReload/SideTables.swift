@@ -3,17 +3,17 @@
 ///
 /// A file with such members is compiled from a copy of it (`SideTableSource`), with itself and wherever a file of its module reads it,
 /// for as long as the program runs: its layouts stay those of the process.
-public struct SideTables: Sendable {
+package struct SideTables: Sendable {
     /// A stored property that a class has got with an edit, or a function that it would have a slot for.
-    public struct Member: Hashable, Sendable {
+    package struct Member: Hashable, Sendable {
         /// The class, mangled: `$s…C`; and as it stands in the source.
-        public var type: String
-        public var typeText: String
+        package var type: String
+        package var typeText: String
         /// A function's name, mangled.
-        public var name: String
-        public var isFunction: Bool
+        package var name: String
+        package var isFunction: Bool
 
-        public init(type: String, typeText: String, name: String, isFunction: Bool = false) {
+        package init(type: String, typeText: String, name: String, isFunction: Bool = false) {
             self.type = type
             self.typeText = typeText
             self.name = name
@@ -33,25 +33,25 @@ public struct SideTables: Sendable {
     private var kept: [String: [Kept]] = [:]
     private var count = 0
     /// For each of their sources the file that is compiled in its place.
-    public private(set) var contents: [String: String] = [:]
+    package private(set) var contents: [String: String] = [:]
     /// What the last compilation has begun to keep in tables.
-    public private(set) var new: [Member] = []
+    package private(set) var new: [Member] = []
 
-    public init() {}
+    package init() {}
 
     /// What compiles, besides what an edit says: what this takes to be told.
-    public struct Compiler: Sendable {
-        public var recipe: BuildRecipe
+    package struct Compiler: Sendable {
+        package var recipe: BuildRecipe
         /// Where modules whose interfaces have changed lie.
-        public var overlay: String
-        public var options: CompileOptions
-        public var process: CompilerProcess
+        package var overlay: String
+        package var options: CompileOptions
+        package var process: CompilerProcess
         /// The stored properties and the functions with slots that a compiled file has, and what runs of it has not.
-        public var added: @Sendable (CompileTransaction.File) -> [Member]
+        package var added: @Sendable (CompileTransaction.File) -> [Member]
         /// A mangled type (`$s…D`) as a source may write it.
-        public var typeText: @Sendable (String) -> String?
+        package var typeText: @Sendable (String) -> String?
 
-        public init(
+        package init(
             recipe: BuildRecipe, overlay: String, options: CompileOptions, process: CompilerProcess,
             added: @escaping @Sendable (CompileTransaction.File) -> [Member],
             typeText: @escaping @Sendable (String) -> String?
@@ -71,7 +71,7 @@ public struct SideTables: Sendable {
     /// What this value says of the program holds once the result is applied, and not before.
     /// - Parameter folder: exists, and is empty. It stays for as long as `contents` has files in it.
     /// - Throws: `BuildError`.
-    public mutating func compile(
+    package mutating func compile(
         _ sources: [String], into folder: String, with compiler: Compiler
     ) throws(BuildError) -> CompileTransaction {
         new = []
@@ -110,7 +110,7 @@ public struct SideTables: Sendable {
     }
 
     /// A file is called otherwise.
-    public mutating func rename(_ old: String, to new: String) {
+    package mutating func rename(_ old: String, to new: String) {
         kept[new] = kept.removeValue(forKey: old)
         contents[new] = contents.removeValue(forKey: old)
     }

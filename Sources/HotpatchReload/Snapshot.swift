@@ -7,8 +7,8 @@ import HotpatchELF
 /// They are copies, for any build writes others in their place. (The compilers of today write aside and rename, so that links would do; but
 /// assemblers and editors write in place.) They lie in a folder that only their owner can enter, which goes with this value. What a process
 /// that was killed has left is removed when the next one begins.
-public final class Snapshot: Sendable {
-    public let folder: String
+package final class Snapshot: Sendable {
+    package let folder: String
     private let kept: [String: Kept]
 
     private struct Kept: Sendable {
@@ -21,12 +21,12 @@ public final class Snapshot: Sendable {
     private static let prefix = "hotpatch-watch-"
 
     /// The sources that were written after the build had compiled them: their objects are of something else.
-    public let edited: [String]
+    package let edited: [String]
 
     /// Copies the objects and sources of the modules that a user edits.
     /// - Parameter parent: nil for `$TMPDIR` or `/tmp`.
     /// - Throws: `BuildError`. An object that does not exist is left out.
-    public init(of recipe: BuildRecipe, in parent: String? = nil) throws(BuildError) {
+    package init(of recipe: BuildRecipe, in parent: String? = nil) throws(BuildError) {
         let folder = try Self.makeFolder(in: parent)
         self.folder = folder
         var kept: [String: Kept] = [:]
@@ -66,11 +66,11 @@ public final class Snapshot: Sendable {
     deinit { remove() }
 
     /// Removes all files of it, at the end of a process that ends without more ado.
-    public func remove() { BuildFiles.remove(folder) }
+    package func remove() { BuildFiles.remove(folder) }
 
     /// Removes folders that were made in this one, but for those that hold a file that is needed.
     /// - Parameter prefix: what their names begin with.
-    public func removeFolders(named prefix: String, butThoseOf needed: some Sequence<String>) {
+    package func removeFolders(named prefix: String, butThoseOf needed: some Sequence<String>) {
         let kept = Set(
             needed.compactMap { path -> String? in
                 guard BuildFiles.isBelow(path, folder) else { return nil }
@@ -82,28 +82,28 @@ public final class Snapshot: Sendable {
     }
 
     /// The object that was linked; nil where there was none.
-    public func object(of source: String) -> String? { kept[source]?.object }
+    package func object(of source: String) -> String? { kept[source]?.object }
 
     /// When the build had compiled a source; nil of one that it did not have. Another time means another build.
-    public func compiled(_ source: String) -> Int? { kept[source]?.compiled }
+    package func compiled(_ source: String) -> Int? { kept[source]?.compiled }
 
     /// A copy of the source.
-    public func contents(of source: String) -> String? { kept[source]?.source }
+    package func contents(of source: String) -> String? { kept[source]?.source }
 
     /// A new folder in this one, for whatever goes with it.
-    public func makeFolder(_ name: String) throws(BuildError) -> String {
+    package func makeFolder(_ name: String) throws(BuildError) -> String {
         let path = folder + "/" + name
         try BuildFiles.makeFolder(path)
         return path
     }
 
     /// The same command for the files as they were: it makes the objects of the program again, with other options for instance.
-    public func original(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
+    package func original(_ command: CompileCommand) throws(BuildError) -> CompileCommand {
         try command.replacing(kept.compactMapValues(\.source), overlay: folder + "/sources.yaml")
     }
 
     /// Whether all that was kept is there.
-    public var isWhole: Bool {
+    package var isWhole: Bool {
         BuildFiles.isDirectory(folder)
             && kept.values.allSatisfy { [$0.object, $0.source].allSatisfy { $0.map(BuildFiles.isFile) ?? true } }
     }

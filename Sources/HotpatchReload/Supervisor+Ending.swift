@@ -3,7 +3,7 @@ import Glibc
 
 extension Supervisor {
     /// Starts the command again, after it was stopped where it runs.
-    public func restart(
+    package func restart(
         graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
     ) throws(SupervisorError) {
         try stop(graceMilliseconds: graceMilliseconds, signals: signals)
@@ -15,7 +15,7 @@ extension Supervisor {
     /// - Parameter signals: one that comes while it waits cuts the waiting to a second. It is not taken.
     /// - Returns: how the process that was launched has ended; nil where that was known before.
     @discardableResult
-    public func stop(
+    package func stop(
         graceMilliseconds: Int = 5_000, signals: SupervisorSignals? = nil
     ) throws(SupervisorError) -> ChildEnd? {
         try finish(SIGTERM, isSent: false, graceMilliseconds, signals)
@@ -24,7 +24,7 @@ extension Supervisor {
     /// Ends the command as if it had got a signal that this process has got: it does get it, unless the terminal has sent it to both.
     /// Then as ``stop(graceMilliseconds:signals:)``.
     @discardableResult
-    public func end(
+    package func end(
         by signal: SupervisorSignals.Signal, signals: SupervisorSignals? = nil, graceMilliseconds: Int = 10_000
     ) throws(SupervisorError) -> ChildEnd? {
         // A terminal that closes tells the leader of the session first, and no other.

@@ -40,7 +40,7 @@ extension Supervisor {
     }
 
     /// What the parent of a process executes; nil where it cannot be read.
-    public func parentExecutable(of process: SupervisedProcess) -> String? {
+    package func parentExecutable(of process: SupervisedProcess) -> String? {
         (try? ProcStat(ofProcess: process.pid)).flatMap { executable(of: $0.parent) }
     }
 

@@ -4,16 +4,16 @@ import HotpatchMemory
 import HotpatchProcFS
 
 /// A process that belongs to the command.
-public struct SupervisedProcess: Hashable, Sendable {
-    public var pid: Int32
+package struct SupervisedProcess: Hashable, Sendable {
+    package var pid: Int32
     /// The path of what it executes, as the kernel has it; where the file was replaced, of what has stood there.
-    public var executable: String
+    package var executable: String
     /// In clock ticks after boot: with the pid, its identity.
-    public var startTime: UInt64
+    package var startTime: UInt64
 }
 
 /// What has happened to the command.
-public enum SupervisorEvent: Hashable, Sendable {
+package enum SupervisorEvent: Hashable, Sendable {
     /// The program runs that was looked for.
     case found(SupervisedProcess)
     /// The program has executed another one, or itself anew. It is looked for again.
@@ -45,24 +45,24 @@ public enum SupervisorEvent: Hashable, Sendable {
 /// may be traced.
 ///
 /// Not for several threads at once.
-public final class Supervisor {
-    public struct Options: Sendable {
+package final class Supervisor {
+    package struct Options: Sendable {
         /// Variables that the command gets beside those of this process.
-        public var environment: [String: String] = [:]
+        package var environment: [String: String] = [:]
         /// Whether processes of the command whose parents end become children of this process. It holds for all of this process's descendants.
-        public var adoptsOrphans = true
+        package var adoptsOrphans = true
 
-        public init() {}
+        package init() {}
     }
 
     /// Set in the environment of the command: the pid of this process, a dot, and a number that no other launch has.
-    public static let environmentMark = "HOTPATCH_WATCH"
+    package static let environmentMark = "HOTPATCH_WATCH"
 
     /// Program and arguments: what ``launch()`` starts next.
-    public var command: [String]
+    package var command: [String]
     let options: Options
     /// Readable when ``events()`` is to be called.
-    public let descriptor: Int32
+    package let descriptor: Int32
     private let timer: Int32
 
     /// The process that was launched, until it is known that it has ended.
@@ -70,14 +70,14 @@ public final class Supervisor {
     /// How it has ended.
     private(set) var rootEnd: ChildEnd?
     /// The program that was looked for.
-    public private(set) var program: SupervisedProcess?
+    package private(set) var program: SupervisedProcess?
     private(set) var programHandle: ChildHandle?
     private var programMemory: ProcMemory?
     /// A program that has ended, and how its parent must tell.
     private(set) var ending: (process: SupervisedProcess, handle: ChildHandle, deadline: UInt64)?
 
     /// Called where what is ended takes longer than a second: with the processes that are left, and the seconds after which they are killed.
-    public var isSlow: (([Int32], Int) -> Void)?
+    package var isSlow: (([Int32], Int) -> Void)?
 
     private var isWanted: ((SupervisedProcess) -> Bool)?
     /// Processes that were asked about.
@@ -91,12 +91,12 @@ public final class Supervisor {
     /// Processes of the command, with the times they were started at. Their children belong to it also when they are gone.
     var known: [Int32: UInt64] = [:]
     /// The command's processes are a group of their own, as there is no terminal.
-    public private(set) var hasOwnGroup = false
+    package private(set) var hasOwnGroup = false
     let terminal = TerminalSettings()
     /// In the environment of the command's processes.
     private(set) var mark = ""
 
-    public init(command: [String], options: Options = Options()) throws(SupervisorError) {
+    package init(command: [String], options: Options = Options()) throws(SupervisorError) {
         self.command = command
         self.options = options
         descriptor = linux_epoll()
@@ -115,26 +115,26 @@ public final class Supervisor {
 
     /// Looks for the program among the processes of the command, now and each time that it is gone.
     /// - Parameter isWanted: asked about each executable of each process, again after a while where it was not wanted. Of several, the first ancestor counts.
-    public func find(where isWanted: @escaping (SupervisedProcess) -> Bool) {
+    package func find(where isWanted: @escaping (SupervisedProcess) -> Bool) {
         self.isWanted = isWanted
         verdicts = [:]
         searchSoon()
     }
 
     /// The pid of the process that was launched, while it runs.
-    public var commandPID: Int32? { root?.pid }
+    package var commandPID: Int32? { root?.pid }
 
     /// Whether any process of the command is left.
-    public var isRunning: Bool { root != nil || program != nil || !family().isEmpty }
+    package var isRunning: Bool { root != nil || program != nil || !family().isEmpty }
 
     /// Other processes of the command that execute the same file as the program: those that it has forked.
-    public var forks: [Int32] {
+    package var forks: [Int32] {
         guard let program else { return [] }
         return family().map(\.pid).filter { $0 != program.pid && executable(of: $0) == program.executable }
     }
 
     /// Other processes of the command that execute what is looked for, but another file than the program does.
-    public var otherPrograms: [SupervisedProcess] {
+    package var otherPrograms: [SupervisedProcess] {
         guard let program, let isWanted else { return [] }
         return family().compactMap { entry in
             guard entry.pid != program.pid, let path = executable(of: entry.pid), path != program.executable else {
@@ -146,7 +146,7 @@ public final class Supervisor {
     }
 
     /// Processes of the command that this one may not look into: the program is perhaps among them.
-    public var closedProcesses: [Int32] {
+    package var closedProcesses: [Int32] {
         family().map(\.pid).filter { pid in
             var byte: CChar = 0
             return readlink(ProcDirectory.path(of: pid) + "/exe", &byte, 1) < 0 && (errno == EACCES || errno == EPERM)
@@ -154,7 +154,7 @@ public final class Supervisor {
     }
 
     /// Starts the command, with the input, output and errors of this process.
-    public func launch() throws(SupervisorError) {
+    package func launch() throws(SupervisorError) {
         if let root { throw .alreadyRuns(pid: root.pid) }
         forget()
         mark = "\(getpid()).\(linux_monotonic_time())"
@@ -174,7 +174,7 @@ public final class Supervisor {
     /// What has happened since the last call. Never waits.
     ///
     /// That a program has executed another one is noticed only here: call it before the program is changed, and take ``program`` after that.
-    public func events() -> [SupervisorEvent] {
+    package func events() -> [SupervisorEvent] {
         linux_timer_set(timer, 0)
         var events: [SupervisorEvent] = []
         if let root, root.hasEnded {

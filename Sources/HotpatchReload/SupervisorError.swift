@@ -2,14 +2,14 @@ import Glibc
 import HotpatchMemory
 
 /// Why a command is not started, or not ended.
-public enum SupervisorError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum SupervisorError: Error, Hashable, Sendable, CustomStringConvertible {
     case notStarted(program: String, code: Int32)
     case alreadyRuns(pid: Int32)
     case cannotSupervise(code: Int32)
     /// They were sent SIGKILL, and are there all the same.
     case notEnded(pids: [Int32])
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .notStarted(let program, ENOENT):
             "cannot start '\(program)'. There is no such program. Give its path, or check PATH."

@@ -9,26 +9,26 @@ import Glibc
 /// be another's. ``Supervisor`` gives both back to the command.
 ///
 /// One at a time.
-public final class SupervisorSignals {
-    public struct Signal: Hashable, Sendable, CustomStringConvertible {
-        public var number: Int32
+package final class SupervisorSignals {
+    package struct Signal: Hashable, Sendable, CustomStringConvertible {
+        package var number: Int32
         /// A key of the terminal sent it, as Ctrl-C does: to all processes of the foreground group at once.
-        public var isFromTerminal: Bool
+        package var isFromTerminal: Bool
 
-        public init(number: Int32, isFromTerminal: Bool) {
+        package init(number: Int32, isFromTerminal: Bool) {
             self.number = number
             self.isFromTerminal = isFromTerminal
         }
 
-        public var description: String { ChildEnd.name(of: number) }
+        package var description: String { ChildEnd.name(of: number) }
     }
 
     /// Readable when ``next()`` has one.
-    public let descriptor: Int32
+    package let descriptor: Int32
     private let writeEnd: Int32
     private var old: [(number: Int32, action: sigaction)] = []
 
-    public init(_ numbers: [Int32] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]) throws(SupervisorError) {
+    package init(_ numbers: [Int32] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]) throws(SupervisorError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .cannotSupervise(code: errno) }
         for end in ends {
@@ -72,20 +72,20 @@ public final class SupervisorSignals {
     }
 
     /// The next signal; nil where there is none. Never waits.
-    public func next() -> Signal? {
+    package func next() -> Signal? {
         var bytes: (UInt8, UInt8) = (0, 0)
         guard read(descriptor, &bytes, 2) == 2 else { return nil }
         return Signal(number: Int32(bytes.0), isFromTerminal: bytes.1 != 0)
     }
 
     /// Whether ``next()`` has one.
-    public var isPending: Bool {
+    package var isPending: Bool {
         var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&waiting, 1, 0) > 0
     }
 
     /// Gives the signals back.
-    public func restore() {
+    package func restore() {
         for (number, action) in old {
             var action = action
             sigaction(number, &action, nil)
@@ -102,7 +102,7 @@ public final class SupervisorSignals {
     }
 
     /// Ends this process by a signal, so that its parent sees by which: a shell's loop ends with Ctrl-C, too.
-    public func die(of signal: Signal) -> Never {
+    package func die(of signal: Signal) -> Never {
         restore()
         Glibc.signal(signal.number, SIG_DFL)
         var set = sigset_t()

@@ -1,38 +1,38 @@
 /// How long something took, and its parts.
-public struct TerminalTimes: Hashable, Sendable {
-    public struct Part: Hashable, Sendable {
-        public var name: String
-        public var nanoseconds: UInt64
+package struct TerminalTimes: Hashable, Sendable {
+    package struct Part: Hashable, Sendable {
+        package var name: String
+        package var nanoseconds: UInt64
 
-        public init(_ name: String, nanoseconds: UInt64) {
+        package init(_ name: String, nanoseconds: UInt64) {
             self.name = name
             self.nanoseconds = nanoseconds
         }
     }
 
-    public var nanoseconds: UInt64
+    package var nanoseconds: UInt64
     /// In the order they are printed in: `compile`, `link`, `held`.
-    public var parts: [Part]
+    package var parts: [Part]
 
-    public init(nanoseconds: UInt64, parts: [Part] = []) {
+    package init(nanoseconds: UInt64, parts: [Part] = []) {
         self.nanoseconds = nanoseconds
         self.parts = parts
     }
 }
 
 /// What became live with one save.
-public struct TerminalReload: Hashable, Sendable {
+package struct TerminalReload: Hashable, Sendable {
     /// Paths of what was saved.
-    public var files: [String]
+    package var files: [String]
     /// Names of the functions that run now as they were saved.
-    public var functions: [String]
-    public var times: TerminalTimes
+    package var functions: [String]
+    package var times: TerminalTimes
     /// What runs as before until something happens, each with the reason.
-    public var keptOld: [String] = []
+    package var keptOld: [String] = []
     /// Functions that were replaced though nothing calls them, each with the reason.
-    public var notReached: [String] = []
+    package var notReached: [String] = []
 
-    public init(files: [String], functions: [String], times: TerminalTimes) {
+    package init(files: [String], functions: [String], times: TerminalTimes) {
         self.files = files
         self.functions = functions
         self.times = times
@@ -40,7 +40,7 @@ public struct TerminalReload: Hashable, Sendable {
 }
 
 /// What a watching command has to say while it runs.
-public enum TerminalEvent: Hashable, Sendable {
+package enum TerminalEvent: Hashable, Sendable {
     /// The command runs.
     case launched(pid: Int32, command: [String])
     /// The program was found, and what is saved becomes live in it.
@@ -78,7 +78,7 @@ public enum TerminalEvent: Hashable, Sendable {
     case error(String)
 
     /// As it is called in JSON.
-    public var name: String {
+    package var name: String {
         switch self {
         case .launched: "launched"
         case .ready: "ready"
@@ -104,7 +104,7 @@ public enum TerminalEvent: Hashable, Sendable {
 
 extension TerminalEvent {
     /// A document of one line. Paths are whole, and times are in microseconds.
-    public var json: JSON {
+    package var json: JSON {
         var members: [JSON.Member] = []
         func add(_ name: String, _ value: JSON) { members.append(JSON.Member(name: name, value: value)) }
         func list(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }

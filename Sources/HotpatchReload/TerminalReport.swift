@@ -5,26 +5,26 @@ import Glibc
 ///
 /// What the program prints is left alone: each event is written with one write(2), and begins a line where the program prints to the same
 /// place, so that lines of both do not mix.
-public struct TerminalReport: Sendable {
-    public enum Format: Hashable, Sendable {
+package struct TerminalReport: Sendable {
+    package enum Format: Hashable, Sendable {
         /// - `colors`: as a terminal has them. `verbose`: names each function, and says what was saved.
         case text(colors: Bool, verbose: Bool)
         case json
     }
 
-    public var format: Format
+    package var format: Format
     /// Where it is written to.
-    public var descriptor: Int32
+    package var descriptor: Int32
     /// The program prints there too, and may have ended in the middle of a line. An empty line is of no harm to who reads JSON.
-    public var beginsLines = false
+    package var beginsLines = false
 
-    public init(format: Format, descriptor: Int32) {
+    package init(format: Format, descriptor: Int32) {
         self.format = format
         self.descriptor = descriptor
     }
 
     /// Text to the standard error, with colours where that is a terminal that has them; JSON to the standard output.
-    public init(json: Bool, verbose: Bool = false) {
+    package init(json: Bool, verbose: Bool = false) {
         self.init(
             format: json
                 ? .json
@@ -38,7 +38,7 @@ public struct TerminalReport: Sendable {
     }
 
     /// Whether colours are used: a compiler's errors may have them too.
-    public var hasColors: Bool { if case .text(let colors, _) = format { colors } else { false } }
+    package var hasColors: Bool { if case .text(let colors, _) = format { colors } else { false } }
 
     /// No colours in a pipe, for a terminal that says it has none, and where the user wants none (https://no-color.org).
     static func hasColors(isTerminal: Bool, term: String?, noColor: String?) -> Bool {
@@ -48,7 +48,7 @@ public struct TerminalReport: Sendable {
     private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// Writes what there is to say of an event. What nobody reads for two seconds is lost.
-    public func write(_ event: TerminalEvent) {
+    package func write(_ event: TerminalEvent) {
         let text = text(of: event)
         if text.isEmpty { return }
         var rest = Array(((beginsLines ? "\n" : "") + text).utf8)[...]
@@ -67,7 +67,7 @@ public struct TerminalReport: Sendable {
     }
 
     /// The lines for an event, each with its newline; empty where there is nothing to say.
-    public func text(of event: TerminalEvent) -> String {
+    package func text(of event: TerminalEvent) -> String {
         switch format {
         case .json: return event.json.description + "\n"
         case .text(let colors, let verbose):

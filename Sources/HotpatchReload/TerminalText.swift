@@ -1,5 +1,5 @@
 /// Text as a terminal may have it: names come from the target, and a control character in one of them would be obeyed.
-public func printable(_ text: String) -> String {
+package func printable(_ text: String) -> String {
     guard text.unicodeScalars.contains(where: TerminalText.isControl) else { return text }
     var result = String.UnicodeScalarView()
     for scalar in text.unicodeScalars { result.append(TerminalText.isControl(scalar) ? "\u{fffd}" : scalar) }

@@ -4,15 +4,15 @@ import HotpatchMemory
 import HotpatchSymbols
 
 /// A library loaded into the target.
-public struct RemoteLibrary: Hashable, Sendable {
+package struct RemoteLibrary: Hashable, Sendable {
     /// What dlopen(3) returned.
-    public var handle: Address
+    package var handle: Address
     /// Added to link-time addresses of the library.
-    public var bias: LoadBias
+    package var bias: LoadBias
     /// As glibc knows it (`l_name`).
-    public var name: String
+    package var name: String
     /// As the process's map names it.
-    public var mappedPath: String
+    package var mappedPath: String
 }
 
 extension Agent {
@@ -96,7 +96,7 @@ extension Agent {
     /// same. A consequence: `$ORIGIN` in the library's run path does not work.
     ///
     /// - Throws: `AgentError.libraryNotLoaded` with what dlerror(3) said in the target.
-    public func load(
+    package func load(
         libraryDescriptor: Int32, dlopen: Address, dlerror: Address, deadline: Deadline
     ) throws(AgentError) -> RemoteLibrary {
         let received = try receiveDescriptor(of: libraryDescriptor, deadline: deadline)

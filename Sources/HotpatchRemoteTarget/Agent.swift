@@ -9,7 +9,7 @@ import HotpatchProcFS
 ///
 /// It detaches itself, is named `hotpatch`, blocks all signals (but glibc's own), and leaves when it is told to or has been
 /// asked nothing for about two seconds, as when the patcher has died. Use an agent on one thread at a time.
-public final class Agent {
+package final class Agent {
     let process: RemoteProcess
     let memory: ProcMemory
     let area: AgentArea
@@ -23,10 +23,10 @@ public final class Agent {
     private(set) var isUsable = true
 
     /// Nanoseconds for which the borrowed thread was stopped.
-    public let borrowedNanoseconds: UInt64
+    package let borrowedNanoseconds: UInt64
 
     /// System calls that the search for a thread has made fail with EINTR, where nothing can be mended (arm64).
-    public let interruptedCalls: Int
+    package let interruptedCalls: Int
 
     init(
         process: RemoteProcess, memory: ProcMemory, area: AgentArea, place: StubPlace, borrowed: BorrowedThread,
@@ -52,7 +52,7 @@ public final class Agent {
     /// - Parameter deadline: by which it must have returned. A call that has not is not taken back: the agent is useless then.
     /// - Returns: what it left in the result register. `errno` is in `lastErrno`.
     @discardableResult
-    public func call(
+    package func call(
         _ function: Address, _ a0: UInt64 = 0, _ a1: UInt64 = 0, _ a2: UInt64 = 0, _ a3: UInt64 = 0, _ a4: UInt64 = 0,
         _ a5: UInt64 = 0, deadline: Deadline
     ) throws(AgentError) -> UInt64 {
@@ -88,7 +88,7 @@ public final class Agent {
     }
 
     /// errno of the agent's thread after the last `call`.
-    public private(set) var lastErrno: Int32 = 0
+    package private(set) var lastErrno: Int32 = 0
 
     func command(
         _ function: UInt64, _ arguments: [UInt64], keeping kept: KeptDescriptors? = nil, what: String,
@@ -171,7 +171,7 @@ public final class Agent {
     /// Puts bytes where the target can see them: 64 KiB of memory that every use of the scratch shares.
     ///
     /// - Returns: their address in the target.
-    public func scratch(_ bytes: [UInt8], offset: Int = 0) throws(AgentError) -> Address {
+    package func scratch(_ bytes: [UInt8], offset: Int = 0) throws(AgentError) -> Address {
         guard offset >= 0, bytes.count <= AgentArea.scratchSize - offset else {
             throw .tooLong(what: "the argument", count: bytes.count, limit: AgentArea.scratchSize - offset)
         }
@@ -180,13 +180,13 @@ public final class Agent {
     }
 
     /// Puts a string, with its terminating zero, where the target can see it.
-    public func scratch(_ text: String, offset: Int = 0) throws(AgentError) -> Address {
+    package func scratch(_ text: String, offset: Int = 0) throws(AgentError) -> Address {
         try scratch(Array(text.utf8) + [0], offset: offset)
     }
 
     /// Sends the agent away, and removes its stub from the target's code where no thread can still come back to it.
     /// Idempotent; the last reference does it too.
-    public func finish() throws(AgentError) {
+    package func finish() throws(AgentError) {
         guard isUsable else { return }
         isUsable = false
         var hasLeft = borrowed.hasLeft()

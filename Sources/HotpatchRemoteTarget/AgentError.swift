@@ -3,7 +3,7 @@ import Glibc
 import HotpatchMemory
 
 /// Why the agent could not be started, or could not do what it was asked.
-public enum AgentError: Error, Hashable, Sendable {
+package enum AgentError: Error, Hashable, Sendable {
     case refused(RemoteRefusal)
     case memory(MemoryError)
     /// All threads could not be held long enough to look for a predecessor's stub.
@@ -36,7 +36,7 @@ public enum AgentError: Error, Hashable, Sendable {
 
 extension AgentError {
     /// Whether the target is as it was, or what was begun in it may have left it otherwise.
-    public var outcome: PatchError.Outcome {
+    package var outcome: PatchError.Outcome {
         switch self {
         // Still at work there, and may yet succeed.
         case .callTimedOut, .notStarted: .inconsistent
@@ -48,7 +48,7 @@ extension AgentError {
 }
 
 extension AgentError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let refusal): refusal.description
         case .notHeld(let error): error.description

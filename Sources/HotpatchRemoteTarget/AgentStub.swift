@@ -6,21 +6,21 @@ import HotpatchProcFS
 import HotpatchSymbols
 
 /// Where the agent finds what it needs in the target.
-public struct AgentSymbols: Sendable {
+package struct AgentSymbols: Sendable {
     /// Functions of the target's libc: pthread_create(3), pthread_detach(3), `__errno_location` (LSB core, libc).
-    public var pthreadCreate: Address
-    public var pthreadDetach: Address
-    public var errnoLocation: Address
+    package var pthreadCreate: Address
+    package var pthreadDetach: Address
+    package var errnoLocation: Address
     /// Executable memory that is unused, best first; nil for what `ExecutableSlack` finds when the agent is started.
-    public var slack: [Range<Address>]?
+    package var slack: [Range<Address>]?
     /// The symbols of all its images: they tell where its threads are, and how their stacks are unwound.
-    public var index: SymbolIndex
+    package var index: SymbolIndex
     /// What pthread_create calls for memory is not libc's: see `FrameVetting`.
-    public var hasOwnAllocator: Bool
+    package var hasOwnAllocator: Bool
     /// What is known of its images, for whoever starts several agents.
     var known = KnownImages()
 
-    public init(
+    package init(
         pthreadCreate: Address, pthreadDetach: Address, errnoLocation: Address,
         slack: [Range<Address>]? = nil, index: SymbolIndex, hasOwnAllocator: Bool = false
     ) {

@@ -3,7 +3,7 @@ import HotpatchEngine
 import HotpatchMemory
 
 /// Why a commit was not made, or not made whole.
-public enum CommitError: Error, Hashable, Sendable {
+package enum CommitError: Error, Hashable, Sendable {
     /// The bytes are not those that were planned for: somebody else has written there. Nothing was changed.
     case mismatch(address: Address, expected: [UInt8], found: [UInt8])
     /// A patcher that dies between two pages would leave half an instruction. Nothing was changed.
@@ -22,14 +22,14 @@ public enum CommitError: Error, Hashable, Sendable {
     case inconsistent(MemoryError, undo: MemoryError)
 
     /// Whether another try, a moment later, can succeed.
-    public var isRetryable: Bool {
+    package var isRetryable: Bool {
         switch self {
         case .busy, .pauseExceeded: true
         default: false
         }
     }
 
-    public var outcome: PatchError.Outcome {
+    package var outcome: PatchError.Outcome {
         switch self {
         case .rolledBack: .rolledBack
         case .inconsistent: .inconsistent
@@ -39,7 +39,7 @@ public enum CommitError: Error, Hashable, Sendable {
 }
 
 extension CommitError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .mismatch(let address, let expected, let found):
             "the code at \(address) is not what was planned for. Expected \(expected.hexadecimal()), found \(found.hexadecimal()). "
@@ -68,14 +68,14 @@ extension CommitError: CustomStringConvertible {
 }
 
 /// What a commit did.
-public struct CommitReport: Hashable, Sendable {
-    public var writes: Int
+package struct CommitReport: Hashable, Sendable {
+    package var writes: Int
     /// Threads that went on in moved code.
-    public var movedThreads: Int
+    package var movedThreads: Int
     /// Stack bytes searched for addresses inside the changed entries.
-    public var scannedBytes: Int
+    package var scannedBytes: Int
     /// Writes that had to go through PTRACE_POKEDATA, because /proc/PID/mem may not write text here.
-    public var pokedWrites: Int
+    package var pokedWrites: Int
     /// Nanoseconds from the first interruption to the end of the last write.
-    public var pausedNanoseconds: UInt64
+    package var pausedNanoseconds: UInt64
 }

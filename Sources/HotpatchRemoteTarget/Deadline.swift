@@ -2,30 +2,30 @@ import Glibc
 import HotpatchMemory
 
 /// A moment by which something must have happened, on the monotonic clock (clock_gettime(2), CLOCK_MONOTONIC).
-public struct Deadline: Hashable, Comparable, Sendable {
+package struct Deadline: Hashable, Comparable, Sendable {
     /// Nanoseconds of the monotonic clock.
-    public var nanoseconds: UInt64
+    package var nanoseconds: UInt64
 
-    public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+    package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
     /// So many milliseconds from now; a negative number is now.
-    public static func after(milliseconds: Int) -> Deadline {
+    package static func after(milliseconds: Int) -> Deadline {
         .after(nanoseconds: UInt64(clamping: milliseconds).multipliedSaturating(by: 1_000_000))
     }
 
     /// So long from now.
-    public static func after(_ duration: Duration) -> Deadline { .after(nanoseconds: UInt64(duration.nanoseconds)) }
+    package static func after(_ duration: Duration) -> Deadline { .after(nanoseconds: UInt64(duration.nanoseconds)) }
 
     static func after(nanoseconds: UInt64) -> Deadline { Deadline(nanoseconds: now.addingSaturating(nanoseconds)) }
 
     /// The present, in nanoseconds of the monotonic clock.
-    public static var now: UInt64 {
+    package static var now: UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
-    public var hasPassed: Bool { Self.now >= nanoseconds }
+    package var hasPassed: Bool { Self.now >= nanoseconds }
 
     /// What is left; 0 once it has passed.
     var remainingNanoseconds: UInt64 {
@@ -40,7 +40,7 @@ public struct Deadline: Hashable, Comparable, Sendable {
         nanosleep(&time, nil)
     }
 
-    public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
+    package static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
 }
 
 extension UInt64 {

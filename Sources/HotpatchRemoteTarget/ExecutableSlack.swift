@@ -3,7 +3,7 @@ import HotpatchProcFS
 
 /// Bytes between the end of an image's code and the end of its last page: mapped, executable, and used by nobody. They are zero, or
 /// what comes next in the file.
-public enum ExecutableSlack {
+package enum ExecutableSlack {
     /// The slack of each image of a process, libc's first, the executable's next.
     ///
     /// - Throws: `RemoteRefusal` where the maps cannot be read. An image whose header makes no sense is left out.

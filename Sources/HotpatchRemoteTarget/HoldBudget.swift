@@ -10,44 +10,44 @@ import HotpatchMemory
 /// shorter than a pause.
 ///
 /// For one thread at a time.
-public final class HoldBudget {
+package final class HoldBudget {
     /// What was held so far.
-    public struct Report: Hashable, Sendable {
+    package struct Report: Hashable, Sendable {
         /// Stops of all threads.
-        public var stops = 0
+        package var stops = 0
         /// The most threads that one of them held.
-        public var threads = 0
+        package var threads = 0
         /// Nanoseconds from the first interruption to the last release: of the longest of these stops, and of all together.
-        public var longest: UInt64 = 0
-        public var total: UInt64 = 0
+        package var longest: UInt64 = 0
+        package var total: UInt64 = 0
         /// The same of stops of one thread, to borrow it.
-        public var singleStops = 0
-        public var singleTotal: UInt64 = 0
+        package var singleStops = 0
+        package var singleTotal: UInt64 = 0
         /// System calls that were entered again.
-        public var mendedCalls = 0
+        package var mendedCalls = 0
         /// System calls that the stops have made fail, where nothing can be mended (arm64).
-        public var interruptedCalls = 0
+        package var interruptedCalls = 0
     }
 
     private static let millisecond: UInt64 = 1_000_000
     /// The first hold that is given up is one that a user hardly feels; the last, what a loaded machine needs for a thousand threads.
-    public static let firstHold = 50 * millisecond
+    package static let firstHold = 50 * millisecond
     private static let lastHold = 400 * millisecond
     /// How long all stops together may hold threads.
     private static let limit = 2000 * millisecond
     /// The part of its time for which a target runs, to that for which it is held.
     private static let rest: UInt64 = 9
 
-    public private(set) var report = Report()
+    package private(set) var report = Report()
     /// Nanoseconds for which the next stop may hold threads before it has done its work.
-    public private(set) var allowance: UInt64
+    package private(set) var allowance: UInt64
     private let maximumPause: UInt64?
     private var longestHold: UInt64 { maximumPause ?? Self.lastHold }
     private var pause = millisecond
     private var lastHeld: UInt64 = 0
 
     /// - Parameter maximumPause: what no hold exceeds.
-    public init(maximumPause: Duration? = nil) {
+    package init(maximumPause: Duration? = nil) {
         self.maximumPause = maximumPause.map { UInt64($0.nanoseconds) }
         allowance = min(self.maximumPause ?? .max, Self.firstHold)
     }

@@ -5,7 +5,7 @@ import HotpatchMemory
 import HotpatchProcFS
 
 /// What has become of a process while it was being changed.
-public enum ProcessEnd: Hashable, Sendable {
+package enum ProcessEnd: Hashable, Sendable {
     case exited(code: Int32)
     case killed(signal: Int32)
     /// It has ended; how, only its parent knows.
@@ -29,7 +29,7 @@ public enum ProcessEnd: Hashable, Sendable {
 
 extension ProcessEnd: CustomStringConvertible {
     /// "was killed by signal 31 (SIGSYS)"
-    public var description: String {
+    package var description: String {
         switch self {
         case .exited(let code): "exited with code \(code)"
         case .killed(let signal): "was killed by signal \(signal) (\(Self.name(of: signal)))"

@@ -24,7 +24,7 @@ extension RemoteProcess {
     ///   - allowSeccomp: go on although the process filters its system calls.
     ///   - deadline: how long to wait for another patcher that holds the process at the moment.
     /// - Throws: `RemoteRefusal` with the reason and the mend.
-    public static func examine(
+    package static func examine(
         pid: Int32, allowSeccomp: Bool = false, deadline: Deadline
     ) throws(RemoteRefusal) -> RemoteProcess {
         var backoff = Backoff(first: 1000, longest: 20_000)

@@ -7,25 +7,25 @@ import Synchronization
 /// A process as seen from outside, without touching it.
 ///
 /// Holds a pidfd, and the start time: a pid that is used again is not taken for the same process.
-public final class RemoteProcess: Sendable {
-    public let pid: Int32
+package final class RemoteProcess: Sendable {
+    package let pid: Int32
     /// Clock ticks after boot (field 22 of /proc/PID/stat).
-    public let startTime: UInt64
-    public let name: String
+    package let startTime: UInt64
+    package let name: String
     /// What /proc/PID/exe points to, as the kernel prints it.
-    public let executable: String
+    package let executable: String
     /// `e_machine` of the executable: 62 x86_64, 183 arm64.
-    public let machine: UInt16
-    public let userID: UInt32
-    public let groupID: UInt32
-    public let threadCount: Int
+    package let machine: UInt16
+    package let userID: UInt32
+    package let groupID: UInt32
+    package let threadCount: Int
     /// Seccomp of /proc/PID/status: 0 none, 1 strict, 2 filter.
-    public let seccompMode: Int
-    public let hasNoNewPrivileges: Bool
+    package let seccompMode: Int
+    package let hasNoNewPrivileges: Bool
     /// A user-mode shadow stack is on (x86_Thread_features: shstk).
-    public let hasShadowStack: Bool
+    package let hasShadowStack: Bool
     /// Lives in another mount or pid namespace: its paths and thread ids differ from ours.
-    public let isInOtherNamespace: Bool
+    package let isInOtherNamespace: Bool
     /// pidfd_open(2); -1 before Linux 5.3.
     let pidDescriptor: Int32
     /// A thread that lives: the leader may be a zombie, and then has no memory to show.
@@ -60,7 +60,7 @@ public final class RemoteProcess: Sendable {
     deinit { if pidDescriptor >= 0 { close(pidDescriptor) } }
 
     /// Whether this very process still runs.
-    public var isAlive: Bool {
+    package var isAlive: Bool {
         guard let stat = try? ProcStat(ofProcess: pid), stat.startTime == startTime, stat.state != "X" else {
             return false
         }

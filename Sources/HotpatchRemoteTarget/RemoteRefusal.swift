@@ -3,7 +3,7 @@ import HotpatchMemory
 import HotpatchProcFS
 
 /// Why a process is not touched. Its description reads `what. why. try this.`
-public enum RemoteRefusal: Error, Hashable, Sendable {
+package enum RemoteRefusal: Error, Hashable, Sendable {
     case noSuchProcess(pid: Int32)
     /// The process ended, or its pid belongs to another process now.
     case vanished(pid: Int32)
@@ -36,27 +36,27 @@ public enum RemoteRefusal: Error, Hashable, Sendable {
     case outOfTime(pid: Int32)
 
     /// Why ptrace is denied, as far as can be seen.
-    public struct PermissionHint: Hashable, Sendable {
-        public var code: Int32
-        public var ownUser: UInt32
-        public var targetUser: UInt32?
+    package struct PermissionHint: Hashable, Sendable {
+        package var code: Int32
+        package var ownUser: UInt32
+        package var targetUser: UInt32?
         /// /proc/sys/kernel/yama/ptrace_scope; nil where there is no Yama.
-        public var yamaScope: Int?
-        public var targetInOtherUserNamespace: Bool
+        package var yamaScope: Int?
+        package var targetInOtherUserNamespace: Bool
     }
 
     /// A thread that did not stop.
-    public struct BlockingThread: Hashable, Sendable {
-        public var tid: Int32
-        public var name: String
+    package struct BlockingThread: Hashable, Sendable {
+        package var tid: Int32
+        package var name: String
         /// As in /proc/PID/stat: R, S, D, T, t, Z…; `?` where unknown.
-        public var state: Character
+        package var state: Character
         /// The kernel function it sleeps in; empty where the kernel does not say.
-        public var waitChannel: String
+        package var waitChannel: String
         /// The number of the system call it is in; nil where it runs.
-        public var systemCall: Int?
+        package var systemCall: Int?
 
-        public init(tid: Int32, name: String, state: Character, waitChannel: String, systemCall: Int?) {
+        package init(tid: Int32, name: String, state: Character, waitChannel: String, systemCall: Int?) {
             self.tid = tid
             self.name = name
             self.state = state
@@ -66,11 +66,11 @@ public enum RemoteRefusal: Error, Hashable, Sendable {
     }
 
     /// Why a thread could not be borrowed.
-    public struct ThreadVerdict: Hashable, Sendable {
-        public var tid: Int32
-        public var reason: String
+    package struct ThreadVerdict: Hashable, Sendable {
+        package var tid: Int32
+        package var reason: String
 
-        public init(tid: Int32, reason: String) {
+        package init(tid: Int32, reason: String) {
             self.tid = tid
             self.reason = reason
         }
@@ -78,7 +78,7 @@ public enum RemoteRefusal: Error, Hashable, Sendable {
 }
 
 extension RemoteRefusal: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .noSuchProcess(let pid):
             "there is no process \(pid). /proc/\(pid) does not exist. Check the pid with ps."

@@ -9,10 +9,10 @@ import HotpatchSymbols
 
 /// Another process, patched from outside: text and data are written through `/proc/PID/mem` while every thread is stopped; what
 /// the process must do itself (map memory, load a library) an agent thread in it does.
-public final class RemoteTarget: Target {
-    public let process: RemoteProcess
+package final class RemoteTarget: Target {
+    package let process: RemoteProcess
     package let architecture: Architecture
-    public let pageSize = sysconf(Int32(_SC_PAGESIZE))
+    package let pageSize = sysconf(Int32(_SC_PAGESIZE))
     private let symbols: SymbolIndex
     private let knownImages: KnownImages
     private let mem: ProcMemory
@@ -35,7 +35,7 @@ public final class RemoteTarget: Target {
     ///     has its own time.
     ///   - known: of the same process, before: what it has read of images is used.
     /// - Throws: `RemoteRefusal`, or `MemoryError` where its memory cannot be opened.
-    public init(
+    package init(
         process: RemoteProcess, symbols: SymbolIndex, options: TargetOptions, deadline: Deadline? = nil,
         after known: RemoteTarget? = nil
     ) throws {
@@ -53,14 +53,14 @@ public final class RemoteTarget: Target {
         mem = try process.memory()
     }
 
-    public var pid: Int32 { process.pid }
-    public var memory: any MemoryReader { mem }
-    public var hasShadowStack: Bool { process.hasShadowStack }
+    package var pid: Int32 { process.pid }
+    package var memory: any MemoryReader { mem }
+    package var hasShadowStack: Bool { process.hasShadowStack }
 
-    public func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
+    package func processMap() throws -> ProcessMap { try ProcessMap(pid: pid) }
 
     /// Its time, and that for which it may hold threads, begin anew.
-    public func beginOperation() {
+    package func beginOperation() {
         if operations == 0 {
             deadline = .after(options.timeout)
             holds = HoldBudget(options)
@@ -68,9 +68,9 @@ public final class RemoteTarget: Target {
         operations += 1
     }
 
-    public func endOperation() { operations = max(0, operations - 1) }
+    package func endOperation() { operations = max(0, operations - 1) }
 
-    public var isOutOfTime: Bool { deadline.hasPassed }
+    package var isOutOfTime: Bool { deadline.hasPassed }
 
     // MARK: What the agent does
 
@@ -141,7 +141,7 @@ public final class RemoteTarget: Target {
     }
 
     /// Whether it has ended, or executed another program, and nothing is left of what was done to it.
-    public var hasEnded: Bool { process.end(of: mem) != nil }
+    package var hasEnded: Bool { process.end(of: mem) != nil }
 
     /// - Throws: `RemoteRefusal.outOfTime`, before anything is begun for which there is no time left.
     private func checkTime() throws(RemoteRefusal) {
@@ -149,14 +149,14 @@ public final class RemoteTarget: Target {
     }
 
     /// Sends the agent away, if there is one.
-    public func finish() {
+    package func finish() {
         try? agent?.finish()
         agent = nil
     }
 
     /// Whether the process has what loading a library takes: glibc, dynamically linked.
     /// - Throws: `RemoteRefusal.staticallyLinked`, `.unsupportedLibrary`.
-    public func requireLoader() throws(RemoteRefusal) {
+    package func requireLoader() throws(RemoteRefusal) {
         // Only glibc says its version; another libc has pthread_create and dlopen too, with other rules.
         let isGlibc = symbols.exportedAddress(of: "gnu_get_libc_version", in: nil) != nil
         let interpreter = symbols.images.first(where: \.isMainProgram)?.elf.interpreter
@@ -184,7 +184,7 @@ public final class RemoteTarget: Target {
     }
 
     /// Loads the file that `descriptor` has open, whatever path leads to it by now.
-    public func load(descriptor: Int32) throws -> LoadedLibrary {
+    package func load(descriptor: Int32) throws -> LoadedLibrary {
         guard let dlopen = symbols.exportedAddress(of: "dlopen", in: nil),
             let dlerror = symbols.exportedAddress(of: "dlerror", in: nil)
         else { throw RemoteRefusal.staticallyLinked(pid: pid) }
@@ -261,7 +261,7 @@ public final class RemoteTarget: Target {
         }
     }
 
-    public func unmap(_ range: Range<Address>) {
+    package func unmap(_ range: Range<Address>) {
         _ = try? ask {
             try $0.systemCall(
                 "munmap", SystemCall.munmap, range.lowerBound.rawValue, UInt64(range.upperBound - range.lowerBound),
@@ -325,10 +325,10 @@ public final class RemoteTarget: Target {
 }
 
 /// A library in the target.
-public struct LoadedLibrary: Sendable, Hashable {
+package struct LoadedLibrary: Sendable, Hashable {
     /// What dlopen(3) returned.
-    public var handle: UInt64
-    public var bias: LoadBias
+    package var handle: UInt64
+    package var bias: LoadBias
     /// As `/proc/PID/maps` names it.
-    public var mappedPath: String
+    package var mappedPath: String
 }

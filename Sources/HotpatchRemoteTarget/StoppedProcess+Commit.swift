@@ -34,7 +34,7 @@ extension StoppedProcess {
 
     /// The first thread whose PC lies in `range`, or whose stack holds a word that points into it; nil where none is there.
     /// - Throws: `CommitError.pauseExceeded` where looking takes longer than threads may be held.
-    public borrowing func firstThread(in range: Range<Address>) throws(CommitError) -> Int32? {
+    package borrowing func firstThread(in range: Range<Address>) throws(CommitError) -> Int32? {
         let tracees = session.tracees
         for tracee in tracees.tracees {
             var registers = tracee.registers

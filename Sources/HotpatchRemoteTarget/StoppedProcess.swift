@@ -7,7 +7,7 @@ import HotpatchMemory
 /// when it goes out of scope, whatever happened in between; and the kernel resumes them if this process dies.
 ///
 /// Use it on one thread, and do nothing slow while it lives.
-public struct StoppedProcess: ~Copyable {
+package struct StoppedProcess: ~Copyable {
     let session: StopSession
 
     /// Stops every thread.
@@ -16,7 +16,7 @@ public struct StoppedProcess: ~Copyable {
     ///   - deadline: by which all must have stopped.
     ///   - maximumPause: nanoseconds for which threads may be held before the first write; nil for as long as it takes.
     /// - Throws: `RemoteRefusal`; everything is released then, and the error names the thread that did not stop.
-    public init(
+    package init(
         _ process: RemoteProcess, deadline: Deadline, maximumPause: UInt64? = nil
     ) throws(RemoteRefusal) {
         session = try Self.stop(process, deadline: deadline, maximumPause: maximumPause, holds: nil)
@@ -38,12 +38,12 @@ public struct StoppedProcess: ~Copyable {
     }
 
     /// Lets all threads go on, each with the signal it was about to receive.
-    public consuming func resume() -> PauseReport { session.release() }
+    package consuming func resume() -> PauseReport { session.release() }
 
-    public var threadCount: Int { session.tracees.tracees.count }
+    package var threadCount: Int { session.tracees.tracees.count }
 
     /// Threads held, with the PC of each.
-    public var threads: [(tid: Int32, pc: Address, sp: Address)] {
+    package var threads: [(tid: Int32, pc: Address, sp: Address)] {
         session.tracees.tracees.map { tracee in
             var registers = tracee.registers
             return (
@@ -53,23 +53,23 @@ public struct StoppedProcess: ~Copyable {
     }
 
     /// Nanoseconds since the first thread was interrupted.
-    public var pausedNanoseconds: UInt64 { Deadline.now &- session.tracees.firstInterrupt }
+    package var pausedNanoseconds: UInt64 { Deadline.now &- session.tracees.firstInterrupt }
 }
 
 /// What a stop cost.
-public struct PauseReport: Hashable, Sendable {
-    public var threads: Int
+package struct PauseReport: Hashable, Sendable {
+    package var threads: Int
     /// Nanoseconds from the first interruption to the last release.
-    public var nanoseconds: UInt64
+    package var nanoseconds: UInt64
     /// System calls that the stop would have made fail with EINTR and that were entered again, or whose
     /// timeouts had passed meanwhile.
-    public var mendedCalls: Int
+    package var mendedCalls: Int
     /// System calls that the stop has made fail with EINTR, where nothing can be mended (arm64).
-    public var interruptedCalls: Int
+    package var interruptedCalls: Int
     /// Threads born while the stop was under way.
-    public var lateThreads: Int
+    package var lateThreads: Int
     /// The patcher held real-time priority.
-    public var wasBoosted: Bool
+    package var wasBoosted: Bool
 }
 
 /// A stop with its tracing thread: what `StoppedProcess` owns.

@@ -1,13 +1,13 @@
 /// How another process is patched.
-public struct TargetOptions: Sendable {
+package struct TargetOptions: Sendable {
     /// For everything that waits for the target.
-    public var timeout: Duration
+    package var timeout: Duration
     /// For how long all threads may be held before the first write; nil for as long as it takes.
-    public var maximumPause: Duration?
+    package var maximumPause: Duration?
     /// Go on though a seccomp filter may kill the target for a system call it has to make.
-    public var allowSeccomp: Bool
+    package var allowSeccomp: Bool
 
-    public init(timeout: Duration = .seconds(10), maximumPause: Duration? = nil, allowSeccomp: Bool = false) {
+    package init(timeout: Duration = .seconds(10), maximumPause: Duration? = nil, allowSeccomp: Bool = false) {
         self.timeout = timeout
         self.maximumPause = maximumPause
         self.allowSeccomp = allowSeccomp

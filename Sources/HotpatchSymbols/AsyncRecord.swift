@@ -99,9 +99,20 @@ extension SymbolIndex {
 }
 
 extension Demangling {
+    /// Whether a text holds two characters of ASCII, one behind the other. Every function that is looked up to be patched is asked, and
+    /// what the standard library searches with takes as long as the look-up.
+    private static func holds(_ text: String, _ pair: StaticString) -> Bool {
+        var last: UInt8 = 0
+        for byte in text.utf8 {
+            if last == pair.utf8Start[0], byte == pair.utf8Start[1] { return true }
+            last = byte
+        }
+        return false
+    }
+
     /// Whether a mangled name says that its function is async. The name of an accessor does not say.
     package static func saysAsync(_ mangled: String) -> Bool {
-        guard mangled.contains("Ya"), let text = demangle(mangled) else { return false }
+        guard holds(mangled, "Ya"), let text = demangle(mangled) else { return false }
         // The effects stand between the parameters and the result: `f(() async -> ()) async throws -> () -> ()`.
         var depth = 0
         var effects = ""

@@ -17,8 +17,8 @@ package struct DebugFacts: Hashable, Sendable {
     ///
     /// Decided by the description of `self` in the function: a formal parameter of a `DW_TAG_const_type` is a `let`, which the
     /// function borrows; of any other type it is a `var`, which is the caller's: `inout`. A `consuming` method keeps `self` in a
-    /// variable of its own, and has no such parameter; an optimised one may have lost the parameter for another reason. Of an
-    /// initialiser or static member, whose `self` is another thing, this says nothing. The old `__consuming` reads like a borrow.
+    /// variable of its own, and has no such parameter; an optimised one may have lost the parameter for another reason. This says
+    /// nothing about an initialiser or static member, whose `self` is another thing. The old `__consuming` reads like a borrow.
     ///
     /// Nil where `self` is not described.
     package var selfUse: SelfUse?

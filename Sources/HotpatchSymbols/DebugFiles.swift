@@ -46,7 +46,7 @@ struct DebugFiles: Sendable {
         return (String(decoding: name, as: UTF8.self), checksum)
     }
 
-    /// CRC-32 as in IEEE 802.3; of part of it where the time is over.
+    /// CRC-32 as in IEEE 802.3; where the time is over, that of a part.
     private func checksum(_ bytes: UnsafeRawBufferPointer, of path: String) -> UInt32 {
         let table: [UInt32] = (0..<256).map { (index: UInt32) -> UInt32 in
             var value = index

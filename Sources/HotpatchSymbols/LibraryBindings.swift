@@ -6,7 +6,7 @@ import HotpatchMemory
 /// image that exports it, the program first, for the library's own code, too (gABI, "Shared Object Dependencies"): a program may define
 /// functions of a library once more, and it has the variables of libraries that it uses as copies (R_*_COPY).
 package struct LibraryBindings: Sendable {
-    /// By addresses of the library's: where the words lead that its code finds them by, of those that lead elsewhere.
+    /// Where the words lead by which the library's code finds its own addresses, by those addresses: only words that lead elsewhere.
     private var taken: [Address: Address] = [:]
     /// Those of which a word leads to the library.
     private var kept: Set<Address> = []

@@ -1,4 +1,5 @@
 import CHotpatchElf
+import HotpatchELF
 import HotpatchMemory
 
 extension LoadedImage {
@@ -30,12 +31,17 @@ extension LoadedImage {
             return !symbols.time.isOver(at: starts.count, symbols.subject)
         }
         starts.sort(within: symbols.time, symbols.subject, by: <)
+        var found: [Address] = []
+        found.reserveCapacity(starts.count)
         var last: UInt64?
-        return starts.compactMap { start in
-            guard start != last, elf.executableSegment(containing: start) != nil else { return nil }
+        var segment: ElfSegment?
+        for start in starts where start != last {
+            if segment?.contains(start) != true { segment = elf.executableSegment(containing: start) }
+            guard segment != nil else { continue }
             last = start
-            return bias.address(ofLinked: start)
+            found.append(bias.address(ofLinked: start))
         }
+        return found
     }
 
     /// The piece of code an address lies in.

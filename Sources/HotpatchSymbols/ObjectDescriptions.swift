@@ -369,8 +369,8 @@ package struct ObjectDescriptions: Sendable {
         }
     }
 
-    /// The name of something's type. A value of a generic Swift type is described as the one member of a structure without a name. Of C and
-    /// C++ it is what code relies on: what a `typedef` stands for, without `const`.
+    /// The name of something's type. A value of a generic Swift type is described as the one member of a structure without a name. In C and
+    /// C++ the name is what code relies on: what a `typedef` stands for, without `const`.
     /// - Parameter isVariable: it is that of a variable, which has the first dimension of an array for itself.
     private static func type(
         of die: inout Dwarf_Die, isSwift: Bool, isVariable: Bool = false, nesting: Nesting = Nesting()

@@ -14,10 +14,10 @@ package struct LinkableSymbol: Sendable, Hashable {
     package var binding: SymbolBinding
     /// Whether other images can name it.
     package var isExported: Bool
-    /// What the file symbol before it says, of a local one: which file of the program it comes from.
+    /// Which file of the program a local one comes from, as the file symbol before it says.
     package var file: String?
-    /// Whether only that file can name it: it is static in C, or private in Swift. Of what the whole image can name, and no other image,
-    /// linkers make local symbols, too: those are hidden, or GNU ld writes them behind a file symbol without a name (version scripts).
+    /// Whether only that file can name it: it is static in C, or private in Swift. Linkers also make a local symbol of what the whole image
+    /// can name, and no other image: it is hidden, or GNU ld writes it behind a file symbol without a name (version scripts).
     package var isOfOneFile: Bool
     package var image: LoadedImage
 }
@@ -27,7 +27,7 @@ package struct ThreadLocalSymbol: Sendable, Hashable {
     /// In its image's thread-locals, in bytes.
     package var offset: UInt64
     package var binding: SymbolBinding
-    /// What the file symbol before it says, of a local one.
+    /// What the file symbol before a local one says.
     package var file: String?
     /// Whether only that file can name it.
     package var isOfOneFile: Bool
@@ -157,7 +157,7 @@ extension SymbolIndex {
         }
     }
 
-    /// The function symbol at an address of an image, for whoever replaces it; of several names the one asked for.
+    /// The function symbol at an address of an image, for whoever replaces it: the one asked for, where there are several names.
     package func functionSymbol(named name: String, at address: Address, in image: LoadedImage) -> FunctionSymbol? {
         guard let number = images.firstIndex(of: image) else { return nil }
         return name.withBytes { bytes in

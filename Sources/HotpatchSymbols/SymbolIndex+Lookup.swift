@@ -119,7 +119,7 @@ extension SymbolIndex {
     }
 
     /// What the dynamic linker would bind a name to: the first definition in `.dynsym`, in load order. Functions and
-    /// variables; of an indirect function the implementation. Nil where there is none, or none that is known.
+    /// variables; for an indirect function, its implementation. Nil where there is none, or none that is known.
     package func exportedAddress(of name: String, version: String? = nil, in image: String? = nil) -> Address? {
         let allowed = allowedImages(image, [])
         let found = name.withBytes { name in

@@ -33,7 +33,8 @@ extension SymbolIndex {
     /// The address that a name is; nil for any other name.
     func address(named name: String) -> Address? {
         if let value = Self.hexadecimal(name[...]) { return Address(value) }
-        guard let plus = name.lastIndex(of: "+"), let offset = Self.hexadecimal(name[name.index(after: plus)...]),
+        guard let plus = name.utf8.lastIndex(of: UInt8(ascii: "+")),
+            let offset = Self.hexadecimal(name[name.utf8.index(after: plus)...]),
             let named = allowedImages(String(name[..<plus]), [])
         else { return nil }
         let found = images.indices.filter { named[$0] }
@@ -47,7 +48,7 @@ extension SymbolIndex {
     }
 
     private static func hexadecimal(_ text: Substring) -> UInt64? {
-        text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : nil
+        text.utf8.starts(with: "0x".utf8) ? UInt64(text.dropFirst(2), radix: 16) : nil
     }
 
     /// The shortest text that means one of several definitions and no other, in its image.

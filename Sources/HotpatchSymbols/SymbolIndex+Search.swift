@@ -55,7 +55,7 @@ extension SymbolIndex {
                             ?? (wanted.hasSameWords(as: base) ? limit + 1 : nil)
                     else { return }
                     let strangers = owners.isEmpty ? 0 : owners.subtracting(Spelling.owners(Array(path))).count
-                    // A word that is not the same, of something else: chance.
+                    // A word that is not the same, and that belongs to something else, is alike by chance.
                     if distance > 0, !owners.isEmpty, strangers == owners.count { return }
                     if best.count == 5, (distance, strangers) > (best[4].distance, best[4].strangers) { return }
                     let found = Alike(

@@ -71,7 +71,7 @@ package struct WrittenFunctions: Sendable {
         "_ZL23swift_image_constructorv",
     ]
 
-    /// Thunks, and the initialisation of variables, of C++; helpers of values, and what its headers bring, of Swift.
+    /// In C++, thunks and the initialisation of variables; in Swift, helpers of values and what its headers bring.
     private static let beginnings = [
         "_ZTh", "_ZTv", "_ZTc", "_ZTW", "_ZTH", "_GLOBAL__", "__cxx_global_", "__clang_call_terminate", "__tls_init",
         "__swift_", "_swift_", "objectdestroy", "block_copy_helper", "block_destroy_helper",

@@ -190,6 +190,15 @@ extension CommandTests {
             try expect(victim.ask(), equals: "sum 49500")
             try expectDone("revert", "--all", "--pid", victim.id)
             try expect(victim.ask(), equals: "sum 4950")
+            // What is not async does not ask which runtime it is.
+            let both = try Workshop.library("later.swift", later + ["-O", "-DPATCH", "-DUNIT"])
+            let partly = try hotpatch("apply", both, "--pid", victim.id, "--keep-going")
+            expect(partly.status, equals: 5, "\(partly)")
+            #expect(partly.output.contains("\n  refused: later.work(Swift.Int) async -> Swift.Int: "), "\(partly)")
+            try expect(victim.ask("unit"), equals: "unit 7")
+            try expect(victim.ask(), equals: "sum 4950")
+            try expectDone("revert", "--all", "--pid", victim.id)
+            try expect(victim.ask("unit"), equals: "unit 1")
             expect(victim.finish(), equals: 0)
         }
 

@@ -57,6 +57,9 @@ final class FakeTarget: Target {
     private let overlay = Overlay()
     private let regions: [Region]
     private var mapped: [Region] = []
+    /// Whether the mappings are shown as those that the index has read: of the devices that they are on, and of the same files.
+    var showsDevices = false
+    var inodeShift: UInt64 = 0
     var ledgerCount: Int { mapped.filter { $0.path.hasPrefix(Ledger.mappingName) }.count }
 
     /// Mappings for stubs: two of each pool.
@@ -88,6 +91,12 @@ final class FakeTarget: Target {
         overlay.write(bytes, at: address)
     }
 
+    /// What cannot be read.
+    var unreadable: Range<Address>? {
+        get { overlay.unreadable }
+        set { overlay.unreadable = newValue }
+    }
+
     func poke(_ word: UInt64, at address: Address) {
         overlay.write(withUnsafeBytes(of: word.littleEndian) { Array($0) }, at: address)
     }
@@ -116,9 +125,14 @@ final class FakeTarget: Target {
                 + (region.permissions.contains(.execute) ? "x" : "-")
                 + (region.permissions.contains(.shared) ? "s" : "p")
             return "\(hex(region.range.lowerBound.rawValue))-\(hex(region.range.upperBound.rawValue)) \(permissions) "
-                + "\(hex(region.fileOffset)) 00:01 \(region.inode)   \(region.path)\n"
+                + "\(hex(region.fileOffset)) \(device(region)) \(region.inode + inodeShift)   \(region.path)\n"
         }
         return try ProcessMap(parsing: lines.joined(), pid: pid)
+    }
+
+    private func device(_ region: Region) -> String {
+        let numbers = showsDevices ? [region.deviceMajor, region.deviceMinor] : [0, 1]
+        return numbers.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     }
 
     private func map(_ range: Range<Address>, _ permissions: Region.Permissions, _ path: String) throws {
@@ -238,8 +252,14 @@ private final class Overlay: MemoryReader {
         var mapped: [Range<Address>: [UInt8]] = [:]
         var bytes: [Address: UInt8] = [:]
         var mappedBytesRead = 0
+        var unreadable: Range<Address>?
     }
     private let state = Mutex(State())
+
+    var unreadable: Range<Address>? {
+        get { state.withLock(\.unreadable) }
+        set { state.withLock { $0.unreadable = newValue } }
+    }
 
     var mappedBytesRead: Int { state.withLock(\.mappedBytesRead) }
 
@@ -267,6 +287,9 @@ private final class Overlay: MemoryReader {
             return true
         }
         if isDone { return }
+        if unreadable?.overlaps(address..<address + buffer.count) == true {
+            throw MemoryError(address: address, count: buffer.count, code: EIO)
+        }
         try LocalMemory().read(at: address, into: buffer)
         let end = address + buffer.count
         state.withLock { state in

@@ -366,6 +366,62 @@ import Testing
         #expect(failure { _ = try engine.apply(wanted) }.contains("belongs to the patching engine"))
     }
 
+    /// Code that cannot be read, or searched, is a reason not to patch the functions of its image, and no others.
+    @Test func anImageThatCannotBeReadIsLeftOut() throws {
+        let target = try FakeTarget()
+        let other = try target.index.function(named: "elf_begin", in: "libelf.so.1")
+        let code = try #require(other.image.executableMappings.first).lowerBound
+        target.unreadable = code..<code + 64
+        let engine = PatchEngine(target: target, program: "")
+        var wanted = try request("getppid", of: target)
+        wanted.replacements.insert(
+            Replacement(
+                function: other, extent: target.index.extent(of: other), address: wanted.replacements[0].address,
+                name: "getpid"), at: 0)
+        let error = #expect(throws: PatchError.self) { try engine.apply(wanted) }
+        expect(error?.code, equals: .memory)
+        expect(target.commits, equals: 0)
+        wanted.leavesOutRefused = true
+        let receipt = try engine.apply(wanted)
+        expect(receipt.refused.map(\.index), equals: [0])
+        expect(receipt.refused.map(\.error.code), equals: [.memory])
+        #expect(!target.isOriginal("getppid"))
+        expect(receipt.sites.map(\.name), equals: ["getppid"])
+    }
+
+    /// What is known of functions when they are asked for is a reason of its own, whatever it is.
+    @Test func aKnownReasonLeavesAFunctionOut() throws {
+        let target = try FakeTarget()
+        let engine = PatchEngine(target: target, program: "")
+        var wanted = try request("getppid", of: target)
+        wanted.replacements += try request("getgid", of: target).replacements
+        wanted.refusals = [1: .target("its runtime is another one")]
+        #expect(failure { _ = try engine.apply(wanted) }.contains("its runtime is another one"))
+        wanted.leavesOutRefused = true
+        let receipt = try engine.apply(wanted)
+        #expect(receipt.refused.map(\.index) == [1] && target.isOriginal("getgid") && !target.isOriginal("getppid"))
+    }
+
+    /// What was found of an entry holds for as long as its image lies there: then nothing but the entry is looked at again.
+    @Test func aFunctionPatchedAgainIsNotSearchedAgain() throws {
+        let target = try FakeTarget()
+        target.showsDevices = true
+        let engine = PatchEngine(target: target, program: "")
+        let first = try engine.apply(try request("getppid", of: target))
+        _ = try engine.revert([first.id])
+        func bytesRead() throws -> Int {
+            let before = target.mappedBytesRead
+            let planned = try engine.plan(try request("getppid", of: target))
+            expect(planned.sites, equals: first.sites)
+            return target.mappedBytesRead - before
+        }
+        let known = try bytesRead()
+        // Another file lies there now.
+        target.inodeShift = 1
+        let unknown = try bytesRead()
+        #expect(unknown > known, "\(unknown) bytes of ledger and stub, and \(known)")
+    }
+
     /// Words of data and of constants, by the protection that their page has.
     @Test func dataIsChangedByItsKind() throws {
         let pages = UnsafeMutableRawPointer(

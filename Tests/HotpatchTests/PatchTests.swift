@@ -236,6 +236,41 @@ private let zero: Binary = { _, _ in 0 }
         try expect(Patch.replacement(for: "victim_add"), equals: nil)
     }
 
+    @Test func asManyAsCanBe() throws {
+        let original = Patch.OriginalPointer.allocate(capacity: 1)
+        defer { original.deallocate() }
+        original.initialize(to: nil)
+        let code = UnsafeRawPointer(
+            bitPattern: UInt(try #require(try Patch.functions(matching: "victim_subtract").first).address.rawValue))!
+        let results = try Patch.partialTransaction {
+            try $0.replace(symbol: "victim_one_byte", with: code, original: original)
+            try $0.replace(symbol: "victim_add", withSymbol: "victim_subtract")
+            try? $0.replace(symbol: "victim_that_is_not", withSymbol: "victim_subtract")
+            try $0.replace(symbol: "victim_tiny", with: { 5 } as Nullary)
+        }
+        expect(results.count, equals: 3)
+        #expect(victim_add(40, 2) == 38 && victim_tiny() == 5)
+        guard case .failure(let error) = results[0] else {
+            Issue.record("\(results)")
+            return
+        }
+        #expect(error.code == .refused && error.message.contains("victim_one_byte"), "\(error)")
+        try expect(
+            original.pointee.map { Patch.Address($0) },
+            equals: Patch.functions(matching: "victim_one_byte").first?.address)
+        let patches = try results.dropFirst().map { try $0.get() }
+        expect(patches.map(\.function.name), equals: ["victim_add", "victim_tiny"])
+        expect(patches.map(\.id), equals: [patches[0].id, patches[0].id])
+        try patches[0].revert()
+        #expect(victim_add(40, 2) == 42 && victim_tiny() == 0)
+        // The originals are those of their functions.
+        try expect(patches[0].original(as: Binary.self)(40, 2), equals: 42)
+        #expect(throws: PatchError.self) {
+            try Patch.partialTransaction { try $0.replace(symbol: "victim_one_byte", with: { 5 } as Nullary) }
+        }
+        #expect(try Patch.partialTransaction { _ in }.isEmpty)
+    }
+
     // MARK: Refusals: what, where, why, what to do
 
     private func refusal(_ body: () throws -> Void) -> String {

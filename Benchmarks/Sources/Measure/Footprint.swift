@@ -10,7 +10,7 @@ import Workload
 /// Memory of 2,000 patches, by kind.
 enum Footprint {
     static func measure(_ table: inout Table) throws {
-        let figures = try freshProcess("footprint")
+        let figures = try freshProcess(["footprint"])
         let state = "2,000 C functions in one transaction"
         func add(_ what: String, _ name: String, _ note: String, goal: Double? = nil) {
             table.add(what, state + note, Sample([figures[name] ?? .nan]), unit: "B a patch", goal: goal)

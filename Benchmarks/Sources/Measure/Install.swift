@@ -11,7 +11,7 @@ enum Install {
     static func measure(_ table: inout Table) throws {
         var figures: [String: Sample] = [:]
         for _ in 0..<rounds {
-            for (name, value) in try freshProcess("install") { figures[name, default: Sample()].add(value) }
+            for (name, value) in try freshProcess(["install"]) { figures[name, default: Sample()].add(value) }
         }
         let state = "2,000 C functions, \(threads) sleeping threads, index built"
         func add(_ what: String, _ name: String, _ state: String, unit: String, goal: Double? = nil) {

@@ -9,7 +9,7 @@ struct Measure {
         var arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "install" { return try Install.printSample() }
         if arguments.first == "footprint" { return try Footprint.printSample() }
-        if arguments.first == "rounds" { return try Rounds.printSample() }
+        if arguments.first == "rounds" { return try Rounds.printSample(Array(arguments.dropFirst())) }
         if arguments.first == "hold" { return try Hold.printSample(Array(arguments.dropFirst())) }
         if arguments.first == "calls" {
             var table = Table()

@@ -1,11 +1,12 @@
 import Glibc
 import Workload
 
-/// Starts a program, with a descriptor as its standard output. Foundation's `Process` would look for its end 20 times a second.
-func start(_ program: String, _ arguments: [String], output: Int32 = 1) throws -> pid_t {
+/// Starts a program, with descriptors as its standard input and output. Foundation's `Process` would look for its end 20 times a second.
+func start(_ program: String, _ arguments: [String], input: Int32 = 0, output: Int32 = 1) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
+    if input != 0 { posix_spawn_file_actions_adddup2(&actions, input, 0) }
     if output != 1 { posix_spawn_file_actions_adddup2(&actions, output, 1) }
     var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
     defer { for argument in argv { free(argument) } }
@@ -50,8 +51,8 @@ func freshSamples(_ arguments: [String]) throws -> [String: Sample] {
 }
 
 /// The same, of names that stand in one line each.
-func freshProcess(_ verb: String) throws -> [String: Double] {
-    try freshSamples([verb]).compactMapValues(\.values.last)
+func freshProcess(_ arguments: [String]) throws -> [String: Double] {
+    try freshSamples(arguments).compactMapValues(\.values.last)
 }
 
 struct Failure: Error, CustomStringConvertible {

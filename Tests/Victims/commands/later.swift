@@ -4,6 +4,10 @@
     import Glibc
 #endif
 
+#if UNIT
+    public func unit() -> Int { 7 }
+#endif
+
 #if PATCH
     public func work(_ item: Int) async -> Int {
         let known = item
@@ -27,6 +31,7 @@
     import Synchronization
 
     @inline(never) public func work(_ item: Int) async -> Int { item }
+    @inline(never) public func unit() -> Int { getpid() > 0 ? 1 : 0 }
 
     let isOver = Atomic<Bool>(false)
     let taskCount = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 1000
@@ -64,6 +69,7 @@
                     isOver.store(true, ordering: .relaxed)
                     let result = await tasks.value
                     print(result.calls >= taskCount ? "wrong \(result.wrong)" : "only \(result.calls)")
+                case "unit": print("unit \(unit())")
                 default:
                     var sum = 0
                     for item in 0..<100 { sum += await work(item) }
