@@ -134,11 +134,10 @@ extension ObjectEdit {
         }
         entries.functions = Set(found.keys)
         callers = sorted.flatMap(\.value.callers)
-        callReasons = called.map(\.reason)
-        notes += called.map { "\($0.reason): what runs in it, or is stored, goes on with the former one" }
-        notes += sorted.filter(\.value.isCalledByLinkedCode).map {
-            "\(display($0.key)): code that was linked before calls the former one. Where that is of another file, apply it, too"
-        }
+        // Several functions are one coroutine.
+        var told: Set<String> = []
+        callReasons = called.map(\.reason).filter { told.insert($0).inserted }
+        notes += callReasons.map { "\($0): what runs in it, or is stored, goes on with the former one" }
         return []
     }
 
