@@ -119,6 +119,7 @@ public struct ObjectEdit: Sendable {
         try compareValues(constants)
         noteRemovedConformances()
         noteCalledOnce()
+        noteDerivedElsewhere(constants)
         lost = lostDefinitions()
         for case (let piece, .patch(let entry)) in decisions.enumerated() {
             let name = name(of: piece)
