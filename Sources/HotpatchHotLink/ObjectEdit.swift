@@ -140,7 +140,9 @@ public struct ObjectEdit: Sendable {
             return Set(symbols.map(\.name).filter { !SymbolKind($0).isUnstable })
         }
         let (before, after) = (functions(old), functions(new))
-        guard before.isEmpty || after.isEmpty || !before.isDisjoint(with: after) else {
+        // Of a small file, an edit may change all: it is the same one by its name then.
+        let isNamedAlike = old.fileName != nil && old.fileName == new.fileName
+        guard before.isEmpty || after.isEmpty || isNamedAlike || !before.isDisjoint(with: after) else {
             throw LinkError.unsupported(
                 path: new.path, what: "it has no function in common with its baseline \(old.path)",
                 remedy: "Give the object that was compiled of the same file before the edit.")
