@@ -8,6 +8,8 @@ struct InterfaceComparison {
     let constants: Set<String>
     /// Those that are constant in the new object, whatever they were.
     let newConstants: Set<String>
+    /// What the new object was compiled of.
+    let source: String?
     /// Where functions are declared.
     let lines: (old: [String: Int], new: [String: Int])
     let functions: (old: DescribedFunctions, new: DescribedFunctions)
@@ -49,6 +51,7 @@ struct InterfaceComparison {
         let (old, new) = (try descriptions(of: before), try descriptions(of: after))
         functions = (DescribedFunctions(of: before, old), DescribedFunctions(of: after, new))
         lines = (old.lines, new.lines)
+        source = new.source
         constants = old.constants.intersection(new.constants)
         newConstants = new.constants
         types = (old.types, new.types)

@@ -5,8 +5,10 @@ import HotpatchMemory
 extension ObjectEdit {
     /// What exists in the process, or what code outside of the object relies on, must be as it was.
     /// - Parameter layouts: what is laid out otherwise than it was.
-    mutating func checkInterfaces(_ interfaces: InterfaceComparison, _ layouts: [RestartReason]) throws {
-        var reasons = renewed.obstacles
+    mutating func checkInterfaces(
+        _ interfaces: InterfaceComparison, _ layouts: [RestartReason], _ requirements: [String]
+    ) throws {
+        var reasons = renewed.obstacles + requirements
         var overrides: [RestartReason.Slot] = []
         var called: [(function: String, reason: String)] = []
         for reason in layouts where !renewed.contains(reason.descriptor) {

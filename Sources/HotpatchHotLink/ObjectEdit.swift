@@ -103,7 +103,7 @@ public struct ObjectEdit: Sendable {
         }
         comparison.rename { [closures, numbered] in numbered.renamed(closures.renamed($0)) }
         decisions = []
-        try checkInterfaces(interfaces, changes)
+        try checkInterfaces(interfaces, changes, requirementChanges(interfaces.source, of: after))
         let constants = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants) {
             [closures, numbered] in numbered.renamed(closures.renamed($0))
         }
