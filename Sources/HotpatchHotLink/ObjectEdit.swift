@@ -24,6 +24,8 @@ public struct ObjectEdit: Sendable {
     var tables: [Table] = []
     /// Words of vtables that the edit gives another function to.
     var slots: [VtableSlot] = []
+    /// The same of vtables of C++, and what that takes of the other files.
+    var vtables = CxxVtables()
     /// Where the process has thread-locals of the new object, by their pieces.
     var threadLocals: [Int: ThreadLocal] = [:]
     /// Functions that are called otherwise than before.
@@ -117,9 +119,9 @@ public struct ObjectEdit: Sendable {
         decisions = try decide(
             &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
         try compareValues(constants)
+        noteDerivedElsewhere(constants)
         noteRemovedConformances()
         noteCalledOnce()
-        noteDerivedElsewhere(constants)
         lost = lostDefinitions()
         for case (let piece, .patch(let entry)) in decisions.enumerated() {
             let name = name(of: piece)

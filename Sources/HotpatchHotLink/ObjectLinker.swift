@@ -51,7 +51,8 @@ public struct ObjectLinker: Sendable {
         }
         try checkCallers()
         try checkReturned()
-        notes = edits.flatMap(\.notes) + (try lostNotes())
+        try checkVtables()
+        notes = edits.flatMap(\.notes) + (try lostNotes()) + vtableNotes()
         try reach()
     }
 
