@@ -8,6 +8,8 @@ struct InterfaceComparison {
     let constants: Set<String>
     /// Those that are constant in the new object, whatever they were.
     let newConstants: Set<String>
+    /// What the new object was compiled of.
+    let source: String?
     /// Where functions are declared.
     let lines: (old: [String: Int], new: [String: Int])
     let functions: (old: DescribedFunctions, new: DescribedFunctions)
@@ -49,6 +51,7 @@ struct InterfaceComparison {
         let (old, new) = (try descriptions(of: before), try descriptions(of: after))
         functions = (DescribedFunctions(of: before, old), DescribedFunctions(of: after, new))
         lines = (old.lines, new.lines)
+        source = new.source
         constants = old.constants.intersection(new.constants)
         newConstants = new.constants
         types = (old.types, new.types)
@@ -105,14 +108,43 @@ struct InterfaceComparison {
         }.sorted { $0.function < $1.function }
     }
 
-    /// One sentence for each type that is laid out otherwise, without its full stop.
-    func typeChanges() -> [String] {
+    /// Virtual functions that have come, or gone.
+    struct Virtuals {
+        var added: [String]
+        var removed: [String]
+    }
+
+    /// A type of C or C++ that is laid out otherwise.
+    struct TypeChange {
+        /// As the debugging information has it.
+        var name: String
+        /// Where nothing else differs, the functions of which only one of the objects says that they are virtual.
+        var virtuals: Virtuals?
+        /// What differs: "'a: int at 0' added".
+        var what: String
+
+        /// A sentence without its full stop.
+        var reason: String { "\(InterfaceComparison.text(ofType: name)): \(what)" }
+    }
+
+    func typeChanges() -> [TypeChange] {
         types.old.sorted { $0.key < $1.key }.compactMap { name, before in
             // What is made for lambdas has one name for several: `LambdaMatch` compares what those capture.
             if name.contains("<lambda") || name.contains("(lambda") { return nil }
             guard let after = types.new[name], after != before, !isExtended(before, after) else { return nil }
-            return "\(Self.text(ofType: name)): \(change(before, after))"
+            return TypeChange(name: name, virtuals: Self.virtuals(before, after), what: change(before, after))
         }
+    }
+
+    private static func virtuals(_ before: [String], _ after: [String]) -> Virtuals? {
+        let mark = "virtual "
+        func isOnly(in facts: [String]) -> (String) -> Bool { { $0.hasPrefix(mark) && !facts.contains($0) } }
+        let (removed, added) = (before.filter(isOnly(in: after)), after.filter(isOnly(in: before)))
+        guard !removed.isEmpty || !added.isEmpty,
+            before.filter({ !removed.contains($0) }) == after.filter({ !added.contains($0) })
+        else { return nil }
+        func names(_ facts: [String]) -> [String] { facts.map { String($0.dropFirst(mark.count)) } }
+        return Virtuals(added: names(added), removed: names(removed))
     }
 
     /// A type of a function stands behind the function's name, which is mangled: `_Z4workv::Item`.

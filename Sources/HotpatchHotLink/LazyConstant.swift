@@ -42,6 +42,33 @@ struct LazyConstant {
         return nil
     }
 
+    /// The variables of an object that are initialised at their first use, each with the function that does it.
+    static func all(in graph: ObjectGraph) -> [(variable: String, initialiser: Int)] {
+        graph.pieces.filter { $0.isFunction && $0.name.hasSuffix("vau") }.compactMap { addressor in
+            var (variable, initialiser): (String?, Int?)
+            for case .piece(let target, _) in addressor.references.lazy.map(\.target) {
+                let name = graph.pieces[target].name
+                if name.hasSuffix("WZ") { initialiser = target }
+                if name.hasSuffix("vp") || name.hasSuffix("vpZ") { variable = name }
+            }
+            guard let variable, let initialiser else { return nil }
+            return (variable, initialiser)
+        }
+    }
+
+    /// The first of some variables that code of an object uses, by itself or by what it calls in the object.
+    static func use(of variables: Set<String>, from function: Int, in graph: ObjectGraph) -> String? {
+        var (seen, next): (Set<Int>, [Int]) = ([function], [function])
+        while let index = next.popLast() {
+            for case .piece(let target, _) in graph.pieces[index].references.lazy.map(\.target) {
+                let piece = graph.pieces[target]
+                if variables.contains(piece.name) { return piece.name }
+                if piece.isFunction || piece.kind.isAnonymous, seen.insert(target).inserted { next.append(target) }
+            }
+        }
+        return nil
+    }
+
     /// The name of the function that all readers ask.
     var addressorName: String { new.pieces[addressor].name }
 

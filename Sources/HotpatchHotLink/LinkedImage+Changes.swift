@@ -94,12 +94,13 @@ extension LinkedImage {
             result.stores += try edit.tables.map { try store($0, of: number) }
         }
         for (number, edit) in linker.edits.enumerated() {
-            for slot in edit.slots {
+            // Several files have the vtable of a class whose functions are all in its header.
+            for slot in edit.slots where !result.stores.contains(where: { $0.address == slot.address }) {
                 let function = try address(of: slot.target, in: number, isFrame: false)
                 result.stores.append(
                     .init(
                         address: slot.address, expected: GotSlot.bytes(slot.expected.rawValue),
-                        bytes: GotSlot.bytes(function.rawValue), name: slot.name))
+                        bytes: GotSlot.bytes(function.rawValue), name: slot.name, isConstant: slot.isConstant))
             }
         }
         let frames = try frameRegistration()

@@ -16,6 +16,8 @@ package struct LiveProgram: Sendable {
     package var isPlaced: @Sendable (String) -> Bool
     /// What runs instead of the function at an entry; nil where it was not replaced.
     package var replacement: @Sendable (Address) -> Address?
+    /// What edits before have brought.
+    var linked: @Sendable () -> LinkedCode
     /// Where the process keeps what it has made at run time, and variables: its writable memory; nil where nobody knows.
     package var writable: @Sendable () -> [Range<Address>]?
     /// What the image exports, and has from others; nil of a program.
@@ -26,6 +28,7 @@ package struct LiveProgram: Sendable {
         identity: @escaping @Sendable (String) -> Address? = { _ in nil },
         isPlaced: @escaping @Sendable (String) -> Bool = { _ in false },
         replacement: @escaping @Sendable (Address) -> Address? = { _ in nil },
+        linked: @escaping @Sendable () -> LinkedCode = { LinkedCode() },
         writable: @escaping @Sendable () -> [Range<Address>]? = { nil }
     ) {
         self.architecture = architecture
@@ -35,6 +38,7 @@ package struct LiveProgram: Sendable {
         self.identity = identity
         self.isPlaced = isPlaced
         self.replacement = replacement
+        self.linked = linked
         self.writable = writable
         bindings = LibraryBindings(of: image, in: index, memory: memory)
     }

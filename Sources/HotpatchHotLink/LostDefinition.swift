@@ -25,9 +25,9 @@ extension ObjectEdit {
         let needed = Set(new.object.symbols.lazy.filter(\.isUndefined).map(\.name))
         var lost: [Address: (name: String, isComputed: Bool)] = [:]
         for (index, piece) in old.pieces.enumerated() {
-            guard let place = baseline.places[index], place.isInImage, Self.isWritten(piece),
+            guard let place = baseline.places[index], Self.isWritten(piece),
                 !kept.contains(piece.name), !moved.names.contains(piece.name), !needed.contains(piece.name),
-                piece.symbols.contains(where: { old.object.symbols[$0].binding == .global })
+                isOfOneFile(piece, without: kept)
             else { continue }
             let variable = piece.name.hasSuffix("vau") ? String(piece.name.dropLast(2)) : piece.name
             let getter =
@@ -37,24 +37,49 @@ extension ObjectEdit {
             if piece.isFunction, isComputed, kept.contains(variable + "p") || kept.contains(variable + "pZ") {
                 continue
             }
+            // Objects hold the address behind the two words before the functions of a vtable, which code may add to the table's.
+            if piece.name.hasPrefix("_ZTV") {
+                lost[place.address + 16] = (Demangling.demangle(piece.name) ?? piece.name, false)
+            }
             lost[place.address] = (Demangling.demangle(piece.name) ?? piece.name, isComputed)
         }
         if lost.isEmpty { return [] }
         let users = OtherCallers(old, baseline, live).users(of: Set(lost.keys))
         return lost.compactMap { address, found in
-            // What an edit has replaced does not run any more.
-            let users = (users[address] ?? []).filter { live.replacement($0.entry) == nil }
+            let users = users[address] ?? []
             return users.isEmpty ? nil : LostDefinition(name: found.name, isComputed: found.isComputed, users: users)
         }.sorted { $0.name < $1.name }
+    }
+
+    /// Whether other files find it here, and do not have one themselves. A vtable is weak, and lies where the first function of its class
+    /// does that is not `inline`.
+    private func isOfOneFile(_ piece: ObjectGraph.Piece, without kept: Set<String>) -> Bool {
+        func isGlobal(_ piece: ObjectGraph.Piece) -> Bool {
+            piece.symbols.contains { old.object.symbols[$0].binding == .global }
+        }
+        guard piece.name.hasPrefix("_ZTV") else { return isGlobal(piece) }
+        return piece.references.contains { reference in
+            guard case .piece(let target, _) = reference.target, old.pieces[target].isFunction else { return false }
+            return isGlobal(old.pieces[target]) && !kept.contains(old.pieces[target].name)
+        }
     }
 
     /// Whether a name is of something that stands in the source, and not of what a compiler adds to it.
     private static func isWritten(_ piece: ObjectGraph.Piece) -> Bool {
         let (name, kind) = (piece.name, piece.kind)
         guard !name.isEmpty, !kind.isAnonymous, !kind.isUnstable, !kind.isPart else { return false }
-        if !name.hasPrefix("$s") { return piece.isFunction || !name.hasPrefix("_Z") }
+        if !name.hasPrefix("$s") { return piece.isFunction || !name.hasPrefix("_Z") || name.hasPrefix("_ZTV") }
         guard ClosureMatch.closureEnds(in: name).isEmpty else { return false }
+        if piece.isFunction, isDefaultArgument(name) { return true }
         return (piece.isFunction ? written : ["vp", "vpZ"]).contains { name.hasSuffix($0) }
+    }
+
+    /// What computes the value of a parameter that a caller leaves out: `A_`, `A0_`, … (swift/docs/ABI/Mangling.rst). Without one, callers
+    /// have the value themselves (`#line`).
+    private static func isDefaultArgument(_ name: String) -> Bool {
+        // Digits of any base: of a closure, too.
+        guard name.hasSuffix("_"), name.dropLast().last(where: { !$0.isNumber }) == "A" else { return false }
+        return Demangling.demangle(name)?.hasPrefix("default argument ") ?? false
     }
 
     /// Functions, initialisers, accessors.

@@ -9,14 +9,80 @@ extension ObjectEdit {
             notes.append("\(display(name)): it has another size: what holds its address goes on with the former one")
         }
         for case .lazy(let name, _, _) in changes {
-            let constant = LazyConstant(name, old: old, new: new, constants: constants)
-            if let constant, constant.obstacle == nil,
-                oldNames[constant.addressorName].flatMap({ baseline.places[$0] }) != nil
-            {
-                entries.variables.formUnion([name, constant.token])
-            } else {
-                let reason = constant?.obstacle ?? "its accessor is not in the process"
-                notes.append("\(display(name)): its value stays what it is, or would have been: \(reason)")
+            guard let reason = makeAnew(name, constants) else { continue }
+            notes.append("\(display(name)): its value stays what it is, or would have been: \(reason)")
+        }
+        makeDerivedAnew(changes, constants)
+    }
+
+    /// - Returns: why the process keeps the value; nil where it does not.
+    private mutating func makeAnew(_ name: String, _ constants: Set<String>) -> String? {
+        let constant = LazyConstant(name, old: old, new: new, constants: constants)
+        if let constant, constant.obstacle == nil,
+            oldNames[constant.addressorName].flatMap({ baseline.places[$0] }) != nil
+        {
+            entries.variables.formUnion([name, constant.token])
+            return nil
+        }
+        return constant?.obstacle ?? "its accessor is not in the process"
+    }
+
+    /// The same of constants whose initialisers are as they were, and use one that is not.
+    private mutating func makeDerivedAnew(_ changes: [ConstantChange], _ constants: Set<String>) {
+        var known: Set<String> = []
+        var changed: Set<String> = []
+        for change in changes {
+            switch change {
+            case .store(let name, _, _), .relink(let name), .resized(let name): changed.insert(name)
+            case .lazy(let name, _, _):
+                known.insert(name)
+                if entries.variables.contains(name) { changed.insert(name) }
+            case .kept, .impossible: break
+            }
+        }
+        if changed.isEmpty { return }
+        known.formUnion(changed)
+        let lazy = LazyConstant.all(in: new)
+        var isDone = false
+        while !isDone {
+            isDone = true
+            for (variable, initialiser) in lazy where !known.contains(variable) && oldNames[variable] != nil {
+                guard let source = LazyConstant.use(of: changed, from: initialiser, in: new) else { continue }
+                isDone = false
+                known.insert(variable)
+                // What a variable has become since, nobody takes from it.
+                guard constants.contains(variable) else { continue }
+                if let reason = makeAnew(variable, constants) {
+                    notes.append(
+                        "\(display(variable)): it is made of \(display(source)), and its value stays what it is, or would have "
+                            + "been: \(reason)")
+                } else {
+                    changed.insert(variable)
+                }
+            }
+        }
+    }
+
+    /// What is said of constants of other files that are made of those that the edit has changed: they were, and nobody makes them again.
+    mutating func noteDerivedElsewhere(_ changes: [ConstantChange]) {
+        var sources: [Address: String] = [:]
+        for change in changes {
+            guard case .store(let name, _, _) = change else { continue }
+            if let address = formerAddress(of: name) { sources[address] = name }
+        }
+        for (variable, _) in LazyConstant.all(in: new) where entries.variables.contains(variable) {
+            // A variable is `…vp`, or `…vpZ` of a type, and who asks for it calls `…vau`.
+            let addressor = variable.dropLast(variable.hasSuffix("Z") ? 2 : 1) + "au"
+            if let address = formerAddress(of: String(addressor)) { sources[address] = variable }
+        }
+        if sources.isEmpty { return }
+        for (address, users) in OtherCallers(old, baseline, live).users(of: Set(sources.keys)).sorted(by: {
+            $0.key < $1.key
+        }) {
+            for user in users where user.name.hasSuffix("WZ") {
+                notes.append(
+                    "\(display(sources[address]!)): another file's constant is made of it, and stays what it is, or would have been: "
+                        + display(user.name))
             }
         }
     }
@@ -42,8 +108,12 @@ extension ObjectEdit {
                 else { continue }
                 tables.append(Table(piece: piece, address: place.address, expected: was, name: display(name)))
             case .impossible(let name, let reason): reasons.append("\(display(name)): \(reason)")
-            case .store(let name, let was, let bytes):
+            case .store(let name, var was, let bytes):
                 guard let place = oldNames[name].flatMap({ baseline.places[$0] }) else { continue }
+                // It was a variable when the program was linked, and an edit since has kept what it was then.
+                if place.isInImage, !live.image.elf.isConstant(live.image.bias.linked(place.address)) {
+                    was = (try? live.memory.bytes(at: place.address, count: was.count)) ?? was
+                }
                 stores.append(
                     .init(address: place.address, expected: was, bytes: bytes, name: display(name), isConstant: true))
             }

@@ -148,6 +148,13 @@ extension ObjectEdit {
             return .add
         }
         if !changed.contains(name), baseline.isVerified[partner] { return .bind(place.address) }
+        // Its code is the resolver's, and its name another function's.
+        if let symbol = new.pieces[index].symbols.map({ new.object.symbols[$0] }).first(where: \.isIndirect) {
+            notes.append(
+                "\(display(symbol.name)): what it leads to was chosen when the program started (ifunc), and is not chosen again"
+            )
+            return .bind(place.address)
+        }
         // Every file that uses it has one like it, of which the linker has kept another file's.
         if isWeak, !baseline.isVerified[partner] { return .take }
         partners[index] = partner

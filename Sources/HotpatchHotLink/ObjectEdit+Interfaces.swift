@@ -5,9 +5,12 @@ import HotpatchMemory
 extension ObjectEdit {
     /// What exists in the process, or what code outside of the object relies on, must be as it was.
     /// - Parameter layouts: what is laid out otherwise than it was.
-    mutating func checkInterfaces(_ interfaces: InterfaceComparison, _ layouts: [RestartReason]) throws {
-        var reasons = renewed.obstacles
+    mutating func checkInterfaces(
+        _ interfaces: InterfaceComparison, _ layouts: [RestartReason], _ requirements: [String]
+    ) throws {
+        var reasons = renewed.obstacles + requirements
         var overrides: [RestartReason.Slot] = []
+        var cxxOverrides: [(slots: [RestartReason.Slot], reason: String)] = []
         var called: [(function: String, reason: String)] = []
         for reason in layouts where !renewed.contains(reason.descriptor) {
             switch reason.kind {
@@ -15,6 +18,7 @@ extension ObjectEdit {
             case .override(let found) where !found.isEmpty:
                 overrides += found
                 notes.append(reason.description)
+            case .cxxOverride(let found): cxxOverrides.append((found, reason.description))
             case .opaqueResult(let function): called.append((function, reason.description))
             default: reasons.append(reason.description)
             }
@@ -39,7 +43,19 @@ extension ObjectEdit {
                 variables.append((name, reason))
             }
         }
-        reasons += interfaces.typeChanges() + variables.map(\.reason) + sharedNameChanges()
+        for change in interfaces.typeChanges() {
+            let coroutine = CoroutineFrame.functions(ofType: change.name, in: old)
+            if let virtuals = change.virtuals {
+                vtables.virtuals.append((virtuals, change.reason))
+            } else if let coroutine {
+                let reason = CoroutineFrame.reason(change)
+                called += coroutine.map { ($0, reason) }
+            } else {
+                reasons.append(change.reason)
+            }
+        }
+        reasons += variables.map(\.reason) + sharedNameChanges()
+        if reasons.isEmpty { reasons = takeVtables(cxxOverrides) } else { reasons += cxxOverrides.map(\.reason) }
         if reasons.isEmpty { reasons = try takeEntries(called) } else { reasons += called.map(\.reason) }
         guard reasons.isEmpty else { throw LinkError.restart(path: new.object.path, reasons: reasons) }
         notes += closures.unmatchedOld.filter(mayBeStored).map { interfaces.kept($0).description }
@@ -51,7 +67,7 @@ extension ObjectEdit {
         let found = try VtableSlot.all(overrides, in: new, live) { name in
             formerAddress(of: name) ?? live.address(ofUndefined: name)
         }
-        slots = found.slots
+        slots += found.slots
         notes += found.notes
     }
 
@@ -124,22 +140,40 @@ extension ObjectEdit {
             // A closure has who made it for a caller, or whoever that gave it to.
             guard ClosureMatch.closureEnds(in: function).last != function.utf8.count,
                 let index = oldNames[function], old.pieces[index].isFunction, named[function] != nil
-            else { return called.map(\.reason) }
+            else { return Array(Set(called.map(\.reason))).sorted() }
             found[function] = others.all(of: index)
         }
         let sorted = found.sorted { $0.key < $1.key }
         guard found.values.allSatisfy(\.obstacles.isEmpty) else {
-            return called.map(\.reason) + sorted.flatMap(\.value.obstacles)
+            return Array(Set(called.map(\.reason))).sorted() + sorted.flatMap(\.value.obstacles)
                 + sorted.flatMap { $0.value.callers.map(\.reason) }
         }
         entries.functions = Set(found.keys)
         callers = sorted.flatMap(\.value.callers)
-        callReasons = called.map(\.reason)
-        notes += called.map { "\($0.reason): what runs in it, or is stored, goes on with the former one" }
-        notes += sorted.filter(\.value.isCalledByLinkedCode).map {
-            "\(display($0.key)): code that was linked before calls the former one. Where that is of another file, apply it, too"
-        }
+        // Several functions are one coroutine.
+        var told: Set<String> = []
+        callReasons = called.map(\.reason).filter { told.insert($0).inserted }
+        notes += callReasons.map { "\($0): what runs in it, or is stored, goes on with the former one" }
         return []
+    }
+
+    /// Has vtables of C++ hold what overrides their functions now.
+    /// - Returns: what stands in the way.
+    private mutating func takeVtables(_ overrides: [(slots: [RestartReason.Slot], reason: String)]) -> [String] {
+        if overrides.isEmpty { return [] }
+        let named = new.named()
+        var (obstacles, found): ([String], [VtableSlot]) = ([], [])
+        var tables = vtables
+        for (slots, reason) in overrides {
+            do throws(CxxVtables.Obstacle) {
+                found += try tables.take(slots, in: self, named)
+                notes.append(reason)
+            } catch {
+                obstacles += [reason] + (error.what.isEmpty ? [] : [error.what])
+            }
+        }
+        (vtables, slots) = (tables, found)
+        return obstacles
     }
 
     /// The runtime has no way to forget them.

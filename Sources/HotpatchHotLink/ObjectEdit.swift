@@ -24,6 +24,8 @@ package struct ObjectEdit: Sendable {
     var tables: [Table] = []
     /// Words of vtables that the edit gives another function to.
     var slots: [VtableSlot] = []
+    /// The same of vtables of C++, and what that takes of the other files.
+    var vtables = CxxVtables()
     /// Where the process has thread-locals of the new object, by their pieces.
     var threadLocals: [Int: ThreadLocal] = [:]
     /// Functions that are called otherwise than before.
@@ -103,7 +105,7 @@ package struct ObjectEdit: Sendable {
         }
         comparison.rename { [closures, numbered] in numbered.renamed(closures.renamed($0)) }
         decisions = []
-        try checkInterfaces(interfaces, changes)
+        try checkInterfaces(interfaces, changes, requirementChanges(interfaces.source, of: after))
         let constants = ConstantChange.all(old: self.old, new: self.new, constants: interfaces.constants) {
             [closures, numbered] in numbered.renamed(closures.renamed($0))
         }
@@ -117,6 +119,7 @@ package struct ObjectEdit: Sendable {
         decisions = try decide(
             &comparison, LineShift(interfaces.lines, old.architecture) { [closures] in closures.renamed($0) })
         try compareValues(constants)
+        noteDerivedElsewhere(constants)
         noteRemovedConformances()
         noteCalledOnce()
         lost = lostDefinitions()
@@ -139,7 +142,9 @@ package struct ObjectEdit: Sendable {
             return Set(symbols.map(\.name).filter { !SymbolKind($0).isUnstable })
         }
         let (before, after) = (functions(old), functions(new))
-        guard before.isEmpty || after.isEmpty || !before.isDisjoint(with: after) else {
+        // Of a small file, an edit may change all: it is the same one by its name then.
+        let isNamedAlike = old.fileName != nil && old.fileName == new.fileName
+        guard before.isEmpty || after.isEmpty || isNamedAlike || !before.isDisjoint(with: after) else {
             throw LinkError.unsupported(
                 path: new.path, what: "it has no function in common with its baseline \(old.path)",
                 remedy: "Give the object that was compiled of the same file before the edit.")

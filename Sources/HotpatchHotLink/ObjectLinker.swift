@@ -51,7 +51,8 @@ package struct ObjectLinker: Sendable {
         }
         try checkCallers()
         try checkReturned()
-        notes = edits.flatMap(\.notes) + (try lostNotes())
+        try checkVtables()
+        notes = edits.flatMap(\.notes) + (try lostNotes()) + vtableNotes()
         try reach()
     }
 
@@ -71,7 +72,12 @@ package struct ObjectLinker: Sendable {
     func entriesPatched(otherThanBy number: Int) -> Set<Address> {
         var result: Set<Address> = []
         for (other, edit) in edits.enumerated() where other != number {
-            for case .patch(let entry) in edit.decisions { result.insert(entry) }
+            for decision in edit.decisions {
+                switch decision {
+                case .patch(let entry), .repoint(let entry, _): result.insert(entry)
+                default: break
+                }
+            }
         }
         return result
     }

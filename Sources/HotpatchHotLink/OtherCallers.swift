@@ -37,8 +37,6 @@ struct OtherCallers {
         var obstacles: [String] = []
         /// Functions of other files, where their entries are. One whose file is applied with this one calls the new one then.
         var callers: [(entry: Address, reason: String)] = []
-        /// Code that was linked later leads to it: of this file, or of another.
-        var isCalledByLinkedCode = false
     }
 
     func all(of index: Int) -> Found {
@@ -53,14 +51,9 @@ struct OtherCallers {
         guard live.image.isMainProgram else { return Found(obstacles: ["libraries may call \(function)"]) }
         result.obstacles = importers(of: index).map { "\($0) calls \(function)" }
         guard result.obstacles.isEmpty else { return result }
-        guard let linked = live.index.codeOutsideOfImages() else {
-            return Found(obstacles: ["the mappings of the process cannot be read"])
-        }
-        result.callers = callers(of: place.address).map {
+        let users = users(of: [place.address])[place.address] ?? []
+        result.callers = users.map {
             ($0.entry, "\(display($0.name)), which is not in the object, calls \(function)")
-        }
-        result.isCalledByLinkedCode = linked.contains { range in
-            references(to: [place.address], in: range).contains { !isOwn($0.field) }
         }
         return result
     }
@@ -91,59 +84,101 @@ struct OtherCallers {
             if piece.name.hasSuffix("MV") { continue }
             if ObjectEdit.isLeft(old.object.sections[piece.section].name) { continue }
             let leads = piece.references.contains { reference in
-                guard case .piece(let target, _) = reference.target else { return false }
+                guard case .piece(let target, let offset) = reference.target else { return false }
                 let found = old.pieces[target].name
-                return target == index || found.hasPrefix("$") && isOwnRecord(found, of: name)
+                // What leads into the middle of a function is a table of its jumps.
+                return target == index && (offset == 0 || !piece.name.isEmpty)
+                    || found.hasPrefix("$") && isOwnRecord(found, of: name)
             }
             if leads { result.append(piece.name.isEmpty ? "a constant of the object" : display(piece.name)) }
         }
         return Array(result.prefix(3))
     }
 
-    /// Functions from other files of the image that call or jump to an address.
-    private func callers(of address: Address) -> [(entry: Address, name: String)] {
-        users(of: [address])[address] ?? []
-    }
-
-    /// Functions from other files of the image that refer to some addresses, by these.
+    /// Functions from other files that refer to some addresses, by these: of the image, as it was linked, and of what edits have brought
+    /// since.
     func users(of addresses: Set<Address>) -> [Address: [(entry: Address, name: String)]] {
         var result: [Address: [(entry: Address, name: String)]] = [:]
+        func add(_ entry: Address, _ name: String, to target: Address) {
+            let known = result[target] ?? []
+            if !known.contains(where: { $0.entry == entry }) { result[target] = known + [(entry, name)] }
+        }
         for segment in live.image.elf.segments
         where segment.type == UInt32(PT_LOAD) && segment.permissions.contains(.execute) {
             let start = live.image.bias.address(ofLinked: segment.address)
             for reference in references(to: addresses, in: start..<start + Int(clamping: segment.memorySize)) {
                 if isOwn(reference.field) { continue }
-                guard let code = live.image.code(containing: reference.field) else { continue }
-                let count = code.range.upperBound - code.range.lowerBound
-                guard let bytes = try? live.memory.bytes(at: code.range.lowerBound, count: count),
-                    reference.verdict(live.architecture, in: bytes, at: code.range.lowerBound) != .none
-                else { continue }
+                guard let code = live.image.code(containing: reference.field), isReal(reference, in: code.range) else {
+                    continue
+                }
                 var (entry, name) = (code.range.lowerBound, code.name ?? "the code at \(code.range.lowerBound)")
                 // Where a task goes on is part of a function.
                 if let owner = SymbolKind.owner(of: name) {
                     (entry, name) = (live.onlySymbol(owner)?.address ?? entry, owner)
                 }
-                let known = result[reference.target] ?? []
-                if !known.contains(where: { $0.entry == entry }) { result[reference.target] = known + [(entry, name)] }
+                // What an edit has replaced does not run any more.
+                if live.replacement(entry) == nil { add(entry, name, to: reference.target) }
+            }
+        }
+        let linked = live.linked()
+        if linked.code.isEmpty { return result }
+        let starts = linked.starts(live)
+        let slots = linked.slots(holding: addresses, live)
+        let targets = addresses.union(slots.keys)
+        for range in linked.code {
+            for reference in references(to: targets, in: range) where !isOwn(reference.field) {
+                guard
+                    let next = starts.firstIndex(where: { $0.start > reference.field })
+                        ?? starts.indices.last.map({ $0 + 1 }),
+                    next > 0, let function = starts[next - 1].function
+                else { continue }
+                let end = min(next < starts.count ? starts[next].start : range.upperBound, range.upperBound)
+                guard isReal(reference, in: starts[next - 1].start..<end) else { continue }
+                add(function.entry, function.name, to: slots[reference.target] ?? reference.target)
             }
         }
         return result
     }
 
+    /// Whether an instruction of some code refers so.
+    private func isReal(_ reference: Reference, in code: Range<Address>) -> Bool {
+        guard let bytes = try? live.memory.bytes(at: code.lowerBound, count: code.upperBound - code.lowerBound) else {
+            return false
+        }
+        return reference.verdict(live.architecture, in: bytes, at: code.lowerBound) != .none
+    }
+
     private func references(to addresses: Set<Address>, in range: Range<Address>) -> [Reference] {
-        guard let low = addresses.min(), let high = addresses.max() else { return [] }
-        var targets = ReferenceTargets(in: low..<high + 1)
-        for address in addresses { targets.add(allTo: address..<address + 1) }
+        let targets = Self.targets(addresses)
         var result: [Reference] = []
         var start = range.lowerBound
         while start < range.upperBound {
             let count = min(Self.chunk + Self.overlap, range.upperBound - start)
             if let bytes = try? live.memory.bytes(at: start, count: count) {
-                result += targets.references(live.architecture, in: bytes, at: start, reach: .near)
+                for targets in targets {
+                    result += targets.references(live.architecture, in: bytes, at: start, reach: .near)
+                }
             }
             start += Self.chunk
         }
         return result
+    }
+
+    /// Those that lie close together are looked for together: of all that lies between, a bit tells whether it is one.
+    private static func targets(_ addresses: Set<Address>) -> [ReferenceTargets] {
+        var groups: [[Address]] = []
+        for address in addresses.sorted() {
+            if let last = groups.last?.last, address - last < chunk {
+                groups[groups.count - 1].append(address)
+            } else {
+                groups.append([address])
+            }
+        }
+        return groups.map { group in
+            var targets = ReferenceTargets(in: group[0]..<group.last! + 1)
+            for address in group { targets.add(allTo: address..<address + 1) }
+            return targets
+        }
     }
 
     private func isOwn(_ address: Address) -> Bool {

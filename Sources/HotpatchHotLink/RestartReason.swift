@@ -5,6 +5,8 @@ package struct RestartReason: Hashable, Sendable {
         case layout
         /// Another function stands in slots of the vtable that are there already: stores do it, and nothing has to be restarted.
         case override([Slot])
+        /// The same of slots in the vtable of a class of C++, whose `metadata` is the table's symbol.
+        case cxxOverride([Slot])
         /// The function of this mangled name returns a value of another type than its callers expect.
         case opaqueResult(function: String)
     }

@@ -310,6 +310,10 @@ struct LayoutComparison {
         if found.contains(where: { $0.subject == subject }) { return }
         func function(_ name: String) -> String { Demangling.demangle(name) ?? name }
         let first = found.count
+        if let slots = CxxVtables.overrides(name, before, after) {
+            let changes = slots.map { "'\(function($0.new))' takes the slot of '\(function($0.old))' in the vtable" }
+            return add(subject, "virtual function " + changes.joined(separator: ", "), .cxxOverride(slots))
+        }
         let (functions, now) = (before.filter { $0.hasPrefix("_Z") }, after.filter { $0.hasPrefix("_Z") })
         if before.count == after.count {
             for (left, right) in zip(before, after)

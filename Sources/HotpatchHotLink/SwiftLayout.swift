@@ -274,7 +274,7 @@ struct SwiftLayout {
     }
 
     /// The requirements of a protocol, by what a type conforms to it with.
-    private static func names(of conformance: Conformance, _ interface: String, _ layout: Interface) -> [String] {
+    static func names(of conformance: Conformance, _ interface: String, _ layout: Interface) -> [String] {
         let type = SwiftLayoutNames.protocol(interface)
         var associated = layout.associatedTypes[...]
         return zip(conformance.witnesses, layout.requirements).map { witness, flags in

@@ -10,6 +10,8 @@ struct VtableSlot: Sendable {
     var target: ObjectGraph.Target
     /// For an error.
     var name: String
+    /// It lies among constants.
+    var isConstant = false
 
     /// The words that overrides change: of each class that the objects know, and of those that have inherited the function from it,
     /// wherever they are. What the runtime makes of a generic class from now on, it copies from its superclass; after a revert such a class
@@ -86,7 +88,7 @@ struct VtableSlot: Sendable {
 
     private static func display(_ name: String) -> String { Demangling.demangle(name) ?? name }
 
-    private static func target(_ name: String, _ new: ObjectGraph, _ named: [String: Int]) -> ObjectGraph.Target? {
+    static func target(_ name: String, _ new: ObjectGraph, _ named: [String: Int]) -> ObjectGraph.Target? {
         if let piece = named[name] { return .piece(piece, offset: 0) }
         return new.object.symbols.firstIndex { $0.name == name && $0.isUndefined }.map { .symbol($0) }
     }

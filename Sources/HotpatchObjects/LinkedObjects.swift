@@ -43,6 +43,7 @@ package struct LinkedObjects: Sendable {
                 architecture: architecture, index: index, image: image, memory: original,
                 identity: { ledger.identity($0) }, isPlaced: { ledger.isPlaced($0) },
                 replacement: { ledger.linkedCode(of: $0) },
+                linked: { LinkedCode(ledger.linked) },
                 writable: {
                     map.regions.filter {
                         $0.permissions.contains([.read, .write]) && !$0.permissions.contains(.shared)
@@ -152,5 +153,13 @@ package struct LinkedObjects: Sendable {
             return result
         }
         return request
+    }
+}
+
+extension LinkedCode {
+    init(_ linked: LedgerState.Linked) {
+        self.init(
+            replaced: linked.replaced, placed: linked.placed, words: linked.words, code: linked.code,
+            constants: linked.constants)
     }
 }

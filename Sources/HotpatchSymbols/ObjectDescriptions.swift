@@ -32,6 +32,9 @@ package struct ObjectDescriptions: Sendable {
     /// Variables of C and C++ that no function has for itself. The first dimension of an array is left out, which its size tells.
     package private(set) var variables: [String: Variable] = [:]
 
+    /// The source that it was compiled of: a full path, or what the compiler was given.
+    package private(set) var source: String?
+
     /// What a compiler was asked to leave out of it: types of variables, arguments and members.
     package private(set) var gap: Gap?
 
@@ -105,6 +108,10 @@ package struct ObjectDescriptions: Sendable {
         if has(0x76, 0x2130), has(UInt32(DW_AT_low_pc), UInt32(DW_AT_ranges), 0x73, 0x2133) { gap = .elsewhere }
         if Self.text(&unit, DW_AT_producer)?.contains(" -g1") == true { gap = gap ?? .linesOnly }
         let hasCode = has(UInt32(DW_AT_low_pc), UInt32(DW_AT_ranges))
+        if source == nil, hasCode, let name = Self.text(&unit, DW_AT_name) {
+            let folder = name.hasPrefix("/") ? nil : Self.text(&unit, DW_AT_comp_dir)
+            source = (folder.map { $0 + "/" } ?? "") + name
+        }
         let isKnown = isSwift || isCxx || Self.c.contains(Int(libdw.dwarf_srclang(&unit)))
         var hasFunction = false
         defer { if hasCode, isKnown, !hasFunction { gap = gap ?? .linesOnly } }

@@ -117,13 +117,23 @@ extension SymbolIndex {
         }
     }
 
-    /// Code that is no image's, as the process has it now: what patches have placed. Nil where the mappings cannot be read.
-    package func codeOutsideOfImages() -> [Range<Address>]? {
-        guard let now = try? ProcessMap(pid: map.pid) else { return nil }
-        return now.regions.filter { region in
-            region.permissions.contains(.execute) && !region.path.hasPrefix("[")
-                && !images.contains { $0.range.overlaps(region.range) }
-        }.map(\.range)
+    /// The data that an image defines under names that begin so, each with its size.
+    package func data(withPrefix prefix: String, in image: LoadedImage) -> [(name: String, address: Address, size: Int)]
+    {
+        guard let table = image.symbols.tables.staticTable ?? image.symbols.tables.dynamicTable else { return [] }
+        return prefix.withBytes { prefix in
+            (0..<table.count).compactMap { index in
+                if time.isOver(at: index, image.symbols.subject) { return nil }
+                let symbol = table[index]
+                guard symbol.isDefined, symbol.type == UInt8(STT_OBJECT), let name = table.rawName(symbol),
+                    name.prefix(prefix.count).elementsEqual(prefix)
+                else { return nil }
+                return (
+                    String(decoding: name, as: UTF8.self), image.bias.address(ofLinked: symbol.st_value),
+                    Int(clamping: symbol.st_size)
+                )
+            }
+        }
     }
 
     /// All that an image defines under a name, functions and data, local ones too, each address once.

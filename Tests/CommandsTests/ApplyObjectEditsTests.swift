@@ -270,7 +270,8 @@ extension CommandTests {
             now[2] = "12 [1, 2, 3] 2 current v1"
             try desk.expect(Array(now.prefix(3)) + ["late v2", "plain v2"], Array(questions.prefix(3)) + ["late", ""])
             try desk.apply(("good morning", "good evening"), ("plain v2", "plain v3"), ("late v2", "late v3"))
-            now[0] = "good evening" + now[0].dropFirst("good morning".count)
+            // So is one that is made of it.
+            now[0] = now[0].components(of: "good morning").joined(separator: "good evening")
             now[1] = "good evening 2.0 55"
             try desk.expect(Array(now.prefix(3)) + ["late v3", "plain v3"], Array(questions.prefix(3)) + ["late", ""])
             try expectDone("revert", "--all", "--pid", desk.victim.id)

@@ -198,6 +198,47 @@ import Testing
         expect(RestartReason.all(old: edited.new, new: edited.new), equals: [])
     }
 
+    /// A function takes the slot of the one that it overrides: of no other, and only where the table is the same otherwise.
+    @Test func overridesTakeSlots() throws {
+        func source(_ base: String, _ derived: String) -> String {
+            """
+            namespace zoo { template <class T> struct Base { virtual T one(T); virtual T operator()(T, int) const; virtual int two(); }; }
+            template <class T> T zoo::Base<T>::one(T x) { return x; }
+            template <class T> T zoo::Base<T>::operator()(T x, int) const { return x; }
+            template <class T> int zoo::Base<T>::two() { return 2; }
+            struct Other { virtual int other(); virtual int more(); };
+            int Other::other() { return 3; }
+            int Other::more() { return 3; }
+            struct Plain { \(base) };
+            namespace { struct Derived : zoo::Base<int>, Other { \(derived) }; }
+            zoo::Base<int> *made() { return new Derived; }
+            Plain *plain() { return new Plain; }
+            """
+        }
+        func slots(_ old: (String, String), _ new: (String, String)) throws -> [String]? {
+            let edited = try EditedSource(source(old.0, old.1), source(new.0, new.1), language: .cxx)
+            var found: [String] = []
+            for reason in RestartReason.all(old: edited.old, new: edited.new) {
+                guard case .cxxOverride(let slots) = reason.kind else { return nil }
+                found += slots.map { "\($0.metadata)+\($0.offset): \($0.old) \($0.new)" }
+            }
+            return found
+        }
+        let base = "virtual int a() { return 1; } virtual int b() { return 2; }"
+        let table = "_ZTVN12_GLOBAL__N_17DerivedE"
+        expect(
+            try slots((base, ""), (base, "int one(int x) override { return x + 1; }")),
+            equals: ["\(table)+16: _ZN3zoo4BaseIiE3oneEi _ZN12_GLOBAL__N_17Derived3oneEi"])
+        expect(
+            try slots((base, "int operator()(int, int) const override { return 4; }"), (base, "")),
+            equals: ["\(table)+24: _ZNK12_GLOBAL__N_17DerivedclEii _ZNK3zoo4BaseIiEclEii"])
+        // One of a further base has a slot of its own, and a thunk.
+        expect(try slots((base, ""), (base, "int other() override { return 4; }")), equals: nil)
+        // Callers know slots by their functions.
+        expect(try slots((base, ""), ("virtual int a() { return 1; } virtual int c() { return 2; }", "")), equals: nil)
+        expect(try slots((base, ""), ("virtual int b() { return 1; } virtual int a() { return 2; }", "")), equals: nil)
+    }
+
     @Test func virtualFunctionsAreSlots() throws {
         let edited = try EditedSource(
             """

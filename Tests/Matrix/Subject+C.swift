@@ -162,6 +162,10 @@ extension Subject {
                 "C: function that a resolver chooses (ifunc)", "its body", [("{ return 6; }", "{ return 7; }")],
                 .applied, ["indirect": "7 1"]),
             Cell(
+                "C: function that a resolver chooses (ifunc)", "its resolver", [("return chosen;", "return one;")],
+                .nothing,
+                note: "is not chosen again"),
+            Cell(
                 "C: function that a resolver chooses (ifunc)", "one is added, and called",
                 [
                     (
@@ -283,6 +287,20 @@ extension Subject {
             Cell(
                 "C++: class", "a virtual function is added",
                 [("int id = 1;", "virtual int sides() const { return 0; }\n    int id = 1;")], .refused("virtual")),
+            Cell(
+                "C++: class", "an override is added",
+                [
+                    (
+                        "int scaled(int n) const",
+                        "const char *name() const override { return \"square\"; }\n    int scaled(int n) const"
+                    )
+                ], .applied, ["virtual": "9square"],
+                note: "virtual function 'Square::name() const' takes the slot of 'Shape::name() const' in the vtable"),
+            Cell(
+                "C++: class", "an override is removed",
+                [("    int area() const override { return side * side; }\n", "")],
+                .applied, ["virtual": "1shape"],
+                note: "virtual function 'Shape::area() const' takes the slot of 'Square::area() const' in the vtable"),
             Cell(
                 "C++: class", "a member is added", [("int id = 1;", "int id = 1;\n    long more = 2;")],
                 .refused("Shape: 'more: long int at 16' added")),
