@@ -45,7 +45,7 @@ extension WatchLoop {
         let recipe = program?.recipe ?? (try? BuildRecipe.find(directory: folder, command: watch.command))
         guard let command = recipe?.buildCommand(for: watch.command) ?? BuildInvocation(watch.command)?.build else {
             // What starts the program builds it, too.
-            return startAgain(isBuilt: false)
+            return startAgain(isBuilt: false, for: files)
         }
         build(command, for: files)
     }
@@ -57,7 +57,11 @@ extension WatchLoop {
                 return .failure(WatchFailure(error))
             }
         }
-        guard let work else { return fail("no thread could be started. Save again.") }
+        guard let work else {
+            restartedAt = nil
+            unfinished.formUnion(files)
+            return fail("no thread could be started. Save again.")
+        }
         building = (work, process, files)
     }
 
@@ -78,14 +82,16 @@ extension WatchLoop {
                     files: output.files, output: output.text, TerminalTimes(nanoseconds: result.nanoseconds)))
             // The program that runs is as it was; what is saved next is built anew with all.
             unfinished.formUnion(files)
-        case .success: startAgain(isBuilt: true)
+        case .success: startAgain(isBuilt: true, for: files)
         }
     }
 
-    private func startAgain(isBuilt: Bool) {
+    /// - Parameter files: wait on, where it cannot be: the program that runs has them not, and nothing may be compiled as if it had.
+    private func startAgain(isBuilt: Bool, for files: [String]) {
         // A folder that was moved away may come back: what runs is not ended for nothing.
         if let name = watch.command.first, name.contains("/"), access(name, X_OK) != 0 {
             restartedAt = nil
+            unfinished.formUnion(files)
             return fail(
                 "cannot start \(name) again. \(String(cString: strerror(errno))). The program that runs goes on as it is: save "
                     + "something once it is there.")

@@ -18,6 +18,9 @@ final class WatchLoop {
     var dirty: [String: UInt64] = [:]
     /// Saved before, and refused by the compiler or not applied.
     var unfinished: Set<String> = []
+    /// Sources whose edits have gone into a program beside what it was built of, with the time at which the build had compiled them: a
+    /// process that is started from the same build has them not.
+    var live: [String: Int] = [:]
     /// The program has been found since the command was launched.
     var isFound = false
     /// The program that runs was started again because of what was saved before.
@@ -175,7 +178,9 @@ final class WatchLoop {
             }
             checkTargets(recipe)
             startWatching(recipe)
-            for path in program.snapshot.edited { noteSaved(path) }
+            let again = liveNoMore(in: program)
+            program.forgetContents(of: unfinished.union(dirty.keys).union(again))
+            for path in Set(program.snapshot.edited).union(again).sorted() { noteSaved(path) }
             if !sayRestarted(process) { report.write(.ready(process, files: watcher?.fileCount ?? 0)) }
             preparing = WatchWork {
                 // The dynamic linker has the libraries in place by then.

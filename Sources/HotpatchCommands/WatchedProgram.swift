@@ -56,6 +56,11 @@ final class WatchedProgram: @unchecked Sendable {
     /// Removes the files that it has made. Nothing is compiled or applied after that.
     func removeFiles() { snapshot.remove() }
 
+    /// Files that were saved: it is not known whether the program was built of what they hold.
+    func forgetContents(of paths: some Sequence<String>) {
+        for path in paths { live.forget(recipe.source(path)?.source.path ?? path) }
+    }
+
     /// Whether all is there that it has kept aside: whoever cleans up temporary files may have taken it for one of them.
     var hasItsFiles: Bool {
         snapshot.isWhole && (Array(running.values) + latent.values).allSatisfy { access($0, F_OK) == 0 }

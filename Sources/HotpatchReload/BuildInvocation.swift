@@ -10,6 +10,8 @@ public struct BuildInvocation: Sendable, Hashable {
     public var buildSystem: String?
     /// The program to be run.
     public var product: String?
+    /// `swift run` starts what was built before.
+    public var skipsBuild = false
     /// The options that `swift build` takes too, all of the above but the product among them.
     public var options: [String] = []
 
@@ -66,6 +68,7 @@ public struct BuildInvocation: Sendable, Hashable {
             case "--configuration", "-c": configuration = value
             case "--build-system": buildSystem = value
             case "--product": product = value
+            case "--skip-build": skipsBuild = true
             default: break
             }
             if name == "--product" || Self.runOnly.contains(name) { continue }
@@ -82,7 +85,9 @@ public struct BuildInvocation: Sendable, Hashable {
 
     /// The words of a command without the build that it begins with: what it built before is started.
     public static func withoutBuilding(_ words: [String]) -> [String] {
-        guard BuildInvocation(words)?.verb == "run", !words.contains("--skip-build") else { return words }
+        guard let invocation = BuildInvocation(words), invocation.verb == "run", !invocation.skipsBuild else {
+            return words
+        }
         return Array(words[..<2]) + ["--skip-build"] + words[2...]
     }
 }

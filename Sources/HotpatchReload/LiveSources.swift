@@ -72,6 +72,9 @@ public struct LiveSources: Sendable {
         }
     }
 
+    /// A file was saved, and what is compiled of it that runs may be of what it held before that.
+    public mutating func forget(_ source: String) { copies[source] = .some(nil) }
+
     /// A file is called otherwise.
     public mutating func rename(_ old: String, to new: String) {
         copies[new] = .some(contents(of: old))

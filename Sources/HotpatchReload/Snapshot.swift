@@ -14,6 +14,7 @@ public final class Snapshot: Sendable {
     private struct Kept: Sendable {
         var object: String?
         var source: String?
+        var compiled: Int
     }
 
     private static let prefix = "hotpatch-watch-"
@@ -34,7 +35,10 @@ public final class Snapshot: Sendable {
                 for source in module.sources {
                     let own = folder + "/\(kept.count)"
                     try BuildFiles.makeFolder(own)
-                    var copies = Kept()
+                    // The compiler leaves an object of the same code as it is; what it read it writes each time.
+                    let compiled = max(
+                        BuildFiles.modified(source.object), source.dependencyFile.map(BuildFiles.modified) ?? 0)
+                    var copies = Kept(compiled: compiled)
                     for (path, copy) in [(source.object, \Kept.object), (source.path, \Kept.source)] {
                         let place = own + "/" + BuildFiles.split(path).name
                         do throws(BuildError) {
@@ -44,9 +48,6 @@ public final class Snapshot: Sendable {
                             guard case .file(path, _, ENOENT) = error else { throw error }
                         }
                     }
-                    // The compiler leaves an object of the same code as it is; what it read it writes each time.
-                    let compiled = max(
-                        BuildFiles.modified(source.object), source.dependencyFile.map(BuildFiles.modified) ?? 0)
                     if !source.isGenerated, BuildFiles.modified(source.path) > compiled { edited.append(source.path) }
                     kept[source.path] = copies
                 }
@@ -79,6 +80,9 @@ public final class Snapshot: Sendable {
 
     /// The object that was linked; nil where there was none.
     public func object(of source: String) -> String? { kept[source]?.object }
+
+    /// When the build had compiled a source, in nanoseconds after 1970: another build of it has another time. 0 where it never has.
+    public func compiled(_ source: String) -> Int { kept[source]?.compiled ?? 0 }
 
     /// A copy of the source.
     public func contents(of source: String) -> String? { kept[source]?.source }

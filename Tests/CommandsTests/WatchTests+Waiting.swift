@@ -75,4 +75,53 @@ extension CommandTests.WatchTests {
         expect(applied["files"].count, equals: 2, "\(applied)")
         expect(watched.finish(), equals: -SIGTERM)
     }
+
+    /// Whether a build has read what was saved meanwhile is not known: nothing is compiled as if the program had it.
+    @Test func savedDuringABuild() throws {
+        let folder = try Self.kiosk.get().path
+        try Self.restore(folder)
+        let watched = try Watched(
+            folder, ["--keep"],
+            command: [
+                "sh", "-c", "swift build --product Kiosk && echo '= built' && read line && exec .build/debug/Kiosk",
+            ])
+        while try watched.conversation.readLine(seconds: 300) != "= built" {}
+        // Older than what the build has made of it, as what is saved while the compiler reads it.
+        try watched.saveAsOld("Sources/Kiosk/Routes.swift", ("var name", "var extra = 5; var name"))
+        usleep(700_000)
+        try watched.conversation.say("go on")
+        _ = try watched.event("ready")
+        _ = try watched.event("refused")
+        try watched.save("Sources/Kiosk/Kiosk.swift", ("\"what?\"", "\"what else?\""))
+        let refused = try watched.event("refused", "applied")
+        #expect(refused["event"] == .string("refused"), "\(refused)")
+        try expect(watched.ask("hello"), equals: "hello")
+        // Without the first edit, all goes.
+        try watched.save("Sources/Kiosk/Routes.swift", ("var extra = 5; ", ""))
+        _ = try watched.event("applied")
+        expect(watched.finish(), equals: -SIGTERM)
+    }
+
+    /// A process that is started from the same build has none of the edits: they go into it, of whatever time their files are.
+    @Test func startedFromTheSameBuild() throws {
+        let folder = try Self.kiosk.get().path
+        try Self.restore(folder)
+        let watched = try Watched(
+            folder,
+            command: ["sh", "-c", "swift build --product Kiosk && while true; do .build/debug/Kiosk; done"])
+        let ready = try watched.event("ready", seconds: 300)
+        try watched.write("func shout(_ text: String) -> String { text + \"!\" }\n", to: "Sources/Kiosk/Shout.swift")
+        _ = try watched.event("applied", "unchanged")
+        try watched.saveAsOld("Sources/Kiosk/Routes.swift", ("{ \"hello\" }", "{ shout(\"hello\") }"))
+        _ = try watched.event("applied")
+        try expect(watched.ask("hello"), equals: "hello!")
+        guard case .number(let pid) = ready["pid"] else { throw TestFailure("no pid: \(ready)") }
+        kill(pid_t(pid), SIGKILL)
+        let again = try watched.event("ready")
+        #expect(again["pid"] != ready["pid"])
+        let applied = try watched.event("applied", "compile-failed", "refused", seconds: 60)
+        expect(applied["event"], equals: .string("applied"), "\(applied)")
+        try expect(watched.ask("hello"), equals: "hello!")
+        expect(watched.finish(), equals: -SIGTERM)
+    }
 }

@@ -329,6 +329,26 @@ extension CommandTests {
             #expect(watched.finish() == -SIGTERM)
         }
 
+        /// What needs a restart that cannot be waits: what is saved next is not compiled as if the program had it.
+        @Test func aProgramThatCannotBeStarted() throws {
+            let folder = try makeKiosk("watched-away")
+            let watched = try Watched(folder, command: ["./kiosk"])
+            _ = try watched.event("ready")
+            try runTool("sh", "-c", "cd \"$0\" && mkdir away && mv Makefile kiosk away", folder)
+            try watched.save(
+                "kiosk.c", ("static int count;", "static long count;"),
+                ("number(void) { return 0;", "number(void) { return 1;"))
+            _ = try watched.event("restarting")
+            _ = try watched.event("error")
+            try runTool("sh", "-c", "cd \"$0\" && mv away/* .", folder)
+            try watched.save("sign.c", ("return 0;", "return 6;"))
+            let restarting = try watched.event("restarting", "applied")
+            expect(restarting["event"], equals: .string("restarting"), "\(restarting)")
+            _ = try watched.event("restarted")
+            try expect(watched.ask("both"), equals: "1 6")
+            expect(watched.finish(), equals: -SIGTERM)
+        }
+
         /// Another program that the command has started gets nothing, which is said.
         @Test func twoProgramsOfACommand() throws {
             let folder = try makeKiosk("watched-programs")

@@ -253,6 +253,18 @@ import Testing
         expect(invocation?.product, equals: product)
     }
 
+    /// An option of `swift run` behind the program is the program's.
+    @Test(arguments: [
+        ("swift run App --skip-build", "swift run --skip-build App --skip-build"),
+        ("swift run -c debug App", "swift run --skip-build -c debug App"),
+        ("swift run -Xcc --skip-build App", "swift run --skip-build -Xcc --skip-build App"),
+        ("swift run --skip-build App", "swift run --skip-build App"), ("swift test", "swift test"), ("./App", "./App"),
+    ])
+    func withoutBuilding(_ words: String, _ expected: String) {
+        let made = BuildInvocation.withoutBuilding(words.split(separator: " ").map(String.init))
+        expect(made.joined(separator: " "), equals: expected)
+    }
+
     @Test(arguments: [
         ("a.o: b.c c.h", ["b.c", "c.h"]), ("a.o : b\\ c.h \\\n  d.h\n", ["b c.h", "d.h"]),
         ("a: x\\#y $$z\n\nb.h:\n/c d: e\n", ["x#y", "$z", "e"]), ("", []), ("a:", []), ("a.o: \\", []),

@@ -218,6 +218,8 @@ import Testing
         #expect(live.contents(of: alone) == copies[alone])
         live.rename(alone, to: "/new.swift")
         #expect(live.contents(of: alone) == nil && live.contents(of: "/new.swift") == copies[alone])
+        live.forget("/new.swift")
+        #expect(live.contents(of: "/new.swift") == nil)
         try BuildPackage.write("another", to: copies[alone] ?? "")
         live.adopt(transaction, copies: copies, contents: [:])
         #expect(live.contents(of: alone) == nil)
