@@ -18,6 +18,7 @@ extension WatchLoop {
             report(
                 try program.apply(compiled), files, savedAt: finished.savedAt, compiled: nanoseconds,
                 linkedFrom: started)
+            noteLive(files)
             for note in compiled.notes { report.write(.notice(note)) }
             if let withheld = finished.withheld { sayWithheld(withheld) }
         } catch {
@@ -44,6 +45,28 @@ extension WatchLoop {
         guard isHeld, let program, dirty.isEmpty, !RemoteProcess.isHeld(program.process.pid) else { return }
         isHeld = false
         for path in unfinished { dirty[path] = linux_monotonic_time() }
+    }
+
+    /// What was saved is beside what the program was built of from now on.
+    func noteLive(_ files: Set<String>) {
+        guard let program else { return }
+        for path in files {
+            var sources = [program.recipe.source(path)?.source.path ?? path]
+            if case .included(let users) = program.recipe.role(of: path) { sources = Array(users) }
+            for source in sources {
+                let compiled = program.snapshot.compiled(source)
+                if compiled > 0 || program.recipe.source(source) != nil { live[source] = compiled }
+            }
+        }
+    }
+
+    /// What has gone into a process before this one, and is not in what both were built of: also where an edit has an older time than the
+    /// build, as a copy that was put back has, and where a file has gone.
+    func liveNoMore(in program: WatchedProgram) -> [String] {
+        let snapshot = program.snapshot
+        // What this build has nothing of may be another program's.
+        live = live.filter { [0, $0.value].contains(snapshot.compiled($0.key)) }
+        return live.filter { snapshot.compiled($0.key) == $0.value }.keys.sorted()
     }
 
     private func report(

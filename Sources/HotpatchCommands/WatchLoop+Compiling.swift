@@ -104,6 +104,7 @@ extension WatchLoop {
         guard !sources.isEmpty else {
             if !removed.isEmpty {
                 program.leaveOut(removed, by: recipe)
+                noteLive(removed)
                 report.write(.unchanged(files: removed.sorted(), TerminalTimes(nanoseconds: 0)))
             }
             unfinished.subtract(removed)

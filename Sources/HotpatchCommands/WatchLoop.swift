@@ -18,6 +18,9 @@ final class WatchLoop {
     var dirty: [String: UInt64] = [:]
     /// Saved before, and refused by the compiler or not applied.
     var unfinished: Set<String> = []
+    /// Sources whose edits have gone into a program beside what it was built of, with the time at which the build had compiled them: a
+    /// process that is started from the same build has them not.
+    var live: [String: Int] = [:]
     /// The program has been found since the command was launched.
     var isFound = false
     /// The program that runs was started again because of what was saved before.
@@ -26,8 +29,6 @@ final class WatchLoop {
     private var obstacle: String?
     /// What keeps each edit out of the processes, without their numbers, and was said in full.
     private var saidLasting: Set<String> = []
-    /// What had changed in the program that ran last: another one of the same build has to be given it.
-    private var changesOfTheLast: [String: Int] = [:]
     /// The recipe of the program that ran last.
     private(set) var lastRecipe: BuildRecipe?
     /// The program is stopped, or somebody traces it: what was saved waits until that is over.
@@ -168,7 +169,7 @@ final class WatchLoop {
         do {
             let recipe = try BuildRecipe.find(
                 directory: folder, command: watch.command, executable: process.executable)
-            let program = try WatchedProgram(process, recipe: recipe, saved: dirty.keys, options: watch.options)
+            let program = try WatchedProgram(process, recipe: recipe, options: watch.options)
             self.program = program
             lastRecipe = recipe
             // CMake and others write it with each build: it has just been read.
@@ -177,9 +178,9 @@ final class WatchLoop {
             }
             checkTargets(recipe)
             startWatching(recipe)
-            for path in program.snapshot.edited { noteSaved(path) }
-            // Their times may be older than those of the build: a file that was moved to its place, for instance.
-            for (path, time) in changesOfTheLast where program.snapshot.compiled(path) == time { noteSaved(path) }
+            let again = liveNoMore(in: program)
+            program.forgetContents(of: unfinished.union(dirty.keys).union(again))
+            for path in Set(program.snapshot.edited).union(again).sorted() { noteSaved(path) }
             if !sayRestarted(process) { report.write(.ready(process, files: watcher?.fileCount ?? 0)) }
             preparing = WatchWork {
                 // The dynamic linker has the libraries in place by then.
@@ -245,7 +246,6 @@ final class WatchLoop {
     /// What is built goes on: it is to be started though nothing runs any more.
     func forgetProgram() {
         cancelCompiling()
-        if let program { changesOfTheLast = program.changes }
         program = nil
         obstacle = nil
         isHeld = false

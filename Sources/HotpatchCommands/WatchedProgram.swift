@@ -38,27 +38,16 @@ final class WatchedProgram: @unchecked Sendable {
     /// So many patches can be taken back to what was before them. What the build made is kept for all.
     private static let patchesTakenBack = 16
 
-    /// - Parameter saved: files that were saved since its build began, as far as they are not known to be in it.
     /// - Throws: `BuildError`.
     init(
-        _ process: SupervisedProcess, recipe: BuildRecipe, saved: some Sequence<String>, options: TargetOptions
+        _ process: SupervisedProcess, recipe: BuildRecipe, options: TargetOptions
     ) throws {
         self.process = process
         self.recipe = recipe
         snapshot = try Snapshot(of: recipe)
-        live = LiveSources(snapshot, unsure: saved.map { recipe.source($0)?.source.path ?? $0 })
+        live = LiveSources(snapshot)
         overlay = try snapshot.makeFolder("modules")
         session = ObjectSession(pid: process.pid, options: options, prefersAsking: true)
-    }
-
-    /// The sources of which something else runs than what the build made, with the time at which it has compiled them.
-    var changes: [String: Int] {
-        var changes: [String: Int] = [:]
-        for (source, object) in running.merging(latent, uniquingKeysWith: { $1 }) {
-            guard let built = snapshot.object(of: source), digest(built) != digest(object) else { continue }
-            changes[source] = snapshot.compiled(source)
-        }
-        return changes
     }
 
     /// Reads the program's symbols before they are needed. Not while something is applied.
@@ -66,6 +55,11 @@ final class WatchedProgram: @unchecked Sendable {
 
     /// Removes the files that it has made. Nothing is compiled or applied after that.
     func removeFiles() { snapshot.remove() }
+
+    /// Files that were saved: it is not known whether the program was built of what they hold.
+    func forgetContents(of paths: some Sequence<String>) {
+        for path in paths { live.forget(recipe.source(path)?.source.path ?? path) }
+    }
 
     /// Whether all is there that it has kept aside: whoever cleans up temporary files may have taken it for one of them.
     var hasItsFiles: Bool {

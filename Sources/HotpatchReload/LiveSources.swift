@@ -6,13 +6,8 @@ package struct LiveSources: Sendable {
     /// By source: a copy of what was compiled last; nil where that is not known.
     private var copies: [String: String?] = [:]
 
-    /// - Parameters:
-    ///   - snapshot: of the build that made the program.
-    ///   - unsure: sources that were saved while that build went on: it may have read them before or after.
-    package init(_ snapshot: Snapshot, unsure: some Sequence<String> = []) {
-        self.snapshot = snapshot
-        for source in unsure { copies[source] = .some(nil) }
-    }
+    /// - Parameter snapshot: of the build that made the program.
+    package init(_ snapshot: Snapshot) { self.snapshot = snapshot }
 
     /// A file that holds it; nil where it is not known.
     package func contents(of source: String) -> String? {
@@ -76,6 +71,9 @@ package struct LiveSources: Sendable {
             self.copies[source] = .some(isSure ? copy : nil)
         }
     }
+
+    /// A file was saved, and what is compiled of it that runs may be of what it held before that.
+    package mutating func forget(_ source: String) { copies[source] = .some(nil) }
 
     /// A file is called otherwise.
     package mutating func rename(_ old: String, to new: String) {

@@ -14,8 +14,7 @@ package final class Snapshot: Sendable {
     private struct Kept: Sendable {
         var object: String?
         var source: String?
-        /// When the build has compiled it, as the files say.
-        var compiled = 0
+        var compiled: Int
     }
 
     private static let prefix = "hotpatch-watch-"
@@ -36,7 +35,10 @@ package final class Snapshot: Sendable {
                 for source in module.sources {
                     let own = folder + "/\(kept.count)"
                     try BuildFiles.makeFolder(own)
-                    var copies = Kept()
+                    // The compiler leaves an object of the same code as it is; what it read it writes each time.
+                    let compiled = max(
+                        BuildFiles.modified(source.object), source.dependencyFile.map(BuildFiles.modified) ?? 0)
+                    var copies = Kept(compiled: compiled)
                     for (path, copy) in [(source.object, \Kept.object), (source.path, \Kept.source)] {
                         let place = own + "/" + BuildFiles.split(path).name
                         do throws(BuildError) {
@@ -46,12 +48,7 @@ package final class Snapshot: Sendable {
                             guard case .file(path, _, ENOENT) = error else { throw error }
                         }
                     }
-                    // The compiler leaves an object of the same code as it is; what it read it writes each time.
-                    copies.compiled = max(
-                        BuildFiles.modified(source.object), source.dependencyFile.map(BuildFiles.modified) ?? 0)
-                    if !source.isGenerated, BuildFiles.modified(source.path) > copies.compiled {
-                        edited.append(source.path)
-                    }
+                    if !source.isGenerated, BuildFiles.modified(source.path) > compiled { edited.append(source.path) }
                     kept[source.path] = copies
                 }
             }
@@ -84,8 +81,8 @@ package final class Snapshot: Sendable {
     /// The object that was linked; nil where there was none.
     package func object(of source: String) -> String? { kept[source]?.object }
 
-    /// When the build had compiled a source; nil of one that it did not have. Another time means another build.
-    package func compiled(_ source: String) -> Int? { kept[source]?.compiled }
+    /// When the build had compiled a source, in nanoseconds after 1970: another build of it has another time. 0 where it never has.
+    package func compiled(_ source: String) -> Int { kept[source]?.compiled ?? 0 }
 
     /// A copy of the source.
     package func contents(of source: String) -> String? { kept[source]?.source }

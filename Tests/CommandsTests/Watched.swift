@@ -59,6 +59,17 @@ final class Watched {
         try write(text, to: file)
     }
 
+    /// The file has a time before any build, as a copy that is put back has.
+    func saveAsOld(_ file: String, _ edit: (old: String, new: String)) throws {
+        let aside = "\(file).aside"
+        try runTool("cp", "\(folder)/\(file)", "\(folder)/\(aside)")
+        try save(aside, [edit])
+        try runTool("touch", "-d", "yesterday", "\(folder)/\(aside)")
+        guard rename("\(folder)/\(aside)", "\(folder)/\(file)") == 0 else {
+            throw TestFailure("cannot replace \(file)")
+        }
+    }
+
     func write(_ text: String, to file: String) throws {
         let path = "\(folder)/\(file)"
         guard let stream = fopen(path + "~", "w") else { throw TestFailure("cannot write \(path)") }

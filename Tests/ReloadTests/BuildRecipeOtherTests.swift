@@ -253,15 +253,17 @@ import Testing
         expect(invocation?.product, equals: product)
     }
 
-    /// An option of the program's own is none of the build's.
+    /// An option of `swift run` behind the program is the program's.
     @Test(arguments: [
-        ("swift run", "swift run --skip-build"), ("swift run --skip-build App", "swift run --skip-build App"),
         ("swift run App --skip-build", "swift run --skip-build App --skip-build"),
-        ("swift test --skip-build", "swift test --skip-build"), ("./App", "./App"),
+        ("swift run -c debug App", "swift run --skip-build -c debug App"),
+        ("swift run -Xcc --skip-build App", "swift run --skip-build -Xcc --skip-build App"),
+        ("swift run --skip-build App", "swift run --skip-build App"), ("swift run", "swift run --skip-build"),
+        ("swift test", "swift test"), ("./App", "./App"),
     ])
     func withoutBuilding(_ words: String, _ expected: String) {
-        let words = words.split(separator: " ").map(String.init)
-        expect(BuildInvocation.withoutBuilding(words).joined(separator: " "), equals: expected)
+        let made = BuildInvocation.withoutBuilding(words.split(separator: " ").map(String.init))
+        expect(made.joined(separator: " "), equals: expected)
     }
 
     @Test(arguments: [

@@ -214,13 +214,13 @@ import Testing
     @Test func liveSources() throws {
         let recipe = try BuildPackage.recipe()
         let directory = try TemporaryDirectory("live")
-        let snapshot = try Snapshot(of: recipe, in: directory.path)
-        var live = LiveSources(snapshot)
+        var live = LiveSources(try Snapshot(of: recipe, in: directory.path))
         let alone = try BuildPackage.source("Core/Alone.swift")
         let header = try BuildPackage.source("CSum/include/sum.h")
         #expect(try live.contents(of: alone).map { try String(readingFile: $0) } == "func alone() -> Int { 1 }\n")
         // The build may have read it before or after it was saved.
-        let unsure = LiveSources(snapshot, unsure: [alone])
+        var unsure = live
+        unsure.forget(alone)
         #expect(unsure.contents(of: alone) == nil && recipe.withholding([alone], unsure).unknown == [alone])
         mkdir(directory.path + "/objects", 0o700)
         let copies = try LiveSources.copy([alone], into: directory.path + "/copies")
@@ -230,6 +230,8 @@ import Testing
         #expect(live.contents(of: alone) == copies[alone])
         live.rename(alone, to: "/new.swift")
         #expect(live.contents(of: alone) == nil && live.contents(of: "/new.swift") == copies[alone])
+        live.forget("/new.swift")
+        #expect(live.contents(of: "/new.swift") == nil)
         try BuildPackage.write("another", to: copies[alone] ?? "")
         live.adopt(transaction, copies: copies, contents: [:])
         #expect(live.contents(of: alone) == nil)
